@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Puts the real components that the tests talk to on this machine: OpenSSH, supervisord, PM2,
+# Prometheus, Alertmanager, Chromium, nginx with RTMP, ffmpeg, PostgreSQL, shellcheck.
+# Only what is missing is installed, and only as root on a machine with apt; otherwise this says
+# what is missing and succeeds, because the test run itself names and counts what it could not do.
+# Nothing is started, and no service that comes with a package is left running.
+# Usage: scripts/system.sh           install what is missing, where allowed
+#        scripts/system.sh --check   only say; exit 1 if something is missing
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly PM2_VERSION=7.0.4
+readonly TOOLS=.tools
+readonly NGINX_RTMP=/usr/lib/nginx/modules/ngx_rtmp_module.so
+
+# Debian keeps daemons out of an ordinary user's PATH, and PostgreSQL's under its version.
+PATH="$PATH:/usr/sbin:/sbin"
+for bin in /usr/lib/postgresql/*/bin; do
+    [[ -d "$bin" ]] && PATH="$PATH:$bin"
+done
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# One line per component: its name in the tests, how to see it, and the packages that bring it.
+# The names are those of tests/components.py.
+missing=()
+packages=()
+want() {
+    local name="$1" package_list="$2"
+    shift 2
+    if ! "$@"; then
+        missing+=("$name")
+        # shellcheck disable=SC2206  # the list is words on purpose
+        packages+=($package_list)
+    fi
+}
+survey() {
+    missing=()
+    packages=()
+    want sshd "openssh-server openssh-client" have sshd
+    want supervisord supervisor have supervisord
+    want node "nodejs npm" have node
+    want prometheus prometheus have prometheus
+    want promtool prometheus have promtool
+    want alertmanager prometheus-alertmanager have prometheus-alertmanager
+    want chromium chromium have chromium
+    want ffmpeg ffmpeg have ffmpeg
+    want nginx-rtmp "nginx libnginx-mod-rtmp" test -e "$NGINX_RTMP"
+    want postgres postgresql have initdb
+    want shellcheck shellcheck have shellcheck
+    want jq jq have jq
+    want curl curl have curl
+    want ps procps have ps
+    want pm2 "" test -x "$TOOLS/node_modules/.bin/pm2"
+}
+
+# Packages of daemons start them on install. A policy of our own forbids it for the moment,
+# unless the machine already has one (most containers do).
+install_packages() {
+    local policy=/usr/sbin/policy-rc.d
+    if [[ ! -e "$policy" ]]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+        # shellcheck disable=SC2064  # the path is meant to be fixed now
+        trap "rm -f $policy" EXIT
+    fi
+    local apt=(apt-get -q -y -o DPkg::Lock::Timeout=600)
+    export DEBIAN_FRONTEND=noninteractive
+    # Lists that are there are tried first: a machine set up in advance may have no way to update.
+    "${apt[@]}" install --no-install-recommends "$@" || {
+        "${apt[@]}" update
+        "${apt[@]}" install --no-install-recommends "$@"
+    }
+}
+
+# PM2 is AGPL: the tests run it as a tool, nothing of it is shipped, so it stays in an ignored folder.
+install_pm2() {
+    mkdir -p "$TOOLS"
+    [[ -e "$TOOLS/package.json" ]] || printf '{"private": true}\n' >"$TOOLS/package.json"
+    npm install --prefix "$TOOLS" --no-audit --no-fund --no-update-notifier --loglevel=error \
+        "pm2@$PM2_VERSION"
+}
+
+survey
+if ((${#missing[@]} == 0)); then
+    echo "system: every component is here"
+    exit 0
+fi
+
+if [[ "${1:-}" == "--check" ]]; then
+    echo "system: missing: ${missing[*]}"
+    exit 1
+fi
+
+if ((${#packages[@]} > 0)); then
+    if [[ "$(id -u)" == 0 ]] && have apt-get; then
+        echo "system: installing for: ${missing[*]}"
+        install_packages "${packages[@]}" || echo "system: apt-get could not install everything" >&2
+    else
+        echo "system: missing: ${missing[*]}"
+        echo "system: as root, on Debian or Ubuntu: apt-get install --no-install-recommends ${packages[*]}"
+    fi
+fi
+if [[ ! -x "$TOOLS/node_modules/.bin/pm2" ]]; then
+    if have npm; then
+        install_pm2 || echo "system: npm could not install pm2" >&2
+    else
+        echo "system: pm2 needs npm, which is missing"
+    fi
+fi
+
+survey
+if ((${#missing[@]} > 0)); then
+    echo "system: still missing: ${missing[*]}; tests that need them are named and counted"
+else
+    echo "system: every component is here"
+fi
