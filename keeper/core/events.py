@@ -1,0 +1,651 @@
+"""Every fact keeper can state: the vocabulary of the journal, the logs, the metrics and the alerts.
+
+A fact is one frozen dataclass with a literal name ``noun.verb``: -ing before an effect, past tense
+after it. ``LEVEL`` is how loud it is in the log. Facts never carry secrets, and everything remote in
+them (``detail``) is bounded and still hostile: sinks escape it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, get_args
+
+from keeper.core.model import (
+    ConditionKind,
+    InstanceId,
+    MachineId,
+    OfferId,
+    Rung,
+    SlotId,
+    Status,
+    StreamName,
+)
+from keeper.core.reasons import SENTENCE, Reason
+
+
+class Level(StrEnum):
+    """How loud a fact is: debug how, info what changed, warning coped, error could not."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeeperStarted:
+    """The daemon is up, with what it found in its store."""
+
+    name: ClassVar[str] = "keeper.started"
+    level: ClassVar[Level] = Level.INFO
+    version: str
+    slots: int
+    tenures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeeperStopping:
+    """The daemon was asked to stop and is draining."""
+
+    name: ClassVar[str] = "keeper.stopping"
+    level: ClassVar[Level] = Level.INFO
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigReloaded:
+    """A new configuration is in force."""
+
+    name: ClassVar[str] = "config.reloaded"
+    level: ClassVar[Level] = Level.INFO
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigRejected:
+    """A new configuration was bad; the old one stays."""
+
+    name: ClassVar[str] = "config.rejected"
+    level: ClassVar[Level] = Level.ERROR
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickFinished:
+    """One reconcile is done. The canonical line of the log; not journalled when nothing changed."""
+
+    name: ClassVar[str] = "tick.finished"
+    level: ClassVar[Level] = Level.DEBUG
+    tick: int
+    acts: int
+    duration_s: float
+    detail: str  # Plan.sentence()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickFailed:
+    """A tick met a bug or a store that cannot write; nothing was executed by it."""
+
+    name: ClassVar[str] = "tick.failed"
+    level: ClassVar[Level] = Level.ERROR
+    tick: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickOverran:
+    """A tick took longer than the interval."""
+
+    name: ClassVar[str] = "tick.overran"
+    level: ClassVar[Level] = Level.WARNING
+    tick: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockStepped:
+    """The wall clock jumped; elapsed times below zero count as zero."""
+
+    name: ClassVar[str] = "clock.stepped"
+    level: ClassVar[Level] = Level.WARNING
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketUnreadable:
+    """No trustworthy listing: nothing destructive until one comes."""
+
+    name: ClassVar[str] = "market.unreadable"
+    level: ClassVar[Level] = Level.WARNING
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketReadable:
+    """A complete listing again, after this long without."""
+
+    name: ClassVar[str] = "market.readable"
+    level: ClassVar[Level] = Level.INFO
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffersSearched:
+    """An offer search came back for a stream that has a vacant slot."""
+
+    name: ClassVar[str] = "offers.searched"
+    level: ClassVar[Level] = Level.DEBUG
+    stream: StreamName
+    found: int
+    suitable: int
+    detail: str  # which filter removed how many, nearest miss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FuseTripped:
+    """A fleet-wide fuse says no until its cause is gone."""
+
+    name: ClassVar[str] = "fuse.tripped"
+    level: ClassVar[Level] = Level.WARNING
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FuseReset:
+    """A fleet-wide fuse lets acts through again."""
+
+    name: ClassVar[str] = "fuse.reset"
+    level: ClassVar[Level] = Level.INFO
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionMade:
+    """What keeper decided for a slot; recorded when it differs from the decision before."""
+
+    name: ClassVar[str] = "slot.decided"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    decision: str
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRenting:
+    """An intent to rent is on disk; the create is about to leave."""
+
+    name: ClassVar[str] = "instance.renting"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    reason: Reason
+    label: str
+    offer_id: OfferId
+    machine_id: MachineId
+    dollars: float  # per hour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRented:
+    """The marketplace named the contract."""
+
+    name: ClassVar[str] = "instance.rented"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    label: str
+    dollars: float  # per hour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceAdopted:
+    """A rental found by its label was taken into its slot."""
+
+    name: ClassVar[str] = "instance.adopted"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    label: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RentFailed:
+    """A create was refused; nothing is rented by it."""
+
+    name: ClassVar[str] = "instance.rent_failed"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    reason: Reason
+    label: str
+    offer_id: OfferId
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RentUncertain:
+    """The answer to a create is unknown; the listing will settle it."""
+
+    name: ClassVar[str] = "instance.rent_uncertain"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    label: str
+    offer_id: OfferId
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RentVoided:
+    """A create never became a rental: complete listings over the settle time do not show its label."""
+
+    name: ClassVar[str] = "instance.rent_voided"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    label: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceBooted:
+    """The marketplace says running and the link is up."""
+
+    name: ClassVar[str] = "instance.booted"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceCondemned:
+    """A rental must end; from here on only its confirmed absence lets keeper forget it."""
+
+    name: ClassVar[str] = "instance.condemned"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId | None
+    instance_id: InstanceId
+    label: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceDestroying:
+    """A destroy is about to leave."""
+
+    name: ClassVar[str] = "instance.destroying"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId | None
+    instance_id: InstanceId
+    label: str
+    reason: Reason
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceEnded:
+    """Confirmed absent twice and by id: no longer billed, now forgotten."""
+
+    name: ClassVar[str] = "instance.ended"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId | None
+    instance_id: InstanceId
+    label: str
+    duration_s: float  # since it was condemned
+    dollars: float  # estimated cost of the whole rental
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceGone:
+    """A bound rental vanished without keeper's doing, confirmed."""
+
+    name: ClassVar[str] = "instance.gone"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    instance_id: InstanceId
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrphanSeen:
+    """A rental with keeper's label that this keeper's journal does not know."""
+
+    name: ClassVar[str] = "orphan.seen"
+    level: ClassVar[Level] = Level.WARNING
+    instance_id: InstanceId
+    label: str
+    dollars: float  # per hour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrphanCleared:
+    """An orphan seen before is no longer listed."""
+
+    name: ClassVar[str] = "orphan.cleared"
+    level: ClassVar[Level] = Level.INFO
+    instance_id: InstanceId
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineQuarantined:
+    """A machine failed us and is avoided for a while."""
+
+    name: ClassVar[str] = "machine.quarantined"
+    level: ClassVar[Level] = Level.WARNING
+    machine_id: MachineId
+    reason: Reason
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadDeploying:
+    """The workload is about to be put on a host."""
+
+    name: ClassVar[str] = "workload.deploying"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadDeployed:
+    """The workload is on the host and started."""
+
+    name: ClassVar[str] = "workload.deployed"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployFailed:
+    """A deploy step failed."""
+
+    name: ClassVar[str] = "workload.deploy_failed"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    instance_id: InstanceId
+    error: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadRestarting:
+    """A restart (of the process or the whole workload) is about to be ordered."""
+
+    name: ClassVar[str] = "workload.restarting"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    rung: Rung
+    reason: Reason
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadRestarted:
+    """The restart was carried out; whether it helped, the picture will tell."""
+
+    name: ClassVar[str] = "workload.restarted"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    rung: Rung
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartFailed:
+    """The restart could not be carried out."""
+
+    name: ClassVar[str] = "workload.restart_failed"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    instance_id: InstanceId
+    rung: Rung
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRebooting:
+    """A reboot of the container is about to be ordered."""
+
+    name: ClassVar[str] = "instance.rebooting"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRebooted:
+    """The reboot order was accepted."""
+
+    name: ClassVar[str] = "instance.rebooted"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActFailed:
+    """A reboot or destroy was not accepted; it will be looked at again."""
+
+    name: ClassVar[str] = "act.failed"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId | None
+    instance_id: InstanceId | None
+    decision: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionChanged:
+    """A judged condition of a slot's rental changed."""
+
+    name: ClassVar[str] = "condition.changed"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId | None
+    condition: ConditionKind
+    status: Status
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOnAir:
+    """The viewer sees the picture (again); ``duration_s`` is how long it was dark."""
+
+    name: ClassVar[str] = "stream.on_air"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamDark:
+    """The viewer has lost the picture."""
+
+    name: ClassVar[str] = "stream.dark"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentOpened:
+    """A slot fell sick."""
+
+    name: ClassVar[str] = "incident.opened"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    incident_id: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentClosed:
+    """A slot is well again."""
+
+    name: ClassVar[str] = "incident.closed"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    incident_id: str
+    duration_s: float
+    acts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostKeyChanged:
+    """A known rental shows another host key: keeper stops touching it and tells a person."""
+
+    name: ClassVar[str] = "host.key_changed"
+    level: ClassVar[Level] = Level.ERROR
+    slot: SlotId
+    instance_id: InstanceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAccepted:
+    """An operator's order was taken."""
+
+    name: ClassVar[str] = "order.accepted"
+    level: ClassVar[Level] = Level.INFO
+    order: str
+    slot: SlotId | None
+    actor: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseChanged:
+    """Keeper was paused or resumed."""
+
+    name: ClassVar[str] = "keeper.pause_changed"
+    level: ClassVar[Level] = Level.WARNING
+    paused: bool
+    until: datetime | None
+    actor: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotBug:
+    """Keeper failed with a bug while handling one slot; the slot is held, the others are spared."""
+
+    name: ClassVar[str] = "slot.bug"
+    level: ClassVar[Level] = Level.ERROR
+    slot: SlotId
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeSent:
+    """A message reached its channel."""
+
+    name: ClassVar[str] = "notice.sent"
+    level: ClassVar[Level] = Level.DEBUG
+    channel: str
+    alert: str
+    kind: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeFailed:
+    """A channel did not take a message; it stays in the outbox unless it was refused for good."""
+
+    name: ClassVar[str] = "notice.failed"
+    level: ClassVar[Level] = Level.WARNING
+    channel: str
+    alert: str
+    kind: str
+    attempt: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDied:
+    """A background task ended with an error and is started again (I21: no task dies quietly)."""
+
+    name: ClassVar[str] = "task.died"
+    level: ClassVar[Level] = Level.ERROR
+    task: str
+    error: str
+
+
+Event = (
+    KeeperStarted
+    | KeeperStopping
+    | ConfigReloaded
+    | ConfigRejected
+    | TickFinished
+    | TickFailed
+    | TickOverran
+    | ClockStepped
+    | MarketUnreadable
+    | MarketReadable
+    | OffersSearched
+    | FuseTripped
+    | FuseReset
+    | DecisionMade
+    | InstanceRenting
+    | InstanceRented
+    | InstanceAdopted
+    | RentFailed
+    | RentUncertain
+    | RentVoided
+    | InstanceBooted
+    | InstanceCondemned
+    | InstanceDestroying
+    | InstanceEnded
+    | InstanceGone
+    | OrphanSeen
+    | OrphanCleared
+    | MachineQuarantined
+    | WorkloadDeploying
+    | WorkloadDeployed
+    | DeployFailed
+    | WorkloadRestarting
+    | WorkloadRestarted
+    | RestartFailed
+    | InstanceRebooting
+    | InstanceRebooted
+    | ActFailed
+    | ConditionChanged
+    | StreamOnAir
+    | StreamDark
+    | IncidentOpened
+    | IncidentClosed
+    | HostKeyChanged
+    | OrderAccepted
+    | PauseChanged
+    | SlotBug
+    | NoticeSent
+    | NoticeFailed
+    | TaskDied
+)
+
+EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)
+
+
+def facts(event: Event) -> dict[str, Any]:
+    """Flatten an event to plain JSON values, ``event`` first; the form of journal, log and API."""
+    flat: dict[str, Any] = {"event": event.name}
+    for each in fields(event):
+        value = getattr(event, each.name)
+        if isinstance(value, datetime):
+            value = value.isoformat()
+        elif isinstance(value, StrEnum):
+            value = value.value
+        flat[each.name] = value
+    reason = getattr(event, "reason", None)
+    if reason is not None:
+        flat["because"] = SENTENCE[reason]
+    return flat

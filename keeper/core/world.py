@@ -1,0 +1,154 @@
+"""One immutable reading of everything: the only thing, besides Desired and now, that is decided on.
+
+The shell builds a World once per tick; ``reconcile`` answers with a Plan; a Snapshot of both is what
+the page, the metrics and the alerts look at until the next tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from keeper.core.decisions import Plan
+from keeper.core.model import (
+    Condemned,
+    Desired,
+    Instance,
+    InstanceId,
+    Intent,
+    IntentId,
+    IntentKind,
+    MachineId,
+    Offer,
+    Quarantine,
+    Reading,
+    SlotId,
+    SlotRecord,
+    Status,
+    StreamName,
+    Subject,
+)
+from keeper.core.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A complete, well-formed list of the account's rentals. Anything less never becomes one (I9)."""
+
+    instances: tuple[Instance, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferBook:
+    """The answer to one search, with its age."""
+
+    offers: tuple[Offer, ...]
+    at: datetime
+
+
+class OutcomeKind(StrEnum):
+    """How an act ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    UNCERTAIN = "uncertain"  # the effect may have happened: never repeated, settled by observing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one intent, as the shell saw it."""
+
+    intent_id: IntentId
+    intent: IntentKind
+    kind: OutcomeKind
+    slot: SlotId | None
+    at: datetime
+    duration_s: float
+    instance_id: InstanceId | None = (
+        None  # RENT, DONE: the new contract (also: made despite an error)
+    )
+    reason: Reason | None = None  # FAILED: OFFER_GONE, OUT_OF_CREDIT, UNAUTHORIZED, BUDGET, …
+    error: str = ""  # error class and text, bounded, redacted
+    retry_after_s: float | None = None
+
+
+class OrderKind(StrEnum):
+    """What an operator may order of a running keeper."""
+
+    RESTART = "restart"
+    REPLACE = "replace"
+    DESTROY = "destroy"  # end the slot's rental; the slot is held until `resume`
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An operator's order. PAUSE and RESUME without a slot are for the whole fleet."""
+
+    order_id: str
+    kind: OrderKind
+    slot: SlotId | None
+    actor: str
+    reason: str
+    at: datetime
+    until: datetime | None = None  # PAUSE: ends by itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Observe and alert, mutate nothing."""
+
+    since: datetime
+    until: datetime | None
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything known at the start of a tick."""
+
+    keeper_id: str  # random, made with the store; part of every label we issue
+    records: Mapping[SlotId, SlotRecord]
+    listing: Listing | None = None  # the last complete one, however old
+    unreadable_since: datetime | None = None  # first failed listing since the last complete one
+    unreadable_error: str = ""
+    shown: Mapping[InstanceId, Instance | None] = field(
+        default_factory=dict
+    )  # by-id reads, this tick
+    offers: Mapping[StreamName, OfferBook] = field(default_factory=dict)
+    readings: tuple[Reading, ...] = ()  # since the last tick, oldest first
+    heard_at: Mapping[tuple[InstanceId, Subject], datetime] = field(default_factory=dict)
+    condemned: tuple[Condemned, ...] = ()
+    intents: tuple[Intent, ...] = ()  # open ones
+    outcomes: tuple[Outcome, ...] = ()  # since the last tick
+    in_flight: frozenset[SlotId] = frozenset()  # slots with an act under way in this process
+    in_flight_instances: frozenset[InstanceId] = frozenset()  # destroys under way
+    quarantine: Mapping[MachineId, Quarantine] = field(default_factory=dict)
+    orphans_known: frozenset[InstanceId] = frozenset()  # already told
+    fuses_known: frozenset[Reason] = frozenset()  # tripped at the last tick
+    orders: tuple[Order, ...] = ()  # new ones
+    pause: Pause | None = None  # of the whole fleet
+    slot_pauses: Mapping[SlotId, Pause] = field(default_factory=dict)
+    held_slots: frozenset[SlotId] = frozenset()  # held by a bug of ours
+    is_leader: bool = True
+    is_stopping: bool = False
+    own_network: Status = Status.UNKNOWN  # the ops box's canary; only FALSE stops anything
+    started_at: datetime | None = None  # of this process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What the sinks look at between two ticks."""
+
+    desired: Desired
+    world: World
+    plan: Plan
+    records: Mapping[SlotId, SlotRecord]  # after the plan
+    at: datetime
+    tick: int
+    latest: Mapping[tuple[InstanceId, Subject], Reading] = field(default_factory=dict)

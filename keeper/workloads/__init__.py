@@ -1,0 +1,122 @@
+"""What a slot runs: what to rent, how to put it there, how to restart it, and whom to believe.
+
+A workload is pure: it composes commands and interprets replies; the shell carries them. One file per
+workload: settings model (pydantic), class, ``register``. Nothing here waits, connects or reads time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from keeper.core.model import InstanceId, OfferNeeds, Reading, RentalSpec, Rung
+from keeper.ports import Command, Upload
+
+Step = Command | Upload
+
+
+class ViewKind(StrEnum):
+    """How a viewer looks at the stream."""
+
+    MJPEG = "mjpeg"  # the picture itself
+    HTTP = "http"  # only that something answers (weaker; a hint)
+    TCP = "tcp"  # only that a port is open (weakest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What the viewer probe looks at, on a port of the container.
+
+    By its public mapping, or through the host's link when there is none.
+    """
+
+    kind: ViewKind
+    container_port: int
+    path: str = "/"
+    target_frames_per_s: float = 0.0  # below a quarter of it: slow; 0: no target
+    black_luma_max: float = 4.0  # a mean luma at or below this is black
+    is_static_allowed: bool = False  # a slate: an unchanging picture is by design
+
+
+class Workload(Protocol):
+    """One way to fill a slot."""
+
+    kind: str
+
+    def rental(self) -> RentalSpec:
+        """Image, ports, environment and disk to rent with. Never a secret of the account."""
+        ...
+
+    def needs(self, declared: OfferNeeds) -> OfferNeeds:
+        """Add what this workload cannot do without to what the operator declared."""
+        ...
+
+    def rungs(self) -> tuple[Rung, ...]:
+        """Which remedies below replacing the host make sense here, cheapest first."""
+        ...
+
+    def deploy(self) -> tuple[Step, ...]:
+        """Idempotent steps that put the workload on a fresh host and start it.
+
+        The last ones start and verify. Each Command must end with exit code 0.
+        """
+        ...
+
+    def restart_process(self) -> tuple[Command, ...]:
+        """First rung: end the process for certain and start it again (or ask its manager to)."""
+        ...
+
+    def restart_workload(self) -> tuple[Step, ...]:
+        """Second rung: stop everything of ours on the host, put it there again, start it."""
+        ...
+
+    def sentinel(self) -> str:
+        """The POSIX-sh program for Link.watch: payload/sentinel.sh with this workload's questions."""
+        ...
+
+    def interpret(self, line: str, instance_id: InstanceId, at: datetime) -> tuple[Reading, ...]:
+        """Read one sentinel line. Garbage becomes an Unknown reading, never an exception."""
+        ...
+
+    def view(self) -> View:
+        """What the viewer looks at."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """One workload kind: its settings model and how to build it."""
+
+    kind: str
+    settings: type[BaseModel]
+    build: Callable[[Any, Mapping[str, str]], Workload]  # settings, secrets by name
+
+
+_REGISTRY: dict[str, Registered] = {}
+
+
+def register(
+    kind: str,
+    settings: type[BaseModel],
+    build: Callable[[Any, Mapping[str, str]], Workload],
+) -> None:
+    """Make a workload kind known. The settings model has ``kind: Literal[kind]``."""
+    if kind in _REGISTRY:
+        message = f"workload kind {kind!r} is registered twice"
+        raise ValueError(message)
+    _REGISTRY[kind] = Registered(kind=kind, settings=settings, build=build)
+
+
+def registered() -> Mapping[str, Registered]:
+    """All workload kinds, after loading every module of this package once."""
+    import importlib  # noqa: PLC0415 - plug-ins are loaded when first asked for
+    import pkgutil  # noqa: PLC0415
+
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    return dict(_REGISTRY)
