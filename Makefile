@@ -38,3 +38,64 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@echo "setup: installing what the checks need"
 	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements-dev.lock
 	@touch $@
+
+.PHONY: system
+system: ## Install the real components tests talk to (root and apt), or say what is missing
+	@scripts/system.sh
+
+.PHONY: demo
+demo: $(VENV)/.runtime ## Watch the real daemon keep simulated streams on air; no account, no GPU, no root
+	@$(BIN)/keeper demo $(ARGS)
+
+.PHONY: test
+test: setup system ## Run every test, on all cores; ARGS="-k name" to choose
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+.PHONY: lint
+lint: setup ## Format, lint, types, import contract, shell scripts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@scripts/lint-shell.sh
+
+.PHONY: format
+format: setup ## Format the code and repair what the linter can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: check
+check: lint ## Everything that CI asks: lint, then test
+	@$(MAKE) --no-print-directory test
+
+.PHONY: cover
+cover: setup ## Branch coverage of keeper, by line, into htmlcov/
+	@$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term --cov-report=html $(ARGS)
+
+.PHONY: sim
+sim: $(VENV)/.runtime ## One simulated run in virtual time; SEED=7 chooses it
+	@$(BIN)/keeper sim run --seed $(SEED) $(ARGS)
+
+.PHONY: bench
+bench: setup ## Measure against floors and peers, into bench/results.json; ONLY=name for one
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+# Seeds 1, 2, 3 … until one breaks a promise (its number is printed) or SOAK_S seconds pass.
+SOAK_S ?= 3600
+.PHONY: soak
+soak: setup ## Explore seeds and generated worlds for SOAK_S seconds (3600); stops at the first failure
+	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/property
+	@seed=0; end=$$((SECONDS + $(SOAK_S))); while ((SECONDS < end)); do \
+	    seed=$$((seed + 1)); $(BIN)/keeper sim run --seed $$seed >/dev/null || { \
+	        echo "soak: broken by seed $$seed; see it again: make sim SEED=$$seed" >&2; exit 1; }; \
+	done; echo "soak: $$seed seeds held"
+
+.PHONY: lock
+lock: ## Write the locks again from pyproject.toml; ARGS=--upgrade for newer versions
+	@scripts/lock.sh $(ARGS)
+
+.PHONY: clean
+clean: ## Remove everything that make has built
+	@rm -rf $(VENV) .tools build dist htmlcov .coverage .coverage.* .hypothesis .pytest_cache \
+	    .mypy_cache .ruff_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,96 @@
+"""Where the real components are on this machine, and what to do when one is not.
+
+Tests that talk to real sshd, PM2 or Prometheus name what they need, by marker or by call:
+
+    @pytest.mark.real("sshd", "supervisord")
+    async def test_restarts_program(): ...
+
+    def test_scrape():
+        prometheus = require("prometheus")  # a Path, ready to start
+
+If a component is absent the test is skipped, and the end of the run names and counts it
+(`conftest.py`). With KEEPER_TEST_REQUIRE_ALL=1, as in CI, that is a failure.
+`scripts/system.sh` installs the components and uses the same names.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import pytest
+
+REPOSITORY: Final = Path(__file__).resolve().parent.parent
+TOOLS_BIN: Final = REPOSITORY / ".tools" / "node_modules" / ".bin"
+NGINX_RTMP_MODULE: Final = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
+
+# How a skip for an absent component begins; the summary and nothing else reads it.
+ABSENT: Final = "absent component: "
+
+# Debian keeps daemons out of an ordinary user's PATH.
+_SEARCH_PATH: Final = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+
+
+def _command(*names: str) -> Callable[[], Path | None]:
+    """Look for the first of these commands; the path is absolute, as sshd demands to be started."""
+
+    def look() -> Path | None:
+        found = (shutil.which(name, path=_SEARCH_PATH) for name in names)
+        return next((Path(path).absolute() for path in found if path), None)
+
+    return look
+
+
+def _pm2() -> Path | None:
+    """PM2 lives in the project's ignored tools folder, because its licence keeps it out of ours."""
+    local = TOOLS_BIN / "pm2"
+    return local if local.exists() else _command("pm2")()
+
+
+def _nginx_rtmp() -> Path | None:
+    """Nginx counts only with the RTMP module, which is what the tests load."""
+    return _command("nginx")() if NGINX_RTMP_MODULE.exists() else None
+
+
+def _postgres() -> Path | None:
+    """Give the folder that holds initdb, pg_ctl and postgres; Debian hides it by version."""
+    initdb = _command("initdb")()
+    if initdb is not None:
+        return initdb.resolve().parent
+    versions = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3])
+    )
+    return versions[-1].parent if versions else None
+
+
+COMPONENTS: Final[Mapping[str, Callable[[], Path | None]]] = MappingProxyType(
+    {
+        "alertmanager": _command("prometheus-alertmanager", "alertmanager"),
+        "chromium": _command("chromium", "chromium-browser", "google-chrome"),
+        "ffmpeg": _command("ffmpeg"),
+        "nginx-rtmp": _nginx_rtmp,
+        "node": _command("node"),
+        "pm2": _pm2,
+        "postgres": _postgres,
+        "prometheus": _command("prometheus"),
+        "promtool": _command("promtool"),
+        "shellcheck": _command("shellcheck"),
+        "sshd": _command("sshd"),
+        "supervisord": _command("supervisord"),
+    }
+)
+
+
+def locate(component: str) -> Path | None:
+    """Say where a component is, or None if this machine lacks it. KeyError: no such name."""
+    return COMPONENTS[component]()
+
+
+def require(component: str) -> Path:
+    """Give the component's path, or skip the calling test and have it counted."""
+    path = locate(component)
+    if path is None:
+        pytest.skip(f"{ABSENT}{component}")
+    return path

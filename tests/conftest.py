@@ -1,0 +1,132 @@
+"""What every test may rely on: real components by name, free ports, a bare environment.
+
+A test that could not run is never silent here. The end of the run names and counts what is
+absent, and KEEPER_TEST_REQUIRE_ALL=1 turns every skip into a failure.
+"""
+
+import os
+import shutil
+import socket
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.components import ABSENT, COMPONENTS, require
+
+REQUIRE_ALL = os.environ.get("KEEPER_TEST_REQUIRE_ALL") == "1"
+
+# A red run must be the same red run on the next machine; looking for new examples is for soaks.
+settings.register_profile("check", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("explore", deadline=None, max_examples=2000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
+
+
+# --- absence is counted ----------------------------------------------------------------------
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a misspelt component at collection: it would be a test that never runs."""
+    for item in items:
+        for marker in item.iter_markers("real"):
+            if unknown := set(marker.args) - set(COMPONENTS):
+                msg = f"{item.nodeid}: no component is called {sorted(unknown)}"
+                raise pytest.UsageError(msg)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose real components are absent, before its fixtures start anything."""
+    for marker in item.iter_markers("real"):
+        for component in marker.args:
+            require(component)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where everything is required."""
+    report = yield
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"KEEPER_TEST_REQUIRE_ALL is set, and this did not run: {_why(report)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Do the same for a file that skipped itself."""
+    report = yield
+    if REQUIRE_ALL and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"KEEPER_TEST_REQUIRE_ALL is set, and this did not run: {_why(report)}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name and count, last of all, what did not run because something is absent."""
+    absent = Counter[str]()
+    for report in terminalreporter.getreports("skipped"):
+        why = _why(report)
+        if why.startswith(ABSENT):
+            absent[why.removeprefix(ABSENT)] += 1
+    if not absent:
+        return
+    terminalreporter.section("NOT RUN because something is absent", yellow=True)
+    for component, count in sorted(absent.items()):
+        terminalreporter.write_line(f"{count:5d} tests need {component}")
+    terminalreporter.write_line(f"{absent.total():5d} in all; `make system` says how to get it")
+
+
+def _why(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Give the reason of a skip, which pytest keeps as the third of a triple."""
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    return str(report.longrepr)
+
+
+# --- a bare environment ----------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's own keys, configuration and colours out of every test."""
+    mine = ("KEEPER_", "VAST_", "PM2_")
+    exact = {"CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
+    exact |= {"NO_COLOR", "FORCE_COLOR", "CLICOLOR", "SSH_AUTH_SOCK", "JOURNAL_STREAM"}
+    for name in list(os.environ):
+        if name.startswith(mine) or name in exact:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """Give an empty folder whose path is short enough for a unix socket (108 bytes)."""
+    path = Path(tempfile.mkdtemp(prefix="k-", dir="/tmp"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Give loopback ports, for daemons that cannot choose one themselves.
+
+    Every process has a range of its own, below the range that the kernel hands out, so two tests
+    do not meet between the look and the bind. Servers of ours bind to port 0 instead.
+    """
+    start = 20_000 + os.getpid() % 60 * 200
+    candidates = iter(range(start, start + 200))
+
+    def take() -> int:
+        for port in candidates:
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                return port
+        msg = "this process has used up its 200 ports"
+        raise RuntimeError(msg)
+
+    return take
