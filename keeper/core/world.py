@@ -123,6 +123,7 @@ class World:
     offers: Mapping[StreamName, OfferBook] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()  # since the last tick, oldest first
     heard_at: Mapping[tuple[InstanceId, Subject], datetime] = field(default_factory=dict)
+    host_keys: Mapping[InstanceId, str] = field(default_factory=dict)  # as shown at first contact
     condemned: tuple[Condemned, ...] = ()
     intents: tuple[Intent, ...] = ()  # open ones
     outcomes: tuple[Outcome, ...] = ()  # since the last tick
