@@ -20,7 +20,7 @@ setup: $(VENV)/.dev ## Build .venv with everything (runtime, tests, lint) from t
 # The stamp is the last thing written, so an interrupted set-up is simply done again.
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	    echo "error: keeper needs Python 3.11 or newer and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)." >&2; \
+	    echo "error: keeper needs Python 3.11 or newer and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | head -n 1)." >&2; \
 	    echo "       Name another one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 	    echo "error: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
@@ -28,15 +28,15 @@ $(VENV)/.python:
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.runtime: $(VENV)/.python requirements.lock pyproject.toml
+$(VENV)/.runtime: $(VENV)/.python requirements.lock
 	@echo "setup: installing what keeper runs on"
-	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps -e .
+	@$(BIN)/python -m pip -qq --disable-pip-version-check install --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip -qq --disable-pip-version-check install --no-deps -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@echo "setup: installing what the checks need"
-	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip -qq --disable-pip-version-check install --require-hashes -r requirements-dev.lock
 	@touch $@
 
 .PHONY: system
