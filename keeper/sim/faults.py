@@ -1,0 +1,297 @@
+"""The menu of lies and failures, and the board on which they are armed.
+
+Both faces of the simulator use the same words. A fault is data: what, at whom, from when, for how
+long, how often. The board knows nothing of the market or of hosts; they ask it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any
+
+
+class FaultKind(StrEnum):
+    """What can go wrong. The values are the words of fault files and of ``POST /sim/faults``."""
+
+    # The marketplace lies or fails while it answers a call.
+    CREATE_REPLY_LOST = "create_reply_lost"
+    CREATE_ERROR_BUT_MADE = "create_error_but_made"
+    CREATE_SUCCESS_WITHOUT_ID = "create_success_without_id"
+    CREATE_SUCCESS_FALSE_200 = "create_success_false_200"
+    CREATE_PHANTOM = "create_phantom"  # says success, and nothing was made
+    OFFER_GONE = "offer_gone"
+    PRICE_CHANGED = "price_changed"  # params: factor
+    INSTANCE_APPEARS_LATE = "instance_appears_late"  # params: after_s
+    DESTROYED_REAPPEARS = "destroyed_reappears"  # params: after_s, lasts_s, is_real
+    DESTROY_REFUSED = "destroy_refused"
+    LIST_PAGE_REPEATS = "list_page_repeats"
+    LIST_SKIPS_ROW = "list_skips_row"
+    LIST_WITHOUT_ARRAY = "list_without_array"
+    LIST_EMPTY = "list_empty"
+    NUMBER_AS_STRING = "number_as_string"
+    SEARCH_EMPTY = "search_empty"
+    SEARCH_QUOTA = "search_quota"
+    CREDIT_ZERO = "credit_zero"
+    KEY_REJECTED = "key_rejected"
+    DEPRECATED_ENDPOINT = "deprecated_endpoint"
+    # The way to the marketplace. params: endpoint (a glob over "METHOD /path/").
+    HTTP_429 = "http_429"  # params: style = text | detail | msg | hint, retry_after_s
+    HTTP_500 = "http_500"
+    HTTP_502 = "http_502"
+    HTTP_503 = "http_503"
+    HTTP_504 = "http_504"
+    HTTP_502_AFTER = "http_502_after"  # the action was done
+    HTML_FOR_JSON = "html_for_json"
+    TRUNCATED_JSON = "truncated_json"
+    DROP_BEFORE = "drop_before"
+    DROP_AFTER = "drop_after"
+    LATENCY = "latency"  # params: delay_s
+    # One rental: what the marketplace says about it, or what becomes of its machine.
+    NULL_STATUS = "null_status"
+    DAEMON_ERROR = "daemon_error"
+    STUCK_LOADING = "stuck_loading"
+    EXITED_WHILE_SSH_WORKS = "exited_while_ssh_works"
+    HOST_OFFLINE = "host_offline"
+    HOST_VANISHES = "host_vanishes"  # params: absent_after_s
+    ADDRESS_CHANGES = "address_changes"
+    DESTROYED_BY_OTHERS = "destroyed_by_others"
+    OUTBID = "outbid"
+    CONTRACT_END = "contract_end"
+    STOPPED_BY_OTHERS = "stopped_by_others"
+    # One rental: what happens on its host.
+    SSH_DEAD_WHILE_RUNNING = "ssh_dead_while_running"
+    SSH_HANG = "ssh_hang"
+    BANNER_ONLY = "banner_only"
+    HOST_KEY_CHANGED = "host_key_changed"
+    PICTURE_FROZEN = "picture_frozen"
+    PICTURE_BLACK = "picture_black"
+    NO_FRAMES = "no_frames"
+    PROCESS_KILLED = "process_killed"
+    PROCESS_HUNG = "process_hung"
+    CRASH_LOOP = "crash_loop"
+    DISK_FULL = "disk_full"
+    GPU_LOST = "gpu_lost"
+    DEPLOY_FAILS = "deploy_fails"
+    # keeper's own box; neither the market nor a host looks at these.
+    KEEPER_KILLED = "keeper_killed"
+    KEEPER_STOPPED = "keeper_stopped"
+    CLOCK_STEP = "clock_step"  # params: step_s
+    STORE_WRITE_FAILS = "store_write_fails"
+    OWN_NETWORK_DOWN = "own_network_down"
+
+
+# What the marketplace says or does about one rental; the market applies these itself.
+MARKET_RENTAL_KINDS = frozenset(
+    {
+        FaultKind.NULL_STATUS,
+        FaultKind.DAEMON_ERROR,
+        FaultKind.STUCK_LOADING,
+        FaultKind.EXITED_WHILE_SSH_WORKS,
+        FaultKind.HOST_OFFLINE,
+        FaultKind.HOST_VANISHES,
+        FaultKind.ADDRESS_CHANGES,
+        FaultKind.DESTROYED_BY_OTHERS,
+        FaultKind.OUTBID,
+        FaultKind.CONTRACT_END,
+        FaultKind.STOPPED_BY_OTHERS,
+    }
+)
+
+# What happens on a host; the market only finds the rental and hands the fault to the host side.
+HOST_KINDS = frozenset(
+    {
+        FaultKind.SSH_DEAD_WHILE_RUNNING,
+        FaultKind.SSH_HANG,
+        FaultKind.BANNER_ONLY,
+        FaultKind.HOST_KEY_CHANGED,
+        FaultKind.PICTURE_FROZEN,
+        FaultKind.PICTURE_BLACK,
+        FaultKind.NO_FRAMES,
+        FaultKind.PROCESS_KILLED,
+        FaultKind.PROCESS_HUNG,
+        FaultKind.CRASH_LOOP,
+        FaultKind.DISK_FULL,
+        FaultKind.GPU_LOST,
+        FaultKind.DEPLOY_FAILS,
+    }
+)
+
+RENTAL_KINDS = MARKET_RENTAL_KINDS | HOST_KINDS
+
+# These may strike a rental whose container is not up yet; all others wait for a running one.
+BOOT_KINDS = frozenset({FaultKind.NULL_STATUS, FaultKind.DAEMON_ERROR, FaultKind.STUCK_LOADING})
+
+KEEPER_KINDS = frozenset(
+    {
+        FaultKind.KEEPER_KILLED,
+        FaultKind.KEEPER_STOPPED,
+        FaultKind.CLOCK_STEP,
+        FaultKind.STORE_WRITE_FAILS,
+        FaultKind.OWN_NETWORK_DOWN,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that goes wrong.
+
+    ``target``: "*" (anything), "instance:ID", "machine:ID", "offer:ID", or a glob over the label.
+    ``at`` counts from when it is armed. ``for_s``: how long it lasts; None: until ``count`` is used
+    up. ``count``: how many calls or rentals it hits; None: 1, or no limit when ``for_s`` is given.
+    """
+
+    kind: FaultKind
+    target: str = "*"
+    at: float = 0.0
+    for_s: float | None = None
+    count: int | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def number(self, name: str, default: float) -> float:
+        """Return a numeric parameter."""
+        return float(self.params.get(name, default))
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any]) -> Fault:
+        """Read one fault of a file or of a request. Raises ValueError in plain words."""
+        known = {"kind", "target", "at", "for_s", "count", "params"}
+        if unknown := set(value) - known:
+            raise ValueError(f"a fault has no {sorted(unknown)}; it has {sorted(known)}")
+        try:
+            kind = FaultKind(str(value.get("kind", "")))
+        except ValueError as error:
+            raise ValueError(
+                f"no fault is called {value.get('kind')!r}; the menu: {', '.join(FaultKind)}"
+            ) from error
+        return cls(
+            kind=kind,
+            target=str(value.get("target", "*")),
+            at=float(value.get("at", 0.0)),
+            for_s=None if value.get("for_s") is None else float(value["for_s"]),
+            count=None if value.get("count") is None else int(value["count"]),
+            params=dict(value.get("params") or {}),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """What a fault may hit: one call, one rental, or a call about a rental."""
+
+    endpoint: str = ""  # "METHOD /path/", without /api/vN and with {id} for ids
+    label: str = ""
+    instance_id: int | None = None
+    machine_id: int | None = None
+    offer_id: int | None = None
+
+
+def is_hit(fault: Fault, aim: Aim) -> bool:
+    """Whether a fault is meant for this call or rental."""
+    endpoint = fault.params.get("endpoint")
+    if endpoint is not None and not fnmatchcase(aim.endpoint, str(endpoint)):
+        return False
+    match fault.target.partition(":"):
+        case ("" | "*", "", ""):
+            return True
+        case ("instance", ":", number):
+            return str(aim.instance_id) == number
+        case ("machine", ":", number):
+            return str(aim.machine_id) == number
+        case ("offer", ":", number):
+            return str(aim.offer_id) == number
+    return fnmatchcase(aim.label, fault.target)
+
+
+@dataclass(slots=True, kw_only=True)
+class Armed:
+    """A fault on the board, with its clock running."""
+
+    number: int
+    fault: Fault
+    from_at: float
+    until_at: float | None
+    left: int | None
+
+    def is_live(self, now: float) -> bool:
+        """Whether it can hit now."""
+        is_over = self.until_at is not None and now >= self.until_at
+        return now >= self.from_at and not is_over and self.left != 0
+
+
+class FaultBoard:
+    """What is armed. Everything is in the order of arming, so the same script hits the same."""
+
+    def __init__(self) -> None:
+        self._armed: list[Armed] = []
+        self._numbers = 0
+
+    def arm(self, fault: Fault, now: float) -> Armed:
+        """Put a fault on the board."""
+        self._numbers += 1
+        from_at = now + fault.at
+        armed = Armed(
+            number=self._numbers,
+            fault=fault,
+            from_at=from_at,
+            until_at=None if fault.for_s is None else from_at + fault.for_s,
+            left=fault.count if fault.count is not None else (1 if fault.for_s is None else None),
+        )
+        self._armed.append(armed)
+        return armed
+
+    def spend(self, armed: Armed) -> None:
+        """Use up one shot on one rental. One that only lasts hits one rental, not every one.
+
+        Otherwise a fault aimed at a stream would strike the replacement as well.
+        """
+        armed.left = 0 if armed.left is None else armed.left - 1
+
+    def take(self, kind: FaultKind, aim: Aim, now: float) -> Fault | None:
+        """Return a live fault for this aim and use up one shot of it."""
+        for armed in self._live(now):
+            if armed.fault.kind is kind and is_hit(armed.fault, aim):
+                if armed.left is not None:
+                    armed.left -= 1
+                return armed.fault
+        return None
+
+    def active(self, kind: FaultKind, aim: Aim, now: float) -> Fault | None:
+        """Return a live fault for this aim without using it up."""
+        for armed in self._live(now):
+            if armed.fault.kind is kind and is_hit(armed.fault, aim):
+                return armed.fault
+        return None
+
+    def live(self, now: float) -> tuple[Armed, ...]:
+        """Return what can hit now."""
+        return tuple(self._live(now))
+
+    def waiting(self, now: float) -> tuple[Armed, ...]:
+        """Return what is due and looks for a rental to strike."""
+        return tuple(armed for armed in self._live(now) if armed.fault.kind in RENTAL_KINDS)
+
+    def next_at(self, now: float) -> float | None:
+        """Return when the next fault begins; None when none is ahead."""
+        return min((armed.from_at for armed in self._armed if armed.from_at > now), default=None)
+
+    def clear(self, aim: Aim | None = None) -> int:
+        """Take faults off the board: all, or those aimed at this; returns how many."""
+        before = len(self._armed)
+        self._armed = [
+            armed
+            for armed in self._armed
+            if aim is not None and (armed.fault.target == "*" or not is_hit(armed.fault, aim))
+        ]
+        return before - len(self._armed)
+
+    def _live(self, now: float) -> list[Armed]:
+        """Forget what is over, and return the rest that has begun."""
+        self._armed = [
+            armed
+            for armed in self._armed
+            if armed.left != 0 and (armed.until_at is None or now < armed.until_at)
+        ]
+        return [armed for armed in self._armed if armed.is_live(now)]

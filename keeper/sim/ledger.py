@@ -1,0 +1,107 @@
+"""What the marketplace and the hosts have written down: the only thing that the auditor reads.
+
+Entries are only ever appended. The ledger knows nothing of keeper and judges nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One call to the marketplace, as it arrived and as it was really answered."""
+
+    at: float  # epoch seconds of the marketplace's clock
+    method: str
+    endpoint: str  # "/instances/{id}/": without /api/vN, ids folded
+    path: str
+    identity: str  # a digest of the key and the caller's address
+    status: int  # 0: no answer was given
+    is_mutating: bool
+    instance_id: int | None = None
+    label: str = ""
+    note: str = ""  # what was done to the answer, e.g. the fault's word
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What became of a rental, and what it had cost until then."""
+
+    at: float
+    what: str  # created, running, stopped, exited, rebooting, offline, back, vanished, destroyed, …
+    by: str  # account, market, host, renter, fault
+    dollars: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Rental:
+    """One contract from its beginning to its end."""
+
+    instance_id: int
+    label: str
+    machine_id: int
+    host_id: int
+    created_at: float
+    dollars_per_hour: float
+    changes: list[Change] = field(default_factory=list)
+    ended_at: float | None = None  # no longer billed, no longer exists
+    dollars: float = 0.0  # as of the last change
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it exists, and may cost."""
+        return self.ended_at is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostEntry:
+    """What a host did or suffered."""
+
+    at: float
+    instance_id: int
+    what: str  # booted, command, process.started, process.ended, uploaded, killed, vanished, …
+    detail: str = ""
+
+
+class Ledger:
+    """Every request, every rental, every deed of a host."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.rentals: dict[int, Rental] = {}
+        self.hosts: list[HostEntry] = []
+
+    def request(self, entry: Request) -> None:
+        """Write down a call."""
+        self.requests.append(entry)
+
+    def begin(self, rental: Rental) -> None:
+        """Write down a new contract."""
+        self.rentals[rental.instance_id] = rental
+
+    def change(self, instance_id: int, change: Change, *, is_end: bool = False) -> None:
+        """Write down what became of a contract."""
+        rental = self.rentals[instance_id]
+        rental.changes.append(change)
+        rental.dollars = change.dollars
+        if is_end:
+            rental.ended_at = change.at
+
+    def host(self, entry: HostEntry) -> None:
+        """Write down what a host did."""
+        self.hosts.append(entry)
+
+    def live(self) -> Iterator[Rental]:
+        """Yield the rentals that exist."""
+        return (rental for rental in self.rentals.values() if rental.is_live)
+
+    def plain(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        return {
+            "requests": [asdict(entry) for entry in self.requests],
+            "rentals": [asdict(rental) for rental in self.rentals.values()],
+            "hosts": [asdict(entry) for entry in self.hosts],
+        }
