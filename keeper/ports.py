@@ -395,7 +395,8 @@ class PictureLimits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureSample:
     """What a viewer received in one sample, in numbers. ``error`` is empty when bytes were asked for
-    and the exchange itself worked."""
+    and the exchange itself worked.
+    """
 
     http_status: int  # 0: no answer
     frames: int
@@ -496,7 +497,7 @@ class Batch:
     intents_closed: tuple[IntentId, ...] = ()
     quarantine: tuple[Quarantine, ...] = ()
     quarantine_deleted: tuple[MachineId, ...] = ()
-    pause: Pause | None | bool = False  # False: unchanged; None: resumed
+    pause: Pause | bool | None = False  # False: unchanged; None: resumed
     slot_pauses: Mapping[SlotId, Pause] | None = None  # the whole new mapping; None: unchanged
     alert_state: Mapping[str, Any] | None = None
     outbox: tuple[OutboxRow, ...] = ()  # inserted or updated by notice_id

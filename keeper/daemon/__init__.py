@@ -1,4 +1,1 @@
-"""Everything that waits: the tick and the long-lived tasks around it.
-
-It knows ports and plug-ins, but neither adapters, telemetry nor web: bootstrap introduces them.
-"""
+"""The shell's heart: it asks, decides by calling the core, acts, and tells. It thinks nothing itself."""

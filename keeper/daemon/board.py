@@ -1,0 +1,82 @@
+"""Where witnesses pin what they saw until the next tick takes it down.
+
+It holds the newest reading per rental and subject, the readings no tick has seen yet (bounded), when
+each witness was last heard, and the newest frame for the page. It judges nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from keeper.core.model import InstanceId, Reading, Status, Subject
+
+# A tick comes at least every tick_interval_s; a witness speaks every 2 s at most. More than this per
+# rental between two ticks is a flood, and the oldest are the least interesting.
+_UNSEEN_MAX_PER_RENTAL = 64
+
+
+class Board:
+    """Readings on their way from the witnesses to the next tick."""
+
+    def __init__(self, nudge: Callable[[], None]) -> None:
+        self._nudge = nudge
+        self._unseen: dict[InstanceId, list[Reading]] = {}
+        self.latest: dict[tuple[InstanceId, Subject], Reading] = {}
+        self.heard_at: dict[tuple[InstanceId, Subject], datetime] = {}
+        self.host_keys: dict[InstanceId, str] = {}
+        self.frames: dict[InstanceId, bytes] = {}
+        self.restless: frozenset[InstanceId] = frozenset()  # every reading of these is worth a tick
+
+    def pin(self, reading: Reading) -> None:
+        """Take a reading; wake the tick when it could change a judgement."""
+        key = (reading.instance_id, reading.subject)
+        before = self.latest.get(key)
+        self.latest[key] = reading
+        self.heard_at[key] = reading.at
+        unseen = self._unseen.setdefault(reading.instance_id, [])
+        unseen.append(reading)
+        if len(unseen) > _UNSEEN_MAX_PER_RENTAL:
+            del unseen[0]
+        if (
+            before is None
+            or reading.status is not Status.TRUE
+            or reading.instance_id in self.restless
+            or (before.status, before.reason, before.identity)
+            != (reading.status, reading.reason, reading.identity)
+        ):
+            self._nudge()
+
+    def heard(self, instance_id: InstanceId, subjects: tuple[Subject, ...], at: datetime) -> None:
+        """Note that a witness spoke and nothing had changed."""
+        for subject in subjects:
+            self.heard_at[instance_id, subject] = at
+
+    def unseen(self) -> tuple[Reading, ...]:
+        """Return what no tick has taken yet, oldest first."""
+        if not self._unseen:
+            return ()
+        found = [reading for readings in self._unseen.values() for reading in readings]
+        found.sort(key=lambda reading: (reading.at, reading.instance_id, reading.subject))
+        return tuple(found)
+
+    def taken(self, readings: tuple[Reading, ...]) -> None:
+        """Drop what a committed tick has used; what came meanwhile stays."""
+        if not readings:
+            return
+        used = {id(reading) for reading in readings}
+        for instance_id in list(self._unseen):
+            left = [r for r in self._unseen[instance_id] if id(r) not in used]
+            if left:
+                self._unseen[instance_id] = left
+            else:
+                del self._unseen[instance_id]
+
+    def forget(self, instance_id: InstanceId) -> None:
+        """Take everything of a rental down; it is no longer watched."""
+        self._unseen.pop(instance_id, None)
+        self.host_keys.pop(instance_id, None)
+        self.frames.pop(instance_id, None)
+        for subject in Subject:
+            self.latest.pop((instance_id, subject), None)
+            self.heard_at.pop((instance_id, subject), None)

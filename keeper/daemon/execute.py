@@ -1,0 +1,247 @@
+"""Carries out decisions, one act at a time per slot, and answers each with an Outcome.
+
+The intent is on disk before anything here runs. Errors become values: Done, Failed or Uncertain, and
+an Uncertain act is never tried again; the next observation settles it. A bug while acting for one
+slot becomes a failed outcome of that slot and a fact, and the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import assert_never
+
+from keeper.core.decisions import Act, Adopt, Deploy, Destroy, Reboot, Rent, Restart
+from keeper.core.events import SlotBug
+from keeper.core.model import InstanceId, IntentKind, Rung, SlotId
+from keeper.core.reasons import Reason
+from keeper.core.world import Outcome, OutcomeKind
+from keeper.daemon.survey import describe
+from keeper.daemon.watch import Watch
+from keeper.ports import (
+    Clock,
+    Command,
+    CommandFailed,
+    Hosts,
+    Invalid,
+    Link,
+    Marketplace,
+    Missing,
+    OfferGone,
+    OutOfCredit,
+    PortError,
+    RateLimited,
+    Refused,
+    Transient,
+    Unauthorized,
+    Uncertain,
+)
+from keeper.workloads import Step, Workload
+
+_LINK_WAIT_S = 20.0
+_ACTS_AT_ONCE = 64  # more than this many hosts need something at once only when a breaker is broken
+_DEPLOY_DEADLINE_S = 1800.0
+_RESTART_DEADLINE_S = 180.0
+_MARKET_DEADLINE_S = 120.0
+_TAIL_CHARACTERS = 400
+
+
+class Executor:
+    """The acts under way."""
+
+    def __init__(
+        self,
+        *,
+        marketplace: Marketplace,
+        hosts: Hosts,
+        watch: Watch,
+        clock: Clock,
+        workload_of: Callable[[SlotId], Workload | None],
+        spawn: Callable[..., asyncio.Task[None]],
+        finished: Callable[[Outcome], None],
+        bug: Callable[[SlotBug], None],
+    ) -> None:
+        self._marketplace = marketplace
+        self._hosts = hosts
+        self._watch = watch
+        self._clock = clock
+        self._workload_of = workload_of
+        self._spawn = spawn
+        self._finished = finished
+        self._bug = bug
+        self._bound = asyncio.Semaphore(_ACTS_AT_ONCE)
+        self._slots: dict[SlotId, asyncio.Task[None]] = {}
+        self._destroys: dict[InstanceId, asyncio.Task[None]] = {}
+
+    @property
+    def slots_in_flight(self) -> frozenset[SlotId]:
+        """Slots with an act under way."""
+        return frozenset(self._slots) if self._slots else frozenset()
+
+    @property
+    def instances_in_flight(self) -> frozenset[InstanceId]:
+        """Rentals with a destroy under way."""
+        return frozenset(self._destroys) if self._destroys else frozenset()
+
+    def start(self, acts: tuple[Act, ...]) -> None:
+        """Begin the acts; their outcomes arrive by ``finished``."""
+        for act in acts:
+            if isinstance(act, Adopt):
+                continue  # the record is the whole effect
+            if isinstance(act, Destroy):
+                instance_id = act.instance_id
+                if instance_id not in self._destroys:
+                    self._destroys[instance_id] = self._spawn(
+                        self._carry_out(act), f"act:destroy:{instance_id}"
+                    )
+            elif act.slot not in self._slots:
+                self._slots[act.slot] = self._spawn(
+                    self._carry_out(act), f"act:{act.name}:{act.slot}"
+                )
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Wait for what is under way; False when something did not finish in time."""
+        tasks = [*self._slots.values(), *self._destroys.values()]
+        if not tasks:
+            return True
+        _, late = await asyncio.wait(tasks, timeout=timeout_s)
+        return not late
+
+    async def _carry_out(self, act: Rent | Deploy | Restart | Reboot | Destroy) -> None:
+        started_s = self._clock.monotonic()
+        instance_id: InstanceId | None = None if isinstance(act, Rent) else act.instance_id
+        kind, reason, error, retry_after_s = OutcomeKind.DONE, None, "", None
+        try:
+            async with self._bound:
+                made = await self._do(act)
+            instance_id = made or instance_id
+        except Missing as missing:
+            if not isinstance(act, Destroy):
+                kind, error = OutcomeKind.FAILED, describe(missing)
+        except Uncertain as doubt:
+            kind, error = OutcomeKind.UNCERTAIN, describe(doubt)
+            instance_id = doubt.instance_id or instance_id
+        except PortError as refusal:
+            kind, error, reason = OutcomeKind.FAILED, describe(refusal), _reason_of(refusal)
+            if isinstance(refusal, Transient):
+                retry_after_s = refusal.retry_after_s
+        except TimeoutError as late:
+            # Our own deadline cut the call short: for a create nobody knows what became of it.
+            kind, error = OutcomeKind.UNCERTAIN, describe(late) or "ran out of time"
+        except Exception as bug:  # noqa: BLE001 - net 1 of 2: a bug holds one slot, not the fleet
+            # A create that met a bug half way may have left; the listing must settle it.
+            kind = OutcomeKind.UNCERTAIN if isinstance(act, Rent) else OutcomeKind.FAILED
+            error = describe(bug)
+            if act.slot is not None:
+                self._bug(SlotBug(slot=act.slot, error=error))
+        finally:
+            if isinstance(act, Destroy):
+                self._destroys.pop(act.instance_id, None)
+            else:
+                self._slots.pop(act.slot, None)
+        self._finished(
+            Outcome(
+                intent_id=act.intent_id,
+                intent=_intent_of(act),
+                kind=kind,
+                slot=act.slot,
+                at=self._clock.now(),
+                duration_s=self._clock.monotonic() - started_s,
+                instance_id=instance_id,
+                reason=reason,
+                error=error,
+                retry_after_s=retry_after_s,
+            )
+        )
+
+    async def _do(self, act: Rent | Deploy | Restart | Reboot | Destroy) -> InstanceId | None:
+        match act:
+            case Rent():
+                return await self._rent(act)
+            case Deploy():
+                async with asyncio.timeout(_DEPLOY_DEADLINE_S):
+                    workload = self._workload(act.slot)
+                    await self._steps(act.instance_id, workload.deploy())
+            case Restart():
+                async with asyncio.timeout(_RESTART_DEADLINE_S):
+                    workload = self._workload(act.slot)
+                    if act.rung is Rung.RESTART_PROCESS:
+                        await self._steps(act.instance_id, workload.restart_process())
+                    else:
+                        await self._steps(act.instance_id, workload.restart_workload())
+            case Reboot():
+                async with asyncio.timeout(_MARKET_DEADLINE_S):
+                    await self._marketplace.reboot(act.instance_id)
+            case Destroy():
+                async with asyncio.timeout(_MARKET_DEADLINE_S):
+                    await self._marketplace.destroy(act.instance_id)
+            case _:
+                assert_never(act)
+        return None
+
+    async def _rent(self, act: Rent) -> InstanceId:
+        async with asyncio.timeout(_MARKET_DEADLINE_S):
+            instance_id = await self._marketplace.create(act.offer_id, act.label, act.spec)
+        try:
+            async with asyncio.timeout(_MARKET_DEADLINE_S):
+                await self._marketplace.attach_key(instance_id, self._hosts.public_key)
+        except (PortError, TimeoutError):
+            # The key also travels in the container's start script; a host that refuses it will say
+            # so when dialled, and the watch asks for the key again then.
+            pass
+        return instance_id
+
+    async def _steps(self, instance_id: InstanceId, steps: tuple[Step, ...]) -> None:
+        link = await self._watch.link(instance_id, _LINK_WAIT_S)
+        for step in steps:
+            if isinstance(step, Command):
+                await _run_checked(link, step)
+            else:
+                await link.upload(step)
+
+    def _workload(self, slot: SlotId) -> Workload:
+        workload = self._workload_of(slot)
+        if workload is None:
+            message = f"{slot} is no longer in the configuration"
+            raise Refused(message)
+        return workload
+
+
+async def _run_checked(link: Link, command: Command) -> None:
+    result = await link.run(command)
+    if result.exit_code != 0:
+        tail = (result.stderr or result.stdout).strip()[-_TAIL_CHARACTERS:]
+        message = f"{command.name} ended with {result.exit_code}: {' | '.join(tail.splitlines())}"
+        raise CommandFailed(message)
+
+
+def _intent_of(act: Rent | Deploy | Restart | Reboot | Destroy) -> IntentKind:
+    match act:
+        case Rent():
+            return IntentKind.RENT
+        case Deploy():
+            return IntentKind.DEPLOY
+        case Restart():
+            return IntentKind.RESTART
+        case Reboot():
+            return IntentKind.REBOOT
+        case Destroy():
+            return IntentKind.DESTROY
+        case _:
+            assert_never(act)
+
+
+def _reason_of(error: PortError) -> Reason | None:
+    match error:
+        case OfferGone():
+            return Reason.OFFER_GONE
+        case OutOfCredit():
+            return Reason.OUT_OF_CREDIT
+        case Unauthorized():
+            return Reason.UNAUTHORIZED
+        case RateLimited():
+            return Reason.BACKING_OFF
+        case Invalid():
+            return Reason.NO_SUITABLE_OFFER
+        case _:
+            return None

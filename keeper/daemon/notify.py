@@ -1,0 +1,156 @@
+"""Delivers due messages from the outbox, each channel on its own, so that a broken one delays nobody.
+
+A message stays in the store until its channel has taken it or refused it for good. A crash between
+the delivery and the note of it sends the same id again; the receiver can tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from keeper.alerts import Channel, DeliveryKind
+from keeper.alerts.dispatch import from_payload
+from keeper.core.events import Event, NoticeFailed, NoticeSent
+from keeper.daemon.survey import describe
+from keeper.ports import Batch, Clock, Network, OutboxRow, PortError, Store, StoreError
+
+_RETRY_S = (5.0, 15.0, 60.0, 300.0, 900.0)
+_TRIES_MAX = 50  # about half a day; by then the alert has been repeated or resolved
+_SEND_DEADLINE_S = 20.0
+
+
+class Notifier:
+    """The outbox and the tasks that empty it."""
+
+    def __init__(
+        self,
+        *,
+        network: Network,
+        store: Store,
+        clock: Clock,
+        channels: Callable[[], Mapping[str, Channel]],
+        publish: Callable[[Event], None],
+    ) -> None:
+        self._network = network
+        self._store = store
+        self._clock = clock
+        self._channels = channels
+        self._publish = publish
+        self._rows: dict[str, OutboxRow] = {}
+        self._changed = asyncio.Event()
+        self._disabled: set[str] = set()
+
+    def take(self, rows: tuple[OutboxRow, ...]) -> None:
+        """Take messages that are already in the store."""
+        for row in rows:
+            self._rows[f"{row.channel}:{row.notice_id}"] = row
+        if rows:
+            self._changed.set()
+
+    @property
+    def pending(self) -> int:
+        """Messages not delivered yet."""
+        return len(self._rows)
+
+    async def run(self) -> None:
+        """Deliver for ever."""
+        while True:
+            self._changed.clear()
+            due = self._next_due_s()
+            if due is None:
+                await self._changed.wait()
+                continue
+            if due > 0:
+                alarm = asyncio.get_running_loop().call_later(due, self._changed.set)
+                try:
+                    await self._changed.wait()
+                finally:
+                    alarm.cancel()
+                continue
+            await self.deliver_due()
+
+    async def deliver_due(self) -> None:
+        """Send what is due now, one message per channel at a time, channels side by side."""
+        first: dict[str, OutboxRow] = {}
+        now = self._clock.now()
+        for row in sorted(self._rows.values(), key=lambda row: (row.created_at, row.notice_id)):
+            if row.channel not in first:
+                first[row.channel] = row  # order within a channel is kept
+        ready = [r for r in first.values() if r.next_try_at is None or r.next_try_at <= now]
+        async with asyncio.TaskGroup() as group:
+            for row in ready:
+                group.create_task(self._deliver(row))
+
+    def _next_due_s(self) -> float | None:
+        if not self._rows:
+            return None
+        now = self._clock.now()
+        first: dict[str, OutboxRow] = {}
+        for row in sorted(self._rows.values(), key=lambda row: (row.created_at, row.notice_id)):
+            first.setdefault(row.channel, row)
+        return min(
+            (row.next_try_at - now).total_seconds() if row.next_try_at else 0.0
+            for row in first.values()
+        )
+
+    async def _deliver(self, row: OutboxRow) -> None:
+        channel = self._channels().get(row.channel)
+        attempt = row.attempts + 1
+        if channel is None or row.channel in self._disabled:
+            await self._settle(replace(row, given_up=True, last_error="channel is gone"))
+            return
+        kind, error, retry_after_s = DeliveryKind.RETRY, "", None
+        try:
+            notice = from_payload(row.payload)
+            async with asyncio.timeout(_SEND_DEADLINE_S):
+                reply = await self._network.fetch(channel.compose(notice, now=self._clock.now()))
+            delivery = channel.classify(reply)
+            kind, error, retry_after_s = delivery.kind, delivery.error, delivery.retry_after_s
+        except (PortError, TimeoutError) as failure:
+            error = describe(failure)
+        now = self._clock.now()
+        if kind is DeliveryKind.DELIVERED:
+            self._publish(
+                NoticeSent(channel=row.channel, alert=row.alert, kind=row.kind, attempt=attempt)
+            )
+            await self._settle(replace(row, attempts=attempt, delivered_at=now))
+            return
+        self._publish(
+            NoticeFailed(
+                channel=row.channel, alert=row.alert, kind=row.kind, attempt=attempt, error=error
+            )
+        )
+        if kind is DeliveryKind.DISABLE:
+            self._disabled.add(row.channel)
+        if kind is not DeliveryKind.RETRY or attempt >= _TRIES_MAX:
+            await self._settle(replace(row, attempts=attempt, given_up=True, last_error=error))
+            return
+        wait_s = retry_after_s or _RETRY_S[min(attempt - 1, len(_RETRY_S) - 1)]
+        later = replace(
+            row, attempts=attempt, last_error=error, next_try_at=now + timedelta(seconds=wait_s)
+        )
+        self._rows[f"{row.channel}:{row.notice_id}"] = later
+        await self._write(later)
+
+    async def _settle(self, row: OutboxRow) -> None:
+        self._rows.pop(f"{row.channel}:{row.notice_id}", None)
+        await self._write(row)
+
+    async def _write(self, row: OutboxRow) -> None:
+        try:
+            await asyncio.shield(self._store.commit(Batch(outbox=(row,))))
+        except StoreError as error:
+            # The message went out; not being able to note it means it may go out again after a
+            # restart, under the same id. Losing it would be worse.
+            self._publish(
+                NoticeFailed(
+                    channel=row.channel,
+                    alert=row.alert,
+                    kind=row.kind,
+                    attempt=row.attempts,
+                    error=describe(error),
+                )
+            )

@@ -1,0 +1,629 @@
+"""The running daemon: owns its tasks, ticks when something may have changed, drains when told.
+
+Tasks are owned by one TaskGroup; one that dies is told about and started again, never lost quietly.
+Only a finished tick feeds the watchdog. It is the Control that the local API talks to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from keeper.alerts import Channel
+from keeper.alerts.dispatch import Numbers
+from keeper.core.events import (
+    ClockStepped,
+    ConfigRejected,
+    ConfigReloaded,
+    Event,
+    KeeperStarted,
+    KeeperStopping,
+    MarketReadable,
+    MarketUnreadable,
+    OrderAccepted,
+    PauseChanged,
+    SlotBug,
+    TaskDied,
+    TickFailed,
+    TickFinished,
+    TickOverran,
+)
+from keeper.core.model import Desired, InstanceId, SlotId, Status, Stream, StreamName, stream_of
+from keeper.core.world import Order, OrderKind, Outcome, Snapshot, World
+from keeper.daemon.board import Board
+from keeper.daemon.canary import Canary
+from keeper.daemon.execute import Executor
+from keeper.daemon.memory import Memory
+from keeper.daemon.notify import Notifier
+from keeper.daemon.survey import Survey, describe
+from keeper.daemon.tick import Ticked, decide, entry, hold_until, pauses_after, rentals_of
+from keeper.daemon.watch import Target, Watch
+from keeper.daemon.wheel import Wheel
+from keeper.ports import (
+    Address,
+    Batch,
+    Cadence,
+    Clock,
+    ConfigError,
+    Heartbeat,
+    Hosts,
+    JournalEntry,
+    Marketplace,
+    Network,
+    PortError,
+    ReloadReport,
+    Sink,
+    Store,
+    StoreError,
+)
+from keeper.workloads import Workload
+
+_NUDGES_APART_S = 0.2  # what is seen within this time is decided on together
+_DRAIN_S = 45.0  # the unit's TimeoutStopSec is 90
+_CLOCK_STEP_S = 5.0
+_RESTART_TASK_S = 1.0
+_FAILED_TICK_S = 5.0
+_FAILED_TICKS_MAX = 3
+_KEY_REFUSED_APART_S = 60.0
+_JOURNAL_BACKLOG_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything outside, as wired by bootstrap."""
+
+    marketplace: Marketplace
+    hosts: Hosts
+    network: Network
+    store: Store
+    clock: Clock
+    cadence: Cadence
+    heartbeat: Heartbeat
+    sink: Sink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A configuration, as core values and plug-ins."""
+
+    desired: Desired
+    workloads: Mapping[StreamName, Workload]
+    channels: tuple[Channel, ...] = ()
+    alert_numbers: Numbers = field(default_factory=Numbers)
+    canary_addresses: tuple[Address, ...] = ()
+    canary_interval_s: float = 30.0
+    retention_days: float = 30.0
+
+
+class Daemon:
+    """Keeps the declared streams on air until told to stop."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        declared: Declared,
+        *,
+        version: str,
+        reload: Callable[[], Declared] | None = None,
+    ) -> None:
+        self._ports = ports
+        self._declared = declared
+        self._version = version
+        self._read_again = reload
+        self._clock = ports.clock
+        self._nudged = asyncio.Event()
+        self._ticked = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._loaded = asyncio.Event()
+        self._unreadable_from = self._clock.now()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._group: asyncio.TaskGroup | None = None
+        self._memory: Memory | None = None
+        self._snapshot: Snapshot | None = None
+        self._tick = 0
+        self._failed_ticks = 0
+        self._own_events: list[Event] = []
+        self._key_asked_at: dict[InstanceId, float] = {}
+        self._last_wall: tuple[datetime, float] | None = None
+        self._unreadable_told = False
+        self._next_check_at: datetime | None = None
+        self._targets: dict[InstanceId, Target] = {}
+        self.config_ok = True
+        self.config_at = self._clock.now()
+        self._board = Board(self.nudge)
+        self._wheel = Wheel(self._clock)
+        self._canary = Canary(ports.network, self._clock, lambda: self._declared, self.nudge)
+        self._survey = Survey(
+            ports.marketplace,
+            self._clock,
+            streams=lambda: self._declared.desired.streams,
+            list_interval_s=lambda: (
+                self._declared.desired.fleet.list_interval_s,
+                self._declared.desired.fleet.list_interval_busy_s,
+            ),
+            nudge=self.nudge,
+        )
+        self._watch = Watch(
+            hosts=ports.hosts,
+            network=ports.network,
+            clock=self._clock,
+            board=self._board,
+            wheel=self._wheel,
+            spawn=self._spawn,
+            key_refused=self._ask_for_key,
+            own_network=lambda: self._canary.status,
+        )
+        self._executor = Executor(
+            marketplace=ports.marketplace,
+            hosts=ports.hosts,
+            watch=self._watch,
+            clock=self._clock,
+            workload_of=lambda slot: self._declared.workloads.get(stream_of(slot)),
+            spawn=self._spawn,
+            finished=self._finished,
+            bug=self._note_bug,
+        )
+        self._notifier = Notifier(
+            network=ports.network,
+            store=ports.store,
+            clock=self._clock,
+            channels=lambda: {channel.name: channel for channel in self._declared.channels},
+            publish=self._note,
+        )
+
+    # --- life -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run until ``stop``. Raises StoreError when the store cannot be opened."""
+        saved = await self._ports.store.load()
+        self._memory = Memory.of(saved, self._clock.now())
+        self._notifier.take(saved.outbox)
+        self._loaded.set()
+        self._note(
+            KeeperStarted(
+                version=self._version,
+                slots=len(saved.records),
+                tenures=sum(1 for r in saved.records if r.tenure is not None),
+            )
+        )
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            self._calendar()
+            for job, name in (
+                (self._survey.read_listings, "listings"),
+                (self._survey.read_wanted, "by_id_reads"),
+                (self._survey.search_offers, "offers"),
+                (self._wheel.run, "wheel"),
+                (self._canary.run, "canary"),
+                (self._notifier.run, "notifier"),
+            ):
+                self._spawn_for_ever(job, name)
+            try:
+                await self._tick_until_stopped()
+                await self._drain()
+            finally:
+                await self._ports.cadence.stop()
+                await self._watch.close()
+                for task in list(self._tasks):
+                    task.cancel()
+        self._group = None
+
+    async def loaded(self) -> None:
+        """Wait until the store is open and orders can be taken."""
+        await self._loaded.wait()
+
+    def stop(self, why: str) -> None:
+        """Begin to drain: no new acts, finish those under way."""
+        if not self._stop.is_set():
+            self._note(KeeperStopping(detail=why))
+            self._ports.heartbeat.stopping()
+            self._stop.set()
+            self.nudge()
+
+    def nudge(self) -> None:
+        """Something may have changed: tick soon."""
+        self._nudged.set()
+
+    async def _tick_until_stopped(self) -> None:
+        while not self._stop.is_set():
+            started_s = self._clock.monotonic()
+            self._nudged.clear()
+            await self._tick_once()
+            await self._sleep_until_worth_it(started_s)
+
+    async def _sleep_until_worth_it(self, started_s: float) -> None:
+        """Sleep to the next moment anything could change; a nudge ends it, but not too often."""
+        interval_s = self._declared.desired.fleet.tick_interval_s
+        if self._failed_ticks:
+            interval_s = min(interval_s, _FAILED_TICK_S)
+        if self._next_check_at is not None:
+            until_s = (self._next_check_at - self._clock.now()).total_seconds()
+            interval_s = min(interval_s, max(_NUDGES_APART_S, until_s))
+        if not self._nudged.is_set():
+            alarm = asyncio.get_running_loop().call_later(interval_s, self._nudged.set)
+            try:
+                await self._nudged.wait()
+            finally:
+                alarm.cancel()
+        apart_s = _NUDGES_APART_S - (self._clock.monotonic() - started_s)
+        if apart_s > 0 and not self._stop.is_set():
+            await asyncio.sleep(apart_s)
+
+    async def _drain(self) -> None:
+        await self._executor.drain(_DRAIN_S)
+        await self._tick_once()
+        try:
+            await self._ports.store.close()
+        except StoreError as error:
+            self._publish_now((TickFailed(tick=self._tick, error=describe(error)),))
+
+    # --- the tick ---------------------------------------------------------------------------------
+
+    async def _tick_once(self) -> None:
+        started_s = self._clock.monotonic()
+        now = self._clock.now()
+        self._tick += 1
+        self._check_clock(now, started_s)
+        memory = self._remembered()
+        world = self._observe(now)
+        own_events = tuple(self._own_events)
+        try:
+            ticked = decide(
+                world,
+                self._declared.desired,
+                now,
+                tick=self._tick,
+                memory=memory,
+                own_events=own_events,
+                latest=self._board.latest,
+                channels=tuple(channel.name for channel in self._declared.channels),
+                numbers=self._declared.alert_numbers,
+            )
+            if not ticked.batch.is_empty():
+                await asyncio.shield(self._ports.store.commit(ticked.batch))
+        except StoreError as error:
+            self._fail_tick(describe(error))
+            return
+        except Exception as bug:  # noqa: BLE001 - net 2 of 2: a bug costs a tick, and is told
+            self._fail_tick(f"{type(bug).__name__}: {bug}"[:200])
+            return
+        self._failed_ticks = 0
+        self._settle(ticked, own_events)
+        self._executor.start(ticked.plan.acts)
+        self._follow(ticked)
+        self._survey.want(ticked.plan.wants)
+        self._publish(ticked, now, started_s)
+
+    def _observe(self, now: datetime) -> World:
+        """Gather everything known into one immutable value. Waits for nothing."""
+        memory, survey = self._remembered(), self._survey
+        orders = tuple(memory.orders)
+        pause, slot_pauses = pauses_after(orders, memory.pause, memory.slot_pauses, now)
+        if memory.held_until:
+            memory.held_until = {s: t for s, t in memory.held_until.items() if t > now}
+        self._tell_market()
+        return World(
+            keeper_id=memory.keeper_id,
+            records=memory.records,
+            listing=survey.listing,
+            unreadable_since=survey.unreadable_since,
+            unreadable_error=survey.unreadable_error,
+            shown=survey.take_shown(),
+            offers=survey.offers,
+            readings=self._board.unseen(),
+            heard_at=self._board.heard_at,
+            host_keys=self._board.host_keys,
+            condemned=memory.condemned,
+            intents=tuple(memory.intents.values()),
+            outcomes=tuple(memory.outcomes),
+            in_flight=self._executor.slots_in_flight,
+            in_flight_instances=self._executor.instances_in_flight,
+            quarantine=memory.quarantine,
+            orphans_known=memory.orphans_known,
+            fuses_known=memory.fuses_known,
+            orders=orders,
+            pause=pause,
+            slot_pauses=slot_pauses,
+            held_slots=frozenset(memory.held_until),
+            is_stopping=self._stop.is_set(),
+            own_network=self._canary.status,
+            started_at=memory.started_at,
+        )
+
+    def _settle(self, ticked: Ticked, own_events: tuple[Event, ...]) -> None:
+        """The commit is durable: now, and only now, remember it."""
+        memory = self._remembered()
+        memory.absorb(ticked.plan)
+        memory.pause, memory.slot_pauses = ticked.pause, dict(ticked.slot_pauses)
+        memory.alert_state = ticked.alert_state
+        memory.orphans_known = ticked.orphans_known
+        del memory.outcomes[: len(ticked.world.outcomes)]
+        del memory.orders[: len(ticked.world.orders)]
+        del self._own_events[: len(own_events)]
+        self._board.taken(ticked.world.readings)
+        for bug in ticked.bugs:
+            memory.held_until[bug.slot] = hold_until(ticked.snapshot.at)
+        self._notifier.take(ticked.batch.outbox)
+        self._next_check_at = ticked.plan.next_check_at
+        self._snapshot = ticked.snapshot
+
+    def _publish(self, ticked: Ticked, now: datetime, started_s: float) -> None:
+        duration_s = self._clock.monotonic() - started_s
+        sentence = ticked.plan.sentence()
+        self._publish_now(
+            (
+                *ticked.events,
+                TickFinished(
+                    tick=self._tick,
+                    acts=len(ticked.plan.acts),
+                    duration_s=duration_s,
+                    detail=sentence,
+                ),
+            ),
+            now,
+        )
+        if duration_s > self._declared.desired.fleet.tick_interval_s:
+            self._note(TickOverran(tick=self._tick, duration_s=duration_s))
+        if self._tick == 1:
+            self._ports.heartbeat.ready(sentence)
+        self._ports.heartbeat.alive(sentence)
+        self._ticked.set()
+        self._ticked = asyncio.Event()
+
+    def _fail_tick(self, error: str) -> None:
+        """Nothing was executed and nothing is forgotten; the next tick does it all again."""
+        self._failed_ticks += 1
+        self._publish_now((TickFailed(tick=self._tick, error=error),))
+
+    def _follow(self, ticked: Ticked) -> None:
+        """Watch every rental of a slot that the marketplace shows as running."""
+        listing = ticked.world.listing
+        if listing is None:
+            return
+        listed = {instance.instance_id: instance for instance in listing.instances}
+        targets: dict[InstanceId, Target] = {}
+        restless: set[InstanceId] = set()
+        for slot, record in self._remembered().records.items():
+            stream = self._stream(slot)
+            workload = self._declared.workloads.get(stream_of(slot))
+            if stream is None or workload is None:
+                continue
+            for tenure in (record.tenure, record.incoming):
+                if tenure is None or tenure.instance_id is None:
+                    continue
+                instance = listed.get(tenure.instance_id)
+                before = self._targets.get(tenure.instance_id)
+                if instance is None and before is not None:
+                    instance = before.instance  # missing from one listing is not gone
+                if instance is None or (tenure.running_at is None and before is None):
+                    continue
+                target = Target(
+                    slot=slot,
+                    instance=instance,
+                    workload=workload,
+                    pinned_host_key=tenure.host_key,
+                    is_deployed=tenure.deployed_at is not None,
+                    probe_interval_s=stream.policy.probe_interval_s,
+                    probe_timeout_s=stream.policy.probe_timeout_s,
+                )
+                targets[tenure.instance_id] = before if before == target else target
+                if record.incoming is not None or record.dark_since or not tenure.first_live_at:
+                    restless.add(tenure.instance_id)
+        self._targets = targets
+        self._board.restless = frozenset(restless)
+        self._watch.follow(targets)
+
+    # --- what happens between ticks -----------------------------------------------------------------
+
+    def _finished(self, outcome: Outcome) -> None:
+        self._remembered().outcomes.append(outcome)
+        self.nudge()
+
+    def _note(self, event: Event) -> None:
+        """A fact of the shell: journalled with the next tick's commit."""
+        self._own_events.append(event)
+        if len(self._own_events) > _JOURNAL_BACKLOG_MAX:
+            del self._own_events[0]  # the store has failed for very long; the log has them all
+        self.nudge()
+
+    def _note_bug(self, bug: SlotBug) -> None:
+        self._remembered().held_until[bug.slot] = hold_until(self._clock.now())
+        self._note(bug)
+
+    def _tell_market(self) -> None:
+        """Note the edges: the first unreadable listing, and the first good one after it."""
+        since = self._survey.unreadable_since
+        if since is not None and not self._unreadable_told:
+            self._unreadable_told = True
+            self._unreadable_from = since
+            self._own_events.append(MarketUnreadable(error=self._survey.unreadable_error))
+        elif since is None and self._unreadable_told:
+            self._unreadable_told = False
+            dark_s = max(0.0, (self._clock.now() - self._unreadable_from).total_seconds())
+            self._own_events.append(MarketReadable(duration_s=dark_s))
+
+    def _check_clock(self, now: datetime, mono_s: float) -> None:
+        if self._last_wall is not None:
+            wall_before, mono_before = self._last_wall
+            step_s = (now - wall_before).total_seconds() - (mono_s - mono_before)
+            if abs(step_s) > _CLOCK_STEP_S:
+                self._own_events.append(ClockStepped(duration_s=round(step_s, 3)))
+        self._last_wall = (now, mono_s)
+
+    def _ask_for_key(self, instance_id: InstanceId) -> None:
+        """The host refuses our key: ask the marketplace to attach it, at most once a minute."""
+        memory = self._remembered()
+        last_s = self._key_asked_at.get(instance_id, -_KEY_REFUSED_APART_S)
+        slot = next((s for s, r in memory.records.items() if instance_id in rentals_of(r)), None)
+        is_quiet = memory.pause is not None or (slot is not None and slot in memory.slot_pauses)
+        if is_quiet or slot is None or self._clock.monotonic() - last_s < _KEY_REFUSED_APART_S:
+            return
+        self._key_asked_at = {i: at for i, at in self._key_asked_at.items() if i in self._targets}
+        self._key_asked_at[instance_id] = self._clock.monotonic()
+        self._spawn(self._attach_key(instance_id), f"attach_key:{instance_id}")
+
+    async def _attach_key(self, instance_id: InstanceId) -> None:
+        try:
+            await self._ports.marketplace.attach_key(instance_id, self._ports.hosts.public_key)
+        except PortError:
+            return  # the next refused dial asks again
+
+    # --- tasks ------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run something once, owned by the daemon; if it dies, say so."""
+        if self._group is None:
+            work.close()
+            message = "the daemon is not running"
+            raise RuntimeError(message)
+        task = self._group.create_task(self._tell_death(work, name), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _tell_death(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - told, journalled, and its owner starts it again
+            self._note(TaskDied(task=name, error=describe(error)))
+
+    def _spawn_for_ever(self, job: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        async def again_and_again() -> None:
+            while True:
+                await self._tell_death(job(), name)
+                await asyncio.sleep(_RESTART_TASK_S)
+
+        self._spawn(again_and_again(), name)
+
+    def _calendar(self) -> None:
+        cadence = self._ports.cadence
+        cadence.every("offer_scan", 3600.0, self._scan_offers)
+        cadence.cron("retention", "17 3 * * *", self._forget_old)
+        cadence.start()
+
+    async def _scan_offers(self) -> None:
+        """Keep a fresh picture of the market even when nothing is to be rented."""
+        for stream in self._declared.desired.streams:
+            await self._survey.search_for(stream)
+        self.nudge()
+
+    async def _forget_old(self) -> None:
+        before = self._clock.now() - timedelta(days=self._declared.retention_days)
+        await self._ports.store.prune(before)
+
+    def _publish_now(self, events: tuple[Event, ...], at: datetime | None = None) -> None:
+        when = at or self._clock.now()
+        for event in events:
+            self._ports.sink.publish(event, at=when, tick=self._tick)
+
+    def _remembered(self) -> Memory:
+        if self._memory is None:
+            message = "the store has not been loaded"
+            raise RuntimeError(message)
+        return self._memory
+
+    def _stream(self, slot: SlotId) -> Stream | None:
+        name = stream_of(slot)
+        return next((s for s in self._declared.desired.streams if s.name == name), None)
+
+    # --- Control ----------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot | None:
+        """Return the last tick's snapshot; None before the first."""
+        return self._snapshot
+
+    def is_healthy(self) -> bool:
+        """Whether ticks finish."""
+        return self._failed_ticks < _FAILED_TICKS_MAX
+
+    def not_ready_because(self) -> str:
+        """Return "" when ready: store open, first complete listing seen."""
+        if self._memory is None:
+            return "the store is not open yet"
+        if self._snapshot is None:
+            return "the first tick has not finished"
+        if self._survey.listing is None:
+            return f"no complete listing yet: {self._survey.unreadable_error or 'asking'}"
+        return ""
+
+    async def order(self, order: Order) -> None:
+        """Take an operator's order; journalled, then acted on by the next tick."""
+        accepted = OrderAccepted(
+            order=order.kind.value, slot=order.slot, actor=order.actor, detail=order.reason[:200]
+        )
+        # On disk before it is answered: an order that was accepted is never lost.
+        now = self._clock.now()
+        await self._ports.store.commit(Batch(journal=(entry(accepted, now, self._tick),)))
+        self._publish_now((accepted,), now)
+        self._remembered().orders.append(order)
+        if order.kind in (OrderKind.PAUSE, OrderKind.RESUME):
+            self._note(
+                PauseChanged(
+                    paused=order.kind is OrderKind.PAUSE,
+                    until=order.until,
+                    actor=order.actor,
+                    detail=order.reason[:200],
+                )
+            )
+        self.nudge()
+
+    async def reload(self) -> ReloadReport:
+        """Read the configuration again; a bad one keeps the old."""
+        self._ports.heartbeat.reloading()
+        if self._read_again is None:
+            return ReloadReport(problems=("this keeper was started without a file",))
+        try:
+            declared = self._read_again()
+        except ConfigError as error:
+            self.config_ok = False
+            self._note(ConfigRejected(detail="; ".join(error.problems)[:500]))
+            self._ports.heartbeat.ready("the new configuration was rejected; the old one stays")
+            return ReloadReport(problems=error.problems)
+        changed = _changes(self._declared, declared)
+        self._declared = declared
+        self.config_ok, self.config_at = True, self._clock.now()
+        self._note(ConfigReloaded(detail=", ".join(changed) or "nothing changed"))
+        self._ports.heartbeat.ready("configuration reloaded")
+        return ReloadReport(changed=changed)
+
+    async def journal(
+        self, *, slot: SlotId | None = None, limit: int = 200, after_seq: int = 0
+    ) -> tuple[JournalEntry, ...]:
+        """Read the newest facts."""
+        return await self._ports.store.journal(slot=slot, limit=limit, after_seq=after_seq)
+
+    def thumbnail(self, slot: SlotId) -> bytes:
+        """Return the newest JPEG a viewer probe saw of a slot; empty when none."""
+        record = self._memory.records.get(slot) if self._memory else None
+        for instance_id in rentals_of(record) if record else ():
+            if instance_id in self._board.frames:
+                return self._board.frames[instance_id]
+        return b""
+
+    async def changed(self) -> None:
+        """Wait for the next snapshot."""
+        await self._ticked.wait()
+
+    @property
+    def own_network(self) -> Status:
+        """What the ops box's own canary says."""
+        return self._canary.status
+
+
+def _changes(before: Declared, after: Declared) -> tuple[str, ...]:
+    old = {stream.name: stream for stream in before.desired.streams}
+    new = {stream.name: stream for stream in after.desired.streams}
+    return (
+        *(f"added {name}" for name in new if name not in old),
+        *(f"removed {name}" for name in old if name not in new),
+        *(
+            f"changed {name}"
+            for name in new
+            if name in old
+            and (new[name] != old[name] or after.workloads[name] != before.workloads.get(name))
+        ),
+        *(("changed fleet",) if before.desired.fleet != after.desired.fleet else ()),
+    )

@@ -1,0 +1,158 @@
+"""Keeps the marketplace read: the listing, by-id reads and offers, each on its own beat.
+
+A listing of a large account takes a page a second, so reading never happens inside a tick: these
+loops read and nudge, the tick takes what is there. A failed, partial or empty-handed read never
+replaces a complete one; it only makes the listing older and ``unreadable_since`` true (I9).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from keeper.core.decisions import Wants
+from keeper.core.model import Instance, InstanceId, Offer, Stream, StreamName
+from keeper.core.world import Listing, OfferBook
+from keeper.ports import Clock, Malformed, Marketplace, PortError, QuotaSpent, Transient
+
+_READ_DEADLINE_S = 120.0  # a thousand rentals are 40 pages, one a second
+_SHOWS_AT_ONCE = 5
+_FAILED_READ_APART_S = 5.0
+
+
+class Survey:
+    """What the marketplace said last, and the loops that ask it."""
+
+    def __init__(
+        self,
+        marketplace: Marketplace,
+        clock: Clock,
+        *,
+        streams: Callable[[], tuple[Stream, ...]],
+        list_interval_s: Callable[[], tuple[float, float]],  # quiet, busy
+        nudge: Callable[[], None],
+    ) -> None:
+        self._marketplace = marketplace
+        self._clock = clock
+        self._streams = streams
+        self._list_interval_s = list_interval_s
+        self._nudge = nudge
+        self._list_soon = asyncio.Event()
+        self._offers_wanted = asyncio.Event()
+        self._shows_wanted = asyncio.Event()
+        self._wants = Wants()
+        self.listing: Listing | None = None
+        self.unreadable_since: datetime | None = None
+        self.unreadable_error = ""
+        self.offers: dict[StreamName, OfferBook] = {}
+        self.shown: dict[InstanceId, Instance | None] = {}
+
+    def want(self, wants: Wants) -> None:
+        """Take the newest plan's wishes."""
+        self._wants = wants
+        if wants.listing_by is not None:
+            self._list_soon.set()
+        if wants.offers_for:
+            self._offers_wanted.set()
+        if wants.show_ids:
+            self._shows_wanted.set()
+
+    async def read_listings(self) -> None:
+        """Read the listing for ever: on the quiet beat, or sooner when the plan asks for it."""
+        while True:
+            started_s = self._clock.monotonic()
+            await self.read_listing_once()
+            quiet_s, busy_s = self._list_interval_s()
+            if self.unreadable_since is not None:
+                await asyncio.sleep(min(_FAILED_READ_APART_S, quiet_s))
+                continue
+            # Never faster than the busy beat, whatever is wished.
+            await asyncio.sleep(max(0.0, busy_s - (self._clock.monotonic() - started_s)))
+            if self._wants.listing_by is None:
+                self._list_soon.clear()
+                left_s = quiet_s - (self._clock.monotonic() - started_s)
+                await _wait_at_most(self._list_soon, left_s)
+
+    async def read_listing_once(self) -> None:
+        """Read the listing now; a failure is remembered, never raised."""
+        try:
+            async with asyncio.timeout(_READ_DEADLINE_S):
+                # The moment asked, not answered: what happened meanwhile may not be in it.
+                asked_at = self._clock.now()
+                instances = await self._marketplace.list_instances()
+        except (PortError, TimeoutError) as error:
+            if self.unreadable_since is None:
+                self.unreadable_since = self._clock.now()
+            self.unreadable_error = describe(error)
+        else:
+            self.listing = Listing(instances=instances, at=asked_at)
+            self.unreadable_since = None
+            self.unreadable_error = ""
+        self._nudge()
+
+    async def read_wanted(self) -> None:
+        """Read single rentals by id whenever a plan asks for it."""
+        while True:
+            await self._shows_wanted.wait()
+            self._shows_wanted.clear()
+            for instance_id in self._wants.show_ids[:_SHOWS_AT_ONCE]:
+                try:
+                    async with asyncio.timeout(_READ_DEADLINE_S):
+                        self.shown[instance_id] = await self._marketplace.show_instance(instance_id)
+                except (PortError, TimeoutError):
+                    # Not knowing is fine: the plan asks again, and absence waits for it.
+                    self.shown.pop(instance_id, None)
+            if self.shown:
+                self._nudge()
+
+    def take_shown(self) -> dict[InstanceId, Instance | None]:
+        """Hand the by-id answers to the tick; each answer is used once."""
+        shown, self.shown = self.shown, {}
+        return shown
+
+    async def search_offers(self) -> None:
+        """Search for the streams whose vacant slots want fresh offers."""
+        while True:
+            await self._offers_wanted.wait()
+            self._offers_wanted.clear()
+            pause_s = 0.0
+            for stream in self._streams():
+                if stream.name in self._wants.offers_for:
+                    pause_s = max(pause_s, await self.search_for(stream))
+            self._nudge()
+            if pause_s:
+                await asyncio.sleep(pause_s)
+
+    async def search_for(self, stream: Stream) -> float:
+        """Search once for one stream; returns how long to leave the marketplace alone."""
+        try:
+            async with asyncio.timeout(_READ_DEADLINE_S):
+                asked_at = self._clock.now()
+                offers: tuple[Offer, ...] = await self._marketplace.search_offers(stream.needs)
+        except QuotaSpent as error:
+            left_s = (error.until - self._clock.now()).total_seconds() if error.until else 3600.0
+            return max(60.0, left_s)
+        except Transient as error:
+            return error.retry_after_s or _FAILED_READ_APART_S
+        except (PortError, TimeoutError):
+            return 30.0
+        self.offers[stream.name] = OfferBook(offers=offers, at=asked_at)
+        return 0.0
+
+
+def describe(error: BaseException) -> str:
+    """Name an error in one bounded line."""
+    text = str(error).splitlines()[0] if str(error) else ""
+    kind = "contract broken" if isinstance(error, Malformed) else type(error).__name__
+    return f"{kind}: {text}"[:200] if text else kind
+
+
+async def _wait_at_most(event: asyncio.Event, seconds: float) -> None:
+    if seconds <= 0:
+        return
+    alarm = asyncio.get_running_loop().call_later(seconds, event.set)
+    try:
+        await event.wait()
+    finally:
+        alarm.cancel()
