@@ -1,0 +1,158 @@
+"""The Store port in memory, with the one property that matters of a disk: what it holds survives.
+
+``Disk`` is what is left when the process is killed; ``MemoryStore`` is one process's open handle on
+it. A commit happens whole or not at all, at one instant; a fault can refuse it. The disk also keeps
+a plain list of when each label became durable, for the auditor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from keeper.core.model import (
+    Condemned,
+    Intent,
+    IntentId,
+    MachineId,
+    Quarantine,
+    SlotId,
+    SlotRecord,
+)
+from keeper.core.world import Pause
+from keeper.ports import Batch, JournalEntry, OutboxRow, Saved, StoreError, StoreFull
+from keeper.sim.power import Power
+
+_COMMIT_S = 0.002  # a disk that is neither new nor broken
+
+
+@dataclass(slots=True)
+class Disk:
+    """Everything durable of one simulated keeper."""
+
+    keeper_id: str
+    records: dict[SlotId, SlotRecord] = field(default_factory=dict)
+    condemned: tuple[Condemned, ...] = ()
+    intents: dict[IntentId, Intent] = field(default_factory=dict)
+    quarantine: dict[MachineId, Quarantine] = field(default_factory=dict)
+    pause: Pause | None = None
+    slot_pauses: Mapping[SlotId, Pause] = field(default_factory=dict)
+    alert_state: Mapping[str, Any] = field(default_factory=dict)
+    outbox: dict[str, OutboxRow] = field(default_factory=dict)
+    journal: list[JournalEntry] = field(default_factory=list)
+    next_seq: int = 1
+    clean_stop: bool = True
+    labels_written: list[tuple[float, str]] = field(default_factory=list)  # loop time, label
+    commits: int = 0
+    commits_to_refuse: int = 0  # fault: so many of the next commits find the disk full
+
+    def write(self, batch: Batch, now_s: float) -> None:
+        """Take a whole batch at once."""
+        self.commits += 1
+        self.records.update((record.slot, record) for record in batch.records)
+        _forget(self.records, batch.records_deleted)
+        self.intents.update((intent.intent_id, intent) for intent in batch.intents_opened)
+        self.labels_written += [(now_s, intent.label) for intent in batch.intents_opened]
+        _forget(self.intents, batch.intents_closed)
+        self.quarantine.update((each.machine_id, each) for each in batch.quarantine)
+        _forget(self.quarantine, batch.quarantine_deleted)
+        self.outbox.update((row.notice_id, row) for row in batch.outbox)
+        if batch.condemned is not None:
+            self.condemned = batch.condemned
+        if not isinstance(batch.pause, bool):
+            self.pause = batch.pause
+        if batch.slot_pauses is not None:
+            self.slot_pauses = dict(batch.slot_pauses)
+        if batch.alert_state is not None:
+            self.alert_state = dict(batch.alert_state)
+        for entry in batch.journal:
+            self.journal.append(replace(entry, seq=self.next_seq))
+            self.next_seq += 1
+
+
+K = TypeVar("K")
+
+
+def _forget(held: dict[K, Any], keys: Iterable[K]) -> None:
+    for key in keys:
+        held.pop(key, None)
+
+
+class MemoryStore:
+    """One process's handle on a ``Disk``."""
+
+    def __init__(self, disk: Disk, power: Power) -> None:
+        self._disk = disk
+        self._power = power
+        self._is_open = True
+
+    async def load(self) -> Saved:
+        """Read everything; from here on a stop counts as unclean until ``close``."""
+        await self._power.gate()
+        disk = self._disk
+        saved = Saved(
+            keeper_id=disk.keeper_id,
+            records=tuple(disk.records.values()),
+            condemned=disk.condemned,
+            intents=tuple(disk.intents.values()),
+            quarantine=tuple(disk.quarantine.values()),
+            pause=disk.pause,
+            slot_pauses=dict(disk.slot_pauses),
+            alert_state=dict(disk.alert_state),
+            outbox=tuple(
+                row for row in disk.outbox.values() if row.delivered_at is None and not row.given_up
+            ),
+            clean_stop=disk.clean_stop,
+        )
+        disk.clean_stop = False
+        return saved
+
+    async def commit(self, batch: Batch) -> None:
+        """Write all of it or none; the power may go just before or just after."""
+        if not self._is_open:
+            raise StoreError("the store is closed")
+        await self._power.gate()
+        await asyncio.sleep(_COMMIT_S)
+        await self._power.gate()
+        if self._disk.commits_to_refuse > 0:
+            self._disk.commits_to_refuse -= 1
+            raise StoreFull
+        self._disk.write(batch, asyncio.get_running_loop().time())
+        await self._power.gate()
+
+    async def journal(
+        self, *, slot: SlotId | None = None, limit: int = 200, after_seq: int = 0
+    ) -> tuple[JournalEntry, ...]:
+        """Read the newest facts, oldest first."""
+        await self._power.gate()
+        found = [
+            entry
+            for entry in self._disk.journal
+            if entry.seq > after_seq and slot in {None, entry.slot}
+        ]
+        return tuple(found[-limit:]) if limit > 0 else ()
+
+    async def prune(self, before: datetime) -> int:
+        """Forget facts and delivered messages older than this; returns how many facts and messages."""
+        await self._power.gate()
+        disk = self._disk
+        kept = [entry for entry in disk.journal if entry.at >= before]
+        done = [
+            notice_id
+            for notice_id, row in disk.outbox.items()
+            if row.delivered_at is not None and row.delivered_at < before
+        ]
+        forgotten = len(disk.journal) - len(kept) + len(done)
+        disk.journal = kept
+        for notice_id in done:
+            del disk.outbox[notice_id]
+        return forgotten
+
+    async def close(self) -> None:
+        """Close cleanly. May be repeated."""
+        await self._power.gate()
+        self._is_open = False
+        self._disk.clean_stop = True

@@ -1,0 +1,223 @@
+"""What the auditor may look at, and plain questions to it.
+
+Everything here was written down by somebody other than keeper: the marketplace's ledger, the hosts'
+own records, the moments at which the simulated disk took a label, the moments at which the
+simulated box was killed. Times are epoch seconds of the marketplace's clock. It shares no code with
+the core, the daemon or the adapters, or a mistake of theirs would be checked by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+
+from keeper.sim.ledger import HostEntry, Ledger, Rental, Request
+
+LISTING = ("GET", "/instances/")
+CREATE = ("PUT", "/asks/{id}/")
+DESTROY = ("DELETE", "/instances/{id}/")
+REBOOT = ("PUT", "/instances/reboot/{id}/")
+
+# What the hosts write down about the picture, from the truth and not from a probe.
+PICTURE_LIVE = "picture.live"
+PICTURE_LOST = "picture.lost"
+COMMAND = "command"
+COMMAND_ENDED = "command.ended"
+
+# Notes on a create's answer after which a caller cannot know whether it rents. A refusal in the 4xx
+# range says clearly that it does not.
+_CLEAR_REFUSALS = range(400, 500)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """One promise that was not kept, with when, which and why it matters."""
+
+    invariant: str
+    at: float
+    text: str
+
+    def sentence(self) -> str:
+        """Say it in one line."""
+        moment = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds")
+        return f"{self.invariant} at {moment}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """The numbers that were promised, as the operator declared them."""
+
+    restarts_max: int = 3
+    restarts_window_s: float = 1800.0
+    restarts_forgiven_s: float = 600.0
+    workload_restarts_max: int = 1
+    reboots_max: int = 1
+    climb_window_s: float = 3600.0  # of the second and third rung
+    replacements_max: int = 5
+    replacements_window_s: float = 21_600.0
+    overlap_max_s: float = 3900.0  # a slow boot, a slow warm-up and the proof before the swap
+    settle_s: float = 120.0  # an unanswered create is looked for this long
+    absence_apart_s: float = 30.0
+    abandoned_s: float = 3600.0  # a condemned rental hears of it again within this
+    converge_s: float = 7200.0  # calm for this long, every stream is on air
+    well_s: float = 900.0  # untroubled for this long, a rental is beyond suspicion
+    spacing_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """One run, as seen from outside."""
+
+    ledger: Ledger
+    slot_of: Callable[[str], str | None]  # a label of ours names its slot; None: not ours
+    desired: Mapping[str, int]  # replicas by stream
+    began_at: float
+    calm_at: float  # no fault is active from here on
+    ended_at: float
+    bounds: Bounds = field(default_factory=Bounds)
+    labels_written: tuple[tuple[float, str], ...] = ()
+    paused: tuple[tuple[float, float], ...] = ()
+    killed_at: tuple[float, ...] = ()  # moments at which keeper's process was killed
+    unhandled: tuple[tuple[float, str], ...] = ()  # errors that nobody in keeper took
+    blind: tuple[tuple[float, float], ...] = ()  # keeper's own network was down
+    journals: tuple[bytes, ...] = ()  # of the same seed, each time it was run
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Every slot that ought to be filled."""
+        return tuple(
+            f"{stream}/{replica}"
+            for stream, replicas in self.desired.items()
+            for replica in range(replicas)
+        )
+
+    @cached_property
+    def rentals(self) -> Mapping[str, tuple[Rental, ...]]:
+        """Our rentals by slot, in the order in which they began."""
+        found: dict[str, list[Rental]] = {}
+        for rental in sorted(self.ledger.rentals.values(), key=lambda each: each.created_at):
+            slot = self.slot_of(rental.label)
+            if slot is not None:
+                found.setdefault(slot, []).append(rental)
+        return {slot: tuple(rentals) for slot, rentals in found.items()}
+
+    @cached_property
+    def creates(self) -> tuple[Request, ...]:
+        """Every create that arrived."""
+        return tuple(r for r in self.ledger.requests if (r.method, r.endpoint) == CREATE)
+
+    @cached_property
+    def clean_listings(self) -> tuple[float, ...]:
+        """When a whole listing was truly answered."""
+        return tuple(
+            r.at
+            for r in self.ledger.requests
+            if (r.method, r.endpoint) == LISTING and r.status == 200 and not r.note
+        )
+
+    @cached_property
+    def bad_listings(self) -> tuple[float, ...]:
+        """When a listing was failed, empty, partial or otherwise a lie."""
+        return tuple(
+            r.at
+            for r in self.ledger.requests
+            if (r.method, r.endpoint) == LISTING and (r.status != 200 or r.note)
+        )
+
+    @cached_property
+    def deeds(self) -> Mapping[int, tuple[HostEntry, ...]]:
+        """What each host wrote down, in order."""
+        found: dict[int, list[HostEntry]] = {}
+        for entry in self.ledger.hosts:
+            found.setdefault(entry.instance_id, []).append(entry)
+        return {instance_id: tuple(entries) for instance_id, entries in found.items()}
+
+    @cached_property
+    def condemned_at(self) -> Mapping[int, float]:
+        """When a rental's destroy was first asked for."""
+        found: dict[int, float] = {}
+        for request in self.ledger.requests:
+            if (request.method, request.endpoint) == DESTROY and request.instance_id is not None:
+                found.setdefault(request.instance_id, request.at)
+        return found
+
+    def slot_of_instance(self, instance_id: int | None) -> str | None:
+        """Return the slot a rental was made for; None when it is not ours or unknown."""
+        rental = self.ledger.rentals.get(instance_id) if instance_id is not None else None
+        return self.slot_of(rental.label) if rental is not None else None
+
+    def on_air(self, instance_id: int) -> tuple[tuple[float, float], ...]:
+        """Return the stretches in which a viewer of this rental really saw the picture."""
+        return self._on_air.get(instance_id, ())
+
+    @cached_property
+    def _on_air(self) -> Mapping[int, tuple[tuple[float, float], ...]]:
+        return {
+            instance_id: tuple(self._stretches(instance_id, entries))
+            for instance_id, entries in self.deeds.items()
+        }
+
+    def _stretches(
+        self, instance_id: int, entries: tuple[HostEntry, ...]
+    ) -> Iterator[tuple[float, float]]:
+        since: float | None = None
+        for entry in entries:
+            if entry.what == PICTURE_LIVE and since is None:
+                since = entry.at
+            elif entry.what == PICTURE_LOST and since is not None:
+                yield since, entry.at
+                since = None
+        if since is not None:
+            rental = self.ledger.rentals.get(instance_id)
+            end = rental.ended_at if rental is not None else None
+            yield since, end if end is not None else self.ended_at
+
+    def slot_on_air(self, slot: str) -> tuple[tuple[float, float], ...]:
+        """Return the stretches in which a slot was on air by any of its rentals, merged."""
+        spans = sorted(
+            span
+            for rental in self.rentals.get(slot, ())
+            for span in self.on_air(rental.instance_id)
+        )
+        merged: list[tuple[float, float]] = []
+        for start, end in spans:
+            if merged and start <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+            else:
+                merged.append((start, end))
+        return tuple(merged)
+
+    def dark_s(self, slot: str) -> float:
+        """Return how long a slot was dark after it had been on air for the first time."""
+        spans = self.slot_on_air(slot)
+        if not spans:
+            return self.ended_at - self.began_at
+        lit_s = sum(end - start for start, end in spans)
+        return max(0.0, self.ended_at - spans[0][0] - lit_s)
+
+    def was_well(self, instance_id: int, at: float) -> bool:
+        """Whether nothing at all had befallen a rental for long, and its viewers were watching."""
+        since = at - self.bounds.well_s
+        if not any(start <= since and end >= at for start, end in self.on_air(instance_id)):
+            return False
+        rental = self.ledger.rentals[instance_id]
+        return not any(since <= change.at < at for change in rental.changes) and not any(
+            since <= entry.at < at for entry in self.deeds.get(instance_id, ())
+        )
+
+    def is_unclear(self, create: Request) -> bool:
+        """Whether the caller of this create could not know if it rents."""
+        if any(0.0 <= moment - create.at <= 5.0 for moment in self.killed_at):
+            return True
+        if create.status in _CLEAR_REFUSALS:
+            return self._made(create)
+        return create.status != 200 or bool(create.note)
+
+    def _made(self, create: Request) -> bool:
+        """Whether a rental came of it, whatever the answer said."""
+        return any(
+            rental.label == create.label and abs(rental.created_at - create.at) < 60.0
+            for rental in self.ledger.rentals.values()
+        )
