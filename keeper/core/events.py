@@ -530,6 +530,7 @@ class PauseChanged:
     name: ClassVar[str] = "keeper.pause_changed"
     level: ClassVar[Level] = Level.WARNING
     paused: bool
+    slot: SlotId | None  # None: the whole fleet
     until: datetime | None
     actor: str
     detail: str

@@ -63,17 +63,23 @@ class Memory:
 
     def absorb(self, plan: Plan) -> None:
         """Take over what a plan changed; only after its commit."""
-        for record in plan.records:
-            self.records[record.slot] = record
-        for slot in plan.slots_forgotten:
-            self.records.pop(slot, None)
+        # Replaced, never changed in place: snapshots of earlier ticks hold the old mappings.
+        if plan.records or plan.slots_forgotten:
+            records = {**self.records, **{record.slot: record for record in plan.records}}
+            for slot in plan.slots_forgotten:
+                records.pop(slot, None)
+            self.records = records
         self.condemned = plan.condemned
-        for intent in plan.intents_opened:
-            self.intents[intent.intent_id] = intent
-        for intent_id in plan.intents_closed:
-            self.intents.pop(intent_id, None)
-        for each in plan.quarantine:
-            self.quarantine[each.machine_id] = each
-        for machine_id in plan.quarantine_forgotten:
-            self.quarantine.pop(machine_id, None)
+        if plan.intents_opened or plan.intents_closed:
+            opened = {intent.intent_id: intent for intent in plan.intents_opened}
+            closed = frozenset(plan.intents_closed)
+            self.intents = {
+                i: intent for i, intent in (self.intents | opened).items() if i not in closed
+            }
+        if plan.quarantine or plan.quarantine_forgotten:
+            added = {each.machine_id: each for each in plan.quarantine}
+            forgotten = frozenset(plan.quarantine_forgotten)
+            self.quarantine = {
+                m: each for m, each in (self.quarantine | added).items() if m not in forgotten
+            }
         self.fuses_known = frozenset(plan.fuses)

@@ -7,13 +7,9 @@ Only a finished tick feeds the watchdog. It is the Control that the local API ta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
-from keeper.alerts import Channel
-from keeper.alerts.dispatch import Numbers
 from keeper.core.events import (
     ClockStepped,
     ConfigRejected,
@@ -26,76 +22,41 @@ from keeper.core.events import (
     OrderAccepted,
     PauseChanged,
     SlotBug,
-    TaskDied,
     TickFailed,
     TickFinished,
     TickOverran,
 )
-from keeper.core.model import Desired, InstanceId, SlotId, Status, Stream, StreamName, stream_of
+from keeper.core.model import InstanceId, SlotId, Status, Stream, stream_of
 from keeper.core.world import Order, OrderKind, Outcome, Snapshot, World
 from keeper.daemon.board import Board
 from keeper.daemon.canary import Canary
+from keeper.daemon.declared import Declared, Ports, changes
 from keeper.daemon.execute import Executor
+from keeper.daemon.follow import restless, targets
 from keeper.daemon.memory import Memory
 from keeper.daemon.notify import Notifier
 from keeper.daemon.survey import Survey, describe
-from keeper.daemon.tick import Ticked, decide, entry, hold_until, pauses_after, rentals_of
+from keeper.daemon.tasks import Tasks
+from keeper.daemon.tick import Ticked, decide, hold_until, pauses_after, rentals_of
 from keeper.daemon.watch import Target, Watch
 from keeper.daemon.wheel import Wheel
 from keeper.ports import (
-    Address,
-    Batch,
-    Cadence,
-    Clock,
     ConfigError,
-    Heartbeat,
-    Hosts,
     JournalEntry,
-    Marketplace,
-    Network,
     PortError,
     ReloadReport,
-    Sink,
-    Store,
     StoreError,
+    TimedOut,
 )
-from keeper.workloads import Workload
 
 _NUDGES_APART_S = 0.2  # what is seen within this time is decided on together
+_ORDER_DEADLINE_S = 30.0
 _DRAIN_S = 45.0  # the unit's TimeoutStopSec is 90
 _CLOCK_STEP_S = 5.0
-_RESTART_TASK_S = 1.0
 _FAILED_TICK_S = 5.0
 _FAILED_TICKS_MAX = 3
 _KEY_REFUSED_APART_S = 60.0
 _JOURNAL_BACKLOG_MAX = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """Everything outside, as wired by bootstrap."""
-
-    marketplace: Marketplace
-    hosts: Hosts
-    network: Network
-    store: Store
-    clock: Clock
-    cadence: Cadence
-    heartbeat: Heartbeat
-    sink: Sink
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
-    """A configuration, as core values and plug-ins."""
-
-    desired: Desired
-    workloads: Mapping[StreamName, Workload]
-    channels: tuple[Channel, ...] = ()
-    alert_numbers: Numbers = field(default_factory=Numbers)
-    canary_addresses: tuple[Address, ...] = ()
-    canary_interval_s: float = 30.0
-    retention_days: float = 30.0
 
 
 class Daemon:
@@ -119,8 +80,7 @@ class Daemon:
         self._stop = asyncio.Event()
         self._loaded = asyncio.Event()
         self._unreadable_from = self._clock.now()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._group: asyncio.TaskGroup | None = None
+        self._tasks = Tasks(self._note)
         self._memory: Memory | None = None
         self._snapshot: Snapshot | None = None
         self._tick = 0
@@ -131,6 +91,7 @@ class Daemon:
         self._unreadable_told = False
         self._next_check_at: datetime | None = None
         self._targets: dict[InstanceId, Target] = {}
+        self._followed: tuple[object, object, object] = (None, None, None)
         self.config_ok = True
         self.config_at = self._clock.now()
         self._board = Board(self.nudge)
@@ -152,7 +113,8 @@ class Daemon:
             clock=self._clock,
             board=self._board,
             wheel=self._wheel,
-            spawn=self._spawn,
+            spawn=self._tasks.once,
+            keep=self._tasks.for_ever,
             key_refused=self._ask_for_key,
             own_network=lambda: self._canary.status,
         )
@@ -162,7 +124,7 @@ class Daemon:
             watch=self._watch,
             clock=self._clock,
             workload_of=lambda slot: self._declared.workloads.get(stream_of(slot)),
-            spawn=self._spawn,
+            spawn=self._tasks.once,
             finished=self._finished,
             bug=self._note_bug,
         )
@@ -190,7 +152,7 @@ class Daemon:
             )
         )
         async with asyncio.TaskGroup() as group:
-            self._group = group
+            self._tasks.own(group)
             self._calendar()
             for job, name in (
                 (self._survey.read_listings, "listings"),
@@ -200,16 +162,18 @@ class Daemon:
                 (self._canary.run, "canary"),
                 (self._notifier.run, "notifier"),
             ):
-                self._spawn_for_ever(job, name)
+                self._tasks.for_ever(job, name)
             try:
                 await self._tick_until_stopped()
-                await self._drain()
+                await self._executor.drain(_DRAIN_S)
+                await self._tick_once()
             finally:
                 await self._ports.cadence.stop()
                 await self._watch.close()
-                for task in list(self._tasks):
-                    task.cancel()
-        self._group = None
+                self._tasks.cancel_all()
+                self._tasks.own(None)
+        # Last, when nobody can write any more: only a drained keeper stopped cleanly.
+        await self._ports.store.close()
 
     async def loaded(self) -> None:
         """Wait until the store is open and orders can be taken."""
@@ -252,14 +216,6 @@ class Daemon:
         if apart_s > 0 and not self._stop.is_set():
             await asyncio.sleep(apart_s)
 
-    async def _drain(self) -> None:
-        await self._executor.drain(_DRAIN_S)
-        await self._tick_once()
-        try:
-            await self._ports.store.close()
-        except StoreError as error:
-            self._publish_now((TickFailed(tick=self._tick, error=describe(error)),))
-
     # --- the tick ---------------------------------------------------------------------------------
 
     async def _tick_once(self) -> None:
@@ -278,7 +234,7 @@ class Daemon:
                 tick=self._tick,
                 memory=memory,
                 own_events=own_events,
-                latest=self._board.latest,
+                latest=dict(self._board.latest),
                 channels=tuple(channel.name for channel in self._declared.channels),
                 numbers=self._declared.alert_numbers,
             )
@@ -312,10 +268,10 @@ class Daemon:
             unreadable_since=survey.unreadable_since,
             unreadable_error=survey.unreadable_error,
             shown=survey.take_shown(),
-            offers=survey.offers,
+            offers=dict(survey.offers),
             readings=self._board.unseen(),
-            heard_at=self._board.heard_at,
-            host_keys=self._board.host_keys,
+            heard_at=dict(self._board.heard_at),
+            host_keys=dict(self._board.host_keys),
             condemned=memory.condemned,
             intents=tuple(memory.intents.values()),
             outcomes=tuple(memory.outcomes),
@@ -380,41 +336,14 @@ class Daemon:
 
     def _follow(self, ticked: Ticked) -> None:
         """Watch every rental of a slot that the marketplace shows as running."""
-        listing = ticked.world.listing
-        if listing is None:
-            return
-        listed = {instance.instance_id: instance for instance in listing.instances}
-        targets: dict[InstanceId, Target] = {}
-        restless: set[InstanceId] = set()
-        for slot, record in self._remembered().records.items():
-            stream = self._stream(slot)
-            workload = self._declared.workloads.get(stream_of(slot))
-            if stream is None or workload is None:
-                continue
-            for tenure in (record.tenure, record.incoming):
-                if tenure is None or tenure.instance_id is None:
-                    continue
-                instance = listed.get(tenure.instance_id)
-                before = self._targets.get(tenure.instance_id)
-                if instance is None and before is not None:
-                    instance = before.instance  # missing from one listing is not gone
-                if instance is None or (tenure.running_at is None and before is None):
-                    continue
-                target = Target(
-                    slot=slot,
-                    instance=instance,
-                    workload=workload,
-                    pinned_host_key=tenure.host_key,
-                    is_deployed=tenure.deployed_at is not None,
-                    probe_interval_s=stream.policy.probe_interval_s,
-                    probe_timeout_s=stream.policy.probe_timeout_s,
-                )
-                targets[tenure.instance_id] = before if before == target else target
-                if record.incoming is not None or record.dark_since or not tenure.first_live_at:
-                    restless.add(tenure.instance_id)
-        self._targets = targets
-        self._board.restless = frozenset(restless)
-        self._watch.follow(targets)
+        listing, records = ticked.world.listing, self._remembered().records
+        basis = (listing, records, self._declared)
+        if listing is None or all(a is b for a, b in zip(basis, self._followed, strict=True)):
+            return  # the quiet case: nothing that matters here has changed
+        self._followed = basis
+        self._targets = targets(records, listing, self._declared, self._targets)
+        self._board.restless = restless(records)
+        self._watch.follow(self._targets)
 
     # --- what happens between ticks -----------------------------------------------------------------
 
@@ -426,7 +355,7 @@ class Daemon:
         """A fact of the shell: journalled with the next tick's commit."""
         self._own_events.append(event)
         if len(self._own_events) > _JOURNAL_BACKLOG_MAX:
-            del self._own_events[0]  # the store has failed for very long; the log has them all
+            del self._own_events[0]  # the store has failed for very long; keep the newest
         self.nudge()
 
     def _note_bug(self, bug: SlotBug) -> None:
@@ -463,7 +392,7 @@ class Daemon:
             return
         self._key_asked_at = {i: at for i, at in self._key_asked_at.items() if i in self._targets}
         self._key_asked_at[instance_id] = self._clock.monotonic()
-        self._spawn(self._attach_key(instance_id), f"attach_key:{instance_id}")
+        self._tasks.once(self._attach_key(instance_id), f"attach_key:{instance_id}")
 
     async def _attach_key(self, instance_id: InstanceId) -> None:
         try:
@@ -471,32 +400,7 @@ class Daemon:
         except PortError:
             return  # the next refused dial asks again
 
-    # --- tasks ------------------------------------------------------------------------------------
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run something once, owned by the daemon; if it dies, say so."""
-        if self._group is None:
-            work.close()
-            message = "the daemon is not running"
-            raise RuntimeError(message)
-        task = self._group.create_task(self._tell_death(work, name), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _tell_death(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        try:
-            await work
-        except Exception as error:  # noqa: BLE001 - told, journalled, and its owner starts it again
-            self._note(TaskDied(task=name, error=describe(error)))
-
-    def _spawn_for_ever(self, job: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        async def again_and_again() -> None:
-            while True:
-                await self._tell_death(job(), name)
-                await asyncio.sleep(_RESTART_TASK_S)
-
-        self._spawn(again_and_again(), name)
+    # --- calendar work ------------------------------------------------------------------------------
 
     def _calendar(self) -> None:
         cadence = self._ports.cadence
@@ -550,25 +454,36 @@ class Daemon:
         return ""
 
     async def order(self, order: Order) -> None:
-        """Take an operator's order; journalled, then acted on by the next tick."""
-        accepted = OrderAccepted(
-            order=order.kind.value, slot=order.slot, actor=order.actor, detail=order.reason[:200]
+        """Take an operator's order; returns when the tick that carries it is on disk.
+
+        Raises TimedOut when no tick could be committed: the order is then withdrawn.
+        """
+        memory = self._remembered()
+        memory.orders.append(order)
+        detail = order.reason[:200]
+        self._note(
+            OrderAccepted(order=order.kind.value, slot=order.slot, actor=order.actor, detail=detail)
         )
-        # On disk before it is answered: an order that was accepted is never lost.
-        now = self._clock.now()
-        await self._ports.store.commit(Batch(journal=(entry(accepted, now, self._tick),)))
-        self._publish_now((accepted,), now)
-        self._remembered().orders.append(order)
         if order.kind in (OrderKind.PAUSE, OrderKind.RESUME):
+            is_pause = order.kind is OrderKind.PAUSE
             self._note(
                 PauseChanged(
-                    paused=order.kind is OrderKind.PAUSE,
+                    paused=is_pause,
+                    slot=order.slot,
                     until=order.until,
                     actor=order.actor,
-                    detail=order.reason[:200],
+                    detail=detail,
                 )
             )
-        self.nudge()
+        try:
+            async with asyncio.timeout(_ORDER_DEADLINE_S):
+                while order in memory.orders:
+                    await self.changed()
+        except TimeoutError as error:
+            if order in memory.orders:
+                memory.orders.remove(order)
+            message = "the order could not be written down; nothing was done"
+            raise TimedOut(message) from error
 
     async def reload(self) -> ReloadReport:
         """Read the configuration again; a bad one keeps the old."""
@@ -582,7 +497,7 @@ class Daemon:
             self._note(ConfigRejected(detail="; ".join(error.problems)[:500]))
             self._ports.heartbeat.ready("the new configuration was rejected; the old one stays")
             return ReloadReport(problems=error.problems)
-        changed = _changes(self._declared, declared)
+        changed = changes(self._declared, declared)
         self._declared = declared
         self.config_ok, self.config_at = True, self._clock.now()
         self._note(ConfigReloaded(detail=", ".join(changed) or "nothing changed"))
@@ -611,19 +526,3 @@ class Daemon:
     def own_network(self) -> Status:
         """What the ops box's own canary says."""
         return self._canary.status
-
-
-def _changes(before: Declared, after: Declared) -> tuple[str, ...]:
-    old = {stream.name: stream for stream in before.desired.streams}
-    new = {stream.name: stream for stream in after.desired.streams}
-    return (
-        *(f"added {name}" for name in new if name not in old),
-        *(f"removed {name}" for name in old if name not in new),
-        *(
-            f"changed {name}"
-            for name in new
-            if name in old
-            and (new[name] != old[name] or after.workloads[name] != before.workloads.get(name))
-        ),
-        *(("changed fleet",) if before.desired.fleet != after.desired.fleet else ()),
-    )

@@ -56,10 +56,11 @@ def decide(
     """Decide one tick. Touches nothing: a tick that cannot be committed has not happened."""
     plan, bugs = _reconcile_sparing_the_others(world, desired, now)
     events = (*own_events, *bugs, *plan.events)
-    records = dict(world.records)
-    records.update((record.slot, record) for record in plan.records)
-    for slot in plan.slots_forgotten:
-        records.pop(slot, None)
+    records = world.records
+    if plan.records or plan.slots_forgotten:
+        forgotten = frozenset(plan.slots_forgotten)
+        changed = {record.slot: record for record in plan.records}
+        records = {s: r for s, r in {**records, **changed}.items() if s not in forgotten}
     snapshot = Snapshot(
         desired=desired,
         world=world,

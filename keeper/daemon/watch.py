@@ -8,6 +8,7 @@ False. Nothing here decides: it asks, bounded in time and size, and writes down 
 from __future__ import annotations
 
 import asyncio
+import functools
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -78,6 +79,7 @@ class Watch:
         board: Board,
         wheel: Wheel,
         spawn: Callable[..., asyncio.Task[None]],
+        keep: Callable[..., asyncio.Task[None]],  # the same, begun again when it dies
         key_refused: Callable[[InstanceId], None],
         own_network: Callable[[], Status],
     ) -> None:
@@ -87,6 +89,7 @@ class Watch:
         self._board = board
         self._wheel = wheel
         self._spawn = spawn
+        self._keep = keep
         self._key_refused = key_refused
         self._own_network = own_network
         self._watched: dict[InstanceId, _Watched] = {}
@@ -99,7 +102,9 @@ class Watch:
             watched = self._watched.get(instance_id)
             if watched is None:
                 watched = self._watched[instance_id] = _Watched(target)
-                watched.task = self._spawn(self._keep_link(watched), f"link:{target.slot}")
+                watched.task = self._keep(
+                    functools.partial(self._keep_link, watched), f"link:{target.slot}"
+                )
                 self._schedule_probe(watched, first=True)
             elif watched.target is not target:
                 before, watched.target = watched.target, target
@@ -194,10 +199,9 @@ class Watch:
                 if is_first:
                     is_first = False
                     self._pin_link(target, Status.TRUE, Reason.LINK_UP)
-                if line.startswith('{"hb"'):
-                    self._board.heard(instance_id, _INSIDE, at)
-                    continue
                 self._board.heard(instance_id, _INSIDE, at)
+                if line.startswith('{"hb"'):
+                    continue  # nothing changed: that it was said is all there is to know
                 for reading in target.workload.interpret(line, instance_id, at):
                     self._board.pin(reading)
         except TimeoutError:

@@ -1,0 +1,66 @@
+"""What the daemon is given: the ports it works through and the configuration it works for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from keeper.alerts import Channel
+from keeper.alerts.dispatch import Numbers
+from keeper.core.model import Desired, StreamName
+from keeper.ports import (
+    Address,
+    Cadence,
+    Clock,
+    Heartbeat,
+    Hosts,
+    Marketplace,
+    Network,
+    Sink,
+    Store,
+)
+from keeper.workloads import Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything outside, as wired by bootstrap."""
+
+    marketplace: Marketplace
+    hosts: Hosts
+    network: Network
+    store: Store
+    clock: Clock
+    cadence: Cadence
+    heartbeat: Heartbeat
+    sink: Sink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A configuration, as core values and plug-ins."""
+
+    desired: Desired
+    workloads: Mapping[StreamName, Workload]
+    channels: tuple[Channel, ...] = ()
+    alert_numbers: Numbers = field(default_factory=Numbers)
+    canary_addresses: tuple[Address, ...] = ()
+    canary_interval_s: float = 30.0
+    retention_days: float = 30.0
+
+
+def changes(before: Declared, after: Declared) -> tuple[str, ...]:
+    """Name what a new configuration changes, for the report of a reload."""
+    old = {stream.name: stream for stream in before.desired.streams}
+    new = {stream.name: stream for stream in after.desired.streams}
+    return (
+        *(f"added {name}" for name in new if name not in old),
+        *(f"removed {name}" for name in old if name not in new),
+        *(
+            f"changed {name}"
+            for name in new
+            if name in old
+            and (new[name] != old[name] or after.workloads[name] != before.workloads.get(name))
+        ),
+        *(("changed fleet",) if before.desired.fleet != after.desired.fleet else ()),
+    )

@@ -1,0 +1,75 @@
+"""Which rentals are watched, and which of them every reading matters of. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from keeper.core.model import Instance, InstanceId, SlotId, SlotRecord, Tenure, stream_of
+from keeper.core.world import Listing
+from keeper.daemon.declared import Declared
+from keeper.daemon.watch import Target
+
+
+def targets(
+    records: Mapping[SlotId, SlotRecord],
+    listing: Listing,
+    declared: Declared,
+    before: Mapping[InstanceId, Target],
+) -> dict[InstanceId, Target]:
+    """Name every rental that runs, or ran when last seen; unchanged ones are the same object."""
+    listed = {instance.instance_id: instance for instance in listing.instances}
+    streams = {stream.name: stream for stream in declared.desired.streams}
+    found: dict[InstanceId, Target] = {}
+    for slot, record in records.items():
+        stream = streams.get(stream_of(slot))
+        workload = declared.workloads.get(stream_of(slot))
+        if stream is None or workload is None:
+            continue
+        for tenure in tenures(record):
+            instance = _instance(tenure, listed, before)
+            if instance is None or tenure.instance_id is None:
+                continue
+            target = Target(
+                slot=slot,
+                instance=instance,
+                workload=workload,
+                pinned_host_key=tenure.host_key,
+                is_deployed=tenure.deployed_at is not None,
+                probe_interval_s=stream.policy.probe_interval_s,
+                probe_timeout_s=stream.policy.probe_timeout_s,
+            )
+            known = before.get(tenure.instance_id)
+            found[tenure.instance_id] = known if known == target else target
+    return found
+
+
+def restless(records: Mapping[SlotId, SlotRecord]) -> frozenset[InstanceId]:
+    """Name the rentals that are proving themselves or ailing: each reading of them may decide."""
+    return frozenset(
+        tenure.instance_id
+        for record in records.values()
+        for tenure in tenures(record)
+        if tenure.instance_id is not None
+        and (record.incoming or record.dark_since or not tenure.first_live_at)
+    )
+
+
+def tenures(record: SlotRecord) -> tuple[Tenure, ...]:
+    """The rentals of a slot: the serving one and, while handing over, the incoming one."""
+    return tuple(each for each in (record.tenure, record.incoming) if each is not None)
+
+
+def _instance(
+    tenure: Tenure,
+    listed: Mapping[InstanceId, Instance],
+    before: Mapping[InstanceId, Target],
+) -> Instance | None:
+    if tenure.instance_id is None:
+        return None
+    instance = listed.get(tenure.instance_id)
+    known = before.get(tenure.instance_id)
+    if instance is None and known is not None:
+        return known.instance  # missing from one listing is not gone: keep looking
+    if tenure.running_at is None and known is None:
+        return None  # still booting: nobody is at home yet
+    return instance

@@ -1,0 +1,62 @@
+"""Owns every task of the daemon: one that dies is told about, and begun again if it must not end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from keeper.core.events import TaskDied
+from keeper.daemon.survey import describe
+
+_AGAIN_AFTER_S = 1.0
+_AGAIN_AFTER_MAX_S = 60.0
+
+
+class Tasks:
+    """The tasks under one TaskGroup."""
+
+    def __init__(self, died: Callable[[TaskDied], None]) -> None:
+        self._died = died
+        self._group: asyncio.TaskGroup | None = None
+        self._alive: set[asyncio.Task[None]] = set()
+
+    def own(self, group: asyncio.TaskGroup | None) -> None:
+        """Start (or stop) owning: tasks begun from here on belong to this group."""
+        self._group = group
+
+    def once(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run something to its end."""
+        if self._group is None:
+            work.close()
+            message = f"{name} was begun while the daemon is not running"
+            raise RuntimeError(message)
+        task = self._group.create_task(self._telling(work, name), name=name)
+        self._alive.add(task)
+        task.add_done_callback(self._alive.discard)
+        return task
+
+    def for_ever(
+        self, job: Callable[[], Coroutine[Any, Any, None]], name: str
+    ) -> asyncio.Task[None]:
+        """Run something that must not end; when it dies it is begun again, more slowly each time."""
+
+        async def again_and_again() -> None:
+            wait_s = _AGAIN_AFTER_S
+            while True:
+                await self._telling(job(), name)
+                await asyncio.sleep(wait_s)
+                wait_s = min(_AGAIN_AFTER_MAX_S, wait_s * 2)
+
+        return self.once(again_and_again(), name)
+
+    def cancel_all(self) -> None:
+        """End everything; the group then waits for it."""
+        for task in list(self._alive):
+            task.cancel()
+
+    async def _telling(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - told and journalled; nothing dies quietly (I21)
+            self._died(TaskDied(task=name, error=describe(error)))
