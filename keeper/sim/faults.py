@@ -202,7 +202,8 @@ def is_hit(fault: Fault, aim: Aim) -> bool:
             return str(aim.machine_id) == number
         case ("offer", ":", number):
             return str(aim.offer_id) == number
-    return fnmatchcase(aim.label, fault.target)
+        case _:
+            return fnmatchcase(aim.label, fault.target)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,0 +1,582 @@
+"""The marketplace: machines on offer, rentals, other renters, money, and what is armed against them.
+
+Pure and synchronous: the clock is a callable, luck comes from one seeded generator, and what is due
+happens when somebody next asks. Both faces of the simulator stand on this one model. It speaks the
+marketplace's own rows and error bodies, and knows nothing of HTTP, SSH or keeper.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from keeper.sim import catalog, search
+from keeper.sim.agenda import Agenda
+from keeper.sim.catalog import Ask, Machine
+from keeper.sim.contract import HOUR_S, Box, Contract, instance_row
+from keeper.sim.faults import (
+    BOOT_KINDS,
+    HOST_KINDS,
+    KEEPER_KINDS,
+    RENTAL_KINDS,
+    Aim,
+    Fault,
+    FaultBoard,
+    FaultKind,
+    is_hit,
+)
+from keeper.sim.ledger import Ledger
+from keeper.sim.lifecycle import HostSide, Lifecycle, PlainHosts, Tempo
+
+OFFERS_MAX = 64  # an answer never holds more, whatever ``limit`` says
+PUBLIC_KEY = re.compile(r"(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp\d+) AAAA[0-9A-Za-z+/=]+")
+GONE_TEXT = "error 404/3603: no_such_ask  Instance type by id {} is not available."
+
+
+class Refusal(Exception):
+    """The marketplace says no: an HTTP status (200 is possible) and a body."""
+
+    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
+        super().__init__(f"{status} {dict(body)}")
+        self.status = status
+        self.body = dict(body)
+
+
+class ReplyLost(Exception):
+    """It was done, and nobody will ever be told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketShape:
+    """How large and how lively the market is."""
+
+    machines: int = 80
+    display_share: float = 0.25
+    display_open_min: int = 4  # other renters leave at least so many offers with a display
+    credit_dollars: float = 100.0
+    renters_every_s: float = 240.0  # 0: nobody else rents
+    renters_hold_s: float = 10_800.0
+    price_drift_every_s: float = 3_600.0  # 0: prices stand still
+    key_lag_s: float = 0.0  # an attached key works after this
+    tempo: Tempo = field(default_factory=Tempo)
+
+
+class Market:
+    """The one model. Times are epoch seconds of ``clock``; rows are the marketplace's JSON."""
+
+    def __init__(
+        self,
+        *,
+        rng: random.Random,
+        clock: Callable[[], float],
+        shape: MarketShape | None = None,
+        hosts: HostSide | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.shape = shape or MarketShape()
+        self.ledger = ledger or Ledger()
+        self.faults = FaultBoard()
+        self._clock = clock
+        # One generator per purpose: a call more to the API does not change who boots how fast.
+        self._luck, boots, self._renters, self._aim = (
+            random.Random(rng.getrandbits(64)) for _ in range(4)
+        )
+        self._agenda = Agenda(clock())
+        self.lifecycle = Lifecycle(
+            tempo=self.shape.tempo,
+            rng=boots,
+            agenda=self._agenda,
+            ledger=self.ledger,
+            hosts=hosts or PlainHosts(),
+            on_change=self._on_change,
+        )
+        self.machines = {
+            machine.machine_id: machine
+            for machine in catalog.machines(
+                self._luck,
+                count=self.shape.machines,
+                display_share=self.shape.display_share,
+                now=self._agenda.now,
+            )
+        }
+        self.contracts: dict[int, Contract] = {}  # every one ever made, by id
+        self.account_keys: dict[int, str] = {}
+        self._asks: dict[tuple[int, int, int], Ask] = {}
+        self._offer_ids = 30_110_000
+        self._contract_ids = 40_000_000
+        self._ghosts: dict[int, tuple[float, float]] = {}  # destroyed, but listed for a while
+        self._spent_before = 0.0  # by contracts that ended
+        self._credit_given = self.shape.credit_dollars
+        self._credit_watch = 0
+        self._is_looking = False  # a next look for something to strike is planned
+        for machine in self.machines.values():
+            for gpus in machine.chunks():
+                self._list_anew(machine, gpus)
+        self._settle_in()
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Return the marketplace's time, after everything that is due has happened."""
+        self._agenda.advance(self._clock())
+        return self._agenda.now
+
+    def advance(self) -> None:
+        """Let everything happen that is due."""
+        self.now()
+
+    def next_event_at(self) -> float | None:
+        """Return when something will next happen by itself."""
+        return self._agenda.next_at()
+
+    # --- what is on offer ---------------------------------------------------------------------
+
+    def search(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Answer a search with offer rows. Raises search.BadQuery, Refusal."""
+        now = self.now()
+        if self.faults.take(FaultKind.SEARCH_QUOTA, Aim(endpoint="POST /bundles/"), now):
+            midnight = (now // 86_400 + 1) * 86_400
+            raise Refusal(
+                429,
+                {
+                    "success": False,
+                    "error": "search_quota_exceeded",
+                    "msg": "Daily search quota exceeded.",
+                    "reset": midnight,
+                },
+            )
+        is_bid = query.get("type") in {"bid", "interruptible"}
+        disk_gb = float(query.get("allocated_storage") or catalog.STORAGE_DEFAULT_GB)
+        rows = [self._offer_row(ask, disk_gb, now, is_bid=is_bid) for ask in self._asks.values()]
+        filters = search.check(query, rows[0] if rows else ())
+        if self.faults.take(FaultKind.SEARCH_EMPTY, Aim(endpoint="POST /bundles/"), now):
+            return []
+        found = [row for row in rows if search.is_match(row, filters)]
+        order = query.get("order") or [["score", "desc"]]
+        ordered = [dict(row) for row in search.in_order(found, order)]
+        if query.get("disable_bundling"):
+            return ordered
+        return ordered[: min(OFFERS_MAX, int(query.get("limit") or OFFERS_MAX))]
+
+    def _offer_row(self, ask: Ask, disk_gb: float, now: float, *, is_bid: bool) -> dict[str, Any]:
+        row = catalog.offer_row(ask, disk_gb=disk_gb, now=now, luck=self._luck.random())
+        if is_bid:
+            row |= catalog.price_row(ask.machine, row["min_bid"], disk_gb)
+            row |= {"is_bid": True, "min_bid": row["dph_base"]}
+        return row
+
+    def asks(self) -> list[Ask]:
+        """Return the open asks, for whoever judges from outside what could have been rented."""
+        self.advance()
+        return [ask for ask in self._asks.values() if ask.is_open]
+
+    # --- what the account does ----------------------------------------------------------------
+
+    def create(self, offer_id: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Rent an offer. Raises Refusal (even with a contract made) and ReplyLost."""
+        now = self.now()
+        _check_create(body)
+        ask = next((ask for ask in self._asks.values() if ask.offer_id == offer_id), None)
+        aim = Aim(
+            endpoint="PUT /asks/{id}/",
+            label=str(body.get("label") or ""),
+            offer_id=offer_id,
+            machine_id=ask.machine.machine_id if ask else None,
+        )
+        if ask is None or not ask.is_open or self.faults.take(FaultKind.OFFER_GONE, aim, now):
+            raise self._race_lost(offer_id)
+        if self.credit(now) <= 0:
+            raise Refusal(
+                400,
+                {"error": "insufficient_credit", "msg": "Your account lacks credit; see billing."},
+            )
+        if self.faults.take(FaultKind.CREATE_SUCCESS_FALSE_200, aim, now):
+            raise Refusal(
+                200, {"success": False, "error": "server_error", "msg": "Please try again."}
+            )
+        self._contract_ids += self._luck.randrange(1, 40)
+        contract_id, api_key = self._contract_ids, f"{self._luck.getrandbits(256):064x}"
+        answer = {"success": True, "new_contract": contract_id, "instance_api_key": api_key}
+        if self.faults.take(FaultKind.CREATE_PHANTOM, aim, now):
+            return answer
+        self._rent(ask, contract_id, api_key, body, aim, now)
+        if self.faults.take(FaultKind.CREATE_REPLY_LOST, aim, now):
+            raise ReplyLost
+        if self.faults.take(FaultKind.CREATE_ERROR_BUT_MADE, aim, now):
+            text = "error 500/3999: the request could not be completed"
+            raise Refusal(
+                500,
+                {"success": False, "error": "server_error", "msg": text}
+                | {"new_contract": contract_id},
+            )
+        if self.faults.take(FaultKind.CREATE_SUCCESS_WITHOUT_ID, aim, now):
+            return {"success": True}
+        return answer
+
+    def _rent(
+        self,
+        ask: Ask,
+        contract_id: int,
+        api_key: str,
+        body: Mapping[str, Any],
+        aim: Aim,
+        now: float,
+    ) -> None:
+        gpu_dollars = ask.gpu_dollars_per_hour
+        if changed := self.faults.take(FaultKind.PRICE_CHANGED, aim, now):
+            gpu_dollars = round(gpu_dollars * changed.number("factor", 1.3), 6)
+        late = self.faults.take(FaultKind.INSTANCE_APPEARS_LATE, aim, now)
+        price = body.get("price")
+        env = body.get("env")
+        onstart = str(body.get("onstart") or "")
+        variables = env if isinstance(env, Mapping) else {}
+        contract = Contract(
+            instance_id=contract_id,
+            offer_id=ask.offer_id,
+            machine=ask.machine,
+            gpus=ask.gpus,
+            label=body.get("label"),
+            image=str(body.get("image") or "vastai/base-image:cuda-12.4"),
+            disk_gb=float(body.get("disk") or catalog.STORAGE_DEFAULT_GB),
+            # Vast.ai ignores variables that come as a flag string (docs, read 2026-08).
+            env={str(name): str(value) for name, value in variables.items()},
+            onstart=onstart,
+            runtype=str(body.get("runtype") or "ssh"),
+            gpu_dollars_per_hour=gpu_dollars if price is None else float(price),
+            is_bid=price is not None,
+            created_at=now,
+            visible_at=now + (late.number("after_s", 60.0) if late else 0.0),
+            api_key=api_key,
+        )
+        contract.keys = [
+            *self.account_keys.values(),
+            *PUBLIC_KEY.findall(onstart),
+            *PUBLIC_KEY.findall(str(variables.get("PUBLIC_KEY", ""))),
+        ]
+        self.contracts[contract_id] = contract
+        self._list_anew(ask.machine, ask.gpus)  # the rented offer id is dead from now on
+        self.lifecycle.begin(contract, now)
+
+    def _race_lost(self, offer_id: int) -> Refusal:
+        """Say that the offer is gone, in one of the forms seen in the field; mostly the first."""
+        forms: Sequence[tuple[int, dict[str, Any]]] = (
+            (400, {"error": "invalid_args", "msg": GONE_TEXT.format(offer_id)}),
+            (400, {"error": "invalid_args", "msg": GONE_TEXT.format(offer_id)}),
+            (410, {"error": "no_such_ask", "msg": f"No ask by id {offer_id}."}),
+            (404, {"error": "no_such_ask", "msg": GONE_TEXT.format(offer_id)}),
+            (409, {"error": "no_such_ask", "msg": "The ask was taken."}),
+        )
+        status, body = forms[self._luck.randrange(len(forms))]
+        return Refusal(status, {"success": False, "ask_id": offer_id} | body)
+
+    def destroy(self, instance_id: int) -> None:
+        """End a rental. Raises Refusal when there is none."""
+        contract = self._owned(instance_id)
+        now, aim = self.now(), self.aim_of(contract)
+        if self.faults.take(FaultKind.DESTROY_REFUSED, aim, now):
+            raise Refusal(
+                400, {"success": False, "error": "server_error", "msg": "Could not destroy."}
+            )
+        again = self.faults.take(FaultKind.DESTROYED_REAPPEARS, aim, now)
+        if again and again.params.get("is_real"):
+            # Acknowledged, hidden for a while, and billing all along.
+            contract.visible_at = now + again.number("after_s", 60.0)
+            return
+        if again:
+            since = now + again.number("after_s", 60.0)
+            self._ghosts[instance_id] = (since, since + again.number("lasts_s", 60.0))
+        self.lifecycle.destroy(contract, now)
+
+    def set_state(self, instance_id: int, state: str) -> bool:
+        """Start or stop. False: the start is queued because the GPU is taken."""
+        contract, now = self._owned(instance_id), self.now()
+        if state == "stopped":
+            self.lifecycle.stop(contract, now)
+            return True
+        if self.credit(now) <= 0:
+            raise Refusal(400, {"error": "insufficient_credit", "msg": "Your credit is used up."})
+        return self.lifecycle.start(contract, now)
+
+    def set_label(self, instance_id: int, label: str) -> None:
+        """Name a rental anew; the ledger keeps the first name."""
+        self._owned(instance_id).label = label
+
+    def reboot(self, instance_id: int) -> None:
+        """Stop and start the container. Raises Refusal when it is stopped."""
+        contract = self._owned(instance_id)
+        if contract.box is Box.DOWN:
+            text = f"Instance {instance_id} is not running."
+            raise Refusal(400, {"success": False, "error": "invalid_args", "msg": text})
+        self.lifecycle.reboot(contract, self.now())
+
+    def recycle(self, instance_id: int) -> None:
+        """Make the container anew."""
+        self.lifecycle.recycle(self._owned(instance_id), self.now())
+
+    def attach_key(self, instance_id: int, public_key: str) -> bool:
+        """Let a key log in, after the sync delay. False: it could already."""
+        contract = self._owned(instance_id)
+        if public_key in contract.keys:
+            return False
+        self._agenda.enter(
+            self.now() + self.shape.key_lag_s, lambda _: contract.keys.append(public_key)
+        )
+        self.advance()
+        return True
+
+    # --- what reads show ----------------------------------------------------------------------
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return every rental as the list shows it, oldest first."""
+        now = self.now()
+        return [
+            self._read(contract, now)
+            for contract in self.contracts.values()
+            if self._is_listed(contract, now)
+        ]
+
+    def row(self, instance_id: int) -> dict[str, Any] | None:
+        """Return one rental as the read by id shows it; None when it does not exist."""
+        now = self.now()
+        contract = self.contracts.get(instance_id)
+        if contract is None or contract.box is Box.GONE or contract.visible_at > now:
+            return None
+        return self._read(contract, now)
+
+    def _is_listed(self, contract: Contract, now: float) -> bool:
+        since, until = self._ghosts.get(contract.instance_id, (0.0, 0.0))
+        if since <= now < until:
+            return True
+        return contract.box is not Box.GONE and contract.visible_at <= now
+
+    def _read(self, contract: Contract, now: float) -> dict[str, Any]:
+        row = instance_row(contract, now)
+        if self.faults.active(FaultKind.NUMBER_AS_STRING, self.aim_of(contract), now):
+            for name in ("id", "machine_id", "dph_total", "start_date", "ssh_port", "gpu_ram"):
+                if row.get(name) is not None:
+                    row[name] = str(row[name])
+        return row
+
+    def credit(self, now: float) -> float:
+        """Return what the account has left."""
+        spent = self._spent_before
+        for contract in self._live():
+            contract.bill(now)
+            spent += contract.dollars
+        return self._credit_given - spent
+
+    def give_credit(self, dollars: float) -> None:
+        """Pay in (or, negative, take away)."""
+        self._credit_given += dollars
+        self._watch_credit(self.now())
+
+    def user(self) -> dict[str, Any]:
+        """Return the account as the marketplace shows it, its key included."""
+        credit = self.credit(self.now())
+        return {
+            "id": 150_412,
+            "username": "operator",
+            "fullname": "Simulated Operator",
+            "email": "operator@example.com",
+            "email_verified": True,
+            "created_at": 1_700_000_000.0,
+            "sid": "S0",
+            "ssh_key": next(iter(self.account_keys.values()), ""),
+            "can_pay": True,
+            "has_billing": True,
+            "billing_creditonly": True,
+            "balance": 0 if credit >= 0 else round(credit, 6),
+            "credit": round(max(0.0, credit), 6),
+            "balance_threshold": 5.0,
+            "balance_threshold_enabled": False,
+            "total_spend": round(credit - self._credit_given, 6),
+            "has_rented": True,
+            "host_only": False,
+            "host_agreement_accepted": False,
+            "has_payout": False,
+            "last4": None,
+            "rights": {},
+        }
+
+    # --- what goes wrong ----------------------------------------------------------------------
+
+    def arm(self, fault: Fault) -> None:
+        """Put a fault on the board. What is aimed at a rental strikes as soon as it finds one."""
+        if fault.kind in KEEPER_KINDS:
+            raise ValueError(f"{fault.kind} befalls keeper's own box, not the market")
+        now = self.now()
+        self.faults.arm(fault, now)
+        if fault.kind is FaultKind.CREDIT_ZERO:
+            self._agenda.enter(now + fault.at, self._take_credit)
+        if fault.kind in RENTAL_KINDS:
+            self._agenda.enter(now + fault.at, self._strike_waiting)
+        self.advance()
+
+    def strike(self, contract: Contract, fault: Fault) -> bool:
+        """Let a fault happen to this rental now, and end by itself if it has a length."""
+        now = self.now()
+        if fault.kind in HOST_KINDS:
+            has_struck = self.lifecycle.hosts.strike(contract, fault)
+        else:
+            has_struck = self.lifecycle.trouble(contract, fault, now)
+        if has_struck and fault.for_s is not None:
+            self._agenda.enter(now + fault.for_s, lambda at: self.heal(contract, fault.kind, at))
+        return has_struck
+
+    def heal(self, contract: Contract, kind: FaultKind, now: float | None = None) -> None:
+        """End a fault that lasts."""
+        if kind in HOST_KINDS:
+            if contract.box is Box.UP:
+                self.lifecycle.hosts.heal(contract, kind)
+        else:
+            self.lifecycle.relief(contract, kind, self.now() if now is None else now)
+
+    def aim_of(self, contract: Contract) -> Aim:
+        """Return what a fault must be aimed at to hit this rental."""
+        return Aim(
+            label=contract.label or "",
+            instance_id=contract.instance_id,
+            machine_id=contract.machine.machine_id,
+        )
+
+    def _strike_waiting(self, now: float) -> None:
+        """Look for a rental for every fault that waits; while one waits, look again later."""
+        for armed in self.faults.waiting(now):
+            fault = armed.fault
+            boxes = {Box.ABSENT, Box.UP} if fault.kind in BOOT_KINDS else {Box.UP}
+            candidates = [
+                contract
+                for contract in self._live()
+                if contract.box in boxes
+                and contract.is_reachable
+                and is_hit(fault, self.aim_of(contract))
+            ]
+            self._aim.shuffle(candidates)
+            for contract in candidates:
+                if armed.left == 0:
+                    break
+                if self.strike(contract, fault):
+                    self.faults.spend(armed)
+        if self.faults.waiting(now) and not self._is_looking:
+            self._is_looking = True
+            self._agenda.enter(now + self.shape.tempo.strike_retry_s, self._look_again)
+
+    def _look_again(self, now: float) -> None:
+        self._is_looking = False
+        self._strike_waiting(now)
+
+    def _take_credit(self, now: float) -> None:
+        if self.faults.take(FaultKind.CREDIT_ZERO, Aim(), now):
+            self._credit_given -= max(0.0, self.credit(now))
+            self._watch_credit(now)
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _live(self) -> list[Contract]:
+        return [one for one in self.contracts.values() if one.box is not Box.GONE]
+
+    def _owned(self, instance_id: int) -> Contract:
+        now = self.now()
+        contract = self.contracts.get(instance_id)
+        if contract is None or contract.box is Box.GONE or contract.visible_at > now:
+            text = f"Instance {instance_id} not found."
+            raise Refusal(404, {"success": False, "error": "no_such_instance", "msg": text})
+        return contract
+
+    def _on_change(self, contract: Contract, now: float) -> None:
+        if contract.box is Box.GONE:
+            self._spent_before += contract.dollars
+        self._watch_credit(now)
+
+    def _watch_credit(self, now: float) -> None:
+        """Plan the moment at which the credit is used up, as things stand."""
+        self._credit_watch += 1
+        watch = self._credit_watch
+        burn = sum(contract.burn_dollars_per_hour for contract in self._live())
+        left = self.credit(now)
+        if burn <= 0:
+            return
+
+        def run_dry(at: float) -> None:
+            if watch == self._credit_watch:
+                self._stop_all(at)
+
+        self._agenda.enter(now + max(0.0, left / burn * HOUR_S), run_dry)
+
+    def _stop_all(self, now: float) -> None:
+        for contract in self._live():
+            if contract.intended != "stopped":
+                self.lifecycle.stop(contract, now, by="market")
+
+    def _list_anew(self, machine: Machine, gpus: range) -> None:
+        self._offer_ids += 1
+        ask = Ask(offer_id=self._offer_ids, machine=machine, gpus=gpus)
+        self._asks[machine.machine_id, gpus.start, len(gpus)] = ask
+
+    # --- the others ---------------------------------------------------------------------------
+
+    def _settle_in(self) -> None:
+        """Fill a third of the market with other renters, and let them come and go from now on."""
+        now = self._agenda.now
+        if self.shape.renters_every_s > 0:
+            for _ in range(self.shape.machines // 3):
+                self._other_rents(now)
+            self._agenda.enter(now + self.shape.renters_every_s, self._others_come)
+        if self.shape.price_drift_every_s > 0:
+            self._agenda.enter(now + self.shape.price_drift_every_s, self._prices_drift)
+
+    def _others_come(self, now: float) -> None:
+        self._other_rents(now)
+        wait_s = self._renters.expovariate(1 / self.shape.renters_every_s)
+        self._agenda.enter(now + wait_s, self._others_come)
+
+    def _other_rents(self, now: float) -> None:
+        open_asks = [ask for ask in self._asks.values() if ask.is_open]
+        displays = sum(ask.machine.has_display for ask in open_asks)
+        if displays <= self.shape.display_open_min:
+            open_asks = [ask for ask in open_asks if not ask.machine.has_display]
+        if not open_asks:
+            return
+        ask = self._renters.choice(open_asks)
+        ask.machine.occupy(ask.gpus, f"other:{ask.offer_id}")
+        self._list_anew(ask.machine, ask.gpus)
+
+        def leave(at: float) -> None:
+            ask.machine.occupy(ask.gpus, "")
+            self.lifecycle.freed(at)
+
+        hold_s = self._renters.expovariate(1 / self.shape.renters_hold_s)
+        self._agenda.enter(now + hold_s, leave)
+
+    def _prices_drift(self, now: float) -> None:
+        for machine in self._renters.sample(sorted(self.machines), len(self.machines) // 10):
+            box = self.machines[machine]
+            box.gpu_dollars_per_hour = round(
+                box.gpu_dollars_per_hour * self._renters.uniform(0.95, 1.06), 6
+            )
+        self._agenda.enter(now + self.shape.price_drift_every_s, self._prices_drift)
+
+
+def _check_create(body: Mapping[str, Any]) -> None:
+    """Refuse what the marketplace refuses. Lengths and bounds: Vast.ai docs, create instance."""
+    problems = []
+    if not body.get("image") and not body.get("template_hash_id"):
+        problems.append("image: an image or a template is required")
+    if len(str(body.get("image") or "")) > 1024:
+        problems.append("image: longer than 1024")
+    if len(str(body.get("label") or "")) > 256:
+        problems.append("label: longer than 256")
+    disk = body.get("disk")
+    if disk is not None and not (isinstance(disk, int | float) and disk >= 8):
+        problems.append("disk: a number of at least 8 is required")
+    price = body.get("price")
+    if price is not None and not (isinstance(price, int | float) and 0.001 <= price <= 128):
+        raise Refusal(400, {"success": False, "error": "invalid_price", "msg": f"price: {price}"})
+    if len(str(body.get("onstart") or "")) > 4096:
+        problems.append("error 400/3471: len(args) > 4096")
+    if problems:
+        text = "; ".join(problems)
+        raise Refusal(400, {"success": False, "error": "invalid_args", "msg": text})
