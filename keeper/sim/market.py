@@ -128,6 +128,15 @@ class Market:
         """Let everything happen that is due."""
         self.now()
 
+    @property
+    def present(self) -> float:
+        """Return the time of the step being taken; unlike ``now`` it lets nothing happen."""
+        return self._agenda.now
+
+    def plan(self, at: float, step: Callable[[float], None]) -> None:
+        """Let something happen at a time, in order with everything else: for the host side."""
+        self._agenda.enter(at, step)
+
     def next_event_at(self) -> float | None:
         """Return when something will next happen by itself."""
         return self._agenda.next_at()
