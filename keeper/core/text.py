@@ -1,0 +1,35 @@
+"""Makes what strangers wrote safe to show: whatever a host or the marketplace sends is hostile.
+
+It knows control characters and lengths. Each sink escapes for its own markup (HTML, Slack, JSON)
+on top of this.
+"""
+
+from __future__ import annotations
+
+import re
+
+# C0 and C1 controls (ANSI escapes live there, 0x9b included), DEL, line and paragraph separators,
+# invisible and direction-changing marks ("Trojan Source", CVE-2021-42574), the byte order mark, and
+# lone surrogates, which no UTF-8 encoder takes.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+_LATIN_MAX = 0xFF
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": " "}
+
+TEXT_MAX = 500  # a line that a person reads in one look
+
+
+def plain(text: str, length_max: int = TEXT_MAX) -> str:
+    r"""Return the text in one line, controls shown as ``\x1b``, cut at a bound with an ellipsis."""
+    if len(text) > length_max:
+        text = text[: max(0, length_max - 1)] + "…"
+    if text.isascii() and text.isprintable():  # the common case, at a fraction of the cost
+        return text
+    return _UNSAFE.sub(_shown, text)
+
+
+def _shown(match: re.Match[str]) -> str:
+    character = match.group()
+    code = ord(character)
+    return _NAMED.get(character) or (f"\\x{code:02x}" if code <= _LATIN_MAX else f"\\u{code:04x}")

@@ -1,0 +1,108 @@
+"""Takes secrets out of text on its way to a log: the values keeper was given, and what looks like one.
+
+Secrets are `SecretStr` already; this is the second net, for the exception text, the URL or the remote
+line that quotes one. It must never be the reason that a line is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import quote
+
+HIDDEN = "[redacted]"
+
+# A shorter "secret" would be found in ordinary words and hide the log instead of the secret.
+_SECRET_MIN = 4
+
+# How deep a value may nest; deeper ones are shown as text. Logs of ours are two levels deep.
+_DEPTH_MAX = 6
+
+# What follows is what looks like a secret. `_HINTS` are lower-case pieces, one of which is in every
+# match: looking for them costs a tenth of the patterns, and nearly no line has one.
+_HINTS = (
+    "bearer", "basic ", "api_key", "api-key", "apikey", "token", "secret", "passw", "whsec_",
+    "authorization", "admin-code", "admin_code", "streamkey", "stream_key", "stream-key", "rtmp",
+    "hooks.slack.com", "private key", "@", "cookie", "access_key", "ghp_", "github_pat_",
+)  # fmt: skip
+_VALUE = r"(?!\[redacted\])[^\s\"'&,;<>\\}\])]+"
+_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
+    # A whole private key, also when its line breaks are escaped.
+    (
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|$)", re.DOTALL),
+        HIDDEN,
+    ),
+    (re.compile(rf"(?i)\b(bearer|basic)\s+{_VALUE}"), rf"\1 {HIDDEN}"),
+    # The last part of an RTMP address is the stream key; some services put it into the query.
+    (
+        re.compile(r"(?i)\b(rtmp[a-z]*://[^\s/\"'<>]+/(?:[^\s/\"'<>?]+/)*)[^\s\"'<>/]+"),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@\"'<>]+@"), rf"\1{HIDDEN}@"),
+    (re.compile(rf"(?i)(hooks\.slack\.com/)(?:services|workflows|triggers)/{_VALUE}"), rf"\1{HIDDEN}"),
+    (re.compile(r"\b(?:whsec_[A-Za-z0-9+/=]+|gh[pousr]_\w+|github_pat_\w+)"), HIDDEN),
+    # name=value, name: value, "name": "value", and headers; the name may have a prefix (VAST_API_KEY).
+    (
+        re.compile(
+            r"(?i)([\w-]*(?:api[_-]?key|access[_-]?key|token|secret|passw(?:or)?d|passwd"
+            r"|admin[_-]?code|stream[_-]?key|authorization|cookie)[\"']?\s*[=:]\s*[\"']?)"
+            rf"(?!(?:bearer|basic)\s){_VALUE}"
+        ),
+        rf"\1{HIDDEN}",
+    ),
+)  # fmt: skip
+_SECRET_KEY = re.compile(
+    r"(?i)(api[_-]?key|token|secret|passw(or)?d|authorization|admin[_-]?code|private[_-]?key"
+    r"|stream[_-]?key|^key$)"
+)
+
+
+class Redactor:
+    """Knows the secrets of this process and what secrets look like."""
+
+    def __init__(self, secrets: Collection[str] = ()) -> None:
+        """Learn the values. A secret is also hidden as JSON and as a URL would write it."""
+        forms = {
+            form
+            for secret in (each.strip() for each in secrets)
+            if len(secret) >= _SECRET_MIN
+            for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""), quote(secret))
+        }
+        # The longest first: one secret may be the beginning of another.
+        self._known = tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+    def is_suspect(self, text: str) -> bool:
+        """Whether a closer look is worth its cost. Never False for something ``text()`` would hide."""
+        lower = text.lower()
+        return any(hint in lower for hint in _HINTS) or any(form in text for form in self._known)
+
+    def text(self, text: str) -> str:
+        """Return the text without secrets."""
+        for form in self._known:
+            text = text.replace(form, HIDDEN)
+        lower = text.lower()
+        if any(hint in lower for hint in _HINTS):
+            for pattern, instead in _PATTERNS:
+                text = pattern.sub(instead, text)
+        return text
+
+    def value(self, value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - whatever is logged
+        """Return a JSON-like value without secrets, names of keys included."""
+        match value:
+            case str():
+                return self.text(value)
+            case None | bool() | int() | float():
+                return value
+            case Mapping() if depth < _DEPTH_MAX:
+                return {
+                    self.text(str(key)): HIDDEN
+                    if _SECRET_KEY.search(str(key)) and isinstance(each, str) and each
+                    else self.value(each, depth + 1)
+                    for key, each in value.items()
+                }
+            case list() | tuple() | set() | frozenset() if depth < _DEPTH_MAX:
+                return [self.value(each, depth + 1) for each in value]
+            case _:
+                return self.text(str(value))

@@ -1,0 +1,227 @@
+"""Where facts go as they happen: a line in the log, a count in the metrics.
+
+A sink never blocks and never raises: telling about the work must not become the reason that it stops.
+It knows facts and values; it asks nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from keeper.core.events import (
+    EVENT_TYPES,
+    ConfigRejected,
+    ConfigReloaded,
+    DecisionMade,
+    Event,
+    IncidentClosed,
+    IncidentOpened,
+    InstanceRebooting,
+    KeeperStarted,
+    Level,
+    NoticeFailed,
+    NoticeSent,
+    TickFinished,
+    WorkloadRestarting,
+    facts,
+)
+from keeper.core.model import Rung, SlotId, stream_of
+from keeper.core.world import Snapshot
+from keeper.telemetry.metrics import METRICS, MetricType, Samples, StateCollector, label_value
+from keeper.telemetry.state import Accruals, gauges
+
+_LEVELS: Final = {
+    Level.DEBUG: logging.DEBUG,
+    Level.INFO: logging.INFO,
+    Level.WARNING: logging.WARNING,
+    Level.ERROR: logging.ERROR,
+}
+
+
+class EventLog:
+    """One log line per fact, as loud as the fact says."""
+
+    def __init__(self) -> None:
+        """Use the configuration of ``configure_logs``, also when that comes later."""
+        self._logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+        self.lost = 0
+
+    def publish(self, event: Event, *, at: datetime, tick: int) -> None:
+        """Write one line: at, level, event, tick, stream, then the fact's own values."""
+        try:
+            logger = self._logger.bind()
+            if not logger.is_enabled_for(_LEVELS[event.level]):
+                return
+            flat = facts(event)
+            name = flat.pop("event")
+            line: dict[str, object] = {"at": at.isoformat(), "tick": tick}
+            if slot := flat.get("slot"):
+                line["stream"] = stream_of(SlotId(slot))
+            logger.log(_LEVELS[event.level], name, **(line | flat | {"tick": tick}))
+        except Exception:  # noqa: BLE001 - a line that cannot be written is counted, nothing more
+            self.lost += 1
+
+    def observe_call(self, port: str, method: str, outcome: str, duration_s: float) -> None:
+        """Write finished calls at debug level only; failures are facts of their own."""
+        self._logger.debug(
+            "port.called", port=port, method=method, outcome=outcome, duration_s=duration_s
+        )
+
+
+class MetricsSink:
+    """Counts facts and shows the last snapshot, in a registry that is given."""
+
+    def __init__(self, registry: CollectorRegistry, *, version: str, revision: str = "") -> None:
+        """Register every metric of the table. One sink per registry."""
+        # A second series per counter that nobody reads. A process-wide switch, the library has no other.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = registry
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._histograms: dict[str, Histogram] = {}
+        self._register()
+        self._accruals = Accruals()
+        self._snapshot: Snapshot | None = None
+        self._streams: set[str] = set()
+        self._read_snapshot: Callable[[], Snapshot | None] = lambda: None
+        self._read_outbox: Callable[[], int] = lambda: 0
+        self._calls: dict[tuple[str, str, str], Histogram] = {}
+        registry.register(StateCollector(self._samples))
+        ProcessCollector(registry=registry)
+        self._start(version, revision)
+
+    def follow(
+        self,
+        snapshot: Callable[[], Snapshot | None],
+        outbox_pending: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Say where snapshots come from: read after each finished tick, when its fact arrives."""
+        self._read_snapshot = snapshot
+        self._read_outbox = outbox_pending
+        self._gauges["keeper_outbox_pending"].set_function(lambda: float(self._read_outbox()))
+
+    def render(self, snapshot: Snapshot) -> None:
+        """Show this snapshot from now on, and add up what happened since the one before."""
+        self._snapshot = snapshot
+        self._accruals.add(snapshot)
+        self._gauges["keeper_last_tick_timestamp_seconds"].set(snapshot.at.timestamp())
+        self._forget_streams({stream_of(slot) for slot in snapshot.records})
+
+    def publish(self, event: Event, *, at: datetime, tick: int) -> None:
+        """Count one fact."""
+        self._counters["keeper_events_total"].labels(event.name).inc()
+        match event:
+            case TickFinished(duration_s=duration_s):
+                self._counters["keeper_ticks_total"].inc()
+                self._histograms["keeper_tick_duration_seconds"].observe(duration_s)
+                self._gauges["keeper_last_tick_timestamp_seconds"].set(at.timestamp())
+                snapshot = self._read_snapshot()
+                if snapshot is not None and snapshot is not self._snapshot:
+                    self.render(snapshot)
+            case DecisionMade(decision=decision, reason=reason):
+                self._count("keeper_decisions_total", decision, reason.value)
+            case IncidentOpened(slot=slot, reason=reason):
+                self._count("keeper_incidents_total", stream_of(slot), reason.value)
+            case IncidentClosed(slot=slot, duration_s=duration_s):
+                labels = label_value(stream_of(slot))
+                self._histograms["keeper_repair_duration_seconds"].labels(labels).observe(
+                    duration_s
+                )
+            case WorkloadRestarting(slot=slot, rung=rung):
+                self._count("keeper_restarts_total", stream_of(slot), rung.value)
+            case InstanceRebooting(slot=slot):
+                self._count("keeper_restarts_total", stream_of(slot), Rung.REBOOT.value)
+            case NoticeSent(channel=channel):
+                self._count("keeper_notices_total", channel, "sent")
+            case NoticeFailed(channel=channel):
+                self._count("keeper_notices_total", channel, "failed")
+            case KeeperStarted() | ConfigReloaded():
+                self._gauges["keeper_config_last_reload_successful"].set(1)
+                name = "keeper_config_last_reload_success_timestamp_seconds"
+                self._gauges[name].set(at.timestamp())
+            case ConfigRejected():
+                self._gauges["keeper_config_last_reload_successful"].set(0)
+            case _:
+                pass  # counted by name above
+
+    def observe_call(self, port: str, method: str, outcome: str, duration_s: float) -> None:
+        """Take one finished call of a port."""
+        key = (port, method, outcome)
+        series = self._calls.get(key)
+        if series is None:
+            series = self._histograms["keeper_port_call_duration_seconds"].labels(*key)
+            self._calls[key] = series
+        series.observe(duration_s)
+
+    def _count(self, name: str, *labels: str) -> None:
+        self._counters[name].labels(*(label_value(each) for each in labels)).inc()
+
+    def _samples(self) -> Samples:
+        if self._snapshot is None:
+            return {}
+        return {**gauges(self._snapshot), **self._accruals.samples()}
+
+    def _register(self) -> None:
+        for metric in METRICS:
+            if metric.is_state:
+                continue
+            match metric.type:
+                case MetricType.COUNTER:
+                    self._counters[metric.name] = Counter(
+                        metric.name, metric.help, metric.labels, registry=self._registry
+                    )
+                case MetricType.GAUGE:
+                    self._gauges[metric.name] = Gauge(
+                        metric.name, metric.help, metric.labels, registry=self._registry
+                    )
+                case MetricType.HISTOGRAM:
+                    self._histograms[metric.name] = Histogram(
+                        metric.name,
+                        metric.help,
+                        metric.labels,
+                        registry=self._registry,
+                        buckets=metric.buckets,
+                    )
+
+    def _start(self, version: str, revision: str) -> None:
+        """Let the known label sets begin at zero: the first increase of a series is no rate at all."""
+        python = platform.python_version()
+        self._gauges["keeper_build_info"].labels(version, revision, python).set(1)
+        self._gauges["keeper_config_last_reload_successful"].set(1)
+        for event in EVENT_TYPES:
+            self._counters["keeper_events_total"].labels(event.name)
+
+    def _forget_streams(self, streams: set[str]) -> None:
+        """Drop the counters of streams of which no slot is left."""
+        known = {label_value(stream) for stream in streams}
+        if known == self._streams:
+            return
+        self._streams = known
+        for name in ("keeper_incidents_total", "keeper_restarts_total"):
+            _forget(self._counters[name], known)
+        _forget(self._histograms["keeper_repair_duration_seconds"], known)
+
+
+def _forget(family: Counter | Histogram, streams: set[str]) -> None:
+    for metric in family.collect():
+        gone = {
+            sample.labels["stream"]
+            for sample in metric.samples
+            if sample.labels.get("stream", "") not in streams
+        }
+        for stream in gone:
+            family.remove_by_labels({"stream": stream})

@@ -1,0 +1,194 @@
+"""What a snapshot says in numbers, and what adds up between two snapshots. Pure values in and out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from keeper.core.events import OrphanCleared, OrphanSeen
+from keeper.core.model import (
+    ConditionKind,
+    InstanceId,
+    SlotRecord,
+    Status,
+    StreamName,
+    Subject,
+    Tenure,
+    stream_of,
+)
+from keeper.core.reasons import Reason
+from keeper.core.world import Snapshot
+from keeper.telemetry.metrics import Samples
+
+# Shown as 0 while they let acts through, so that a rule can tell "not tripped" from "not measured".
+FUSES: tuple[Reason, ...] = (
+    Reason.PAUSED,
+    Reason.MASS_FAILURE,
+    Reason.MARKET_UNREADABLE,
+    Reason.OWN_NETWORK_DOWN,
+    Reason.BUDGET,
+    Reason.OUT_OF_CREDIT,
+    Reason.UNAUTHORIZED,
+    Reason.TOO_MANY_REPLACEMENTS_IN_FLIGHT,
+    Reason.NOT_LEADER,
+    Reason.STARTING_UP,
+    Reason.STOPPING,
+)
+
+
+def gauges(snapshot: Snapshot) -> Samples:
+    """Read every state gauge off a snapshot."""
+    world, records = snapshot.world, snapshot.records
+    tripped = set(snapshot.plan.fuses)
+    samples: Samples = {
+        "keeper_paused": [((), float(world.pause is not None))],
+        "keeper_paused_slots": [((), float(len(world.slot_pauses)))],
+        "keeper_fuse_tripped": [
+            ((reason.value,), float(reason in tripped))
+            for reason in (*FUSES, *sorted(tripped.difference(FUSES)))
+        ],
+        "keeper_stream_on_air": [
+            ((stream_of(slot), slot), float(is_on_air(record))) for slot, record in records.items()
+        ],
+        "keeper_stream_frames_per_second": list(_frames(snapshot)),
+        "keeper_slots": _conditions(records.values()),
+        "keeper_spend_dollars_per_hour": [
+            ((stream,), dollars) for stream, dollars in sorted(spend(snapshot).items())
+        ],
+        "keeper_rentals": [
+            ((stream,), float(count)) for stream, count in sorted(_rentals(snapshot).items())
+        ],
+        "keeper_condemned_rentals": [((), float(len(snapshot.plan.condemned)))],
+        "keeper_orphans": [((), float(len(orphans(snapshot))))],
+        "keeper_market_readable": [
+            ((), float(world.listing is not None and world.unreadable_since is None))
+        ],
+    }
+    if world.listing is not None:
+        age_s = (snapshot.at - world.listing.at).total_seconds()
+        samples["keeper_listing_age_seconds"] = [((), max(0.0, age_s))]
+    return samples
+
+
+@dataclass(slots=True)
+class Accruals:
+    """What adds up while keeper looks: dark seconds, dollars, replacements, per stream."""
+
+    dark_s: dict[StreamName, float] = field(default_factory=dict)
+    dollars: dict[StreamName, float] = field(default_factory=dict)
+    replacements: dict[StreamName, int] = field(default_factory=dict)
+    before: Snapshot | None = None
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Add what happened since the snapshot before. A clock that stepped back adds nothing."""
+        before, self.before = self.before, snapshot
+        known = {stream_of(slot) for slot in snapshot.records} | spend(snapshot).keys()
+        for totals in (self.dark_s, self.dollars, self.replacements):
+            for gone in totals.keys() - known:
+                del totals[gone]  # nothing of the stream is left, so nothing more can add up
+            for stream in known - totals.keys():
+                totals[stream] = 0
+        if before is None:
+            return
+        elapsed_s = max(0.0, (snapshot.at - before.at).total_seconds())
+        for stream, dollars in spend(before).items():
+            if stream in self.dollars:
+                self.dollars[stream] += dollars * elapsed_s / 3600.0
+        for slot, record in snapshot.records.items():
+            stream = stream_of(slot)
+            if record.dark_since is not None:
+                dark_s = (snapshot.at - record.dark_since).total_seconds()
+                self.dark_s[stream] += max(0.0, min(elapsed_s, dark_s))
+            old = before.records.get(slot)
+            if old is not None and record.replaced_at != old.replaced_at:
+                self.replacements[stream] += len(set(record.replaced_at) - set(old.replaced_at))
+
+    def samples(self) -> Samples:
+        """Return the counters that are kept here."""
+        return {
+            "keeper_stream_dark_seconds_total": [((s,), n) for s, n in sorted(self.dark_s.items())],
+            "keeper_spend_dollars_total": [((s,), n) for s, n in sorted(self.dollars.items())],
+            "keeper_replacements_total": [
+                ((s,), float(n)) for s, n in sorted(self.replacements.items())
+            ],
+        }
+
+
+def is_on_air(record: SlotRecord) -> bool:
+    """Whether the viewer sees the slot's picture. Not knowing for a moment is not dark."""
+    tenure = record.tenure
+    return tenure is not None and tenure.first_live_at is not None and record.dark_since is None
+
+
+def spend(snapshot: Snapshot) -> dict[StreamName, float]:
+    """Return dollars per hour by stream, at the listed price where a rental is listed.
+
+    A condemned rental of no slot (an orphan that is being ended) counts under the empty name.
+    """
+    listing = snapshot.world.listing
+    listed = (
+        {instance.instance_id: instance.dollars_per_hour for instance in listing.instances}
+        if listing is not None
+        else {}
+    )
+    totals: dict[StreamName, float] = {}
+    for slot, record in snapshot.records.items():
+        stream = stream_of(slot)
+        totals.setdefault(stream, 0.0)
+        for tenure in _tenures(record):
+            totals[stream] += _price(tenure.instance_id, tenure.dollars_per_hour, listed)
+    for condemned in snapshot.plan.condemned:
+        stream = stream_of(condemned.slot) if condemned.slot is not None else StreamName("")
+        price = _price(condemned.instance_id, condemned.dollars_per_hour, listed)
+        totals[stream] = totals.get(stream, 0.0) + price
+    return totals
+
+
+def orphans(snapshot: Snapshot) -> frozenset[InstanceId]:
+    """Return the rentals with keeper's label that no journal explains, after the plan."""
+    events = snapshot.plan.events
+    seen = {event.instance_id for event in events if isinstance(event, OrphanSeen)}
+    cleared = {event.instance_id for event in events if isinstance(event, OrphanCleared)}
+    return (snapshot.world.orphans_known | seen) - cleared
+
+
+def _tenures(record: SlotRecord) -> Iterator[Tenure]:
+    for tenure in (record.tenure, record.incoming):
+        if tenure is not None and tenure.instance_id is not None:
+            yield tenure
+
+
+def _price(
+    instance_id: InstanceId | None, agreed: float, listed: Mapping[InstanceId, float]
+) -> float:
+    return agreed if instance_id is None else listed.get(instance_id, agreed)
+
+
+def _rentals(snapshot: Snapshot) -> Counter[StreamName]:
+    counts = Counter[StreamName]({stream.name: 0 for stream in snapshot.desired.streams})
+    for slot, record in snapshot.records.items():
+        counts[stream_of(slot)] += sum(1 for _ in _tenures(record))
+    return counts
+
+
+def _frames(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], float]]:
+    for slot, record in snapshot.records.items():
+        if record.tenure is None or record.tenure.instance_id is None:
+            continue
+        reading = snapshot.latest.get((record.tenure.instance_id, Subject.PICTURE))
+        if reading is not None and "unique_frames_per_s" in reading.numbers:
+            yield (stream_of(slot), slot), reading.numbers["unique_frames_per_s"]
+
+
+def _conditions(records: Iterable[SlotRecord]) -> list[tuple[tuple[str, ...], float]]:
+    counts = Counter({(kind.value, status.value): 0 for kind in ConditionKind for status in Status})
+    for record in records:
+        judged = (
+            {} if record.tenure is None else {c.kind: c.status for c in record.tenure.conditions}
+        )
+        # Nothing can hold of a slot without a rental; of a rental nobody has judged it is unknown.
+        missing = Status.FALSE if record.tenure is None else Status.UNKNOWN
+        for kind in ConditionKind:
+            counts[kind.value, judged.get(kind, missing).value] += 1
+    return [(labels, float(count)) for labels, count in sorted(counts.items())]
