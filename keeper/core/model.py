@@ -311,6 +311,8 @@ class ConditionKind(StrEnum):
     DEPLOYED = "deployed"
     RUNNING = "running"  # the process, as its manager sees it: a hint
     STREAMING = "streaming"  # the picture, as the viewer sees it: the truth
+    HAS_GPU = "has_gpu"  # the GPU answers and drives a display
+    HAS_ROOM = "has_room"  # the host's disk is not full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -354,6 +356,13 @@ class Tenure:
     process_changed_at: tuple[datetime, ...] = ()  # bounded; restarts keeper did not order
     host_key: str = ""  # pinned at first contact
     good_in_a_row: int = 0  # viewer probes, capped at handover_good_probes
+    listed_at: datetime | None = None  # first complete listing that showed it
+    booting_since: datetime | None = None  # when it was rented, or the last reboot of it
+    booted_at: datetime | None = None  # first seen running with a link; None again after a reboot
+    acted_at: datetime | None = None  # keeper's latest act on it, or doubt about its create
+    warm_at: datetime | None = None  # first picture since the workload was put there
+    warmup_s: float | None = None  # how long its first warm-up took, to bound the later ones
+    process_restarts: int = -1  # the inner supervisor's counter, as last read; -1: not yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,6 +403,8 @@ class SlotRecord:
     next_rent_at: datetime | None = None
     avoid_offers: tuple[OfferId, ...] = ()  # lost races, bounded
     replace_asked_at: datetime | None = None  # an operator's order, until it is done
+    restart_asked_at: datetime | None = None  # the same
+    destroy_asked_at: datetime | None = None  # the same
     last_decision: str = ""
     last_reason: Reason = Reason.STARTING_UP
     last_act: str = ""  # last decision that did something, for the page and `status`
@@ -417,6 +428,7 @@ class Condemned:
     absent_since: datetime | None = None
     absent_listed_at: datetime | None = None
     by_id_absent_at: datetime | None = None
+    accepted_at: datetime | None = None  # the latest destroy that was answered with yes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,6 +131,7 @@ class World:
     in_flight_instances: frozenset[InstanceId] = frozenset()  # destroys under way
     quarantine: Mapping[MachineId, Quarantine] = field(default_factory=dict)
     orphans_known: frozenset[InstanceId] = frozenset()  # already told
+    orphans_seen_at: Mapping[InstanceId, datetime] = field(default_factory=dict)  # first listing
     fuses_known: frozenset[Reason] = frozenset()  # tripped at the last tick
     orders: tuple[Order, ...] = ()  # new ones
     pause: Pause | None = None  # of the whole fleet
