@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from keeper.core.model import SlotId, StreamName
+from keeper.core.reasons import Reason
 from keeper.ports import HttpReply, HttpRequest, NoticeKind
 
 
@@ -42,6 +43,9 @@ class Alert:
     since: datetime
     dollars: float = 0.0
     labels: Mapping[str, str] = field(default_factory=dict)
+    reason: Reason | None = None
+    dark_since: datetime | None = None  # None: the viewer sees a picture, or never saw one
+    acts: int = 0  # remedies tried in this incident
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,316 @@
+"""From alerts that fire to messages that are due, one incident told once. Pure.
+
+What was told is a plain mapping that the shell commits together with the messages, so a crash between
+two ticks neither loses a message nor sends another one. A tick in which nothing changes gives back an
+equal mapping.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+from keeper.alerts import Alert, Notice, Severity
+from keeper.core.model import SlotId, StreamName
+from keeper.core.reasons import Reason
+from keeper.ports import NoticeKind
+
+State = Mapping[str, Any]
+
+_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+# What one sees of a host when the marketplace or the way to it is dark: not the host's own sickness.
+_UNKNOWN_REASONS = frozenset(
+    {
+        Reason.UNREACHABLE,
+        Reason.LINK_LOST,
+        Reason.DIAL_REFUSED,
+        Reason.SILENT,
+        Reason.UNREACHABLE_TOO_LONG,
+        Reason.MISSING_FROM_LIST,
+        Reason.MARKET_UNREADABLE,
+        Reason.UNKNOWN_IS_NOT_UNHEALTHY,
+        Reason.OFFERS_STALE,
+        Reason.PROBE_FAILED,
+        Reason.NOT_ASKED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """When to speak. Defaults are those of policy section 1."""
+
+    group_wait_s: float = 30.0  # what is cured within it is never told
+    group_interval_s: float = 300.0  # between two messages about the same, unless it turns critical
+    repeat_s: float = 14_400.0
+    resolved_after_s: float = 300.0  # quiet for this long is over
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What is remembered of one alert while it fires, and a while longer."""
+
+    fired_at: datetime
+    waiting_since: datetime | None  # since when it could have been told; None: it is muted
+    alert: Alert  # as last told, or as last seen before that
+    told_at: datetime | None = None
+    told: int = 0  # messages so far
+    quiet_since: datetime | None = None
+    dark_s: float = 0.0  # of the times before it was quiet
+
+
+def dispatch(
+    state: State, firing: tuple[Alert, ...], now: datetime, numbers: Numbers
+) -> tuple[dict[str, Any], tuple[Notice, ...]]:
+    """Return what to remember and which messages are due, the most severe first.
+
+    ``firing`` is everything that holds now. A key that fires again before it was resolved goes on
+    as the same incident.
+    """
+    before = _read(state)
+    after: dict[str, _Told] = {}
+    notices: list[Notice] = []
+    muted = inhibited(firing)
+    for alert in firing:
+        told = _fire(before.get(alert.key), alert, now, is_muted=alert.key in muted)
+        notice = _due(told, alert.severity, now, numbers)
+        if notice is not None:
+            notices.append(notice)
+            told = replace(told, alert=notice.alert, told_at=now, told=told.told + 1)
+        after[alert.key] = told
+    keys = {alert.key for alert in firing}
+    for key, told in before.items():
+        if key in keys or told.told_at is None:
+            continue  # cured before anybody was told: nobody is
+        quiet = _quieten(told, now)
+        if _elapsed_s(quiet.quiet_since, now) < numbers.resolved_after_s:
+            after[key] = quiet
+        else:
+            notices.append(_resolved(quiet, now))
+    return _write(after), tuple(notices)
+
+
+def inhibited(firing: tuple[Alert, ...]) -> frozenset[str]:
+    """Return the keys that stay silent because another firing alert already says it."""
+    return frozenset(
+        alert.key
+        for alert in firing
+        for mutes in INHIBITIONS
+        if any(mutes(louder, alert) for louder in firing if louder.key != alert.key)
+    )
+
+
+# --- who mutes whom: louder, quieter -----------------------------------------------------------------
+
+
+def _market_mutes_unknowns(louder: Alert, alert: Alert) -> bool:
+    """While the marketplace is unreadable, what is merely unknown of a host is no news."""
+    return louder.name == "KeeperMarketUnreadable" and (
+        alert.name in {"KeeperNoOffer", "KeeperDestroyStuck", "KeeperOrphan"}
+        or (alert.name == "KeeperStreamDark" and alert.reason in _UNKNOWN_REASONS)
+    )
+
+
+def _mass_mutes_slots(louder: Alert, alert: Alert) -> bool:
+    """One common cause is one message; but a slot that waits for a person is told."""
+    return louder.name == "KeeperMassFailure" and (
+        alert.name in {"KeeperRestartsHideSickness", "KeeperNoOffer", "KeeperMarketUnreadable"}
+        or (alert.name == "KeeperStreamDark" and alert.severity is not Severity.CRITICAL)
+    )
+
+
+def _dark_mutes_its_causes(louder: Alert, alert: Alert) -> bool:
+    """The message about the dark slot says why it is held; a second one would say it again."""
+    return (
+        louder.name == "KeeperStreamDark"
+        and alert.slot is not None
+        and louder.slot == alert.slot
+        and (
+            alert.name in {"KeeperRestartsHideSickness", "KeeperNoOffer"}
+            or (alert.name == "KeeperSlotHeld" and louder.severity is Severity.CRITICAL)
+        )
+    )
+
+
+def _account_mutes_slots(louder: Alert, alert: Alert) -> bool:
+    """Without credit or a valid key nothing can be rented: told once, not once per slot."""
+    return (
+        louder.name == "KeeperSlotHeld"
+        and louder.reason in {Reason.OUT_OF_CREDIT, Reason.UNAUTHORIZED}
+        and alert.name == "KeeperNoOffer"
+    )
+
+
+INHIBITIONS: tuple[Callable[[Alert, Alert], bool], ...] = (
+    _market_mutes_unknowns,
+    _mass_mutes_slots,
+    _dark_mutes_its_causes,
+    _account_mutes_slots,
+)
+
+
+# --- one alert ----------------------------------------------------------------------------------------
+
+
+def _fire(told: _Told | None, alert: Alert, now: datetime, *, is_muted: bool) -> _Told:
+    """Bring what is remembered up to a firing alert, without saying anything."""
+    if told is None:
+        waiting = None if is_muted else now
+        return _Told(fired_at=now, waiting_since=waiting, alert=alert)
+    # The newest facts, but the severity of the last message until a message says otherwise, and the
+    # earliest beginning: some alerts have no memory of their own and begin anew with each tick.
+    newest = replace(alert, severity=told.alert.severity, since=min(told.alert.since, alert.since))
+    waiting = None if is_muted else told.waiting_since or now
+    return replace(told, alert=newest, waiting_since=waiting, quiet_since=None)
+
+
+def _due(told: _Told, severity: Severity, now: datetime, numbers: Numbers) -> Notice | None:
+    if told.waiting_since is None:
+        return None  # muted
+    alert = replace(told.alert, severity=severity)
+    if told.told_at is None:
+        if _elapsed_s(told.waiting_since, now) < numbers.group_wait_s:
+            return None
+        return _notice(told, alert, NoticeKind.FIRING, now, "first message")
+    since_told_s = _elapsed_s(told.told_at, now)
+    if _RANK[severity] > _RANK[told.alert.severity] and (
+        severity is Severity.CRITICAL or since_told_s >= numbers.group_interval_s
+    ):
+        why = f"now {severity}, was {told.alert.severity}"
+        return _notice(told, alert, NoticeKind.UPDATE, now, why)
+    if since_told_s >= numbers.repeat_s:
+        hours = numbers.repeat_s / 3600
+        alert = told.alert if _RANK[severity] < _RANK[told.alert.severity] else alert
+        return _notice(told, alert, NoticeKind.REPEAT, now, f"repeated every {hours:g} h")
+    return None
+
+
+def _quieten(told: _Told, now: datetime) -> _Told:
+    if told.quiet_since is not None:
+        return told
+    dark_s = told.dark_s + _elapsed_s(told.alert.dark_since, now)
+    return replace(told, quiet_since=now, waiting_since=None, dark_s=dark_s)
+
+
+def _resolved(told: _Told, now: datetime) -> Notice:
+    alert = replace(told.alert, needs_human="")
+    notice = _notice(told, alert, NoticeKind.RESOLVED, now, "resolved")
+    return replace(notice, at=told.quiet_since or now, dark_s=told.dark_s)
+
+
+def _notice(told: _Told, alert: Alert, kind: NoticeKind, now: datetime, reason: str) -> Notice:
+    basis = f"{alert.key}|{told.fired_at.isoformat()}|{kind}|{told.told}"
+    return Notice(
+        notice_id=f"msg_{hashlib.sha256(basis.encode()).hexdigest()[:24]}",
+        kind=kind,
+        alert=alert,
+        at=now,
+        dark_s=told.dark_s + _elapsed_s(alert.dark_since, now),
+        acts=alert.acts,
+        reason=reason,
+    )
+
+
+def _elapsed_s(since: datetime | None, now: datetime) -> float:
+    """Seconds since then; a clock that stepped back means none."""
+    return 0.0 if since is None else max(0.0, (now - since).total_seconds())
+
+
+# --- plain values ---------------------------------------------------------------------------------------
+
+
+def to_payload(notice: Notice) -> dict[str, Any]:
+    """Flatten a notice to JSON values, for the outbox and for the webhook's body."""
+    return {
+        "notice_id": notice.notice_id,
+        "kind": notice.kind.value,
+        "alert": _alert_out(notice.alert),
+        "at": notice.at.isoformat(),
+        "dark_s": notice.dark_s,
+        "acts": notice.acts,
+        "reason": notice.reason,
+    }
+
+
+def from_payload(payload: Mapping[str, Any]) -> Notice:
+    """Read a notice back. Keys of a newer keeper are ignored, missing ones take their defaults."""
+    return Notice(
+        notice_id=str(payload["notice_id"]),
+        kind=NoticeKind(payload["kind"]),
+        alert=_alert_in(payload["alert"]),
+        at=datetime.fromisoformat(payload["at"]),
+        dark_s=float(payload.get("dark_s", 0.0)),
+        acts=int(payload.get("acts", 0)),
+        reason=str(payload.get("reason", "")),
+    )
+
+
+def _alert_out(alert: Alert) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for each in fields(alert):
+        value = getattr(alert, each.name)
+        if isinstance(value, datetime):
+            value = value.isoformat()
+        elif isinstance(value, Severity | Reason):
+            value = value.value
+        elif isinstance(value, Mapping):
+            value = {str(key): str(text) for key, text in value.items()}
+        flat[each.name] = value
+    return flat
+
+
+def _alert_in(flat: Mapping[str, Any]) -> Alert:
+    return Alert(
+        name=flat["name"],
+        key=flat["key"],
+        severity=Severity(flat["severity"]),
+        slot=SlotId(flat["slot"]) if flat.get("slot") is not None else None,
+        stream=StreamName(flat["stream"]) if flat.get("stream") is not None else None,
+        summary=flat.get("summary", ""),
+        why=flat.get("why", ""),
+        did=flat.get("did", ""),
+        needs_human=flat.get("needs_human", ""),
+        since=datetime.fromisoformat(flat["since"]),
+        dollars=float(flat.get("dollars", 0.0)),
+        labels=dict(flat.get("labels", {})),
+        reason=Reason(flat["reason"]) if flat.get("reason") in set(Reason) else None,
+        dark_since=_moment(flat.get("dark_since")),
+        acts=int(flat.get("acts", 0)),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _write(told: Mapping[str, _Told]) -> dict[str, Any]:
+    return {
+        key: {
+            "fired_at": each.fired_at.isoformat(),
+            "waiting_since": each.waiting_since.isoformat() if each.waiting_since else None,
+            "told_at": each.told_at.isoformat() if each.told_at else None,
+            "told": each.told,
+            "quiet_since": each.quiet_since.isoformat() if each.quiet_since else None,
+            "dark_s": each.dark_s,
+            "alert": _alert_out(each.alert),
+        }
+        for key, each in sorted(told.items())
+    }
+
+
+def _read(state: State) -> dict[str, _Told]:
+    return {
+        key: _Told(
+            fired_at=datetime.fromisoformat(flat["fired_at"]),
+            waiting_since=_moment(flat["waiting_since"]),
+            told_at=_moment(flat["told_at"]),
+            told=int(flat["told"]),
+            quiet_since=_moment(flat["quiet_since"]),
+            dark_s=float(flat["dark_s"]),
+            alert=_alert_in(flat["alert"]),
+        )
+        for key, flat in state.items()
+    }
