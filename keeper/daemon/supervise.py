@@ -138,8 +138,10 @@ class Daemon:
 
     # --- life -------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Run until ``stop``. Raises StoreError when the store cannot be opened."""
+    async def open(self) -> None:
+        """Take the store, so that no other keeper of this box can act. Raises StoreError."""
+        if self._memory is not None:
+            return
         saved = await self._ports.store.load()
         self._memory = Memory.of(saved, self._clock.now())
         self._notifier.take(saved.outbox)
@@ -151,6 +153,10 @@ class Daemon:
                 tenures=sum(1 for r in saved.records if r.tenure is not None),
             )
         )
+
+    async def run(self) -> None:
+        """Run until ``stop``. Raises StoreError when the store cannot be opened."""
+        await self.open()
         async with asyncio.TaskGroup() as group:
             self._tasks.own(group)
             self._calendar()
@@ -452,6 +458,16 @@ class Daemon:
         if self._survey.listing is None:
             return f"no complete listing yet: {self._survey.unreadable_error or 'asking'}"
         return ""
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether keeper was asked to stop."""
+        return self._stop.is_set()
+
+    @property
+    def outbox_pending(self) -> int:
+        """Messages that no channel has taken yet."""
+        return self._notifier.pending
 
     async def order(self, order: Order) -> None:
         """Take an operator's order; returns when the tick that carries it is on disk.

@@ -1,0 +1,276 @@
+"""The composition root: settings in, a running daemon out. The only file that knows every class.
+
+Nothing else reads Settings, and nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from keeper import __version__
+from keeper.adapters.clock import SystemClock
+from keeper.adapters.network import HttpNetwork
+from keeper.adapters.sql import SqlStore
+from keeper.adapters.ssh import SshHosts
+from keeper.adapters.systemd import SystemdHeartbeat
+from keeper.adapters.vastai import VastMarketplace
+from keeper.alerts.dispatch import Numbers
+from keeper.core.model import Mode, StreamName
+from keeper.core.world import Snapshot
+from keeper.daemon.cadence import CalendarCadence
+from keeper.daemon.declared import Declared, Ports
+from keeper.daemon.preview import preview as decide_once
+from keeper.daemon.supervise import Daemon
+from keeper.ports import Address, Clock, PortError, Saved, Sink, Unauthorized
+from keeper.settings import Settings, build_channels, build_workloads, secrets_of, to_desired
+from keeper.telemetry.instrumented import (
+    InstrumentedHosts,
+    InstrumentedMarketplace,
+    InstrumentedNetwork,
+    InstrumentedStore,
+)
+from keeper.telemetry.logs import configure_logs
+from keeper.telemetry.sinks import EventLog, MetricsSink
+from keeper.web.app import make_app
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from keeper.core.events import Event
+
+_FIRST_CALL_DEADLINE_S = 15.0
+_SOCKET_MODE = 0o660  # the service's group may talk to its keeper
+_STATE_MODE = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class Fanout:
+    """Several sinks as one."""
+
+    sinks: tuple[Sink, ...]
+
+    def publish(self, event: Event, *, at: datetime, tick: int) -> None:
+        """Hand a fact to every sink."""
+        for sink in self.sinks:
+            sink.publish(event, at=at, tick=tick)
+
+    def observe_call(self, port: str, method: str, outcome: str, duration_s: float) -> None:
+        """Hand a finished call to every sink."""
+        for sink in self.sinks:
+            sink.observe_call(port, method, outcome, duration_s)
+
+
+def declare(settings: Settings, *, only: StreamName | None = None) -> Declared:
+    """Turn settings into what the daemon works for; ``only`` sets the other streams to observe."""
+    desired = to_desired(settings)
+    if only is not None:
+        streams = tuple(
+            s if s.name == only else replace(s, mode=Mode.OBSERVE) for s in desired.streams
+        )
+        desired = replace(desired, streams=streams)
+    alerts = settings.alerts
+    return Declared(
+        desired=desired,
+        workloads=build_workloads(settings),
+        channels=build_channels(settings),
+        alert_numbers=Numbers(
+            group_wait_s=alerts.group_wait_s,
+            group_interval_s=alerts.group_interval_s,
+            repeat_s=alerts.repeat_s,
+            resolved_after_s=alerts.resolved_after_s,
+        ),
+        canary_addresses=tuple(_address(text) for text in settings.canary.addresses),
+        canary_interval_s=settings.canary.interval_s,
+        retention_days=settings.retention_days,
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_marketplace(
+    settings: Settings, clock: Clock, public_key: str = ""
+) -> AsyncIterator[VastMarketplace]:
+    """Open a client of the marketplace, and close it."""
+    marketplace = VastMarketplace(
+        url=settings.vast.url,
+        api_key=settings.vast.api_key.get_secret_value(),
+        clock=clock,
+        timeout_s=settings.vast.timeout_s,
+        public_key=public_key,
+    )
+    try:
+        yield marketplace
+    finally:
+        await marketplace.aclose()
+
+
+@contextlib.asynccontextmanager
+async def open_daemon(
+    settings: Settings,
+    *,
+    only: StreamName | None = None,
+    reload: Callable[[], Declared] | None = None,
+    metrics: MetricsSink | None = None,
+    check_key: bool = True,
+) -> AsyncIterator[Daemon]:
+    """Wire a daemon to the real world. The caller runs it; everything is closed behind it.
+
+    Raises ConfigError (no usable SSH key) and Unauthorized (the marketplace refuses the API key)
+    before anything is opened for writing.
+    """
+    clock = SystemClock()
+    hosts = SshHosts(
+        private_key_file=settings.ssh.private_key_file,
+        dials_max=settings.ssh.dials_max,
+    )
+    settings.state_dir.mkdir(mode=_STATE_MODE, parents=True, exist_ok=True)
+    store = SqlStore(settings.state_dir / "keeper.db", clock=clock)
+    log = EventLog()
+    sink: Sink = Fanout((log, metrics)) if metrics is not None else log
+    async with (
+        open_marketplace(settings, clock, hosts.public_key) as marketplace,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        if check_key:
+            await _check_key(marketplace)
+        network = HttpNetwork()
+        stack.push_async_callback(network.aclose)
+        stack.push_async_callback(store.close)
+        daemon = Daemon(
+            Ports(
+                marketplace=InstrumentedMarketplace(marketplace, sink, clock),
+                hosts=InstrumentedHosts(hosts, sink, clock),
+                network=InstrumentedNetwork(network, sink, clock),
+                store=InstrumentedStore(store, sink, clock),
+                clock=clock,
+                cadence=CalendarCadence(),
+                heartbeat=SystemdHeartbeat(os.environ),
+                sink=sink,
+            ),
+            declare(settings, only=only),
+            version=__version__,
+            reload=reload,
+        )
+        if metrics is not None:
+            metrics.follow(daemon.snapshot, lambda: daemon.outbox_pending)
+        yield daemon
+
+
+async def serve(
+    load: Callable[[], Settings],
+    *,
+    log_format: str | None = None,
+    log_level: str | None = None,
+) -> None:
+    """Run the whole daemon until a signal: ticks, page, API, metrics."""
+    settings = load()
+    configure_logs(
+        format=log_format or settings.log.format,
+        level=log_level or settings.log.level,
+        secrets=secrets_of(settings),
+    )
+    registry = CollectorRegistry()
+    metrics = MetricsSink(registry, version=__version__)
+    async with open_daemon(settings, reload=lambda: declare(load()), metrics=metrics) as daemon:
+        # First the store, then the addresses: its lock proves that a socket file found is a dead one.
+        await daemon.open()
+        async with _listening(settings, daemon, registry):
+            loop = asyncio.get_running_loop()
+            async with asyncio.TaskGroup() as group:
+
+                def reload_soon() -> None:
+                    group.create_task(_reload(daemon))
+
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    loop.add_signal_handler(number, _stop_or_hurry, daemon, signal.Signals(number))
+                loop.add_signal_handler(signal.SIGHUP, reload_soon)
+                try:
+                    await daemon.run()
+                finally:
+                    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                        loop.remove_signal_handler(number)
+
+
+async def preview(settings: Settings) -> Snapshot:
+    """Decide what a tick would do now, from one look at everything. Acts on nothing.
+
+    Raises StoreLocked when a daemon is running (ask it instead), and what the marketplace raises.
+    """
+    clock = SystemClock()
+    path = settings.state_dir / "keeper.db"
+    saved = Saved(keeper_id="preview")
+    if path.exists():
+        store = SqlStore(path, clock=clock)
+        saved = await store.load()
+        await store.close()
+    async with open_marketplace(settings, clock) as marketplace:
+        return await decide_once(marketplace, saved, declare(settings), clock)
+
+
+async def _reload(daemon: Daemon) -> None:
+    await daemon.reload()
+
+
+def _stop_or_hurry(daemon: Daemon, number: signal.Signals) -> None:
+    if daemon.is_stopping:
+        # Asked twice: at once. Whatever is under way has its intent on disk.
+        os._exit(130 if number is signal.SIGINT else 1)
+    daemon.stop(f"{number.name} received")
+
+
+async def _check_key(marketplace: VastMarketplace) -> None:
+    """Fail at once when the key is refused; when nobody answers, the daemon copes by itself."""
+    try:
+        async with asyncio.timeout(_FIRST_CALL_DEADLINE_S):
+            await marketplace.account()
+    except Unauthorized:
+        raise
+    except (PortError, TimeoutError):
+        return
+
+
+@contextlib.asynccontextmanager
+async def _listening(
+    settings: Settings, daemon: Daemon, registry: CollectorRegistry
+) -> AsyncIterator[None]:
+    """Serve page, API and metrics on TCP, and the API without token on the local socket."""
+    clock = SystemClock()
+    token = settings.http.token.get_secret_value() if settings.http.token else None
+    public = make_app(control=daemon, metrics=registry, clock=clock, token=token, is_local=False)
+    local = make_app(control=daemon, metrics=registry, clock=clock, token=None, is_local=True)
+    async with contextlib.AsyncExitStack() as stack:
+        for app, is_local in ((public, False), (local, True)):
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            if is_local:
+                path = settings.socket
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _remove_dead_socket(path)
+                await web.UnixSite(runner, str(path)).start()
+                path.chmod(_SOCKET_MODE)
+                stack.callback(path.unlink, missing_ok=True)
+            else:
+                address = _address(settings.http.listen)
+                await web.TCPSite(runner, address.host, address.port).start()
+        yield
+
+
+def _remove_dead_socket(path: Path) -> None:
+    """A socket file left by a killed keeper: the store's lock has proven that nobody uses it."""
+    if path.is_socket():
+        path.unlink()
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    return Address(host=host.strip("[]"), port=int(port))
