@@ -1,0 +1,87 @@
+"""Options that several verbs share, so that each is spelled, explained and defaulted once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+CONFIG_DEFAULT = Path("/etc/keeper/keeper.yaml")
+SOCKET_DEFAULT = Path("/run/keeper/keeper.sock")
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def config_option(function: _F) -> _F:
+    """Add --config; the environment names a file too."""
+    return click.option(
+        "--config",
+        "-c",
+        "config",
+        type=click.Path(path_type=Path),
+        envvar="KEEPER_CONFIG",
+        default=CONFIG_DEFAULT,
+        show_default=True,
+        show_envvar=True,
+        help="The configuration file.",
+    )(function)
+
+
+def vast_url_option(function: _F) -> _F:
+    """Add --vast-url: another marketplace, such as `keeper sim serve`."""
+    return click.option(
+        "--vast-url",
+        "vast_url",
+        metavar="URL",
+        envvar="VAST_URL",
+        show_envvar=True,
+        help="Another marketplace, such as the simulator's.",
+    )(function)
+
+
+def json_option(function: _F) -> _F:
+    """Add --json: data for programs on stdout."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def yes_option(function: _F) -> _F:
+    """Add --yes: do not ask."""
+    return click.option("--yes", "-y", "yes", is_flag=True, help="Do not ask.")(function)
+
+
+def dry_run_option(function: _F) -> _F:
+    """Add --dry-run: say it, but do not do it."""
+    return click.option(
+        "--dry-run", "dry_run", is_flag=True, help="Say what would happen; change nothing."
+    )(function)
+
+
+def reason_option(function: _F) -> _F:
+    """Add --reason: a word for the journal and for colleagues."""
+    return click.option(
+        "--reason", "reason", metavar="TEXT", default="", help="Why, for the journal."
+    )(function)
+
+
+def timeout_option(default_s: float, what: str) -> Callable[[_F], _F]:
+    """Add --timeout in seconds."""
+
+    def add(function: _F) -> _F:
+        return click.option(
+            "--timeout",
+            "timeout_s",
+            metavar="SECONDS",
+            type=click.FloatRange(min=1.0),
+            default=default_s,
+            show_default=True,
+            help=what,
+        )(function)
+
+    return add
+
+
+def overrides_of(vast_url: str | None) -> dict[str, Any]:
+    """Say in the shape of the configuration what the command line overrides."""
+    return {"vast": {"url": vast_url}} if vast_url else {}

@@ -1,0 +1,173 @@
+"""How keeper speaks to a person: tables, durations, dollars, and progress, on any kind of output.
+
+Data goes to stdout, narration to stderr. Nothing remote reaches a terminal but through ``cell``.
+Piped output has no colour and no width, so that grep finds whole lines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from keeper.cli.errors import Stopped
+from keeper.cli.exit_codes import ExitCode
+from keeper.core.text import plain
+
+_T = TypeVar("_T")
+
+# Wide enough that nothing of ours is folded: a pipe has no columns.
+_PIPE_COLUMNS = 10_000
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console for data (stdout) or narration (stderr)."""
+    stream = sys.stderr if stderr else sys.stdout
+    piped = not stream.isatty()
+    return Console(
+        file=stream,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        soft_wrap=False,
+        width=_PIPE_COLUMNS if piped and "COLUMNS" not in os.environ else None,
+        # Not rich's own reading of NO_COLOR, which keeps bold and dim: no sequences at all.
+        color_system=None if piped or os.environ.get("NO_COLOR") else "auto",
+    )
+
+
+def cell(text: str, style: str = "", length_max: int = 200) -> Text:
+    """Make text safe to show: in one line, with control characters spelled out."""
+    return Text(plain(text, length_max), style=style)
+
+
+def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
+    """Make a table without lines: headings in capitals, two spaces between columns."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        made.add_column(
+            heading,
+            justify="right" if heading in right else "left",
+            no_wrap=heading != headings[-1],
+            overflow="ellipsis" if heading != headings[-1] else "fold",
+        )
+    return made
+
+
+def duration(seconds: float) -> str:
+    """Say a duration in at most two units: 12s, 4m10s, 3h12m, 2d4h."""
+    left = max(0, round(seconds))
+    if left < _MINUTE_S:
+        return f"{left}s"
+    if left < _HOUR_S:
+        return f"{left // _MINUTE_S}m{left % _MINUTE_S:02d}s"
+    if left < _DAY_S:
+        return f"{left // _HOUR_S}h{left % _HOUR_S // _MINUTE_S:02d}m"
+    return f"{left // _DAY_S}d{left % _DAY_S // _HOUR_S}h"
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Print one document: indented for a person, in one line for a program. No secrets come here."""
+    import json
+
+    indent = 2 if sys.stdout.isatty() else None
+    click.echo(json.dumps(value, indent=indent, ensure_ascii=False))
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something is spent or lost. Without a terminal only --yes is an answer."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Stopped(
+            ExitCode.REFUSED,
+            "this was not confirmed, and there is no terminal to ask on; nothing was changed",
+            "look with --dry-run, then repeat it with --yes",
+        )
+    if not click.confirm(question, default=False, err=True):
+        raise Stopped(ExitCode.REFUSED, "not confirmed; nothing was changed")
+
+
+class Progress:
+    """Tells on stderr how far long work is.
+
+    On a terminal the last line is alive and counts; elsewhere each stage is a line when it begins.
+    """
+
+    def __init__(self) -> None:
+        """Begin to count; nothing is shown before the first stage."""
+        self._console = console(stderr=True)
+        self._live: Live | None = None
+        self._started_s = asyncio.get_running_loop().time()
+        self._stage = ""
+
+    def __enter__(self) -> Self:
+        """Take over the last line of a terminal."""
+        if self._console.is_terminal:
+            self._live = Live(
+                get_renderable=self._line,
+                console=self._console,
+                refresh_per_second=4,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the last stage standing as an ordinary line."""
+        if self._live is not None:
+            self._live.stop()
+            if self._stage:
+                self._console.print(self._line())
+
+    def stage(self, text: str) -> None:
+        """Say what goes on now. The same stage again says nothing."""
+        text = plain(text)
+        if text == self._stage:
+            return
+        if self._live is not None and self._stage:
+            self._console.print(self._line())
+        self._stage = text
+        if self._live is None:
+            self._console.print(self._line())
+
+    def elapsed(self) -> str:
+        """Return the time since the beginning, for people."""
+        return duration(asyncio.get_running_loop().time() - self._started_s)
+
+    def _line(self) -> Text:
+        return Text.assemble((f"{self.elapsed():>7}  ", "dim"), self._stage)
+
+
+def run_async(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run a verb's coroutine. SIGTERM ends it as Ctrl-C does: cancelled, cleaned up, exit 130."""
+    with asyncio.Runner() as runner:
+
+        async def main() -> _T:
+            task = asyncio.current_task()
+            assert task is not None
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            return await work
+
+        try:
+            return runner.run(main())
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
