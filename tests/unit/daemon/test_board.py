@@ -1,0 +1,104 @@
+"""The board: what wakes a tick, what a tick takes down, what is bounded."""
+
+from datetime import UTC, datetime, timedelta
+
+from keeper.core.model import InstanceId, Reading, Status, Subject
+from keeper.core.reasons import Reason
+from keeper.daemon.board import Board
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+HOST = InstanceId(7)
+
+
+class _Bell:
+    def __init__(self) -> None:
+        self.rung = 0
+
+    def __call__(self) -> None:
+        self.rung += 1
+
+
+def _reading(
+    status: Status = Status.TRUE,
+    reason: Reason = Reason.LIVE,
+    *,
+    after_s: float = 0.0,
+    identity: str = "",
+) -> Reading:
+    return Reading(
+        instance_id=HOST,
+        subject=Subject.PICTURE,
+        status=status,
+        reason=reason,
+        at=NOW + timedelta(seconds=after_s),
+        identity=identity,
+    )
+
+
+def test_the_same_good_answer_again_wakes_nobody() -> None:
+    bell = _Bell()
+    board = Board(bell)
+    board.pin(_reading())
+    board.pin(_reading(after_s=10))
+    assert bell.rung == 1
+
+
+def test_every_bad_answer_wakes_the_tick_because_the_third_one_decides() -> None:
+    bell = _Bell()
+    board = Board(bell)
+    for second in range(3):
+        board.pin(_reading(Status.FALSE, Reason.FROZEN, after_s=second))
+    assert bell.rung == 3
+
+
+def test_a_new_incarnation_of_a_process_wakes_the_tick() -> None:
+    bell = _Bell()
+    board = Board(bell)
+    board.pin(_reading(identity="10:1"))
+    board.pin(_reading(identity="11:2", after_s=1))
+    assert bell.rung == 2
+
+
+def test_a_rental_that_is_proving_itself_wakes_the_tick_with_every_answer() -> None:
+    bell = _Bell()
+    board = Board(bell)
+    board.restless = frozenset({HOST})
+    board.pin(_reading())
+    board.pin(_reading(after_s=1))
+    assert bell.rung == 2
+
+
+def test_what_came_while_a_tick_was_being_committed_stays_for_the_next_one() -> None:
+    board = Board(_Bell())
+    board.pin(_reading())
+    taken = board.unseen()
+    late = _reading(Status.FALSE, Reason.FROZEN, after_s=1)
+    board.pin(late)
+    board.taken(taken)
+    assert board.unseen() == (late,)
+
+
+def test_a_tick_that_could_not_be_committed_loses_no_reading() -> None:
+    board = Board(_Bell())
+    board.pin(_reading())
+    assert board.unseen() == board.unseen() != ()
+
+
+def test_a_flood_of_readings_keeps_the_newest() -> None:
+    board = Board(_Bell())
+    for second in range(1000):
+        board.pin(_reading(after_s=second))
+    kept = board.unseen()
+    assert len(kept) <= 64
+    assert kept[-1].at == NOW + timedelta(seconds=999)
+
+
+def test_a_forgotten_rental_leaves_nothing_behind() -> None:
+    board = Board(_Bell())
+    board.pin(_reading())
+    board.heard(HOST, (Subject.LINK, Subject.PROCESS), NOW)
+    board.frames[HOST] = b"jpeg"
+    board.host_keys[HOST] = "ssh-ed25519 AAAA"
+    board.forget(HOST)
+    assert not board.unseen()
+    assert board.latest == board.heard_at == board.frames == board.host_keys == {}
