@@ -110,7 +110,11 @@ def register_channel(
     settings: type[BaseModel],
     build: Callable[[Any, Mapping[str, str]], Channel],
 ) -> None:
-    """Make a channel kind known. The settings model has ``kind: Literal[kind]`` and ``name``."""
+    """Make a channel kind known. The settings model has ``kind: Literal[kind]`` and ``name``.
+
+    A field of it that ends in ``_secret`` holds the *name* of a secret ("" for none); the values come
+    to ``build`` by these names and are never in the settings.
+    """
     if kind in _CHANNELS:
         message = f"channel kind {kind!r} is registered twice"
         raise ValueError(message)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 import structlog
+from typing_extensions import override
 
 from keeper.telemetry.logs import configure_logs, is_journal, wants_colors
 
@@ -16,6 +17,7 @@ KEY = "3f9a7c0d55b1e2aa"
 
 
 class Terminal(io.StringIO):
+    @override
     def isatty(self) -> bool:
         return True
 
@@ -67,7 +69,7 @@ def test_hides_secrets_wherever_they_sit(form: str) -> None:
     configure_logs(format=form, level="info", secrets=[KEY], stream=stream, environ={})  # type: ignore[arg-type]
     logger = structlog.get_logger()
     logger.info("a.b", error=f"401 for {KEY}", nested={"deep": [KEY]})
-    logger.info(f"event with {KEY}")
+    logger.info(KEY)
     logger.info("c.d", url="https://x/?api_key=zzzyyyxxx")
     try:
         raise ValueError(f"{KEY} rtmp://live/app/zzzyyyxxx")
@@ -99,7 +101,7 @@ def test_prints_no_frame_locals(form: str) -> None:
 def test_remote_text_cannot_forge_a_line_or_move_the_cursor() -> None:
     for form in ("json", "console"):
         stream = io.StringIO()
-        configure_logs(format=form, level="info", stream=stream, environ={})  # type: ignore[arg-type]
+        configure_logs(format=form, level="info", stream=stream, environ={})
         logger = structlog.get_logger()
         logger.info("a.b", detail="x\x1b[2J\n12:00:00 [info] forged", **{"k\x1b": "\x9b31m\u202e"})
         try:
