@@ -1,0 +1,443 @@
+"""What the Vast.ai adapter believes of lists, by-id reads, searches and the account."""
+
+import asyncio
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keeper.adapters.vastai import VastMarketplace
+from keeper.core.model import InstanceId, MarketState, OfferNeeds
+from keeper.ports import (
+    Malformed,
+    PortError,
+    QuotaSpent,
+    RateLimited,
+    TimedOut,
+    Transient,
+    Unauthorized,
+    Unreachable,
+)
+from tests.integration.adapters.vast_server import (
+    ACCOUNT,
+    KEY,
+    LIST,
+    SEARCH,
+    SHOW,
+    Answer,
+    breaks_off,
+    hangs,
+    hangs_up,
+    market_at,
+    never_ends,
+    offer,
+    page,
+    row,
+    says,
+    scripted,
+)
+
+ROWS = [row(instance_id) for instance_id in range(1, 61)]
+
+
+async def listed(*answers: Answer) -> tuple[int, ...]:
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(LIST, *answers)
+        return tuple(one.instance_id for one in await market.list_instances())
+
+
+async def test_walks_all_pages_in_order_of_id() -> None:
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(
+            LIST,
+            says(page(ROWS[:25], 60, "eyJ2IjogMjV9+/=")),
+            says(page(ROWS[25:50], 60, "second")),
+            says(page(ROWS[50:], 60)),
+        )
+        instances = await market.list_instances()
+        assert [one.instance_id for one in instances] == list(range(1, 61))
+        queries = [one.query for one in script.seen]
+        order = '[{"col":"id","dir":"asc"}]'
+        assert queries == [
+            {"limit": "25", "order_by": order},
+            {"limit": "25", "order_by": order, "after_token": "eyJ2IjogMjV9+/="},
+            {"limit": "25", "order_by": order, "after_token": "second"},
+        ]
+        assert script.seen[0].headers["Authorization"] == f"Bearer {KEY}"
+
+
+async def test_an_account_without_rentals_lists_none() -> None:
+    assert await listed(says(page([], 0))) == ()
+
+
+async def test_a_failed_page_fails_the_whole_list() -> None:
+    """An instance on page two must never read as gone."""
+    first = says(page(ROWS[:25], 60, "t"))
+    with pytest.raises(Transient):
+        await listed(first, says("<html>bad gateway</html>", 502, content_type="text/html"))
+    with pytest.raises(Transient):
+        await listed(first, hangs_up())
+    with pytest.raises(RateLimited):
+        await listed(first, says("API requests too frequent", 429, content_type="text/plain"))
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param(
+            [says({"success": False, "error": "deprecated_endpoint"})], id="deprecated endpoint"
+        ),
+        pytest.param(
+            [says({"success": False, "error": "deprecated_endpoint", "instances": []})],
+            id="deprecated endpoint with an empty array",
+        ),
+        pytest.param([says({"success": True, "total_instances": 0})], id="no array"),
+        pytest.param(
+            [says({"success": True, "total_instances": 0, "instances": None})], id="null for array"
+        ),
+        pytest.param(
+            [says({"success": True, "total_instances": 0, "instances": {}})], id="object for array"
+        ),
+        pytest.param([says({"success": True, "instances": []})], id="no total"),
+        pytest.param([says(page([], 3))], id="total without rows"),
+        pytest.param([says(page(ROWS[:3], 2))], id="more rows than the total"),
+        pytest.param([says(page(ROWS[:2], 3))], id="fewer rows than the total"),
+        pytest.param([says(page(ROWS[:2], 2) | {"instances_found": 3})], id="page count differs"),
+        pytest.param([says(page([row(1), row(1)], 2))], id="row twice on a page"),
+        pytest.param(
+            [says(page(ROWS[:2], 4, "t")), says(page(ROWS[1:3], 4))], id="row repeated by a page"
+        ),
+        pytest.param(
+            [says(page(ROWS[:2], 4, "t")), says(page(ROWS[3:4], 4))], id="row skipped by a page"
+        ),
+        pytest.param([says(page(ROWS[:2], 60, "same"))], id="page repeated for ever"),
+        pytest.param(
+            [says(page(ROWS[:2], 6, "t")), says(page([], 6, "u"))], id="empty page with a cursor"
+        ),
+        pytest.param(
+            [says(page(ROWS[:2], 60, "t")), says(page(ROWS[2:4], 60, "t"))], id="cursor loops"
+        ),
+        pytest.param([says(page(ROWS[:2], 2) | {"next_token": 7})], id="cursor is no text"),
+        pytest.param([says(page([row(1, id=None)], 1))], id="row without id"),
+        pytest.param([says(page([row(1, id=0)], 1))], id="row with id zero"),
+        pytest.param(
+            [says({**page([], 1), "instances": [None], "instances_found": 1})], id="null row"
+        ),
+        pytest.param([says("[]")], id="array for object"),
+        pytest.param([says("")], id="nothing"),
+        pytest.param([says(json.dumps(page(ROWS[:2], 2))[:-9])], id="cut JSON"),
+        pytest.param([says(b"[" * 200_000)], id="deep JSON"),
+        pytest.param([says("<html>hello</html>", content_type="text/html")], id="HTML"),
+        pytest.param(
+            [says(page(ROWS[:2], 2), content_type="text/html")], id="JSON that claims to be HTML"
+        ),
+        pytest.param([never_ends()], id="a body without end"),
+        pytest.param([says({"detail": "Not Found"}, 404)], id="the endpoint is gone"),
+        pytest.param(
+            [says({"error": "invalid_request", "msg": "?"}, 400)], id="our query is wrong"
+        ),
+        pytest.param([says({"error": "invalid_token", "msg": "?"}, 400)], id="our cursor is wrong"),
+    ],
+)
+async def test_a_list_that_is_not_whole_is_malformed(answers: list[Answer]) -> None:
+    with pytest.raises(Malformed):
+        await listed(*answers)
+
+
+async def test_a_list_that_moves_while_it_is_read_is_transient() -> None:
+    with pytest.raises(Transient, match="changed"):
+        await listed(says(page(ROWS[:25], 30, "t")), says(page(ROWS[25:31], 31)))
+
+
+async def test_a_cut_connection_is_no_list() -> None:
+    whole = json.dumps(page(ROWS[:2], 2)).encode()
+    with pytest.raises(Unreachable):
+        await listed(breaks_off(whole, len(whole) + 10))
+
+
+async def test_content_type_may_carry_a_charset() -> None:
+    ids = await listed(says(page([row(4)], 1), content_type="Application/JSON; charset=UTF-8"))
+    assert ids == (4,)
+
+
+async def test_numbers_may_come_as_text() -> None:
+    body = page([row(1, id="4")], 1) | {"total_instances": "1", "instances_found": 1.0}
+    assert await listed(says(body)) == (4,)
+
+
+async def test_dirty_text_of_one_host_does_not_blind_the_list() -> None:
+    """A status line is written by a stranger's machine."""
+    clean = json.dumps(page([row(1, status_msg="HERE"), row(2)], 2)).encode()
+    for dirt in (b"\xff\xfe", b"\\ud800", b"a\x01b", b"\\u0000"):
+        assert await listed(says(clean.replace(b"HERE", dirt))) == (1, 2)
+    assert await listed(says(clean.replace(b"0.325", b"NaN"))) == (1, 2)
+
+
+async def test_wrong_key_is_unauthorized_everywhere() -> None:
+    body = {"success": False, "error": "auth_error", "msg": "Invalid user key"}
+    for status in (401, 404):
+        async with scripted() as script, market_at(script.url) as market:
+            for call in (LIST, SHOW, SEARCH, ACCOUNT):
+                script.on(call, says(body, status))
+            for ask in reads(market):
+                with pytest.raises(Unauthorized):
+                    await ask
+
+
+def reads(market: VastMarketplace) -> list[Any]:
+    return [
+        market.list_instances(),
+        market.show_instance(InstanceId(5)),
+        market.search_offers(OfferNeeds()),
+        market.account(),
+    ]
+
+
+@pytest.mark.parametrize("key", ["", "line\nbreak", "schlüssel"])
+async def test_a_key_that_cannot_be_sent_is_not_sent(key: str) -> None:
+    async with scripted() as script, market_at(script.url, key=key) as market:
+        with pytest.raises(Unauthorized, match="not sent"):
+            await market.account()
+        assert script.seen == []
+
+
+async def test_nobody_there_is_unreachable() -> None:
+    async with market_at("http://127.0.0.1:9") as market:
+        for ask in reads(market):
+            with pytest.raises(Unreachable):
+                await ask
+
+
+async def test_silence_is_timed_out() -> None:
+    release = asyncio.Event()
+    async with scripted() as script, market_at(script.url, timeout_s=0.2) as market:
+        script.on(ACCOUNT, hangs(release))
+        with pytest.raises(TimedOut):
+            await market.account()
+        release.set()
+
+
+async def test_a_lost_read_is_not_resent_by_the_library() -> None:
+    """It would break the spacing of the endpoint."""
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(ACCOUNT, hangs_up(), says({"credit": 1}))
+        with pytest.raises(Unreachable):
+            await market.account()
+        assert script.count(ACCOUNT) == 1
+
+
+async def test_after_close_nothing_is_sent() -> None:
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(ACCOUNT, says({"credit": 1}))
+        await market.account()
+        await market.aclose()
+        await market.aclose()
+        with pytest.raises(Unreachable):
+            await market.account()
+        assert script.count(ACCOUNT) == 1
+
+
+# --- one rental ------------------------------------------------------------------------------
+
+
+async def shown(answer: Answer) -> Any:
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(SHOW, answer)
+        instance = await market.show_instance(InstanceId(5))
+        assert script.seen[0].query == {"owner": "me"}
+        return instance
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        says({"instances": None}),
+        says({"success": False, "error": "no_such_instance", "msg": "?"}, 404),
+        says({"success": False, "error": "not_found", "msg": "Instance not found"}, 404),
+        says({"success": False, "error": "no_such_instance"}),
+    ],
+    ids=["null", "no_such_instance", "not_found", "not found with status 200"],
+)
+async def test_a_rental_that_does_not_exist_is_none(answer: Answer) -> None:
+    assert await shown(answer) is None
+
+
+async def test_shows_one_rental() -> None:
+    instance = await shown(says({"instances": row(5)}))
+    assert instance.instance_id == 5
+    assert instance.state is MarketState.RUNNING
+    assert instance.ports == {"22/tcp": 40022}
+    assert await shown(says({"instances": [row(5)]})) == instance
+
+
+async def test_shows_a_rental_that_is_little_more_than_its_id() -> None:
+    instance = await shown(says({"instances": {"id": 5}}))
+    assert instance.state is MarketState.PENDING
+    assert instance.is_meant_to_run
+    assert instance.ports == {}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        says({}),
+        says({"instances": []}),
+        says({"instances": [row(5), row(6)]}),
+        says({"instances": row(6)}),
+        says({"instances": {"label": "keeper:5"}}),
+        says({"instances": "none"}),
+        says({"success": False, "error": "deprecated_endpoint", "instances": None}),
+        says({"detail": "Not Found"}, 404),
+        says("<html>404</html>", 404, content_type="text/html"),
+    ],
+    ids=[
+        "no key",
+        "empty list",
+        "two",
+        "another",
+        "without id",
+        "text",
+        "deprecated endpoint",
+        "bare 404",
+        "404 page",
+    ],
+)
+async def test_what_is_no_word_about_the_rental_is_not_absence(answer: Answer) -> None:
+    with pytest.raises(Malformed):
+        await shown(answer)
+
+
+# --- offers ----------------------------------------------------------------------------------
+
+
+async def found(answer: Answer, needs: OfferNeeds | None = None) -> Any:
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(SEARCH, answer)
+        return await market.search_offers(needs or OfferNeeds())
+
+
+async def test_offers_come_cheapest_first_each_once() -> None:
+    rows = [offer(2, dph_base=0.6, dph_total=0.625), offer(1), offer(1), offer(3, dph_total=None)]
+    offers = await found(says({"offers": rows}))
+    assert [one.offer_id for one in offers] == [1, 2]
+    assert offers[0].dollars_per_hour == pytest.approx(0.325)
+    assert offers[0].gpu_dollars_per_hour == pytest.approx(0.30)
+    assert offers[0].disk_dollars_per_hour == pytest.approx(0.15 * 120 / 720)
+
+
+async def test_a_dirty_offer_spoils_only_itself() -> None:
+    rows = [None, "x", {}, offer(1, gpu_ram=" 24564 ", cpu_cores=None, geolocation="Texas, US\n")]
+    offers = await found(says(json.dumps({"offers": rows}).replace("12.8", "NaN")))
+    assert [(one.gpu_ram_gb, one.geolocation, one.cuda_max) for one in offers] == [
+        (24.564, "US", 0.0)
+    ]
+
+
+async def test_no_offers_is_an_answer() -> None:
+    assert await found(says({"offers": []})) == ()
+
+
+@pytest.mark.parametrize("body", [{}, {"offers": None}, {"offers": offer(1)}, {"offers": [{}, 1]}])
+async def test_a_search_without_readable_offers_is_malformed(body: Any) -> None:
+    with pytest.raises(Malformed):
+        await found(says(body))
+
+
+async def test_spent_quota_stops_searching_until_its_reset() -> None:
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(SEARCH, says({"error": "search_quota_exceeded", "msg": "daily quota"}, 429))
+        for _ in range(3):
+            with pytest.raises(QuotaSpent) as caught:
+                await market.search_offers(OfferNeeds())
+            assert caught.value.until is not None
+            assert caught.value.until.hour == caught.value.until.minute == 0
+        assert script.count(SEARCH) == 1
+
+
+# --- account ---------------------------------------------------------------------------------
+
+
+async def test_account_tells_what_can_be_spent() -> None:
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(ACCOUNT, says({"credit": 12, "balance": -2.5, "email": "a@b.c", "api_key": KEY}))
+        account = await market.account()
+        assert account.spendable_dollars == 9.5
+        assert KEY not in repr(account)
+        offset = market.server_clock_offset_s
+        assert offset is not None
+        assert abs(offset) < 60
+
+
+async def test_account_without_money_is_malformed() -> None:
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(ACCOUNT, says({"id": 1}))
+        with pytest.raises(Malformed):
+            await market.account()
+
+
+# --- any single field may be anything ----------------------------------------------------------
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["NaN", "1e999", "-1", "99999999999999999999999", "\ud800", "\x00", "null"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(data=st.data())
+def test_no_field_of_an_answer_can_raise_anything_but_port_errors(data: st.DataObject) -> None:
+    call, body = data.draw(
+        st.sampled_from(
+            [
+                (LIST, page([row(1), row(2)], 2)),
+                (SHOW, {"instances": row(5)}),
+                (SEARCH, {"offers": [offer(1), offer(2)]}),
+                (ACCOUNT, {"success": True, "credit": 1.0, "balance": 0}),
+            ]
+        )
+    )
+    body = copy.deepcopy(body)
+    places = list(_places(body))
+    holder, name = data.draw(st.sampled_from(places))
+    if data.draw(st.booleans()):
+        holder[name] = data.draw(ANYTHING)
+    else:
+        del holder[name]
+    status = data.draw(st.sampled_from([200, 200, 200, 400, 404, 429, 500]))
+
+    async def check() -> None:
+        async with scripted() as script, market_at(script.url, wait_max_s=1.0) as market:
+            script.on(call, says(json.dumps(body), status))
+            ask = dict(zip((LIST, SHOW, SEARCH, ACCOUNT), reads(market), strict=True))
+            for other, coroutine in ask.items():
+                if other != call:
+                    coroutine.close()
+            said = ""
+            try:
+                await ask[call]
+            except PortError as error:
+                said = str(error)
+            assert len(said) < 400
+
+    asyncio.run(check())
+
+
+def _places(value: Any) -> Any:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield value, name
+            yield from _places(inner)
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            yield value, at
+            yield from _places(inner)
