@@ -260,6 +260,7 @@ class Instance:
     ends_at: datetime | None
     gpu_ram_gb: float = 0.0
     disk_gb: float = 0.0
+    geolocation: str = ""  # two-letter code or "", for people
 
 
 class Status(StrEnum):
@@ -401,6 +402,7 @@ class SlotRecord:
     ever_on_air: bool = False
     offer_misses: int = 0  # searches in a row that found nothing suitable
     next_rent_at: datetime | None = None
+    rent_reason: Reason = Reason.BACKING_OFF  # why next_rent_at lies ahead
     avoid_offers: tuple[OfferId, ...] = ()  # lost races, bounded
     replace_asked_at: datetime | None = None  # an operator's order, until it is done
     restart_asked_at: datetime | None = None  # the same
