@@ -13,7 +13,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
-from typing import Any, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, NewType, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import orjson
 
@@ -48,7 +48,8 @@ def clean(text: str) -> str:
 def decode(kind: type[_T], text: str | bytes) -> _T:
     """Read what ``encode`` wrote. Raises Unreadable."""
     try:
-        value: _T = _decoder(kind)(orjson.loads(text))
+        reader = _decoder(cast("Any", kind))
+        value: _T = reader(orjson.loads(text))
     except orjson.JSONDecodeError as error:
         raise Unreadable(f"not JSON: {error}") from error
     return value

@@ -1,0 +1,36 @@
+"""The configuration: one file, the environment and credentials in; core values and plug-ins out.
+
+Only bootstrap reads Settings; everybody else is given plain values. Whatever is wrong is reported
+at once, each finding as ``file:line:col: what (did you mean …)``.
+"""
+
+from __future__ import annotations
+
+from keeper.settings.desired import (
+    build_channels,
+    build_workloads,
+    canary_addresses,
+    http_address,
+    json_schema,
+    redacted_dump,
+    secrets_of,
+    to_desired,
+)
+from keeper.settings.durations import parse_duration
+from keeper.settings.reading import load_settings
+from keeper.settings.tree import Settings, parse_address
+
+__all__ = [
+    "Settings",
+    "build_channels",
+    "build_workloads",
+    "canary_addresses",
+    "http_address",
+    "json_schema",
+    "load_settings",
+    "parse_address",
+    "parse_duration",
+    "redacted_dump",
+    "secrets_of",
+    "to_desired",
+]

@@ -1,0 +1,171 @@
+"""What the rest of keeper gets of the settings: core values, plug-ins, and nothing of pydantic."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
+from keeper import alerts, workloads
+from keeper.alerts import Channel
+from keeper.core.model import Desired, Stream, StreamName
+from keeper.ports import Address
+from keeper.settings.document import Place
+from keeper.settings.tree import CANARIES, VAST_URL, Settings, StreamSection, parse_address
+from keeper.workloads import Workload
+
+
+def to_desired(settings: Settings) -> Desired:
+    """Say what the operator declares, as core values."""
+    built = build_workloads(settings)
+    return Desired(
+        streams=tuple(
+            _stream(settings, section, built[StreamName(section.name)])
+            for section in settings.streams
+        ),
+        fleet=settings.fleet,
+    )
+
+
+def _stream(settings: Settings, section: StreamSection, workload: Workload) -> Stream:
+    needs, rental = workload.needs(section.offer), workload.rental()
+    # The price of an offer depends on the disk asked for, so both must ask for the same.
+    disk_gb = max(needs.disk_gb, rental.disk_gb)
+    return Stream(
+        name=StreamName(section.name),
+        replicas=section.replicas,
+        mode=section.mode,
+        needs=dataclasses.replace(needs, disk_gb=disk_gb),
+        rental=dataclasses.replace(rental, disk_gb=disk_gb),
+        policy=settings.policy_of(section),
+        rungs=workload.rungs(),
+        spend_max_dollars_per_hour=section.spend_max_dollars_per_hour,
+    )
+
+
+def build_workloads(settings: Settings) -> Mapping[StreamName, Workload]:
+    """Build each stream's workload, with the values of the secrets that the stream names."""
+    return {
+        StreamName(section.name): build_workload(settings, section) for section in settings.streams
+    }
+
+
+def build_workload(settings: Settings, section: StreamSection) -> Workload:
+    """Build one stream's workload. ValueError: its plug-in refuses the settings."""
+    plugin = workloads.registered()[_kind(section.workload)]
+    return plugin.build(section.workload, _secrets(settings, section.secrets))
+
+
+def build_channels(settings: Settings) -> tuple[Channel, ...]:
+    """Build the channels that people are told through."""
+    return tuple(build_channel(settings, section) for section in settings.alerts.channels)
+
+
+def build_channel(settings: Settings, section: BaseModel) -> Channel:
+    """Build one channel. ValueError: its plug-in refuses the settings."""
+    plugin = alerts.registered_channels()[_kind(section)]
+    return plugin.build(section, _secrets(settings, _secrets_named(section).values()))
+
+
+def secret_places(settings: Settings) -> Iterator[tuple[Place, str]]:
+    """Name every secret that is asked for by name, and where it is asked for."""
+    for index, stream in enumerate(settings.streams):
+        for at, name in enumerate(stream.secrets):
+            yield ("streams", index, "secrets", at), name
+    for index, channel in enumerate(settings.alerts.channels):
+        for key, name in _secrets_named(channel).items():
+            yield ("alerts", "channels", index, key), name
+
+
+def _secrets_named(channel: BaseModel) -> Mapping[str, str]:
+    """By convention a channel's key that ends in ``_secret`` holds the name of a secret."""
+    keys = (key for key in type(channel).model_fields if key.endswith("_secret"))
+    return {key: str(name) for key in keys if (name := getattr(channel, key))}
+
+
+def _secrets(settings: Settings, names: Iterable[str]) -> Mapping[str, str]:
+    """Give the values of some secrets and of no others."""
+    return {name: settings.named_secrets[name].get_secret_value() for name in names}
+
+
+def _kind(section: BaseModel) -> str:
+    """Every plug-in's settings have a ``kind``; the registry says so."""
+    return str(section.kind)  # type: ignore[attr-defined]
+
+
+def canary_addresses(settings: Settings) -> tuple[Address, ...]:
+    """Say whom to dial to know that this box's own network works; none: it is not asked."""
+    written = settings.canary.addresses
+    if written is not None:
+        return tuple(parse_address(address) for address in written)
+    # A marketplace elsewhere (a simulator, a proxy) may be all that this box can reach.
+    return CANARIES if settings.vast.url == VAST_URL else ()
+
+
+def http_address(settings: Settings) -> Address:
+    """Say where the page listens; port 0 means any free one."""
+    return parse_address(settings.http.listen)
+
+
+def secrets_of(settings: Settings) -> frozenset[str]:
+    """Give every secret's value, for the redactor."""
+    named = (value.get_secret_value() for value in settings.named_secrets.values())
+    return frozenset(value for value in (*named, *_secrets_in(settings)) if value)
+
+
+def _secrets_in(value: Any) -> Iterator[str]:
+    match value:
+        case SecretStr():
+            yield value.get_secret_value()
+        case BaseModel():
+            for name in type(value).model_fields:
+                yield from _secrets_in(getattr(value, name))
+        case Mapping():
+            for item in value.values():
+                yield from _secrets_in(item)
+        case list() | tuple():
+            for item in value:
+                yield from _secrets_in(item)
+        case _:
+            return
+
+
+def redacted_dump(settings: Settings) -> dict[str, Any]:
+    """Write the settings in force as plain JSON values, secrets as stars."""
+    return settings.model_dump(mode="json")
+
+
+def json_schema() -> dict[str, Any]:
+    """Describe the file for editors and checkers. Secrets are left out: they are not for the file."""
+    schema = Settings.model_json_schema()
+    _without_secrets(schema)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "keeper's configuration",
+    }
+
+
+def _without_secrets(node: Any) -> None:
+    """Remove every property that is a password, in place."""
+    if isinstance(node, dict):
+        properties = node.get("properties")
+        if isinstance(properties, dict):
+            for name in [key for key, value in properties.items() if _is_password(value)]:
+                del properties[name]
+                if name in node.get("required", ()):
+                    node["required"].remove(name)
+        for value in node.values():
+            _without_secrets(value)
+    elif isinstance(node, list):
+        for value in node:
+            _without_secrets(value)
+
+
+def _is_password(node: Any) -> bool:
+    if not isinstance(node, dict):
+        return False
+    choices = (node, *node.get("anyOf", ()))
+    return any(isinstance(one, dict) and one.get("format") == "password" for one in choices)

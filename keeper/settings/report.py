@@ -1,0 +1,94 @@
+"""Words for what pydantic found: each problem says the place, what is wrong, and what may be meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pydantic_core import ErrorDetails
+
+from keeper.settings.document import Place
+from keeper.settings.shape import dotted, field_at, is_secret, key_places, model_at, suggestion
+
+_SHOWN_MAX = 60
+
+
+def describe(error: ErrorDetails, values: Mapping[str, Any]) -> str:
+    """Say one error of a validation. ``values`` is what was validated, to look around in."""
+    place: Place = error["loc"]
+    match error["type"]:
+        case "extra_forbidden":
+            return _unknown_key(place, values)
+        case "missing":
+            return f"{_inside(place[:-1])} lacks the key '{place[-1]}'"
+        case kind:
+            word = _WORDS.get(kind, _as_said)
+            return f"{dotted(place)}: {word(error)}{_found(error, place, values)}"
+
+
+def _unknown_key(place: Place, values: Mapping[str, Any]) -> str:
+    """Look for the same key elsewhere (it was indented wrongly), then for the nearest one here."""
+    *above, name = place
+    elsewhere = [dotted(known) for known in key_places() if known[-1] == name]
+    if elsewhere:
+        hint = f" (did you mean '{elsewhere[0]}'?)"
+    else:
+        model = model_at(tuple(above), values)
+        hint = suggestion(str(name), model.model_fields if model else ())
+    return f"unknown key '{name}' in {_inside(tuple(above))}{hint}"
+
+
+def _inside(place: Place) -> str:
+    return dotted(place) or "the file"
+
+
+def _as_said(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return message[:1].lower() + message[1:]
+
+
+def _choice(error: ErrorDetails) -> str:
+    return f"must be {error['ctx']['expected']}"
+
+
+def _bound(relation: str, key: str) -> Callable[[ErrorDetails], str]:
+    return lambda error: f"must be {relation} {error['ctx'][key]:g}"
+
+
+_WORDS: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
+    "bool_parsing": lambda _: "expected true or false",
+    "bool_type": lambda _: "expected true or false",
+    "enum": _choice,
+    "float_parsing": lambda _: "expected a number",
+    "float_type": lambda _: "expected a number",
+    "finite_number": lambda _: "expected a finite number",
+    "greater_than": _bound("above", "gt"),
+    "greater_than_equal": _bound("at least", "ge"),
+    "int_from_float": lambda _: "expected a whole number",
+    "int_parsing": lambda _: "expected a whole number",
+    "int_type": lambda _: "expected a whole number",
+    "less_than": _bound("below", "lt"),
+    "less_than_equal": _bound("at most", "le"),
+    "list_type": lambda _: "expected a list",
+    "literal_error": _choice,
+    "model_type": lambda _: "expected a mapping of keys to values",
+    "dict_type": lambda _: "expected a mapping of keys to values",
+    "mapping_type": lambda _: "expected a mapping of keys to values",
+    "path_type": lambda _: "expected a path",
+    "string_pattern_mismatch": lambda error: f"must match {error['ctx']['pattern']}",
+    "string_too_long": lambda error: f"at most {error['ctx']['max_length']} characters",
+    "string_type": lambda _: "expected text; put it in quotes if it is meant as text",
+    "too_short": lambda error: f"at least {error['ctx']['min_length']} entry",
+    "tuple_type": lambda _: "expected a list",
+}
+
+
+def _found(error: ErrorDetails, place: Place, values: Mapping[str, Any]) -> str:
+    """Show a short plain value, unless it could be a secret or the message shows it already."""
+    value = error["input"]
+    if not isinstance(value, str | int | float | bool) or is_secret(field_at(place, values)):
+        return ""
+    shown = repr(value)
+    if len(shown) > _SHOWN_MAX or shown in error["msg"]:
+        return ""
+    return f", found {shown}"
