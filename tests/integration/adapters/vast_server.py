@@ -56,6 +56,7 @@ class Script:
 
     answers: dict[str, list[Answer]] = field(default_factory=lambda: defaultdict(list))
     seen: list[Seen] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
 
     def on(self, call: str, *answers: Answer) -> "Script":
@@ -76,6 +77,7 @@ class Script:
                 at_s=asyncio.get_running_loop().time(),
             )
         )
+        self.arrived.set()
         answers = self.answers[call]
         if not answers:
             return web.Response(status=418, text=f"nothing scripted for {call}")
