@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, delete, event, inspect, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from keeper.adapters import tables
 from keeper.adapters.codec import Unreadable, decode
@@ -35,6 +36,7 @@ from keeper.ports import (
     StoreCorrupt,
     StoreError,
     StoreFull,
+    StoreLocked,
 )
 
 _T = TypeVar("_T")
@@ -132,6 +134,36 @@ class SqlStore:
         saved = _read(connection, self.path, made_at=self._clock.now())
         connection.execute(tables.MARK_RUNNING)
         return saved
+
+
+def peek(path: Path) -> Saved:
+    """Read what a store holds without owning it: beside a running keeper, and writing nothing.
+
+    A store that was never used remembers nothing; its ``keeper_id`` is "". Raises StoreError. Blocks.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return Saved(keeper_id="")
+    address = f"file:{quote(str(path.absolute()))}?mode=ro"
+    engine = create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=NullPool
+    )
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            if not inspect(connection).has_table("alembic_version"):
+                return Saved(keeper_id="")
+            revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            if revision != tables.REVISIONS[-1]:
+                raise StoreError(
+                    f"{path} was written by another version of keeper (schema {revision}): "
+                    "start this one once, so that it is brought up to date"
+                )
+            # A store with a schema has its identity too: both came in one transaction.
+            return _read(connection, path, made_at=datetime.fromtimestamp(0, UTC))
+    except (DBAPIError, sqlite3.Error) as error:
+        raise translated(error, path) from error
+    finally:
+        engine.dispose()
 
 
 # --- the database, as the writer's thread sees it ------------------------------------------------
@@ -356,7 +388,7 @@ def translated(error: DBAPIError | sqlite3.Error, path: Path) -> StoreError:
                 "to the user that keeper runs as"
             )
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return StoreError(
+            return StoreLocked(
                 f"{path} is held by another program ({origin}): find it with `fuser {path}`"
             )
         case sqlite3.SQLITE_CONSTRAINT | sqlite3.SQLITE_MISMATCH | sqlite3.SQLITE_TOOBIG:
