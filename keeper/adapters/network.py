@@ -1,0 +1,233 @@
+"""Looks from the outside as a viewer would, and carries messages: ports.Network over aiohttp.
+
+Every exchange is bounded in time and bytes. Redirects are not followed and nothing is decompressed:
+a probe asks one address one question. aiohttp's exceptions stop here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from contextlib import suppress
+
+import aiohttp
+
+import keeper
+from keeper.adapters.mjpeg import FrameReader, FrameTally, boundary_of, look_at
+from keeper.ports import (
+    Address,
+    HttpReply,
+    HttpRequest,
+    Invalid,
+    PictureLimits,
+    PictureSample,
+    TimedOut,
+    Uncertain,
+    Unreachable,
+)
+
+# aiohttp's own connect limit fires first, so that what comes later was certainly sent.
+_SENT_MARGIN_S = 0.1
+# Of a picture probe's time: a connection that takes longer is none; the rest waits for the answer.
+_CONNECT_SHARE = 0.6
+_IDLE_S = 75.0
+_OWN_FAULTS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENETDOWN}
+_HTTP_OK = 200
+_TEXT_MAX = 200
+
+
+class HttpNetwork:
+    """Outside-in network of this box. Made in a running loop or before; closed once."""
+
+    def __init__(self, *, session: aiohttp.ClientSession | None = None) -> None:
+        self._session = session
+        self._is_ours = session is None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                # A silent host must hold only itself: no limit shared by all of them.
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": f"keeper/{keeper.__version__}"},
+                auto_decompress=False,
+                trust_env=False,
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close kept connections. May be repeated."""
+        if self._session is not None and self._is_ours:
+            await self._session.close()
+
+    async def fetch(self, request: HttpRequest) -> HttpReply:
+        """Do one exchange; the body is cut at its bound and the rest is not read."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        headers = {"Accept-Encoding": "identity", **request.headers}
+        try:
+            async with (
+                asyncio.timeout(request.timeout_s + _SENT_MARGIN_S),
+                self._open().request(
+                    request.method,
+                    request.url,
+                    headers=headers,
+                    data=request.body or None,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None, connect=request.timeout_s),
+                ) as response,
+            ):
+                body = await _read_bounded(response, request.reply_max_bytes)
+                return HttpReply(
+                    status=response.status,
+                    headers={name.lower(): value for name, value in response.headers.items()},
+                    body=body,
+                    elapsed_s=loop.time() - started,
+                )
+        except aiohttp.ConnectionTimeoutError as error:
+            raise TimedOut(f"{_host(request.url)}: no connection in time") from error
+        except aiohttp.ClientConnectorError as error:
+            raise Unreachable(f"{_host(request.url)}: {_text(error)}") from error
+        except (aiohttp.InvalidURL, ValueError) as error:
+            raise Invalid(f"not a usable request: {_text(error)}") from error
+        except TimeoutError as error:
+            message = f"{_host(request.url)}: no whole answer in {request.timeout_s:g} s"
+            raise Uncertain(message) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Uncertain(f"{_host(request.url)}: {_text(error)}") from error
+
+    async def dial(self, address: Address, timeout_s: float) -> None:
+        """Open and close a TCP connection."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                _, writer = await asyncio.open_connection(address.host, address.port)
+        except TimeoutError as error:
+            raise TimedOut(f"{address.host}:{address.port}: no connection in time") from error
+        except OSError as error:
+            raise Unreachable(f"{address.host}:{address.port}: {_text(error)}") from error
+        writer.transport.abort()
+
+    async def sample_mjpeg(self, url: str, limits: PictureLimits) -> PictureSample:
+        """Watch a stream for a moment. Whatever happens becomes a sample; nothing is raised."""
+        loop = asyncio.get_running_loop()
+        watching = _Watching()
+        started = loop.time()
+        try:
+            async with asyncio.timeout(limits.timeout_s):
+                await self._watch(url, limits, watching)
+        except aiohttp.ConnectionTimeoutError:
+            watching.error = "unreachable"
+        except TimeoutError:
+            if not watching.http_status:
+                watching.error = "timeout"
+        except aiohttp.ClientConnectorError as error:
+            watching.fail("refused" if _is_refusal(error.os_error) else "unreachable", error)
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError, aiohttp.ClientPayloadError):
+            watching.error = "reset"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            watching.fail("not http" if isinstance(error, ValueError) else "reset", error)
+        tally = watching.tally
+        # Decoding two frames takes longer than a whole SSH check: off the loop with it.
+        look = await asyncio.to_thread(look_at, tally.first, tally.newest)
+        return PictureSample(
+            http_status=watching.http_status,
+            frames=tally.frames,
+            unique_frames=tally.unique,
+            undecodable_frames=tally.damaged + watching.broken_parts + look.undecodable,
+            bytes_read=watching.bytes_read,
+            sampled_s=loop.time() - (watching.answered_at or started),
+            mean_luma=look.mean_luma,
+            motion=look.motion,
+            newest_frame=tally.newest if look.mean_luma is not None else b"",
+            error=watching.error,
+            is_own_fault=watching.is_own_fault,
+        )
+
+    async def _watch(self, url: str, limits: PictureLimits, watching: _Watching) -> None:
+        loop = asyncio.get_running_loop()
+        timeout = aiohttp.ClientTimeout(total=None, connect=limits.timeout_s * _CONNECT_SHARE)
+        response = await self._open().get(url, allow_redirects=False, timeout=timeout)
+        try:
+            watching.http_status = response.status
+            watching.answered_at = loop.time()
+            if response.status != _HTTP_OK:
+                return
+            boundary = boundary_of(response.headers.get("Content-Type", ""))
+            if boundary is None:
+                watching.error = "not mjpeg"
+                return
+            reader = FrameReader(boundary)
+            # The end of the sample is no error: that is how every healthy stream ends here.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limits.sample_s):
+                    await _read_frames(response, reader, limits, watching)
+        finally:
+            # Never given back for reuse: the stream does not end by itself.
+            response.close()
+
+
+class _Watching:
+    """One sample while it is being taken."""
+
+    def __init__(self) -> None:
+        self.http_status = 0
+        self.answered_at = 0.0
+        self.bytes_read = 0
+        self.broken_parts = 0
+        self.error = ""
+        self.is_own_fault = False
+        self.tally = FrameTally()
+
+    def fail(self, error: str, cause: Exception) -> None:
+        """Note an error, and whether it is this box that cannot."""
+        self.error = error
+        number = getattr(cause, "errno", None) or getattr(
+            getattr(cause, "os_error", None), "errno", None
+        )
+        is_name_lookup = isinstance(cause, aiohttp.ClientConnectorDNSError | socket.gaierror)
+        self.is_own_fault = number in _OWN_FAULTS or is_name_lookup
+
+
+async def _read_frames(
+    response: aiohttp.ClientResponse,
+    reader: FrameReader,
+    limits: PictureLimits,
+    watching: _Watching,
+) -> None:
+    while watching.bytes_read < limits.bytes_max and watching.tally.frames < limits.frames_max:
+        chunk = await response.content.readany()
+        if not chunk:
+            watching.error = "closed"
+            return
+        watching.bytes_read += len(chunk)
+        for frame in reader.feed(chunk):
+            watching.tally.add(frame)
+        watching.broken_parts = reader.broken_parts
+
+
+async def _read_bounded(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+    body = bytearray()
+    while len(body) < bytes_max:
+        chunk = await response.content.readany()
+        if not chunk:
+            return bytes(body)
+        body += chunk
+    response.close()  # the rest would have to be read before the connection could be used again
+    return bytes(body[:bytes_max])
+
+
+def _is_refusal(error: OSError) -> bool:
+    return error.errno == errno.ECONNREFUSED
+
+
+def _host(url: str) -> str:
+    """Name the other side without path and query: those hold tokens (webhooks)."""
+    return url.partition("://")[2].partition("/")[0].rpartition("@")[2][:_TEXT_MAX]
+
+
+def _text(error: BaseException) -> str:
+    """Word a foreign error, bounded, without the URL that aiohttp puts into some."""
+    cause = getattr(error, "os_error", None) or error
+    text = getattr(cause, "strerror", None) or type(error).__name__
+    return str(text)[:_TEXT_MAX]
