@@ -32,6 +32,24 @@ from keeper.sim.ledger import Ledger
 from keeper.sim.lifecycle import HostSide, Lifecycle, PlainHosts, Tempo
 
 OFFERS_MAX = 64  # an answer never holds more, whatever ``limit`` says
+# What waits for another call than the list, and leaves lists alone.
+_SPARE_LISTS = frozenset(
+    {
+        FaultKind.CREATE_REPLY_LOST,
+        FaultKind.CREATE_ERROR_BUT_MADE,
+        FaultKind.CREATE_SUCCESS_WITHOUT_ID,
+        FaultKind.CREATE_SUCCESS_FALSE_200,
+        FaultKind.CREATE_PHANTOM,
+        FaultKind.OFFER_GONE,
+        FaultKind.PRICE_CHANGED,
+        FaultKind.INSTANCE_APPEARS_LATE,
+        FaultKind.DESTROYED_REAPPEARS,
+        FaultKind.DESTROY_REFUSED,
+        FaultKind.SEARCH_EMPTY,
+        FaultKind.SEARCH_QUOTA,
+        FaultKind.CREDIT_ZERO,
+    }
+)
 PUBLIC_KEY = re.compile(r"(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp\d+) AAAA[0-9A-Za-z+/=]+")
 GONE_TEXT = "error 404/3603: no_such_ask  Instance type by id {} is not available."
 
@@ -347,6 +365,26 @@ class Market:
             if self._is_listed(contract, now)
         ]
 
+    def fingerprint(self) -> object:
+        """Return what a list would show, in short; None while anything lies about it."""
+        now = self.now()
+        waits = _SPARE_LISTS | RENTAL_KINDS
+        if self._ghosts or any(armed.fault.kind not in waits for armed in self.faults.live(now)):
+            return None
+        return tuple(
+            (
+                one.instance_id,
+                one.label,
+                one.visible_at <= now,
+                one.box,
+                (one.actual, one.intended, one.current, one.upcoming, one.message),
+                one.endpoints,
+                frozenset(one.overlays),
+                one.gpu_dollars_per_hour,
+            )
+            for one in self._live()
+        )
+
     def row(self, instance_id: int) -> dict[str, Any] | None:
         """Return one rental as the read by id shows it; None when it does not exist."""
         now = self.now()
@@ -381,6 +419,13 @@ class Market:
         """Pay in (or, negative, take away)."""
         self._credit_given += dollars
         self._watch_credit(self.now())
+
+    def settle(self) -> None:
+        """Bring the ledger's dollars of living rentals up to now."""
+        now = self.now()
+        for contract in self._live():
+            contract.bill(now)
+            self.ledger.rentals[contract.instance_id].dollars = contract.dollars
 
     def user(self) -> dict[str, Any]:
         """Return the account as the marketplace shows it, its key included."""
@@ -426,7 +471,7 @@ class Market:
 
     def strike(self, contract: Contract, fault: Fault) -> bool:
         """Let a fault happen to this rental now, and end by itself if it has a length."""
-        now = self.now()
+        now = self.present
         if fault.kind in HOST_KINDS:
             has_struck = self.lifecycle.hosts.strike(contract, fault)
         else:

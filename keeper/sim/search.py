@@ -126,8 +126,8 @@ def is_match(row: Row, filters: Mapping[str, Mapping[str, Any]]) -> bool:
 
 def in_order(rows: Iterable[Row], order: Any, tiebreak: str = "id") -> list[Row]:  # noqa: ANN401
     """Sort by ``[["column", "asc" | "desc"], …]`` (or objects with col and dir); nulls last."""
-    result = sorted(rows, key=lambda row: row.get(tiebreak) or 0)
-    for column, direction in reversed(_columns(order)):
+    result = sorted(rows, key=lambda row: _sortable(row.get(tiebreak) or 0))
+    for column, direction in reversed(columns(order)):
         is_down = direction == "desc"
         present = [row for row in result if row.get(column) is not None]
         absent = [row for row in result if row.get(column) is None]
@@ -136,17 +136,18 @@ def in_order(rows: Iterable[Row], order: Any, tiebreak: str = "id") -> list[Row]
     return result
 
 
-def _columns(order: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - JSON enters here
-    columns: list[tuple[str, str]] = []
+def columns(order: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - JSON enters here
+    """Read an order into pairs of column and direction. Raises BadQuery."""
+    found: list[tuple[str, str]] = []
     for entry in order or ():
         match entry:
             case [str(column), str(direction)]:
-                columns.append((column, direction))
+                found.append((column, direction))
             case {"col": str(column), "dir": str(direction)}:
-                columns.append((column, direction))
+                found.append((column, direction))
             case _:
                 raise BadQuery("order: pairs of column and direction are expected")
-    return columns
+    return found
 
 
 def _sortable(value: Any) -> tuple[int, float, str]:  # noqa: ANN401 - JSON enters here

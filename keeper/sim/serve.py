@@ -1,0 +1,258 @@
+"""The simulated marketplace as a server: one market, its HTTP face, and hosts that are real.
+
+Everything is on loopback and dies with this process; a small warden ends what is left if the
+process itself is killed. It can run inside another program (the demo, a test) or by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from keeper.sim import warden
+from keeper.sim.api import Api
+from keeper.sim.contract import Box
+from keeper.sim.faults import HOST_KINDS, Fault, FaultKind
+from keeper.sim.http_face import HttpFace
+from keeper.sim.ledger import Ledger
+from keeper.sim.lifecycle import Tempo
+from keeper.sim.limits import Limits
+from keeper.sim.market import Market, MarketShape
+from keeper.sim.ssh_hosts import VERBS, LoopbackHosts
+
+BEAT_S = 0.1  # how late a step of the market may be
+WATCH_EVERY_BEATS = 5
+VERBS_ALL = (*VERBS, "cont", "clear", "reboot", "online")
+
+
+def quick_tempo(boot_s: float = 4.0) -> Tempo:
+    """Return a marketplace for people who watch: everything is there, in seconds."""
+    return Tempo(
+        boot_s=boot_s,
+        report_lag_s=min(0.5, boot_s / 4),
+        ssh_ready_s=min(1.0, boot_s / 4),
+        stop_s=0.5,
+        unknown_after_s=2.0,
+        offline_after_s=8.0,
+        strike_retry_s=0.5,
+    )
+
+
+class SimServer:
+    """``async with SimServer() as sim: sim.url`` or ``start`` and ``stop``.
+
+    ``spacing_scale`` scales the marketplace's own rate limits; 0 switches them off. ``time_scale``
+    makes the marketplace's clock (and so its boots and bills) run faster than real time.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 1,
+        state_dir: Path | None = None,
+        api_key: str = "",
+        shape: MarketShape | None = None,
+        spacing_scale: float = 1.0,
+        time_scale: float = 1.0,
+        limit_style: str = "detail",
+        faults: Sequence[Fault] = (),
+    ) -> None:
+        self._seed = seed
+        self._state_dir = state_dir
+        self._api_key = api_key
+        self._shape = shape or MarketShape(tempo=quick_tempo())
+        self._spacing_scale = spacing_scale
+        self._time_scale = time_scale
+        self._limit_style = limit_style
+        self._faults = tuple(faults)
+        self._began = (time.time(), time.monotonic())
+        self.url = ""
+        self.ledger = Ledger()
+        self.market: Market
+        self.hosts: LoopbackHosts
+        self.api: Api
+        self._folder: Path | None = None
+        self._warden: asyncio.subprocess.Process | None = None
+        self._runner: web.AppRunner | None = None
+        self._beat: asyncio.Task[None] | None = None
+
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        """Open the marketplace. Raises OSError when the port is taken."""
+        run = secrets.token_hex(6)
+        if self._state_dir is not None:
+            self._state_dir.mkdir(parents=True, exist_ok=True)
+        self._folder = Path(tempfile.mkdtemp(prefix="keeper-sim-", dir=self._state_dir))
+        # The market's own luck is seeded; ports and addresses must differ between simulators.
+        self.hosts = LoopbackHosts(
+            folder=self._folder,
+            mark=run,
+            luck=random.Random(run),
+            ledger=self.ledger,
+            present=lambda: self.market.present,
+            clock=self._clock,
+        )
+        self.market = Market(
+            rng=random.Random(self._seed),
+            clock=self._clock,
+            shape=self._shape,
+            hosts=self.hosts,
+            ledger=self.ledger,
+        )
+        self.api = Api(
+            self.market,
+            api_key=self._api_key,
+            limits=Limits(self._spacing_scale),
+            limit_style=self._limit_style,
+            read_logs=self.hosts.read_logs,
+        )
+        self._runner = web.AppRunner(
+            HttpFace(self.api, self).app(), access_log=None, shutdown_timeout=1.0
+        )
+        try:
+            await self._runner.setup()
+            await web.TCPSite(self._runner, host, port).start()
+            self.url = f"http://{host}:{self._runner.addresses[0][1]}"
+            self._warden = await _start_warden(run, self._folder)
+        except BaseException:
+            await self.stop()
+            raise
+        for fault in self._faults:
+            self.market.arm(fault)
+        self._beat = asyncio.get_running_loop().create_task(self._keep_beating())
+
+    async def stop(self) -> None:
+        """Close everything. No process, port or folder is left. May be repeated."""
+        if self._beat is not None:
+            self._beat.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._beat
+            self._beat = None
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        if self._folder is not None:
+            await self.hosts.close()
+        if self._warden is not None:
+            assert self._warden.stdin is not None
+            self._warden.stdin.close()
+            await self._warden.wait()
+            self._warden = None
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    async def __aenter__(self) -> Self:
+        """Start on a free port."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+    def _clock(self) -> float:
+        """Return the marketplace's time: the real one, or a faster one, never a stepping one."""
+        began, began_monotonic = self._began
+        return began + (time.monotonic() - began_monotonic) * self._time_scale
+
+    async def _keep_beating(self) -> None:
+        beats = 0
+        while True:
+            self.market.advance()
+            beats += 1
+            if beats % WATCH_EVERY_BEATS == 0:
+                self.hosts.watch()
+            await asyncio.sleep(BEAT_S)
+
+    # --- Control ------------------------------------------------------------------------------
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return every living host as plain values."""
+        return self.hosts.describe()
+
+    def act(self, instance_id: int, verb: str) -> bool:
+        """Do something to a host, as ``POST /sim/hosts/{id}/{verb}`` does.
+
+        False: nothing there to do it to. Raises KeyError (no such rental), ValueError (no such
+        verb).
+        """
+        self.market.advance()
+        contract = self.market.contracts[instance_id]
+        if contract.box is Box.GONE:
+            raise KeyError(instance_id)
+        match verb:
+            case "cont":
+                self.market.heal(contract, FaultKind.PROCESS_HUNG)
+            case "online":
+                self.market.heal(contract, FaultKind.HOST_OFFLINE)
+            case "reboot":
+                self.market.reboot(instance_id)
+            case "clear":
+                for kind in (*HOST_KINDS, *contract.overlays, FaultKind.HOST_OFFLINE):
+                    self.market.heal(contract, kind)
+            case _ if verb in VERBS:
+                return self.market.strike(contract, Fault(kind=VERBS[verb]))
+            case _:
+                raise ValueError(f"no verb {verb!r}; there are {', '.join(VERBS_ALL)}")
+        return True
+
+
+async def _start_warden(run: str, folder: Path) -> asyncio.subprocess.Process:
+    """Start the process that cleans up if this one is killed."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-I",
+        str(Path(warden.__file__)),
+        run,
+        str(folder),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+async def serve(
+    *,
+    port: int,
+    state_dir: Path | None = None,
+    seed: int = 1,
+    faults: Sequence[Fault] = (),
+    api_key: str = "",
+    time_scale: float = 1.0,
+    spacing_scale: float = 1.0,
+    shape: MarketShape | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serve until ``stop`` is set or the task is cancelled. Prints the address when it is open."""
+    sim = SimServer(
+        seed=seed,
+        state_dir=state_dir,
+        api_key=api_key,
+        shape=shape,
+        time_scale=time_scale,
+        spacing_scale=spacing_scale,
+        faults=faults,
+    )
+    await sim.start(port)
+    try:
+        print(f"marketplace open at {sim.url}", flush=True)
+        await (stop or asyncio.Event()).wait()
+    finally:
+        await sim.stop()
