@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import asyncssh
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
@@ -31,8 +32,17 @@ from keeper.daemon.cadence import CalendarCadence
 from keeper.daemon.declared import Declared, Ports
 from keeper.daemon.preview import preview as decide_once
 from keeper.daemon.supervise import Daemon
-from keeper.ports import Address, Clock, PortError, Saved, Sink, Unauthorized
-from keeper.settings import Settings, build_channels, build_workloads, secrets_of, to_desired
+from keeper.ports import Clock, PortError, Saved, Sink, Unauthorized
+from keeper.settings import (
+    Settings,
+    build_channels,
+    build_workloads,
+    canary_addresses,
+    http_address,
+    secrets_of,
+    to_desired,
+)
+from keeper.settings.tree import LogFormat
 from keeper.telemetry.instrumented import (
     InstrumentedHosts,
     InstrumentedMarketplace,
@@ -89,7 +99,7 @@ def declare(settings: Settings, *, only: StreamName | None = None) -> Declared:
             repeat_s=alerts.repeat_s,
             resolved_after_s=alerts.resolved_after_s,
         ),
-        canary_addresses=tuple(_address(text) for text in settings.canary.addresses),
+        canary_addresses=canary_addresses(settings),
         canary_interval_s=settings.canary.interval_s,
         retention_days=settings.retention_days,
     )
@@ -99,7 +109,10 @@ def declare(settings: Settings, *, only: StreamName | None = None) -> Declared:
 async def open_marketplace(
     settings: Settings, clock: Clock, public_key: str = ""
 ) -> AsyncIterator[VastMarketplace]:
-    """Open a client of the marketplace, and close it."""
+    """Open a client of the marketplace, and close it. Raises Unauthorized without an API key."""
+    if settings.vast.api_key is None:
+        message = "no API key of the marketplace account is configured"
+        raise Unauthorized(message)
     marketplace = VastMarketplace(
         url=settings.vast.url,
         api_key=settings.vast.api_key.get_secret_value(),
@@ -128,11 +141,11 @@ async def open_daemon(
     before anything is opened for writing.
     """
     clock = SystemClock()
+    settings.state_dir.mkdir(mode=_STATE_MODE, parents=True, exist_ok=True)
     hosts = SshHosts(
-        private_key_file=settings.ssh.private_key_file,
+        private_key_file=settings.ssh.private_key_file or _own_key(settings.state_dir),
         dials_max=settings.ssh.dials_max,
     )
-    settings.state_dir.mkdir(mode=_STATE_MODE, parents=True, exist_ok=True)
     store = SqlStore(settings.state_dir / "keeper.db", clock=clock)
     log = EventLog()
     sink: Sink = Fanout((log, metrics)) if metrics is not None else log
@@ -143,7 +156,7 @@ async def open_daemon(
         if check_key:
             await _check_key(marketplace)
         network = HttpNetwork()
-        stack.push_async_callback(network.aclose)
+        stack.push_async_callback(network.close)
         stack.push_async_callback(store.close)
         daemon = Daemon(
             Ports(
@@ -174,7 +187,7 @@ async def serve(
     """Run the whole daemon until a signal: ticks, page, API, metrics."""
     settings = load()
     configure_logs(
-        format=log_format or settings.log.format,
+        format=LogFormat(log_format or settings.log.format).value,
         level=log_level or settings.log.level,
         secrets=secrets_of(settings),
     )
@@ -260,7 +273,7 @@ async def _listening(
                 path.chmod(_SOCKET_MODE)
                 stack.callback(path.unlink, missing_ok=True)
             else:
-                address = _address(settings.http.listen)
+                address = http_address(settings)
                 await web.TCPSite(runner, address.host, address.port).start()
         yield
 
@@ -271,6 +284,14 @@ def _remove_dead_socket(path: Path) -> None:
         path.unlink()
 
 
-def _address(text: str) -> Address:
-    host, _, port = text.rpartition(":")
-    return Address(host=host.strip("[]"), port=int(port))
+def _own_key(state_dir: Path) -> Path:
+    """Make a key pair at first use, for operators who have none to give."""
+    path = state_dir / "id_ed25519"
+    if not path.exists():
+        key = asyncssh.generate_private_key("ssh-ed25519", comment="keeper")
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        new.touch(mode=0o600)
+        new.write_bytes(key.export_private_key())
+        new.rename(path)  # whole or not at all
+    return path
