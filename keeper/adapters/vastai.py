@@ -30,7 +30,7 @@ from keeper.adapters.vastai_errors import (
     says_no_such_instance,
     threshold_s,
 )
-from keeper.adapters.vastai_http import VastHttp
+from keeper.adapters.vastai_http import Connection, VastHttp
 from keeper.adapters.vastai_rows import MIB_PER_GB, Listing, account_of, instance_of, offers_of
 from keeper.adapters.vastai_spacing import PUBLISHED_INTERVAL_S, Endpoint, Limiter
 from keeper.adapters.vastai_wire import (
@@ -75,7 +75,8 @@ class VastMarketplace:
 
     One call waits at most ``wait_max_s`` for its turn (see vastai_spacing.py) and then at most
     ``timeout_s`` for its answer; a listing makes one call a page. ``public_key`` is put into each
-    new container, because keys attached by the API are ignored by some images' sshd.
+    new container, because keys attached by the API are ignored by some images' sshd. ``connection``
+    replaces the way to the server; ``url``, ``timeout_s`` and ``session`` then mean nothing.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class VastMarketplace:
         public_key: str = "",
         session: aiohttp.ClientSession | None = None,
         spacing: Mapping[Endpoint, float] = PUBLISHED_INTERVAL_S,
+        connection: Connection | None = None,
     ) -> None:
         api_key = api_key.strip()  # a credential file ends in a newline
         redact = redactor(api_key)
@@ -98,7 +100,7 @@ class VastMarketplace:
         self._limiter = Limiter(
             monotonic=clock.monotonic, interval_s=spacing, wait_max_s=wait_max_s
         )
-        self._http = VastHttp(
+        self._http: Connection = connection or VastHttp(
             url=url,
             api_key=api_key,
             clock=clock,
@@ -110,7 +112,7 @@ class VastMarketplace:
 
     @override
     def __repr__(self) -> str:
-        return f"VastMarketplace({self._http!r})"
+        return f"{type(self).__name__}({self._http!r})"
 
     @property
     def server_clock_offset_s(self) -> float | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 from aiohttp.client_reqrep import ClientRequest
@@ -52,6 +52,31 @@ async def _send_once(
         raise _AnswerLost(type(error).__name__) from None
 
 
+class Connection(Protocol):
+    """What carries exchanges to a marketplace: VastHttp, or the simulator without a socket."""
+
+    @property
+    def server_clock_offset_s(self) -> float | None:
+        """How far the server's clock is ahead of ours; None before the first answer."""
+        ...
+
+    async def exchange(
+        self,
+        call: str,
+        path: str,
+        *,
+        effect: Effect,
+        query: Mapping[str, str] = MappingProxyType({}),
+        body: bytes | None = None,
+    ) -> Reply:
+        """Do one exchange, exactly once; see VastHttp for what is raised."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what is open. May be repeated."""
+        ...
+
+
 class VastHttp:
     """The connection to one marketplace with one key."""
 
@@ -73,11 +98,16 @@ class VastHttp:
         self._foreign_session = session
         self._own_sessions: dict[bool, aiohttp.ClientSession] = {}
         self._is_closed = False
-        self.server_clock_offset_s: float | None = None
+        self._server_clock_offset_s: float | None = None
 
     @override
     def __repr__(self) -> str:
         return f"VastHttp({str(self._origin)!r})"
+
+    @property
+    def server_clock_offset_s(self) -> float | None:
+        """How far the server's clock is ahead of ours; None before the first answer."""
+        return self._server_clock_offset_s
 
     async def close(self) -> None:
         """Close what was opened here; a session that was given is left open. May be repeated."""
@@ -216,7 +246,7 @@ class VastHttp:
         moment = http_date(headers.get("Date", ""))
         if moment is not None:
             # A Date is cut to the second, so on average half a second has gone since.
-            self.server_clock_offset_s = (moment - self._clock.now()).total_seconds() + 0.5
+            self._server_clock_offset_s = (moment - self._clock.now()).total_seconds() + 0.5
 
     def _reason(self, error: Exception) -> str:
         """Say why there is no connection: the system's words, bounded."""

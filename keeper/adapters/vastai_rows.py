@@ -180,6 +180,7 @@ def instance_of(row: InstanceRow) -> Instance:
         ends_at=moment(row.end_date),
         gpu_ram_gb=(amount(row.gpu_ram) or 0.0) / MIB_PER_GB,
         disk_gb=amount(row.disk_space) or 0.0,
+        geolocation=country_of(row.geolocation),
     )
 
 

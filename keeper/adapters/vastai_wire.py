@@ -65,6 +65,7 @@ class InstanceRow(msgspec.Struct):
     dph_total: Any = None
     start_date: Any = None
     end_date: Any = None
+    geolocation: Any = None
 
 
 class Page(msgspec.Struct):

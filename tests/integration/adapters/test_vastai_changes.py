@@ -131,7 +131,7 @@ async def test_a_create_without_a_clear_answer_is_uncertain(answer: Answer) -> N
 async def test_a_create_without_any_answer_is_uncertain() -> None:
     release = asyncio.Event()
     with pytest.raises(Uncertain):
-        await create(hangs(release), timeout_s=0.3)
+        await create(hangs(release), timeout_s=1.0)
     release.set()
 
 

@@ -62,12 +62,12 @@ async def test_a_429_shuts_its_endpoint_and_no_other() -> None:
 
 
 async def test_a_429_without_a_hint_backs_off_all_the_same() -> None:
-    async with scripted() as script, market_at(script.url, wait_max_s=0.5) as market:
+    async with scripted() as script, market_at(script.url, wait_max_s=0.05) as market:
         script.on(ACCOUNT, says({"detail": "API requests too frequent"}, 429))
         with pytest.raises(RateLimited) as caught:
             await market.account()
         assert caught.value.retry_after_s is not None
-        assert 0.5 < caught.value.retry_after_s <= 1.25
+        assert 0.0 < caught.value.retry_after_s <= 1.25
         with pytest.raises(RateLimited, match="not sent"):
             await market.account()
         assert script.count(ACCOUNT) == 1

@@ -172,6 +172,7 @@ def test_an_instance_has_everything_that_the_row_says() -> None:
             "dph_total": 0.325,
             "start_date": 1795200000.5,
             "end_date": None,
+            "geolocation": "Texas, US",
         }
     ).encode()
     instance = instance_of(decode(body, InstanceRow))
@@ -185,6 +186,7 @@ def test_an_instance_has_everything_that_the_row_says() -> None:
     assert (instance.public_ip, instance.ports) == ("198.51.100.7", {})
     assert instance.started_at == datetime.fromtimestamp(1795200000.5, UTC)
     assert instance.ends_at is None
+    assert instance.geolocation == "US"
 
 
 @pytest.mark.parametrize("name", ["-oProxyCommand=reboot", "a b", "$(id)", "x;y", "", None])
