@@ -41,8 +41,9 @@ class Disk:
     pause: Pause | None = None
     slot_pauses: Mapping[SlotId, Pause] = field(default_factory=dict)
     alert_state: Mapping[str, Any] = field(default_factory=dict)
-    outbox: dict[str, OutboxRow] = field(default_factory=dict)
+    outbox: dict[tuple[str, str], OutboxRow] = field(default_factory=dict)
     journal: list[JournalEntry] = field(default_factory=list)
+    chronicle: list[JournalEntry] = field(default_factory=list)  # the same, never forgotten
     next_seq: int = 1
     clean_stop: bool = True
     labels_written: list[tuple[float, str]] = field(default_factory=list)  # loop time, label
@@ -59,7 +60,7 @@ class Disk:
         _forget(self.intents, batch.intents_closed)
         self.quarantine.update((each.machine_id, each) for each in batch.quarantine)
         _forget(self.quarantine, batch.quarantine_deleted)
-        self.outbox.update((row.notice_id, row) for row in batch.outbox)
+        self.outbox.update(((row.channel, row.notice_id), row) for row in batch.outbox)
         if batch.condemned is not None:
             self.condemned = batch.condemned
         if not isinstance(batch.pause, bool):
@@ -69,7 +70,9 @@ class Disk:
         if batch.alert_state is not None:
             self.alert_state = dict(batch.alert_state)
         for entry in batch.journal:
-            self.journal.append(replace(entry, seq=self.next_seq))
+            numbered = replace(entry, seq=self.next_seq)
+            self.journal.append(numbered)
+            self.chronicle.append(numbered)
             self.next_seq += 1
 
 
@@ -141,14 +144,13 @@ class MemoryStore:
         disk = self._disk
         kept = [entry for entry in disk.journal if entry.at >= before]
         done = [
-            notice_id
-            for notice_id, row in disk.outbox.items()
+            key
+            for key, row in disk.outbox.items()
             if row.delivered_at is not None and row.delivered_at < before
         ]
         forgotten = len(disk.journal) - len(kept) + len(done)
         disk.journal = kept
-        for notice_id in done:
-            del disk.outbox[notice_id]
+        _forget(disk.outbox, done)
         return forgotten
 
     async def close(self) -> None:

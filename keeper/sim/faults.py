@@ -81,6 +81,8 @@ class FaultKind(StrEnum):
     CLOCK_STEP = "clock_step"  # params: step_s
     STORE_WRITE_FAILS = "store_write_fails"
     OWN_NETWORK_DOWN = "own_network_down"
+    OPERATOR_PAUSES = "operator_pauses"  # no fault at all, but it comes as unasked
+    ALERTS_REFUSED = "alerts_refused"  # the receiver of messages is down
 
 
 # What the marketplace says or does about one rental; the market applies these itself.
@@ -131,6 +133,8 @@ KEEPER_KINDS = frozenset(
         FaultKind.CLOCK_STEP,
         FaultKind.STORE_WRITE_FAILS,
         FaultKind.OWN_NETWORK_DOWN,
+        FaultKind.OPERATOR_PAUSES,
+        FaultKind.ALERTS_REFUSED,
     }
 )
 

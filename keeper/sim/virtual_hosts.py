@@ -1,0 +1,390 @@
+"""Hosts without processes: what the machines of the market are in virtual time.
+
+Each container has a process, a picture, a disk, a GPU and an SSH server, as states; commands move
+them by their names, faults by their kinds. It writes into the ledger when a viewer would really see
+the picture and when not, which is the truth that the auditor goes by. It knows nothing of keeper's
+ports: memory.py reaches these states through them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from keeper.sim.contract import Box, Contract, Endpoints
+from keeper.sim.evidence import COMMAND, COMMAND_ENDED, PICTURE_LIVE, PICTURE_LOST
+from keeper.sim.faults import Fault, FaultKind
+from keeper.sim.ledger import HostEntry
+from keeper.sim.market import Market
+
+_FREE_MB = 84_000
+_PORTS = range(40_000, 60_000)
+_SSH_TROUBLES = frozenset(
+    {FaultKind.SSH_DEAD_WHILE_RUNNING, FaultKind.SSH_HANG, FaultKind.BANNER_ONLY}
+)
+_SUPERVISOR_TRIES = 6  # an inner supervisor gives up after so many quick deaths
+_SUPERVISOR_RETRY_S = 5.0
+
+
+class Cure(StrEnum):
+    """The mildest remedy that ends a trouble; each includes those before it."""
+
+    PROCESS = "process"
+    WORKLOAD = "workload"
+    REBOOT = "reboot"
+    REPLACE = "replace"
+
+
+_STRENGTH = {cure: strength for strength, cure in enumerate(Cure)}
+
+CURED_BY = {
+    FaultKind.PROCESS_KILLED: Cure.PROCESS,
+    FaultKind.PROCESS_HUNG: Cure.PROCESS,
+    FaultKind.PICTURE_FROZEN: Cure.PROCESS,
+    FaultKind.PICTURE_BLACK: Cure.PROCESS,
+    FaultKind.NO_FRAMES: Cure.PROCESS,
+    FaultKind.CRASH_LOOP: Cure.WORKLOAD,
+    FaultKind.DISK_FULL: Cure.WORKLOAD,
+    FaultKind.SSH_DEAD_WHILE_RUNNING: Cure.REBOOT,
+    FaultKind.SSH_HANG: Cure.REBOOT,
+    FaultKind.BANNER_ONLY: Cure.REBOOT,
+    FaultKind.GPU_LOST: Cure.REPLACE,
+    FaultKind.DEPLOY_FAILS: Cure.REPLACE,
+    FaultKind.HOST_KEY_CHANGED: Cure.REPLACE,
+}
+
+
+class Seen(StrEnum):
+    """What a viewer gets."""
+
+    LIVE = "live"
+    FROZEN = "frozen"
+    BLACK = "black"
+    NO_FRAMES = "no_frames"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+
+
+_SPOILED = (
+    (FaultKind.NO_FRAMES, Seen.NO_FRAMES),
+    (FaultKind.PICTURE_BLACK, Seen.BLACK),
+    (FaultKind.PICTURE_FROZEN, Seen.FROZEN),
+)
+
+
+class Listener(Protocol):
+    """An SSH connection into a host, as the host sees it."""
+
+    def changed(self) -> None:
+        """A fact changed: the sentinel will say so at its next look."""
+        ...
+
+    def lost(self, why: str) -> None:
+        """The connection was cut from this side."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class VirtualHost:
+    """One container's inside. Only ``VirtualHosts`` changes it."""
+
+    contract: Contract
+    incarnation: int
+    host_key: str
+    is_deployed: bool = False
+    process: str = "stopped"  # the sentinel's words: up, gone, stopped, retrying, given_up
+    pid: int = 0
+    restarts: int = 0
+    is_warm: bool = False  # a picture comes some time after the start
+    stage: int = 0  # planned steps of an older stage are void
+    troubles: dict[FaultKind, Cure] = field(default_factory=dict)
+    fails_deploys: int = 0
+    listeners: list[Listener] = field(default_factory=list)
+    was_on_air: bool = False
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the container runs and the machine has its network."""
+        return self.contract.box is Box.UP and self.contract.is_reachable
+
+    def seen(self) -> Seen:
+        """Return what a viewer gets right now."""
+        if not self.contract.is_reachable:
+            return Seen.TIMEOUT
+        if self.contract.box is not Box.UP or self.process != "up":
+            return Seen.REFUSED
+        if FaultKind.PROCESS_HUNG in self.troubles:
+            return Seen.TIMEOUT
+        if not self.is_warm:
+            return Seen.REFUSED
+        return next((seen for kind, seen in _SPOILED if kind in self.troubles), Seen.LIVE)
+
+    def ssh_trouble(self) -> FaultKind | None:
+        """Return what is wrong with its SSH server; None when it answers."""
+        return next((kind for kind in self.troubles if kind in _SSH_TROUBLES), None)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the sentinel finds, in the form of its lines."""
+        gpu_ok = FaultKind.GPU_LOST not in self.troubles
+        return {
+            "process": {
+                "state": self.process,
+                "pid": self.pid,
+                "start": f"{self.incarnation}.{self.pid}",
+                "restarts": self.restarts,
+                "why": "",
+            },
+            "disk": {"free_mb": 0 if FaultKind.DISK_FULL in self.troubles else _FREE_MB},
+            "gpu": {"ok": gpu_ok, "display": gpu_ok},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How quick the hosts' inside is, in seconds, as ranges."""
+
+    first_start_s: tuple[float, float] = (15.0, 90.0)  # the first picture: a model is loaded
+    restart_s: tuple[float, float] = (3.0, 15.0)
+    crash_s: tuple[float, float] = (2.0, 8.0)  # a crash loop dies this long after each start
+
+
+class VirtualHosts:
+    """All hosts; the market's host side."""
+
+    def __init__(self, rng: random.Random, pace: Pace | None = None) -> None:
+        self._rng = rng
+        self._pace = pace or Pace()
+        self._market: Market | None = None
+        self._next_port = _PORTS.start
+        self.by_address: dict[tuple[str, int], tuple[VirtualHost, str]] = {}
+        self.by_instance: dict[int, VirtualHost] = {}
+        self.on_plan: Callable[[], None] = lambda: None  # a step was planned: look at the agenda
+
+    def join(self, market: Market) -> None:
+        """Stand under this market from now on."""
+        self._market = market
+
+    @property
+    def market(self) -> Market:
+        """The market above."""
+        assert self._market is not None, "join() comes first"
+        return self._market
+
+    # --- the market's host side -----------------------------------------------------------------
+
+    def boot(self, contract: Contract) -> Endpoints:
+        """Start the container; nothing of the workload runs in it yet."""
+        host = self.by_instance.get(contract.instance_id)
+        if host is None or host.incarnation != contract.incarnation:
+            host = VirtualHost(
+                contract=contract,
+                incarnation=contract.incarnation,
+                host_key=self._new_key(),
+            )
+            self.by_instance[contract.instance_id] = host
+        self._cure(host, Cure.REBOOT)
+        self._write(host, "booted")
+        return self.readdress(contract)
+
+    def halt(self, contract: Contract, *, keeps_disk: bool) -> None:
+        """End every process of the container."""
+        host = self.by_instance.get(contract.instance_id)
+        if host is None:
+            return
+        host.stage += 1
+        host.process, host.is_warm = "stopped", False
+        self._cut(host, "the container was stopped")
+        if not keeps_disk:
+            host.is_deployed = False
+            self._forget_addresses(host)
+            del self.by_instance[contract.instance_id]
+        self._write(host, "halted")
+        self.look(host)
+
+    def set_reachable(self, contract: Contract, *, is_reachable: bool) -> None:
+        """Cut or restore the network of the machine; a cut makes no sound."""
+        host = self.by_instance.get(contract.instance_id)
+        if host is not None:
+            self._write(host, "network back" if is_reachable else "network lost")
+            self.look(host)
+
+    def readdress(self, contract: Contract) -> Endpoints:
+        """Publish the container at new ports; what was connected is cut."""
+        host = self.by_instance[contract.instance_id]
+        self._forget_addresses(host)
+        self._cut(host, "the address changed")
+        public_ip = f"198.51.100.{contract.machine.machine_id % 250 + 1}"
+        endpoints = Endpoints(
+            public_ip=public_ip,
+            ports={inside: self._port() for inside in contract.published_ports},
+            ssh_host="ssh5.vast.ai",
+            ssh_port=10_000 + contract.instance_id % 50_000,
+        )
+        for inside, outside in endpoints.ports.items():
+            self.by_address[public_ip, outside] = host, inside
+        self.by_address[endpoints.ssh_host, endpoints.ssh_port] = host, "22/tcp"
+        return endpoints
+
+    def strike(self, contract: Contract, fault: Fault) -> bool:
+        """Let a fault happen on a host. False: there is nothing there to strike yet."""
+        host = self.by_instance.get(contract.instance_id)
+        if host is None or not host.is_up:
+            return False
+        needs_process = fault.kind not in (_SSH_TROUBLES | {FaultKind.DEPLOY_FAILS})
+        if needs_process and host.process != "up":
+            return False
+        if fault.kind is FaultKind.DEPLOY_FAILS and host.is_deployed:
+            return False
+        self._write(host, "struck", fault.kind.value)
+        cure = Cure(fault.params.get("cured_by", CURED_BY[fault.kind]))
+        host.troubles[fault.kind] = cure
+        match fault.kind:
+            case FaultKind.PROCESS_KILLED:
+                del host.troubles[fault.kind]
+                self._end_process(host, "gone")
+            case FaultKind.CRASH_LOOP if fault.params.get("supervised"):
+                host.restarts += 1
+                self._end_process(host, "retrying")
+                self._later(host, _SUPERVISOR_RETRY_S, lambda: self._retry(host, 1))
+            case FaultKind.CRASH_LOOP | FaultKind.GPU_LOST | FaultKind.DISK_FULL:
+                self._end_process(host, "gone")
+            case FaultKind.HOST_KEY_CHANGED:
+                host.host_key = self._new_key()
+                self._cut(host, "connection reset")
+            case FaultKind.SSH_DEAD_WHILE_RUNNING:
+                self._cut(host, "connection reset")
+            case _:
+                pass
+        self.look(host)
+        return True
+
+    def heal(self, contract: Contract, kind: FaultKind) -> None:
+        """End a fault that lasts. A process that died of it stays dead."""
+        host = self.by_instance.get(contract.instance_id)
+        if host is not None and host.troubles.pop(kind, None) is not None:
+            self._write(host, "healed", kind.value)
+            self.look(host)
+
+    # --- what commands do -----------------------------------------------------------------------
+
+    def began(self, host: VirtualHost, name: str) -> None:
+        """Write down that a command runs from now on."""
+        self._write(host, COMMAND, name)
+
+    def ended(self, host: VirtualHost, name: str) -> None:
+        """Write down that a command runs no more."""
+        self._write(host, COMMAND_ENDED, name)
+
+    def carry_out(self, host: VirtualHost, name: str) -> tuple[int, str]:
+        """Let a command have its effect, by its name; returns exit code and standard error."""
+        if name.startswith("deploy.") and FaultKind.DEPLOY_FAILS in host.troubles:
+            return 1, "the package index is broken"
+        # The second rung clears what the workload has heaped up; nothing milder gets that far.
+        if FaultKind.DISK_FULL in host.troubles and name.startswith(("deploy.", "restart.process")):
+            return 1, "No space left on device"
+        if name.endswith(".stop"):
+            host.stage += 1
+            self._end_process(host, "stopped")
+        elif name.endswith(".start"):
+            self._start(host, Cure.PROCESS if name.startswith("restart.process") else Cure.WORKLOAD)
+        elif name.startswith("verify") and host.process != "up":
+            return 1, "the process is not there"
+        return 0, ""
+
+    def _start(self, host: VirtualHost, cure: Cure) -> None:
+        self._cure(host, cure)
+        is_first = not host.is_deployed
+        host.is_deployed = True
+        host.stage += 1
+        host.pid += 101
+        host.process, host.is_warm = "up", False
+        if FaultKind.CRASH_LOOP in host.troubles or FaultKind.GPU_LOST in host.troubles:
+            after_s = self._rng.uniform(*self._pace.crash_s)
+            self._later(host, after_s, lambda: self._end_process(host, "gone"))
+        else:
+            pace = self._pace.first_start_s if is_first else self._pace.restart_s
+            self._later(host, self._rng.uniform(*pace), lambda: self._warm(host))
+        self.look(host)
+
+    def _warm(self, host: VirtualHost) -> None:
+        host.is_warm = True
+        self.look(host)
+
+    def _retry(self, host: VirtualHost, tries: int) -> None:
+        """Let the inner supervisor try again; it gives up after a few quick deaths."""
+        if FaultKind.CRASH_LOOP not in host.troubles:
+            self._start(host, Cure.PROCESS)
+        elif tries >= _SUPERVISOR_TRIES:
+            self._end_process(host, "given_up")
+        else:
+            host.restarts += 1
+            self.look(host)
+            self._later(host, _SUPERVISOR_RETRY_S, lambda: self._retry(host, tries + 1))
+
+    def _end_process(self, host: VirtualHost, state: str) -> None:
+        host.process, host.is_warm = state, False
+        self.look(host)
+
+    def _cure(self, host: VirtualHost, by: Cure) -> None:
+        """End every trouble that this remedy is strong enough for."""
+        for kind, cure in tuple(host.troubles.items()):
+            if _STRENGTH[cure] <= _STRENGTH[by]:
+                del host.troubles[kind]
+
+    # --- shared ---------------------------------------------------------------------------------
+
+    def look(self, host: VirtualHost) -> None:
+        """Note whether the picture is really there, and let the sentinels see what changed."""
+        is_on_air = host.seen() is Seen.LIVE
+        if is_on_air is not host.was_on_air:
+            host.was_on_air = is_on_air
+            self._write(host, PICTURE_LIVE if is_on_air else PICTURE_LOST)
+        for listener in tuple(host.listeners):
+            listener.changed()
+
+    def _cut(self, host: VirtualHost, why: str) -> None:
+        listeners, host.listeners = host.listeners, []
+        for listener in listeners:
+            listener.lost(why)
+
+    def _later(self, host: VirtualHost, after_s: float, step: Callable[[], None]) -> None:
+        """Plan a step of the host's present stage."""
+        stage = host.stage
+
+        def take(_: float) -> None:
+            if host.stage == stage and host.contract.box is Box.UP:
+                step()
+
+        self.market.plan(self.market.present + after_s, take)
+        self.on_plan()
+
+    def _write(self, host: VirtualHost, what: str, detail: str = "") -> None:
+        self.market.ledger.host(
+            HostEntry(
+                at=self.market.present,
+                instance_id=host.contract.instance_id,
+                what=what,
+                detail=detail,
+            )
+        )
+
+    def _forget_addresses(self, host: VirtualHost) -> None:
+        self.by_address = {
+            address: there for address, there in self.by_address.items() if there[0] is not host
+        }
+
+    def _port(self) -> int:
+        self._next_port = self._next_port + 1 if self._next_port + 1 in _PORTS else _PORTS.start
+        return self._next_port
+
+    def _new_key(self) -> str:
+        return f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{self._rng.getrandbits(160):040x}"
+
+
+def line_of(seq: int, facts: dict[str, Any]) -> str:
+    """Return a sentinel's line."""
+    return json.dumps({"seq": seq, "facts": facts}, separators=(",", ":"))
