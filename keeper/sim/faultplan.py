@@ -1,0 +1,266 @@
+"""What goes wrong, when, in one simulated run: from a preset and a seed, or from a file.
+
+A plan is a list of faults with ``at`` in seconds since the start. Each kind draws from a generator
+of its own, so that one more kind, or another rate, does not move all the others. It ends early:
+the last stretch of a run is calm, and in it everything must come right.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from keeper.sim.faults import Fault, FaultKind
+
+DAY_S = 86_400.0
+
+Params = Callable[[random.Random], Mapping[str, Any]]
+
+
+def _none(_: random.Random) -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One kind of the menu: how often, how long, and in which presets."""
+
+    kind: FaultKind
+    per_day: float
+    presets: str  # of "market", "hosts", "keeper"; "all" is their sum
+    for_s: tuple[float, float] | None = None
+    count: tuple[int, int] | None = None
+    params: Params = _none
+    ends_early_s: float = 0.0  # what it leaves behind lasts this long, so it strikes no later
+
+
+def _about_lists(_: random.Random) -> Mapping[str, Any]:
+    return {"endpoint": "GET /instances/"}
+
+
+def _supervised(rng: random.Random) -> Mapping[str, Any]:
+    return {"supervised": rng.random() < 0.5}
+
+
+def _stubborn(rng: random.Random) -> Mapping[str, Any]:
+    """Most pictures come back with the process; a few need a stronger remedy."""
+    return {"cured_by": rng.choice(("process", "process", "process", "workload", "reboot"))}
+
+
+# The menu of policy: what, how often a day, for how long or how many calls.
+MENU: tuple[Row, ...] = (
+    # Calls that rent and end.
+    Row(kind=FaultKind.CREATE_REPLY_LOST, per_day=0.5, presets="market", count=(1, 1)),
+    Row(kind=FaultKind.CREATE_ERROR_BUT_MADE, per_day=0.2, presets="market", count=(1, 1)),
+    Row(kind=FaultKind.CREATE_SUCCESS_WITHOUT_ID, per_day=0.2, presets="market", count=(1, 1)),
+    Row(kind=FaultKind.CREATE_SUCCESS_FALSE_200, per_day=0.2, presets="market", count=(1, 1)),
+    Row(kind=FaultKind.CREATE_PHANTOM, per_day=0.2, presets="market", count=(1, 1)),
+    Row(kind=FaultKind.OFFER_GONE, per_day=0.5, presets="market", count=(1, 3)),
+    Row(
+        kind=FaultKind.PRICE_CHANGED,
+        per_day=0.2,
+        presets="market",
+        count=(1, 1),
+        params=lambda rng: {"factor": round(rng.uniform(1.05, 1.6), 2)},
+    ),
+    Row(
+        kind=FaultKind.INSTANCE_APPEARS_LATE,
+        per_day=0.5,
+        presets="market",
+        count=(1, 1),
+        params=lambda rng: {"after_s": round(rng.uniform(5, 60), 1)},
+    ),
+    Row(
+        kind=FaultKind.DESTROYED_REAPPEARS,
+        per_day=0.5,
+        presets="market",
+        count=(1, 1),
+        params=lambda rng: {
+            "after_s": round(rng.uniform(10, 120), 1),
+            "lasts_s": round(rng.uniform(10, 600), 1),
+            "is_real": rng.random() < 0.3,
+        },
+    ),
+    Row(kind=FaultKind.DESTROY_REFUSED, per_day=0.4, presets="market", count=(1, 6)),
+    # Calls that look.
+    Row(kind=FaultKind.LIST_EMPTY, per_day=1.0, presets="market", count=(1, 8)),
+    Row(kind=FaultKind.LIST_SKIPS_ROW, per_day=0.5, presets="market", count=(1, 4)),
+    Row(kind=FaultKind.LIST_PAGE_REPEATS, per_day=0.3, presets="market", count=(1, 4)),
+    Row(kind=FaultKind.LIST_WITHOUT_ARRAY, per_day=0.3, presets="market", for_s=(60, 1200)),
+    Row(kind=FaultKind.DEPRECATED_ENDPOINT, per_day=0.2, presets="market", for_s=(60, 1200)),
+    Row(kind=FaultKind.NUMBER_AS_STRING, per_day=0.2, presets="market", for_s=(60, 600)),
+    Row(kind=FaultKind.SEARCH_EMPTY, per_day=0.3, presets="market", count=(1, 5)),
+    Row(
+        kind=FaultKind.SEARCH_QUOTA,  # no search before midnight
+        per_day=0.05,
+        presets="market",
+        count=(1, 1),
+        ends_early_s=DAY_S,
+    ),
+    # The way there.
+    Row(kind=FaultKind.HTTP_429, per_day=0.5, presets="market", for_s=(10, 300)),
+    Row(kind=FaultKind.HTTP_500, per_day=0.2, presets="market", count=(1, 4)),
+    Row(kind=FaultKind.HTTP_502, per_day=0.5, presets="market", for_s=(10, 900)),
+    Row(kind=FaultKind.HTTP_503, per_day=0.2, presets="market", for_s=(10, 300)),
+    Row(kind=FaultKind.HTTP_504, per_day=0.2, presets="market", count=(1, 4)),
+    Row(kind=FaultKind.HTTP_502_AFTER, per_day=0.5, presets="market", count=(1, 3)),
+    Row(kind=FaultKind.HTML_FOR_JSON, per_day=0.3, presets="market", count=(1, 5)),
+    Row(
+        kind=FaultKind.HTML_FOR_JSON,
+        per_day=0.2,
+        presets="market",
+        for_s=(30, 600),
+        params=_about_lists,
+    ),
+    Row(kind=FaultKind.TRUNCATED_JSON, per_day=0.3, presets="market", count=(1, 4)),
+    Row(kind=FaultKind.DROP_BEFORE, per_day=0.5, presets="market", count=(1, 4)),
+    Row(kind=FaultKind.DROP_AFTER, per_day=0.5, presets="market", count=(1, 4)),
+    Row(
+        kind=FaultKind.LATENCY,
+        per_day=0.5,
+        presets="market",
+        count=(1, 5),
+        params=lambda rng: {"delay_s": round(rng.uniform(1, 60), 1)},
+    ),
+    Row(kind=FaultKind.KEY_REJECTED, per_day=0.1, presets="market", for_s=(30, 600)),
+    Row(kind=FaultKind.CREDIT_ZERO, per_day=0.04, presets="market", for_s=(600, 3600)),
+    # Rentals.
+    Row(kind=FaultKind.NULL_STATUS, per_day=0.2, presets="market", for_s=(30, 900)),
+    Row(kind=FaultKind.DAEMON_ERROR, per_day=0.2, presets="market", count=(1, 1)),
+    Row(kind=FaultKind.STUCK_LOADING, per_day=0.2, presets="market", count=(1, 1)),
+    Row(kind=FaultKind.EXITED_WHILE_SSH_WORKS, per_day=0.2, presets="market", for_s=(10, 300)),
+    Row(kind=FaultKind.HOST_OFFLINE, per_day=0.5, presets="hosts", for_s=(20, 1800)),
+    Row(
+        kind=FaultKind.HOST_VANISHES,
+        per_day=0.4,
+        presets="hosts",
+        count=(1, 1),
+        params=lambda rng: {"absent_after_s": round(rng.uniform(60, 3600), 1)},
+    ),
+    Row(kind=FaultKind.ADDRESS_CHANGES, per_day=0.3, presets="hosts", count=(1, 1)),
+    Row(kind=FaultKind.DESTROYED_BY_OTHERS, per_day=0.2, presets="hosts", count=(1, 1)),
+    Row(kind=FaultKind.OUTBID, per_day=0.1, presets="hosts", count=(1, 1)),
+    Row(kind=FaultKind.CONTRACT_END, per_day=0.1, presets="hosts", count=(1, 1)),
+    Row(kind=FaultKind.STOPPED_BY_OTHERS, per_day=0.2, presets="hosts", count=(1, 1)),
+    # Hosts.
+    Row(kind=FaultKind.SSH_DEAD_WHILE_RUNNING, per_day=0.4, presets="hosts", for_s=(30, 840)),
+    Row(kind=FaultKind.SSH_HANG, per_day=0.3, presets="hosts", for_s=(30, 840)),
+    Row(kind=FaultKind.BANNER_ONLY, per_day=0.2, presets="hosts", for_s=(30, 600)),
+    Row(
+        kind=FaultKind.PICTURE_FROZEN, per_day=0.6, presets="hosts", count=(1, 1), params=_stubborn
+    ),
+    Row(kind=FaultKind.PICTURE_BLACK, per_day=0.4, presets="hosts", count=(1, 1), params=_stubborn),
+    Row(kind=FaultKind.NO_FRAMES, per_day=0.4, presets="hosts", count=(1, 1), params=_stubborn),
+    Row(kind=FaultKind.PROCESS_KILLED, per_day=1.0, presets="hosts", count=(1, 1)),
+    Row(kind=FaultKind.PROCESS_HUNG, per_day=0.6, presets="hosts", count=(1, 1)),
+    Row(kind=FaultKind.CRASH_LOOP, per_day=0.3, presets="hosts", count=(1, 1), params=_supervised),
+    Row(kind=FaultKind.DISK_FULL, per_day=0.2, presets="hosts", count=(1, 1)),
+    Row(kind=FaultKind.GPU_LOST, per_day=0.15, presets="hosts", count=(1, 1)),
+    Row(kind=FaultKind.DEPLOY_FAILS, per_day=0.2, presets="hosts", count=(1, 1)),
+    # keeper's own box.
+    Row(
+        kind=FaultKind.KEEPER_KILLED,
+        per_day=1.5,
+        presets="keeper",
+        params=lambda rng: {"calls": rng.randint(0, 12), "down_s": round(rng.uniform(2, 120), 1)},
+    ),
+    Row(kind=FaultKind.KEEPER_STOPPED, per_day=0.5, presets="keeper", for_s=(60, 60)),
+    Row(
+        kind=FaultKind.CLOCK_STEP,
+        per_day=0.15,
+        presets="keeper",
+        params=lambda rng: {"step_s": rng.choice((-3600.0, 3600.0))},
+    ),
+    Row(kind=FaultKind.STORE_WRITE_FAILS, per_day=0.5, presets="keeper", count=(1, 6)),
+    Row(kind=FaultKind.OWN_NETWORK_DOWN, per_day=0.4, presets="keeper", for_s=(30, 900)),
+    Row(kind=FaultKind.OPERATOR_PAUSES, per_day=0.15, presets="keeper", for_s=(1200, 3600)),
+    Row(kind=FaultKind.ALERTS_REFUSED, per_day=0.3, presets="keeper", for_s=(60, 3600)),
+)
+
+# share of the menu's rates that each preset plays
+PRESETS: Mapping[str, Mapping[str, float]] = {
+    "none": {},
+    "calm": {"market": 0.1, "hosts": 0.1, "keeper": 0.1},
+    "market": {"market": 1.0},
+    "hosts": {"hosts": 1.0},
+    "keeper": {"keeper": 1.0},
+    "all": {"market": 1.0, "hosts": 1.0, "keeper": 1.0},
+}
+
+
+def preset(name: str, *, seed: int, until_s: float) -> tuple[Fault, ...]:
+    """Return the plan of a preset for a seed; nothing begins, or lasts, beyond ``until_s``."""
+    shares = PRESETS[name]
+    faults: list[Fault] = []
+    for number, row in enumerate(MENU):
+        share = shares.get(row.presets, 0.0)
+        if share:
+            rng = random.Random(f"{seed} {row.kind.value} {number}")
+            faults += _strikes(row, rng, share, until_s)
+    return in_order(faults)
+
+
+def _strikes(row: Row, rng: random.Random, share: float, until_s: float) -> list[Fault]:
+    faults = []
+    at = rng.expovariate(row.per_day * share / DAY_S)
+    while at < until_s - row.ends_early_s:
+        for_s = None if row.for_s is None else round(rng.uniform(*row.for_s), 1)
+        faults.append(
+            Fault(
+                kind=row.kind,
+                at=round(at, 3),
+                for_s=None if for_s is None else min(for_s, round(until_s - at, 1)),
+                count=None if row.count is None else rng.randint(*row.count),
+                params=row.params(rng),
+            )
+        )
+        at += rng.expovariate(row.per_day * share / DAY_S)
+    return faults
+
+
+def in_order(faults: list[Fault]) -> tuple[Fault, ...]:
+    """Return faults by their time."""
+    return tuple(sorted(faults, key=lambda fault: (fault.at, fault.kind.value)))
+
+
+def read(path: Path) -> tuple[Fault, ...]:
+    """Read a plan from a file: a YAML or JSON list. Raises ValueError in plain words."""
+    try:
+        rows = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read: {error}") from error
+    except YAMLError as error:
+        raise ValueError(f"{path}: is neither YAML nor JSON: {error}") from error
+    if not isinstance(rows, list):
+        raise ValueError(f"{path}: a list of faults is expected")  # noqa: TRY004 - for a user
+    faults = []
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, Mapping):
+            raise ValueError(f"{path}: entry {number} is not a mapping")  # noqa: TRY004
+        try:
+            faults.append(Fault.parse(row))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: entry {number}: {error}") from error
+    return in_order(faults)
+
+
+def plan_for(faults: str, *, seed: int, until_s: float) -> tuple[Fault, ...]:
+    """Return the plan of a preset's name or of a file's path. Raises ValueError."""
+    if faults in PRESETS:
+        return preset(faults, seed=seed, until_s=until_s)
+    path = Path(faults)
+    if not path.exists():
+        raise ValueError(
+            f"{faults!r} is neither a file nor one of the presets: {', '.join(PRESETS)}"
+        )
+    return tuple(
+        replace(fault, for_s=fault.for_s and min(fault.for_s, max(1.0, until_s - fault.at)))
+        for fault in read(path)
+        if fault.at < until_s
+    )

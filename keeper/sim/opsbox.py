@@ -1,0 +1,245 @@
+"""The simulated ops box: keeper's processes, one after another, on one disk and one wall clock.
+
+A process can be killed at any port call: its power is cut, its tasks are thrown away, and after a
+while the next one starts from what the disk holds, as systemd would have it. Whatever keeper's own
+code failed to take care of is written down for the auditor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from keeper import __version__
+from keeper.core.events import Event, SlotBug, TaskDied, TickFailed
+from keeper.core.world import Order, OrderKind
+from keeper.daemon.declared import Declared, Ports
+from keeper.daemon.supervise import Daemon
+from keeper.ports import PortError
+from keeper.sim.disk import Disk, MemoryStore
+from keeper.sim.faults import Fault, FaultKind
+from keeper.sim.loop import VirtualCadence, VirtualClock, VirtualLoop
+from keeper.sim.memory import MemoryHeartbeat, MemoryHosts, MemoryMarketplace, MemoryNetwork
+from keeper.sim.power import Power
+from keeper.sim.universe import Universe
+
+_RESTART_S = 5.0  # the unit's RestartSec
+_BURIALS_MAX = 100  # rounds of cancelling; a task that survives them catches what it must not
+_PAUSE_TAKES_S = 180.0  # what had begun before a pause may finish
+_ORDER_TRIES = 20
+
+
+class Unhandled:
+    """What nobody in keeper took care of. An entry here breaks a promise (I21)."""
+
+    def __init__(self, universe: Universe) -> None:
+        self._universe = universe
+        self.entries: list[tuple[float, str]] = []
+
+    def add(self, text: str) -> None:
+        """Write one down."""
+        self.entries.append((self._universe.time_s(), text[:400]))
+
+
+class SimSink:
+    """The Sink port: counts facts, and notices those that only a bug of keeper's can state."""
+
+    def __init__(self, power: Power, unhandled: Unhandled, counts: Counter[str]) -> None:
+        self._power = power
+        self._unhandled = unhandled
+        self._counts = counts
+
+    def publish(self, event: Event, *, at: datetime, tick: int) -> None:
+        """Take one fact."""
+        if not self._power.is_on:
+            return
+        self._counts[event.name] += 1
+        match event:
+            case SlotBug() | TaskDied():
+                self._unhandled.add(f"{event.name}: {event.error}")
+            case TickFailed() if not event.error.startswith("Store"):
+                self._unhandled.add(f"{event.name}: {event.error}")
+            case _:
+                pass
+
+    def observe_call(self, port: str, method: str, outcome: str, duration_s: float) -> None:
+        """Take one finished call of a port."""
+
+
+class OpsBox:
+    """Keeper's machine. ``declare`` is called for each process, inside the virtual loop."""
+
+    def __init__(self, universe: Universe, disk: Disk, declare: Callable[[], Declared]) -> None:
+        self._universe = universe
+        self._declare = declare
+        self._loop = asyncio.get_running_loop()
+        self.disk = disk
+        self.clock = VirtualClock()
+        self.unhandled = Unhandled(universe)
+        self.counts: Counter[str] = Counter()
+        self.killed_at: list[float] = []
+        self.paused: list[tuple[float, float]] = []
+        self.blind: list[tuple[float, float]] = []
+        self.daemon: Daemon | None = None
+        self._power = Power()
+        self._down_s = _RESTART_S
+        self._is_over = False
+        self._orders = 0
+        self._bystanders: set[asyncio.Task[Any]] = set()  # tasks that are not keeper's
+
+    # --- the life of processes --------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Start keeper again and again, until ``stop``."""
+        self._loop.set_exception_handler(self._heard)
+        while not self._is_over:
+            await self._live_once()
+            if not self._is_over:
+                await asyncio.sleep(self._down_s)
+
+    async def _live_once(self) -> None:
+        power = self._power = Power()
+        self._down_s = _RESTART_S
+        self.daemon = self._boot(power)
+        cut = asyncio.Event()
+        power.on_cut(cut.set)
+        me = asyncio.current_task()
+        assert me is not None
+        self._bystanders = {task for task in asyncio.all_tasks() if task is not me} | {me}
+        life = asyncio.create_task(self.daemon.run(), name="keeper")
+        death = asyncio.create_task(cut.wait(), name="death")
+        await asyncio.wait({life, death}, return_when=asyncio.FIRST_COMPLETED)
+        death.cancel()
+        if not power.is_on:
+            self.killed_at.append(self._universe.time_s())
+            await self._bury()
+        elif (error := life.exception()) is not None:
+            self.unhandled.add(f"keeper ended with {type(error).__name__}: {error}")
+            power.cut()
+            await self._bury()
+        self.daemon = None
+
+    def _boot(self, power: Power) -> Daemon:
+        ports = Ports(
+            marketplace=MemoryMarketplace(self._universe, power, clock=self.clock),
+            hosts=MemoryHosts(self._universe, power),
+            network=MemoryNetwork(self._universe, power),
+            store=MemoryStore(self.disk, power),
+            clock=self.clock,
+            cadence=VirtualCadence(self.clock),
+            heartbeat=MemoryHeartbeat(power),
+            sink=SimSink(power, self.unhandled, self.counts),
+        )
+        return Daemon(ports, self._declare(), version=__version__)
+
+    async def _bury(self) -> None:
+        """Throw away every task of the dead process; without power they can do nothing more."""
+        left: list[asyncio.Task[Any]] = []
+        for _ in range(_BURIALS_MAX):
+            left = [task for task in asyncio.all_tasks() if task not in self._bystanders]
+            if not left:
+                return
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=0.001)
+        names = sorted(task.get_name() for task in left)
+        self.unhandled.add(f"tasks that cannot be cancelled: {', '.join(names)}")
+
+    async def stop(self) -> None:
+        """Let keeper drain and end for good. Without one, nothing happens."""
+        self._is_over = True
+        if self.daemon is not None:
+            self.daemon.stop("the end of the simulation")
+
+    def _heard(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Take what asyncio tells nobody else; a dead process has nothing to say."""
+        if self._power.is_on:
+            error = context.get("exception")
+            said = f"{type(error).__name__}: {error}" if error is not None else ""
+            self.unhandled.add(f"{context.get('message', 'unknown')} {said}".strip())
+
+    # --- what befalls it --------------------------------------------------------------------------
+
+    def befall(self, fault: Fault) -> None:
+        """Let a fault of KEEPER_KINDS happen now."""
+        match fault.kind:
+            case FaultKind.KEEPER_KILLED:
+                self.kill(int(fault.number("calls", 0)), fault.number("down_s", _RESTART_S))
+            case FaultKind.KEEPER_STOPPED:
+                assert isinstance(self._loop, VirtualLoop)
+                self._loop.stall(fault.for_s or 60.0)
+            case FaultKind.CLOCK_STEP:
+                self.clock.step(fault.number("step_s", 3600.0))
+            case FaultKind.STORE_WRITE_FAILS:
+                self.disk.commits_to_refuse = fault.count or 1
+            case FaultKind.OWN_NETWORK_DOWN:
+                self._go_blind(fault.for_s or 60.0)
+            case FaultKind.ALERTS_REFUSED:
+                until = self._universe.time_s() + (fault.for_s or 600.0)
+                self._universe.mailbox.refuse_until = until
+            case FaultKind.OPERATOR_PAUSES:
+                self._aside(self._pause(fault.for_s or 1800.0), "operator")
+            case _:
+                raise ValueError(f"{fault.kind} does not befall the ops box")
+
+    def kill(self, calls_from_now: int = 0, down_s: float = _RESTART_S) -> None:
+        """Kill keeper now, or at its N-th port call from now; it starts again after a while."""
+        self._down_s = down_s
+        if calls_from_now > 0:
+            self._power.cut_at(calls_from_now)
+        else:
+            self._power.cut()
+
+    def _go_blind(self, for_s: float) -> None:
+        universe = self._universe
+        universe.own_network_is_down = True
+        now = universe.time_s()
+        self.blind.append((now, now + for_s))
+        self._loop.call_later(for_s, self._see_again)
+
+    def _see_again(self) -> None:
+        now = self._universe.time_s()
+        if not any(begins <= now < ends - 0.5 for begins, ends in self.blind):
+            self._universe.own_network_is_down = False
+
+    def _aside(self, work: Any, name: str) -> None:  # noqa: ANN401 - a coroutine of any kind
+        task = asyncio.create_task(work, name=name)
+        self._bystanders.add(task)
+        task.add_done_callback(self._bystanders.discard)
+
+    async def _pause(self, for_s: float) -> None:
+        """Be the operator: pause, and resume later. A keeper that is down is asked again."""
+        began = await self._order(OrderKind.PAUSE)
+        await asyncio.sleep(for_s)
+        self.paused.append((began + _PAUSE_TAKES_S, self._universe.time_s()))
+        await self._order(OrderKind.RESUME)
+
+    async def _order(self, kind: OrderKind) -> float:
+        self._orders += 1
+        number = self._orders
+        for _ in range(_ORDER_TRIES):
+            daemon, power = self.daemon, self._power
+            if daemon is not None and power.is_on:
+                order = Order(
+                    order_id=f"order-{number}",
+                    kind=kind,
+                    slot=None,
+                    actor="simulated operator",
+                    reason="a simulated reason",
+                    at=self.clock.now(),
+                    until=self.clock.now() + timedelta(hours=6)
+                    if kind is OrderKind.PAUSE
+                    else None,
+                )
+                try:
+                    await daemon.loaded()
+                    await daemon.order(order)
+                except PortError:
+                    continue
+                return self._universe.time_s()
+            await asyncio.sleep(30.0)
+        self.unhandled.add(f"the operator's {kind.value} was not taken in {_ORDER_TRIES} tries")
+        return self._universe.time_s()

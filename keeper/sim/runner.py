@@ -1,0 +1,136 @@
+"""Many seeds on all cores: what ``keeper sim run`` does and says.
+
+Progress and what broke go to standard error in plain lines; the last line of standard output is one
+JSON object. A failing seed is printed with the command that repeats it.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from keeper.sim.evidence import Broken
+from keeper.sim.story import SeedResult, run_seed
+
+_REPLAY_DAYS = 1.0
+_REPLAY_EACH = 10  # every so many seeds is run again, to prove that it repeats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """What to run."""
+
+    seeds: tuple[int, ...]
+    days: float = 7.0
+    jobs: int = 0  # 0: as many as there are cores
+    faults: str = "all"
+    journal: Path | None = None
+
+    def command(self, seed: int) -> str:
+        """Return the command that repeats one seed."""
+        return f"keeper sim run --seed {seed} --days {self.days:g} --faults {self.faults}"
+
+
+def main(campaign: Campaign, *, as_json: bool = False) -> int:
+    """Run a campaign; returns the exit code: 0, or 1 when a promise was broken."""
+    results: list[SeedResult] = []
+    for done, result in enumerate(_results(campaign), start=1):
+        results.append(result)
+        _tell(campaign, result, done, as_json=as_json)
+    results.sort(key=lambda result: result.seed)
+    if campaign.journal is not None:
+        campaign.journal.write_bytes(b"".join(result.journal for result in results))
+    print(json.dumps(summary(results)), flush=True)
+    return 1 if any(result.broken for result in results) else 0
+
+
+def summary(results: Iterable[SeedResult]) -> dict[str, Any]:
+    """Return the last line."""
+    found = tuple(results)
+    return {
+        "event": "sim.finished",
+        "seeds": len(found),
+        "slot_hours": round(sum(result.slot_hours for result in found), 2),
+        "dollars": round(sum(result.dollars for result in found), 2),
+        "dark_seconds": round(sum(result.dark_seconds for result in found), 1),
+        "broken": [
+            {
+                "seed": result.seed,
+                "invariant": broken.invariant,
+                "at": datetime.fromtimestamp(broken.at, UTC).isoformat(),
+                "text": broken.text,
+            }
+            for result in found
+            for broken in result.broken
+        ],
+    }
+
+
+def run_and_replay(seed: int, campaign: Campaign) -> SeedResult:
+    """Run one seed; now and then prove, on a shorter run, that it writes the same journal twice."""
+    result = run_seed(seed, campaign.days, campaign.faults)
+    if len(campaign.seeds) > 1 and seed % _REPLAY_EACH != 1:
+        return result
+    days = min(campaign.days, _REPLAY_DAYS)
+    first, second = (run_seed(seed, days, campaign.faults).journal for _ in range(2))
+    if first == second:
+        return result
+    differs = Broken(
+        invariant="I25", at=0.0, text=f"{days:g} days of seed {seed} wrote two different journals"
+    )
+    return replace(result, broken=(*result.broken, differs))
+
+
+def _results(campaign: Campaign) -> Iterator[SeedResult]:
+    jobs = min(campaign.jobs or os.cpu_count() or 1, len(campaign.seeds))
+    if jobs == 1:
+        for seed in campaign.seeds:
+            yield run_and_replay(seed, campaign)
+        return
+    # Spawned, not forked: a worker must not inherit the loops and locks of whoever started it.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        waiting = [pool.submit(run_and_replay, seed, campaign) for seed in campaign.seeds]
+        try:
+            for future in as_completed(waiting):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _tell(campaign: Campaign, result: SeedResult, done: int, *, as_json: bool) -> None:
+    verdict = "held" if not result.broken else f"BROKEN ({len(result.broken)})"
+    print(
+        f"seed {result.seed}: {verdict}, dark {result.dark_seconds:.0f} s of"
+        f" {result.slot_hours:.0f} slot hours, {len(result.faults)} faults"
+        f" [{done}/{len(campaign.seeds)}]",
+        file=sys.stderr,
+        flush=True,
+    )
+    for broken in result.broken:
+        print(f"  {broken.sentence()}", file=sys.stderr)
+    if result.broken:
+        print(f"  see it again: {campaign.command(result.seed)}", file=sys.stderr, flush=True)
+    if as_json:
+        print(json.dumps(_line(result)), flush=True)
+
+
+def _line(result: SeedResult) -> dict[str, Any]:
+    return {
+        "event": "sim.seed_finished",
+        "seed": result.seed,
+        "slot_hours": result.slot_hours,
+        "dollars": result.dollars,
+        "dark_seconds": result.dark_seconds,
+        "faults": len(result.faults),
+        "broken": [broken.sentence() for broken in result.broken],
+    }

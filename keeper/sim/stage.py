@@ -1,0 +1,75 @@
+"""What the simulated operator declares: the streams of a campaign, as a configuration would.
+
+Short timers are production's; only the channel and the canary point into the simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from keeper.alerts import registered_channels
+from keeper.core.model import Desired, FleetPolicy, Mode, OfferNeeds, Policy, Stream, StreamName
+from keeper.daemon.declared import Declared
+from keeper.sim.evidence import Bounds
+from keeper.sim.limits import SPACING_S
+from keeper.sim.memory import CANARY, MAILBOX_URL
+from keeper.workloads import registered
+
+DEFAULT_STREAMS: Mapping[str, int] = {"duel": 1, "turbo": 1}
+_WORKLOAD = "sd-turbo"
+
+
+def declared(streams: Mapping[str, int]) -> Declared:
+    """Return the declaration of these streams (replicas by name)."""
+    kind = registered()[_WORKLOAD]
+    workload = kind.build(kind.settings.model_validate({"kind": _WORKLOAD}), {})
+    webhook = registered_channels()["webhook"]
+    channel = webhook.build(
+        webhook.settings.model_validate(
+            {"kind": "webhook", "name": "mailbox", "url": f"{MAILBOX_URL}ops"}
+        ),
+        {},
+    )
+    return Declared(
+        desired=Desired(
+            streams=tuple(
+                Stream(
+                    name=StreamName(name),
+                    replicas=replicas,
+                    mode=Mode.ACT,
+                    needs=workload.needs(OfferNeeds()),
+                    rental=workload.rental(),
+                    policy=Policy(),
+                    rungs=workload.rungs(),
+                )
+                for name, replicas in streams.items()
+            ),
+            fleet=FleetPolicy(),
+        ),
+        workloads={StreamName(name): workload for name in streams},
+        channels=(channel,),
+        canary_addresses=(CANARY,),
+    )
+
+
+def bounds(converge_s: float) -> Bounds:
+    """Return the same numbers in the auditor's words."""
+    policy = Policy()
+    return Bounds(
+        restarts_max=policy.restarts_max,
+        restarts_window_s=policy.restarts_window_s,
+        restarts_forgiven_s=policy.restarts_forgiven_s,
+        workload_restarts_max=policy.workload_restarts_max,
+        reboots_max=policy.reboots_max,
+        climb_window_s=policy.workload_restarts_window_s,
+        replacements_max=policy.replacements_max,
+        replacements_window_s=policy.replacements_window_s,
+        settle_s=policy.create_settle_s,
+        absence_apart_s=policy.absence_apart_s,
+        converge_s=converge_s,
+        spacing_s={
+            (method, path): spacing_s
+            for endpoint, spacing_s in SPACING_S.items()
+            for method, _, path in (endpoint.partition(" "),)
+        },
+    )

@@ -1,0 +1,262 @@
+"""One simulated run: a seed, some days, a plan of faults; the same daemon as in production.
+
+Faults first, then a calm stretch in which everything must come right; then the auditor reads what
+the marketplace, the hosts and the disk have written down. The same seed gives the same journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import orjson
+
+from keeper.ports import JournalEntry
+from keeper.sim.audit import audit
+from keeper.sim.disk import Disk
+from keeper.sim.evidence import COMMAND, REBOOT, Broken, Evidence
+from keeper.sim.faultplan import plan_for
+from keeper.sim.faults import KEEPER_KINDS, Fault, FaultKind
+from keeper.sim.ledger import Rental
+from keeper.sim.loop import run
+from keeper.sim.market import MarketShape
+from keeper.sim.opsbox import OpsBox
+from keeper.sim.scenarios import Scenario
+from keeper.sim.stage import DEFAULT_STREAMS, bounds, declared
+from keeper.sim.universe import Message, Universe
+
+DAY_S = 86_400.0
+# The calm holds a whole window of replacements: a stream may have used them up in the last storm.
+CALM_S = 32_400.0
+CONVERGE_S = 27_000.0
+_CALM_SHARE_MAX = 0.6  # of a run that is shorter than the calm
+_SHAPE = MarketShape(
+    machines=100, display_share=0.4, credit_dollars=100_000.0, renters_every_s=600.0
+)
+_DRAIN_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedResult:
+    """What came of one seed."""
+
+    seed: int
+    slot_hours: float
+    dollars: float
+    dark_seconds: float
+    broken: tuple[Broken, ...]
+    journal: bytes
+    faults: tuple[Fault, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)  # facts stated, by name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """A run with everything that others wrote down about it."""
+
+    result: SeedResult
+    evidence: Evidence
+    messages: tuple[Message, ...]
+
+
+def run_seed(seed: int, days: float, faults: str = "all") -> SeedResult:
+    """Run one seed to its end and audit it. ``faults``: a preset's name or a file's path."""
+    duration_s = days * DAY_S
+    plan = plan_for(faults, seed=seed, until_s=duration_s - _calm_s(duration_s))
+    return Story(seed=seed, duration_s=duration_s, plan=plan).run().result
+
+
+def run_scenario(scenario: Scenario, seed: int = 1, *, rate: float = float("inf")) -> Played:
+    """Play a named story. ``unmet`` says which of its expectations were not met."""
+    story = Story(
+        seed=seed,
+        duration_s=scenario.hours * 3600.0,
+        plan=scenario.faults,
+        streams=scenario.streams,
+    )
+    return story.run(rate=rate)
+
+
+def _calm_s(duration_s: float) -> float:
+    return min(CALM_S, duration_s * _CALM_SHARE_MAX)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What is to be run."""
+
+    seed: int
+    duration_s: float
+    plan: tuple[Fault, ...] = ()
+    streams: Mapping[str, int] = field(default_factory=lambda: DEFAULT_STREAMS)
+
+    @property
+    def calm_s(self) -> float:
+        """How long it is calm at the end."""
+        return _calm_s(self.duration_s)
+
+    def run(self, *, rate: float = float("inf")) -> Played:
+        """Run it to its end, in a loop of its own, and audit it."""
+        return run(self._play(), rate=rate)
+
+    async def _play(self) -> Played:
+        loop = asyncio.get_running_loop()
+        universe = Universe(self.seed, shape=_SHAPE)
+        began_at = universe.time_s()
+        disk = Disk(keeper_id=f"{self.seed:08x}")
+        _populate(universe)
+        box = OpsBox(universe, disk, lambda: declared(self.streams))
+        for fault in self.plan:
+            loop.call_later(fault.at, _befall, universe, box, fault)
+        calm_at = began_at + self.duration_s - self.calm_s
+        loop.call_later(self.duration_s - self.calm_s, _calm, universe, box)
+        life = asyncio.create_task(box.run(), name="ops box")
+        await asyncio.sleep(self.duration_s)
+        universe.market.advance()
+        universe.market.settle()
+        evidence = self._evidence(universe, box, began_at, calm_at)
+        broken = audit(evidence)
+        result = SeedResult(
+            seed=self.seed,
+            slot_hours=len(evidence.slots) * self.duration_s / 3600.0,
+            dollars=round(sum(rental.dollars for rental in _ours(evidence)), 4),
+            dark_seconds=round(sum(evidence.dark_s(slot) for slot in evidence.slots), 1),
+            broken=broken,
+            journal=journal_bytes(disk.chronicle),
+            faults=self.plan,
+            counts=Counter(box.counts),
+        )
+        await box.stop()
+        await asyncio.wait({life}, timeout=_DRAIN_S)
+        life.cancel()
+        return Played(result=result, evidence=evidence, messages=tuple(universe.mailbox.messages))
+
+    def _evidence(
+        self, universe: Universe, box: OpsBox, began_at: float, calm_at: float
+    ) -> Evidence:
+        converge_s = min(CONVERGE_S, self.calm_s * CONVERGE_S / CALM_S)
+        return Evidence(
+            ledger=universe.market.ledger,
+            slot_of=_slots_of(box.disk.keeper_id),
+            desired=self.streams,
+            began_at=began_at,
+            calm_at=calm_at,
+            ended_at=universe.time_s(),
+            bounds=bounds(converge_s),
+            labels_written=tuple((universe.at(at), label) for at, label in box.disk.labels_written),
+            paused=tuple(box.paused),
+            killed_at=tuple(box.killed_at),
+            unhandled=tuple(box.unhandled.entries),
+            blind=tuple(box.blind),
+        )
+
+
+def unmet(scenario: Scenario, played: Played) -> tuple[str, ...]:
+    """Return what a scenario expected and did not get, in words."""
+    evidence, expected = played.evidence, scenario.expected
+    rentals = _ours(evidence)
+    commands = [e.detail for e in evidence.ledger.hosts if e.what == COMMAND]
+    reboots = [r for r in evidence.ledger.requests if (r.method, r.endpoint) == REBOOT]
+    asked_to_end = [r for r in rentals if r.instance_id in evidence.condemned_at]
+    bounds_of = (
+        ("rentals", len(rentals), expected.rentals, expected.rentals),
+        ("rentals", len(rentals), None, expected.rentals_max),
+        ("rentals asked to end", len(asked_to_end), expected.destroys, expected.destroys),
+        (
+            "process restarts",
+            commands.count("restart.process.start"),
+            expected.restarts_min,
+            expected.restarts_max,
+        ),
+        (
+            "workload restarts",
+            commands.count("restart.workload.start"),
+            expected.workload_restarts_min,
+            None,
+        ),
+        ("reboots", len(reboots), expected.reboots_min, None),
+        ("dark seconds", played.result.dark_seconds, None, expected.dark_max_s),
+        ("messages", len(played.messages), expected.messages_min, expected.messages_max),
+    )
+    return tuple(
+        f"{what}: {found:g}, expected {'' if low is None else f'{low:g}'}"
+        f"..{'' if high is None else f'{high:g}'}"
+        for what, found, low, high in bounds_of
+        if (low is not None and found < low) or (high is not None and found > high)
+    )
+
+
+def _populate(universe: Universe) -> None:
+    """Give the account rentals that are not ours: nobody's, and another keeper's."""
+    rows = universe.market.search({"limit": 2, "order": [["dph_total", "desc"]]})
+    for row, label in zip(rows, ("training run", "keeper:another:duel/0:1"), strict=True):
+        universe.market.create(row["id"], {"image": "foreign:1", "disk": 16.0, "label": label})
+    universe.wind()
+
+
+def _befall(universe: Universe, box: OpsBox, fault: Fault) -> None:
+    """Let one fault of the plan happen to whom it belongs."""
+    if fault.kind in KEEPER_KINDS:
+        box.befall(fault)
+        return
+    universe.market.arm(replace(fault, at=0.0))
+    if fault.kind is FaultKind.CREDIT_ZERO:
+        loop = asyncio.get_running_loop()
+        loop.call_later(fault.for_s or 600.0, _pay_in, universe)
+    universe.wind()
+
+
+def _pay_in(universe: Universe) -> None:
+    universe.market.give_credit(_SHAPE.credit_dollars)
+    universe.wind()
+
+
+def _calm(universe: Universe, box: OpsBox) -> None:
+    """End everything that is armed or lasts; what is broken stays broken."""
+    market = universe.market
+    market.advance()
+    market.faults.clear()
+    for contract in tuple(market.contracts.values()):
+        for kind in (*sorted(contract.overlays), FaultKind.HOST_OFFLINE):
+            market.heal(contract, kind)
+    universe.own_network_is_down = False
+    universe.mailbox.refuse_until = 0.0
+    box.disk.commits_to_refuse = 0
+    universe.wind()
+
+
+def _slots_of(keeper_id: str) -> Callable[[str], str | None]:
+    """Return how to read a slot from a label of this keeper's."""
+    pattern = re.compile(rf"keeper:{re.escape(keeper_id)}:(?P<slot>.+/\d+):\d+")
+
+    def slot_of(label: str) -> str | None:
+        found = pattern.fullmatch(label)
+        return found["slot"] if found else None
+
+    return slot_of
+
+
+def _ours(evidence: Evidence) -> list[Rental]:
+    return [rental for rentals in evidence.rentals.values() for rental in rentals]
+
+
+def journal_bytes(entries: list[JournalEntry]) -> bytes:
+    """Return a journal as JSON lines with sorted keys: what is compared byte for byte."""
+    lines = [
+        orjson.dumps(
+            {
+                "at": entry.at,
+                "tick": entry.tick,
+                "event": entry.event,
+                "slot": entry.slot,
+                "facts": dict(entry.facts),
+            },
+            default=str,
+            option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE,
+        )
+        for entry in entries
+    ]
+    return b"".join(lines)
