@@ -6,11 +6,15 @@ own the fleet. The kernel lets this lock go when the process dies, however it di
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
 
 from keeper.ports import StoreError, StoreFull, StoreLocked
+
+# What a wrong state_dir answers; everything else is the disk's.
+_NOT_OURS = {errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
 
 
 class Ownership:
@@ -54,7 +58,7 @@ class Ownership:
             self._descriptor = None
 
     def _unusable(self, error: OSError) -> StoreError:
-        if isinstance(error, (PermissionError, NotADirectoryError, IsADirectoryError)):
+        if error.errno in _NOT_OURS:
             return StoreError(
                 f"{self._path} cannot be opened ({error.strerror}): state_dir must be a folder "
                 "that belongs to the user that keeper runs as"

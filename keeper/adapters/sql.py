@@ -112,9 +112,11 @@ class SqlStore:
         if self._writer is None:
             return
         # On a full disk the note cannot be written; then the next start looks twice, which is right.
-        with contextlib.suppress(StoreError):
-            await self._writer.submit(lambda connection: connection.execute(tables.MARK_CLEAN))
-        await self._release()
+        try:
+            with contextlib.suppress(StoreError):
+                await self._writer.submit(lambda connection: connection.execute(tables.MARK_CLEAN))
+        finally:
+            await self._release()
 
     async def _release(self) -> None:
         writer, self._writer = self._writer, None
