@@ -1,0 +1,236 @@
+"""The API: read what keeper sees and decided, follow it, and order.
+
+Every handler copes with a keeper that has not finished its first tick. Nothing here decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import uuid
+from datetime import timedelta
+from typing import Annotated, Any, Final
+from weakref import WeakSet
+
+import orjson
+from aiohttp import web
+from aiohttp_sse import sse_response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from keeper.core.model import SlotId
+from keeper.core.text import plain
+from keeper.core.world import Order, OrderKind
+from keeper.ports import JournalEntry
+from keeper.web.answers import (
+    CONTROL,
+    Problem,
+    allow_order,
+    json_answer,
+    now_of,
+    plain_values,
+    snapshot_of,
+)
+from keeper.web.explain import explain
+from keeper.web.shapes import EventPage, EventStatus, OrderStatus, ReloadStatus
+from keeper.web.status import plan_of, status_of
+from keeper.web.words import LEVELS, words
+
+# The tasks of open event streams, so that a stop need not wait for their viewers: one open tab held
+# the shutdown for twice its time-out (seen with aiohttp 3.14).
+FOLLOWERS: Final = web.AppKey("followers", WeakSet[asyncio.Task[Any]])
+_FOLLOWERS_MAX = 64
+_FOLLOW_APART_S = 1.0  # a page need not be redrawn more often
+_FOLLOW_LOOK_S = 10.0  # notice within this time that a follower has gone
+_EVENTS_MAX = 1000
+_EVENTS_DEFAULT = 200
+_SEQ_MAX = 2**63 - 1
+
+
+class OrderBody(BaseModel):
+    """An operator's order. Without a slot, pause and resume are for the whole fleet."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: Annotated[OrderKind, Field(strict=False)]
+    slot: Annotated[str, StringConstraints(max_length=200)] | None = None
+    reason: Annotated[str, StringConstraints(max_length=500)] = ""
+    until_s: Annotated[float, Field(gt=0, le=30 * 86_400)] | None = None  # a pause ends by itself
+
+
+async def get_status(request: web.Request) -> web.Response:
+    """Everything, at one moment."""
+    return json_answer(status_of(snapshot_of(request), now_of(request)))
+
+
+async def get_plan(request: web.Request) -> web.Response:
+    """What the last tick decided, and why."""
+    return json_answer(plan_of(snapshot_of(request)))
+
+
+async def get_explain(request: web.Request) -> web.Response:
+    """Why a slot is as it is and why keeper does, or does not, act."""
+    slot = request.query.get("slot", "")
+    if not slot:
+        raise Problem(400, "which slot?", "give ?slot=STREAM/REPLICA")
+    snapshot = snapshot_of(request)
+    explained = explain(snapshot, SlotId(slot), now_of(request))
+    if explained is None:
+        raise _no_such_slot(request, slot)
+    return json_answer(explained)
+
+
+async def get_events(request: web.Request) -> web.Response:
+    """The newest facts of the journal, oldest first, each also as a sentence."""
+    slot = request.query.get("slot") or None
+    entries = await request.app[CONTROL].journal(
+        slot=SlotId(slot) if slot is not None else None,
+        limit=_number(request, "limit", _EVENTS_DEFAULT, 1, _EVENTS_MAX),
+        after_seq=_number(request, "after", 0, 0, _SEQ_MAX),
+    )
+    events = tuple(event_status(entry) for entry in entries)
+    after = events[-1].seq if events else _number(request, "after", 0, 0, _SEQ_MAX)
+    return json_answer(EventPage(events=events, next_after=after))
+
+
+def event_status(entry: JournalEntry) -> EventStatus:
+    """Describe a journal entry."""
+    facts = plain_values(entry.facts)
+    return EventStatus(
+        seq=entry.seq,
+        at=entry.at,
+        tick=entry.tick,
+        event=plain(entry.event, 100),
+        level=LEVELS.get(entry.event, "info"),
+        slot=entry.slot,
+        words=words(entry.event, entry.facts),
+        facts=facts,
+    )
+
+
+async def post_order(request: web.Request) -> web.Response:
+    """Take an order; the next tick acts on it."""
+    actor = allow_order(request)
+    try:
+        body = OrderBody.model_validate_json(await request.read())
+    except ValidationError as error:
+        # Without the input: it may be anything, invalid UTF-8 included, and is known to the caller.
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        wrong = [
+            {"at": ".".join(str(part) for part in each["loc"]), "what": each["msg"]}
+            for each in found
+        ]
+        detail = "; ".join(f"{each['at'] or 'body'}: {each['what']}" for each in wrong)
+        raise Problem(422, "the order is not understood", plain(detail), problems=wrong) from error
+    needs_slot = body.kind not in {OrderKind.PAUSE, OrderKind.RESUME}
+    if needs_slot and body.slot is None:
+        raise Problem(422, "the order is not understood", f"{body.kind} needs a slot")
+    if body.until_s is not None and body.kind is not OrderKind.PAUSE:
+        raise Problem(422, "the order is not understood", "only a pause ends by itself")
+    if body.slot is not None and SlotId(body.slot) not in snapshot_of(request).records:
+        raise _no_such_slot(request, body.slot)
+    now = now_of(request)
+    order = Order(
+        order_id=uuid.uuid4().hex,
+        kind=body.kind,
+        slot=SlotId(body.slot) if body.slot is not None else None,
+        actor=actor,
+        reason=plain(body.reason),
+        at=now,
+        until=now + timedelta(seconds=body.until_s) if body.until_s is not None else None,
+    )
+    await request.app[CONTROL].order(order)
+    answer = OrderStatus(
+        order_id=order.order_id,
+        kind=order.kind,
+        slot=order.slot,
+        actor=order.actor,
+        until=order.until,
+    )
+    return json_answer(answer, 202)
+
+
+async def post_reload(request: web.Request) -> web.Response:
+    """Read the configuration again; a bad one keeps the old and is answered with every finding."""
+    allow_order(request)
+    report = await request.app[CONTROL].reload()
+    if report.problems:
+        raise Problem(
+            422,
+            "the new configuration was rejected; the old one stays",
+            plain(report.problems[0]),
+            problems=[plain(problem) for problem in report.problems],
+        )
+    return json_answer(ReloadStatus(changed=report.changed))
+
+
+async def get_stream(request: web.Request) -> web.StreamResponse:
+    """Follow: one server-sent event per new snapshot, at most one a second."""
+    followers = request.app[FOLLOWERS]
+    if len(followers) >= _FOLLOWERS_MAX:
+        raise Problem(503, "too many followers", cure="close some pages")
+    control = request.app[CONTROL]
+    task = asyncio.current_task()
+    assert task is not None
+    followers.add(task)
+    try:
+        async with sse_response(request) as response:
+            shown = None
+            while response.is_connected():
+                snapshot = control.snapshot()
+                if snapshot is not None and snapshot is not shown:
+                    shown = snapshot
+                    news = {
+                        "tick": snapshot.tick,
+                        "at": snapshot.at,
+                        "doing": snapshot.plan.sentence(),
+                    }
+                    await response.send(
+                        orjson.dumps(news).decode(), id=str(snapshot.tick), event="snapshot"
+                    )
+                    await asyncio.sleep(_FOLLOW_APART_S)
+                    continue
+                try:
+                    async with asyncio.timeout(_FOLLOW_LOOK_S):
+                        await control.changed()
+                except TimeoutError:
+                    continue
+        return response
+    except (ConnectionResetError, TimeoutError):
+        return web.Response()  # the follower has gone; nobody reads this
+    finally:
+        followers.discard(task)
+
+
+async def end_followers(app: web.Application) -> None:
+    """End every event stream at once; the viewers reconnect when keeper is back."""
+    followers = app[FOLLOWERS]
+    for task in tuple(followers):
+        task.cancel()
+
+
+async def get_thumbnail(request: web.Request) -> web.Response:
+    """The newest picture a viewer probe saw."""
+    slot = SlotId(f"{request.match_info['stream']}/{request.match_info['replica']}")
+    picture = request.app[CONTROL].thumbnail(slot)
+    # The bytes come from a host; whatever is no JPEG is not passed on.
+    if not picture.startswith(b"\xff\xd8\xff"):
+        raise Problem(404, "no picture", f"no viewer has seen {plain(slot, 100)} yet")
+    return web.Response(
+        body=picture, content_type="image/jpeg", headers={"Cache-Control": "no-store"}
+    )
+
+
+def _number(request: web.Request, name: str, default: int, low: int, high: int) -> int:
+    text = request.query.get(name, "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdecimal()) or not low <= int(text[:20]) <= high:
+        raise Problem(400, f"{name} is a number from {low} to {high}")
+    return int(text)
+
+
+def _no_such_slot(request: web.Request, slot: str) -> Problem:
+    known = sorted(snapshot_of(request).records)
+    close = difflib.get_close_matches(slot[:200], known, n=1)
+    cure = f"did you mean {close[0]}?" if close else "see /api/v1/status for the slots"
+    return Problem(404, "no such slot", f"there is no slot {plain(slot, 100)!r}", cure=cure)

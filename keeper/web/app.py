@@ -1,0 +1,89 @@
+"""The HTTP side of keeper, put together: health, metrics, the API, the page.
+
+The same application serves TCP (orders need the token) and the local socket (who may open it may
+order). It reads published snapshots and passes orders on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from weakref import WeakSet
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+from keeper import __version__
+from keeper.core.text import plain
+from keeper.ports import Clock, Control
+from keeper.web import api
+from keeper.web.answers import CLOCK, CONTROL, IS_LOCAL, TOKEN, json_answer, problems, secure
+from keeper.web.openapi import document
+from keeper.web.page import get_asset, get_page
+
+_BODY_MAX = 65_536
+
+
+def make_app(
+    *,
+    control: Control,
+    metrics: CollectorRegistry,
+    clock: Clock,
+    token: str | None,
+    is_local: bool,
+) -> web.Application:
+    """Build the application.
+
+    ``is_local`` is for the unix socket: orders need no token there. Over TCP without a token no
+    order is taken at all.
+    """
+    app = web.Application(middlewares=[problems], client_max_size=_BODY_MAX)
+    app[CONTROL] = control
+    app[CLOCK] = clock
+    app[TOKEN] = token or ""
+    app[IS_LOCAL] = is_local
+    app[api.FOLLOWERS] = WeakSet[asyncio.Task[Any]]()
+    app.on_response_prepare.append(secure)
+    app.on_shutdown.append(api.end_followers)
+    router = app.router
+    router.add_get("/", get_page)
+    router.add_get("/static/{name}", get_asset)
+    router.add_get(r"/thumb/{stream}/{replica:\d{1,6}}.jpg", api.get_thumbnail)
+    router.add_get("/metrics", make_aiohttp_handler(metrics))
+    router.add_get("/-/healthy", get_healthy)
+    router.add_get("/-/ready", get_ready)
+    router.add_post("/-/reload", api.post_reload)
+    router.add_get("/api/openapi.json", get_openapi)
+    router.add_get("/api/v1/status", api.get_status)
+    router.add_get("/api/v1/plan", api.get_plan)
+    router.add_get("/api/v1/explain", api.get_explain)
+    router.add_get("/api/v1/events", api.get_events)
+    router.add_get("/api/v1/stream", api.get_stream, allow_head=False)
+    router.add_post("/api/v1/orders", api.post_order)
+    return app
+
+
+async def get_healthy(request: web.Request) -> web.Response:
+    """Whether ticks finish: what a service manager or a load balancer asks."""
+    if request.app[CONTROL].is_healthy():
+        return web.Response(text="keeper is healthy\n")
+    return web.Response(text="ticks do not finish\n", status=503)
+
+
+async def get_ready(request: web.Request) -> web.Response:
+    """Whether keeper knows enough to act."""
+    reason = request.app[CONTROL].not_ready_because()
+    if not reason:
+        return web.Response(text="keeper is ready\n")
+    return web.Response(text=f"not ready: {plain(reason)}\n", status=503)
+
+
+_DOCUMENT: dict[str, Any] = {}
+
+
+async def get_openapi(_request: web.Request) -> web.Response:
+    """Describe the API. Built when first asked for: it costs as much as a start."""
+    if not _DOCUMENT:
+        _DOCUMENT.update(document(__version__))
+    return json_answer(_DOCUMENT)

@@ -1,0 +1,197 @@
+"""The API, described for machines: one row per route, schemas from the answers themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from openapi_pydantic import OpenAPI
+from pydantic import TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from keeper.web.api import OrderBody
+from keeper.web.shapes import (
+    EventPage,
+    Explained,
+    FleetStatus,
+    OrderStatus,
+    PlanStatus,
+    Refusal,
+    ReloadStatus,
+)
+
+_REF = "#/components/schemas/{model}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """One route as documented. ``answer`` None: not JSON of ours; ``media`` says what."""
+
+    method: str
+    path: str
+    summary: str
+    answer: type | None = None
+    media: str = "text/plain"
+    status: int = 200
+    query: tuple[tuple[str, str, dict[str, Any]], ...] = ()  # name, meaning, schema
+    body: type | None = None
+    is_order: bool = False
+    refusals: tuple[int, ...] = ()
+
+
+_SLOT = ("slot", "Which slot, as STREAM/REPLICA.", {"type": "string"})
+DESCRIBED: tuple[Described, ...] = (
+    Described(
+        method="GET",
+        path="/api/v1/status",
+        summary="Everything, at one moment",
+        answer=FleetStatus,
+        refusals=(503,),
+    ),
+    Described(
+        method="GET",
+        path="/api/v1/plan",
+        summary="What the last tick decided, and why",
+        answer=PlanStatus,
+        refusals=(503,),
+    ),
+    Described(
+        method="GET",
+        path="/api/v1/explain",
+        summary="Why keeper does, or does not, act for a slot",
+        answer=Explained,
+        query=(_SLOT,),
+        refusals=(400, 404, 503),
+    ),
+    Described(
+        method="GET",
+        path="/api/v1/events",
+        summary="Facts of the journal, oldest first: the newest, or those after a number",
+        answer=EventPage,
+        query=(
+            _SLOT,
+            ("after", "Only facts after this number.", {"type": "integer", "minimum": 0}),
+            ("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": 1000}),
+        ),
+        refusals=(400, 503),
+    ),
+    Described(
+        method="GET",
+        path="/api/v1/stream",
+        summary="Follow: a server-sent event per new snapshot",
+        media="text/event-stream",
+        refusals=(503,),
+    ),
+    Described(
+        method="POST",
+        path="/api/v1/orders",
+        summary="Order something; the next tick acts on it",
+        answer=OrderStatus,
+        status=202,
+        body=OrderBody,
+        is_order=True,
+        refusals=(401, 403, 404, 422, 503),
+    ),
+    Described(
+        method="GET",
+        path="/thumb/{stream}/{replica}.jpg",
+        summary="The newest picture a viewer probe saw",
+        media="image/jpeg",
+        refusals=(404,),
+    ),
+    Described(
+        method="GET",
+        path="/metrics",
+        summary="Metrics, as text or OpenMetrics",
+    ),
+    Described(
+        method="GET",
+        path="/-/healthy",
+        summary="Whether ticks finish",
+        refusals=(503,),
+    ),
+    Described(
+        method="GET",
+        path="/-/ready",
+        summary="Whether the store is open and a complete listing was seen",
+        refusals=(503,),
+    ),
+    Described(
+        method="POST",
+        path="/-/reload",
+        summary="Read the configuration again; a bad one keeps the old",
+        answer=ReloadStatus,
+        is_order=True,
+        refusals=(401, 403, 422),
+    ),
+)
+
+
+def document(version: str) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 description of everything above."""
+    answers = sorted(
+        {row.answer for row in DESCRIBED if row.answer is not None} | {Refusal},
+        key=lambda shape: shape.__name__,
+    )
+    adapters: list[tuple[type, Literal["serialization"], TypeAdapter[Any]]] = [
+        (shape, "serialization", TypeAdapter(shape)) for shape in answers
+    ]
+    schemas: dict[str, Any] = {}
+    _, shared = TypeAdapter.json_schemas(adapters, ref_template=_REF)
+    schemas |= shared.get("$defs", {})
+    _, bodies = models_json_schema([(OrderBody, "validation")], ref_template=_REF)
+    schemas |= bodies.get("$defs", {})
+    paths: dict[str, dict[str, Any]] = {}
+    for row in DESCRIBED:
+        paths.setdefault(row.path, {})[row.method.lower()] = _operation(row)
+    api = {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "keeper",
+            "version": version,
+            "summary": "Keeps GPU streams on air.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "For orders over TCP. The local socket needs none.",
+                }
+            },
+        },
+    }
+    OpenAPI.model_validate(api)  # a description that is no OpenAPI is a bug of ours
+    return api
+
+
+def _operation(row: Described) -> dict[str, Any]:
+    content = {row.media: {}} if row.answer is None else _json(row.answer)
+    answers: dict[str, Any] = {str(row.status): {"description": row.summary, "content": content}}
+    refusal = {"application/problem+json": {"schema": {"$ref": _REF.format(model="Refusal")}}}
+    for status in row.refusals:
+        answers[str(status)] = {"description": "a problem", "content": refusal}
+    operation: dict[str, Any] = {"summary": row.summary, "responses": answers}
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "query", "description": meaning, "schema": schema}
+        for name, meaning, schema in row.query
+    ]
+    parameters += [
+        {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
+        for part in row.path.replace(".jpg", "").split("/")
+        if part.startswith("{")
+    ]
+    if parameters:
+        operation["parameters"] = parameters
+    if row.body is not None:
+        operation["requestBody"] = {"required": True, "content": _json(row.body)}
+    if row.is_order:
+        operation["security"] = [{"token": []}, {}]
+    return operation
+
+
+def _json(shape: type) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": _REF.format(model=shape.__name__)}}}

@@ -1,0 +1,102 @@
+"""The one human page: rendered here, escaped by default, kept fresh by sixty lines of script."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import jinja2
+from aiohttp import web
+
+from keeper.alerts.wording import duration
+from keeper.core.events import Level
+from keeper.core.text import plain
+from keeper.web.answers import CONTROL, now_of
+from keeper.web.api import event_status
+from keeper.web.shapes import EventStatus, FleetStatus
+from keeper.web.status import status_of
+
+_HERE: Final = Path(__file__).parent
+_EVENTS_READ = 200
+_EVENTS_SHOWN = 40
+_ASSETS: Final = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+
+
+def _finalize(value: Any) -> Any:  # noqa: ANN401 - whatever a template prints
+    """Show control characters as text, wherever they come from; None prints nothing."""
+    if value is None:
+        return ""
+    return plain(value, 2000) if type(value) is str else value
+
+
+def _ago(at: datetime, now: datetime) -> str:
+    return duration((now - at).total_seconds())
+
+
+_ENVIRONMENT: Final = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_HERE / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    auto_reload=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    finalize=_finalize,
+)
+_ENVIRONMENT.filters["ago"] = _ago
+_ENVIRONMENT.filters["part"] = lambda text: quote(text, safe="")
+_ENVIRONMENT.filters["words"] = lambda text: str(text).replace("_", " ")
+
+
+def render(
+    status: FleetStatus | None,
+    events: tuple[EventStatus, ...],
+    *,
+    why_not: str = "",
+    pictures: frozenset[str] = frozenset(),
+) -> str:
+    """Write the page. Without a status it says why there is none yet."""
+    template = _ENVIRONMENT.get_template("page.html")
+    return template.render(status=status, events=events, why_not=why_not, pictures=pictures)
+
+
+async def get_page(request: web.Request) -> web.Response:
+    """Answer with the page, also while keeper is starting."""
+    control = request.app[CONTROL]
+    snapshot = control.snapshot()
+    if snapshot is None:
+        text = render(None, (), why_not=control.not_ready_because() or "looking around")
+        return _html(text, 503)
+    entries = await control.journal(limit=_EVENTS_READ)
+    events = tuple(
+        event_status(entry)
+        for entry in reversed(entries)
+        if not entry.event.startswith(("notice.", "tick.finished"))
+    )
+    shown = tuple(event for event in events if event.level != Level.DEBUG)[:_EVENTS_SHOWN]
+    pictures = frozenset(slot for slot in snapshot.records if control.thumbnail(slot))
+    return _html(render(status_of(snapshot, now_of(request)), shown, pictures=pictures))
+
+
+async def get_asset(request: web.Request) -> web.Response:
+    """Answer with the style, the script or the icon."""
+    name = request.match_info["name"]
+    if name not in _ASSETS:
+        raise web.HTTPNotFound
+    return web.Response(
+        body=(_HERE / "static" / name).read_bytes(),
+        content_type=_ASSETS[name],
+        charset="utf-8",
+        headers={"Cache-Control": "no-cache"},
+    )
+
+
+def _html(text: str, status: int = 200) -> web.Response:
+    return web.Response(
+        text=text, status=status, content_type="text/html", headers={"Cache-Control": "no-store"}
+    )

@@ -1,0 +1,313 @@
+"""The documented JSON of the API: a field is never renamed and never removed, only added."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from keeper.alerts import Severity
+from keeper.core.model import ConditionKind, Mode, Status, Subject
+from keeper.core.world import OrderKind
+from keeper.web.tone import Tone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Because:
+    """A reason and its sentence."""
+
+    reason: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostStatus:
+    """The rental that fills a slot, or is about to."""
+
+    instance_id: int | None
+    label: str
+    machine_id: int
+    host_id: int
+    gpu_name: str
+    geolocation: str
+    public_ip: str
+    market_state: str
+    market_text: str
+    dollars_per_hour: float
+    requested_at: datetime
+    rented_at: datetime | None
+    deployed_at: datetime | None
+    first_live_at: datetime | None
+    ends_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionStatus:
+    """A judged condition."""
+
+    condition: ConditionKind
+    status: Status
+    reason: str
+    because: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentStatus:
+    """A sickness that is not over."""
+
+    incident_id: str
+    opened_at: datetime
+    reason: str
+    because: str
+    acts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActStatus:
+    """The last thing that was done."""
+
+    decision: str
+    reason: str
+    because: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionStatus:
+    """What keeper decided for a slot. ``wanted`` is what a hold refused."""
+
+    slot: str | None
+    decision: str
+    reason: str
+    because: str
+    wanted: str
+    until: datetime | None
+    is_act: bool
+    instance_id: int | None
+    label: str
+    dollars_per_hour: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseStatus:
+    """An operator's pause."""
+
+    since: datetime
+    until: datetime | None
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotStatus:
+    """One slot."""
+
+    slot: str
+    stream: str
+    replica: int
+    phase: str
+    tone: Tone
+    state: str  # in plain words, for a card
+    why: str
+    since: datetime | None  # how long it has been so
+    is_on_air: bool
+    dark_since: datetime | None
+    dark_s: float
+    frames_per_s: float | None
+    dollars_per_hour: float
+    host: HostStatus | None
+    incoming: HostStatus | None
+    conditions: tuple[ConditionStatus, ...]
+    incident: IncidentStatus | None
+    decision: DecisionStatus | None
+    last_act: ActStatus | None
+    next_check_at: datetime | None
+    pause: PauseStatus | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStatus:
+    """One stream."""
+
+    stream: str
+    mode: Mode
+    replicas: int
+    on_air: int
+    dollars_per_hour: float
+    spend_max_dollars_per_hour: float
+    is_declared: bool  # False: removed from the configuration, not yet ended
+    slots: tuple[SlotStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondemnedStatus:
+    """A rental that must end and is not confirmed gone."""
+
+    instance_id: int
+    label: str
+    slot: str | None
+    reason: str
+    because: str
+    condemned_at: datetime
+    tries: int
+    dollars_per_hour: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrphanStatus:
+    """A rental with keeper's label that no journal explains."""
+
+    instance_id: int
+    label: str
+    dollars_per_hour: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketStatus:
+    """How well the marketplace can be read."""
+
+    is_readable: bool
+    listed_at: datetime | None
+    unreadable_since: datetime | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertStatus:
+    """Something that holds now and that a person may need to know."""
+
+    name: str
+    key: str
+    severity: Severity
+    slot: str | None
+    summary: str
+    why: str
+    did: str
+    needs_human: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetStatus:
+    """Everything, at one moment. ``at`` is the time of the tick, ``now`` that of the answer."""
+
+    at: datetime
+    now: datetime
+    tick: int
+    tone: Tone
+    sentence: str  # the fleet in one sentence
+    doing: str  # what the last tick decided
+    slots: int
+    on_air: int
+    dollars_per_hour: float
+    spend_max_dollars_per_hour: float
+    pause: PauseStatus | None
+    fuses: tuple[Because, ...]
+    market: MarketStatus
+    alerts: tuple[AlertStatus, ...]
+    streams: tuple[StreamStatus, ...]
+    condemned: tuple[CondemnedStatus, ...]
+    orphans: tuple[OrphanStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanStatus:
+    """What the last tick decided, and why."""
+
+    at: datetime
+    tick: int
+    sentence: str
+    fuses: tuple[Because, ...]
+    decisions: tuple[DecisionStatus, ...]
+    next_check_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingStatus:
+    """The newest answer of a witness."""
+
+    instance_id: int
+    subject: Subject
+    status: Status
+    reason: str
+    because: str
+    at: datetime
+    detail: str
+    numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowanceStatus:
+    """What a fuse still lets through. ``more_at``: when the oldest use is forgotten."""
+
+    name: str
+    used: float
+    limit: float
+    window_s: float | None = None
+    more_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """Why keeper does, or does not, act for a slot."""
+
+    at: datetime
+    now: datetime
+    tick: int
+    slot: SlotStatus
+    readings: tuple[ReadingStatus, ...]
+    allowances: tuple[AllowanceStatus, ...]
+    fuses: tuple[str, ...]
+    is_act_in_flight: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventStatus:
+    """One fact of the journal; ``words`` is its sentence, ``facts`` its values."""
+
+    seq: int
+    at: datetime
+    tick: int
+    event: str
+    level: str
+    slot: str | None
+    words: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventPage:
+    """Facts, oldest first. Ask again with ``after=next_after`` for newer ones."""
+
+    events: tuple[EventStatus, ...]
+    next_after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStatus:
+    """An order that was accepted; the next tick acts on it."""
+
+    order_id: str
+    kind: OrderKind
+    slot: str | None
+    actor: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadStatus:
+    """What a reload changed."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A problem by RFC 9457. ``cure`` is what the caller can do about it."""
+
+    title: str
+    status: int
+    detail: str
+    cure: str = ""

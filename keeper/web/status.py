@@ -1,0 +1,356 @@
+"""A snapshot in plain words and numbers: what the page shows, the API answers and the terminal prints.
+
+Built from a Snapshot and now, and from nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from keeper.alerts import Alert, Severity
+from keeper.alerts.rules import firing
+from keeper.core.decisions import Decision, Hold, Wait
+from keeper.core.events import OrphanCleared, OrphanSeen
+from keeper.core.model import (
+    Instance,
+    InstanceId,
+    Mode,
+    SlotId,
+    SlotRecord,
+    Stream,
+    StreamName,
+    Subject,
+    Tenure,
+    stream_of,
+)
+from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.text import plain
+from keeper.core.world import Pause, Snapshot
+from keeper.web.shapes import (
+    ActStatus,
+    AlertStatus,
+    Because,
+    CondemnedStatus,
+    ConditionStatus,
+    DecisionStatus,
+    FleetStatus,
+    HostStatus,
+    IncidentStatus,
+    MarketStatus,
+    OrphanStatus,
+    PauseStatus,
+    PlanStatus,
+    SlotStatus,
+    StreamStatus,
+)
+from keeper.web.tone import Tone, tell
+
+# How many dark slots the one sentence names.
+_NAMES_MAX = 3
+
+
+def status_of(snapshot: Snapshot, now: datetime) -> FleetStatus:
+    """Describe a snapshot. ``now`` only measures elapsed times."""
+    look = _Look(snapshot, now)
+    streams = _streams(look)
+    slots = [slot for stream in streams for slot in stream.slots]
+    on_air = sum(1 for slot in slots if slot.is_on_air)
+    alerts = tuple(_alert(alert) for alert in firing(snapshot, now))
+    condemned = tuple(
+        CondemnedStatus(
+            instance_id=each.instance_id,
+            label=each.label,
+            slot=each.slot,
+            reason=each.reason,
+            because=SENTENCE[each.reason],
+            condemned_at=each.condemned_at,
+            tries=each.tries,
+            dollars_per_hour=each.dollars_per_hour,
+        )
+        for each in snapshot.plan.condemned
+    )
+    world = snapshot.world
+    return FleetStatus(
+        at=snapshot.at,
+        now=now,
+        tick=snapshot.tick,
+        tone=_fleet_tone(slots, alerts),
+        sentence=_sentence(slots),
+        doing=snapshot.plan.sentence(),
+        slots=len(slots),
+        on_air=on_air,
+        dollars_per_hour=sum(stream.dollars_per_hour for stream in streams)
+        + sum(each.dollars_per_hour for each in condemned),
+        spend_max_dollars_per_hour=snapshot.desired.fleet.spend_max_dollars_per_hour,
+        pause=_pause(world.pause),
+        fuses=_fuses(snapshot),
+        market=MarketStatus(
+            is_readable=world.listing is not None and world.unreadable_since is None,
+            listed_at=world.listing.at if world.listing is not None else None,
+            unreadable_since=world.unreadable_since,
+            error=plain(world.unreadable_error, 300),
+        ),
+        alerts=alerts,
+        streams=streams,
+        condemned=condemned,
+        orphans=_orphans(look),
+    )
+
+
+def slot_status(snapshot: Snapshot, slot: SlotId, now: datetime) -> SlotStatus | None:
+    """Describe one slot; None when there is no such slot."""
+    record = snapshot.records.get(slot)
+    return None if record is None else _slot(_Look(snapshot, now), record)
+
+
+def plan_of(snapshot: Snapshot) -> PlanStatus:
+    """Describe what the snapshot's tick decided."""
+    plan = snapshot.plan
+    return PlanStatus(
+        at=snapshot.at,
+        tick=snapshot.tick,
+        sentence=plan.sentence(),
+        fuses=_fuses(snapshot),
+        decisions=tuple(_decision(each) for each in plan.decisions),
+        next_check_at=plan.next_check_at,
+    )
+
+
+class _Look:
+    """The lookups that describing one snapshot needs, made once."""
+
+    def __init__(self, snapshot: Snapshot, now: datetime) -> None:
+        self.snapshot = snapshot
+        self.now = now
+        listing = snapshot.world.listing
+        self.listed: Mapping[InstanceId, Instance] = (
+            {each.instance_id: each for each in listing.instances} if listing is not None else {}
+        )
+        self.declared: Mapping[StreamName, Stream] = {
+            stream.name: stream for stream in snapshot.desired.streams
+        }
+        # A slot may have several decisions; what is done says more than what is waited for.
+        self.decisions: dict[SlotId, Decision] = {}
+        for decision in snapshot.plan.decisions:
+            if decision.slot is None:
+                continue
+            if decision.slot not in self.decisions or not isinstance(decision, Wait):
+                self.decisions[decision.slot] = decision
+
+
+def _streams(look: _Look) -> tuple[StreamStatus, ...]:
+    records: dict[StreamName, list[SlotRecord]] = {name: [] for name in look.declared}
+    for slot in sorted(look.snapshot.records, key=_natural):
+        records.setdefault(stream_of(slot), []).append(look.snapshot.records[slot])
+    return tuple(_stream(look, name, found) for name, found in records.items())
+
+
+def _stream(look: _Look, name: StreamName, records: list[SlotRecord]) -> StreamStatus:
+    declared = look.declared.get(name)
+    slots = tuple(_slot(look, record) for record in records)
+    return StreamStatus(
+        stream=name,
+        mode=declared.mode if declared is not None else Mode.ACT,
+        replicas=declared.replicas if declared is not None else 0,
+        on_air=sum(1 for slot in slots if slot.is_on_air),
+        dollars_per_hour=sum(slot.dollars_per_hour for slot in slots),
+        spend_max_dollars_per_hour=(
+            declared.spend_max_dollars_per_hour if declared is not None else 0.0
+        ),
+        is_declared=declared is not None,
+        slots=slots,
+    )
+
+
+def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
+    slot, now = record.slot, look.now
+    decision = look.decisions.get(slot)
+    pause = look.snapshot.world.slot_pauses.get(slot)
+    told = tell(record, decision, is_paused=pause is not None)
+    host, incoming = _host(look, record.tenure), _host(look, record.incoming)
+    incident = record.incident
+    stream, _, replica = slot.rpartition("/")
+    return SlotStatus(
+        slot=slot,
+        stream=stream,
+        replica=int(replica) if replica.isdecimal() else 0,
+        phase=told.phase,
+        tone=told.tone,
+        state=told.state,
+        why=told.why,
+        since=told.since,
+        is_on_air=told.is_on_air,
+        dark_since=record.dark_since,
+        dark_s=max(0.0, (now - record.dark_since).total_seconds()) if record.dark_since else 0.0,
+        frames_per_s=_frames(look, record),
+        dollars_per_hour=sum(each.dollars_per_hour for each in (host, incoming) if each),
+        host=host,
+        incoming=incoming,
+        conditions=_conditions(record),
+        incident=IncidentStatus(
+            incident_id=incident.incident_id,
+            opened_at=incident.opened_at,
+            reason=incident.reason,
+            because=SENTENCE[incident.reason],
+            acts=incident.acts,
+        )
+        if incident is not None
+        else None,
+        decision=_decision(decision) if decision is not None else None,
+        last_act=ActStatus(
+            decision=record.last_act,
+            reason=record.last_act_reason,
+            because=SENTENCE[record.last_act_reason],
+            at=record.last_act_at,
+        )
+        if record.last_act
+        else None,
+        next_check_at=getattr(decision, "until", None) or look.snapshot.plan.next_check_at,
+        pause=_pause(pause),
+    )
+
+
+def _host(look: _Look, tenure: Tenure | None) -> HostStatus | None:
+    if tenure is None:
+        return None
+    listed = look.listed.get(tenure.instance_id) if tenure.instance_id is not None else None
+    return HostStatus(
+        instance_id=tenure.instance_id,
+        label=tenure.label,
+        machine_id=tenure.machine_id,
+        host_id=tenure.host_id,
+        gpu_name=plain(tenure.gpu_name, 60),
+        geolocation=plain(listed.geolocation, 8) if listed is not None else "",
+        public_ip=plain(listed.public_ip, 60) if listed is not None else "",
+        market_state=listed.state.value if listed is not None else "",
+        market_text=plain(listed.status_text, 200) if listed is not None else "",
+        dollars_per_hour=(
+            listed.dollars_per_hour if listed is not None else tenure.dollars_per_hour
+        ),
+        requested_at=tenure.requested_at,
+        rented_at=tenure.rented_at,
+        deployed_at=tenure.deployed_at,
+        first_live_at=tenure.first_live_at,
+        ends_at=listed.ends_at if listed is not None else None,
+    )
+
+
+def _frames(look: _Look, record: SlotRecord) -> float | None:
+    if record.tenure is None or record.tenure.instance_id is None:
+        return None
+    reading = look.snapshot.latest.get((record.tenure.instance_id, Subject.PICTURE))
+    return None if reading is None else reading.numbers.get("unique_frames_per_s")
+
+
+def _conditions(record: SlotRecord) -> tuple[ConditionStatus, ...]:
+    return tuple(
+        ConditionStatus(
+            condition=each.kind,
+            status=each.status,
+            reason=each.reason,
+            because=SENTENCE[each.reason],
+            since=each.since,
+        )
+        for each in (record.tenure.conditions if record.tenure is not None else ())
+    )
+
+
+def _decision(decision: Decision) -> DecisionStatus:
+    return DecisionStatus(
+        slot=decision.slot,
+        decision=decision.name,
+        reason=decision.reason,
+        because=SENTENCE[decision.reason],
+        wanted=decision.wanted if isinstance(decision, Hold) else "",
+        until=decision.until if isinstance(decision, Wait | Hold) else None,
+        is_act=not isinstance(decision, Wait | Hold),
+        instance_id=getattr(decision, "instance_id", None),
+        label=getattr(decision, "label", ""),
+        dollars_per_hour=getattr(decision, "dollars_per_hour", 0.0),
+    )
+
+
+def _alert(alert: Alert) -> AlertStatus:
+    return AlertStatus(
+        name=alert.name,
+        key=alert.key,
+        severity=alert.severity,
+        slot=alert.slot,
+        summary=plain(alert.summary),
+        why=plain(alert.why),
+        did=plain(alert.did),
+        needs_human=plain(alert.needs_human),
+        since=alert.since,
+    )
+
+
+def _pause(pause: Pause | None) -> PauseStatus | None:
+    if pause is None:
+        return None
+    return PauseStatus(
+        since=pause.since,
+        until=pause.until,
+        actor=plain(pause.actor, 60),
+        reason=plain(pause.reason, 200),
+    )
+
+
+def _fuses(snapshot: Snapshot) -> tuple[Because, ...]:
+    return tuple(
+        Because(reason=reason, because=SENTENCE[Reason(reason)]) for reason in snapshot.plan.fuses
+    )
+
+
+def _orphans(look: _Look) -> tuple[OrphanStatus, ...]:
+    world, events = look.snapshot.world, look.snapshot.plan.events
+    seen = {each.instance_id for each in events if isinstance(each, OrphanSeen)}
+    cleared = {each.instance_id for each in events if isinstance(each, OrphanCleared)}
+    found = []
+    for instance_id in sorted((world.orphans_known | seen) - cleared):
+        listed = look.listed.get(instance_id)
+        found.append(
+            OrphanStatus(
+                instance_id=instance_id,
+                label=plain(listed.label, 100) if listed is not None else "",
+                dollars_per_hour=listed.dollars_per_hour if listed is not None else 0.0,
+            )
+        )
+    return tuple(found)
+
+
+def _fleet_tone(slots: list[SlotStatus], alerts: tuple[AlertStatus, ...]) -> Tone:
+    if any(slot.tone is Tone.BAD for slot in slots):
+        return Tone.BAD
+    if any(alert.severity is Severity.CRITICAL for alert in alerts):
+        return Tone.BAD
+    if any(alert.severity is Severity.WARNING for alert in alerts):
+        return Tone.WARN
+    if any(slot.tone is not Tone.GOOD for slot in slots):
+        return Tone.WORK
+    return Tone.GOOD
+
+
+def _sentence(slots: list[SlotStatus]) -> str:
+    """Say how the fleet is, in the words one would use over the phone."""
+    if not slots:
+        return "No stream is declared."
+    on_air = [slot for slot in slots if slot.is_on_air]
+    dark = [slot for slot in slots if slot.dark_since is not None]
+    coming = len(slots) - len(on_air) - len(dark)
+    if len(on_air) == len(slots):
+        noun = "The stream is" if len(slots) == 1 else f"All {len(slots)} streams are"
+        return f"{noun} on air."
+    parts = [f"{len(on_air)} of {len(slots)} on air"]
+    if dark:
+        names = ", ".join(slot.slot for slot in dark[:_NAMES_MAX])
+        more = f" and {len(dark) - _NAMES_MAX} more" if len(dark) > _NAMES_MAX else ""
+        parts.append(f"{names}{more} dark")
+    if coming:
+        parts.append(f"{coming} on the way")
+    return "; ".join(parts) + "."
+
+
+def _natural(slot: SlotId) -> tuple[str, int]:
+    stream, _, replica = slot.rpartition("/")
+    return stream, int(replica) if replica.isdecimal() else 0

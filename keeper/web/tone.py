@@ -1,0 +1,107 @@
+"""How a slot is, in the words and the colour that a person reads at a glance. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from keeper.core.decisions import Decision, Hold
+from keeper.core.model import Condition, ConditionKind, SlotRecord, Status, Tenure
+from keeper.core.reasons import SENTENCE, Reason
+
+
+class Tone(StrEnum):
+    """What a person should feel about it."""
+
+    GOOD = "good"
+    WORK = "work"  # on its way, as it should
+    WARN = "warn"  # look soon
+    BAD = "bad"  # the viewer sees nothing, or money is lost
+    IDLE = "idle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A slot in plain words."""
+
+    phase: str
+    tone: Tone
+    state: str
+    why: str
+    since: datetime | None
+    is_on_air: bool
+
+
+def tell(record: SlotRecord, decision: Decision | None, *, is_paused: bool) -> Told:
+    """Describe one slot."""
+    streaming = _status(record.tenure, ConditionKind.STREAMING)
+    is_on_air = (
+        record.tenure is not None
+        and record.tenure.first_live_at is not None
+        and record.dark_since is None
+    )
+    phase, doing = _phase(record)
+    why = _why(record, decision)
+    if is_on_air and record.tenure is not None:
+        since = record.healthy_since or record.tenure.first_live_at
+        if record.incoming is not None:
+            state, tone = "On air, changing host", Tone.WARN
+        elif streaming is Status.TRUE:
+            state, tone = "On air", Tone.GOOD
+        else:
+            state, tone = "On air, not confirmed", Tone.WARN
+        if record.incident is not None and tone is Tone.GOOD:
+            state, tone = "On air, in repair", Tone.WARN
+    elif record.dark_since is not None:
+        since = record.dark_since
+        state, tone = f"Dark, {doing}", Tone.BAD
+    elif is_paused:
+        since, state, tone = None, "Paused", Tone.IDLE
+    else:
+        since = record.tenure.requested_at if record.tenure is not None else None
+        is_stuck = isinstance(decision, Hold) or record.offer_misses > 0
+        state, tone = doing[:1].upper() + doing[1:], Tone.WARN if is_stuck else Tone.WORK
+    return Told(phase=phase, tone=tone, state=state, why=why, since=since, is_on_air=is_on_air)
+
+
+def _phase(record: SlotRecord) -> tuple[str, str]:
+    """Name the phase and what is going on in it."""
+    tenure = record.tenure
+    if tenure is None:
+        return "vacant", "no suitable offer" if record.offer_misses else "looking for a host"
+    if tenure.instance_id is None:
+        return "renting", "renting a host"
+    if tenure.running_at is None:
+        return "booting", "its host is booting"
+    if tenure.deployed_at is None:
+        return "deploying", "installing the workload"
+    if tenure.first_live_at is None:
+        return "deploying", "warming up"
+    if record.dark_since is not None or record.incident is not None:
+        return "degraded", "in repair"
+    return "serving", "serving"
+
+
+def _why(record: SlotRecord, decision: Decision | None) -> str:
+    if isinstance(decision, Hold):
+        return f"would {decision.wanted.replace('_', ' ')}, but {SENTENCE[decision.reason]}"
+    if record.dark_since is not None and record.incident is not None:
+        return SENTENCE[record.incident.reason]
+    if decision is not None and decision.reason is not Reason.HEALTHY:
+        return SENTENCE[decision.reason]
+    condition = _condition(record.tenure, ConditionKind.STREAMING)
+    if condition is not None:
+        return SENTENCE[condition.reason]
+    return SENTENCE[decision.reason] if decision is not None else ""
+
+
+def _condition(tenure: Tenure | None, kind: ConditionKind) -> Condition | None:
+    if tenure is None:
+        return None
+    return next((each for each in tenure.conditions if each.kind is kind), None)
+
+
+def _status(tenure: Tenure | None, kind: ConditionKind) -> Status:
+    condition = _condition(tenure, kind)
+    return condition.status if condition is not None else Status.UNKNOWN

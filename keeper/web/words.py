@@ -1,0 +1,151 @@
+"""Facts of the journal as sentences, for the timeline of the page and of ``keeper events``.
+
+One row per event type; a test fails when one is missing. Values of facts are hostile and are made
+plain here; markup is escaped where it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from keeper.alerts.wording import count, duration
+from keeper.core.events import EVENT_TYPES, Level
+from keeper.core.text import plain
+
+Facts = Mapping[str, Any]
+
+LEVELS: Final[Mapping[str, Level]] = {event.name: event.level for event in EVENT_TYPES}
+
+
+def words(event: str, facts: Facts) -> str:
+    """Say one fact in a sentence. An event of another version is said by its name."""
+    sentence = WORDS.get(event)
+    if sentence is None:
+        return plain(event.replace(".", " ").replace("_", " "))
+    try:
+        return plain(sentence(_Gentle(facts)), 300)
+    except (TypeError, ValueError, KeyError):
+        return plain(event.replace(".", " ").replace("_", " "))
+
+
+class _Gentle(dict[str, Any]):
+    """Facts of an older or newer keeper may lack a key; the sentence is then a little poorer."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def _s(facts: Facts, key: str = "duration_s") -> str:
+    return duration(float(facts[key]))
+
+
+def _price(facts: Facts) -> str:
+    return f"${float(facts['dollars']):.2f}/h"
+
+
+def _because(facts: Facts) -> str:
+    because = facts["because"]
+    return f" because {because}" if because != "?" else ""
+
+
+def _rung(facts: Facts) -> str:
+    return {"restart_process": "the process", "restart_workload": "the whole workload"}.get(
+        facts["rung"], str(facts["rung"])
+    )
+
+
+WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
+    "keeper.started": lambda f: (
+        f"keeper {f['version']} started with {count(int(f['slots']), 'slot', 'slots')} and "
+        f"{count(int(f['tenures']), 'rental', 'rentals')}"
+    ),
+    "keeper.stopping": lambda f: f"keeper is stopping: {f['detail']}",
+    "config.reloaded": lambda f: f"new configuration in force: {f['detail']}",
+    "config.rejected": lambda f: f"new configuration rejected, the old one stays: {f['detail']}",
+    "tick.finished": lambda f: f"looked at everything in {_s(f)}: {f['detail']}",
+    "tick.failed": lambda f: f"a tick failed and did nothing: {f['error']}",
+    "tick.overran": lambda f: f"a tick took {_s(f)}, longer than the interval",
+    "clock.stepped": lambda f: f"the clock of this box jumped by {float(f['duration_s']):.1f} s",
+    "market.unreadable": lambda f: f"the marketplace cannot be read: {f['error']}",
+    "market.readable": lambda f: f"the marketplace can be read again, after {_s(f)}",
+    "offers.searched": lambda f: (
+        f"searched offers for {f['stream']}: {f['suitable']} of {f['found']} suit; {f['detail']}"
+    ),
+    "fuse.tripped": lambda f: f"fuse tripped: {f['because']}. {f['detail']}",
+    "fuse.reset": lambda f: f"fuse reset: no longer so that {f['because']}",
+    "slot.decided": lambda f: (
+        f"decided to {str(f['decision']).replace('_', ' ')}{_because(f)}"
+        + (f" ({f['detail']})" if f["detail"] not in {"", "?"} else "")
+    ),
+    "instance.renting": lambda f: (
+        f"renting machine {f['machine_id']} for {_price(f)}{_because(f)}"
+    ),
+    "instance.rented": lambda f: f"rented as {f['instance_id']} for {_price(f)}",
+    "instance.adopted": lambda f: f"took rental {f['instance_id']} into the slot{_because(f)}",
+    "instance.rent_failed": lambda f: f"could not rent: {f['because']} ({f['error']})",
+    "instance.rent_uncertain": lambda f: (
+        f"the answer to a create was lost ({f['error']}); looking for its label"
+    ),
+    "instance.rent_voided": lambda f: f"a create never became a rental, settled after {_s(f)}",
+    "instance.booted": lambda f: f"host {f['instance_id']} is up after {_s(f)}",
+    "instance.condemned": lambda f: f"rental {f['instance_id']} must end{_because(f)}",
+    "instance.destroying": lambda f: f"ending rental {f['instance_id']}, try {f['attempt']}",
+    "instance.ended": lambda f: (
+        f"rental {f['instance_id']} is confirmed gone; it cost about ${float(f['dollars']):.2f}"
+    ),
+    "instance.gone": lambda f: f"rental {f['instance_id']} vanished without keeper's doing",
+    "orphan.seen": lambda f: (
+        f"rental {f['instance_id']} belongs to no stream and costs {_price(f)}"
+    ),
+    "orphan.cleared": lambda f: f"stray rental {f['instance_id']} is no longer listed",
+    "machine.quarantined": lambda f: (
+        f"machine {f['machine_id']} is avoided for {_s(f)}{_because(f)}"
+    ),
+    "workload.deploying": lambda f: f"installing the workload on {f['instance_id']}",
+    "workload.deployed": lambda f: f"the workload is installed and started, after {_s(f)}",
+    "workload.deploy_failed": lambda f: f"installing failed: {f['error']}",
+    "workload.restarting": lambda f: f"restarting {_rung(f)}, try {f['attempt']}{_because(f)}",
+    "workload.restarted": lambda f: f"restarted {_rung(f)}",
+    "workload.restart_failed": lambda f: f"could not restart {_rung(f)}: {f['error']}",
+    "instance.rebooting": lambda f: f"rebooting the host{_because(f)}",
+    "instance.rebooted": lambda _: "the host took the order to reboot",
+    "act.failed": lambda f: (
+        f"the marketplace did not take the {str(f['decision']).replace('_', ' ')}: {f['error']}"
+    ),
+    "condition.changed": lambda f: (
+        f"{f['condition']} is {_truth(f)}: {f['because']}"
+    ),
+    "stream.on_air": lambda f: (
+        f"on air, after {_s(f)} of darkness" if _is_positive(f) else "on air"
+    ),
+    "stream.dark": lambda f: f"dark: {f['because']}",
+    "incident.opened": lambda f: f"sick: {f['because']}",
+    "incident.closed": lambda f: (
+        f"well again after {_s(f)} and {count(int(f['acts']), 'remedy', 'remedies')}"
+    ),
+    "host.key_changed": lambda f: (
+        f"host {f['instance_id']} shows another SSH key; keeper does not touch it"
+    ),
+    "order.accepted": lambda f: (
+        f"{f['actor']} ordered: {str(f['order']).replace('_', ' ')}"
+        + (f" ({f['detail']})" if f["detail"] not in {"", "?"} else "")
+    ),
+    "keeper.pause_changed": lambda f: (
+        f"{'paused' if f['paused'] is True else 'resumed'} by {f['actor']}"
+        + (f" until {f['until']}" if f["until"] not in {None, "?"} else "")
+        + (f": {f['detail']}" if f["detail"] not in {"", "?"} else "")
+    ),
+    "slot.bug": lambda f: f"keeper failed on this slot and holds it: {f['error']}",
+    "notice.sent": lambda f: f"told {f['channel']}: {f['alert']}, {f['kind']}",
+    "notice.failed": lambda f: f"could not tell {f['channel']}: {f['error']}",
+    "task.died": lambda f: f"task {f['task']} died and is started again: {f['error']}",
+}  # fmt: skip
+
+
+def _truth(facts: Facts) -> str:
+    return {"true": "so", "false": "not so", "unknown": "not known"}.get(facts["status"], "?")
+
+
+def _is_positive(facts: Facts) -> bool:
+    return float(facts["duration_s"]) > 0
