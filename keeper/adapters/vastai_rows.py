@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -112,11 +113,17 @@ def ports_of(value: Any) -> dict[str, int]:
         return {}
     found = {}
     for name, published in value.items():
-        parts = re.fullmatch(r"\s*(\d{1,5})(?:/(tcp|udp|sctp))?\s*", str(name).lower(), re.ASCII)
-        port = _host_port(published)
-        if parts is not None and port is not None:
-            found[f"{int(parts[1])}/{parts[2] or 'tcp'}"] = port
+        inside, port = _port_name(str(name)), _host_port(published)
+        if inside and port is not None:
+            found[inside] = port
     return found
+
+
+@lru_cache(maxsize=1024)
+def _port_name(said: str) -> str:
+    """Return a container's port as "22/tcp"; "" when it is none."""
+    parts = re.fullmatch(r"\s*(\d{1,5})(?:/(tcp|udp|sctp))?\s*", said.lower(), re.ASCII)
+    return f"{int(parts[1])}/{parts[2] or 'tcp'}" if parts is not None else ""
 
 
 def _host_port(published: Any) -> int | None:
@@ -130,9 +137,14 @@ def _host_port(published: Any) -> int | None:
 
 def address_of(value: Any) -> str:
     """Read an IP address that may carry blanks; "" when it is none."""
-    first = next(iter(text(value, _NAME_MAX).split()), "")
+    return _ip_address(text(value, _NAME_MAX).partition(" ")[0])
+
+
+@lru_cache(maxsize=4096)
+def _ip_address(said: str) -> str:
+    """Return an address as it is written; the same few hosts are read every few seconds."""
     try:
-        return str(ipaddress.ip_address(first))
+        return str(ipaddress.ip_address(said))
     except ValueError:
         return ""
 

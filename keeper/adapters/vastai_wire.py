@@ -179,6 +179,8 @@ def _decode_dirty(body: bytes, kind: type[T]) -> T:
 
 def number(value: Any) -> float | None:
     """Read a finite number that may come as text; None for anything else."""
+    if type(value) is float:  # nearly all of them
+        return value if math.isfinite(value) else None
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -232,6 +234,8 @@ def text(value: Any, length_max: int = TEXT_MAX) -> str:
     """Read a text as one bounded line without control characters; "" for anything else."""
     if not isinstance(value, str):
         return ""
+    if len(value) <= length_max and (line := value.strip()).isprintable() and "  " not in line:
+        return line  # nearly all of them, at a tenth of the cost
     # Cut before cleaning: what is cut may be a gigabyte.
     line = " ".join(value[: 4 * length_max].split())
     return "".join(c if c.isprintable() else "�" for c in line[:length_max])
