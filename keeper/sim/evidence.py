@@ -8,6 +8,7 @@ the core, the daemon or the adapters, or a mistake of theirs would be checked by
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -221,3 +222,8 @@ class Evidence:
             rental.label == create.label and abs(rental.created_at - create.at) < 60.0
             for rental in self.ledger.rentals.values()
         )
+
+
+def between(moments: tuple[float, ...], after: float, until: float) -> tuple[float, ...]:
+    """Return the moments strictly between two, of sorted ones."""
+    return moments[bisect_right(moments, after) : bisect_left(moments, until)]

@@ -1,15 +1,14 @@
-"""The outside world of one simulated keeper process, as ports: the marketplace's bytes, hosts, network.
+"""The outside world of one simulated keeper process, as ports: the marketplace's bytes, the network.
 
 The marketplace is reached through the real adapter, over ``MemoryHttp`` in place of its connection,
-so that spacing, paging and the reading of errors are simulated too. Hosts and pictures are states
-of ``VirtualHosts``. Everything here belongs to one process and dies with its ``Power``.
+so that spacing, paging and the reading of errors are simulated too. Pictures are states of
+``VirtualHosts``. Everything here belongs to one process and dies with its ``Power``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -23,42 +22,27 @@ from keeper.core.model import Instance
 from keeper.ports import (
     Address,
     Clock,
-    Command,
-    CommandFailed,
-    CommandResult,
-    HostKeyChanged,
     HttpReply,
     HttpRequest,
-    Link,
     PictureLimits,
     PictureSample,
     PortError,
     TimedOut,
-    Unauthorized,
     Uncertain,
     Unreachable,
-    Upload,
 )
 from keeper.sim.api import ApiReply, ApiRequest, Delivery
-from keeper.sim.faults import FaultKind
 from keeper.sim.ledger import Request
+from keeper.sim.memory_hosts import HOST_TRIP_S
 from keeper.sim.power import Power
 from keeper.sim.universe import Message, Universe
-from keeper.sim.virtual_hosts import Seen, VirtualHost, line_of
+from keeper.sim.virtual_hosts import Seen
 
-PUBLIC_KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKeeperOfTheSimulation keeper@simulated"
 API_KEY: Final = "a-key-of-the-simulation"
 MAILBOX_URL: Final = "http://mailbox.simulated/"
 CANARY: Final = Address(host="canary.simulated", port=443)
 
 _HALF_TRIP_S = 0.06  # to the marketplace, one way
-_HOST_TRIP_S = 0.08  # to a host and back
-_DIAL_S = 0.4  # an SSH handshake takes eight half trips
-_HEARTBEAT_S = 10.0
-_LOOK_S = 2.0
-_LINES_MAX = 64
-_UPLOAD_S = 0.3
-_SILENCE_S = 60.0  # TCP itself gives up on a dead line long after keeper does
 
 
 class MemoryHttp:
@@ -137,7 +121,7 @@ class MemoryMarketplace(VastMarketplace):
     def __init__(self, universe: Universe, power: Power, *, clock: Clock) -> None:
         super().__init__(url="http://simulated", api_key=API_KEY, clock=clock)
         self._memory_http = MemoryHttp(universe, power, api_key=API_KEY)
-        self._http = self._memory_http  # type: ignore[assignment]
+        self._http = self._memory_http
         self._universe = universe
         self._print: object = None
         self._listed: tuple[Instance, ...] = ()
@@ -169,300 +153,6 @@ def _reply_of(reply: ApiReply) -> Reply:
 def _lost(kind: type[PortError], message: str, effect: Effect) -> PortError:
     """Return the error of a lost answer: a doubt, when the effect must not happen twice."""
     return Uncertain(message) if effect is Effect.ONCE else kind(message)
-
-
-# --- hosts -------------------------------------------------------------------------------------
-
-
-class MemoryHosts:
-    """The Hosts port over the virtual hosts."""
-
-    def __init__(self, universe: Universe, power: Power) -> None:
-        self._universe = universe
-        self._power = power
-        self._links: set[MemoryLink] = set()
-        power.on_cut(self._drop_all)
-
-    @property
-    def public_key(self) -> str:
-        """Our public key."""
-        return PUBLIC_KEY
-
-    async def connect(
-        self, addresses: Sequence[Address], *, pinned_host_key: str, timeout_s: float
-    ) -> Link:
-        """Dial the addresses in order until one answers."""
-        await self._power.gate()
-        failure: PortError = Unreachable("there is no address to dial")
-        for address in addresses:
-            try:
-                return await self._dial(address, pinned_host_key, timeout_s)
-            except (Unreachable, TimedOut) as error:
-                failure = error
-        raise failure
-
-    async def _dial(self, address: Address, pinned_host_key: str, timeout_s: float) -> MemoryLink:
-        await asyncio.sleep(_DIAL_S)
-        await self._power.gate()
-        if self._universe.own_network_is_down:
-            raise Unreachable("no route to host")
-        host, inside = self._universe.hosts.by_address.get((address.host, address.port), (None, ""))
-        if host is None or inside != "22/tcp":
-            raise Unreachable(f"{address.host}:{address.port} refused the connection")
-        trouble = host.ssh_trouble()
-        if not host.contract.is_reachable or trouble in _MUTE:
-            await asyncio.sleep(max(0.0, timeout_s - _DIAL_S))
-            await self._power.gate()
-            raise TimedOut(f"{address.host}:{address.port} did not finish the handshake")
-        is_ready = self._universe.market.now() >= host.contract.ssh_ready_at
-        if not host.is_up or trouble is not None or not is_ready:
-            raise Unreachable(f"{address.host}:{address.port} refused the connection")
-        if pinned_host_key and pinned_host_key != host.host_key:
-            raise HostKeyChanged(f"{address.host}:{address.port} shows another host key")
-        if PUBLIC_KEY not in host.contract.keys and not _has_key(host):
-            raise Unauthorized(f"{address.host}:{address.port} refuses our key")
-        link = MemoryLink(self._universe, self._power, host, self._links.discard)
-        self._links.add(link)
-        return link
-
-    def _drop_all(self) -> None:
-        """The process died, and its connections with it."""
-        for link in sorted(self._links, key=lambda each: each.number):
-            link.hang_up()
-
-
-_MUTE = frozenset({FaultKind.SSH_HANG, FaultKind.BANNER_ONLY})
-
-
-def _has_key(host: VirtualHost) -> bool:
-    """Whether the container knows our key; comments do not count."""
-    ours = PUBLIC_KEY.rpartition(" ")[0]
-    return any(key.startswith(ours) for key in host.contract.keys)
-
-
-class MemoryLink:
-    """One connection to one virtual host."""
-
-    def __init__(
-        self,
-        universe: Universe,
-        power: Power,
-        host: VirtualHost,
-        closed: Callable[[MemoryLink], None],
-    ) -> None:
-        universe.links_made += 1
-        self.number = universe.links_made
-        self._universe = universe
-        self._power = power
-        self._host = host
-        self._closed = closed
-        self._host_key = host.host_key
-        self._why = ""  # why it ended; "": it has not
-        self._sentinels: list[_Sentinel] = []
-        self._running: set[str] = set()
-        host.listeners.append(self)
-
-    @property
-    def host_key(self) -> str:
-        """The host's public key."""
-        return self._host_key
-
-    async def run(self, command: Command) -> CommandResult:
-        """Run a command to its end; its name says what it means."""
-        await self._power.gate()
-        host = self._host
-        self._check()
-        self._universe.hosts.began(host, command.name)
-        self._running.add(command.name)
-        try:
-            await asyncio.sleep(_HOST_TRIP_S + _duration_s(command.name))
-            await self._power.gate()
-            if not self._is_heard():
-                await asyncio.sleep(_SILENCE_S)
-                raise Uncertain(f"{command.name}: the connection was lost")
-            code, stderr = self._universe.hosts.carry_out(host, command.name)
-        finally:
-            self._end(command.name)
-        self._universe.wind()
-        return CommandResult(exit_code=code, stdout="", stderr=stderr)
-
-    async def upload(self, upload: Upload) -> None:
-        """Put a file on the host."""
-        await self._power.gate()
-        self._check()
-        await asyncio.sleep(_UPLOAD_S)
-        await self._power.gate()
-        if not self._is_heard():
-            raise Unreachable(f"{upload.path}: the connection was lost")
-        if FaultKind.DISK_FULL in self._host.troubles:
-            raise CommandFailed(f"{upload.path}: No space left on device")
-
-    def watch(self, script: str) -> AsyncIterator[str]:
-        """Run the sentinel."""
-        sentinel = _Sentinel(self._host, self._is_heard)
-        if self._why:
-            sentinel.end(self._why)
-        else:
-            self._sentinels.append(sentinel)
-        return sentinel
-
-    async def forward(self, remote_port: int) -> Address:
-        """Open a local address that leads to a port on the host."""
-        await self._power.gate()
-        self._check()
-        address = Address(host="127.0.0.1", port=20_000 + self.number % 40_000)
-        self._universe.hosts.by_address[address.host, address.port] = (
-            self._host,
-            f"{remote_port}/tcp",
-        )
-        return address
-
-    async def close(self) -> None:
-        """End the link."""
-        self.hang_up()
-
-    # --- from the host's side ---------------------------------------------------------------------
-
-    def changed(self) -> None:
-        """Let the sentinels look again soon."""
-        for sentinel in self._sentinels:
-            sentinel.changed()
-
-    def lost(self, why: str) -> None:
-        """End everything on it with an error."""
-        if self._why:
-            return
-        self._why = why
-        for sentinel in self._sentinels:
-            sentinel.end(why)
-        self._sentinels.clear()
-        self._closed(self)
-
-    def hang_up(self) -> None:
-        """End it from this side; what it ran on the host ends too."""
-        if self in self._host.listeners:
-            self._host.listeners.remove(self)
-        for name in sorted(self._running):
-            self._end(name)
-        self.lost("the link was closed")
-
-    # --- inside -----------------------------------------------------------------------------------
-
-    def _check(self) -> None:
-        if self._why:
-            raise Unreachable(f"the link is lost: {self._why}")
-
-    def _is_heard(self) -> bool:
-        """Whether bytes still travel between here and the host."""
-        return not (
-            self._why
-            or self._universe.own_network_is_down
-            or not self._host.is_up
-            or self._host.ssh_trouble() is not None
-        )
-
-    def _end(self, name: str) -> None:
-        if name in self._running:
-            self._running.discard(name)
-            self._universe.hosts.ended(self._host, name)
-
-
-class _Sentinel:
-    """The lines of a sentinel: on change within two seconds, a heartbeat each ten. Runs millions of
-    times, so it is two timers and a future, not a task.
-    """
-
-    def __init__(self, host: VirtualHost, is_heard: Callable[[], bool]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._host = host
-        self._is_heard = is_heard
-        self._lines: deque[str] = deque(maxlen=_LINES_MAX)
-        self._waiter: asyncio.Future[str] | None = None
-        self._seq = 0
-        self._beats = 0
-        self._is_behind = True  # a fact may have changed since the last line
-        self._last: Mapping[str, object] = {}
-        self._why = ""
-        self._look_timer: asyncio.TimerHandle | None = self._loop.call_later(
-            _HOST_TRIP_S, self._look
-        )
-        self._beat_timer: asyncio.TimerHandle | None = self._loop.call_later(
-            _HEARTBEAT_S, self._beat
-        )
-
-    def __aiter__(self) -> AsyncIterator[str]:
-        return self
-
-    async def __anext__(self) -> str:
-        if self._lines:
-            return self._lines.popleft()
-        if self._why:
-            raise Unreachable(f"the link is lost: {self._why}")
-        self._waiter = self._loop.create_future()
-        try:
-            return await self._waiter
-        finally:
-            self._waiter = None
-
-    async def aclose(self) -> None:
-        """Stop it."""
-        self._stop()
-
-    def changed(self) -> None:
-        """Something on the host changed: it is seen at the next look."""
-        self._is_behind = True
-        if self._look_timer is None and not self._why:
-            now_s = self._loop.time()
-            self._look_timer = self._loop.call_at(now_s - now_s % _LOOK_S + _LOOK_S, self._look)
-
-    def end(self, why: str) -> None:
-        """The link is gone."""
-        self._stop()
-        self._why = why
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(Unreachable(f"the link is lost: {why}"))
-
-    def _look(self) -> None:
-        self._look_timer = None
-        if not self._is_heard():
-            return  # what changed in silence is told when the line is back
-        facts = self._host.facts()
-        self._is_behind = False
-        if facts == self._last:
-            return
-        self._last = facts
-        self._seq += 1
-        self._say(line_of(self._seq, facts))
-
-    def _beat(self) -> None:
-        self._beat_timer = self._loop.call_later(_HEARTBEAT_S, self._beat)
-        if not self._is_heard():
-            return
-        if self._is_behind:
-            self._look()
-            return
-        self._beats += 1
-        self._say(f'{{"hb":{self._beats}}}')
-
-    def _say(self, line: str) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(line)
-        else:
-            self._lines.append(line)
-
-    def _stop(self) -> None:
-        for timer in (self._look_timer, self._beat_timer):
-            if timer is not None:
-                timer.cancel()
-        self._look_timer = self._beat_timer = None
-        self._why = self._why or "the sentinel was stopped"
-
-
-def _duration_s(name: str) -> float:
-    """Return how long a command takes on a host, by its name."""
-    if name.startswith(("deploy.", "restart.workload")):
-        return 12.0
-    return 1.5 if name.startswith("restart.") else 0.3
 
 
 # --- the outside-in network ----------------------------------------------------------------------
@@ -501,7 +191,7 @@ _SAMPLES: Final[Mapping[Seen, tuple[PictureSample, float | None]]] = {
     Seen.FROZEN: (_sample(unique_frames=1, motion=None), 2.5),
     Seen.BLACK: (_sample(mean_luma=0.4, motion=0.1), 2.5),
     Seen.NO_FRAMES: (_sample(**(_NOTHING | {"http_status": 200})), 2.5),
-    Seen.REFUSED: (_sample(**_NOTHING, error="refused"), _HOST_TRIP_S),
+    Seen.REFUSED: (_sample(**_NOTHING, error="refused"), HOST_TRIP_S),
     Seen.TIMEOUT: (_sample(**_NOTHING, error="timeout"), None),
 }
 
@@ -524,13 +214,13 @@ class MemoryNetwork:
             raise TimedOut("no answer in time")
         if seen is Seen.REFUSED:
             raise Unreachable("connection refused")
-        return HttpReply(status=200, headers={}, body=b"ok", elapsed_s=_HOST_TRIP_S)
+        return HttpReply(status=200, headers={}, body=b"ok", elapsed_s=HOST_TRIP_S)
 
     async def dial(self, address: Address, timeout_s: float) -> None:
         """Open and close a TCP connection."""
         await self._power.gate()
         if address == CANARY:
-            await asyncio.sleep(_HOST_TRIP_S)
+            await asyncio.sleep(HOST_TRIP_S)
             if self._universe.own_network_is_down:
                 raise Unreachable("no route to host")
             return
@@ -545,7 +235,7 @@ class MemoryNetwork:
         """Watch a virtual host's picture."""
         await self._power.gate()
         if self._universe.own_network_is_down:
-            await asyncio.sleep(_HOST_TRIP_S)
+            await asyncio.sleep(HOST_TRIP_S)
             return _SAMPLES[Seen.REFUSED][0]
         sample, takes_s = _SAMPLES[self._seen(url)]
         await asyncio.sleep(limits.timeout_s if takes_s is None else takes_s)
@@ -577,7 +267,7 @@ class MemoryNetwork:
         return there[0].seen()
 
     async def _wait(self, seen: Seen, timeout_s: float) -> None:
-        await asyncio.sleep(timeout_s if seen is Seen.TIMEOUT else _HOST_TRIP_S)
+        await asyncio.sleep(timeout_s if seen is Seen.TIMEOUT else HOST_TRIP_S)
         await self._power.gate()
 
 

@@ -22,7 +22,8 @@ from keeper.ports import PortError
 from keeper.sim.disk import Disk, MemoryStore
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.loop import VirtualCadence, VirtualClock, VirtualLoop
-from keeper.sim.memory import MemoryHeartbeat, MemoryHosts, MemoryMarketplace, MemoryNetwork
+from keeper.sim.memory import MemoryHeartbeat, MemoryMarketplace, MemoryNetwork
+from keeper.sim.memory_hosts import MemoryHosts
 from keeper.sim.power import Power
 from keeper.sim.universe import Universe
 
@@ -30,6 +31,7 @@ _RESTART_S = 5.0  # the unit's RestartSec
 _BURIALS_MAX = 100  # rounds of cancelling; a task that survives them catches what it must not
 _PAUSE_TAKES_S = 180.0  # what had begun before a pause may finish
 _ORDER_TRIES = 20
+_SAME_MAX = 3
 
 
 class Unhandled:
@@ -37,11 +39,15 @@ class Unhandled:
 
     def __init__(self, universe: Universe) -> None:
         self._universe = universe
+        self._told = Counter[str]()
         self.entries: list[tuple[float, str]] = []
 
     def add(self, text: str) -> None:
-        """Write one down."""
-        self.entries.append((self._universe.time_s(), text[:400]))
+        """Write one down; the same words again and again say no more than the first few."""
+        text = text[:400]
+        self._told[text] += 1
+        if self._told[text] <= _SAME_MAX:
+            self.entries.append((self._universe.time_s(), text))
 
 
 class SimSink:

@@ -34,7 +34,7 @@ CALM_S = 32_400.0
 CONVERGE_S = 27_000.0
 _CALM_SHARE_MAX = 0.6  # of a run that is shorter than the calm
 _SHAPE = MarketShape(
-    machines=100, display_share=0.4, credit_dollars=100_000.0, renters_every_s=600.0
+    machines=60, display_share=0.6, credit_dollars=100_000.0, renters_every_s=900.0
 )
 _DRAIN_S = 120.0
 
@@ -114,7 +114,9 @@ class Story:
         calm_at = began_at + self.duration_s - self.calm_s
         loop.call_later(self.duration_s - self.calm_s, _calm, universe, box)
         life = asyncio.create_task(box.run(), name="ops box")
-        await asyncio.sleep(self.duration_s)
+        await asyncio.wait({life}, timeout=self.duration_s)
+        if life.done():
+            await life  # a bug of the simulator itself: let it be seen
         universe.market.advance()
         universe.market.settle()
         evidence = self._evidence(universe, box, began_at, calm_at)
@@ -191,9 +193,9 @@ def unmet(scenario: Scenario, played: Played) -> tuple[str, ...]:
 
 def _populate(universe: Universe) -> None:
     """Give the account rentals that are not ours: nobody's, and another keeper's."""
-    rows = universe.market.search({"limit": 2, "order": [["dph_total", "desc"]]})
-    for row, label in zip(rows, ("training run", "keeper:another:duel/0:1"), strict=True):
-        universe.market.create(row["id"], {"image": "foreign:1", "disk": 16.0, "label": label})
+    asks = [ask for ask in universe.market.asks() if not ask.machine.has_display]
+    for ask, label in zip(asks, ("training run", "keeper:another:duel/0:1"), strict=False):
+        universe.market.create(ask.offer_id, {"image": "foreign:1", "disk": 16.0, "label": label})
     universe.wind()
 
 

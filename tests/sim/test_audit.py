@@ -405,7 +405,7 @@ def test_darkness_counts_from_the_first_picture() -> None:
 
 
 def test_the_auditor_imports_nothing_that_it_judges() -> None:
-    for name in ("audit", "evidence", "ledger"):
+    for name in ("audit", "evidence", "ledger", "promises_money", "promises_stream"):
         source = Path(f"keeper/sim/{name}.py").read_text(encoding="utf-8")
         for judged in ("keeper.core", "keeper.daemon", "keeper.adapters", "keeper.ports"):
             assert judged not in source, f"keeper/sim/{name}.py knows {judged}"

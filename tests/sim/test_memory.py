@@ -33,11 +33,10 @@ from keeper.sim.loop import EPOCH, VirtualClock, run
 from keeper.sim.memory import (
     CANARY,
     MAILBOX_URL,
-    PUBLIC_KEY,
-    MemoryHosts,
     MemoryMarketplace,
     MemoryNetwork,
 )
+from keeper.sim.memory_hosts import PUBLIC_KEY, MemoryHosts
 from keeper.sim.power import Power
 from keeper.sim.universe import Universe
 from tests.integration.contract_marketplace import STORIES, Story
