@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import jinja2
 from aiohttp import web
+from markupsafe import Markup, escape
 
 from keeper.alerts.wording import duration
 from keeper.core.events import Level
@@ -48,6 +49,18 @@ _ENVIRONMENT: Final = jinja2.Environment(
     lstrip_blocks=True,
     finalize=_finalize,
 )
+
+
+def _commands(text: str) -> Markup:
+    """Show what keeper writes in backticks as code; everything is escaped, markup of others too."""
+    parts = plain(text, 2000).split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        for index, part in enumerate(parts)
+    )
+
+
+_ENVIRONMENT.filters["commands"] = _commands
 _ENVIRONMENT.filters["ago"] = _ago
 _ENVIRONMENT.filters["part"] = lambda text: quote(text, safe="")
 _ENVIRONMENT.filters["words"] = lambda text: str(text).replace("_", " ")

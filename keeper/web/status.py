@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from keeper.alerts import Alert, Severity
+from keeper.alerts.dispatch import inhibited
 from keeper.alerts.rules import firing
 from keeper.core.decisions import Decision, Hold, Wait
 from keeper.core.events import OrphanCleared, OrphanSeen
@@ -56,7 +57,9 @@ def status_of(snapshot: Snapshot, now: datetime) -> FleetStatus:
     streams = _streams(look)
     slots = [slot for stream in streams for slot in stream.slots]
     on_air = sum(1 for slot in slots if slot.is_on_air)
-    alerts = tuple(_alert(alert) for alert in firing(snapshot, now))
+    fired = firing(snapshot, now)
+    muted = inhibited(fired)
+    alerts = tuple(_alert(alert, is_muted=alert.key in muted) for alert in fired)
     condemned = tuple(
         CondemnedStatus(
             instance_id=each.instance_id,
@@ -271,7 +274,7 @@ def _decision(decision: Decision) -> DecisionStatus:
     )
 
 
-def _alert(alert: Alert) -> AlertStatus:
+def _alert(alert: Alert, *, is_muted: bool) -> AlertStatus:
     return AlertStatus(
         name=alert.name,
         key=alert.key,
@@ -282,6 +285,7 @@ def _alert(alert: Alert) -> AlertStatus:
         did=plain(alert.did),
         needs_human=plain(alert.needs_human),
         since=alert.since,
+        is_muted=is_muted,
     )
 
 

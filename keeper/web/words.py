@@ -132,6 +132,7 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
         + (f" ({f['detail']})" if f["detail"] not in {"", "?"} else "")
     ),
     "keeper.pause_changed": lambda f: (
+        f"{f['slot'] if f['slot'] not in {None, '?'} else 'everything'} "
         f"{'paused' if f['paused'] is True else 'resumed'} by {f['actor']}"
         + (f" until {f['until']}" if f["until"] not in {None, "?"} else "")
         + (f": {f['detail']}" if f["detail"] not in {"", "?"} else "")
