@@ -17,7 +17,7 @@ from keeper.settings.desired import (
     to_desired,
 )
 from keeper.settings.durations import parse_duration
-from keeper.settings.reading import load_settings
+from keeper.settings.reading import find_socket, load_settings
 from keeper.settings.tree import Settings, parse_address
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "build_channels",
     "build_workloads",
     "canary_addresses",
+    "find_socket",
     "http_address",
     "json_schema",
     "load_settings",

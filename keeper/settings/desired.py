@@ -157,6 +157,8 @@ def _without_secrets(node: Any) -> None:
                 del properties[name]
                 if name in node.get("required", ()):
                     node["required"].remove(name)
+        if isinstance(node.get("default"), dict):
+            del node["default"]  # a section's defaults are those of its keys
         for value in node.values():
             _without_secrets(value)
     elif isinstance(node, list):

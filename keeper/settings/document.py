@@ -23,6 +23,8 @@ Place = tuple[Key, ...]
 
 # What `value_at` answers where there is nothing; None is a value.
 NOTHING: Final = object()
+# A page of anchors that repeat anchors can stand for more values than there is memory.
+_PLACES_MAX: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,8 @@ def _walk(node: Node, place: Place, document: Document, above: tuple[int, ...]) 
     if id(node) in above:
         raise RecursionError("an anchor contains itself")
     above = (*above, id(node))
+    if len(document.marks) > _PLACES_MAX:
+        raise YAMLError(f"it has more than {_PLACES_MAX} values")
     if isinstance(node, SequenceNode):
         for index, item in enumerate(node.value):
             document.marks[(*place, index)] = _mark(item)

@@ -11,18 +11,18 @@ from pydantic_core import PydanticCustomError
 _UNIT_S: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 # From the largest unit to the smallest, each at most once, so that "30m1h" is a typing mistake.
 _PATTERN: Final = (
-    r"^(?:\d+(?:\.\d+)?d)?(?:\d+(?:\.\d+)?h)?(?:\d+(?:\.\d+)?m)?"
-    r"(?:\d+(?:\.\d+)?s)?(?:\d+(?:\.\d+)?ms)?$"
+    r"^(?=[0-9])(?:[0-9]+(?:\.[0-9]+)?d)?(?:[0-9]+(?:\.[0-9]+)?h)?(?:[0-9]+(?:\.[0-9]+)?m)?"
+    r"(?:[0-9]+(?:\.[0-9]+)?s)?(?:[0-9]+(?:\.[0-9]+)?ms)?$"
 )
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
+_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[dhms])")
 
 
 def parse_duration(written: str) -> float:
     """Turn "1h30m" into 5400.0; a bare number is seconds. Raises ValueError."""
     text = written.strip()
-    if re.fullmatch(r"\d+(?:\.\d+)?", text):
+    if re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", text):
         return float(text)
-    if not text or not re.fullmatch(_PATTERN, text):
+    if not re.fullmatch(_PATTERN, text):
         raise ValueError(f'{written!r} is not a duration: write 90, "90s", "5m" or "1h30m"')
     return sum(float(number) * _UNIT_S[unit] for number, unit in _PART.findall(text))
 

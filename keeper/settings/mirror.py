@@ -107,12 +107,21 @@ class AsCore:
         self, _source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         """Validate as the mirror, hand on the core value."""
-        return core_schema.no_info_wrap_validator_function(self._read, handler(self.section))
+        return core_schema.no_info_wrap_validator_function(
+            self._read,
+            handler(self.section),
+            serialization=core_schema.plain_serializer_function_ser_schema(_plain),
+        )
 
     def _read(self, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         if isinstance(value, self._source):
             return value
         return self._source(**dict(validate(value)))
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """Dump a core value, or overrides, as a mapping."""
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else dict(value)  # type: ignore[arg-type] # a value, not a class
 
 
 class AsOverrides(AsCore):

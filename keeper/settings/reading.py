@@ -70,6 +70,17 @@ def load_settings(
     return settings
 
 
+def find_socket(path: Path, environ: Mapping[str, str], default: Path) -> Path:
+    """Say where the daemon of a configuration listens, reading nothing else of it.
+
+    A client needs no secrets, and the file may be unreadable for it: then the default holds.
+    """
+    if written := environ.get("KEEPER_SOCKET"):
+        return Path(written).expanduser()
+    written = read_document(path).values.get("socket")
+    return Path(written).expanduser() if isinstance(written, str) else default
+
+
 def _refusal(problems: Sequence[Problem]) -> ConfigError:
     """Put the findings in the order of the file; those of other sources first."""
     unique = dict.fromkeys(str(found) for found in sorted(problems, key=lambda one: one.order))
@@ -109,7 +120,10 @@ class _Reading:
                     continue
                 path = Path(str(value_at(layer.values, place))).expanduser()
                 try:
-                    value_at(layer.values, place[:-1])[secret[-1]] = read_secret(path)
+                    value = read_secret(path)
+                    value_at(layer.values, place[:-1])[secret[-1]] = value
+                    if not value:
+                        yield layer.problem(place, f"{dotted(place)}: {path} is empty")
                 except (OSError, UnicodeDecodeError) as error:
                     why = getattr(error, "strerror", None) or str(error)
                     what = f"{dotted(place)}: {path} cannot be read: {why}"

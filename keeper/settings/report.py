@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from keeper.settings.document import Place
 from keeper.settings.shape import dotted, field_at, is_secret, key_places, model_at, suggestion
+from keeper.settings.tree import NAME_PATTERN
 
 _SHOWN_MAX = 60
 
@@ -51,6 +52,10 @@ def _choice(error: ErrorDetails) -> str:
     return f"must be {error['ctx']['expected']}"
 
 
+def _pattern(pattern: str) -> str:
+    return "of a-z, 0-9 and - inside" if pattern == NAME_PATTERN else f"text that matches {pattern}"
+
+
 def _bound(relation: str, key: str) -> Callable[[ErrorDetails], str]:
     return lambda error: f"must be {relation} {error['ctx'][key]:g}"
 
@@ -75,7 +80,7 @@ _WORDS: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "dict_type": lambda _: "expected a mapping of keys to values",
     "mapping_type": lambda _: "expected a mapping of keys to values",
     "path_type": lambda _: "expected a path",
-    "string_pattern_mismatch": lambda error: f"must match {error['ctx']['pattern']}",
+    "string_pattern_mismatch": lambda error: f"must be {_pattern(error['ctx']['pattern'])}",
     "string_too_long": lambda error: f"at most {error['ctx']['max_length']} characters",
     "string_type": lambda _: "expected text; put it in quotes if it is meant as text",
     "too_short": lambda error: f"at least {error['ctx']['min_length']} entry",
@@ -89,6 +94,6 @@ def _found(error: ErrorDetails, place: Place, values: Mapping[str, Any]) -> str:
     if not isinstance(value, str | int | float | bool) or is_secret(field_at(place, values)):
         return ""
     shown = repr(value)
-    if len(shown) > _SHOWN_MAX or shown in error["msg"]:
+    if len(shown) > _SHOWN_MAX or (isinstance(value, str) and shown in error["msg"]):
         return ""
     return f", found {shown}"

@@ -136,8 +136,8 @@ def credentials(environ: Mapping[str, str]) -> tuple[Layer, list[Problem]]:
     for name, place in CREDENTIALS.items():
         path = Path(folder, name)
         try:
-            if path.exists():
-                layer.put(place, read_secret(path), f"credential {name}")
+            if path.exists() and (secret := read_secret(path)):
+                layer.put(place, secret, f"credential {name}")
         except (OSError, UnicodeDecodeError) as error:
             problems.append(Problem(f"credential {name}", f"it cannot be read: {error}"))
     if Path(folder, CREDENTIAL_SSH_KEY).exists():
@@ -160,5 +160,5 @@ def named_secret(name: str, environ: Mapping[str, str]) -> str | None:
     for file in (f"secret_{name.lower()}", name.lower()) if folder else ():
         path = Path(str(folder), file)
         if path.is_file():
-            return read_secret(path)
+            return read_secret(path) or None
     return None

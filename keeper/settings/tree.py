@@ -71,7 +71,8 @@ def _web_address(written: str) -> str:
 AddressText = Annotated[str, AfterValidator(_address)]
 File = Annotated[Path, AfterValidator(_expanded)]
 # A stream's name is part of labels, metric labels, file names and command lines.
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=40)]
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=40)]
 # It becomes part of a variable's name and of a file's.
 SECRET_NAMES = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 

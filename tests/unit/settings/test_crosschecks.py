@@ -1,0 +1,118 @@
+"""What is fine alone and wrong together."""
+
+import pytest
+
+from tests.unit.settings.conftest import Load, Problems
+
+TINY = "workload: {kind: tiny}"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "why"),
+    [
+        (
+            "policy:\n  probe_timeout_s: 10\n",
+            "2:3",
+            (
+                "probe_timeout_s (10) must be below probe_interval_s (10): a probe must end before "
+                "the next one begins"
+            ),
+        ),
+        (
+            (
+                "policy:\n  probe_interval_s: 60\n  failures_to_fail: 2\n  unreachable_s: 300\n"
+                "  probe_stale_s: 100\n  replace_after_s: 120\n"
+            ),
+            "6:3",
+            "failures_to_fail (2) x probe_interval_s (60) must be below replace_after_s (120)",
+        ),
+        ("policy:\n  warmup_grace_s: 21m\n", "2:3", "warmup_grace_s (1260) must not exceed"),
+        ("policy:\n  boot_max_s: 31m\n", "2:3", "boot_max_s (1860) must not exceed"),
+        ("policy:\n  unreachable_s: 30\n", "2:3", "probe_stale_s (45) must not exceed"),
+        ("policy:\n  probe_stale_s: 10\n", "2:3", "probe_interval_s (10) must be below"),
+        ("policy:\n  restart_backoff_min_s: 6m\n", "2:3", "restart_backoff_min_s (360) must not"),
+        ("policy:\n  no_offer_backoff_s: [5, 3]\n", "2:3", "no_offer_backoff_s must climb"),
+        ("fleet:\n  list_interval_busy_s: 31\n", "2:3", "list_interval_busy_s (31) must not"),
+        ("fleet:\n  list_interval_s: 180\n", "2:3", "list_interval_s (180) must be below"),
+        ("fleet:\n  quarantine_s: [24h, 6h]\n", "2:3", "quarantine_s must climb"),
+        ("fleet:\n  destroy_quick_retry_s: 61\n", "2:3", "destroy_quick_retry_s (61) must not"),
+        (
+            'http:\n  listen: "0.0.0.0:9877"\n',
+            "2:3",
+            "0.0.0.0:9877 can be reached from outside, and there is no http.token",
+        ),
+        ('http: {listen: ":9877"}\n', "1:8", ":9877 can be reached from outside"),
+        ('http: {listen: "[::]:9877"}\n', "1:8", "[::]:9877 can be reached from outside"),
+        ("http: {listen: 'box.lan:9877'}\n", "1:8", "box.lan:9877 can be reached from outside"),
+        (
+            f"streams:\n  - {{name: a, {TINY}}}\n  - {{name: b, {TINY}}}\n  - {{name: a, {TINY}}}\n",
+            "4:6",
+            "2 streams are called 'a'; each needs its own",
+        ),
+        (
+            (
+                "alerts:\n  channels:\n    - {kind: bell, name: x, rope_secret: ''}\n"
+                "    - {kind: bell, name: x, rope_secret: ''}\n"
+            ),
+            "4:20",
+            "2 channels are called 'x'; each needs its own",
+        ),
+        (
+            f"streams:\n  - name: a\n    replicas: 3\n    {TINY}\n",
+            "3:5",
+            "stream 'a': 3 x $2 an hour may be rented, but spend_max_dollars_per_hour is $5",
+        ),
+        (
+            (
+                f"fleet: {{spend_max_dollars_per_hour: 3}}\nstreams:\n  - name: a\n    {TINY}\n"
+                f"  - name: b\n    {TINY}\n"
+            ),
+            "5:5",
+            "all streams together may need $4 an hour, but fleet.spend_max_dollars_per_hour is $3",
+        ),
+    ],
+)
+def test_a_contradiction_points_at_the_later_key(
+    problems: Problems, text: str, place: str, why: str
+) -> None:
+    (problem,) = problems(text)
+    assert problem.startswith(f"keeper.yaml:{place}: {why}")
+
+
+def test_a_stream_is_checked_with_the_common_policy_below_its_own(problems: Problems) -> None:
+    (problem,) = problems(
+        "streams:\n- name: a\n  workload: {kind: tiny}\n  policy: {probe_timeout_s: 15}\n"
+        "policy: {probe_interval_s: 12, probe_timeout_s: 3}\n"
+    )
+    assert problem.startswith("keeper.yaml:5:10: stream 'a': probe_timeout_s (15) must be below")
+
+
+def test_a_common_contradiction_is_said_once(problems: Problems) -> None:
+    report = problems(
+        "policy: {probe_timeout_s: 15}\nstreams:\n"
+        f"- {{name: a, {TINY}}}\n- {{name: b, {TINY}, policy: {{restarts_max: 1}}}}\n"
+    )
+    assert len(report) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http: {listen: '127.0.0.1:0'}",
+        "http: {listen: '127.9.9.9:1'}",
+        "http: {listen: 'localhost:9877'}",
+        "http: {listen: '[::1]:9877'}",
+        f"streams: [{{name: a, replicas: 2, {TINY}}}]",
+        f"streams: [{{name: a, replicas: 0, {TINY}}}]",
+        (
+            f"streams: [{{name: a, replicas: 5, spend_max_dollars_per_hour: 1, {TINY}, "
+            "offer: {price_max_dollars_per_hour: 0.2}}]"
+        ),
+    ],
+)
+def test_what_is_no_contradiction_is_accepted(load: Load, text: str) -> None:
+    load(text)
+
+
+def test_an_open_page_with_a_token_is_accepted(load: Load) -> None:
+    load("http: {listen: '0.0.0.0:9877'}", {"KEEPER_HTTP__TOKEN": "t0ken"})
