@@ -1,0 +1,211 @@
+"""Second step: which listed rental belongs to which slot, and which belongs to none.
+
+Only a complete listing speaks, each one once; a stale, failed or partial one is never absence (I9).
+Rentals without keeper's label do not exist for keeper (I8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from keeper.core.draft import Draft
+from keeper.core.events import InstanceAdopted, OrphanCleared, OrphanSeen
+from keeper.core.health import is_fatal
+from keeper.core.labels import is_keepers, parse
+from keeper.core.model import (
+    HostId,
+    Instance,
+    InstanceId,
+    MachineId,
+    MarketState,
+    OfferId,
+    OrphanPolicy,
+    SlotId,
+    Tenure,
+)
+from keeper.core.reasons import Reason
+from keeper.core.settle import absence_span_s, note_missing
+from keeper.core.world import Listing
+
+
+def bind(draft: Draft) -> None:
+    """Bring tenures, condemned rentals and everything else that carries our label up to date."""
+    listing = draft.world.listing
+    if listing is None:
+        return
+    bound: set[InstanceId] = set()
+    for slot, seat, tenure in draft.seated():
+        if tenure.instance_id is None:
+            continue
+        bound.add(tenure.instance_id)
+        after = _bind_tenure(draft, slot, tenure, tenure.instance_id, listing)
+        if after is not tenure:
+            draft.put(slot, seat, after)
+    if draft.condemned:
+        _confirm_condemned(draft, listing)
+    bound |= draft.condemned.keys()
+    if len(bound) < len(draft.listed) or any(i not in bound for i in draft.listed):
+        _sort_out_unbound(draft, listing, bound)
+    if draft.world.orphans_known:
+        _clear_orphans(draft, bound)
+
+
+def _bind_tenure(
+    draft: Draft, slot: SlotId, tenure: Tenure, instance_id: InstanceId, listing: Listing
+) -> Tenure:
+    if listing.at <= (tenure.rented_at or tenure.requested_at):
+        return tenure  # asked before the rental was made: it can say nothing about it
+    instance = draft.listed.get(instance_id)
+    if instance is None:
+        # A listing may skip a row; the answer by id settles it, either way.
+        instance = draft.world.shown.get(instance_id)
+        if instance is not None:
+            draft.listed[instance_id] = instance
+    if instance is not None:
+        return _seen(tenure, instance, listing)
+    draft.is_busy = True
+    tenure = note_missing(tenure, listing.at)
+    apart_s = draft.policy(slot).absence_apart_s
+    if tenure.listed_at is not None and absence_span_s(tenure) >= apart_s:
+        draft.show_ids.add(instance_id)
+    return tenure
+
+
+def _seen(tenure: Tenure, instance: Instance, listing: Listing) -> Tenure:
+    """Take over what a listing says of a bound rental; the same object when nothing is new."""
+    is_dead = is_fatal(instance)
+    is_current = tenure.booting_since is None or listing.at > tenure.booting_since
+    is_running = instance.state is MarketState.RUNNING
+    if (
+        tenure.listed_at is not None
+        and tenure.missing_since is None
+        and (tenure.running_at is not None or not is_running)
+        and (tenure.dead_since is not None) is is_dead
+        and instance.dollars_per_hour in (tenure.dollars_per_hour, 0.0)
+        and instance.machine_id in (tenure.machine_id, None)
+    ):
+        return tenure
+    dead_since = tenure.dead_since if is_dead else None
+    if is_dead and dead_since is None and is_current:
+        dead_since = listing.at
+    running_at = tenure.running_at
+    if running_at is None and is_running and is_current:
+        running_at = listing.at
+    after = replace(
+        tenure,
+        listed_at=tenure.listed_at or listing.at,
+        missing_since=None,
+        missing_listed_at=None,
+        running_at=running_at,
+        dead_since=dead_since,
+        dollars_per_hour=instance.dollars_per_hour or tenure.dollars_per_hour,
+        machine_id=tenure.machine_id if instance.machine_id is None else instance.machine_id,
+        host_id=tenure.host_id if instance.host_id is None else instance.host_id,
+    )
+    return tenure if after == tenure else after
+
+
+def _confirm_condemned(draft: Draft, listing: Listing) -> None:
+    """Write down presence and absence of condemned rentals; each listing counts once."""
+    for instance_id, each in draft.condemned.items():
+        shown = draft.world.shown.get(instance_id)
+        if instance_id in draft.listed or shown is not None:
+            if each.absent_since is not None or each.by_id_absent_at is not None:
+                # It is back: whatever was believed of its end was wrong.
+                draft.condemned[instance_id] = replace(
+                    each, absent_since=None, absent_listed_at=None, by_id_absent_at=None,
+                    next_try_at=draft.now,
+                )  # fmt: skip
+            continue
+        if listing.at <= each.condemned_at:
+            continue
+        after = each
+        if each.absent_since is None or each.absent_since > listing.at:
+            after = replace(each, absent_since=listing.at, absent_listed_at=listing.at)
+        elif each.absent_listed_at is None or each.absent_listed_at < listing.at:
+            after = replace(each, absent_listed_at=listing.at)
+        if instance_id in draft.world.shown and each.by_id_absent_at is None:
+            after = replace(after, by_id_absent_at=draft.now)
+        if after is not each:
+            draft.condemned[instance_id] = after
+
+
+def _sort_out_unbound(draft: Draft, listing: Listing, bound: set[InstanceId]) -> None:
+    for instance_id in sorted(draft.listed):
+        instance = draft.listed[instance_id]
+        if instance_id in bound or not is_keepers(instance.label):
+            continue
+        label = parse(instance.label)
+        slot = None if label is None else label.slot
+        record = None if slot is None else draft.records.get(slot)
+        if label is not None and record is not None and slot is not None:
+            if slot in draft.world.held_slots:
+                continue
+            if label.keeper_id == draft.world.keeper_id and label.attempt <= record.attempt:
+                found = draft.seat_of_label(slot, instance.label)
+                if found is None:
+                    draft.unbound.append((instance, slot, Reason.STRAY_RENTAL))
+                elif found[1].instance_id is not None:
+                    draft.unbound.append((instance, slot, Reason.DUPLICATE_RENTAL))
+                # Otherwise its create is still under way or in doubt: settle decides, not we.
+                continue
+        _see_orphan(draft, listing, instance, slot)
+
+
+def _see_orphan(draft: Draft, listing: Listing, instance: Instance, slot: SlotId | None) -> None:
+    instance_id = instance.instance_id
+    if instance_id not in draft.world.orphans_known:
+        draft.tell(
+            OrphanSeen(
+                instance_id=instance_id,
+                label=instance.label,
+                dollars=instance.dollars_per_hour,
+            )
+        )
+        return
+    first = draft.world.orphans_seen_at.get(instance_id)
+    if first is None or listing.at <= first:
+        return  # one listing alone could be a slip
+    if draft.fleet.orphans is OrphanPolicy.DESTROY:
+        draft.unbound.append((instance, None, Reason.STRAY_RENTAL))
+    elif draft.fleet.orphans is OrphanPolicy.ADOPT and slot is not None:
+        _adopt_orphan(draft, slot, instance, listing)
+
+
+def _adopt_orphan(draft: Draft, slot: SlotId, instance: Instance, listing: Listing) -> None:
+    """Seat an orphan in the slot its label names, if that slot is declared and truly empty."""
+    record = draft.records.get(slot)
+    label = parse(instance.label)
+    is_empty = record is not None and record.tenure is None and record.incoming is None
+    if not is_empty or record is None or label is None or slot not in draft.slots:
+        return
+    tenure = Tenure(
+        label=instance.label,
+        attempt=label.attempt,
+        offer_id=OfferId(0),
+        machine_id=instance.machine_id or MachineId(0),
+        host_id=instance.host_id or HostId(0),
+        gpu_name=instance.gpu_name,
+        dollars_per_hour=instance.dollars_per_hour,
+        requested_at=draft.now,
+        instance_id=instance.instance_id,
+        rented_at=draft.now,
+        booting_since=draft.now,
+        listed_at=listing.at,
+    )
+    draft.records[slot] = replace(record, attempt=max(record.attempt, label.attempt), tenure=tenure)
+    draft.tell(
+        InstanceAdopted(
+            slot=slot,
+            instance_id=instance.instance_id,
+            label=instance.label,
+            reason=Reason.FOUND_BY_LABEL,
+        )
+    )
+
+
+def _clear_orphans(draft: Draft, bound: set[InstanceId]) -> None:
+    for instance_id in sorted(draft.world.orphans_known):
+        seats = any(t.instance_id == instance_id for _, _, t in draft.seated())
+        if instance_id not in draft.listed or instance_id in bound or seats:
+            draft.tell(OrphanCleared(instance_id=instance_id, label=""))

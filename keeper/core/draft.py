@@ -1,0 +1,269 @@
+"""The working copy of one tick: what will be remembered, told and asked for.
+
+Every step of reconcile reads and writes it; ``plan`` turns it into the answer. It lives for one call,
+so the whole stays a function of its arguments. It decides nothing. What is not changed stays the same
+object, so that the shell writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+
+from keeper.core.decisions import Decision, Hold, Plan, Wait, Wants
+from keeper.core.events import DecisionMade, Event, InstanceCondemned, MachineQuarantined
+from keeper.core.model import (
+    Condemned,
+    Desired,
+    Instance,
+    InstanceId,
+    Intent,
+    IntentId,
+    IntentKind,
+    MachineId,
+    OfferId,
+    Policy,
+    Quarantine,
+    SlotId,
+    SlotRecord,
+    Stream,
+    StreamName,
+    Tenure,
+)
+from keeper.core.moments import elapsed_s, later
+from keeper.core.reasons import Reason
+from keeper.core.world import World
+
+_DEFAULT_POLICY = Policy()  # for slots whose stream is no longer declared
+_NO_WANTS = Wants()
+# A check that is due now is due in a moment: the tick after this one must be able to differ.
+_SOONEST_S = 1.0
+
+
+class Seat(StrEnum):
+    """The two places of a slot that a tenure can have."""
+
+    TENURE = "tenure"
+    INCOMING = "incoming"
+
+
+class Draft:
+    """One tick's records, events, decisions and wishes, while they are being made."""
+
+    def __init__(self, world: World, desired: Desired, now: datetime) -> None:
+        self.world = world
+        self.fleet = desired.fleet
+        self.now = now
+        self.slots: dict[SlotId, Stream] = {
+            slot: stream for stream in desired.streams for slot in stream.slots
+        }
+        self.records: dict[SlotId, SlotRecord] = dict(world.records)
+        for slot in self.slots:
+            if slot not in self.records:
+                self.records[slot] = SlotRecord(slot=slot)
+        self.condemned: dict[InstanceId, Condemned] = {c.instance_id: c for c in world.condemned}
+        self.listed: dict[InstanceId, Instance] = (
+            {i.instance_id: i for i in world.listing.instances} if world.listing else {}
+        )
+        self.unbound: list[tuple[Instance, SlotId | None, Reason]] = []  # ours, and to be ended
+        self.decisions: list[Decision] = []
+        self.decided: set[SlotId] = set()  # by an earlier step than decide
+        self.events: list[Event] = []
+        self.opened: list[Intent] = []
+        self.closed: set[IntentId] = set()
+        self.struck: dict[MachineId, Quarantine] = {}
+        self.forgotten: list[SlotId] = []
+        self.fuses: tuple[Reason, ...] = ()
+        self.offers_for: set[StreamName] = set()
+        self.offers_taken: set[OfferId] = set()
+        self.show_ids: set[InstanceId] = set()
+        self.is_busy = False  # a fresh listing would settle something
+        self._wake_at: datetime | None = None
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def policy(self, slot: SlotId) -> Policy:
+        """Return the numbers of a slot's stream, or the defaults when it is not declared."""
+        stream = self.slots.get(slot)
+        return _DEFAULT_POLICY if stream is None else stream.policy
+
+    def seated(self) -> Iterator[tuple[SlotId, Seat, Tenure]]:
+        """Yield every tenure that keeper may work on: those of slots held by a bug are left out."""
+        held = self.world.held_slots
+        for slot, record in self.records.items():
+            if record.tenure is None and record.incoming is None:
+                continue
+            if slot in held:
+                continue
+            if record.tenure is not None:
+                yield slot, Seat.TENURE, record.tenure
+            if record.incoming is not None:
+                yield slot, Seat.INCOMING, record.incoming
+
+    def seat_of_label(self, slot: SlotId | None, label: str) -> tuple[Seat, Tenure] | None:
+        """Find the tenure of a slot that carries a label."""
+        record = None if slot is None else self.records.get(slot)
+        if record is not None:
+            if record.tenure is not None and record.tenure.label == label:
+                return Seat.TENURE, record.tenure
+            if record.incoming is not None and record.incoming.label == label:
+                return Seat.INCOMING, record.incoming
+        return None
+
+    # --- remembering ------------------------------------------------------------------------------
+
+    def put(self, slot: SlotId, seat: Seat, tenure: Tenure | None) -> None:
+        """Seat a tenure, or empty the seat."""
+        record = self.records[slot]
+        self.records[slot] = (
+            replace(record, tenure=tenure)
+            if seat is Seat.TENURE
+            else replace(record, incoming=tenure)
+        )
+
+    def condemn(
+        self, instance_id: InstanceId, *, slot: SlotId | None, label: str, reason: Reason,
+        dollars_per_hour: float, rented_at: datetime | None,
+    ) -> None:  # fmt: skip
+        """Put a rental on the list of those that must end. Once is enough."""
+        if instance_id in self.condemned:
+            return
+        self.condemned[instance_id] = Condemned(
+            label=label,
+            instance_id=instance_id,
+            slot=slot,
+            reason=reason,
+            condemned_at=self.now,
+            dollars_per_hour=dollars_per_hour,
+            rented_at=rented_at,
+        )
+        self.tell(InstanceCondemned(slot=slot, instance_id=instance_id, label=label, reason=reason))
+
+    def strike(self, tenure: Tenure, reason: Reason) -> None:
+        """Quarantine the machine of a tenure, longer each time."""
+        if not tenure.machine_id:
+            return
+        before = self.struck.get(tenure.machine_id) or self.world.quarantine.get(tenure.machine_id)
+        strikes = before.strikes + 1 if before else 1
+        steps = self.fleet.quarantine_s
+        seconds = steps[min(strikes, len(steps)) - 1]
+        self.struck[tenure.machine_id] = Quarantine(
+            machine_id=tenure.machine_id,
+            host_id=tenure.host_id,
+            strikes=strikes,
+            until=later(self.now, seconds),
+            reason=reason,
+        )
+        self.tell(
+            MachineQuarantined(machine_id=tenure.machine_id, reason=reason, duration_s=seconds)
+        )
+
+    def open_intent(
+        self, kind: IntentKind, slot: SlotId, label: str, instance_id: InstanceId | None,
+        reason: Reason,
+    ) -> IntentId:  # fmt: skip
+        """Write down an effect before it is tried; returns its unique id."""
+        record = self.records[slot]
+        serial = record.serial + 1
+        self.records[slot] = replace(record, serial=serial)
+        # The moment is in it because a slot that was forgotten begins to count anew.
+        intent_id = IntentId(f"{slot}#{serial}@{self.now:%Y%m%dT%H%M%S}")
+        self.opened.append(
+            Intent(
+                intent_id=intent_id,
+                kind=kind,
+                slot=slot,
+                label=label,
+                instance_id=instance_id,
+                opened_at=self.now,
+                reason=reason,
+            )
+        )
+        return intent_id
+
+    # --- telling and asking -----------------------------------------------------------------------
+
+    def tell(self, event: Event) -> None:
+        """State a fact."""
+        self.events.append(event)
+
+    def wake(self, at: datetime | None) -> None:
+        """Ask for a look at a moment; the earliest wins."""
+        if at is not None and (self._wake_at is None or at < self._wake_at):
+            self._wake_at = at
+
+    def conclude(self, slot: SlotId, name: str, reason: Reason, detail: str = "") -> None:
+        """Remember a slot's decision; state it when it differs from the one before."""
+        record = self.records[slot]
+        if record.last_decision == name and record.last_reason is reason:
+            return
+        self.records[slot] = replace(record, last_decision=name, last_reason=reason)
+        self.tell(DecisionMade(slot=slot, decision=name, reason=reason, detail=detail))
+
+    def decide(self, slot: SlotId, decision: Decision, detail: str = "") -> None:
+        """Add a slot's decision to the plan."""
+        self.decisions.append(decision)
+        if isinstance(decision, Wait | Hold):
+            self.wake(decision.until)
+            if isinstance(decision, Hold) and not detail:
+                detail = f"wanted to {decision.wanted}: {decision.wanted_reason}"
+        self.conclude(slot, decision.name, decision.reason, detail)
+
+    # --- the answer -------------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        """Turn the draft into the tick's answer."""
+        before = self.world.records
+        condemned = self.world.condemned
+        if self.condemned or condemned:
+            condemned = tuple(self.condemned[i] for i in sorted(self.condemned))
+            if condemned == self.world.condemned:
+                condemned = self.world.condemned
+        return Plan(
+            decisions=tuple(self.decisions),
+            records=tuple(r for slot, r in self.records.items() if before.get(slot) is not r),
+            slots_forgotten=tuple(sorted(self.forgotten)),
+            condemned=condemned,
+            intents_opened=tuple(self.opened),
+            intents_closed=tuple(sorted(self.closed)),
+            quarantine=tuple(self.struck[m] for m in sorted(self.struck)),
+            quarantine_forgotten=self._pardoned(),
+            events=tuple(self.events),
+            fuses=self.fuses,
+            wants=self._wants(),
+            next_check_at=self._next_check_at(),
+        )
+
+    def _wants(self) -> Wants:
+        if not (self.is_busy or self.offers_for or self.show_ids):
+            return _NO_WANTS
+        listing_by = None
+        if self.is_busy:
+            listing = self.world.listing
+            listing_by = later(listing.at, self.fleet.list_interval_busy_s) if listing else self.now
+        return Wants(
+            offers_for=tuple(sorted(self.offers_for)),
+            listing_by=listing_by,
+            show_ids=tuple(sorted(self.show_ids)),
+        )
+
+    def _next_check_at(self) -> datetime | None:
+        if self._wake_at is None:
+            return None
+        soonest = later(self.now, _SOONEST_S)
+        return max(self._wake_at, soonest)
+
+    def _pardoned(self) -> tuple[MachineId, ...]:
+        """Forget strikes once the longest quarantine has passed after the last one ended."""
+        if not self.world.quarantine:
+            return ()
+        longest_s = max(self.fleet.quarantine_s)
+        return tuple(
+            sorted(
+                machine_id
+                for machine_id, each in self.world.quarantine.items()
+                if machine_id not in self.struck and elapsed_s(each.until, self.now) >= longest_s
+            )
+        )

@@ -1,0 +1,347 @@
+"""Last step: what was admitted becomes decisions, intents, records and facts.
+
+Nothing happens here but writing down. Each act leaves its trace (a used rung, a counted replacement,
+an open intent) before it can be executed, so that no crash makes it happen twice unseen (I6).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from keeper.core import incident
+from keeper.core.decisions import Deploy, Destroy, Hold, Reboot, Restart, Wait
+from keeper.core.draft import Draft, Seat
+from keeper.core.events import (
+    InstanceDestroying,
+    InstanceEnded,
+    InstanceGone,
+    InstanceRebooting,
+    WorkloadDeploying,
+    WorkloadRestarting,
+)
+from keeper.core.fuses import Refusal
+from keeper.core.health import after_act
+from keeper.core.model import (
+    Condemned,
+    InstanceId,
+    Intent,
+    IntentId,
+    IntentKind,
+    RemedyUse,
+    Rung,
+    SlotId,
+    Stream,
+    Tenure,
+)
+from keeper.core.moments import elapsed_s, is_due, later
+from keeper.core.reasons import Reason
+from keeper.core.remedy import Proposal, Wish
+from keeper.core.rent import fill
+from keeper.core.settle import count_replacement
+
+# What a machine is not to blame for.
+_BLAMELESS = (
+    Reason.CREATE_NEVER_APPEARED,
+    Reason.MARKET_STOPPED_IT,  # outbid, or the account ran dry
+    Reason.OPERATOR_ASKED,
+    Reason.PRICE_DRIFT,
+    Reason.STREAM_REMOVED,
+    Reason.SUPERSEDED,
+)
+# Ends after which nobody expects a picture from the slot.
+_UNWANTED = (Reason.STREAM_REMOVED,)
+_SECONDS_PER_HOUR = 3600.0
+_REMEDIES_MAX = 32  # far above all caps together
+
+
+def enact(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> None:
+    """Write down an admitted proposal of a slot."""
+    match proposal.wish:
+        case Wish.WAIT:
+            draft.decide(slot, Wait(slot=slot, reason=proposal.reason, until=proposal.until))
+        case Wish.HOLD:
+            draft.decide(
+                slot,
+                Hold(
+                    slot=slot,
+                    reason=proposal.reason,
+                    wanted=proposal.wanted,
+                    wanted_reason=proposal.wanted_reason,
+                    until=proposal.until,
+                ),
+            )
+        case Wish.RENT:
+            seat = Seat.INCOMING if proposal.is_incoming else Seat.TENURE
+            if fill(draft, slot, stream, seat, proposal.reason):
+                _note_act(draft, slot, "rent", proposal.reason)
+        case Wish.DEPLOY:
+            _deploy(draft, slot, proposal)
+        case Wish.RESTART:
+            _restart(draft, slot, proposal)
+        case Wish.REBOOT:
+            _reboot(draft, slot, proposal)
+        case Wish.REPLACE:
+            retire(draft, slot, _seat(proposal), proposal.reason)
+        case Wish.FORGET:
+            retire(draft, slot, _seat(proposal), proposal.reason)
+        case Wish.PROMOTE:
+            retire(draft, slot, Seat.TENURE, Reason.SUPERSEDED)
+        case _:
+            assert_never(proposal.wish)
+
+
+def hold(draft: Draft, slot: SlotId, proposal: Proposal, refusal: Refusal) -> None:
+    """Write down that a fuse said no."""
+    draft.decide(
+        slot,
+        Hold(
+            slot=slot,
+            reason=refusal.reason,
+            wanted=proposal.wish.value,
+            wanted_reason=proposal.reason,
+            until=refusal.until,
+        ),
+    )
+
+
+def _seat(proposal: Proposal) -> Seat:
+    return Seat.INCOMING if proposal.is_incoming else Seat.TENURE
+
+
+def _host(draft: Draft, slot: SlotId, seat: Seat) -> tuple[Tenure, InstanceId]:
+    record = draft.records[slot]
+    tenure = record.tenure if seat is Seat.TENURE else record.incoming
+    assert tenure is not None  # a proposal about a host has one
+    assert tenure.instance_id is not None
+    return tenure, tenure.instance_id
+
+
+def _note_act(draft: Draft, slot: SlotId, name: str, reason: Reason) -> None:
+    draft.records[slot] = replace(
+        draft.records[slot], last_act=name, last_act_reason=reason, last_act_at=draft.now
+    )
+    incident.count_act(draft, slot)
+
+
+# --- acts on a host ---------------------------------------------------------------------------------
+
+
+def _deploy(draft: Draft, slot: SlotId, proposal: Proposal) -> None:
+    seat = _seat(proposal)
+    tenure, instance_id = _host(draft, slot, seat)
+    intent_id = draft.open_intent(
+        IntentKind.DEPLOY, slot, tenure.label, instance_id, proposal.reason
+    )
+    draft.put(slot, seat, after_act(tenure, draft.now))
+    _note_act(draft, slot, "deploy", proposal.reason)
+    draft.tell(WorkloadDeploying(slot=slot, instance_id=instance_id, reason=proposal.reason))
+    draft.decide(
+        slot,
+        Deploy(slot=slot, reason=proposal.reason, intent_id=intent_id, instance_id=instance_id),
+    )
+
+
+def _restart(draft: Draft, slot: SlotId, proposal: Proposal) -> None:
+    tenure, instance_id = _host(draft, slot, Seat.TENURE)
+    rung = proposal.rung or Rung.RESTART_PROCESS
+    intent_id = draft.open_intent(
+        IntentKind.RESTART, slot, tenure.label, instance_id, proposal.reason
+    )
+    draft.put(slot, Seat.TENURE, after_act(tenure, draft.now))
+    if proposal.is_ordered:
+        # An operator's restart is not charged to the ladder, and done once.
+        draft.records[slot] = replace(draft.records[slot], restart_asked_at=None)
+    else:
+        _use(draft, slot, rung)
+    _note_act(draft, slot, "restart", proposal.reason)
+    attempt = sum(use.rung is rung for use in draft.records[slot].remedies)
+    draft.tell(
+        WorkloadRestarting(
+            slot=slot, instance_id=instance_id, rung=rung, reason=proposal.reason, attempt=attempt
+        )
+    )
+    draft.decide(
+        slot,
+        Restart(
+            slot=slot,
+            reason=proposal.reason,
+            intent_id=intent_id,
+            instance_id=instance_id,
+            rung=rung,
+            attempt=attempt,
+        ),
+        detail=rung.value,
+    )
+
+
+def _reboot(draft: Draft, slot: SlotId, proposal: Proposal) -> None:
+    tenure, instance_id = _host(draft, slot, Seat.TENURE)
+    intent_id = draft.open_intent(
+        IntentKind.REBOOT, slot, tenure.label, instance_id, proposal.reason
+    )
+    draft.put(slot, Seat.TENURE, after_act(tenure, draft.now))
+    _use(draft, slot, Rung.REBOOT)
+    _note_act(draft, slot, "reboot", proposal.reason)
+    draft.is_busy = True
+    draft.tell(InstanceRebooting(slot=slot, instance_id=instance_id, reason=proposal.reason))
+    draft.decide(
+        slot,
+        Reboot(slot=slot, reason=proposal.reason, intent_id=intent_id, instance_id=instance_id),
+    )
+
+
+def _use(draft: Draft, slot: SlotId, rung: Rung) -> None:
+    record = draft.records[slot]
+    remedies = (*record.remedies, RemedyUse(rung=rung, at=draft.now))[-_REMEDIES_MAX:]
+    draft.records[slot] = replace(record, remedies=remedies)
+
+
+# --- the end of a tenure ----------------------------------------------------------------------------
+
+
+def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
+    """End a tenure: condemn its rental unless it is gone, and let the incoming one move up."""
+    record = draft.records[slot]
+    tenure = record.tenure if seat is Seat.TENURE else record.incoming
+    if tenure is None or tenure.instance_id is None:
+        return
+    if reason is Reason.GONE:
+        _note_gone(draft, slot, tenure, tenure.instance_id)
+    else:
+        draft.condemn(
+            tenure.instance_id,
+            slot=slot,
+            label=tenure.label,
+            reason=reason,
+            dollars_per_hour=tenure.dollars_per_hour,
+            rented_at=tenure.rented_at,
+        )
+    if reason not in _BLAMELESS:
+        draft.strike(tenure, reason)
+    if seat is Seat.INCOMING:
+        draft.put(slot, seat, None)
+    else:
+        _vacate(draft, slot, reason)
+    if reason is not Reason.GONE:
+        _note_act(draft, slot, "destroy", reason)
+        draft.conclude(slot, "destroy", reason)
+
+
+def _note_gone(draft: Draft, slot: SlotId, tenure: Tenure, instance_id: InstanceId) -> None:
+    draft.tell(InstanceGone(slot=slot, instance_id=instance_id, label=tenure.label))
+
+
+def _vacate(draft: Draft, slot: SlotId, reason: Reason) -> None:
+    is_wanted = reason not in _UNWANTED and draft.records[slot].destroy_asked_at is None
+    if is_wanted and reason is not Reason.SUPERSEDED:
+        incident.go_dark(draft, slot, reason)
+    record = draft.records[slot]
+    draft.records[slot] = replace(
+        record,
+        tenure=record.incoming,
+        incoming=None,
+        remedies=(),  # they were of the host that goes
+        restart_asked_at=None,
+        replace_asked_at=None,
+        next_rent_at=None,
+        offer_misses=0,
+    )
+    if is_wanted and record.incoming is None:
+        count_replacement(draft, slot)
+
+
+# --- condemned rentals ------------------------------------------------------------------------------
+
+
+def end_condemned(draft: Draft) -> None:
+    """Forget what is confirmed gone, and ask again for the end of what is not (I7, I20)."""
+    for instance_id in sorted(draft.condemned):
+        each = draft.condemned[instance_id]
+        if each.condemned_at > draft.now:
+            each = draft.condemned[instance_id] = replace(each, condemned_at=draft.now)
+        draft.is_busy = True
+        if _is_confirmed(draft, each):
+            del draft.condemned[instance_id]
+            _tell_ended(draft, each)
+            continue
+        if each.absent_since is not None:
+            if _absence_s(each) >= draft.fleet.absence_apart_s:
+                draft.show_ids.add(instance_id)
+            if each.tries > 0:
+                continue  # nothing to destroy as far as anyone can see; only to be confirmed
+        _destroy_when_due(draft, each)
+
+
+def _absence_s(each: Condemned) -> float:
+    if each.absent_since is None or each.absent_listed_at is None:
+        return 0.0
+    return elapsed_s(each.absent_since, each.absent_listed_at)
+
+
+def _is_confirmed(draft: Draft, each: Condemned) -> bool:
+    return (
+        _absence_s(each) >= draft.fleet.absence_apart_s
+        and each.by_id_absent_at is not None
+        and each.absent_since is not None
+        and each.tries > 0
+    )
+
+
+def _tell_ended(draft: Draft, each: Condemned) -> None:
+    rented_s = elapsed_s(each.rented_at or each.condemned_at, draft.now)
+    draft.tell(
+        InstanceEnded(
+            slot=each.slot,
+            instance_id=each.instance_id,
+            label=each.label,
+            duration_s=elapsed_s(each.condemned_at, draft.now),
+            dollars=each.dollars_per_hour * rented_s / _SECONDS_PER_HOUR,
+        )
+    )
+
+
+def _destroy_when_due(draft: Draft, each: Condemned) -> None:
+    world, fleet = draft.world, draft.fleet
+    if each.instance_id in world.in_flight_instances:
+        return
+    if not is_due(each.next_try_at, draft.now, fleet.destroy_retry_s):
+        draft.wake(each.next_try_at)
+        return
+    if world.is_stopping or not world.is_leader:
+        return
+    tries = each.tries + 1
+    # Should the outcome be lost, the next try comes by itself.
+    draft.condemned[each.instance_id] = replace(
+        each, tries=tries, next_try_at=later(draft.now, fleet.destroy_retry_s)
+    )
+    intent_id = IntentId(f"destroy:{each.instance_id}@{draft.now:%Y%m%dT%H%M%S}:{tries}")
+    draft.opened.append(
+        Intent(
+            intent_id=intent_id,
+            kind=IntentKind.DESTROY,
+            slot=each.slot,
+            label=each.label,
+            instance_id=each.instance_id,
+            opened_at=draft.now,
+            reason=each.reason,
+        )
+    )
+    draft.tell(
+        InstanceDestroying(
+            slot=each.slot,
+            instance_id=each.instance_id,
+            label=each.label,
+            reason=each.reason,
+            attempt=tries,
+        )
+    )
+    draft.decisions.append(
+        Destroy(
+            slot=each.slot,
+            reason=each.reason,
+            intent_id=intent_id,
+            instance_id=each.instance_id,
+            label=each.label,
+        )
+    )

@@ -1,0 +1,116 @@
+"""One sickness of a slot, told once: when the viewer lost the picture, and when it came back.
+
+Only what was on air can go dark, and only evidence makes it so: a slot about which nothing is known
+keeps the story it had.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from keeper.core.draft import Draft
+from keeper.core.events import IncidentClosed, IncidentOpened, StreamDark, StreamOnAir
+from keeper.core.health import condition_of
+from keeper.core.model import ConditionKind, Incident, SlotId, SlotRecord, Status
+from keeper.core.moments import elapsed_s, later
+from keeper.core.reasons import Reason
+
+
+def follow(draft: Draft, slot: SlotId) -> None:
+    """Open or close a slot's incident by what the viewer sees now."""
+    record = draft.records[slot]
+    if record.tenure is None:
+        return
+    streaming = condition_of(record.tenure, ConditionKind.STREAMING)
+    if streaming is None or streaming.status is Status.UNKNOWN:
+        return
+    if streaming.status is Status.TRUE:
+        if record.healthy_since is None or record.dark_since is not None:
+            _on_air(draft, record)
+        elif record.remedies:
+            _forgive(draft, record)
+    elif record.ever_on_air and record.dark_since is None:
+        go_dark(draft, slot, streaming.reason)
+    elif record.healthy_since is not None:
+        draft.records[slot] = replace(record, healthy_since=None)
+
+
+def go_dark(draft: Draft, slot: SlotId, reason: Reason) -> None:
+    """Note that a slot that was on air no longer is."""
+    record = draft.records[slot]
+    if not record.ever_on_air or record.dark_since is not None:
+        return
+    streaming = condition_of(record.tenure, ConditionKind.STREAMING)
+    dark_since = draft.now
+    if streaming is not None and streaming.status is Status.FALSE:
+        dark_since = min(streaming.since, draft.now)
+    draft.tell(StreamDark(slot=slot, reason=reason))
+    incident = record.incident
+    if incident is None:
+        # The moment makes it unique, the slot makes it readable.
+        incident_id = f"{slot}@{draft.now:%Y%m%dT%H%M%SZ}"
+        incident = Incident(
+            incident_id=incident_id, opened_at=draft.now, reason=reason, dark_since=dark_since
+        )
+        draft.tell(IncidentOpened(slot=slot, incident_id=incident_id, reason=reason))
+    draft.records[slot] = replace(
+        record, dark_since=dark_since, incident=incident, healthy_since=None
+    )
+
+
+def close(draft: Draft, slot: SlotId) -> None:
+    """End a slot's incident without a picture: nobody expects one any more."""
+    record = draft.records[slot]
+    if record.incident is not None:
+        draft.tell(
+            IncidentClosed(
+                slot=slot,
+                incident_id=record.incident.incident_id,
+                duration_s=elapsed_s(record.incident.opened_at, draft.now),
+                acts=record.incident.acts,
+            )
+        )
+    draft.records[slot] = replace(
+        record, incident=None, dark_since=None, healthy_since=None, ever_on_air=False
+    )
+
+
+def count_act(draft: Draft, slot: SlotId) -> None:
+    """Count one act towards the open incident."""
+    record = draft.records[slot]
+    if record.incident is not None:
+        incident = replace(record.incident, acts=record.incident.acts + 1)
+        draft.records[slot] = replace(record, incident=incident)
+
+
+def _on_air(draft: Draft, record: SlotRecord) -> None:
+    now = draft.now
+    tenure = record.tenure
+    was_away = record.dark_since is not None or not record.ever_on_air
+    if was_away and tenure is not None and tenure.instance_id is not None:
+        dark_s = 0.0 if record.dark_since is None else elapsed_s(record.dark_since, now)
+        draft.tell(StreamOnAir(slot=record.slot, instance_id=tenure.instance_id, duration_s=dark_s))
+    if record.incident is not None:
+        draft.tell(
+            IncidentClosed(
+                slot=record.slot,
+                incident_id=record.incident.incident_id,
+                duration_s=elapsed_s(record.incident.opened_at, now),
+                acts=record.incident.acts,
+            )
+        )
+    draft.records[record.slot] = replace(
+        record, ever_on_air=True, healthy_since=now, dark_since=None, incident=None
+    )
+
+
+def _forgive(draft: Draft, record: SlotRecord) -> None:
+    """After a good while, earlier remedies no longer count."""
+    forgiven_s = draft.policy(record.slot).restarts_forgiven_s
+    since = record.healthy_since or draft.now
+    if since > draft.now:
+        draft.records[record.slot] = replace(record, healthy_since=draft.now)
+    elif elapsed_s(since, draft.now) >= forgiven_s:
+        draft.records[record.slot] = replace(record, remedies=())
+    else:
+        draft.wake(later(since, forgiven_s))

@@ -1,0 +1,150 @@
+"""Which offers suit, which is best, and why the others do not: a pure filter and ranking.
+
+The marketplace filters too, but is not believed: what is rented has passed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from keeper.core.model import HostId, MachineId, Offer, OfferId, OfferNeeds, Quarantine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Avoided:
+    """What must not be rented whatever it offers."""
+
+    offers: frozenset[OfferId] = frozenset()
+    machines: frozenset[MachineId] = frozenset()
+    hosts: frozenset[HostId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """One filter of the funnel and how many offers it removed, counted by the first that bites."""
+
+    what: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funnel:
+    """One search, explained."""
+
+    found: int
+    suitable: tuple[Offer, ...]  # best first
+    removed: tuple[Removed, ...]
+    nearest: Offer | None  # the cheapest of those that only one filter removes
+    nearest_lacks: str
+
+    def sentence(self) -> str:
+        """Say which filter removed how many, and what came closest."""
+        parts = [f"{each.count} by {each.what}" for each in self.removed]
+        text = f"{len(self.suitable)} of {self.found} offers suit"
+        if parts:
+            text += "; removed " + ", ".join(parts)
+        if self.nearest is not None:
+            text += (
+                f"; nearest miss: offer {self.nearest.offer_id} ({self.nearest.gpu_name},"
+                f" {self.nearest.dollars_per_hour:.3f} $/h) but for {self.nearest_lacks}"
+            )
+        return text
+
+
+def price_dollars_per_hour(offer: Offer, needs: OfferNeeds) -> float:
+    """Return what the offer will really cost: GPU, the disk asked for, and the viewers' traffic."""
+    return offer.dollars_per_hour + needs.egress_gb_per_hour * offer.inet_up_dollars_per_gb
+
+
+_Filter = tuple[str, Callable[[Offer, OfferNeeds], bool]]
+
+# In the order of how telling they are: the first that bites gets the blame.
+_FILTERS: tuple[_Filter, ...] = (
+    ("rentable", lambda o, _: o.rentable),
+    ("display", lambda o, n: o.gpu_display_active or not n.gpu_display_active),
+    ("verification", lambda o, n: o.verified or not n.verified),
+    ("GPU name", lambda o, n: not n.gpu_names or o.gpu_name in n.gpu_names),
+    ("excluded GPU name", lambda o, n: o.gpu_name not in n.gpu_names_excluded),
+    ("GPU count", lambda o, n: o.gpu_count == n.gpu_count),
+    ("GPU memory", lambda o, n: o.gpu_ram_gb >= n.gpu_ram_min_gb),
+    ("disk", lambda o, n: o.disk_space_gb >= n.disk_gb),
+    ("reliability", lambda o, n: o.reliability >= n.reliability_min),
+    ("place", lambda o, n: not n.geolocations or o.geolocation in n.geolocations),
+    ("upload", lambda o, n: o.inet_up_mbps >= n.inet_up_min_mbps),
+    ("download", lambda o, n: o.inet_down_mbps >= n.inet_down_min_mbps),
+    ("direct ports", lambda o, n: o.direct_port_count >= n.direct_ports_min),
+    ("duration", lambda o, n: o.duration_s >= n.duration_min_s),
+    ("CUDA", lambda o, n: o.cuda_max >= n.cuda_min),
+    ("price", lambda o, n: price_dollars_per_hour(o, n) <= n.price_max_dollars_per_hour),
+)
+
+
+def search(
+    offers: Iterable[Offer],
+    needs: OfferNeeds,
+    avoided: Avoided,
+    machines_in_use: Collection[MachineId] = (),
+) -> Funnel:
+    """Filter and rank offers; the same offers in any order give the same answer.
+
+    Machines that already carry one of our rentals come last: two replicas on one box die together.
+    """
+    suitable: list[Offer] = []
+    removed: dict[str, int] = {}
+    near: list[tuple[float, OfferId, Offer, str]] = []
+    found = 0
+    for offer in offers:
+        found += 1
+        lacks = _lacks(offer, needs, avoided)
+        if not lacks:
+            suitable.append(offer)
+            continue
+        removed[lacks[0]] = removed.get(lacks[0], 0) + 1
+        if len(lacks) == 1:
+            near.append((price_dollars_per_hour(offer, needs), offer.offer_id, offer, lacks[0]))
+    nearest = min(near, key=lambda each: each[:2], default=None)
+    return Funnel(
+        found=found,
+        suitable=tuple(sorted(suitable, key=lambda o: _rank(o, needs, machines_in_use))),
+        removed=tuple(Removed(what=what, count=removed[what]) for what in sorted(removed)),
+        nearest=nearest[2] if nearest else None,
+        nearest_lacks=nearest[3] if nearest else "",
+    )
+
+
+def _lacks(offer: Offer, needs: OfferNeeds, avoided: Avoided) -> list[str]:
+    lacks = []
+    if offer.offer_id in avoided.offers:
+        lacks.append("a lost race")
+    if offer.machine_id in avoided.machines or offer.host_id in avoided.hosts:
+        lacks.append("quarantine")
+    lacks.extend(what for what, suits in _FILTERS if not suits(offer, needs))
+    return lacks
+
+
+def _rank(
+    offer: Offer, needs: OfferNeeds, machines_in_use: Collection[MachineId]
+) -> tuple[bool, float, float, int]:
+    return (
+        offer.machine_id in machines_in_use,
+        price_dollars_per_hour(offer, needs),
+        -offer.reliability,
+        offer.offer_id,
+    )
+
+
+def avoided_by_quarantine(
+    quarantine: Mapping[MachineId, Quarantine], now: datetime, hosts_after: int
+) -> tuple[frozenset[MachineId], frozenset[HostId]]:
+    """Return the machines that are avoided now, and the owners with too many of them."""
+    machines = set()
+    strikes: dict[HostId, int] = {}
+    for each in quarantine.values():
+        if each.until > now:
+            machines.add(each.machine_id)
+            strikes[each.host_id] = strikes.get(each.host_id, 0) + 1
+    # Host 0 stands for "not told": nobody is punished for sharing it.
+    hosts = {host for host, count in strikes.items() if host and count >= hosts_after}
+    return frozenset(machines), frozenset(hosts)

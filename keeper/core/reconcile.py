@@ -1,0 +1,342 @@
+"""What keeper does next, and why: the one function that decides. Read this page first.
+
+    settle   what became of earlier acts          settle.py
+    bind     which rental belongs to which slot   bind.py
+    judge    what to believe of each rental       health.py, incident.py
+    decide   what each slot needs                 remedy.py
+    admit    what may be done now                 fuses.py, rent.py
+    enact    write it down                        enact.py
+
+Pure: facts, wishes and the time come in, a plan goes out. Nothing here waits, asks or tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from keeper.core import incident
+from keeper.core.bind import bind
+from keeper.core.decisions import Hold, Plan, Wait
+from keeper.core.draft import Draft, Seat
+from keeper.core.enact import enact, end_condemned, hold, retire
+from keeper.core.events import ConditionChanged, HostKeyChanged, InstanceBooted
+from keeper.core.fuses import refuse, trip
+from keeper.core.health import Evidence, judge, status_of
+from keeper.core.model import (
+    ConditionKind,
+    Desired,
+    InstanceId,
+    Reading,
+    SlotId,
+    SlotRecord,
+    Status,
+    Stream,
+    Tenure,
+)
+from keeper.core.moments import elapsed_s, later
+from keeper.core.reasons import Reason
+from keeper.core.remedy import Proposal, Wish, case_of, propose
+from keeper.core.settle import settle
+from keeper.core.world import OrderKind, World
+
+
+def reconcile(world: World, desired: Desired, now: datetime) -> Plan:
+    """Decide one tick."""
+    draft = Draft(world, desired, now)
+    _take_orders(draft)
+    settle(draft)
+    bind(draft)
+    _judge_all(draft)
+    trip(draft)
+    for slot, stream in draft.slots.items():
+        _decide_slot(draft, slot, stream)
+    for slot in tuple(draft.records):
+        if slot not in draft.slots:
+            _wind_up(draft, slot)
+    _end_strays(draft)
+    end_condemned(draft)
+    _forget_slots(draft)
+    return draft.plan()
+
+
+def _take_orders(draft: Draft) -> None:
+    """Remember what an operator asked of a slot until it is done. Pauses are the shell's to apply."""
+    for order in draft.world.orders:
+        record = None if order.slot is None else draft.records.get(order.slot)
+        if record is None:
+            continue
+        match order.kind:
+            case OrderKind.RESTART:
+                record = replace(record, restart_asked_at=draft.now)
+            case OrderKind.REPLACE:
+                # A person has looked: the allowance of replacements begins anew.
+                record = replace(record, replace_asked_at=draft.now, replaced_at=())
+            case OrderKind.DESTROY:
+                record = replace(record, destroy_asked_at=draft.now)
+            case OrderKind.PAUSE | OrderKind.RESUME:
+                continue
+        draft.records[record.slot] = record
+
+
+# --- judge ------------------------------------------------------------------------------------------
+
+
+def _judge_all(draft: Draft) -> None:
+    world = draft.world
+    by_instance: dict[InstanceId, list[Reading]] = {}
+    for reading in world.readings:
+        by_instance.setdefault(reading.instance_id, []).append(reading)
+    for slot, seat, tenure in draft.seated():
+        if tenure.instance_id is not None:
+            _judge_tenure(draft, slot, seat, tenure, by_instance.get(tenure.instance_id, ()))
+        if seat is Seat.TENURE:
+            incident.follow(draft, slot)
+
+
+def _judge_tenure(
+    draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure, readings: list[Reading] | tuple[()]
+) -> None:
+    world = draft.world
+    instance_id = tenure.instance_id
+    if instance_id is None:
+        return
+    judged = judge(
+        tenure,
+        Evidence(
+            instance=draft.listed.get(instance_id),
+            listing=world.listing,
+            readings=readings,
+            heard_at=world.heard_at,
+            host_key=world.host_keys.get(instance_id, ""),
+            started_at=world.started_at,
+            policy=draft.policy(slot),
+            fleet=draft.fleet,
+            is_acting=slot in world.in_flight,
+            now=draft.now,
+        ),
+    )
+    draft.wake(judged.next_check_at)
+    if judged.tenure is not tenure:
+        draft.put(slot, seat, judged.tenure)
+    for condition, detail in judged.changed:
+        draft.tell(
+            ConditionChanged(
+                slot=slot,
+                instance_id=instance_id,
+                condition=condition.kind,
+                status=condition.status,
+                reason=condition.reason,
+                detail=detail,
+            )
+        )
+    if judged.has_new_host_key:
+        draft.tell(HostKeyChanged(slot=slot, instance_id=instance_id))
+    if judged.has_booted:
+        since = tenure.booting_since or tenure.rented_at or tenure.requested_at
+        duration_s = elapsed_s(since, draft.now)
+        draft.tell(InstanceBooted(slot=slot, instance_id=instance_id, duration_s=duration_s))
+    if tenure.dead_since is not None or judged.tenure.booted_at is None:
+        draft.is_busy = True  # the next listing may end the waiting
+
+
+# --- decide and admit -------------------------------------------------------------------------------
+
+
+def _decide_slot(draft: Draft, slot: SlotId, stream: Stream) -> None:
+    if slot in draft.world.held_slots:
+        draft.decide(
+            slot,
+            Hold(
+                slot=slot,
+                reason=Reason.SLOT_HELD_BY_BUG,
+                wanted="watch",
+                wanted_reason=draft.records[slot].last_act_reason,
+            ),
+        )
+        return
+    if slot in draft.decided:
+        return  # an adoption is the slot's decision of this tick
+    if slot in draft.world.in_flight:
+        draft.decide(slot, Wait(slot=slot, reason=Reason.ACT_IN_FLIGHT))
+        return
+    if draft.records[slot].destroy_asked_at is not None and _end_as_ordered(draft, slot):
+        return
+    proposal = _propose(draft, slot, stream)
+    _admit(draft, slot, stream, proposal)
+    if proposal.wish is Wish.FORGET and draft.records[slot].tenure is None:
+        # Nothing had to be ended, so the slot can be filled at once.
+        _admit(draft, slot, stream, _propose(draft, slot, stream))
+
+
+def _admit(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> None:
+    if proposal.wish is Wish.WAIT or proposal.wish is Wish.HOLD:
+        enact(draft, slot, stream, proposal)
+        return
+    refusal = refuse(draft, slot, proposal)
+    if refusal is None:
+        enact(draft, slot, stream, proposal)
+    else:
+        hold(draft, slot, proposal, refusal)
+
+
+def _propose(draft: Draft, slot: SlotId, stream: Stream) -> Proposal:
+    record = draft.records[slot]
+    if record.tenure is None:
+        return _propose_for_vacant(draft, slot, record)
+    if record.tenure.instance_id is None:
+        return Proposal(wish=Wish.WAIT, reason=Reason.CREATE_UNSETTLED)
+    tenure = record.tenure
+    record = _without_stale_order(draft, record)
+    proposal = _propose_for_host(draft, stream, record, tenure)
+    if proposal.wish is not Wish.WAIT:
+        return proposal
+    if record.incoming is not None:
+        return _propose_for_incoming(draft, stream, record, record.incoming, proposal)
+    if record.replace_asked_at is not None:
+        return _propose_ordered_replacement(draft, record, tenure)
+    return proposal
+
+
+def _propose_for_vacant(draft: Draft, slot: SlotId, record: SlotRecord) -> Proposal:
+    if record.incoming is not None:
+        return Proposal(wish=Wish.PROMOTE, reason=Reason.SUPERSEDED)
+    return _ended_first(draft, slot) or Proposal(wish=Wish.RENT, reason=Reason.VACANT)
+
+
+def _ended_first(draft: Draft, slot: SlotId) -> Proposal | None:
+    """Break, then make: the slot's old rental must have heard of its end before a new one begins.
+
+    Otherwise a marketplace that creates but does not destroy would pile them up. One that will not
+    end in spite of several tries is left behind, so that the stream comes back; two are not (I5).
+    """
+    unheard = [
+        each
+        for each in draft.condemned.values()
+        if each.slot == slot and each.accepted_at is None and each.absent_since is None
+    ]
+    is_stubborn = len(unheard) == 1 and unheard[0].tries >= draft.fleet.destroy_quick_tries
+    if not unheard or is_stubborn:
+        return None
+    return Proposal(wish=Wish.WAIT, reason=Reason.CONDEMNED)
+
+
+def _propose_for_host(draft: Draft, stream: Stream, record: SlotRecord, tenure: Tenure) -> Proposal:
+    assert tenure.instance_id is not None
+    instance = draft.listed.get(tenure.instance_id)
+    return propose(case_of(draft.world, draft.now, stream, draft.fleet, record, tenure, instance))
+
+
+def _propose_for_incoming(
+    draft: Draft, stream: Stream, record: SlotRecord, incoming: Tenure, proposal: Proposal
+) -> Proposal:
+    """Let the incoming rental have the tick that the serving one does not need."""
+    if incoming.instance_id is None:
+        return Proposal(wish=Wish.WAIT, reason=Reason.CREATE_UNSETTLED)
+    other = _propose_for_host(draft, stream, record, incoming)
+    if other.wish is Wish.WAIT and proposal.reason is not Reason.HEALTHY:
+        draft.wake(other.until)
+        return proposal
+    return other
+
+
+def _propose_ordered_replacement(draft: Draft, record: SlotRecord, tenure: Tenure) -> Proposal:
+    """Make, then break, when the old host may still be good; else the other way round (I11)."""
+    is_dark = status_of(tenure, ConditionKind.STREAMING) is Status.FALSE
+    if is_dark or tenure.first_live_at is None:
+        return Proposal(wish=Wish.REPLACE, reason=Reason.OPERATOR_ASKED)
+    return _ended_first(draft, record.slot) or Proposal(
+        wish=Wish.RENT, reason=Reason.HANDOVER, is_incoming=True
+    )
+
+
+def _without_stale_order(draft: Draft, record: SlotRecord) -> SlotRecord:
+    """Drop a restart order that no longer makes sense: nothing to restart, or asked long ago."""
+    asked_at = record.restart_asked_at
+    if asked_at is None or record.tenure is None:
+        return record
+    patience_s = draft.policy(record.slot).unreachable_s
+    if record.tenure.deployed_at is not None and elapsed_s(asked_at, draft.now) < patience_s:
+        draft.wake(later(asked_at, patience_s))
+        return record
+    draft.records[record.slot] = replace(record, restart_asked_at=None)
+    return draft.records[record.slot]
+
+
+# --- ends that no rule asked for --------------------------------------------------------------------
+
+
+def _end_as_ordered(draft: Draft, slot: SlotId) -> bool:
+    """End a slot's rentals because an operator said so; returns whether that was the decision."""
+    is_decided = _end_all(draft, slot, Reason.OPERATOR_ASKED, is_ordered=True)
+    record = draft.records[slot]
+    if record.tenure is None and record.incoming is None:
+        draft.records[slot] = replace(record, destroy_asked_at=None, replace_asked_at=None)
+        incident.close(draft, slot)
+    return is_decided
+
+
+def _wind_up(draft: Draft, slot: SlotId) -> None:
+    """End the rentals of a slot that is no longer declared."""
+    if slot in draft.world.held_slots or slot in draft.decided:
+        return
+    if slot in draft.world.in_flight:
+        draft.decide(slot, Wait(slot=slot, reason=Reason.ACT_IN_FLIGHT))
+        return
+    _end_all(draft, slot, Reason.STREAM_REMOVED, is_ordered=False)
+
+
+def _end_all(draft: Draft, slot: SlotId, reason: Reason, *, is_ordered: bool) -> bool:
+    """Retire whatever sits in a slot; returns whether there was anything to decide."""
+    record = draft.records[slot]
+    seats = [
+        (seat, tenure)
+        for seat, tenure in ((Seat.INCOMING, record.incoming), (Seat.TENURE, record.tenure))
+        if tenure is not None
+    ]
+    if not seats:
+        return False
+    if any(tenure.instance_id is None for _, tenure in seats):
+        draft.decide(slot, Wait(slot=slot, reason=Reason.CREATE_UNSETTLED))
+        return True
+    proposal = Proposal(wish=Wish.REPLACE, reason=reason, is_incoming=True, is_ordered=is_ordered)
+    refusal = refuse(draft, slot, proposal)
+    if refusal is not None:
+        hold(draft, slot, proposal, refusal)
+        return True
+    for seat, _ in seats:
+        retire(draft, slot, seat, reason)
+    return True
+
+
+def _end_strays(draft: Draft) -> None:
+    """Condemn rentals of ours that no slot claims, unless the fleet must keep its hands still."""
+    for instance, slot, reason in draft.unbound:
+        proposal = Proposal(wish=Wish.REPLACE, reason=reason, is_incoming=True)
+        if refuse(draft, slot or SlotId(""), proposal) is None:
+            draft.condemn(
+                instance.instance_id,
+                slot=slot,
+                label=instance.label,
+                reason=reason,
+                dollars_per_hour=instance.dollars_per_hour,
+                rented_at=instance.started_at,
+            )
+
+
+def _forget_slots(draft: Draft) -> None:
+    """Forget a slot that is no longer declared once nothing of it can come back."""
+    world = draft.world
+    for slot in [slot for slot in draft.records if slot not in draft.slots]:
+        record = draft.records[slot]
+        if (
+            record.tenure is None
+            and record.incoming is None
+            and slot not in world.in_flight
+            and slot not in world.held_slots
+            and not any(each.slot == slot for each in draft.condemned.values())
+            and not any(intent.slot == slot for intent in draft.opened)
+        ):
+            del draft.records[slot]
+            if slot in world.records:
+                draft.forgotten.append(slot)
