@@ -209,7 +209,7 @@ def _write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> 
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     invoke_without_command=False,
 )
-@click.option("--debug", is_flag=True, envvar="KEEPER_DEBUG", help="Show tracebacks of errors.")
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
 @click.option("--version", "show_version", is_flag=True, is_eager=True, expose_value=False,
               callback=lambda ctx, _, asked: _show_version(ctx, asked=asked),
               help="Show the version and exit.")  # fmt: skip
@@ -253,14 +253,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
     except BaseException as error:
-        if isinstance(error, GeneratorExit) or _wants_traceback(given):
+        if isinstance(error, GeneratorExit) or "--debug" in given:
             raise
         return _complain(error, color=color)
     return answer if isinstance(answer, int) else ExitCode.OK
-
-
-def _wants_traceback(arguments: Sequence[str]) -> bool:
-    return "--debug" in arguments or os.environ.get("KEEPER_DEBUG", "") not in ("", "0")
 
 
 def _complain(error: BaseException, *, color: bool | None) -> ExitCode:

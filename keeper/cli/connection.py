@@ -17,6 +17,7 @@ from keeper.ports import Malformed
 
 # Letters, digits, dots, dashes, and colons of IPv6: nothing that a shell or ssh reads otherwise.
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,252}")
+_KEY_WORD = re.compile(r"[A-Za-z0-9@.+/=-]+")
 _PORT_MAX = 65_535
 USER = "root"  # Vast.ai's containers know no other (vast docs, "SSH connection", read 2026-08)
 
@@ -57,35 +58,43 @@ class Connection:
         return "keeper-" + re.sub(r"[^A-Za-z0-9.-]", "-", self.slot)
 
 
+def addresses_of(instance: Instance) -> tuple[tuple[str, int], ...]:
+    """Return where a rental can be reached: directly first, through the marketplace's proxy second."""
+    direct = instance.ports.get("22/tcp") or 0
+    return ((instance.public_ip, direct), (instance.ssh_host, instance.ssh_port))
+
+
 def connection_of(
     slot: SlotId,
-    instance: Instance,
+    instance_id: InstanceId,
+    addresses: Iterable[tuple[str, int]],
     *,
     forwards: tuple[int, ...] = (),
     key_file: str = "",
     known_hosts_file: str = "",
 ) -> Connection:
-    """Choose the address to connect to: direct if the host has one, else the marketplace's proxy.
-
-    Raises Malformed when the marketplace names no usable address.
-    """
-    direct = instance.ports.get("22/tcp")
-    candidates = ((instance.public_ip, direct), (instance.ssh_host, instance.ssh_port))
-    for host, port in candidates:
-        if host and port and _HOST.fullmatch(host) and 0 < port <= _PORT_MAX:
+    """Take the first address that is one. Raises Malformed when the marketplace gave none."""
+    for host, port in addresses:
+        if host and _HOST.fullmatch(host) and 0 < port <= _PORT_MAX:
             return Connection(
                 slot=slot,
-                instance_id=instance.instance_id,
+                instance_id=instance_id,
                 host=host,
                 port=port,
                 forwards=forwards,
                 key_file=key_file,
                 known_hosts_file=known_hosts_file,
             )
-    message = (
-        f"the marketplace gives no usable SSH address for instance {int(instance.instance_id)}"
-    )
+    message = f"the marketplace gives no usable SSH address for instance {int(instance_id)}"
     raise Malformed(message)
+
+
+def known_host(connection: Connection, host_key: str) -> str:
+    """Return the line of a known_hosts file that pins the host's key; "" when it is not known."""
+    words = host_key.split()[:2]
+    if len(words) != 2 or not all(_KEY_WORD.fullmatch(word) for word in words):  # noqa: PLR2004 - type and key
+        return ""
+    return f"[{connection.host}]:{connection.port} {' '.join(words)}\n"
 
 
 def ssh_command(connection: Connection) -> str:

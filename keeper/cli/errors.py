@@ -34,68 +34,70 @@ class Complaint:
     details: tuple[str, ...] = ()
 
 
-# The most precise class first; the first that fits is taken.
-_PORT_ERRORS: tuple[tuple[type[ports.PortError], ExitCode, str], ...] = (
+# The most precise class first; the first that fits is taken: exit code, what it means, cure. Errors
+# of the store come with their own cure, because only the store knows its file.
+_PORT_ERRORS: tuple[tuple[type[ports.PortError], ExitCode, str, str], ...] = (
     (
         ports.Unauthorized,
         ExitCode.UNAUTHORIZED,
+        "the marketplace refuses the API key",
         (
-            "put a valid key of your Vast.ai account into VAST_API_KEY, or into the systemd "
-            "credential of that name; keys are made at https://cloud.vast.ai/manage-keys/"
+            "set VAST_API_KEY to a valid key, or use the systemd credential vast_api_key; keys are "
+            "made at https://cloud.vast.ai/manage-keys/"
         ),
     ),
     (
         ports.OutOfCredit,
         ExitCode.FAILED,
-        "add credit at https://cloud.vast.ai/billing/; nothing was rented",
+        "the marketplace account has no credit, so nothing was rented",
+        "add credit at https://cloud.vast.ai/billing/",
     ),
     (
         ports.HostKeyChanged,
         ExitCode.REFUSED,
-        "do not log in; if you trust the host, replace it: keeper replace SLOT",
+        "the host shows another key than at first contact",
+        "do not log in; if its owner has an explanation, use keeper replace SLOT",
     ),
-    (ports.OfferGone, ExitCode.TRY_AGAIN, "run the same command again for the next offer"),
-    (ports.QuotaSpent, ExitCode.TRY_AGAIN, "wait until the quota is renewed"),
-    (ports.RateLimited, ExitCode.TRY_AGAIN, "wait a minute and run the same command again"),
+    (
+        ports.OfferGone,
+        ExitCode.TRY_AGAIN,
+        "somebody else took the offer",
+        "run the same command again for the next one",
+    ),
+    (
+        ports.QuotaSpent,
+        ExitCode.TRY_AGAIN,
+        "the marketplace's daily search quota is used up",
+        "wait for midnight UTC",
+    ),
+    (
+        ports.RateLimited,
+        ExitCode.TRY_AGAIN,
+        "the marketplace asks for patience",
+        "wait a minute and run the same command again",
+    ),
     (
         ports.Transient,
         ExitCode.TRY_AGAIN,
-        "check this box's network, and --vast-url if you gave it; then run the same command again",
+        "the marketplace cannot be reached",
+        "check this box's network and vast.url (--vast-url), then run the same command again",
     ),
-    (ports.Missing, ExitCode.NOT_FOUND, ""),
+    (ports.Missing, ExitCode.NOT_FOUND, "it does not exist", ""),
     (
         ports.Uncertain,
         ExitCode.FAILED,
-        "it may have happened all the same: look with keeper status before you repeat it",
+        "nobody knows yet whether it happened",
+        "do not repeat it; look with keeper status",
     ),
     (
         ports.Malformed,
         ExitCode.FAILED,
-        "the marketplace may have changed its API; check --vast-url, and report this",
+        "the marketplace's answer is not what its contract says",
+        "check vast.url (--vast-url); if it is right, its API may have changed: report this",
     ),
-    (
-        ports.StoreLocked,
-        ExitCode.TRY_AGAIN,
-        "another keeper is using this state folder: talk to it, or stop it first",
-    ),
-    (
-        ports.StoreFull,
-        ExitCode.TRY_AGAIN,
-        "make room on the disk that holds the state folder; what was recorded is still there",
-    ),
-    (
-        ports.StoreCorrupt,
-        ExitCode.FAILED,
-        (
-            "move the database file aside (do not delete it) or restore a backup; a keeper with an "
-            "empty store reports the rentals it no longer knows as orphans and touches none of them"
-        ),
-    ),
-    (
-        ports.StoreError,
-        ExitCode.FAILED,
-        "check that the state folder exists and that this user may write in it",
-    ),
+    (ports.StoreLocked, ExitCode.TRY_AGAIN, "", ""),
+    (ports.StoreFull, ExitCode.TRY_AGAIN, "", ""),
+    (ports.StoreError, ExitCode.FAILED, "", ""),
 )
 
 _OS_ERRORS: dict[int, tuple[ExitCode, str]] = {
@@ -148,11 +150,12 @@ def _known(error: BaseException) -> Complaint | None:
                 details=error.problems,
             )
         case ports.PortError():
-            code, cure = next(
-                ((code, cure) for kind, code, cure in _PORT_ERRORS if isinstance(error, kind)),
-                (ExitCode.FAILED, ""),
+            code, meaning, cure = next(
+                (row[1:] for row in _PORT_ERRORS if isinstance(error, row[0])),
+                (ExitCode.FAILED, "", ""),
             )
-            return Complaint(code=code, what=plain(str(error)), cure=cure)
+            said = plain(str(error))
+            return Complaint(code=code, what=f"{meaning}: {said}" if meaning else said, cure=cure)
         case OSError() if error.errno in _OS_ERRORS:
             code, cure = _OS_ERRORS[error.errno]
             return Complaint(code=code, what=_words(error), cure=cure)

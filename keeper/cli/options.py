@@ -35,9 +35,17 @@ def vast_url_option(function: _F) -> _F:
         "--vast-url",
         "vast_url",
         metavar="URL",
-        envvar="VAST_URL",
-        show_envvar=True,
-        help="Another marketplace, such as the simulator's.",
+        help="Another marketplace, such as the simulator's. Also VAST_URL.",
+    )(function)
+
+
+def socket_option(function: _F) -> _F:
+    """Add --socket: another keeper's local socket. KEEPER_SOCKET is read with the configuration."""
+    return click.option(
+        "--socket",
+        "socket",
+        type=click.Path(path_type=Path),
+        help="The running keeper's socket. Default: as configured.",
     )(function)
 
 

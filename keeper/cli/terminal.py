@@ -10,12 +10,12 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -52,15 +52,28 @@ def cell(text: str, style: str = "", length_max: int = 200) -> Text:
     return Text(plain(text, length_max), style=style)
 
 
-def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
-    """Make a table without lines: headings in capitals, two spaces between columns."""
+def show(out: Console, parts: Iterable[RenderableType]) -> None:
+    """Print parts below each other; without the blanks that rich fills lines with, when piped."""
+    if out.is_terminal:
+        for part in parts:
+            out.print(part)
+        return
+    with out.capture() as capture:
+        for part in parts:
+            out.print(part)
+    for line in capture.get().splitlines():
+        out.file.write(f"{line.rstrip()}\n")
+
+
+def table(*headings: str, right: tuple[str, ...] = (), fold: str = "") -> Table:
+    """Make a table without lines, two spaces between columns; only the column ``fold`` may fold."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
         made.add_column(
             heading,
             justify="right" if heading in right else "left",
-            no_wrap=heading != headings[-1],
-            overflow="ellipsis" if heading != headings[-1] else "fold",
+            no_wrap=heading != fold,
+            overflow="fold" if heading == fold else "ellipsis",
         )
     return made
 
@@ -83,6 +96,13 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
 
     indent = 2 if sys.stdout.isatty() else None
     click.echo(json.dumps(value, indent=indent, ensure_ascii=False))
+
+
+def print_json_text(raw: bytes) -> None:
+    """Print a document that is JSON already."""
+    import json
+
+    print_json(json.loads(raw))
 
 
 def confirm(question: str, *, yes: bool) -> None:

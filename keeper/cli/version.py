@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 from importlib import metadata
@@ -22,9 +21,9 @@ def describe() -> str:
 
 
 def _commit() -> str:
-    """Find the commit: as baked into an image, as pip noted it, or of the checkout it runs from."""
+    """Find the commit: as pip noted it, or of the checkout it runs from."""
     repository = Path(keeper.__file__).parent.parent
-    for found in (os.environ.get("KEEPER_COMMIT", ""), _from_pip(), _from_checkout(repository)):
+    for found in (_from_pip(), _from_checkout(repository)):
         if _COMMIT.fullmatch(found):
             return found
     return ""

@@ -3,10 +3,20 @@
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from keeper.cli.connection import Export, connection_of, exported, ssh_command, told
+from keeper.cli.connection import (
+    Connection,
+    Export,
+    addresses_of,
+    exported,
+    known_host,
+    ssh_command,
+    told,
+)
+from keeper.cli.connection import connection_of as connection_to
 from keeper.core.model import Instance, InstanceId, MarketState, SlotId
 from keeper.ports import Malformed
 
@@ -29,6 +39,10 @@ INSTANCE = Instance(
     started_at=None,
     ends_at=None,
 )
+
+
+def connection_of(slot: SlotId, instance: Instance, **more: Any) -> Connection:
+    return connection_to(slot, instance.instance_id, addresses_of(instance), **more)
 
 
 def test_direct_address_is_preferred_to_the_proxy() -> None:
@@ -105,3 +119,15 @@ def test_an_address_that_is_more_than_an_address_is_refused(host: str) -> None:
 def test_a_port_that_is_none_is_refused(port: int) -> None:
     with pytest.raises(Malformed):
         connection_of(SLOT, replace(INSTANCE, ssh_port=port))
+
+
+def test_the_key_seen_at_first_contact_is_the_only_one_to_accept() -> None:
+    connection = connection_of(SLOT, INSTANCE)
+    assert known_host(connection, "ssh-ed25519 AAAAC3Nz keeper@box") == (
+        "[ssh4.vast.ai]:12345 ssh-ed25519 AAAAC3Nz\n"
+    )
+
+
+@pytest.mark.parametrize("key", ["", "ssh-ed25519", "a\x00 b", "@cert-authority *;x y"])
+def test_a_key_that_is_none_pins_nothing(key: str) -> None:
+    assert known_host(connection_of(SLOT, INSTANCE), key) == ""

@@ -21,17 +21,28 @@ def errors_of_ports() -> list[type[ports.PortError]]:
 @pytest.mark.parametrize("kind", errors_of_ports())
 def test_no_port_error_is_taken_for_a_bug(kind: type[ports.PortError]) -> None:
     complaint = complaint_of(kind("what happened"))
-    assert complaint.what == "what happened"
+    assert complaint.what.endswith("what happened")
     assert complaint.code is not ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (ports.StoreLocked, ExitCode.TRY_AGAIN),
+        (ports.StoreFull, ExitCode.TRY_AGAIN),
+        (ports.StoreCorrupt, ExitCode.FAILED),
+        (ports.StoreError, ExitCode.FAILED),
+    ],
+)
+def test_the_store_words_its_own_cure(kind: type[ports.StoreError], code: ExitCode) -> None:
+    complaint = complaint_of(kind("it is broken: mend it"))
+    assert (complaint.code, complaint.what, complaint.cure) == (code, "it is broken: mend it", "")
 
 
 @pytest.mark.parametrize(
     ("error", "code"),
     [
         pytest.param(ports.Unauthorized(), ExitCode.UNAUTHORIZED, id="rejected API key"),
-        pytest.param(ports.StoreLocked(), ExitCode.TRY_AGAIN, id="locked database"),
-        pytest.param(ports.StoreCorrupt(), ExitCode.FAILED, id="corrupt database"),
-        pytest.param(ports.StoreFull(), ExitCode.TRY_AGAIN, id="full disk under the database"),
         pytest.param(OSError(errno.ENOSPC, "No space left"), ExitCode.TRY_AGAIN, id="full disk"),
         pytest.param(OSError(errno.EADDRINUSE, "in use"), ExitCode.TRY_AGAIN, id="port in use"),
         pytest.param(PermissionError(errno.EACCES, "no"), ExitCode.FAILED, id="forbidden file"),

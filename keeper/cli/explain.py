@@ -1,0 +1,96 @@
+"""`keeper explain SLOT`: all that is known about one slot, what is allowed, and why keeper waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keeper.cli.app import Verb
+from keeper.cli.options import config_option, json_option, socket_option
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from keeper.web.shapes import Explained
+
+
+@click.command(cls=Verb, examples=("keeper explain duel/0", "keeper explain duel/0 --json"))
+@click.argument("slot")
+@json_option
+@config_option
+@socket_option
+def explain(slot: str, as_json: bool, config: Path, socket: Path | None) -> int:
+    """Everything known about one slot, and why keeper does, or does not, act."""
+    from keeper.cli.client import socket_of
+    from keeper.cli.terminal import run_async
+
+    return run_async(_explain(socket_of(config, socket), slot, as_json=as_json))
+
+
+async def _explain(socket: Path, name: str, *, as_json: bool) -> int:
+    from keeper.cli.client import decoded, local_keeper
+    from keeper.cli.declared import slot_named
+    from keeper.cli.terminal import console, print_json_text, show
+    from keeper.web.shapes import Explained
+
+    async with local_keeper(socket) as keeper:
+        fleet = await keeper.fleet()
+        slot = slot_named((s.slot for stream in fleet.streams for s in stream.slots), name)
+        raw = await keeper.raw("explain", slot=slot)
+    if as_json:
+        print_json_text(raw)
+    else:
+        show(console(), shown_explained(decoded(raw, Explained)))
+    return 0
+
+
+def shown_explained(found: Explained) -> Iterator[RenderableType]:
+    """Show it: the verdict, the facts with their age, the budgets, the decision."""
+    from rich.text import Text
+
+    from keeper.cli.fleet import STYLE, shown_fleet_rows, why_and_next
+    from keeper.cli.terminal import cell, duration, table
+
+    slot, now = found.slot, found.now
+    yield from shown_fleet_rows([slot], now)
+    yield Text.assemble((f"{slot.state}: ", STYLE[slot.tone]), cell(why_and_next(slot, now)))
+    if slot.conditions:
+        yield Text("\nJudged", style="bold")
+        made = table("CONDITION", "IS", "FOR", "WHY", right=("FOR",), fold="WHY")
+        for each in slot.conditions:
+            style = {"true": "green", "false": "red"}.get(each.status.value, "yellow")
+            made.add_row(
+                each.condition.value,
+                cell(each.status.value, style),
+                duration((now - each.since).total_seconds()),
+                cell(each.because),
+            )
+        yield made
+    if found.readings:
+        yield Text("\nSeen", style="bold")
+        made = table("WITNESS OF", "SAYS", "AGO", "DETAIL", right=("AGO",), fold="DETAIL")
+        for reading in found.readings:
+            numbers = ", ".join(f"{name} {value:g}" for name, value in reading.numbers.items())
+            made.add_row(
+                f"{reading.subject.value} of {reading.instance_id}",
+                cell(reading.reason.replace("_", " ")),
+                duration((now - reading.at).total_seconds()),
+                cell("; ".join(text for text in (reading.detail, numbers) if text)),
+            )
+        yield made
+    yield Text("\nAllowed", style="bold")
+    made = table("FUSE", "USED", "OF", "MORE IN", right=("USED", "OF", "MORE IN"))
+    for allowed in found.allowances:
+        more = allowed.more_at
+        made.add_row(
+            cell(allowed.name.replace("_", " ")),
+            f"{allowed.used:g}",
+            f"{allowed.limit:g}",
+            duration((more - now).total_seconds()) if more is not None else "",
+        )
+    yield made
+    for fuse in found.fuses:
+        yield cell(f"fuse: {fuse}", "yellow")

@@ -1,0 +1,158 @@
+"""Orders to a running keeper: restart, replace, pause, resume. Each is on its disk when it answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keeper.cli.app import Verb
+from keeper.cli.options import (
+    config_option,
+    dry_run_option,
+    reason_option,
+    socket_option,
+    yes_option,
+)
+
+if TYPE_CHECKING:
+    from keeper.core.world import OrderKind
+    from keeper.web.shapes import SlotStatus
+
+
+@click.command(cls=Verb, examples=("keeper restart duel/0 --reason 'new assets'",))
+@click.argument("slot")
+@reason_option
+@dry_run_option
+@config_option
+@socket_option
+def restart(slot: str, reason: str, dry_run: bool, config: Path, socket: Path | None) -> int:
+    """Restart the process of a slot. The picture is gone for that moment; the host stays."""
+    from keeper.core.world import OrderKind
+
+    return _order(OrderKind.RESTART, slot, reason, config, socket, dry_run=dry_run)
+
+
+@click.command(
+    cls=Verb,
+    examples=(
+        "keeper replace duel/0 --dry-run",
+        "keeper replace duel/0 --yes --reason 'slow disk'",
+    ),
+)
+@click.argument("slot")
+@reason_option
+@yes_option
+@dry_run_option
+@config_option
+@socket_option
+def replace(
+    slot: str, reason: str, yes: bool, dry_run: bool, config: Path, socket: Path | None
+) -> int:
+    """Give a slot another host; the old one serves meanwhile.
+
+    The old host, with everything on its disk, is ended when the new one has proven itself. Both are
+    paid for until then. Spending limits and the other fuses hold.
+    """
+    from keeper.core.world import OrderKind
+
+    return _order(OrderKind.REPLACE, slot, reason, config, socket, dry_run=dry_run, ask=not yes)
+
+
+@click.command(
+    cls=Verb,
+    examples=("keeper pause --for 2h --reason 'marketplace works'", "keeper pause duel/0"),
+)
+@click.argument("slot", required=False)
+@click.option(
+    "--for",
+    "for_text",
+    metavar="DURATION",
+    help='Ends by itself: "90s", "30m", "2h". Default: never.',
+)
+@reason_option
+@config_option
+@socket_option
+def pause(
+    slot: str | None, for_text: str | None, reason: str, config: Path, socket: Path | None
+) -> int:
+    """Touch nothing: one slot, or the whole fleet.
+
+    keeper goes on to watch and to alert, and to end what is condemned already. It survives restarts.
+    """
+    from keeper.core.world import OrderKind
+    from keeper.settings import parse_duration
+
+    try:
+        until_s = parse_duration(for_text) if for_text is not None else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--for") from error
+    return _order(OrderKind.PAUSE, slot, reason, config, socket, until_s=until_s)
+
+
+@click.command(cls=Verb, examples=("keeper resume", "keeper resume duel/0"))
+@click.argument("slot", required=False)
+@reason_option
+@config_option
+@socket_option
+def resume(slot: str | None, reason: str, config: Path, socket: Path | None) -> int:
+    """End a pause, of the fleet or of one slot; also of a slot that was destroyed by order."""
+    from keeper.core.world import OrderKind
+
+    return _order(OrderKind.RESUME, slot, reason, config, socket)
+
+
+def _order(
+    kind: OrderKind,
+    name: str | None,
+    reason: str,
+    config: Path,
+    socket: Path | None,
+    *,
+    until_s: float | None = None,
+    dry_run: bool = False,
+    ask: bool = False,
+) -> int:
+    from keeper.cli.client import local_keeper, socket_of
+    from keeper.cli.declared import slot_named
+    from keeper.cli.terminal import confirm, run_async
+
+    where = socket_of(config, socket)
+
+    async def give() -> int:
+        async with local_keeper(where) as keeper:
+            found = None
+            if name is not None:
+                slots = {
+                    s.slot: s for stream in (await keeper.fleet()).streams for s in stream.slots
+                }
+                found = slots[slot_named(slots, name)]
+                if dry_run or ask:
+                    click.echo(f"{found.slot}: {_at_stake(kind, found)}", err=True)
+            if dry_run:
+                return 0
+            if ask:
+                confirm(f"{kind.value} {name}?", yes=False)
+            slot = found.slot if found is not None else None
+            order = await keeper.order(kind, slot, reason=reason, until_s=until_s)
+        until = f" until {order.until:%Y-%m-%d %H:%M:%S} UTC" if order.until else ""
+        click.echo(
+            f"{kind.value} of {order.slot or 'the fleet'} is ordered{until} (by {order.actor})"
+        )
+        if order.slot is not None:
+            click.echo(f"  follow it: keeper events --slot {order.slot} --follow", err=True)
+        return 0
+
+    return run_async(give())
+
+
+def _at_stake(kind: OrderKind, slot: SlotStatus) -> str:
+    """Say what an order would do to a slot."""
+    host = slot.host
+    if host is None:
+        return "no host is rented, so there is nothing to do it to"
+    rental = f"instance {host.instance_id}, {host.gpu_name}, {host.dollars_per_hour:.3f} $/h"
+    return (
+        f"would {kind.value} {rental}; it is {'on air' if slot.is_on_air else slot.state.lower()}"
+    )

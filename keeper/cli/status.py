@@ -1,0 +1,192 @@
+"""`keeper status`: every slot at a glance, from the running keeper, or as the last one left it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keeper.cli.app import Verb
+from keeper.cli.options import config_option, json_option, socket_option
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from keeper.web.shapes import FleetStatus
+
+_WATCH_S = 2.0
+
+
+@click.command(
+    cls=Verb,
+    examples=(
+        "keeper status",
+        "keeper status duel --watch",
+        "keeper status --exit-code >/dev/null || echo 'somebody should look'",
+        "keeper status --json | jq '.streams[].slots[] | {slot, state, why}'",
+    ),
+)
+@click.argument("stream", required=False)
+@click.option(
+    "--watch",
+    "watch_s",
+    metavar="[S]",
+    is_flag=False,
+    flag_value=_WATCH_S,
+    type=click.FloatRange(min=0.2),
+    help=f"Look again every S seconds ({_WATCH_S:g}).",
+)
+@click.option("--exit-code", "use_exit_code", is_flag=True, help="Exit 3 unless all is on air.")
+@json_option
+@config_option
+@socket_option
+def status(
+    stream: str | None,
+    watch_s: float | None,
+    use_exit_code: bool,
+    as_json: bool,
+    config: Path,
+    socket: Path | None,
+) -> int:
+    """Every slot: its state, since when, and why.
+
+    STREAM shows one stream, or one slot (duel/0). While no keeper runs, what the last one knew is
+    shown and marked as such; with --exit-code that is 7, because nobody is looking.
+    """
+    from keeper.cli.client import socket_of
+    from keeper.cli.terminal import run_async
+
+    where = socket_of(config, socket)
+    try:
+        return run_async(
+            _status(
+                config,
+                where,
+                stream,
+                watch_s=watch_s,
+                use_exit_code=use_exit_code,
+                as_json=as_json,
+            )
+        )
+    except KeyboardInterrupt:
+        if watch_s is None:
+            raise
+        return 0  # how one ends a watch
+
+
+async def _status(
+    config: Path,
+    socket: Path,
+    name: str | None,
+    *,
+    watch_s: float | None,
+    use_exit_code: bool,
+    as_json: bool,
+) -> int:
+    import asyncio
+
+    from rich.console import Group
+    from rich.live import Live
+
+    from keeper.cli.exit_codes import ExitCode
+    from keeper.cli.terminal import console, show
+
+    out = console()
+    if watch_s is not None and out.is_terminal and not as_json:
+        with Live(console=out, screen=True, auto_refresh=False) as live:
+            while True:
+                fleet, note = await _look(config, socket)
+                shown = _shown(fleet, note, name, out.width)
+                live.update(Group(*shown), refresh=True)
+                await asyncio.sleep(watch_s)
+    while True:
+        fleet, note = await _look(config, socket)
+        if as_json:
+            _print_json(fleet, note, name)
+        else:
+            if note:
+                click.echo(note, err=True)
+            show(out, _shown(fleet, "", name, out.width))
+        if watch_s is None:
+            break
+        out.file.flush()
+        await asyncio.sleep(watch_s)
+    if not use_exit_code:
+        return ExitCode.OK
+    return ExitCode.NO_DAEMON if note else _verdict(fleet, name)
+
+
+async def _look(config: Path, socket: Path) -> tuple[FleetStatus, str]:
+    """Ask the running keeper; without one, read what the last one remembered and say so."""
+    from keeper.adapters.clock import SystemClock
+    from keeper.cli.client import is_running, local_keeper, no_daemon
+    from keeper.cli.store import remembered_snapshot
+    from keeper.ports import ConfigError
+    from keeper.settings import load_settings
+    from keeper.web.status import status_of
+
+    if await is_running(socket):
+        async with local_keeper(socket) as keeper:
+            return await keeper.fleet(), ""
+    try:
+        settings = load_settings(config, os.environ)
+    except ConfigError as error:
+        raise no_daemon(socket) from error
+    snapshot, written_at = await remembered_snapshot(settings)
+    note = "no keeper is running: this is what the last one knew"
+    if written_at.timestamp():
+        note += f" at {written_at:%Y-%m-%d %H:%M:%S} UTC"
+    return status_of(snapshot, SystemClock().now()), note
+
+
+def _chosen(fleet: FleetStatus, name: str | None) -> frozenset[str] | None:
+    """Return the slots that are meant. None: all of them."""
+    from keeper.cli.declared import slot_named, stream_named_in
+
+    if name is None:
+        return None
+    if "/" in name:
+        slots = [slot.slot for stream in fleet.streams for slot in stream.slots]
+        return frozenset({slot_named(slots, name)})
+    found = stream_named_in([stream.stream for stream in fleet.streams], name)
+    return frozenset(
+        slot.slot for stream in fleet.streams if stream.stream == found for slot in stream.slots
+    )
+
+
+def _shown(fleet: FleetStatus, note: str, name: str | None, width: int) -> list[RenderableType]:
+    from rich.text import Text
+
+    from keeper.cli.fleet import shown_fleet
+
+    heading = (Text(note, style="yellow"),) if note else ()
+    return [*heading, *shown_fleet(fleet, width=width, only=_chosen(fleet, name))]
+
+
+def _print_json(fleet: FleetStatus, note: str, name: str | None) -> None:
+    import json
+
+    from keeper.cli.client import encoded
+    from keeper.cli.terminal import print_json
+
+    document = json.loads(encoded(fleet))
+    document["is_live"] = not note
+    chosen = _chosen(fleet, name)
+    if chosen is not None:
+        for stream in document["streams"]:
+            stream["slots"] = [slot for slot in stream["slots"] if slot["slot"] in chosen]
+        document["streams"] = [stream for stream in document["streams"] if stream["slots"]]
+    print_json(document)
+
+
+def _verdict(fleet: FleetStatus, name: str | None) -> int:
+    from keeper.cli.exit_codes import ExitCode
+
+    chosen = _chosen(fleet, name)
+    slots = [slot for stream in fleet.streams for slot in stream.slots]
+    if chosen is not None:
+        slots = [slot for slot in slots if slot.slot in chosen]
+    is_good = bool(slots) and all(slot.is_on_air for slot in slots)
+    return ExitCode.OK if is_good else ExitCode.DEGRADED

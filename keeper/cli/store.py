@@ -1,0 +1,46 @@
+"""What the last keeper remembered, for reading verbs while none runs. Reads only, and owns nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from keeper.adapters.clock import SystemClock
+from keeper.adapters.sql import peek
+from keeper.core.decisions import Plan
+from keeper.core.world import Snapshot, World
+from keeper.ports import Saved
+from keeper.settings import Settings, to_desired
+
+
+async def remembered(settings: Settings) -> Saved:
+    """Read the store. One that was never used remembers nothing. Raises StoreError."""
+    return await asyncio.to_thread(peek, settings.state_dir / "keeper.db")
+
+
+async def remembered_snapshot(settings: Settings) -> tuple[Snapshot, datetime]:
+    """Describe what is remembered as a snapshot without a decision, and say when it was written."""
+    saved = await remembered(settings)
+    now = SystemClock().now()
+    path = settings.state_dir / "keeper.db"
+    files = (path, path.with_name("keeper.db-wal"))
+    written = max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+    records = {record.slot: record for record in saved.records}
+    world = World(
+        keeper_id=saved.keeper_id,
+        records=records,
+        condemned=saved.condemned,
+        intents=saved.intents,
+        quarantine={each.machine_id: each for each in saved.quarantine},
+        pause=saved.pause,
+        slot_pauses=saved.slot_pauses,
+    )
+    snapshot = Snapshot(
+        desired=to_desired(settings),
+        world=world,
+        plan=Plan(decisions=(), condemned=saved.condemned),
+        records=records,
+        at=now,
+        tick=0,
+    )
+    return snapshot, datetime.fromtimestamp(written, UTC)
