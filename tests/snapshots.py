@@ -87,6 +87,8 @@ def tenure(number: int = 1, **given: Any) -> Tenure:
             "instance_id": InstanceId(7000 + number),
             "rented_at": ago(hours=6),
             "running_at": ago(hours=5, minutes=57),
+            "booted_at": ago(hours=5, minutes=56),
+            "warm_at": ago(hours=5, minutes=48),
             "deployed_at": ago(hours=5, minutes=50),
             "first_live_at": ago(hours=5, minutes=48),
             "conditions": conditions(),

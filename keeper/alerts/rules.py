@@ -101,22 +101,19 @@ def slot_held(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
     groups: dict[tuple[Reason, str], list[SlotId]] = defaultdict(list)
     for slot, reason in _holds_for_people(snapshot):
         groups[reason, "" if reason in _ACCOUNT_WIDE else slot].append(slot)
-    for reason in _ACCOUNT_WIDE.intersection(snapshot.plan.fuses):
-        groups.setdefault((reason, ""), [])
     for (reason, about), slots in groups.items():
         only = slots[0] if len(slots) == 1 else None
         records = [snapshot.records[slot] for slot in slots if slot in snapshot.records]
-        names = _names(slots) or "every slot"
         yield Alert(
             name="KeeperSlotHeld",
             key=f"KeeperSlotHeld:{reason}" + (f":{about}" if about else ""),
             severity=Severity.CRITICAL,
             slot=only,
-            stream=stream_of(slots[0]) if slots and about else None,
-            summary=f"keeper may not act for {names}",
+            stream=stream_of(slots[0]) if about else None,
+            summary=f"keeper may not act for {_names(slots)}",
             why=SENTENCE[reason],
             did="keeper watches and holds",
-            needs_human=HUMAN[reason].format(slot=slots[0] if slots else "SLOT"),
+            needs_human=HUMAN[reason].format(slot=slots[0]),
             since=min((_since(record, now) for record in records), default=now),
             labels={"reason": reason},
             reason=reason,
@@ -177,7 +174,7 @@ def no_offer(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
     """Several searches in a row found no suitable offer for a stream that wants a host."""
     groups: dict[StreamName, list[SlotRecord]] = defaultdict(list)
     for slot, record in snapshot.records.items():
-        if record.offer_misses >= OFFER_MISSES_MIN:
+        if record.offer_misses >= OFFER_MISSES_MIN and record.rent_reason not in HUMAN:
             groups[stream_of(slot)].append(record)
     for stream, records in groups.items():
         slots = sorted(record.slot for record in records)
@@ -348,6 +345,8 @@ def _holds_for_people(snapshot: Snapshot) -> Iterator[tuple[SlotId, Reason]]:
     for slot in snapshot.world.held_slots:
         told.add((slot, Reason.SLOT_HELD_BY_BUG))
     for slot, record in snapshot.records.items():
+        if record.next_rent_at is not None and record.rent_reason in HUMAN:
+            told.add((slot, record.rent_reason))  # the last create was refused for it
         conditions = record.tenure.conditions if record.tenure is not None else ()
         for condition in conditions:
             if condition.reason is Reason.HOST_KEY_CHANGED:

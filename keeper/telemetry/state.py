@@ -23,17 +23,11 @@ from keeper.telemetry.metrics import Samples
 
 # Shown as 0 while they let acts through, so that a rule can tell "not tripped" from "not measured".
 FUSES: tuple[Reason, ...] = (
-    Reason.PAUSED,
-    Reason.MASS_FAILURE,
-    Reason.MARKET_UNREADABLE,
-    Reason.OWN_NETWORK_DOWN,
-    Reason.BUDGET,
-    Reason.OUT_OF_CREDIT,
-    Reason.UNAUTHORIZED,
-    Reason.TOO_MANY_REPLACEMENTS_IN_FLIGHT,
     Reason.NOT_LEADER,
-    Reason.STARTING_UP,
-    Reason.STOPPING,
+    Reason.PAUSED,
+    Reason.OWN_NETWORK_DOWN,
+    Reason.MARKET_UNREADABLE,
+    Reason.MASS_FAILURE,
 )
 
 

@@ -40,6 +40,9 @@ class HostStatus:
     deployed_at: datetime | None
     first_live_at: datetime | None
     ends_at: datetime | None
+    # To log in: "host:port", the direct way before the marketplace's proxy, and the pinned key.
+    ssh_addresses: tuple[str, ...] = ()
+    host_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -170,7 +170,7 @@ def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
     slot, now = record.slot, look.now
     decision = look.decisions.get(slot)
     pause = look.snapshot.world.slot_pauses.get(slot)
-    told = tell(record, decision, is_paused=pause is not None)
+    told = tell(record, decision, now, is_paused=pause is not None)
     host, incoming = _host(look, record.tenure), _host(look, record.incoming)
     incident = record.incident
     stream, _, replica = slot.rpartition("/")
@@ -236,7 +236,17 @@ def _host(look: _Look, tenure: Tenure | None) -> HostStatus | None:
         deployed_at=tenure.deployed_at,
         first_live_at=tenure.first_live_at,
         ends_at=listed.ends_at if listed is not None else None,
+        ssh_addresses=_ssh_addresses(listed),
+        host_key=plain(tenure.host_key, 1000),
     )
+
+
+def _ssh_addresses(listed: Instance | None) -> tuple[str, ...]:
+    if listed is None:
+        return ()
+    direct = listed.ports.get("22/tcp")
+    candidates = ((listed.public_ip, direct), (listed.ssh_host, listed.ssh_port))
+    return tuple(f"{plain(host, 100)}:{port}" for host, port in candidates if host and port)
 
 
 def _frames(look: _Look, record: SlotRecord) -> float | None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from keeper.core.decisions import Decision, Hold
 from keeper.core.model import Condition, ConditionKind, SlotRecord, Status, Tenure
+from keeper.core.phase import phase
 from keeper.core.reasons import SENTENCE, Reason
 
 
@@ -33,7 +34,7 @@ class Told:
     is_on_air: bool
 
 
-def tell(record: SlotRecord, decision: Decision | None, *, is_paused: bool) -> Told:
+def tell(record: SlotRecord, decision: Decision | None, now: datetime, *, is_paused: bool) -> Told:
     """Describe one slot."""
     streaming = _status(record.tenure, ConditionKind.STREAMING)
     is_on_air = (
@@ -41,7 +42,8 @@ def tell(record: SlotRecord, decision: Decision | None, *, is_paused: bool) -> T
         and record.tenure.first_live_at is not None
         and record.dark_since is None
     )
-    phase, doing = _phase(record)
+    phase_now = phase(record, now)
+    doing = _doing(record, phase_now)
     why = _why(record, decision)
     if is_on_air and record.tenure is not None:
         since = record.healthy_since or record.tenure.first_live_at
@@ -62,25 +64,27 @@ def tell(record: SlotRecord, decision: Decision | None, *, is_paused: bool) -> T
         since = record.tenure.requested_at if record.tenure is not None else None
         is_stuck = isinstance(decision, Hold) or record.offer_misses > 0
         state, tone = doing[:1].upper() + doing[1:], Tone.WARN if is_stuck else Tone.WORK
-    return Told(phase=phase, tone=tone, state=state, why=why, since=since, is_on_air=is_on_air)
+    return Told(phase=phase_now, tone=tone, state=state, why=why, since=since, is_on_air=is_on_air)
 
 
-def _phase(record: SlotRecord) -> tuple[str, str]:
-    """Name the phase and what is going on in it."""
-    tenure = record.tenure
-    if tenure is None:
-        return "vacant", "no suitable offer" if record.offer_misses else "looking for a host"
-    if tenure.instance_id is None:
-        return "renting", "renting a host"
-    if tenure.running_at is None:
-        return "booting", "its host is booting"
-    if tenure.deployed_at is None:
-        return "deploying", "installing the workload"
-    if tenure.first_live_at is None:
-        return "deploying", "warming up"
-    if record.dark_since is not None or record.incident is not None:
-        return "degraded", "in repair"
-    return "serving", "serving"
+def _doing(record: SlotRecord, phase_now: str) -> str:
+    """Say what goes on in a phase."""
+    match phase_now:
+        case "vacant":
+            return "no suitable offer" if record.offer_misses else "looking for a host"
+        case "renting":
+            return "renting a host"
+        case "booting":
+            return "its host is booting"
+        case "deploying":
+            is_installed = record.tenure is not None and record.tenure.deployed_at is not None
+            return "warming up" if is_installed else "installing the workload"
+        case "retiring":
+            return "being ended"
+        case "degraded":
+            return "in repair"
+        case _:
+            return phase_now
 
 
 def _why(record: SlotRecord, decision: Decision | None) -> str:
