@@ -1,0 +1,258 @@
+#!/bin/sh
+# Asks the workload's own questions on its host and speaks only when an answer has changed.
+#
+# It travels over an SSH channel's stdin, installs nothing and writes nothing but its lines: one JSON
+# object each, {"seq":N,"facts":{...}} on change, {"hb":N} when nothing changed for a while. It ends
+# with its link. POSIX sh only (dash, busybox). A look at a plain process forks nothing but `sleep`;
+# the process managers cost 150 ms of CPU a question, so they are asked every few looks, and at once
+# when the process they spoke of is no longer the one that is there.
+#
+# Whoever sends it puts assignments in front of it; these are their defaults.
+: "${keeper_manager:=none}"       # background, pm2, supervisor or none
+: "${keeper_name:=}"              # the program's name at its manager
+: "${keeper_command:=}"           # how to call the manager, words separated by blanks
+: "${keeper_node:=node}"          # PM2: the JavaScript runtime that reduces its answer
+: "${keeper_pm2_home:=}"          # PM2: its home; empty: the usual one
+: "${keeper_workdir:=.}"
+: "${keeper_pid_file:=}"          # background: "<pid> <start time>"
+: "${keeper_look_s:=2}"
+: "${keeper_heartbeat_looks:=5}"
+: "${keeper_ask_looks:=5}"        # every so many looks the manager is asked
+: "${keeper_stuck_looks:=10}"     # PM2 waits 15 s at most between restarts: longer is for ever
+: "${keeper_disk_looks:=15}"
+: "${keeper_gpu_looks:=30}"
+: "${keeper_has_gpu:=1}"          # 0: do not ask for one
+
+set -fu
+LC_ALL=C
+export LC_ALL keeper_name
+
+# A tool that hangs must not silence us. Old busybox has a timeout that knows no -k: do without.
+if timeout -k 1 1 true >/dev/null 2>&1; then
+    bounded() { timeout -k 2 10 "$@"; }
+else
+    bounded() { "$@"; }
+fi
+
+# inspect PID: sets proc_state and proc_start (/proc/PID/stat fields 3 and 22; the name in field 2 may
+# hold blanks and brackets). Fails when there is no such process. Forks nothing.
+inspect() {
+    proc_state='' proc_start=''
+    { read -r stat_line <"/proc/$1/stat"; } 2>/dev/null || return 1
+    # shellcheck disable=SC2086 # the words are what is wanted
+    set -- ${stat_line##*) }
+    proc_state=$1 proc_start=${20}
+}
+
+# A number, or 0: whatever a manager printed goes into JSON.
+number() {
+    case $1 in
+    '' | *[!0-9]*) echo 0 ;;
+    *) echo "$1" ;;
+    esac
+}
+
+# Free text, made safe for JSON and short.
+plain() {
+    printf '%s' "$1" | tr -cd 'A-Za-z0-9 _.,:/()=+-' | cut -c1-120
+}
+
+# answer STATE PID RESTARTS WHY: sets what is known of the process. A zombie is gone; a process
+# stopped by a signal is there and does nothing, which the viewer's probe will judge.
+answer() {
+    state=$1 pid=$2 restarts=$3 why=$4 start=''
+    if [ "$state" = up ]; then
+        if ! inspect "$pid"; then
+            state=gone why='not running' pid=0
+        else
+            start=$proc_start
+            case $proc_state in
+            Z | X) state=gone why='defunct' pid=0 start='' ;;
+            T | t) why='suspended by a signal' ;;
+            esac
+        fi
+    fi
+}
+
+ask_background() {
+    recorded_pid='' recorded_start=''
+    { read -r recorded_pid recorded_start <"$keeper_workdir/$keeper_pid_file"; } 2>/dev/null
+    case $recorded_pid in
+    '' | *[!0-9]*)
+        answer gone 0 0 'never started here'
+        return
+        ;;
+    esac
+    answer up "$recorded_pid" 0 ''
+    if [ "$state" = up ] && [ "$start" != "$recorded_start" ]; then
+        answer gone 0 0 'its pid belongs to another process'
+    fi
+}
+
+# PM2: a question to a dead daemon would start one, so look at its pid first. Its answer holds every
+# environment variable, secrets included: it is reduced here and never crosses the wire.
+ask_pm2() {
+    pm2_home=${keeper_pm2_home:-${PM2_HOME:-${HOME:-/root}/.pm2}}
+    daemon=''
+    { read -r daemon <"$pm2_home/pm2.pid"; } 2>/dev/null
+    case $daemon in
+    '' | *[!0-9]*) title='' ;;
+    *) title=$(tr '\0' ' ' 2>/dev/null <"/proc/$daemon/cmdline") ;;
+    esac
+    case $title in
+    *PM2* | *pm2*) ;;
+    *)
+        answer manager_down 0 0 'no PM2 daemon'
+        return
+        ;;
+    esac
+    # shellcheck disable=SC2016,SC2046,SC2086 # JavaScript, not shell; words are what is wanted
+    set -- $(bounded env PM2_HOME="$pm2_home" $keeper_command jlist -s 2>/dev/null | bounded $keeper_node -e '
+        let text = "";
+        process.stdin.on("data", (data) => { text += data; });
+        process.stdin.on("end", () => {
+            let list;
+            try { list = JSON.parse(text.trim().split("\n").pop()); } catch (error) { return; }
+            const mine = list.filter((one) => one.name === process.env.keeper_name);
+            const bad = mine.find((one) => one.pm2_env.status !== "online") || mine[0];
+            const sum = mine.reduce((total, one) => total + (one.pm2_env.restart_time || 0), 0);
+            console.log(bad ? String(bad.pm2_env.status).replace(/\W/g, "_") : "missing",
+                bad ? bad.pid || 0 : 0, sum);
+        });' 2>/dev/null)
+    status=${1:-unreadable} pm2_pid=$(number "${2:-0}") count=$(number "${3:-0}")
+    case $status in
+    waiting_restart | stopping) waited=$((waited + keeper_ask_looks)) ;;
+    *) waited=0 ;;
+    esac
+    case $status in
+    online) answer up "$pm2_pid" "$count" '' ;;
+    launching | one_launch_status) answer starting 0 "$count" "$status" ;;
+    waiting_restart | stopping)
+        # PM2 that has given up on an app with a restart delay says "waiting restart" for ever.
+        if [ "$waited" -gt "$keeper_stuck_looks" ]; then
+            answer given_up 0 "$count" "$status for too long"
+        else
+            answer retrying 0 "$count" "$status"
+        fi
+        ;;
+    errored) answer given_up 0 "$count" errored ;;
+    stopped) answer stopped 0 "$count" stopped ;;
+    missing) answer gone 0 0 'PM2 does not know it' ;;
+    *) answer unknown 0 0 "PM2 gave no readable answer" ;;
+    esac
+}
+
+# supervisord: judged by the program's own line. The exit code is 3 as soon as any program is down,
+# and 0 in a back-off.
+ask_supervisor() {
+    # shellcheck disable=SC2086 # the command is several words
+    text=$(bounded $keeper_command status "$keeper_name" 2>&1)
+    case $text in
+    *'no such process'* | *'no such group'*)
+        answer gone 0 0 'supervisord does not know it'
+        return
+        ;;
+    *'no such file'* | *refused* | *SHUTDOWN_STATE*)
+        answer manager_down 0 0 'no supervisord'
+        return
+        ;;
+    esac
+    word='' rest=''
+    while read -r who what more; do
+        case $who in
+        "$keeper_name" | *":$keeper_name") word=$what rest=$more ;;
+        esac
+    done <<TEXT
+$text
+TEXT
+    case $word in
+    RUNNING)
+        rest=${rest#pid }
+        answer up "$(number "${rest%%,*}")" 0 ''
+        ;;
+    STARTING) answer starting 0 0 starting ;;
+    BACKOFF) answer retrying 0 0 "$(plain "$rest")" ;;
+    FATAL) answer given_up 0 0 "$(plain "$rest")" ;;
+    EXITED) answer gone 0 0 "exited $(plain "$rest")" ;;
+    STOPPED) answer stopped 0 0 "$(plain "$rest")" ;;
+    STOPPING) answer unknown 0 0 stopping ;;
+    *) answer unknown 0 0 "$(plain "$text")" ;;
+    esac
+}
+
+ask_process() {
+    case $keeper_manager in
+    background) ask_background ;;
+    pm2 | supervisor)
+        # Between questions: is it still the process that the manager spoke of?
+        if [ $((look % keeper_ask_looks)) -ne 0 ]; then
+            [ "$state" = up ] || return
+            was=$pid:$start:$why now=$pid:::
+            if inspect "$pid"; then
+                case $proc_state in
+                Z | X) ;;
+                T | t) now="$pid:$proc_start:suspended by a signal" ;;
+                *) now="$pid:$proc_start:" ;;
+                esac
+            fi
+            [ "$now" != "$was" ] || return
+        fi
+        "ask_$keeper_manager"
+        ;;
+    *) return ;;
+    esac
+    process=$(printf '"process":{"state":"%s","pid":%s,"start":"%s","restarts":%s,"why":"%s"}' \
+        "$state" "$pid" "$start" "$restarts" "$why")
+}
+
+# In steps of 100 MB, so that a growing log is not news every time.
+ask_disk() {
+    folder=$keeper_workdir
+    [ -d "$folder" ] || folder=.
+    free_kb=$(df -Pk "$folder" 2>/dev/null | {
+        read -r _ && read -r _ _ _ free _ && echo "$free"
+    })
+    # shellcheck disable=SC2017 # rounding is the point
+    case $free_kb in
+    '' | *[!0-9]*) ;;
+    *) disk="\"disk\":{\"free_mb\":$((free_kb / 102400 * 100))}" ;;
+    esac
+}
+
+# One failed answer may be a busy driver; two in a row are a lost GPU.
+ask_gpu() {
+    [ "$keeper_has_gpu" = 1 ] && command -v nvidia-smi >/dev/null 2>&1 || return
+    if shown=$(bounded nvidia-smi --query-gpu=display_active --format=csv,noheader 2>/dev/null); then
+        gpu_misses=0
+        case $shown in
+        *Enabled* | *Yes*) gpu='"gpu":{"ok":true,"display":true}' ;;
+        *) gpu='"gpu":{"ok":true,"display":false}' ;;
+        esac
+    else
+        gpu_misses=$((gpu_misses + 1))
+        [ "$gpu_misses" -lt 2 ] || gpu='"gpu":{"ok":false,"display":false}'
+    fi
+}
+
+look=0 seq=0 beats=0 quiet=0 waited=0 gpu_misses=0
+state=unknown pid=0 start='' restarts=0 why=''
+process='' disk='' gpu='' said='nothing yet'
+while :; do
+    ask_process
+    [ $((look % keeper_disk_looks)) -ne 0 ] || ask_disk
+    [ $((look % keeper_gpu_looks)) -ne 0 ] || ask_gpu
+    facts=$process${disk:+${process:+,}$disk}
+    facts=$facts${gpu:+${facts:+,}$gpu}
+    if [ "$facts" != "$said" ]; then
+        seq=$((seq + 1)) quiet=0 said=$facts
+        printf '{"seq":%s,"facts":{%s}}\n' "$seq" "$facts" || exit 0
+    else
+        quiet=$((quiet + 1))
+        if [ "$quiet" -ge "$keeper_heartbeat_looks" ]; then
+            beats=$((beats + 1)) quiet=0
+            printf '{"hb":%s}\n' "$beats" || exit 0
+        fi
+    fi
+    look=$((look + 1))
+    sleep "$keeper_look_s"
+done
