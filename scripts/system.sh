@@ -48,6 +48,7 @@ survey() {
     want nginx-rtmp "nginx libnginx-mod-rtmp" test -e "$NGINX_RTMP"
     want postgres postgresql have initdb
     want shellcheck shellcheck have shellcheck
+    want systemd-analyze systemd have systemd-analyze
     want jq jq have jq
     want curl curl have curl
     want ps procps have ps

@@ -79,6 +79,7 @@ COMPONENTS: Final[Mapping[str, Callable[[], Path | None]]] = MappingProxyType(
         "shellcheck": _command("shellcheck"),
         "sshd": _command("sshd"),
         "supervisord": _command("supervisord"),
+        "systemd-analyze": _command("systemd-analyze"),
     }
 )
 

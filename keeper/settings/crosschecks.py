@@ -102,9 +102,13 @@ FLEET_RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def contradictions(settings: Settings) -> Iterator[Contradiction]:
-    """Name everything in the settings that cannot be meant."""
+def contradictions(settings: Settings, watchdog_s: float | None) -> Iterator[Contradiction]:
+    """Name everything in the settings that cannot be meant.
+
+    ``watchdog_s`` is after how long of silence systemd kills this process; None: never.
+    """
     yield from _account(settings)
+    yield from _watchdog(settings.fleet, watchdog_s)
     yield from _fleet(settings.fleet)
     yield from _policies(settings)
     yield from _names(settings)
@@ -124,6 +128,15 @@ def _account(settings: Settings) -> Iterator[Contradiction]:
         )
     elif not _HEADER_TEXT.fullmatch(key.get_secret_value()):
         yield Contradiction((place,), "the Vast.ai API key has characters that no key has")
+
+
+def _watchdog(fleet: FleetPolicy, watchdog_s: float | None) -> Iterator[Contradiction]:
+    if watchdog_s is not None and fleet.tick_interval_s * 2 > watchdog_s:
+        yield Contradiction(
+            (("fleet", "tick_interval_s"),),
+            f"{_said(fleet, 'tick_interval_s')} must be at most half of the unit's WatchdogSec "
+            f"({watchdog_s:g}): systemd would kill a keeper that is well",
+        )
 
 
 def _fleet(fleet: FleetPolicy) -> Iterator[Contradiction]:

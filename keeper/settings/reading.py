@@ -60,7 +60,7 @@ def load_settings(
     reading = _Reading((explicit, from_environment, from_credentials, file))
     problems += _secrets_written(file)
     problems += reading.read_secret_files()
-    settings, found = reading.settle()
+    settings, found = reading.settle(_watchdog_s(environ))
     problems += found
     if settings is not None:
         problems += reading.attach_secrets(settings, environ)
@@ -79,6 +79,12 @@ def find_socket(path: Path, environ: Mapping[str, str], default: Path) -> Path:
         return Path(written).expanduser()
     written = read_document(path).values.get("socket")
     return Path(written).expanduser() if isinstance(written, str) else default
+
+
+def _watchdog_s(environ: Mapping[str, str]) -> float | None:
+    """Read sd_watchdog_enabled(3)'s variable; systemd sets it for a unit with WatchdogSec."""
+    written = environ.get("WATCHDOG_USEC", "")
+    return int(written) / 1e6 if written.isascii() and written.isdigit() else None
 
 
 def _refusal(problems: Sequence[Problem]) -> ConfigError:
@@ -130,7 +136,7 @@ class _Reading:
                     yield layer.problem(place, what)
         self._values = _merged(self._layers)
 
-    def settle(self) -> tuple[Settings | None, list[Problem]]:
+    def settle(self, watchdog_s: float | None) -> tuple[Settings | None, list[Problem]]:
         """Validate until something stands, then look for contradictions in it."""
         layers = [copy.deepcopy(layer.values) for layer in self._layers]
         problems: list[Problem] = []
@@ -147,7 +153,7 @@ class _Reading:
                 if not _set_aside(errors, layers, self._indexes):
                     return None, problems
             else:
-                problems += self._contradictions(settings)
+                problems += self._contradictions(settings, watchdog_s)
                 return settings, problems
         return None, problems
 
@@ -193,8 +199,8 @@ class _Reading:
             if not any(place == aside[: len(place)] for aside in self._aside):
                 yield self._problem(place, str(error))
 
-    def _contradictions(self, settings: Settings) -> Iterator[Problem]:
-        for found in contradictions(settings):
+    def _contradictions(self, settings: Settings, watchdog_s: float | None) -> Iterator[Problem]:
+        for found in contradictions(settings, watchdog_s):
             places = [self._indexes.original(place) for place in found.places]
             if not any(self._is_aside(place) for place in places):
                 yield self._later(places, found)

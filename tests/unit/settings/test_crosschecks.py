@@ -116,3 +116,13 @@ def test_what_is_no_contradiction_is_accepted(load: Load, text: str) -> None:
 
 def test_an_open_page_with_a_token_is_accepted(load: Load) -> None:
     load("http: {listen: '0.0.0.0:9877'}", {"KEEPER_HTTP__TOKEN": "t0ken"})
+
+
+def test_a_tick_that_is_rarer_than_the_watchdog_allows_is_refused(
+    load: Load, problems: Problems
+) -> None:
+    """A calm fleet was killed once a minute by its own service manager."""
+    load("fleet: {tick_interval_s: 30}", {"WATCHDOG_USEC": "60000000"})
+    load("fleet: {tick_interval_s: 90}", {"WATCHDOG_USEC": ""})
+    (problem,) = problems("fleet: {tick_interval_s: 31}", {"WATCHDOG_USEC": "60000000"})
+    assert problem.startswith("keeper.yaml:1:9: tick_interval_s (31) must be at most half of the")
