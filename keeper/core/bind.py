@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from keeper.core.conditions import is_fatal
 from keeper.core.draft import Draft
 from keeper.core.events import InstanceAdopted, OrphanCleared, OrphanSeen
-from keeper.core.health import is_fatal
 from keeper.core.labels import is_keepers, parse
 from keeper.core.model import (
     HostId,

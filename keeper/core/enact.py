@@ -10,6 +10,8 @@ from dataclasses import replace
 from typing import assert_never
 
 from keeper.core import incident
+from keeper.core.case import Proposal, Wish
+from keeper.core.conditions import after_act
 from keeper.core.decisions import Deploy, Destroy, Hold, Reboot, Restart, Wait
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import (
@@ -21,7 +23,6 @@ from keeper.core.events import (
     WorkloadRestarting,
 )
 from keeper.core.fuses import Refusal
-from keeper.core.health import after_act
 from keeper.core.model import (
     Condemned,
     InstanceId,
@@ -36,7 +37,6 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
-from keeper.core.remedy import Proposal, Wish
 from keeper.core.rent import fill
 from keeper.core.settle import count_replacement
 
@@ -289,7 +289,8 @@ def _is_confirmed(draft: Draft, each: Condemned) -> bool:
 
 
 def _tell_ended(draft: Draft, each: Condemned) -> None:
-    rented_s = elapsed_s(each.rented_at or each.condemned_at, draft.now)
+    # The first listing without it is the best estimate of when billing stopped.
+    rented_s = elapsed_s(each.rented_at or each.condemned_at, each.absent_since or draft.now)
     draft.tell(
         InstanceEnded(
             slot=each.slot,

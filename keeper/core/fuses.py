@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
 
+from keeper.core.case import Proposal, Wish
+from keeper.core.conditions import status_of
 from keeper.core.draft import Draft
 from keeper.core.events import FuseReset, FuseTripped
-from keeper.core.health import status_of
 from keeper.core.model import ConditionKind, Mode, Policy, SlotId, SlotRecord, Status
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import SENTENCE, Reason
-from keeper.core.remedy import Proposal, Wish
 from keeper.core.world import Pause
 
 # What ends or begins a rental, or goes through the marketplace: never on a blind guess.

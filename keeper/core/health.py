@@ -10,6 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from keeper.core.conditions import (
+    DEPLOYED,
+    GONE,
+    HAS_GPU,
+    HAS_ROOM,
+    KINDS,
+    REACHABLE,
+    RENTED,
+    RUNNING,
+    STREAMING,
+    complete,
+    in_the_past,
+    is_crash_looping,
+    is_fatal,
+)
 from keeper.core.model import (
     Condition,
     ConditionKind,
@@ -27,20 +42,14 @@ from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.world import Listing
 
-_KINDS = tuple(ConditionKind)
-_AT = {kind: position for position, kind in enumerate(_KINDS)}
-_RENTED, _REACHABLE, _DEPLOYED, _RUNNING, _STREAMING, _HAS_GPU, _HAS_ROOM = range(len(_KINDS))
 # Whose silence makes which condition unknown.
 _WITNESS = (
-    (_REACHABLE, Subject.LINK),
-    (_RUNNING, Subject.PROCESS),
-    (_STREAMING, Subject.PICTURE),
-    (_HAS_GPU, Subject.GPU),
-    (_HAS_ROOM, Subject.DISK),
+    (REACHABLE, Subject.LINK),
+    (RUNNING, Subject.PROCESS),
+    (STREAMING, Subject.PICTURE),
+    (HAS_GPU, Subject.GPU),
+    (HAS_ROOM, Subject.DISK),
 )
-_DEAD = (MarketState.STOPPED, MarketState.OFFLINE, MarketState.UNKNOWN)
-# A process manager's words that mean: there is no process, and there will be none by itself.
-GONE = (Reason.PROCESS_GONE, Reason.MANAGER_GAVE_UP, Reason.PROCESS_STOPPED_ON_PURPOSE)
 # Incarnations that are remembered; only those within the crash-loop window count.
 _CHANGES_MAX = 16
 # A rebooted container keeps its link for some seconds; an older link proves nothing before this.
@@ -74,72 +83,6 @@ class Judged:
     next_check_at: datetime | None  # when silence would make something unknown
 
 
-def condition_of(tenure: Tenure | None, kind: ConditionKind) -> Condition | None:
-    """Return one judged condition; None before the first judgement."""
-    if tenure is None:
-        return None
-    conditions = tenure.conditions
-    position = _AT[kind]
-    if len(conditions) == len(_KINDS) and conditions[position].kind is kind:
-        return conditions[position]
-    return next((each for each in conditions if each.kind is kind), None)
-
-
-def status_of(tenure: Tenure | None, kind: ConditionKind) -> Status:
-    """Return a condition's status; Unknown before the first judgement."""
-    condition = condition_of(tenure, kind)
-    return Status.UNKNOWN if condition is None else condition.status
-
-
-def is_fatal(instance: Instance) -> bool:
-    """Say whether the marketplace reports a state that does not heal by waiting a little."""
-    return (
-        instance.state in _DEAD
-        or not instance.is_meant_to_run
-        or (instance.has_daemon_error and instance.state is not MarketState.RUNNING)
-    )
-
-
-def is_crash_looping(tenure: Tenure, policy: Policy, now: datetime) -> bool:
-    """Say whether the process was restarted too often, and not by keeper."""
-    changes = tenure.process_changed_at
-    if len(changes) < policy.crash_loop_changes:
-        return False
-    # The latest N changes lie within the window exactly when the N-th latest does.
-    return elapsed_s(changes[-policy.crash_loop_changes], now) < policy.crash_loop_window_s
-
-
-def after_reboot(tenure: Tenure, at: datetime) -> Tenure:
-    """Return the tenure as it is once its container was rebooted: files stay, processes do not."""
-    conditions = list(_complete(tenure, at))
-    conditions[_RUNNING] = Condition(
-        kind=ConditionKind.RUNNING, status=Status.UNKNOWN, reason=Reason.NOT_ASKED, since=at
-    )
-    return replace(
-        tenure,
-        booting_since=at,
-        running_at=None,
-        booted_at=None,
-        deployed_at=None,
-        warm_at=None,
-        dead_since=None,
-        acted_at=at,
-        process_identity="",
-        process_restarts=-1,
-        process_changed_at=(),
-        conditions=tuple(conditions),
-    )
-
-
-def after_act(tenure: Tenure, at: datetime) -> Tenure:
-    """Return the tenure as it is once keeper acts on it: what was bad must be seen bad again."""
-    conditions = list(_complete(tenure, at))
-    conditions[_STREAMING] = replace(conditions[_STREAMING], bad_streak=0, good_streak=0)
-    return replace(
-        tenure, acted_at=at, process_changed_at=(), good_in_a_row=0, conditions=tuple(conditions)
-    )
-
-
 def judge(tenure: Tenure, evidence: Evidence) -> Judged:
     """Bring a tenure's conditions up to date; the same tenure object when nothing is new."""
     now = evidence.now
@@ -148,8 +91,7 @@ def judge(tenure: Tenure, evidence: Evidence) -> Judged:
     bench.see_market()
     for reading in evidence.readings:
         bench.read(reading)
-    if bench.process_changed_at:
-        bench.see_crash_loop()
+    bench.see_crash_loop()
     next_check_at = bench.see_silence()
     return bench.judged(next_check_at)
 
@@ -161,7 +103,7 @@ class _Bench:
         self.before = tenure
         self.evidence = evidence
         self.now = evidence.now
-        self.conditions = list(_complete(tenure, evidence.now))
+        self.conditions = list(complete(tenure, evidence.now))
         self.details: dict[ConditionKind, str] = {}
         self.has_new_host_key = False
         self.good_in_a_row = tenure.good_in_a_row
@@ -173,13 +115,13 @@ class _Bench:
 
     def see_market(self) -> None:
         status, reason = self._rented()
-        self._level(_RENTED, status, reason, self.now)
+        self._level(RENTED, status, reason, self.now)
         if self.before.deployed_at is not None:
-            self._level(_DEPLOYED, Status.TRUE, Reason.DEPLOYED, self.before.deployed_at)
+            self._level(DEPLOYED, Status.TRUE, Reason.DEPLOYED, self.before.deployed_at)
         elif self.before.deploy_failures:
-            self._level(_DEPLOYED, Status.FALSE, Reason.DEPLOY_FAILED, self.now)
+            self._level(DEPLOYED, Status.FALSE, Reason.DEPLOY_FAILED, self.now)
         else:
-            self._level(_DEPLOYED, Status.FALSE, Reason.NOT_DEPLOYED, self.now)
+            self._level(DEPLOYED, Status.FALSE, Reason.NOT_DEPLOYED, self.now)
 
     def _rented(self) -> tuple[Status, Reason]:
         instance, listing = self.evidence.instance, self.evidence.listing
@@ -210,45 +152,45 @@ class _Bench:
             case Subject.PICTURE:
                 self._read_picture(reading)
             case Subject.GPU:
-                self._read_level(_HAS_GPU, reading)
+                self._read_level(HAS_GPU, reading)
             case Subject.DISK:
-                self._read_level(_HAS_ROOM, reading)
+                self._read_level(HAS_ROOM, reading)
 
     def _read_link(self, reading: Reading) -> None:
         """One success is proof; refusals must repeat; a loss is only not knowing."""
-        before = self.conditions[_REACHABLE]
+        before = self.conditions[REACHABLE]
         if reading.status is Status.UNKNOWN:
             if before.status is Status.TRUE:
-                self._level(_REACHABLE, Status.UNKNOWN, reading.reason, reading.at)
+                self._level(REACHABLE, Status.UNKNOWN, reading.reason, reading.at)
             return
         is_other_key = reading.reason is Reason.HOST_KEY_CHANGED
-        self._believe(_REACHABLE, reading, clears_after=1, is_certain=is_other_key)
+        self._believe(REACHABLE, reading, clears_after=1, is_certain=is_other_key)
         if is_other_key and before.reason is not Reason.HOST_KEY_CHANGED:
             self.has_new_host_key = True
 
     def _read_process(self, reading: Reading) -> None:
         """Take the manager's word as it comes: it is said once, on change, and only a hint."""
-        before = self.conditions[_RUNNING]
+        before = self.conditions[RUNNING]
         self._note_incarnation(reading)
         is_settled = not self._is_our_doing(reading.at)
         if reading.status is Status.FALSE and not reading.is_certain:
-            self._level(_RUNNING, Status.UNKNOWN, reading.reason, reading.at, reading.detail)
+            self._level(RUNNING, Status.UNKNOWN, reading.reason, reading.at, reading.detail)
         else:
-            self._level(_RUNNING, reading.status, reading.reason, reading.at, reading.detail)
+            self._level(RUNNING, reading.status, reading.reason, reading.at, reading.detail)
         if (
             reading.status is Status.FALSE
             and reading.is_certain
             and reading.reason in GONE
             and before.status is Status.TRUE
             and is_settled
-            and self.conditions[_STREAMING].status is Status.TRUE
+            and self.conditions[STREAMING].status is Status.TRUE
         ):
             # Seen alive, and now seen gone: no picture can come from it, so no third opinion is
             # waited for. A process that was never seen alive here proves nothing: then the picture
             # decides.
-            self._level(_STREAMING, Status.FALSE, reading.reason, reading.at, reading.detail)
-            self.conditions[_STREAMING] = replace(
-                self.conditions[_STREAMING], bad_streak=self.evidence.policy.failures_to_fail
+            self._level(STREAMING, Status.FALSE, reading.reason, reading.at, reading.detail)
+            self.conditions[STREAMING] = replace(
+                self.conditions[STREAMING], bad_streak=self.evidence.policy.failures_to_fail
             )
 
     def _note_incarnation(self, reading: Reading) -> None:
@@ -283,11 +225,11 @@ class _Bench:
             self.good_in_a_row = 0
         elif self.good_in_a_row < policy.handover_good_probes:
             self.good_in_a_row += 1
-        running = self.conditions[_RUNNING]
+        running = self.conditions[RUNNING]
         # A process that is gone and a picture that is bad are two witnesses who agree.
         is_certain = running.status is Status.FALSE and running.reason in GONE
         self._believe(
-            _STREAMING,
+            STREAMING,
             reading,
             clears_after=policy.successes_to_clear,
             is_certain=is_certain or reading.is_certain,
@@ -346,16 +288,14 @@ class _Bench:
 
     def see_crash_loop(self) -> None:
         """A manager that says "up" while the process keeps dying is overruled."""
-        running = self.conditions[_RUNNING]
-        if is_crash_looping(
-            replace(self.before, process_changed_at=self.process_changed_at),
-            self.evidence.policy,
-            self.now,
-        ):
+        running = self.conditions[RUNNING]
+        if not self.process_changed_at and running.reason is not Reason.CRASH_LOOP:
+            return
+        if is_crash_looping(self.process_changed_at, self.evidence.policy, self.now):
             if running.status is not Status.FALSE:
-                self._level(_RUNNING, Status.FALSE, Reason.CRASH_LOOP, self.now)
+                self._level(RUNNING, Status.FALSE, Reason.CRASH_LOOP, self.now)
         elif running.reason is Reason.CRASH_LOOP:
-            self._level(_RUNNING, Status.TRUE, Reason.PROCESS_UP, self.now)
+            self._level(RUNNING, Status.TRUE, Reason.PROCESS_UP, self.now)
 
     def see_silence(self) -> datetime | None:
         """Turn what nobody has confirmed for too long to Unknown; returns when that is next due."""
@@ -388,8 +328,8 @@ class _Bench:
         before = self.before
         conditions = before.conditions
         changed: tuple[tuple[Condition, str], ...] = ()
-        known = _complete(before, self.now)
-        if len(conditions) != len(_KINDS) or any(
+        known = complete(before, self.now)
+        if len(conditions) != len(KINDS) or any(
             a is not b for a, b in zip(known, self.conditions, strict=True)
         ):
             conditions = tuple(self.conditions)
@@ -436,10 +376,10 @@ class _Bench:
     def _is_up(self) -> bool:
         """Whether the marketplace says running and a link exists that this boot has made."""
         before, since = self.before, self.before.booting_since
-        reachable = self.conditions[_REACHABLE]
+        reachable = self.conditions[REACHABLE]
         return (
             before.running_at is not None
-            and self.conditions[_RENTED].status is Status.TRUE
+            and self.conditions[RENTED].status is Status.TRUE
             and reachable.status is Status.TRUE
             and (
                 since is None
@@ -449,55 +389,10 @@ class _Bench:
         )
 
     def _first_picture(self) -> tuple[datetime | None, datetime | None, float | None]:
-        before, streaming = self.before, self.conditions[_STREAMING]
+        before, streaming = self.before, self.conditions[STREAMING]
         if before.warm_at is not None or streaming.status is not Status.TRUE:
             return before.warm_at, before.first_live_at, before.warmup_s
         warmup_s = before.warmup_s
         if warmup_s is None and before.deployed_at is not None:
             warmup_s = elapsed_s(before.deployed_at, self.now)
         return self.now, before.first_live_at or self.now, warmup_s
-
-
-def _complete(tenure: Tenure, now: datetime) -> tuple[Condition, ...]:
-    """Return all conditions in their fixed order; what was never judged is Unknown."""
-    if len(tenure.conditions) == len(_KINDS):
-        return tenure.conditions
-    known = {condition.kind: condition for condition in tenure.conditions}
-    return tuple(
-        known.get(kind)
-        or Condition(kind=kind, status=Status.UNKNOWN, reason=Reason.NOT_ASKED, since=now)
-        for kind in _KINDS
-    )
-
-
-def in_the_past(tenure: Tenure, now: datetime) -> Tenure:
-    """Let what lies in the future begin now, so that no deadline waits for the clock to catch up.
-
-    The same tenure when the clock was not stepped back behind anything it remembers.
-    """
-    acted_at, booting_since = tenure.acted_at, tenure.booting_since
-    if (
-        tenure.requested_at <= now
-        and (acted_at is None or acted_at <= now)
-        and (booting_since is None or booting_since <= now)
-        and all(condition.since <= now for condition in tenure.conditions)
-    ):
-        return tenure
-
-    def bounded(at: datetime | None) -> datetime | None:
-        return None if at is None else min(at, now)
-
-    return replace(
-        tenure,
-        requested_at=min(tenure.requested_at, now),
-        rented_at=bounded(tenure.rented_at),
-        running_at=bounded(tenure.running_at),
-        deployed_at=bounded(tenure.deployed_at),
-        booting_since=bounded(booting_since),
-        booted_at=bounded(tenure.booted_at),
-        acted_at=bounded(acted_at),
-        dead_since=bounded(tenure.dead_since),
-        missing_since=bounded(tenure.missing_since),
-        missing_listed_at=bounded(tenure.missing_listed_at),
-        conditions=tuple(replace(c, since=min(c.since, now)) for c in tenure.conditions),
-    )

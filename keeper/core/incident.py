@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from keeper.core.conditions import condition_of
 from keeper.core.draft import Draft
 from keeper.core.events import IncidentClosed, IncidentOpened, StreamDark, StreamOnAir
-from keeper.core.health import condition_of
 from keeper.core.model import ConditionKind, Incident, SlotId, SlotRecord, Status
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from keeper.core.health import status_of
+from keeper.core.conditions import status_of
 from keeper.core.model import ConditionKind, SlotRecord, Status
 from keeper.core.moments import elapsed_s
 from keeper.core.reasons import Reason

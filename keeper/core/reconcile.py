@@ -17,12 +17,14 @@ from datetime import datetime
 
 from keeper.core import incident
 from keeper.core.bind import bind
+from keeper.core.case import Proposal, Wish, case_of
+from keeper.core.conditions import status_of
 from keeper.core.decisions import Hold, Plan, Wait
 from keeper.core.draft import Draft, Seat
 from keeper.core.enact import enact, end_condemned, hold, retire
 from keeper.core.events import ConditionChanged, HostKeyChanged, InstanceBooted
 from keeper.core.fuses import refuse, trip
-from keeper.core.health import Evidence, judge, status_of
+from keeper.core.health import Evidence, judge
 from keeper.core.model import (
     ConditionKind,
     Desired,
@@ -36,7 +38,7 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
-from keeper.core.remedy import Proposal, Wish, case_of, propose
+from keeper.core.remedy import propose
 from keeper.core.settle import settle
 from keeper.core.world import OrderKind, World
 

@@ -100,6 +100,7 @@ def _found_nothing(draft: Draft, slot: SlotId, stream: Stream, funnel: Funnel) -
         offer_misses=record.offer_misses + 1,
         next_rent_at=next_rent_at,
         rent_reason=Reason.NO_SUITABLE_OFFER,
+        avoid_offers=(),  # what was lost may be free again by the next search
     )
     draft.decide(
         slot,

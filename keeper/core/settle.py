@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import assert_never
 
 from keeper.core.backoff import stepped_s
+from keeper.core.conditions import after_reboot, in_the_past
 from keeper.core.decisions import Adopt
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import (
@@ -28,7 +29,6 @@ from keeper.core.events import (
     WorkloadDeployed,
     WorkloadRestarted,
 )
-from keeper.core.health import after_reboot, in_the_past
 from keeper.core.model import Intent, IntentKind, Rung, SlotId, SlotRecord, Tenure
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason

@@ -1,0 +1,140 @@
+"""What is believed of a rental: how its conditions are kept, read and reset.
+
+The judging itself is in health.py; this is the vocabulary that judging, binding and deciding share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from keeper.core.model import (
+    Condition,
+    ConditionKind,
+    Instance,
+    MarketState,
+    Policy,
+    Status,
+    Tenure,
+)
+from keeper.core.moments import elapsed_s
+from keeper.core.reasons import Reason
+
+KINDS = tuple(ConditionKind)
+RENTED, REACHABLE, DEPLOYED, RUNNING, STREAMING, HAS_GPU, HAS_ROOM = range(len(KINDS))
+_AT = {kind: position for position, kind in enumerate(KINDS)}
+_DEAD = (MarketState.STOPPED, MarketState.OFFLINE, MarketState.UNKNOWN)
+# A process manager's words that mean: there is no process, and there will be none by itself.
+GONE = (Reason.PROCESS_GONE, Reason.MANAGER_GAVE_UP, Reason.PROCESS_STOPPED_ON_PURPOSE)
+
+
+def condition_of(tenure: Tenure | None, kind: ConditionKind) -> Condition | None:
+    """Return one judged condition; None before the first judgement."""
+    if tenure is None:
+        return None
+    conditions = tenure.conditions
+    position = _AT[kind]
+    if len(conditions) == len(KINDS) and conditions[position].kind is kind:
+        return conditions[position]
+    return next((each for each in conditions if each.kind is kind), None)
+
+
+def status_of(tenure: Tenure | None, kind: ConditionKind) -> Status:
+    """Return a condition's status; Unknown before the first judgement."""
+    condition = condition_of(tenure, kind)
+    return Status.UNKNOWN if condition is None else condition.status
+
+
+def is_fatal(instance: Instance) -> bool:
+    """Say whether the marketplace reports a state that does not heal by waiting a little."""
+    return (
+        instance.state in _DEAD
+        or not instance.is_meant_to_run
+        or (instance.has_daemon_error and instance.state is not MarketState.RUNNING)
+    )
+
+
+def is_crash_looping(changes: tuple[datetime, ...], policy: Policy, now: datetime) -> bool:
+    """Say whether a process was restarted too often; ``changes`` are those keeper did not order."""
+    if len(changes) < policy.crash_loop_changes:
+        return False
+    # The latest N changes lie within the window exactly when the N-th latest does.
+    return elapsed_s(changes[-policy.crash_loop_changes], now) < policy.crash_loop_window_s
+
+
+def after_reboot(tenure: Tenure, at: datetime) -> Tenure:
+    """Return the tenure as it is once its container was rebooted: files stay, processes do not."""
+    conditions = list(complete(tenure, at))
+    conditions[RUNNING] = Condition(
+        kind=ConditionKind.RUNNING, status=Status.UNKNOWN, reason=Reason.NOT_ASKED, since=at
+    )
+    return replace(
+        tenure,
+        booting_since=at,
+        running_at=None,
+        booted_at=None,
+        deployed_at=None,
+        warm_at=None,
+        dead_since=None,
+        acted_at=at,
+        process_identity="",
+        process_restarts=-1,
+        process_changed_at=(),
+        conditions=tuple(conditions),
+    )
+
+
+def after_act(tenure: Tenure, at: datetime) -> Tenure:
+    """Return the tenure as it is once keeper acts on it: what was bad must be seen bad again."""
+    conditions = list(complete(tenure, at))
+    conditions[STREAMING] = replace(conditions[STREAMING], bad_streak=0, good_streak=0)
+    return replace(
+        tenure, acted_at=at, process_changed_at=(), good_in_a_row=0, conditions=tuple(conditions)
+    )
+
+
+def complete(tenure: Tenure, now: datetime) -> tuple[Condition, ...]:
+    """Return all conditions in their fixed order; what was never judged is Unknown."""
+    if len(tenure.conditions) == len(KINDS):
+        return tenure.conditions
+    known = {condition.kind: condition for condition in tenure.conditions}
+    return tuple(known.get(kind) or _unjudged(kind, now) for kind in KINDS)
+
+
+def _unjudged(kind: ConditionKind, now: datetime) -> Condition:
+    if kind is ConditionKind.DEPLOYED:  # the one thing keeper knows by itself
+        return Condition(kind=kind, status=Status.FALSE, reason=Reason.NOT_DEPLOYED, since=now)
+    return Condition(kind=kind, status=Status.UNKNOWN, reason=Reason.NOT_ASKED, since=now)
+
+
+def in_the_past(tenure: Tenure, now: datetime) -> Tenure:
+    """Let what lies in the future begin now, so that no deadline waits for the clock to catch up.
+
+    The same tenure when the clock was not stepped back behind anything it remembers.
+    """
+    acted_at, booting_since = tenure.acted_at, tenure.booting_since
+    if (
+        tenure.requested_at <= now
+        and (acted_at is None or acted_at <= now)
+        and (booting_since is None or booting_since <= now)
+        and all(condition.since <= now for condition in tenure.conditions)
+    ):
+        return tenure
+
+    def bounded(at: datetime | None) -> datetime | None:
+        return None if at is None else min(at, now)
+
+    return replace(
+        tenure,
+        requested_at=min(tenure.requested_at, now),
+        rented_at=bounded(tenure.rented_at),
+        running_at=bounded(tenure.running_at),
+        deployed_at=bounded(tenure.deployed_at),
+        booting_since=bounded(booting_since),
+        booted_at=bounded(tenure.booted_at),
+        acted_at=bounded(acted_at),
+        dead_since=bounded(tenure.dead_since),
+        missing_since=bounded(tenure.missing_since),
+        missing_listed_at=bounded(tenure.missing_listed_at),
+        conditions=tuple(replace(c, since=min(c.since, now)) for c in tenure.conditions),
+    )

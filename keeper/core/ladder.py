@@ -1,0 +1,97 @@
+"""The last rule of the table: the ladder of remedies, climbed from the cheapest to the dearest.
+
+A rung is left out when it is not the workload's, is spent, or cannot help; the host is replaced when
+none is left and the viewers have waited long enough.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from keeper.core.backoff import doubling_s
+from keeper.core.case import Case, Proposal, Wish, dark_since, process_is_down
+from keeper.core.conditions import is_crash_looping
+from keeper.core.model import Policy, Rung, Status
+from keeper.core.moments import elapsed_s, is_due, later
+from keeper.core.reasons import Reason
+
+
+def climb(case: Case) -> Proposal:
+    """Choose the cheapest remedy that is left, or the host's replacement."""
+    reason = _sickness(case)
+    for rung in case.stream.rungs:
+        if rung is Rung.REPLACE or _is_pointless(case, rung):
+            continue
+        if rung is not Rung.REBOOT and not case.is_reachable:
+            pending_until = later(case.reachable.since, case.policy.probe_stale_s)
+            if case.reachable.status is Status.UNKNOWN and case.now < pending_until:
+                # The link was lost a moment ago and is being dialled again.
+                return Proposal(
+                    wish=Wish.WAIT, reason=Reason.NOT_ENOUGH_EVIDENCE, until=pending_until
+                )
+            continue
+        uses = _uses(case, rung)
+        cap, _ = _cap_of(case.policy, rung)
+        if len(uses) >= cap:
+            continue
+        ready_at = _ready_at(case, rung, uses)
+        if not is_due(ready_at, case.now, case.policy.restart_backoff_max_s * 2.0):
+            return Proposal(wish=Wish.WAIT, reason=Reason.BACKING_OFF, until=ready_at)
+        wish = Wish.REBOOT if rung is Rung.REBOOT else Wish.RESTART
+        return Proposal(wish=wish, reason=reason, rung=rung)
+    replace_at = later(dark_since(case), case.policy.replace_after_s)
+    if case.now < replace_at:
+        return Proposal(wish=Wish.WAIT, reason=Reason.LADDER_SPENT, until=replace_at)
+    return Proposal(wish=Wish.REPLACE, reason=Reason.LADDER_SPENT)
+
+
+def _sickness(case: Case) -> Reason:
+    if process_is_down(case):
+        return case.running.reason
+    if case.tenure.warm_at is None:
+        return Reason.NO_PICTURE_EVER
+    return case.streaming.reason
+
+
+def _is_pointless(case: Case, rung: Rung) -> bool:
+    if rung is not Rung.RESTART_PROCESS:
+        return False
+    if case.has_room.status is Status.FALSE:
+        return True  # the process would find the same full disk
+    # A loop that goes on after a restart is not cured by another one.
+    return is_crash_looping(case.tenure.process_changed_at, case.policy, case.now) and bool(
+        _uses(case, rung)
+    )
+
+
+def _cap_of(policy: Policy, rung: Rung) -> tuple[int, float]:
+    if rung is Rung.RESTART_PROCESS:
+        return policy.restarts_max, policy.restarts_window_s
+    if rung is Rung.RESTART_WORKLOAD:
+        return policy.workload_restarts_max, policy.workload_restarts_window_s
+    return policy.reboots_max, policy.reboots_window_s
+
+
+def _uses(case: Case, rung: Rung) -> list[datetime]:
+    _, window_s = _cap_of(case.policy, rung)
+    return [
+        use.at
+        for use in case.record.remedies
+        if use.rung is rung and elapsed_s(use.at, case.now) < window_s
+    ]
+
+
+def _ready_at(case: Case, rung: Rung, uses: list[datetime]) -> datetime | None:
+    """When the rung may be used: after its own back-off, and when the last act has settled."""
+    acted_at = case.tenure.acted_at
+    ready_at = None if acted_at is None else later(acted_at, case.policy.restart_settle_s)
+    if rung is Rung.RESTART_PROCESS and uses:
+        delay_s = doubling_s(
+            len(uses) - 1,
+            case.policy.restart_backoff_min_s,
+            case.policy.restart_backoff_max_s,
+            case.record.slot,
+        )
+        backed_off_at = later(max(uses), delay_s)
+        ready_at = backed_off_at if ready_at is None else max(ready_at, backed_off_at)
+    return ready_at

@@ -1,0 +1,202 @@
+"""What the rules look for: signs that can be read off one rental. Each answers one question.
+
+They only look; what follows from a sign is in the table of remedy.py.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from keeper.core.case import Case, dark_since, process_is_down
+from keeper.core.model import MarketState, Status, Subject
+from keeper.core.moments import elapsed_s, later
+from keeper.core.reasons import Reason
+from keeper.core.settle import absence_span_s, absent_for
+
+
+def restart_ordered(case: Case) -> bool:
+    """Whether an operator asked for a restart that can be carried out now."""
+    asked_at = case.record.restart_asked_at
+    return asked_at is not None and case.tenure.deployed_at is not None and case.is_reachable
+
+
+def shows_other_key(case: Case) -> bool:
+    """Whether a host that once was up now shows another key than at first contact."""
+    return (
+        case.reachable.reason is Reason.HOST_KEY_CHANGED
+        and case.reachable.status is Status.FALSE
+        and case.tenure.booted_at is not None  # else the boot's own deadline ends it
+    )
+
+
+def never_appeared(case: Case) -> bool:
+    """Whether complete listings over the settle time never showed the rental."""
+    tenure = case.tenure
+    rented_at = tenure.rented_at or tenure.requested_at
+    return (
+        tenure.listed_at is None
+        and absent_for(tenure, rented_at) >= case.policy.create_settle_s
+        and absence_span_s(tenure) >= case.policy.absence_apart_s
+    )
+
+
+def is_gone(case: Case) -> bool:
+    """Whether two separated complete listings and the answer by id agree that it does not exist."""
+    tenure = case.tenure
+    return (
+        tenure.listed_at is not None
+        and tenure.instance_id is not None
+        and absence_span_s(tenure) >= case.policy.absence_apart_s
+        and case.world.shown.get(tenure.instance_id, tenure) is None
+    )
+
+
+def is_overpriced(case: Case) -> bool:
+    """Whether the contract costs much more than the offer did, before it was ever of use."""
+    limit = case.stream.needs.price_max_dollars_per_hour * case.policy.price_drift_max_ratio
+    tenure = case.tenure
+    return tenure.first_live_at is None and tenure.dollars_per_hour > limit
+
+
+def market_patience_s(case: Case) -> float:
+    """How long the marketplace must repeat that the host is down before it is believed."""
+    is_silent = case.instance is None or (
+        case.instance.is_meant_to_run
+        and case.instance.state in (MarketState.OFFLINE, MarketState.UNKNOWN)
+    )
+    if is_silent and case.tenure.first_live_at is not None:
+        return case.policy.unreachable_s  # hosts that once were good come back from a short outage
+    return case.policy.fatal_state_s
+
+
+def reported_down(case: Case) -> bool:
+    """Whether the marketplace reports the host as down and no link contradicts it."""
+    return case.tenure.dead_since is not None and not case.is_reachable
+
+
+def down_for_long(case: Case) -> bool:
+    """Whether the marketplace has repeated that for as long as its word needs."""
+    tenure, listing = case.tenure, case.world.listing
+    if tenure.dead_since is None or listing is None or case.is_reachable:
+        return False
+    # Agreement is counted from listing to listing: one old list that is looked at for long proves
+    # nothing.
+    return elapsed_s(tenure.dead_since, listing.at) >= market_patience_s(case)
+
+
+def boot_ends_at(case: Case) -> datetime:
+    """When a boot is given up. A machine that started late gets time to answer, up to a hard stop."""
+    tenure, policy = case.tenure, case.policy
+    since = tenure.booting_since or tenure.rented_at or tenure.requested_at
+    limit_s = policy.boot_max_s
+    if tenure.first_live_at is not None:
+        # A reboot pulls no image: a host that is not back in this time is as good as unreachable.
+        limit_s = min(limit_s, policy.unreachable_s)
+    elif tenure.running_at is not None:
+        late_s = elapsed_s(since, tenure.running_at) + policy.unreachable_s
+        limit_s = min(max(limit_s, late_s), policy.boot_hard_max_s)
+    ends_at = later(since, limit_s)
+    if case.world.started_at is None:
+        return ends_at
+    # A boot that ended well while keeper was away must have the time to show it.
+    return max(ends_at, later(case.world.started_at, policy.unreachable_s))
+
+
+def is_booting(case: Case) -> bool:
+    """Whether the host has not come up since it was rented or rebooted."""
+    return case.tenure.booted_at is None
+
+
+def equipment_lost(case: Case) -> bool:
+    """Whether the GPU or its display is gone and no viewer says otherwise."""
+    is_lost = case.has_gpu.status is Status.FALSE and case.is_fresh(Subject.GPU)
+    is_dark = case.streaming.status is Status.FALSE or case.tenure.first_live_at is None
+    return is_lost and is_dark
+
+
+def unreachable_for_long(case: Case) -> bool:
+    """Whether the host has refused us for longer than outages last."""
+    return case.is_known_unreachable and case.now >= unreachable_at(case)
+
+
+def unreachable_at(case: Case) -> datetime:
+    """When a host that refuses us has done so for too long; a new process dials some times first."""
+    until = later(case.reachable.since, case.policy.unreachable_s)
+    if case.world.started_at is None:
+        return until
+    return max(until, later(case.world.started_at, case.policy.probe_stale_s))
+
+
+def undeployable(case: Case) -> bool:
+    """Whether the workload will not go on this host."""
+    tenure = case.tenure
+    return tenure.deployed_at is None and tenure.deploy_failures >= case.policy.deploy_attempts_max
+
+
+def warmup_ends_at(case: Case) -> datetime | None:
+    """When a freshly deployed workload must show a picture; None once it has."""
+    tenure, policy = case.tenure, case.policy
+    if tenure.warm_at is not None or tenure.deployed_at is None:
+        return None
+    grace_s = policy.warmup_grace_s
+    if tenure.warmup_s is not None:
+        # It has warmed up here before: no need to wait as long as for a host nobody knows.
+        grace_s = min(grace_s, max(policy.restart_settle_s, 2.0 * tenure.warmup_s))
+    elif case.running.reason is Reason.PROCESS_STARTING:
+        grace_s = max(grace_s, policy.warmup_max_s)
+    return later(tenure.deployed_at, grace_s)
+
+
+def is_warming_up(case: Case) -> bool:
+    """Whether a fresh deployment is within its grace and its process may still come."""
+    ends_at = warmup_ends_at(case)
+    return ends_at is not None and case.now < ends_at and not process_is_down(case)
+
+
+def nobody_knows(case: Case) -> bool:
+    """Whether there is no evidence of the picture, and none from the process either."""
+    return case.streaming.status is Status.UNKNOWN and not process_is_down(case)
+
+
+def judged_by_an_earlier_process(case: Case) -> bool:
+    """Whether what is believed of the picture is older than this process."""
+    return not case.is_fresh(Subject.PICTURE) and not process_is_down(case)
+
+
+def inner_supervisor_at_work(case: Case) -> bool:
+    """Whether the host's own process manager is bringing the process back."""
+    return (
+        case.running.reason in (Reason.MANAGER_RETRYING, Reason.PROCESS_STARTING)
+        and case.running.status is not Status.FALSE
+        and elapsed_s(dark_since(case), case.now) < case.policy.replace_after_s
+    )
+
+
+def not_seen_bad_again(case: Case) -> bool:
+    """Whether the latest act deserves more patience: what came after it is not bad enough yet."""
+    if process_is_down(case) or case.streaming.bad_streak >= case.policy.failures_to_fail:
+        return False
+    # A picture that comes and goes never fills a streak, and is no picture either.
+    since = max(dark_since(case), case.tenure.acted_at or case.tenure.requested_at)
+    return elapsed_s(since, case.now) < case.policy.replace_after_s
+
+
+def is_proven(case: Case) -> bool:
+    """Whether a replacement has shown its picture often enough in a row."""
+    return case.is_on_air and case.tenure.good_in_a_row >= case.policy.handover_good_probes
+
+
+def handover_ends_at(case: Case) -> datetime | None:
+    """Return when a replacement must have proven itself; None before it has booted."""
+    since = case.tenure.booted_at
+    if since is None:
+        return None
+    if case.world.started_at is not None:
+        since = max(since, case.world.started_at)
+    return later(since, case.policy.handover_max_s)
+
+
+def unproven_for_long(case: Case) -> bool:
+    """Whether a replacement has had its time to show a picture."""
+    ends_at = handover_ends_at(case)
+    return ends_at is not None and case.now >= ends_at
