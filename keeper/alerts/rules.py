@@ -40,12 +40,12 @@ HUMAN: dict[Reason, str] = {
     ),
     Reason.BUDGET: "Raise the spending limit, or end something: `keeper status` shows what costs what.",
     Reason.OUT_OF_CREDIT: "Add credit to the marketplace account.",
-    Reason.UNAUTHORIZED: "Check the API key and its rights: `keeper doctor`.",
+    Reason.UNAUTHORIZED: "Check the API key and its rights; `keeper search STREAM` tries it.",
     Reason.HOST_KEY_CHANGED: (
         "Somebody else may answer at the host's address. Check the rental; then "
         "`keeper replace {slot}`."
     ),
-    Reason.KEY_REFUSED: "Check that keeper's SSH key is attached to the account: `keeper doctor`.",
+    Reason.KEY_REFUSED: "Check that keeper's SSH key is attached to the marketplace account.",
     Reason.SLOT_HELD_BY_BUG: "Report the bug with the log lines around `slot.bug`; keeper tries again.",
 }
 # These hold the whole account, so they are one alert however many slots they hold.
@@ -139,7 +139,7 @@ def market_unreadable(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
         why=error or SENTENCE[Reason.MARKET_UNREADABLE],
         did="keeper rents, replaces and destroys nothing until a complete list comes; repairs over "
         "SSH go on",
-        needs_human="If it lasts: check the marketplace's status page and `keeper doctor`.",
+        needs_human="If it lasts: check the marketplace's status page and the API key.",
         since=since,
         reason=Reason.MARKET_UNREADABLE,
     )
@@ -223,7 +223,8 @@ def orphan(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
                 OrphanPolicy.DESTROY: "keeper ends it, as configured",
                 OrphanPolicy.ADOPT: "keeper takes it into a slot that fits, as configured",
             }[policy],
-            needs_human=f"`keeper adopt {instance_id}` or `keeper destroy {instance_id}`."
+            needs_human="End it in the marketplace's console, or let keeper: set `fleet.orphans` to destroy or "
+            "adopt."
             if policy is OrphanPolicy.ALERT
             else "",
             since=(instance.started_at if instance is not None else None) or now,
@@ -287,7 +288,7 @@ def restarts_hide_sickness(snapshot: Snapshot, now: datetime) -> Iterator[Alert]
             summary=f"{slot} is on air only because it keeps being restarted",
             why=f"{policy.restarts_max} or more restarts within {minutes} minutes, and each helped",
             did="keeper goes on; when the restarts are used up it replaces the host",
-            needs_human=f"Look for what kills it: `keeper logs {slot}`, `keeper events --slot {slot}`.",
+            needs_human=f"Look for what kills it: `keeper events --slot {slot}`, and its own logs.",
             since=min(recent),
             dollars=_dollars(record),
             labels={"stream": stream_of(slot), "slot": slot},

@@ -22,11 +22,14 @@ TEXT_MAX = 500  # a line that a person reads in one look
 
 def plain(text: str, length_max: int = TEXT_MAX) -> str:
     r"""Return the text in one line, controls shown as ``\x1b``, cut at a bound with an ellipsis."""
-    if len(text) > length_max:
-        text = text[: max(0, length_max - 1)] + "…"
+    text = _cut(text, length_max)
     if text.isascii() and text.isprintable():  # the common case, at a fraction of the cost
         return text
-    return _UNSAFE.sub(_shown, text)
+    return _cut(_UNSAFE.sub(_shown, text), length_max)
+
+
+def _cut(text: str, length_max: int) -> str:
+    return text if len(text) <= length_max else text[: max(0, length_max - 1)] + "…"
 
 
 def _shown(match: re.Match[str]) -> str:

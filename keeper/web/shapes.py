@@ -190,7 +190,7 @@ class AlertStatus:
     did: str
     needs_human: str
     since: datetime
-    is_muted: bool  # a louder alert already says it
+    is_muted: bool = False  # a louder alert already says it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

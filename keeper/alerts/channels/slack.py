@@ -112,9 +112,13 @@ def escape(text: str, length_max: int = _FIELD_MAX) -> str:
     """
     flat = plain(text, length_max).translate(_LOOK_ALIKES)
     flat = re.sub(r"(?<!\w)_+|_+(?!\w)", "", flat)
-    inert = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    inert = _entities(flat)
     # Entities are up to five characters; a message that is too long is refused as a whole.
-    return inert if len(inert) <= length_max else escape(flat, length_max // 5)
+    return inert if len(inert) <= length_max else _entities(flat[: length_max // 5])
+
+
+def _entities(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 _LOOK_ALIKES = str.maketrans({"*": "∗", "~": "∼", "`": "ˋ", "@": "＠"})  # noqa: RUF001

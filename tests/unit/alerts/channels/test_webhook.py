@@ -1,0 +1,117 @@
+"""The receiver's side: signatures by the specification, computed here and by its own library."""
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime
+
+import pytest
+from standardwebhooks.webhooks import Webhook as Receiver
+from standardwebhooks.webhooks import WebhookVerificationError
+
+from keeper.alerts import DeliveryKind, registered_channels
+from keeper.alerts.channels.webhook import Webhook, WebhookSettings
+from keeper.alerts.dispatch import from_payload
+from keeper.ports import HttpRequest, NoticeKind
+from tests.snapshots import NOW
+from tests.unit.alerts.channels.test_slack import notice, reply
+
+NEW = "whsec_" + base64.b64encode(b"n" * 24).decode()
+OLD = "whsec_" + base64.b64encode(b"o" * 24).decode()
+SETTINGS = WebhookSettings(kind="webhook", name="hook", url="https://receiver.example/keeper")
+
+
+def composed(*secrets: str, now: datetime = NOW) -> HttpRequest:
+    return Webhook(SETTINGS, secrets).compose(notice(), now=now)
+
+
+def test_signs_as_the_specification_says() -> None:
+    request = composed(NEW)
+    signed = f"msg_1.{int(NOW.timestamp())}.{request.body.decode()}".encode()
+    digest = base64.b64encode(hmac.new(b"n" * 24, signed, hashlib.sha256).digest()).decode()
+    assert request.headers["webhook-id"] == "msg_1"
+    assert request.headers["webhook-timestamp"] == str(int(NOW.timestamp()))
+    assert request.headers["webhook-signature"] == f"v1,{digest}"
+
+
+def test_receivers_of_both_secrets_accept_while_one_is_rotated() -> None:
+    request = composed(NEW, OLD, now=datetime.now(UTC))
+    for secret in (NEW, OLD):
+        body = Receiver(secret).verify(request.body, dict(request.headers))
+        assert body["type"] == "keeper.alert.firing"
+    other = "whsec_" + base64.b64encode(b"x" * 24).decode()
+    with pytest.raises(WebhookVerificationError):
+        Receiver(other).verify(request.body, dict(request.headers))
+    with pytest.raises(WebhookVerificationError):
+        Receiver(NEW).verify(request.body.replace(b"duel", b"evil"), dict(request.headers))
+
+
+def test_without_a_secret_nothing_is_signed() -> None:
+    assert "webhook-signature" not in composed().headers
+
+
+def test_body_is_what_the_documentation_says() -> None:
+    body = json.loads(composed().body)
+    assert set(body) == {"type", "timestamp", "data"}
+    assert set(body["data"]) == {
+        "notice_id",
+        "kind",
+        "alert",
+        "at",
+        "dark_s",
+        "acts",
+        "reason",
+        "headline",
+        "page_url",
+        "runbook",
+    }
+    assert from_payload(body["data"]) == notice()
+
+
+def test_remote_text_is_plain() -> None:
+    hostile = notice(why="\x1b[2J\ud800")
+    body = Webhook(SETTINGS, ()).compose(hostile, now=NOW).body
+    assert json.loads(body)["data"]["alert"]["why"] == "\\x1b[2J\\ud800"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (200, DeliveryKind.DELIVERED),
+        (202, DeliveryKind.DELIVERED),
+        (204, DeliveryKind.DELIVERED),
+        (301, DeliveryKind.DROP),
+        (400, DeliveryKind.DROP),
+        (401, DeliveryKind.DROP),
+        (404, DeliveryKind.DROP),
+        (408, DeliveryKind.RETRY),
+        (410, DeliveryKind.DISABLE),
+        (429, DeliveryKind.RETRY),
+        (502, DeliveryKind.RETRY),
+        (0, DeliveryKind.DROP),
+    ],
+)
+def test_reads_replies(status: int, kind: DeliveryKind) -> None:
+    assert Webhook(SETTINGS, ()).classify(reply(status)).kind is kind
+
+
+def test_a_secret_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="channel hook"):
+        Webhook(SETTINGS, ("whsec_",))
+
+
+def test_is_built_from_named_secrets() -> None:
+    registered = registered_channels()["webhook"]
+    settings = registered.settings.model_validate(
+        {
+            "kind": "webhook",
+            "name": "hook",
+            "url": "http://127.0.0.1:1/",
+            "signing_secret": "NOW",
+            "old_signing_secret": "BEFORE",
+        }
+    )
+    channel = registered.build(settings, {"NOW": NEW, "BEFORE": OLD})
+    signatures = channel.compose(notice(NoticeKind.REPEAT), now=NOW).headers["webhook-signature"]
+    assert len(signatures.split(" ")) == 2

@@ -1,0 +1,286 @@
+"""Told once, told well, and when it is over: messages as a play in seconds."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keeper.alerts import Alert, Notice, Severity
+from keeper.alerts.dispatch import Numbers, dispatch, from_payload, inhibited, to_payload
+from keeper.core.model import SlotId, StreamName
+from keeper.core.reasons import Reason
+from keeper.ports import NoticeKind
+from tests.snapshots import NOW
+
+NUMBERS = Numbers()
+
+
+def alert(name: str = "KeeperStreamDark", about: str = "duel/0", **given: Any) -> Alert:
+    return Alert(
+        **{
+            "name": name,
+            "key": f"{name}:{about}" if about else name,
+            "severity": Severity.WARNING,
+            "slot": SlotId(about) if about else None,
+            "stream": StreamName("duel"),
+            "summary": f"{about} is dark",
+            "why": "frozen",
+            "did": "keeper restarted it",
+            "needs_human": "",
+            "since": NOW,
+            "reason": Reason.FROZEN,
+            "dark_since": NOW,
+            **given,
+        }
+    )
+
+
+class Play:
+    """Drives dispatch through time; every tick starts from what was committed, as JSON."""
+
+    def __init__(self, numbers: Numbers = NUMBERS) -> None:
+        self.numbers = numbers
+        self.state: Mapping[str, Any] = {}
+        self.sent: list[Notice] = []
+
+    def at(self, seconds: float, *firing: Alert) -> list[NoticeKind]:
+        state, notices = dispatch(self.state, firing, moment(seconds), self.numbers)
+        self.state = json.loads(json.dumps(state))
+        self.sent += notices
+        return [notice.kind for notice in notices]
+
+
+def moment(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def test_waits_before_the_first_word() -> None:
+    play = Play()
+    assert play.at(0, alert()) == []
+    assert play.at(29, alert()) == []
+    assert play.at(30, alert()) == [NoticeKind.FIRING]
+    assert play.sent[0].reason == "first message"
+
+
+def test_what_is_cured_within_the_wait_is_never_told() -> None:
+    play = Play()
+    play.at(0, alert())
+    assert play.at(20) == []
+    assert play.at(10_000) == []
+    assert play.state == {}
+
+
+def test_says_nothing_new_until_something_is() -> None:
+    play = Play()
+    play.at(0, alert())
+    play.at(30, alert())
+    before = play.state
+    for seconds in range(60, 14_400, 600):
+        assert play.at(seconds, alert()) == []
+        assert play.state == before, "an idle tick writes nothing"
+
+
+def test_repeats_after_four_hours() -> None:
+    play = Play()
+    play.at(0, alert())
+    play.at(30, alert())
+    assert play.at(14_429, alert()) == []
+    assert play.at(14_430, alert()) == [NoticeKind.REPEAT]
+    assert play.at(14_431, alert()) == []
+    assert play.at(28_830, alert()) == [NoticeKind.REPEAT]
+    assert play.sent[-1].reason == "repeated every 4 h"
+
+
+def test_tells_at_once_that_a_person_is_needed_now() -> None:
+    play = Play()
+    play.at(0, alert())
+    play.at(30, alert())
+    worse = alert(severity=Severity.CRITICAL, needs_human="do something")
+    assert play.at(40, worse) == [NoticeKind.UPDATE]
+    assert play.sent[-1].reason == "now critical, was warning"
+    assert play.sent[-1].alert.needs_human == "do something"
+    assert play.at(41, worse) == []
+    # Going down and up again is no news.
+    assert play.at(42, alert()) == []
+    assert play.at(43, worse) == []
+
+
+def test_lesser_rises_keep_their_distance() -> None:
+    play = Play()
+    play.at(0, alert(severity=Severity.INFO))
+    play.at(30, alert(severity=Severity.INFO))
+    assert play.at(60, alert()) == []
+    assert play.at(330, alert()) == [NoticeKind.UPDATE]
+
+
+def test_resolves_after_quiet_with_the_downtime() -> None:
+    play = Play()
+    play.at(0, alert(acts=0))
+    play.at(30, alert(acts=1))
+    play.at(90, alert(acts=3))
+    assert play.at(120) == []
+    assert play.at(419) == []
+    assert play.at(420) == [NoticeKind.RESOLVED]
+    over = play.sent[-1]
+    assert over.dark_s == 120
+    assert over.acts == 3
+    assert over.at == moment(120), "it was over when it fell silent, not when we believed it"
+    assert play.state == {}
+
+
+def test_a_relapse_within_the_quiet_is_the_same_incident() -> None:
+    play = Play()
+    play.at(0, alert())
+    play.at(30, alert())
+    play.at(60)
+    assert play.at(200, alert(dark_since=moment(180))) == []
+    assert play.at(240, alert(dark_since=moment(180))) == []
+    assert play.at(300) == []
+    assert play.at(600) == [NoticeKind.RESOLVED]
+    assert play.sent[-1].dark_s == 60 + 120
+    assert play.sent[-1].alert.since == NOW
+
+
+def test_after_the_end_a_new_incident_is_a_new_message() -> None:
+    play = Play()
+    for start in (0, 10_000):
+        play.at(start, alert())
+        play.at(start + 30, alert())
+        play.at(start + 60)
+        play.at(start + 400)
+    kinds = [notice.kind for notice in play.sent]
+    assert kinds == [NoticeKind.FIRING, NoticeKind.RESOLVED] * 2
+    assert len({notice.notice_id for notice in play.sent}) == 4
+
+
+def test_a_crash_before_the_commit_says_the_same_again_under_the_same_id() -> None:
+    play = Play()
+    play.at(0, alert())
+    _, lost = dispatch(play.state, (alert(),), moment(30), NUMBERS)  # never committed
+    play.at(31, alert())
+    assert [notice.notice_id for notice in lost] == [notice.notice_id for notice in play.sent]
+
+
+def test_a_crash_after_the_commit_says_it_once() -> None:
+    play = Play()
+    play.at(0, alert())
+    play.at(30, alert())
+    again = Play()
+    again.state = play.state
+    assert again.at(31, alert()) == []
+    assert again.at(60) == []
+    assert again.at(400) == [NoticeKind.RESOLVED]
+
+
+def test_a_clock_that_steps_back_neither_repeats_nor_raises() -> None:
+    play = Play()
+    play.at(0, alert())
+    play.at(30, alert())
+    assert play.at(-3600, alert()) == []
+    assert play.at(-3500) == []
+    assert play.sent[-1].kind is NoticeKind.FIRING
+
+
+MARKET = alert("KeeperMarketUnreadable", "", reason=Reason.MARKET_UNREADABLE, dark_since=None)
+MASS = alert("KeeperMassFailure", "", severity=Severity.CRITICAL, reason=Reason.MASS_FAILURE)
+CRITICAL = alert(severity=Severity.CRITICAL, reason=Reason.FROZEN)
+HELD = alert("KeeperSlotHeld", reason=Reason.REPLACEMENTS_SPENT, severity=Severity.CRITICAL)
+
+
+@pytest.mark.parametrize(
+    ("louder", "quieter", "is_muted"),
+    [
+        (MARKET, alert(reason=Reason.UNREACHABLE), True),
+        (MARKET, alert(reason=Reason.FROZEN), False),
+        (MARKET, alert("KeeperDestroyStuck", "7009"), True),
+        (MARKET, alert("KeeperNoOffer", "duel"), True),
+        (MARKET, HELD, False),
+        (MASS, alert(reason=Reason.FROZEN), True),
+        (MASS, CRITICAL, False),
+        (MASS, alert("KeeperRestartsHideSickness"), True),
+        (MASS, MARKET, True),
+        (MASS, HELD, False),
+        (CRITICAL, HELD, True),
+        (alert(), HELD, False),
+        (CRITICAL, replace(HELD, slot=SlotId("duel/1")), False),
+        (alert(), alert("KeeperNoOffer"), True),
+        (alert(), alert("KeeperNoOffer", "other"), False),
+        (
+            alert("KeeperSlotHeld", "", reason=Reason.OUT_OF_CREDIT),
+            alert("KeeperNoOffer", "duel"),
+            True,
+        ),
+    ],
+)
+def test_one_cause_is_one_message(louder: Alert, quieter: Alert, is_muted: bool) -> None:
+    assert (quieter.key in inhibited((louder, quieter))) is is_muted
+    assert louder.key not in inhibited((louder, quieter))
+    assert quieter.key not in inhibited((quieter,))
+
+
+def test_a_muted_alert_waits_its_turn_and_speaks_when_it_stays() -> None:
+    play = Play()
+    dark = alert(reason=Reason.UNREACHABLE)
+    for seconds in (0, 60, 120):
+        play.at(seconds, MARKET, dark)
+    assert [notice.alert.name for notice in play.sent] == ["KeeperMarketUnreadable"]
+    # The market is back: what was unknown gets the group wait to clear up.
+    assert play.at(150, dark) == []
+    assert play.at(180, dark) == [NoticeKind.FIRING]
+
+
+def test_a_muted_alert_that_clears_with_its_cause_is_never_told() -> None:
+    play = Play()
+    play.at(0, MARKET, alert(reason=Reason.UNREACHABLE))
+    play.at(60, MARKET, alert(reason=Reason.UNREACHABLE))
+    play.at(90)
+    play.at(600)
+    assert {notice.alert.name for notice in play.sent} == {"KeeperMarketUnreadable"}
+
+
+def test_payload_survives_the_store() -> None:
+    play = Play()
+    play.at(0, alert(labels={"slot": "duel/0"}, dollars=0.5))
+    play.at(30, alert(labels={"slot": "duel/0"}, dollars=0.5))
+    (notice,) = play.sent
+    assert from_payload(json.loads(json.dumps(to_payload(notice)))) == notice
+
+
+def test_payload_of_another_version_is_read_as_far_as_it_goes() -> None:
+    flat = to_payload(Notice(notice_id="m", kind=NoticeKind.FIRING, alert=alert(), at=NOW))
+    flat["alert"]["reason"] = "a_reason_of_tomorrow"
+    flat["alert"]["more"] = 1
+    del flat["alert"]["acts"]
+    assert from_payload(flat).alert.reason is None
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 400), st.sampled_from(["", "warning", "critical"])),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_whatever_happens_a_told_alert_ends_resolved_and_ids_never_repeat(
+    acts: list[tuple[int, str]],
+) -> None:
+    """I19: every fired alert is resolved, repeated or silenced."""
+    play, seconds = Play(), 0
+    for wait_s, severity in acts:
+        seconds += wait_s
+        play.at(seconds, *([alert(severity=Severity(severity))] if severity else []))
+    play.at(seconds + 1)
+    play.at(seconds + 1000)
+    assert play.state == {}
+    kinds = [notice.kind for notice in play.sent]
+    assert kinds.count(NoticeKind.FIRING) == kinds.count(NoticeKind.RESOLVED)
+    assert len({notice.notice_id for notice in play.sent}) == len(play.sent)
+    opened = False
+    for kind in kinds:
+        assert opened != (kind is NoticeKind.FIRING)
+        opened = kind is not NoticeKind.RESOLVED

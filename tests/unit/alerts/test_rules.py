@@ -1,0 +1,278 @@
+"""Which alerts fire: a table of snapshots, and what a person reads."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from keeper.alerts import Severity
+from keeper.alerts.rules import RULES, firing
+from keeper.core.events import OrphanCleared, OrphanSeen
+from keeper.core.model import (
+    Desired,
+    FleetPolicy,
+    Incident,
+    InstanceId,
+    OrphanPolicy,
+    RemedyUse,
+    Rung,
+    SlotId,
+    Status,
+)
+from keeper.core.reasons import Reason
+from keeper.core.world import Pause, Snapshot
+from tests.components import REPOSITORY
+from tests.snapshots import (
+    NOW,
+    ago,
+    condemned,
+    conditions,
+    dark,
+    hold,
+    instance,
+    record,
+    snapshot,
+    tenure,
+    waiting,
+)
+
+SLOT = SlotId("duel/0")
+INCIDENT = Incident(
+    incident_id="i", opened_at=ago(hours=1), reason=Reason.BOOT_STUCK, dark_since=None
+)
+REMEDIES = tuple(RemedyUse(rung=Rung.RESTART_PROCESS, at=ago(minutes=m)) for m in (5, 10, 20))
+PAUSE = Pause(since=ago(hours=1), until=None, actor="ada", reason="moving the ingest")
+NEVER = record(ever_on_air=False, healthy_since=None)
+
+# sentence, snapshot, the keys that fire with their severity
+ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
+    ("a fleet that is well is silent", snapshot(record()), {}),
+    (
+        "a dark slot that keeper still repairs is a warning",
+        snapshot(dark()),
+        {"KeeperStreamDark:duel/0": Severity.WARNING},
+    ),
+    (
+        "a dark slot that waits for a person is critical, and its hold is named",
+        snapshot(dark(), decisions=[hold("duel/0", Reason.REPLACEMENTS_SPENT)]),
+        {
+            "KeeperStreamDark:duel/0": Severity.CRITICAL,
+            "KeeperSlotHeld:replacements_spent:duel/0": Severity.CRITICAL,
+        },
+    ),
+    (
+        "a hold that time cures needs nobody",
+        snapshot(dark(), decisions=[hold("duel/0", Reason.REPLACEMENT_TOO_SOON)]),
+        {"KeeperStreamDark:duel/0": Severity.WARNING},
+    ),
+    (
+        "a slot that is only starting is no news",
+        snapshot(replace(NEVER, incident=replace(INCIDENT, opened_at=ago(minutes=5)))),
+        {},
+    ),
+    (
+        "a slot that should have come on air long ago is",
+        snapshot(replace(NEVER, incident=INCIDENT)),
+        {"KeeperStreamDark:duel/0": Severity.WARNING},
+    ),
+    (
+        "no credit is one alert however many slots it holds",
+        snapshot(
+            *(
+                record(
+                    f"duel/{n}", next_rent_at=NOW, rent_reason=Reason.OUT_OF_CREDIT, offer_misses=5
+                )
+                for n in range(3)
+            )
+        ),
+        {"KeeperSlotHeld:out_of_credit": Severity.CRITICAL},
+    ),
+    (
+        "a changed host key is told per slot",
+        snapshot(
+            record(
+                tenure=tenure(
+                    conditions=conditions(reachable=(Status.FALSE, Reason.HOST_KEY_CHANGED))
+                )
+            )
+        ),
+        {"KeeperSlotHeld:host_key_changed:duel/0": Severity.CRITICAL},
+    ),
+    (
+        "a slot held by a bug of ours is told",
+        snapshot(record(), held_slots=frozenset({SLOT})),
+        {"KeeperSlotHeld:slot_held_by_bug:duel/0": Severity.CRITICAL},
+    ),
+    (
+        "one failed listing is weather",
+        snapshot(record(), unreadable_since=ago(seconds=30)),
+        {},
+    ),
+    (
+        "a minute without a trustworthy listing is told",
+        snapshot(record(), unreadable_since=ago(seconds=61), unreadable_error="empty list"),
+        {"KeeperMarketUnreadable": Severity.WARNING},
+    ),
+    (
+        "a listing that never came is told too",
+        snapshot(record(), listing=None, started_at=ago(minutes=3)),
+        {"KeeperMarketUnreadable": Severity.WARNING},
+    ),
+    (
+        "a common cause is critical",
+        snapshot(dark(), fuses=(Reason.MASS_FAILURE,)),
+        {
+            "KeeperMassFailure": Severity.CRITICAL,
+            "KeeperStreamDark:duel/0": Severity.WARNING,
+        },
+    ),
+    (
+        "a blind box is a common cause",
+        snapshot(record(), fuses=(Reason.OWN_NETWORK_DOWN,)),
+        {"KeeperMassFailure": Severity.CRITICAL},
+    ),
+    (
+        "two searches without a find are patience",
+        snapshot(replace(NEVER, tenure=None, offer_misses=2)),
+        {},
+    ),
+    (
+        "three are told once per stream",
+        snapshot(
+            replace(NEVER, tenure=None, offer_misses=3),
+            replace(NEVER, slot=SlotId("duel/1"), tenure=None, offer_misses=4),
+        ),
+        {"KeeperNoOffer:duel": Severity.WARNING},
+    ),
+    (
+        "a stray rental is told, and one that has gone is not",
+        snapshot(
+            record(),
+            orphans_known=frozenset({InstanceId(1), InstanceId(2)}),
+            events=(
+                OrphanSeen(instance_id=InstanceId(3), label="l", dollars=1.0),
+                OrphanCleared(instance_id=InstanceId(1), label="l"),
+            ),
+        ),
+        {"KeeperOrphan:2": Severity.WARNING, "KeeperOrphan:3": Severity.WARNING},
+    ),
+    (
+        "ending a rental may take its time",
+        snapshot(record(), condemned=(condemned(condemned_at=ago(minutes=4)),)),
+        {},
+    ),
+    (
+        "but not five minutes",
+        snapshot(record(), condemned=(condemned(condemned_at=ago(minutes=6)),)),
+        {"KeeperDestroyStuck:7009": Severity.WARNING},
+    ),
+    (
+        "and after an hour only a person can stop the bill",
+        snapshot(record(), condemned=(condemned(condemned_at=ago(minutes=61)),)),
+        {"KeeperDestroyStuck:7009": Severity.CRITICAL},
+    ),
+    (
+        "restarts that each help hide a sickness",
+        snapshot(record(remedies=REMEDIES)),
+        {"KeeperRestartsHideSickness:duel/0": Severity.WARNING},
+    ),
+    (
+        "old restarts are forgiven",
+        snapshot(record(remedies=tuple(replace(u, at=ago(hours=2)) for u in REMEDIES))),
+        {},
+    ),
+    (
+        "a host that is being replaced takes its restarts along",
+        snapshot(record(remedies=REMEDIES, incoming=tenure(2, first_live_at=None))),
+        {},
+    ),
+    (
+        "a pause is said, so that it is not forgotten",
+        snapshot(record(), pause=PAUSE, slot_pauses={SLOT: PAUSE}),
+        {"KeeperPaused": Severity.INFO, "KeeperPaused:duel/0": Severity.INFO},
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), [r[1:] for r in ROWS], ids=[r[0] for r in ROWS])
+def test_fires(given: Snapshot, expected: dict[str, Severity]) -> None:
+    assert {alert.key: alert.severity for alert in firing(given, NOW)} == expected
+
+
+@pytest.mark.parametrize("given", [r[1] for r in ROWS], ids=[r[0] for r in ROWS])
+def test_every_alert_tells_what_why_and_what_is_done(given: Snapshot) -> None:
+    for alert in firing(given, NOW):
+        assert alert.summary
+        assert alert.why
+        assert alert.did
+        assert alert.since <= NOW
+        assert alert.name in RULES
+        assert alert.key.startswith(alert.name)
+        if alert.severity is Severity.CRITICAL:
+            assert alert.needs_human, "a person is woken and not told what to do"
+        # Texts without elapsed times: a minute later the same alert is an equal value.
+        later = {a.key: a for a in firing(given, NOW + timedelta(seconds=1))}
+        assert replace(later[alert.key], since=alert.since) == alert
+
+
+def test_a_table_row_exists_for_every_rule() -> None:
+    fired = {alert.name for row in ROWS for alert in firing(row[1], NOW)}
+    assert fired == set(RULES)
+
+
+def test_every_alert_has_a_runbook() -> None:
+    pages = {path.stem for path in (REPOSITORY / "docs" / "runbooks").glob("*.md")}
+    assert set(RULES) <= pages
+
+
+def test_most_severe_comes_first() -> None:
+    found = firing(
+        snapshot(dark(), record("duel/1"), fuses=(Reason.MASS_FAILURE,), pause=PAUSE), NOW
+    )
+    assert [alert.severity for alert in found] == ["critical", "warning", "info"]
+
+
+def test_says_what_keeper_did_and_what_a_person_can_do() -> None:
+    sick = dark(
+        last_act="restart_process", last_act_reason=Reason.FROZEN, last_act_at=ago(minutes=1)
+    )
+    held = [hold("duel/0", Reason.REPLACEMENTS_SPENT, "replace")]
+    (alert,) = (
+        each
+        for each in firing(snapshot(sick, decisions=held), NOW)
+        if each.name == "KeeperStreamDark"
+    )
+    assert alert.summary == "duel/0 is dark"
+    assert alert.why == "frames arrive, but it is always the same frame"
+    assert "restart process" in alert.did
+    assert "would replace" in alert.did
+    assert "keeper replace duel/0" in alert.needs_human
+    assert alert.dark_since == alert.since == ago(minutes=2)
+    assert alert.acts == 1
+    assert alert.dollars == pytest.approx(0.42)
+
+
+@pytest.mark.parametrize("policy", list(OrphanPolicy))
+def test_orphan_asks_a_person_only_where_keeper_does_nothing(policy: OrphanPolicy) -> None:
+    given = snapshot(
+        record(),
+        orphans_known=frozenset({InstanceId(7001)}),
+        desired=Desired(streams=(), fleet=FleetPolicy(orphans=policy)),
+    )
+    (alert,) = firing(given, NOW)
+    assert bool(alert.needs_human) == (policy is OrphanPolicy.ALERT)
+    assert alert.dollars == instance().dollars_per_hour
+
+
+def test_remote_words_are_bounded_and_plain() -> None:
+    given = snapshot(
+        record(), unreadable_since=ago(hours=1), unreadable_error="\x1b[2J" + "x" * 9999
+    )
+    (alert,) = firing(given, NOW)
+    assert "\x1b" not in alert.why
+    assert len(alert.why) < 300
+
+
+def test_hold_of_a_slot_that_is_on_air_needs_no_page_about_darkness() -> None:
+    given = snapshot(record(), decisions=[waiting("duel/0"), hold("duel/0", Reason.BUDGET)])
+    assert [alert.key for alert in firing(given, NOW)] == ["KeeperSlotHeld:budget:duel/0"]
