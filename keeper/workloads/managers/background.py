@@ -60,7 +60,8 @@ recorded() {
 is_ours() { inspect "$pid" && [ "$start_time" = "$begun" ]; }
 """
 
-# A group whose leader is gone can only be ours: its number is not given away while it has members.
+# A group whose leader is gone, or waits as a zombie, can only be ours: its number is not given away
+# while it has members. They did not go with their leader, so they are not asked again.
 _STOP = r"""
 cd -- "$workdir" 2>/dev/null || exit 0
 recorded || exit 0
@@ -79,7 +80,9 @@ if is_ours; then
     done
     if is_ours; then echo "process $pid cannot be killed (state $state)" >&2; exit 1; fi
 fi
-[ -d "/proc/$pid" ] || kill -KILL "-$pid" 2>/dev/null
+if ! inspect "$pid"; then
+    case $start_time in '' | "$begun") kill -KILL "-$pid" 2>/dev/null ;; esac
+fi
 rm -f -- "$pid_file"
 exit 0
 """

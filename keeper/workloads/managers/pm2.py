@@ -68,7 +68,7 @@ def verify(settings: Pm2, *, name: str) -> Command:
     """See whether PM2 has a pid for the app after a moment."""
     script = (
         f"{_home(settings)}sleep 1\n"
-        f"pid=$({settings.command} pid {quote(settings.name)} -s 2>/dev/null | tail -n 1)\n"
+        f"pid=$({settings.command} pid {quote(settings.name)} 2>/dev/null | tail -n 1)\n"
         'case $pid in "" | 0 | *[!0-9]*) ;; *) [ -d "/proc/$pid" ] && exit 0 ;; esac\n'
         "echo 'PM2 has no running process of that name' >&2\nexit 1"
     )

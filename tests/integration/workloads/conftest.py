@@ -1,5 +1,6 @@
 """A real host to put workloads on: OpenSSH on loopback, and whatever the test starts on it."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -90,17 +91,24 @@ def is_running(pid: int) -> bool:
     return stat.rpartition(") ")[2][0] not in "ZX"
 
 
+async def eventually(is_so: Callable[[], bool]) -> None:
+    """Wait for something that a process of the operating system does in its own time."""
+    async with asyncio.timeout(30):
+        while not is_so():  # noqa: ASYNC110 - there is no event: it is another process
+            await asyncio.sleep(0.05)
+
+
 class Sentinel:
     """Reads a sentinel's lines until one says what the test waits for."""
 
     def __init__(self, workload: Workload, lines: AsyncIterator[str]) -> None:
         self._workload = workload
-        self._lines = lines
+        self.lines = lines
         self.seen: list[str] = []
 
     async def until(self, reason: Reason, subject: Subject = Subject.PROCESS) -> Reading:
         """Return the next reading of the subject that has this reason."""
-        async for line in self._lines:
+        async for line in self.lines:
             self.seen.append(line)
             for reading in self._workload.interpret(line, INSTANCE, AT):
                 if reading.subject is subject and reading.reason is reason:
@@ -117,9 +125,9 @@ class Sentinel:
 
 
 @asynccontextmanager
-async def watching(link: Link, workload: Workload) -> AsyncIterator[Sentinel]:
+async def watching(link: Link, workload: Workload, prelude: str = "") -> AsyncIterator[Sentinel]:
     """Run the workload's own sentinel, only faster."""
-    script = "keeper_look_s=0.1\n" + workload.sentinel()
+    script = f"keeper_look_s=0.1\n{prelude}{workload.sentinel()}"
     lines = link.watch(script)
     async with aclosing(lines):  # type: ignore[type-var]
         yield Sentinel(workload, lines)

@@ -1,0 +1,131 @@
+"""Real PM2, seen through the sentinel and restarted by keeper's commands."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from keeper.core.model import Status
+from keeper.core.reasons import Reason
+from keeper.ports import Link
+from keeper.workloads import Workload
+from tests.components import require
+from tests.integration.workloads.conftest import build, carry_out, is_running, watching
+
+pytestmark = [pytest.mark.real("sshd", "pm2", "node"), pytest.mark.timeout(180)]
+
+ECOSYSTEM = """module.exports = { apps: [
+  { name: "good", script: "./good.js" },
+  { name: "dies", script: "./dies.js", max_restarts: 2, min_uptime: 5000, restart_delay: 200 },
+] };
+"""
+
+
+@pytest.fixture
+async def folder(short_path: Path) -> AsyncIterator[Path]:
+    """Give two apps; end the PM2 daemon that the test's commands started, and what it ran."""
+    (short_path / "good.js").write_text("setInterval(() => {}, 1000);\n")
+    (short_path / "dies.js").write_text("setTimeout(() => process.exit(1), 100);\n")
+    (short_path / "ecosystem.config.cjs").write_text(ECOSYSTEM)
+    yield short_path
+    await _kill_daemon(short_path)
+
+
+async def _kill_daemon(folder: Path) -> None:
+    """Ask it to go, and see it gone."""
+    pid_file = folder / "home" / "pm2.pid"
+    if not pid_file.exists():
+        return
+    pid = int(pid_file.read_text())
+    if is_running(pid):
+        process = await asyncio.create_subprocess_exec(
+            require("pm2"), "kill", "-s",
+            env={**os.environ, "PM2_HOME": str(folder / "home")},
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        await process.wait()
+    if is_running(pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def app(folder: Path, name: str, **settings: object) -> Workload:
+    pm2 = f"{require('node')} {require('pm2').resolve()}"
+    return build(
+        "command",
+        image="any",
+        workdir=str(folder),
+        view={"kind": "tcp", "port": 1},
+        start=f"{pm2} start ecosystem.config.cjs --only {name} -s",
+        manager={
+            "kind": "pm2",
+            "name": name,
+            "command": pm2,
+            "node": str(require("node")),
+            "home": str(folder / "home"),
+        },
+        **settings,
+    )
+
+
+async def test_probe_of_a_dead_daemon_does_not_start_one(link: Link, folder: Path) -> None:
+    """Every call of PM2 starts its daemon; an empty list would then look like an answer."""
+    async with watching(link, app(folder, "good")) as sentinel:
+        down = await sentinel.until(Reason.MANAGER_DOWN)
+        assert down.status is Status.FALSE
+        async for line in sentinel.lines:
+            assert line.startswith('{"hb"')
+            break
+    assert not (folder / "home" / "pm2.pid").exists()
+
+
+async def test_app_is_up_respawned_and_restarted(link: Link, folder: Path) -> None:
+    workload = app(folder, "good", env={"TOKEN": "s3cret-value"})
+    await carry_out(link, workload.deploy())
+    async with watching(link, workload) as sentinel:
+        first = await sentinel.until_up()
+        os.kill(int(first.identity.partition(":")[0]), signal.SIGKILL)
+        second = await sentinel.until_up(after=first.identity)
+        assert second.restarts == first.restarts + 1
+        await carry_out(link, workload.restart_process())
+        third = await sentinel.until_up(after=second.identity)
+        await carry_out(link, workload.restart_workload())
+        await sentinel.until_up(after=third.identity)
+    assert "s3cret" not in "".join(sentinel.seen)
+
+
+async def test_endless_waiting_restart_is_seen_as_given_up(link: Link, folder: Path) -> None:
+    """With a restart delay PM2 shows "waiting restart" for ever after it has given up."""
+    workload = app(folder, "dies")
+    *steps, _ = workload.deploy()
+    await carry_out(link, tuple(steps))
+    # Looks are 0.1 s apart here, and PM2's own last attempt comes within some seconds.
+    async with watching(link, workload, "keeper_stuck_looks=60\n") as sentinel:
+        reading = await sentinel.until(Reason.MANAGER_GAVE_UP)
+    assert reading.is_certain
+    assert reading.restarts >= 1
+
+
+async def test_app_that_pm2_does_not_know_cannot_be_restarted(link: Link, folder: Path) -> None:
+    await carry_out(link, app(folder, "good").deploy())
+    stranger = app(folder, "stranger")
+    async with watching(link, stranger) as sentinel:
+        assert (await sentinel.until(Reason.PROCESS_GONE)).detail == "PM2 does not know it"
+    restart, *_ = stranger.restart_process()
+    assert (await link.run(restart)).exit_code != 0
+
+
+async def test_app_stopped_by_hand_is_told_apart(link: Link, folder: Path) -> None:
+    workload = app(folder, "good")
+    await carry_out(link, workload.deploy())
+    stop = f"{require('node')} {require('pm2').resolve()} stop good -s"
+    process = await asyncio.create_subprocess_shell(
+        stop, env={**os.environ, "PM2_HOME": str(folder / "home")}
+    )
+    await process.wait()
+    async with watching(link, workload) as sentinel:
+        await sentinel.until(Reason.PROCESS_STOPPED_ON_PURPOSE)

@@ -1,0 +1,131 @@
+"""Real supervisord, seen through the sentinel and restarted by keeper's commands."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from keeper.core.model import Status
+from keeper.core.reasons import Reason
+from keeper.ports import Link
+from keeper.workloads import Workload
+from tests.components import require
+from tests.integration.workloads.conftest import build, carry_out, eventually, watching
+
+pytestmark = [pytest.mark.real("sshd", "supervisord"), pytest.mark.timeout(120)]
+
+CONFIG = """
+[unix_http_server]
+file={folder}/sock
+[supervisord]
+logfile={folder}/log
+pidfile={folder}/pid
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[supervisorctl]
+serverurl=unix://{folder}/sock
+[program:good]
+command=sleep 1000
+startsecs=0
+[program:dies]
+command=sh -c "sleep 0.1; exit 1"
+startsecs=1
+startretries=1
+[program:ends]
+command=sh -c "sleep 0.2"
+startsecs=0
+autorestart=unexpected
+exitcodes=0
+"""
+
+
+@pytest.fixture
+async def folder(short_path: Path) -> AsyncIterator[Path]:
+    """Run supervisord in the foreground; its programs end with it."""
+    (short_path / "conf").write_text(CONFIG.format(folder=short_path))
+    process = await asyncio.create_subprocess_exec(
+        require("supervisord"), "-n", "-c", short_path / "conf",
+        stdout=asyncio.subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    await eventually((short_path / "sock").exists)
+    yield short_path
+    if process.returncode is None:
+        process.terminate()
+    await process.wait()
+
+
+def program(folder: Path, name: str) -> Workload:
+    return build(
+        "command",
+        image="any",
+        workdir=str(folder / "work"),
+        view={"kind": "tcp", "port": 1},
+        manager={
+            "kind": "supervisor",
+            "name": name,
+            "command": f"{require('supervisord').with_name('supervisorctl')} -c {folder}/conf",
+        },
+    )
+
+
+async def test_running_program_is_up_and_a_respawn_is_another_incarnation(
+    link: Link, folder: Path
+) -> None:
+    """With startsecs=0 supervisord calls a program RUNNING however often it has to start it."""
+    workload = program(folder, "good")
+    async with watching(link, workload) as sentinel:
+        first = await sentinel.until_up()
+        os.kill(int(first.identity.partition(":")[0]), signal.SIGKILL)
+        await sentinel.until_up(after=first.identity)
+
+
+async def test_restart_makes_a_new_process(link: Link, folder: Path) -> None:
+    workload = program(folder, "good")
+    async with watching(link, workload) as sentinel:
+        first = await sentinel.until_up()
+        await carry_out(link, workload.restart_process())
+        second = await sentinel.until_up(after=first.identity)
+        await carry_out(link, workload.restart_workload())
+        await sentinel.until_up(after=second.identity)
+
+
+async def test_program_given_up_on_is_certain_and_restart_of_it_fails(
+    link: Link, folder: Path
+) -> None:
+    workload = program(folder, "dies")
+    async with watching(link, workload) as sentinel:
+        reading = await sentinel.until(Reason.MANAGER_GAVE_UP)
+    assert reading.status is Status.FALSE
+    assert reading.is_certain
+    assert "Exited too quickly" in reading.detail
+
+
+async def test_program_that_ended_well_is_gone_all_the_same(link: Link, folder: Path) -> None:
+    async with watching(link, program(folder, "ends")) as sentinel:
+        reading = await sentinel.until(Reason.PROCESS_GONE)
+    assert reading.detail.startswith("exited")
+
+
+async def test_program_stopped_by_hand_is_told_apart(link: Link, folder: Path) -> None:
+    workload = program(folder, "good")
+    async with watching(link, workload) as sentinel:
+        await sentinel.until_up()
+        stop, *_ = workload.restart_workload()
+        await carry_out(link, (stop,))
+        reading = await sentinel.until(Reason.PROCESS_STOPPED_ON_PURPOSE)
+    assert reading.is_certain
+
+
+async def test_unknown_program_and_dead_supervisord(link: Link, folder: Path) -> None:
+    workload = program(folder, "nosuch")
+    async with watching(link, workload) as sentinel:
+        reading = await sentinel.until(Reason.PROCESS_GONE)
+        assert reading.detail == "supervisord does not know it"
+        os.kill(int((folder / "pid").read_text()), signal.SIGTERM)
+        down = await sentinel.until(Reason.MANAGER_DOWN)
+    assert down.status is Status.FALSE
+    restart, *_ = workload.restart_process()
+    assert (await link.run(restart)).exit_code == 1
