@@ -1,0 +1,123 @@
+"""What it costs to list all rentals: the adapter, against aiohttp and msgspec with nothing around.
+
+Both read the same fields of the same pages, 25 rows each, from a server in another process. Between
+two polls a few rows differ, as they do in a fleet that is well: most of a rental never changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from bench.measure import Cpu, Row, against, in_turn
+from keeper.adapters.clock import SystemClock
+from keeper.adapters.vastai import VastMarketplace
+from keeper.adapters.vastai_spacing import Endpoint
+
+_KEY = "k" * 64
+
+
+class _Rental(msgspec.Struct):
+    """The fields that keeper reads, typed, with no second thoughts."""
+
+    id: int
+    label: str | None = None
+    actual_status: str | None = None
+    intended_status: str | None = None
+    cur_state: str | None = None
+    next_state: str | None = None
+    status_msg: str | None = None
+    image_runtype: str | None = None
+    machine_id: int | None = None
+    host_id: int | None = None
+    gpu_name: str | None = None
+    gpu_ram: float | None = None
+    disk_space: float | None = None
+    ssh_host: str | None = None
+    ssh_port: int | None = None
+    public_ipaddr: str | None = None
+    ports: dict[str, Any] | None = None
+    dph_total: float | None = None
+    start_date: float | None = None
+    end_date: float | None = None
+    geolocation: str | None = None
+
+
+class _Page(msgspec.Struct):
+    instances: list[_Rental]
+    total_instances: int
+    next_token: str | None = None
+
+
+async def measure() -> list[Row]:
+    rows = []
+    for count, polls in ((1_000, 4), (10_000, 1)):
+        server = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bench.vast_server", str(count), stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            assert server.stdout is not None
+            port = int(await server.stdout.readline())
+            rows.append(await _measure(f"http://127.0.0.1:{port}", count, polls))
+        finally:
+            server.terminate()
+            await server.wait()
+    return rows
+
+
+async def _measure(url: str, count: int, polls: int) -> Row:
+    market = VastMarketplace(
+        url=url, api_key=_KEY, clock=SystemClock(), spacing=dict.fromkeys(Endpoint, 0.0)
+    )
+    decoder = msgspec.json.Decoder(_Page)
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {_KEY}"}) as session:
+
+        async def ours() -> float:
+            kept = ()
+            with Cpu() as cpu:
+                for _ in range(polls):
+                    kept = await market.list_instances()
+            assert len(kept) == count
+            return cpu.us_each(polls * count)
+
+        async def floor() -> float:
+            kept: list[_Rental] = []
+            with Cpu() as cpu:
+                for _ in range(polls):
+                    kept = await _bare(session, decoder, url)
+            assert len(kept) == count
+            return cpu.us_each(polls * count)
+
+        try:
+            costs = await in_turn(ours, floor)
+        finally:
+            await market.aclose()
+    return against(
+        f"vast.{count}",
+        *costs,
+        goal=1.5,
+        unit="us CPU a rental",
+        note=f"floor: bare aiohttp and msgspec, {count} rentals in pages of 25",
+    )
+
+
+async def _bare(
+    session: aiohttp.ClientSession, decoder: msgspec.json.Decoder[_Page], url: str
+) -> list[_Rental]:
+    found: list[_Rental] = []
+    token: str | None = None
+    while True:
+        query = {"limit": "25", "order_by": json.dumps([{"col": "id", "dir": "asc"}])}
+        if token:
+            query["after_token"] = token
+        async with session.get(f"{url}/api/v1/instances/", params=query) as answer:
+            page = decoder.decode(await answer.read())
+        found += page.instances
+        token = page.next_token
+        if not token:
+            return found
