@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
-from pydantic_core import ErrorDetails
 
 from keeper.ports import ConfigError
 from keeper.settings.crosschecks import Contradiction, contradictions
 from keeper.settings.desired import build_channel, build_workload, secret_places
 from keeper.settings.document import Document, Place, Problem, places, read_document, value_at
 from keeper.settings.report import describe
-from keeper.settings.shape import dotted, field_at, is_secret
+from keeper.settings.shape import dotted, field_at, is_secret, place_of
 from keeper.settings.sources import (
     Layer,
     LayerSource,
@@ -110,7 +110,7 @@ class _Reading:
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self._layers = layers
-        self._values = _merged(layers)
+        self._values = _merged([layer.values for layer in layers])
         self._aside: set[Place] = set()
         self._indexes = _Indexes()
 
@@ -134,7 +134,7 @@ class _Reading:
                     why = getattr(error, "strerror", None) or str(error)
                     what = f"{dotted(place)}: {path} cannot be read: {why}"
                     yield layer.problem(place, what)
-        self._values = _merged(self._layers)
+        self._values = _merged([layer.values for layer in self._layers])
 
     def settle(self, watchdog_s: float | None) -> tuple[Settings | None, list[Problem]]:
         """Validate until something stands, then look for contradictions in it."""
@@ -144,13 +144,17 @@ class _Reading:
             try:
                 settings = _validated(layers)
             except ValidationError as error:
-                errors = error.errors(include_url=False)
-                for detail in errors:
-                    place = self._indexes.original(detail["loc"])
-                    self._aside.add(place)
+                present = _merged(layers)
+                doomed: set[Place] = set()
+                for detail in error.errors(include_url=False):
+                    place = place_of(detail, present)
+                    original = self._indexes.original(place)
+                    self._aside.add(original)
+                    doomed.add(_torn_out(place, detail["type"]))
                     if round_ == 0:  # later rounds complain about what the first has torn out
-                        problems.append(self._problem(place, describe(detail, self._values)))
-                if not _set_aside(errors, layers, self._indexes):
+                        what = describe(detail, original, self._values)
+                        problems.append(self._problem(original, what))
+                if not _set_aside(doomed, layers, self._indexes):
                     return None, problems
             else:
                 problems += self._contradictions(settings, watchdog_s)
@@ -256,14 +260,13 @@ def _validated(layers: Sequence[dict[str, Any]]) -> Settings:
 
 
 def _set_aside(
-    errors: Sequence[ErrorDetails], layers: Sequence[dict[str, Any]], indexes: _Indexes
+    doomed: AbstractSet[Place], layers: Sequence[dict[str, Any]], indexes: _Indexes
 ) -> bool:
     """Take the bad values out of every source. False: nothing could be taken out."""
-    doomed = {_torn_out(detail) for detail in errors} - {()}
     removed = False
     # From the back, so that an index is still right when its turn comes.
     for place in sorted(
-        doomed, key=lambda one: [(isinstance(k, int), k) for k in one], reverse=True
+        doomed - {()}, key=lambda one: [(isinstance(k, int), k) for k in one], reverse=True
     ):
         taken = [_remove(values, place) for values in layers]
         if any(taken):
@@ -273,10 +276,9 @@ def _set_aside(
     return removed
 
 
-def _torn_out(detail: ErrorDetails) -> Place:
+def _torn_out(place: Place, kind: str) -> Place:
     """Say what has to go: the value itself, or the list item that lacks something."""
-    place: Place = detail["loc"]
-    if detail["type"] in {"missing", "kind_missing", "kind_unknown"}:
+    if kind in {"missing", "kind_missing", "kind_unknown"}:
         while place and not isinstance(place[-1], int):
             place = place[:-1]
     return place
@@ -295,11 +297,11 @@ def _remove(values: Any, place: Place) -> bool:
     return False
 
 
-def _merged(layers: Sequence[Layer]) -> dict[str, Any]:
+def _merged(trees: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Lay the sources over each other as pydantic-settings does: mappings merge, lists replace."""
     values: dict[str, Any] = {}
-    for layer in reversed(layers):
-        values = _over(values, layer.values)
+    for tree in reversed(trees):
+        values = _over(values, tree)
     return values
 
 

@@ -14,9 +14,8 @@ from keeper.settings.tree import NAME_PATTERN
 _SHOWN_MAX = 60
 
 
-def describe(error: ErrorDetails, values: Mapping[str, Any]) -> str:
-    """Say one error of a validation. ``values`` is what was validated, to look around in."""
-    place: Place = error["loc"]
+def describe(error: ErrorDetails, place: Place, values: Mapping[str, Any]) -> str:
+    """Say one error of a validation. ``values`` is what was read, to look around in."""
     match error["type"]:
         case "extra_forbidden":
             return _unknown_key(place, values)
@@ -84,6 +83,10 @@ _WORDS: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "string_too_long": lambda error: f"at most {error['ctx']['max_length']} characters",
     "string_type": lambda _: "expected text; put it in quotes if it is meant as text",
     "too_short": lambda error: f"at least {error['ctx']['min_length']} entry",
+    "union_tag_invalid": lambda error: (
+        f"there is no kind '{error['ctx']['tag']}'; one of: {error['ctx']['expected_tags']}"
+    ),
+    "union_tag_not_found": lambda _: "the key 'kind' is missing",
     "tuple_type": lambda _: "expected a list",
 }
 

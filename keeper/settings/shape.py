@@ -13,8 +13,9 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
-from keeper.settings.document import Place, value_at
+from keeper.settings.document import NOTHING, Place, value_at
 from keeper.settings.mirror import AsCore
 from keeper.settings.plugins import OfKind
 from keeper.settings.tree import Settings
@@ -61,8 +62,33 @@ def _resolved(annotation: Any, metadata: Sequence[Any], values: Any) -> Any:
             kind = values.get("kind") if isinstance(values, Mapping) else None
             return note.models().get(kind) if isinstance(kind, str) else None
     if get_origin(annotation) in (Union, types.UnionType):
-        return next((part for part in get_args(annotation) if part is not type(None)), None)
+        choices = [part for part in get_args(annotation) if part is not type(None)]
+        return next((part for part in choices if _is_of_kind(part, values)), choices[0])
     return annotation
+
+
+def _is_of_kind(choice: Any, values: Any) -> bool:
+    """Whether values name this member of a union that is told apart by ``kind``."""
+    if not (isinstance(choice, type) and issubclass(choice, BaseModel)):
+        return False
+    info = choice.model_fields.get("kind")
+    kind = value_at(values, ("kind",))
+    return info is not None and kind in get_args(info.annotation)
+
+
+def place_of(error: ErrorDetails, values: Any) -> Place:
+    """Say where in the values an error is.
+
+    pydantic puts the names of union members and of its own steps between the keys; an operator has
+    written none of those.
+    """
+    *above, last = error["loc"] or ("",)
+    place: Place = ()
+    for key in (*above, last):
+        inner = value_at(values, (key,))
+        if inner is not NOTHING:
+            place, values = (*place, key), inner
+    return (*place, last) if error["type"] == "missing" else place
 
 
 def is_secret(info: FieldInfo | None) -> bool:

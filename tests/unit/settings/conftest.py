@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +20,19 @@ class Inner(BaseModel):
     prompt: str = "a cat"
 
 
+class Pm2(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["pm2"] = "pm2"
+    name: str = "app"
+
+
+class Nobody(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["none"]
+
+
 class TinySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -27,6 +40,7 @@ class TinySettings(BaseModel):
     port: int = Field(default=8080, ge=1)
     image: str = "tiny:1"
     inner: Inner = Inner()
+    keeper: Annotated[Pm2 | Nobody, Field(discriminator="kind")] = Pm2()
     env: Mapping[str, str] = Field(default_factory=dict)
 
 

@@ -93,6 +93,29 @@ STREAM = "streams:\n  - name: duel\n    workload: {kind: tiny}\n"
             "keeper.yaml:1:21: name a fixed image; latest is another one tomorrow",
         ),
         ("streams: [{name: a}]", "keeper.yaml:1:11: streams[0] lacks the key 'workload'"),
+        # a union inside a plug-in: its inner names are nobody's business
+        (
+            "streams: [{name: a, workload: {kind: tiny, keeper: {kind: pm2, nme: x}}}]",
+            (
+                "keeper.yaml:1:64: unknown key 'nme' in streams[0].workload.keeper "
+                "(did you mean 'name'?)"
+            ),
+        ),
+        (
+            "streams: [{name: a, workload: {kind: tiny, keeper: {kind: pm3}}}]",
+            (
+                "keeper.yaml:1:44: streams[0].workload.keeper: there is no kind 'pm3'; "
+                "one of: 'pm2', 'none'"
+            ),
+        ),
+        (
+            "streams: [{name: a, workload: {kind: tiny, keeper: {}}}]",
+            "keeper.yaml:1:44: streams[0].workload.keeper: the key 'kind' is missing",
+        ),
+        (
+            "streams: [{name: a, workload: {kind: tiny, env: {A: 1}}}]",
+            "keeper.yaml:1:50: streams[0].workload.env.A: expected text; put it in quotes",
+        ),
         # values
         (
             "vast: {timeout_s: 5q}",
