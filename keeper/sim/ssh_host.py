@@ -349,12 +349,26 @@ class LoopbackHost:
 
     def set_fault(self, word: str) -> bool:
         """Tell the test cards what to show wrong ("" for nothing). False: there is none."""
-        folders = {path.parent for path in self.workloads()} | {
-            path.parent for path in self.home.glob("**/fault")
-        }
+        folders = self._folders("fault")
         for folder in folders:
             (folder / "fault").write_text(word)
         return bool(folders)
+
+    def set_crash_loop(self, *, is_set: bool) -> bool:
+        """Let the test cards die soon after every start. Unlike a fault it survives the start."""
+        folders = self._folders("crashloop")
+        for folder in folders:
+            path = folder / "crashloop"
+            if is_set:
+                path.touch()
+            else:
+                path.unlink(missing_ok=True)
+        return bool(folders)
+
+    def _folders(self, name: str) -> set[Path]:
+        """Where test cards live, or have been told something of this name."""
+        living = {path.parent for path in self.workloads()}
+        return living | {path.parent for path in self.home.glob(f"**/{name}")}
 
     def set_flag(self, name: str, *, is_set: bool) -> None:
         """Change the hardware that the stand-ins report."""

@@ -29,9 +29,9 @@ SSH_WAYS = {
     FaultKind.BANNER_ONLY: Way.BANNER,
 }
 PICTURES = {
-    FaultKind.PICTURE_FROZEN: "frozen",
+    FaultKind.PICTURE_FROZEN: "freeze",
     FaultKind.PICTURE_BLACK: "black",
-    FaultKind.NO_FRAMES: "silent",
+    FaultKind.NO_FRAMES: "stall",
 }
 FLAGS = {
     FaultKind.GPU_LOST: hardware.GPU_LOST_FILE,
@@ -132,8 +132,10 @@ class LoopbackHosts:
             return
         if kind in SSH_WAYS:
             host.set_ssh(Way.OPEN)
-        elif kind in PICTURES or kind is FaultKind.CRASH_LOOP:
+        elif kind in PICTURES:
             host.set_fault("")
+        elif kind is FaultKind.CRASH_LOOP:
+            host.set_crash_loop(is_set=False)
         elif kind in FLAGS:
             host.set_flag(FLAGS[kind], is_set=False)
         elif kind is FaultKind.PROCESS_HUNG:
@@ -146,7 +148,7 @@ class LoopbackHosts:
             case FaultKind.PROCESS_HUNG:
                 return _signal(host, signal.SIGSTOP)
             case FaultKind.CRASH_LOOP:
-                return host.set_fault("crashloop") and _signal(host, signal.SIGKILL)
+                return host.set_crash_loop(is_set=True) and _signal(host, signal.SIGKILL)
             case FaultKind.HOST_KEY_CHANGED:
                 host.change_host_key()
             case _ if kind in SSH_WAYS:
