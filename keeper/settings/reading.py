@@ -122,9 +122,10 @@ class _Reading:
                 secret = (*place[:-1], name.removesuffix("_file"))
                 if not name.endswith("_file") or not is_secret(field_at(secret, self._values)):
                     continue
-                if any(other.holds(secret) for other in self._layers):
+                written = value_at(layer.values, place)
+                if not isinstance(written, str) or any(one.holds(secret) for one in self._layers):
                     continue
-                path = Path(str(value_at(layer.values, place))).expanduser()
+                path = Path(written).expanduser()
                 try:
                     value = read_secret(path)
                     value_at(layer.values, place[:-1])[secret[-1]] = value

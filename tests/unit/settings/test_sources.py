@@ -127,6 +127,11 @@ def test_a_secret_file_that_cannot_be_read_or_is_empty_is_named(
     ]
 
 
+def test_no_secret_file_is_no_secret(load: Load) -> None:
+    """An explicit null was once read as a file called None."""
+    assert load("http: {token_file: null}\nvast: {api_key_file: null}").http.token is None
+
+
 def test_the_ssh_key_of_a_credential_is_used_where_it_lies(load: Load, folder: Path) -> None:
     (folder / "ssh_key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
     settings = load("", {"CREDENTIALS_DIRECTORY": str(folder)})
