@@ -1,0 +1,64 @@
+"""A TCP relay that a test can freeze or cut: the network between keeper and somebody."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from keeper.ports import Address
+
+
+class Relay:
+    """Passes bytes both ways until told otherwise."""
+
+    def __init__(self, target: Address) -> None:
+        self._target = target
+        self._flows = asyncio.Event()
+        self._flows.set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.address = Address(host="127.0.0.1", port=0)
+
+    def freeze(self) -> None:
+        """Let nothing through any more, and say nothing: a black hole."""
+        self._flows.clear()
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection."""
+        there, back = await asyncio.open_connection(self._target.host, self._target.port)
+        self._writers |= {writer, back}
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pump(reader, back))
+                group.create_task(self._pump(there, writer))
+        finally:
+            self._writers -= {writer, back}
+            writer.transport.abort()
+            back.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                await self._flows.wait()
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()
+        except OSError:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def relayed(target: Address) -> AsyncIterator[Relay]:
+    """Open a relay to a target; everything through it is cut at the end."""
+    relay = Relay(target)
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    relay.address = Address(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+    try:
+        yield relay
+    finally:
+        relay.cut()
+        server.close()
+        await server.wait_closed()
