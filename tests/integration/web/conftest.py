@@ -1,0 +1,155 @@
+"""A keeper that is only its Control, behind the real HTTP server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from keeper.core.events import facts
+from keeper.core.model import SlotId
+from keeper.core.world import Order, Snapshot
+from keeper.ports import JournalEntry, ReloadReport
+from keeper.telemetry.sinks import MetricsSink
+from keeper.web.app import make_app
+from tests.facts import every_event
+from tests.snapshots import NOW, dark, picture, record, snapshot, tenure
+
+TOKEN = "correct-horse"
+JPEG = b"\xff\xd8\xff\xe0" + b"\x00" * 32 + b"\xff\xd9"
+
+
+def rich_snapshot(**given: Any) -> Snapshot:
+    return snapshot(
+        record("duel/0"),
+        dark("duel/1", tenure=tenure(2)),
+        latest={(p.instance_id, p.subject): p for p in (picture(1),)},
+        **given,
+    )
+
+
+def journal_of(*events: Any) -> list[JournalEntry]:
+    return [
+        JournalEntry(
+            at=NOW,
+            tick=number,
+            event=event.name,
+            slot=getattr(event, "slot", None),
+            facts=facts(event),
+            seq=number,
+        )
+        for number, event in enumerate(events, 1)
+    ]
+
+
+@dataclass
+class Keeper:
+    """Fulfils Control and Clock."""
+
+    shown: Snapshot | None = field(default_factory=rich_snapshot)
+    healthy: bool = True
+    not_ready: str = ""
+    orders: list[Order] = field(default_factory=list)
+    report: ReloadReport = field(default_factory=lambda: ReloadReport(changed=("added sd",)))
+    entries: list[JournalEntry] = field(default_factory=lambda: journal_of(*every_event()))
+    pictures: dict[str, bytes] = field(default_factory=lambda: {"duel/0": JPEG})
+    error: Exception | None = None
+    time: datetime = NOW
+    ticked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def snapshot(self) -> Snapshot | None:
+        return self.shown
+
+    def is_healthy(self) -> bool:
+        return self.healthy
+
+    def not_ready_because(self) -> str:
+        return self.not_ready
+
+    async def order(self, order: Order) -> None:
+        if self.error is not None:
+            raise self.error
+        self.orders.append(order)
+
+    async def reload(self) -> ReloadReport:
+        return self.report
+
+    async def journal(
+        self, *, slot: SlotId | None = None, limit: int = 200, after_seq: int = 0
+    ) -> tuple[JournalEntry, ...]:
+        if self.error is not None:
+            raise self.error
+        found = [e for e in self.entries if e.seq > after_seq and slot in {None, e.slot}]
+        return tuple(found[:limit] if after_seq else found[-limit:])
+
+    def thumbnail(self, slot: SlotId) -> bytes:
+        return self.pictures.get(slot, b"")
+
+    async def changed(self) -> None:
+        await self.ticked.wait()
+
+    def tick(self, shown: Snapshot) -> None:
+        self.shown = shown
+        self.ticked.set()
+        self.ticked = asyncio.Event()
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+@dataclass
+class Served:
+    """A running server."""
+
+    keeper: Keeper
+    url: str
+    metrics: MetricsSink
+    runner: web.AppRunner
+
+
+Serve = Callable[..., Awaitable[Served]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    runners: list[web.AppRunner] = []
+
+    async def start(
+        keeper: Keeper | None = None,
+        *,
+        token: str | None = TOKEN,
+        socket: str = "",
+        shutdown_timeout: float = 1.0,
+    ) -> Served:
+        keeper = keeper or Keeper()
+        registry = CollectorRegistry()
+        sink = MetricsSink(registry, version="1.2.3")
+        sink.follow(keeper.snapshot)
+        app = make_app(
+            control=keeper, metrics=registry, clock=keeper, token=token, is_local=bool(socket)
+        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout)
+        await runner.setup()
+        runners.append(runner)
+        if socket:
+            await web.UnixSite(runner, socket).start()
+            return Served(keeper=keeper, url="http://keeper", metrics=sink, runner=runner)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        return Served(keeper=keeper, url=f"http://127.0.0.1:{port}", metrics=sink, runner=runner)
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()
+
+
+@pytest.fixture
+def real_now() -> datetime:
+    return datetime.now(UTC)

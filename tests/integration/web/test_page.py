@@ -1,0 +1,182 @@
+"""The page in a real browser: it shows, it stays fresh, and what hosts write in it is only text."""
+
+import contextlib
+import io
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import aiohttp
+import pytest
+from PIL import Image
+from playwright.async_api import Page, async_playwright, expect
+
+from keeper.core.events import TickFailed
+from keeper.core.model import SlotId
+from keeper.core.reasons import Reason
+from keeper.core.world import Pause
+from tests.components import require
+from tests.integration.web.conftest import Keeper, Serve, journal_of, rich_snapshot
+from tests.snapshots import hold, instance, record, snapshot, tenure
+
+EVIL = (
+    "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>\x1b[2J"
+)
+
+
+def jpeg(red: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 36), (red, 90, 120)).save(out, "JPEG")
+    return out.getvalue()
+
+
+@dataclass
+class Opened:
+    """A page and everything it complained about or asked for."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+
+@contextlib.asynccontextmanager
+async def browser(url: str, *, width: int = 1280) -> AsyncIterator[Opened]:
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(
+            executable_path=str(require("chromium")),
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        try:
+            page = await chromium.new_page(viewport={"width": width, "height": 900})
+            opened = Opened(page=page)
+            page.on("console", lambda message: opened.complaints.append(message.text))
+            page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+            page.on("request", lambda request: opened.asked.append(request.url))
+            await page.goto(url, wait_until="load")
+            yield opened
+        finally:
+            await chromium.close()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.real("chromium")
+async def test_shows_the_fleet_and_asks_nobody_else(serve: Serve, real_now: datetime) -> None:
+    keeper = Keeper(shown=rich_snapshot(at=real_now), time=real_now, pictures={"duel/0": jpeg(10)})
+    served = await serve(keeper)
+    async with browser(served.url) as opened:
+        page = opened.page
+        assert await page.title() == "1/2 on air · keeper"
+        text = await page.inner_text("main")
+        for expected in (
+            "1 of 2 on air; duel/1 dark.",
+            "RTX 4090 · SE · machine 4001",
+            "$0.45/h",
+            "frames arrive, but it is always the same frame",
+            "30 fps",
+            "What happened",
+        ):
+            assert expected in text
+        width = await page.evaluate("document.querySelector('img.picture').naturalWidth")
+        assert width == 64
+        assert opened.complaints == []
+        assert {url for url in opened.asked if not url.startswith(served.url)} == set()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.real("chromium")
+async def test_stays_fresh_without_a_reload(serve: Serve, real_now: datetime) -> None:
+    keeper = Keeper(shown=rich_snapshot(at=real_now), time=real_now, pictures={"duel/0": jpeg(10)})
+    served = await serve(keeper)
+    async with browser(served.url) as opened:
+        page = opened.page
+        await page.evaluate("window.mark = 'the same document'")
+        well = snapshot(record("duel/0"), record("duel/1", tenure=tenure(2)), at=real_now)
+        keeper.tick(replace(well, tick=8))
+        await expect(page).to_have_title("2/2 on air · keeper")
+        assert "All 2 streams are on air." in await page.inner_text("h1")
+        assert await page.evaluate("window.mark") == "the same document"
+        # The picture was kept and then brought up to date.
+        await expect(page.locator("img.picture")).to_have_attribute("src", re.compile("tick=8$"))
+        assert opened.complaints == []
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.real("chromium")
+async def test_what_hosts_write_is_inert(serve: Serve, real_now: datetime) -> None:
+    sick = rich_snapshot(at=real_now, fuses=(Reason.PAUSED,))
+    listing = sick.world.listing
+    assert listing is not None
+    evil = replace(instance(), status_text=EVIL, geolocation=EVIL, label=EVIL, public_ip=EVIL)
+    world = replace(
+        sick.world,
+        listing=replace(listing, instances=(evil,)),
+        orphans_known=frozenset({evil.instance_id}),
+        pause=Pause(since=real_now, until=None, actor=EVIL, reason=EVIL),
+        slot_pauses={SlotId("duel/0"): Pause(since=real_now, until=None, actor=EVIL, reason=EVIL)},
+        unreadable_since=real_now.replace(year=2020),
+        unreadable_error=EVIL,
+    )
+    shown = {
+        SlotId("duel/0"): record(tenure=tenure(gpu_name=EVIL), incoming=tenure(3, gpu_name=EVIL)),
+        SlotId(f"{EVIL}/0"): record(f"{EVIL}/0", tenure=tenure(2)),
+    }
+    plan = replace(sick.plan, decisions=(hold("duel/0", Reason.BUDGET, EVIL),))
+    keeper = Keeper(
+        shown=replace(sick, world=world, plan=plan, records=shown),
+        time=real_now,
+        entries=journal_of(TickFailed(tick=1, error=EVIL)),
+        pictures={"duel/0": EVIL.encode()},
+    )
+    served = await serve(keeper)
+    async with browser(served.url) as opened:
+        page = opened.page
+        await page.wait_for_timeout(300)  # time for a script to run, were there one
+        assert "owned" not in await page.title()
+        assert await page.locator("main script").count() == 0
+        assert await page.locator("main img[onerror]").count() == 0
+        assert "\x1b" not in await page.content()
+        assert "<script>" in await page.inner_text("main"), "it is shown, as text"
+        violations = [text for text in opened.complaints if "Content Security Policy" in text]
+        assert violations == []
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.real("chromium")
+@pytest.mark.parametrize("width", [360, 768, 1280])
+async def test_fits_the_screen(serve: Serve, real_now: datetime, width: int) -> None:
+    long = "x" * 120
+    slots = [record(f"{long}/{n}") for n in range(2)]
+    shown = snapshot(*slots, at=real_now, unreadable_since=real_now, unreadable_error=long * 4)
+    served = await serve(Keeper(shown=shown, time=real_now))
+    async with browser(served.url, width=width) as opened:
+        assert await opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.real("chromium")
+async def test_says_when_keeper_has_gone(serve: Serve, real_now: datetime) -> None:
+    keeper = Keeper(shown=rich_snapshot(at=real_now), time=real_now)
+    served = await serve(keeper)
+    async with browser(served.url) as opened:
+        await served.runner.cleanup()
+        await opened.page.evaluate("refresh()")
+        await expect(opened.page.locator("body.lost")).to_be_visible()
+
+
+async def test_page_without_script_is_whole(serve: Serve) -> None:
+    """Everything is in the HTML itself: curl and a text browser see the same."""
+    served = await serve()
+    async with aiohttp.ClientSession() as session, session.get(served.url) as reply:
+        text = await reply.text()
+    assert "1 of 2 on air; duel/1 dark." in text
+    assert "style=" not in text
+    assert "onclick" not in text

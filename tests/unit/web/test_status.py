@@ -1,0 +1,271 @@
+"""What a person reads about a snapshot."""
+
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from keeper.core.decisions import Decision
+from keeper.core.model import (
+    Desired,
+    HostId,
+    Incident,
+    InstanceId,
+    MachineId,
+    OfferId,
+    RemedyUse,
+    Rung,
+    SlotId,
+    SlotRecord,
+    Status,
+    Subject,
+)
+from keeper.core.reasons import Reason
+from keeper.core.world import Pause, Snapshot
+from keeper.web.explain import explain
+from keeper.web.status import plan_of, slot_status, status_of
+from keeper.web.tone import Tone
+from tests.snapshots import (
+    NOW,
+    ago,
+    condemned,
+    conditions,
+    dark,
+    hold,
+    instance,
+    picture,
+    record,
+    snapshot,
+    stream,
+    tenure,
+    waiting,
+)
+
+SLOT = SlotId("duel/0")
+NEW = record(ever_on_air=False, healthy_since=None, tenure=None)
+BOOTING = tenure(booted_at=None, deployed_at=None, warm_at=None, first_live_at=None, conditions=())
+INSTALLING = replace(BOOTING, booted_at=ago(minutes=1))
+WARMING = replace(INSTALLING, deployed_at=ago(minutes=1))
+UNSEEN = conditions(streaming=(Status.UNKNOWN, Reason.SILENT))
+
+# sentence, record, decision, (state, tone, on air)
+ROWS: list[tuple[str, SlotRecord, Decision, tuple[str, Tone, bool]]] = [
+    ("well", record(), waiting(SLOT), ("On air", Tone.GOOD, True)),
+    (
+        "on air while nobody can look",
+        record(tenure=tenure(conditions=UNSEEN)),
+        waiting(SLOT, Reason.UNKNOWN_IS_NOT_UNHEALTHY),
+        ("On air, not confirmed", Tone.WARN, True),
+    ),
+    (
+        "handing over",
+        record(incoming=tenure(2, first_live_at=None)),
+        waiting(SLOT, Reason.HANDOVER),
+        ("On air, changing host", Tone.WARN, True),
+    ),
+    (
+        "sick and still on air",
+        record(
+            incident=Incident(incident_id="i", opened_at=NOW, reason=Reason.SLOW, dark_since=None)
+        ),
+        waiting(SLOT, Reason.NOT_ENOUGH_EVIDENCE),
+        ("On air, in repair", Tone.WARN, True),
+    ),
+    ("dark", dark(), waiting(SLOT, Reason.BACKING_OFF), ("Dark, in repair", Tone.BAD, False)),
+    (
+        "dark and without a host",
+        dark(tenure=None),
+        waiting(SLOT, Reason.VACANT),
+        ("Dark, looking for a host", Tone.BAD, False),
+    ),
+    ("new", NEW, waiting(SLOT, Reason.OFFERS_STALE), ("Looking for a host", Tone.WORK, False)),
+    (
+        "no offer",
+        replace(NEW, offer_misses=3),
+        waiting(SLOT, Reason.NO_SUITABLE_OFFER),
+        ("No suitable offer", Tone.WARN, False),
+    ),
+    (
+        "asked for",
+        replace(NEW, tenure=replace(BOOTING, instance_id=None)),
+        waiting(SLOT, Reason.CREATE_UNSETTLED),
+        ("Renting a host", Tone.WORK, False),
+    ),
+    (
+        "booting",
+        replace(NEW, tenure=BOOTING),
+        waiting(SLOT, Reason.BOOTING),
+        ("Its host is booting", Tone.WORK, False),
+    ),
+    (
+        "installing",
+        replace(NEW, tenure=INSTALLING),
+        waiting(SLOT, Reason.ACT_IN_FLIGHT),
+        ("Installing the workload", Tone.WORK, False),
+    ),
+    (
+        "warming up",
+        replace(NEW, tenure=WARMING),
+        waiting(SLOT, Reason.WARMING_UP),
+        ("Warming up", Tone.WORK, False),
+    ),
+    (
+        "held before it ever ran",
+        replace(NEW, tenure=None),
+        hold(SLOT, Reason.BUDGET),
+        ("Looking for a host", Tone.WARN, False),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "decision", "expected"), [r[1:] for r in ROWS], ids=[r[0] for r in ROWS]
+)
+def test_says_how_a_slot_is(
+    given: SlotRecord, decision: Decision, expected: tuple[str, Tone, bool]
+) -> None:
+    found = slot_status(snapshot(given, decisions=[decision]), SLOT, NOW)
+    assert found is not None
+    assert (found.state, found.tone, found.is_on_air) == expected
+    assert found.why
+
+
+def test_a_hold_says_what_it_refused_and_why() -> None:
+    found = slot_status(
+        snapshot(dark(), decisions=[hold(SLOT, Reason.REPLACEMENTS_SPENT, "replace")]), SLOT, NOW
+    )
+    assert found is not None
+    assert found.why == (
+        "would replace, but the replacement allowance is used up; a person must look"
+    )
+    assert found.decision is not None
+    assert found.decision.wanted == "replace"
+
+
+@pytest.mark.parametrize(
+    ("records", "sentence"),
+    [
+        ([], "No stream is declared."),
+        ([record()], "The stream is on air."),
+        ([record(), record("duel/1")], "All 2 streams are on air."),
+        ([record(), dark("duel/1")], "1 of 2 on air; duel/1 dark."),
+        (
+            [record(), dark("duel/1"), replace(NEW, slot=SlotId("duel/2"))],
+            "1 of 3 on air; duel/1 dark; 1 on the way.",
+        ),
+        (
+            [dark(f"duel/{n}") for n in range(5)],
+            "0 of 5 on air; duel/0, duel/1, duel/2 and 2 more dark.",
+        ),
+    ],
+)
+def test_says_the_fleet_in_one_sentence(records: list[SlotRecord], sentence: str) -> None:
+    assert status_of(snapshot(*records), NOW).sentence == sentence
+
+
+def test_orders_slots_as_people_count() -> None:
+    fleet = status_of(snapshot(*(record(f"duel/{n}") for n in (10, 2, 0))), NOW)
+    assert [slot.slot for slot in fleet.streams[0].slots] == ["duel/0", "duel/2", "duel/10"]
+
+
+def full() -> Snapshot:
+    return snapshot(
+        dark(
+            remedies=(RemedyUse(rung=Rung.RESTART_PROCESS, at=ago(minutes=3)),),
+            replaced_at=(ago(hours=1),),
+        ),
+        record("duel/1", incoming=tenure(2)),
+        condemned=(condemned(), condemned(10, None)),
+        orphans_known=frozenset({InstanceId(5)}),
+        pause=Pause(since=ago(minutes=1), until=None, actor="ada", reason="x"),
+        fuses=(Reason.PAUSED,),
+        latest={(InstanceId(7001), Subject.PICTURE): picture(1)},
+    )
+
+
+def test_counts_what_is_paid_for() -> None:
+    fleet = status_of(full(), NOW)
+    # Three listed rentals at 0.45 and two condemned ones at 0.50.
+    assert fleet.dollars_per_hour == pytest.approx(3 * 0.45 + 2 * 0.5)
+    assert fleet.tone is Tone.BAD
+    assert [each.reason for each in fleet.fuses] == ["paused"]
+    assert fleet.orphans[0].instance_id == 5
+    assert fleet.pause is not None
+
+
+def test_mutes_what_a_louder_alert_says() -> None:
+    fleet = status_of(snapshot(dark(), decisions=[hold(SLOT, Reason.REPLACEMENTS_SPENT)]), NOW)
+    assert {a.name: a.is_muted for a in fleet.alerts} == {
+        "KeeperStreamDark": False,
+        "KeeperSlotHeld": True,
+    }
+
+
+def test_shapes_are_json() -> None:
+    for value in (status_of(full(), NOW), plan_of(full()), explain(full(), SLOT, NOW)):
+        assert orjson.loads(orjson.dumps(value))
+
+
+def test_remote_text_is_plain_in_every_field() -> None:
+    evil = "\x1b[2J\u202e<b>"
+    given = snapshot(
+        record(
+            tenure=tenure(
+                gpu_name=evil,
+                machine_id=MachineId(1),
+                host_id=HostId(1),
+                offer_id=OfferId(1),
+            )
+        ),
+        unreadable_since=ago(hours=1),
+        unreadable_error=evil,
+        pause=Pause(since=NOW, until=None, actor=evil, reason=evil),
+    )
+    evil_instance = replace(
+        instance(), label=evil, status_text=evil, public_ip=evil, geolocation=evil
+    )
+    listing = given.world.listing
+    assert listing is not None
+    world = replace(
+        given.world,
+        listing=replace(listing, instances=(evil_instance,)),
+        orphans_known=frozenset({evil_instance.instance_id}),
+    )
+    text = orjson.dumps(status_of(replace(given, world=world), NOW)).decode()
+    assert "\\u001b" not in text
+    assert "\u202e" not in text
+
+
+def test_explains_readings_and_what_is_left_of_each_allowance() -> None:
+    found = explain(full(), SLOT, NOW)
+    assert found is not None
+    assert [reading.subject for reading in found.readings] == [Subject.PICTURE]
+    left = {allowed.name: (allowed.used, allowed.limit) for allowed in found.allowances}
+    assert left["restart_process"] == (1, 3)
+    assert left["reboot"] == (0, 1)
+    assert left["replacements of the stream"] == (1, 5)
+    assert left["dollars per hour of the fleet"][1] == 10.0
+    restarts = next(a for a in found.allowances if a.name == "restart_process")
+    assert restarts.more_at is not None
+    assert restarts.more_at > NOW
+
+
+def test_knows_no_slot_that_is_not_there() -> None:
+    assert explain(full(), SlotId("duel/9"), NOW) is None
+    assert slot_status(full(), SlotId("nope/0"), NOW) is None
+
+
+def test_a_stream_that_was_removed_is_shown_until_it_has_ended() -> None:
+    fleet = status_of(snapshot(record(), desired=Desired(streams=(stream("new"),))), NOW)
+    shown = {each.stream: each.is_declared for each in fleet.streams}
+    assert shown == {"new": True, "duel": False}
+
+
+def test_plan_lists_every_decision_with_its_reason() -> None:
+    given = snapshot(dark(), decisions=[hold(SLOT, Reason.BUDGET), waiting(SLOT)])
+    plan = plan_of(given)
+    assert [(each.decision, each.reason) for each in plan.decisions] == [
+        ("hold", "budget"),
+        ("wait", "healthy"),
+    ]
+    assert all(each.because for each in plan.decisions)

@@ -1,0 +1,36 @@
+"""Every fact is a sentence."""
+
+import pytest
+
+from keeper.core.events import EVENT_TYPES, Event, facts
+from keeper.web.words import WORDS, words
+from tests.facts import every_event
+
+
+def test_every_event_has_a_row_and_every_row_an_event() -> None:
+    assert set(WORDS) == {kind.name for kind in EVENT_TYPES}
+
+
+@pytest.mark.parametrize("event", every_event(), ids=lambda event: event.name)
+def test_says_a_fact_in_words(event: Event) -> None:
+    sentence = words(event.name, facts(event))
+    assert sentence
+    assert "?" not in sentence, "a key that the event does not have"
+    assert sentence != event.name.replace(".", " ").replace("_", " ")
+
+
+@pytest.mark.parametrize("name", sorted(WORDS))
+def test_survives_facts_of_another_version(name: str) -> None:
+    assert words(name, {})
+    assert words(name, dict.fromkeys(("slot", "duration_s", "dollars", "acts"), "nonsense"))
+
+
+def test_an_unknown_event_is_said_by_its_name() -> None:
+    assert words("moon.landed_softly", {}) == "moon landed softly"
+
+
+def test_hostile_values_stay_values() -> None:
+    sentence = words("tick.failed", {"error": "\x1b[2J\n" + "x" * 9999})
+    assert "\x1b" not in sentence
+    assert "\n" not in sentence
+    assert len(sentence) <= 300
