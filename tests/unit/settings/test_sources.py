@@ -176,6 +176,15 @@ def test_a_secret_that_nobody_gives_is_named_where_it_is_asked_for(problems: Pro
     ]
 
 
+def test_a_secret_that_is_not_text_is_named_unseen(problems: Problems, folder: Path) -> None:
+    (folder / "secret_admin_code").write_bytes(b"hunter2 \xff")
+    (folder / "http_token").write_bytes(b"hunter2 \xff")
+    report = problems(STREAM, {"CREDENTIALS_DIRECTORY": str(folder)})
+    assert report[0].startswith("credential http_token: it cannot be read")
+    assert report[1].startswith("keeper.yaml:1:55: the secret ADMIN_CODE cannot be read")
+    assert "hunter2" not in "".join(report)
+
+
 def test_a_client_finds_the_socket_without_any_secret(tmp_path: Path) -> None:
     path, default = tmp_path / "keeper.yaml", Path("/run/keeper/keeper.sock")
     assert find_socket(path, {}, default) == default
