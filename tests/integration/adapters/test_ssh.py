@@ -339,7 +339,7 @@ def test_file_that_is_no_private_key_says_so(tmp_path: Path, content: bytes) -> 
 def test_protected_key_wants_its_passphrase(tmp_path: Path) -> None:
     file = tmp_path / "key"
     key = asyncssh.generate_private_key("ssh-ed25519")
-    key.write_private_key(file, passphrase="correct", rounds=16)
+    key.write_private_key(file, passphrase="correct")
     for wrong in (None, "wrong"):
         with pytest.raises(ConfigError, match="protected by a passphrase"):
             SshHosts(private_key_file=file, passphrase=wrong)
