@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 from keeper import __version__
 from keeper.adapters.clock import SystemClock
 from keeper.adapters.network import HttpNetwork
-from keeper.adapters.sql import SqlStore
+from keeper.adapters.sql import SqlStore, peek
 from keeper.adapters.ssh import SshHosts
 from keeper.adapters.systemd import SystemdHeartbeat
 from keeper.adapters.vastai import VastMarketplace
@@ -32,7 +32,7 @@ from keeper.daemon.cadence import CalendarCadence
 from keeper.daemon.declared import Declared, Ports
 from keeper.daemon.preview import preview as decide_once
 from keeper.daemon.supervise import Daemon
-from keeper.ports import Clock, PortError, Saved, Sink, Unauthorized
+from keeper.ports import Clock, PortError, Saved, Sink, StoreError, StoreFull, Unauthorized
 from keeper.settings import (
     Settings,
     build_channels,
@@ -216,15 +216,12 @@ async def serve(
 async def preview(settings: Settings) -> Snapshot:
     """Decide what a tick would do now, from one look at everything. Acts on nothing.
 
-    Raises StoreLocked when a daemon is running (ask it instead), and what the marketplace raises.
+    The store is read beside whoever owns it. Raises StoreError, and what the marketplace raises.
     """
     clock = SystemClock()
-    path = settings.state_dir / "keeper.db"
-    saved = Saved(keeper_id="preview")
-    if path.exists():
-        store = SqlStore(path, clock=clock)
-        saved = await store.load()
-        await store.close()
+    saved = await asyncio.to_thread(peek, settings.state_dir / "keeper.db")
+    if not saved.keeper_id:
+        saved = Saved(keeper_id="preview")
     async with open_marketplace(settings, clock) as marketplace:
         return await decide_once(marketplace, saved, declare(settings), clock)
 
@@ -287,11 +284,23 @@ def _remove_dead_socket(path: Path) -> None:
 def _own_key(state_dir: Path) -> Path:
     """Make a key pair at first use, for operators who have none to give."""
     path = state_dir / "id_ed25519"
-    if not path.exists():
-        key = asyncssh.generate_private_key("ssh-ed25519", comment="keeper")
-        new = path.with_suffix(".new")
+    if path.exists():
+        return path
+    key = asyncssh.generate_private_key("ssh-ed25519", comment="keeper")
+    new = path.with_suffix(".new")
+    try:
         new.unlink(missing_ok=True)
         new.touch(mode=0o600)
         new.write_bytes(key.export_private_key())
         new.rename(path)  # whole or not at all
+    except PermissionError as error:
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror}): state_dir must belong to the user that "
+            "keeper runs as"
+        ) from error
+    except OSError as error:
+        raise StoreFull(
+            f"{path} cannot be written ({error.strerror}): free space on that disk, or give another "
+            "state_dir"
+        ) from error
     return path
