@@ -11,8 +11,13 @@ from __future__ import annotations
 import asyncio
 import math
 import selectors
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, NoReturn, TypeVar
 
 from typing_extensions import override
@@ -29,47 +34,110 @@ class Deadlock(RuntimeError):
     """Nothing is left to wait for: every task waits for another one."""
 
 
-class _VirtualSelector(selectors.DefaultSelector):
-    """Moves the clock to the next timer where a real selector would sleep."""
+class _Timer(asyncio.TimerHandle):
+    """A timer without the bookkeeping that a real loop keeps about cancelled ones."""
 
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.now_s = 0.0
-        self.rate = rate
+    __slots__ = ()
 
     @override
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None and len(self.get_map()) <= 1:  # the loop's own wake-up pipe
-            raise Deadlock(_who_waits())
-        if self.rate == math.inf:
-            self.now_s += timeout or 0.0
-            return []
-        ready = super().select(None if timeout is None else timeout / self.rate)
-        if not ready:
-            self.now_s += timeout or 0.0
-        return ready
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._callback = _nothing
+        self._args = ()
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose ``time()`` is simulated seconds since the start of the run."""
+    """An event loop whose ``time()`` is simulated seconds since the start of the run.
+
+    Timers that are due at the same moment ring in the order in which they were set, which a real
+    loop does not promise. At a finite rate it waits for timers, and serves sockets meanwhile.
+    """
+
+    # What the base class calls its own; stable from 3.11 to 3.14, and tests would tell.
+    _ready: deque[asyncio.Handle]
+    _stopping: bool
+    _selector: selectors.BaseSelector
+    _process_events: Callable[[object], None]
 
     def __init__(self, rate: float = math.inf) -> None:
-        self._virtual = _VirtualSelector(rate)
-        super().__init__(self._virtual)
-        # A sum of floats may miss its timer by a hair; asyncio forgives one resolution.
-        self._clock_resolution = 1e-6
+        super().__init__()
+        self._rate = rate
+        self._now_s = 0.0
+        self._timers: list[tuple[float, int, _Timer]] = []
+        self._numbers = count()
 
     @override
     def time(self) -> float:
-        return self._virtual.now_s
+        return self._now_s
 
     def stall(self, duration_s: float) -> None:
         """Let time pass without running anything, as SIGSTOP does to a process."""
-        self._virtual.now_s += duration_s
+        self._now_s += duration_s
+
+    @override
+    def call_later(  # type: ignore[override] # typeshed spells the arguments with a type variable
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
+
+    @override
+    def call_at(  # type: ignore[override]
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        timer = _Timer(when, callback, args, self, context)
+        heappush(self._timers, (when, next(self._numbers), timer))
+        return timer
+
+    def _run_once(self) -> None:
+        """Run what is ready; when nothing is, move the clock to the next timer."""
+        ready, timers = self._ready, self._timers
+        if not ready and not self._stopping:
+            while timers and timers[0][2].cancelled():
+                heappop(timers)
+            self._pass_time(timers[0][0] if timers else None)
+        now_s = self._now_s
+        while timers and timers[0][0] <= now_s:
+            timer = heappop(timers)[2]
+            if not timer.cancelled():
+                ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()  # noqa: SLF001 - this method replaces the one that does the same
+
+    def _pass_time(self, until_s: float | None) -> None:
+        """Jump to a moment, or at a finite rate wait for it, serving sockets meanwhile."""
+        if self._rate == math.inf:
+            if until_s is None:
+                raise Deadlock(_who_waits())
+            self._now_s = max(self._now_s, until_s)
+            return
+        if until_s is None and len(self._selector.get_map()) <= 1:  # the loop's own wake-up pipe
+            raise Deadlock(_who_waits())
+        wait_s = None if until_s is None else max(0.0, until_s - self._now_s) / self._rate
+        before_s = time.monotonic()
+        events = self._selector.select(wait_s)
+        self._process_events(events)
+        if events:
+            self._now_s += (time.monotonic() - before_s) * self._rate
+        elif until_s is not None:
+            self._now_s = max(self._now_s, until_s)
 
     @override
     def run_in_executor(self, *_: object) -> NoReturn:
         raise RuntimeError("threads live in real time; nothing on the simulated path may use one")
+
+
+def _nothing() -> None:
+    """Stand where the callback of a cancelled timer was."""
 
 
 def run(main: Coroutine[Any, Any, T], *, rate: float = math.inf) -> T:

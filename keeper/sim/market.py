@@ -369,9 +369,10 @@ class Market:
         """Return what a list would show, in short; None while anything lies about it."""
         now = self.now()
         waits = _SPARE_LISTS | RENTAL_KINDS
-        if self._ghosts or any(armed.fault.kind not in waits for armed in self.faults.live(now)):
+        if any(armed.fault.kind not in waits for armed in self.faults.live(now)):
             return None
-        return tuple(
+        ghosts = tuple(i for i, (since, until) in self._ghosts.items() if since <= now < until)
+        return ghosts, tuple(
             (
                 one.instance_id,
                 one.label,

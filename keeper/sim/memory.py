@@ -32,6 +32,7 @@ from keeper.ports import (
     Unreachable,
 )
 from keeper.sim.api import ApiReply, ApiRequest, Delivery
+from keeper.sim.evidence import LISTING
 from keeper.sim.ledger import Request
 from keeper.sim.memory_hosts import HOST_TRIP_S
 from keeper.sim.power import Power
@@ -93,9 +94,10 @@ class MemoryHttp:
             raise _lost(Unreachable, f"{call}: the connection was lost", effect)
         return _reply_of(reply)
 
-    def last_request(self) -> Request:
-        """Return what the marketplace wrote down about the latest exchange."""
-        return self._universe.market.ledger.requests[-1]
+    def last_list(self) -> Request:
+        """Return what the marketplace wrote down about the latest list."""
+        requests = reversed(self._universe.market.ledger.requests)
+        return next(r for r in requests if (r.method, r.endpoint) == LISTING)
 
     async def list_again(self, same: Request, before: object) -> bool:
         """Ask for a list as before, knowing the answer; False when that changes on the way."""
@@ -140,7 +142,7 @@ class MemoryMarketplace(VastMarketplace):
         # Only what was the same before and after the whole reading may stand for it.
         if before is not None and before == self._universe.market.fingerprint():
             self._print, self._listed = before, listed
-            self._request = self._memory_http.last_request()
+            self._request = self._memory_http.last_list()
         return listed
 
 

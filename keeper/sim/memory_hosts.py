@@ -139,6 +139,7 @@ class MemoryLink:
         await self._power.gate()
         host = self._host
         self._check()
+        self._universe.market.advance()
         self._universe.hosts.began(host, command.name)
         self._running.add(command.name)
         try:
@@ -147,6 +148,7 @@ class MemoryLink:
             if not self._is_heard():
                 await asyncio.sleep(_SILENCE_S)
                 raise Uncertain(f"{command.name}: the connection was lost")
+            self._universe.market.advance()
             code, stderr = self._universe.hosts.carry_out(host, command.name)
         finally:
             self._end(command.name)
@@ -231,6 +233,7 @@ class MemoryLink:
     def _end(self, name: str) -> None:
         if name in self._running:
             self._running.discard(name)
+            self._universe.market.advance()
             self._universe.hosts.ended(self._host, name)
 
 

@@ -193,9 +193,10 @@ def unmet(scenario: Scenario, played: Played) -> tuple[str, ...]:
 
 def _populate(universe: Universe) -> None:
     """Give the account rentals that are not ours: nobody's, and another keeper's."""
-    asks = [ask for ask in universe.market.asks() if not ask.machine.has_display]
-    for ask, label in zip(asks, ("training run", "keeper:another:duel/0:1"), strict=False):
-        universe.market.create(ask.offer_id, {"image": "foreign:1", "disk": 16.0, "label": label})
+    for label in ("training run", "keeper:another:duel/0:1"):
+        ask = next(ask for ask in universe.market.asks() if not ask.machine.has_display)
+        body = {"image": "foreign:1", "disk": 16.0, "label": label}
+        universe.market.create(ask.offer_id, body)
     universe.wind()
 
 
