@@ -634,18 +634,20 @@ Event = (
 )
 
 EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)
+# What is JSON already; everything else in a fact is a moment or a StrEnum.
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+# Looked up once: asking each time is half the cost of a fact.
+_FIELDS = {kind: tuple(each.name for each in fields(kind)) for kind in EVENT_TYPES}
 
 
 def facts(event: Event) -> dict[str, Any]:
     """Flatten an event to plain JSON values, ``event`` first; the form of journal, log and API."""
     flat: dict[str, Any] = {"event": event.name}
-    for each in fields(event):
-        value = getattr(event, each.name)
-        if isinstance(value, datetime):
-            value = value.isoformat()
-        elif isinstance(value, StrEnum):
-            value = value.value
-        flat[each.name] = value
+    for name in _FIELDS[type(event)]:
+        value = getattr(event, name)
+        if type(value) not in _PLAIN:
+            value = value.isoformat() if isinstance(value, datetime) else value.value
+        flat[name] = value
     reason = getattr(event, "reason", None)
     if reason is not None:
         flat["because"] = SENTENCE[reason]

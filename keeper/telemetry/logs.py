@@ -56,15 +56,12 @@ def configure_logs(
         renderer = _Json(redactor, with_priority=is_journal(out, environment))
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.MaybeTimeStamper(fmt="iso", utc=True, key="at"),
+            _complete,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_factory(_Lines(out)),
-        # Tests give a stream of their own and configure again; a cached logger would keep the old.
-        cache_logger_on_first_use=stream is None,
+        cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
     root.handlers = [h for h in root.handlers if not isinstance(h, _FromStdlib)] + [_FromStdlib()]
@@ -128,6 +125,15 @@ def _factory(lines: _Lines) -> Callable[..., _Lines]:
     return lambda *_: lines
 
 
+_STAMP = structlog.processors.TimeStamper(fmt="iso", utc=True, key="at")
+
+
+def _complete(logger: WrappedLogger, name: str, event_dict: EventDict) -> EventDict:
+    """Add the level, and the time unless the line brings its own (a fact does)."""
+    event_dict["level"] = "error" if name == "exception" else name
+    return event_dict if "at" in event_dict else _STAMP(logger, name, event_dict)
+
+
 class _Json:
     """One JSON object a line, ASCII-safe where it matters, with a closer look only on suspicion."""
 
@@ -138,14 +144,12 @@ class _Json:
     def __call__(self, _logger: WrappedLogger, _name: str, event_dict: EventDict) -> bytes:
         _render_exception(event_dict)
         level = str(event_dict.get("level", "info"))
-        facts: Mapping[str, Any] = event_dict
-        line = _dumps(facts)
+        line = _dumps(event_dict)
         is_secret = self._redactor.is_suspect(line.decode())
-        if is_secret:  # before anything is cut, or half a secret could stay
-            facts = self._redactor.value(facts)
         # JSON escapes C0 by itself. DEL, C1 and the invisible marks are not ASCII or are 0x7f.
         if is_secret or not line.isascii() or b"\x7f" in line or len(line) > _VALUE_MAX:
-            line = _dumps(_shown(facts))
+            # Redacted before anything is cut, or half a secret could stay.
+            line = _dumps(_shown(self._redactor.value(orjson.loads(line))))
         return b"<%d>%s" % (_PRIORITIES.get(level, 6), line) if self._with_priority else line
 
 

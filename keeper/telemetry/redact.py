@@ -23,9 +23,8 @@ _DEPTH_MAX = 6
 # What follows is what looks like a secret. `_HINTS` are lower-case pieces, one of which is in every
 # match: looking for them costs a tenth of the patterns, and nearly no line has one.
 _HINTS = (
-    "bearer", "basic ", "api_key", "api-key", "apikey", "token", "secret", "passw", "whsec_",
-    "authorization", "admin-code", "admin_code", "streamkey", "stream_key", "stream-key", "rtmp",
-    "hooks.slack.com", "private key", "@", "cookie", "access_key", "ghp_", "github_pat_",
+    "key", "token", "secret", "passw", "bearer", "basic", "auth", "admin", "rtmp", "slack.com",
+    "whsec_", "cookie", "@",
 )  # fmt: skip
 _VALUE = r"(?!\[redacted\])[^\s\"'&,;<>\\}\])]+"
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -42,7 +41,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@\"'<>]+@"), rf"\1{HIDDEN}@"),
     (re.compile(rf"(?i)(hooks\.slack\.com/)(?:services|workflows|triggers)/{_VALUE}"), rf"\1{HIDDEN}"),
-    (re.compile(r"\b(?:whsec_[A-Za-z0-9+/=]+|gh[pousr]_\w+|github_pat_\w+)"), HIDDEN),
+    (re.compile(r"\bwhsec_[A-Za-z0-9+/=]+"), HIDDEN),
     # name=value, name: value, "name": "value", and headers; the name may have a prefix (VAST_API_KEY).
     (
         re.compile(
@@ -76,7 +75,10 @@ class Redactor:
     def is_suspect(self, text: str) -> bool:
         """Whether a closer look is worth its cost. Never False for something ``text()`` would hide."""
         lower = text.lower()
-        return any(hint in lower for hint in _HINTS) or any(form in text for form in self._known)
+        for hint in _HINTS:  # a loop: any() over a generator costs twice as much, on every line
+            if hint in lower:
+                return True
+        return any(form in text for form in self._known)
 
     def text(self, text: str) -> str:
         """Return the text without secrets."""

@@ -83,7 +83,7 @@ def test_every_event_has_a_level_and_passes_every_sink(
     assert line["event"] == event.name
     assert line["level"] == event.level
     assert line["tick"] == 5
-    assert line["at"] == NOW.isoformat()
+    assert line["at"] == "2026-03-01T12:00:00Z"
     assert value(registry, "keeper_events_total", event=event.name) == 1
     assert events.lost == 0
 
