@@ -7,6 +7,7 @@ each witness was last heard, and the newest frame for the page. It judges nothin
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from keeper.core.model import InstanceId, Reading, Status, Subject
@@ -14,6 +15,7 @@ from keeper.core.model import InstanceId, Reading, Status, Subject
 # A tick comes at least every tick_interval_s; a witness speaks every 2 s at most. More than this per
 # rental between two ticks is a flood, and the oldest are the least interesting.
 _UNSEEN_MAX_PER_RENTAL = 64
+_SILENCE_S = 11.0  # a heartbeat comes every 10 s
 
 
 class Board:
@@ -48,9 +50,16 @@ class Board:
             self._nudge()
 
     def heard(self, instance_id: InstanceId, subjects: tuple[Subject, ...], at: datetime) -> None:
-        """Note that a witness spoke and nothing had changed."""
+        """Note that a witness spoke and nothing had changed.
+
+        After a silence what it said last is pinned again: in the meantime it counted as unknown.
+        """
         for subject in subjects:
-            self.heard_at[instance_id, subject] = at
+            key = (instance_id, subject)
+            last = self.heard_at.get(key)
+            self.heard_at[key] = at
+            if last is not None and (at - last).total_seconds() > _SILENCE_S and key in self.latest:
+                self.pin(replace(self.latest[key], at=at))
 
     def unseen(self) -> tuple[Reading, ...]:
         """Return what no tick has taken yet, oldest first."""

@@ -93,6 +93,19 @@ def test_a_flood_of_readings_keeps_the_newest() -> None:
     assert kept[-1].at == NOW + timedelta(seconds=999)
 
 
+def test_a_witness_that_was_silent_says_its_last_word_again() -> None:
+    """A condition that went unknown by silence stayed unknown though heartbeats came again."""
+    board = Board(_Bell())
+    board.pin(_reading())
+    board.taken(board.unseen())
+    board.heard(HOST, (Subject.PICTURE,), NOW + timedelta(seconds=10))
+    assert not board.unseen()
+    board.heard(HOST, (Subject.PICTURE,), NOW + timedelta(seconds=70))
+    (again,) = board.unseen()
+    assert again.status is Status.TRUE
+    assert again.at == NOW + timedelta(seconds=70)
+
+
 def test_a_forgotten_rental_leaves_nothing_behind() -> None:
     board = Board(_Bell())
     board.pin(_reading())
