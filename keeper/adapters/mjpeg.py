@@ -118,6 +118,7 @@ class FrameTally:
     damaged: int = 0  # do not begin and end as a JPEG must
     first: bytes = b""
     newest: bytes = b""
+    _earlier: bytes = b""  # the one before the newest
     _hashes: set[bytes] = field(default_factory=set)
     _previous: bytes = b""
 
@@ -132,7 +133,12 @@ class FrameTally:
             self.damaged += 1
             return
         self.first = self.first or frame
-        self.newest = frame
+        self._earlier, self.newest = self.newest, frame
+
+    @property
+    def other(self) -> bytes:
+        """A frame to compare the newest with: far apart if the two differ, else the one before."""
+        return self.first if self.first != self.newest else self._earlier or self.first
 
     @property
     def unique(self) -> int:
@@ -149,16 +155,16 @@ class Look:
     undecodable: int
 
 
-def look_at(first: bytes, newest: bytes) -> Look:
+def look_at(other: bytes, newest: bytes) -> Look:
     """Decode at most two frames, small, and measure them. Runs in a thread."""
     if not newest:
         return Look(mean_luma=None, motion=None, undecodable=0)
     late = _small(newest)
-    early = late if first == newest else _small(first)
-    undecodable = (late is None) + (early is None and first != newest)
+    early = late if other == newest else _small(other)
+    undecodable = (late is None) + (early is None and other != newest)
     luma = None if late is None else float(ImageStat.Stat(late).mean[0])
     motion = None
-    if late is not None and early is not None and first != newest:
+    if late is not None and early is not None and other != newest:
         motion = float(ImageStat.Stat(ImageChops.difference(late, early)).mean[0])
     return Look(mean_luma=luma, motion=motion, undecodable=undecodable)
 

@@ -89,7 +89,7 @@ class HttpNetwork:
             raise TimedOut(f"{_host(request.url)}: no connection in time") from error
         except aiohttp.ClientConnectorError as error:
             raise Unreachable(f"{_host(request.url)}: {_text(error)}") from error
-        except (aiohttp.InvalidURL, ValueError) as error:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError) as error:
             raise Invalid(f"not a usable request: {_text(error)}") from error
         except TimeoutError as error:
             message = f"{_host(request.url)}: no whole answer in {request.timeout_s:g} s"
@@ -129,7 +129,7 @@ class HttpNetwork:
             watching.fail("not http" if isinstance(error, ValueError) else "reset", error)
         tally = watching.tally
         # Decoding two frames takes longer than a whole SSH check: off the loop with it.
-        look = await asyncio.to_thread(look_at, tally.first, tally.newest)
+        look = await asyncio.to_thread(look_at, tally.other, tally.newest)
         return PictureSample(
             http_status=watching.http_status,
             frames=tally.frames,
