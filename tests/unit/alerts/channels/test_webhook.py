@@ -14,6 +14,7 @@ from keeper.alerts import DeliveryKind, registered_channels
 from keeper.alerts.channels.webhook import Webhook, WebhookSettings
 from keeper.alerts.dispatch import from_payload
 from keeper.ports import HttpRequest, NoticeKind
+from tests.components import REPOSITORY
 from tests.snapshots import NOW
 from tests.unit.alerts.channels.test_slack import notice, reply
 
@@ -115,3 +116,12 @@ def test_is_built_from_named_secrets() -> None:
     channel = registered.build(settings, {"NOW": NEW, "BEFORE": OLD})
     signatures = channel.compose(notice(NoticeKind.REPEAT), now=NOW).headers["webhook-signature"]
     assert len(signatures.split(" ")) == 2
+
+
+def test_documented_example_has_the_fields_that_are_sent() -> None:
+    page = (REPOSITORY / "docs" / "alerts.md").read_text()
+    example = json.loads(page.split("```json")[1].split("```")[0])
+    body = json.loads(composed(NEW).body)
+    assert set(example) == set(body)
+    assert set(example["data"]) == set(body["data"])
+    assert set(example["data"]["alert"]) == set(body["data"]["alert"])
