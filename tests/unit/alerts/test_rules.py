@@ -21,7 +21,6 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import Reason
 from keeper.core.world import Pause, Snapshot
-from tests.components import REPOSITORY
 from tests.snapshots import (
     NOW,
     ago,
@@ -218,11 +217,6 @@ def test_every_alert_tells_what_why_and_what_is_done(given: Snapshot) -> None:
 def test_a_table_row_exists_for_every_rule() -> None:
     fired = {alert.name for row in ROWS for alert in firing(row[1], NOW)}
     assert fired == set(RULES)
-
-
-def test_every_alert_has_a_runbook() -> None:
-    pages = {path.stem for path in (REPOSITORY / "docs" / "runbooks").glob("*.md")}
-    assert set(RULES) <= pages
 
 
 def test_most_severe_comes_first() -> None:
