@@ -8,6 +8,7 @@ a create is never sent twice. What was assumed about Vast.ai is in docs/vast-ass
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Mapping
 from datetime import datetime
@@ -31,9 +32,17 @@ from keeper.adapters.vastai_errors import (
     threshold_s,
 )
 from keeper.adapters.vastai_http import Connection, VastHttp
-from keeper.adapters.vastai_rows import MIB_PER_GB, Listing, account_of, instance_of, offers_of
+from keeper.adapters.vastai_rows import (
+    MIB_PER_GB,
+    Listing,
+    Readings,
+    account_of,
+    instance_of,
+    offers_of,
+)
 from keeper.adapters.vastai_spacing import PUBLISHED_INTERVAL_S, Endpoint, Limiter
 from keeper.adapters.vastai_wire import (
+    Complaint,
     Created,
     InstanceRow,
     Offers,
@@ -109,6 +118,7 @@ class VastMarketplace:
             session=session,
         )
         self._quota_until: datetime | None = None
+        self._readings: Readings = {}  # of the last complete listing
 
     @override
     def __repr__(self) -> str:
@@ -127,13 +137,14 @@ class VastMarketplace:
 
     async def list_instances(self) -> tuple[Instance, ...]:
         """Return all rentals of the account, or raise: never a part of them (I9)."""
-        listing = Listing()
+        listing = Listing(self._readings)
         while not listing.is_complete:
             query = {"limit": str(PAGE_ROWS), "order_by": _ORDER_BY_ID}
             if listing.next_token:
                 query["after_token"] = listing.next_token
-            reply = await self._read(Endpoint.LIST, "/api/v1/instances/", query=query)
+            reply = await self._read(Endpoint.LIST, "/api/v1/instances/", query=query, holds=Page)
             listing.add(_decoded(reply, Page, Endpoint.LIST))
+        self._readings = listing.readings()
         return listing.instances()
 
     async def show_instance(self, instance_id: InstanceId) -> Instance | None:
@@ -233,8 +244,11 @@ class VastMarketplace:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         allows: tuple[type[Refused], ...] = (),
+        holds: type[Complaint] = Complaint,
     ) -> Reply:
-        reply = await self._send(endpoint, path, query=query, body=body, effect=Effect.READ)
+        reply = await self._send(
+            endpoint, path, query=query, body=body, effect=Effect.READ, holds=holds
+        )
         error = self._failure(reply, endpoint, Effect.READ)
         if error is not None:
             raise fits_port(error, allows=allows)
@@ -264,8 +278,12 @@ class VastMarketplace:
         effect: Effect,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        holds: type[Complaint] = Complaint,
     ) -> Reply:
-        """Wait for the endpoint's turn, do one exchange, and tell the lane how it was received."""
+        """Wait for the endpoint's turn, do one exchange, and tell the lane how it was received.
+
+        ``holds`` is what a yes is read as at once, before it is searched for complaints.
+        """
         async with self._limiter.turn(endpoint) as turn:
             reply = await self._http.exchange(
                 endpoint,
@@ -274,6 +292,9 @@ class VastMarketplace:
                 query=query or {},
                 body=None if body is None else msgspec.json.encode(body),
             )
+            if reply.is_ok:
+                with contextlib.suppress(Malformed):  # said later, by whom it concerns
+                    reply.read(holds)
             if is_pace_complaint(reply):
                 hint = hint_s(reply, self._clock.now())
                 turn.was_limited(hint_s=hint, threshold_s=threshold_s(reply))
@@ -284,7 +305,7 @@ class VastMarketplace:
 
 def _decoded(reply: Reply, kind: type[T], endpoint: Endpoint) -> T:
     try:
-        return decode(reply.body, kind)
+        return reply.read(kind)
     except Malformed as error:
         raise Malformed(f"{endpoint}: {error}") from None
 

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from keeper.adapters.vastai_wire import Complaint, decode, flag, integer, number, text
@@ -35,6 +35,8 @@ from keeper.ports import (
     Unauthorized,
     Uncertain,
 )
+
+T = TypeVar("T")
 
 TEXT_MAX: Final = 200  # of foreign text in an exception
 _QUOTA_RESET_MAX_S: Final = 90_000.0  # a day, and an hour for clocks that disagree
@@ -55,6 +57,16 @@ class Reply:
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+    _read: dict[type, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def read(self, kind: type[T]) -> T:
+        """Return the body as ``kind``, decoded once. Raises Malformed."""
+        if kind not in self._read:
+            value = self._read[kind] = decode(self.body, kind)
+            if isinstance(value, Complaint):  # a page is also all that a complaint could be
+                self._read[Complaint] = value
+        found: T = self._read[kind]
+        return found
 
     @property
     def is_ok(self) -> bool:
@@ -202,7 +214,7 @@ def read_complaint(reply: Reply) -> Complaint | None:
     if reply.is_ok and not reply.is_json:
         return None
     try:
-        return decode(reply.body, Complaint)
+        return reply.read(Complaint)
     except Malformed:
         return None
 

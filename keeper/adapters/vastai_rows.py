@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -196,6 +197,20 @@ def instance_of(row: InstanceRow) -> Instance:
     )
 
 
+# What a row said in the fields that keeper reads, and what was made of it.
+Readings = Mapping[InstanceId, tuple[bytes, Instance]]
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def said_by(row: InstanceRow) -> bytes:
+    """Return a row as bytes, to be compared; b"" for one that cannot be written down."""
+    try:
+        return _ENCODER.encode(row)
+    except (ValueError, OverflowError, RecursionError):  # half surrogates, endless integers
+        return b""
+
+
 class Listing:
     """Puts the pages of a list together and believes them only as a whole (I9).
 
@@ -203,8 +218,11 @@ class Listing:
     add up to the total that each page states, no row may come twice, and the cursor must move.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before: Readings = MappingProxyType({})) -> None:
+        """Begin a list. ``before`` are the readings of an earlier one, to read less anew."""
+        self._before = before
         self._rows: dict[InstanceId, Instance] = {}
+        self._readings: dict[InstanceId, tuple[bytes, Instance]] = {}
         self._tokens: set[str] = set()
         self._total: int | None = None
         self.next_token = ""
@@ -223,11 +241,19 @@ class Listing:
         if found is not None and found != len(page.instances):
             raise Malformed(f"a page says {found} rows and holds {len(page.instances)}")
         for row in page.instances:
-            instance = instance_of(row)
+            instance = self._instance_of(row)
             if instance.instance_id in self._rows:
                 raise Malformed(f"rental {instance.instance_id} is listed twice")
             self._rows[instance.instance_id] = instance
         self._move(page)
+
+    def _instance_of(self, row: InstanceRow) -> Instance:
+        """Read a row, unless it says byte for byte what it said before: most rows, most of the time."""
+        said = said_by(row)
+        known = self._before.get(InstanceId(row.id)) if type(row.id) is int and said else None
+        instance = known[1] if known is not None and known[0] == said else instance_of(row)
+        self._readings[instance.instance_id] = (said, instance)
+        return instance
 
     def _move(self, page: Page) -> None:
         token = page.next_token or ""
@@ -241,6 +267,10 @@ class Listing:
         if token and (token in self._tokens or not page.instances):
             raise Malformed("the cursor of the list does not move")
         self._tokens.add(token)
+
+    def readings(self) -> Readings:
+        """Return what each row said and what was read in it."""
+        return self._readings
 
     def instances(self) -> tuple[Instance, ...]:
         """Return all rentals, by id. Only of a complete list."""

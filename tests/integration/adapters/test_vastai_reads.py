@@ -441,3 +441,25 @@ def _places(value: Any) -> Any:
         for at, inner in enumerate(value):
             yield value, at
             yield from _places(inner)
+
+
+async def test_a_row_that_says_the_same_is_read_once_and_a_change_is_seen() -> None:
+    """Most rows are the same from one list to the next; none may hide that it is not."""
+    broken = row(2, status_msg="\ud800")
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(
+            LIST,
+            says(page([row(1), broken, row(3)], 3)),
+            says(page([row(1, gpu_util=71.0), broken, row(3, actual_status="exited")], 3)),
+            says(page([row(1, ssh_port="24136"), row(3, ssh_port=True)], 2)),
+        )
+        first, second, third = [await market.list_instances() for _ in range(3)]
+    assert second[0] is first[0]
+    assert second[1] == first[1]
+    assert [one.state for one in second] == [
+        MarketState.RUNNING,
+        MarketState.RUNNING,
+        MarketState.STOPPED,
+    ]
+    assert third[0] == first[0]
+    assert (third[1].instance_id, third[1].state, third[1].ssh_port) == (3, MarketState.RUNNING, 0)
