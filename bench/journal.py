@@ -42,8 +42,8 @@ _FACTS = {
     "because": "The picture does not change.",
 }
 _TABLE = (
-    "CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, "
-    "tick BIGINT NOT NULL, event TEXT NOT NULL, slot TEXT, facts TEXT NOT NULL)",
+    """CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL,
+    tick BIGINT NOT NULL, event TEXT NOT NULL, slot TEXT, facts TEXT NOT NULL)""",
     "CREATE INDEX ix_slot ON journal (slot, seq)",
     "CREATE INDEX ix_at ON journal (at)",
 )

@@ -5,9 +5,9 @@ All of them write into a pipe that another process empties, as under a service m
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
-import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -35,12 +35,16 @@ _SUPPRESSED = TickFinished(tick=4711, acts=0, duration_s=0.0021, detail="nothing
 
 
 async def measure() -> list[Row]:
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as reader:
-        assert reader.stdin is not None
-        pipe = reader.stdin.fileno()
-        with os.fdopen(os.dup(pipe), "w") as stream:
-            rows = await _measure(pipe, stream)
-        reader.stdin.close()
+    reader = await asyncio.create_subprocess_exec(
+        "cat", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
+    )
+    assert reader.stdin is not None
+    pipe = os.dup(reader.stdin.get_extra_info("pipe").fileno())
+    os.set_blocking(pipe, True)
+    reader.stdin.close()
+    with os.fdopen(pipe, "w") as stream:
+        rows = await _measure(pipe, stream)
+    await reader.wait()
     return rows
 
 

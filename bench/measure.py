@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 PAIRS = 5
 
@@ -116,7 +116,7 @@ class Cpu:
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def __enter__(self) -> Cpu:
+    def __enter__(self) -> Self:
         self._began = time.process_time()
         return self
 

@@ -18,6 +18,7 @@ from bench.measure import Cpu, Row, against, in_turn
 from keeper.adapters.clock import SystemClock
 from keeper.adapters.vastai import VastMarketplace
 from keeper.adapters.vastai_spacing import Endpoint
+from keeper.core.model import Instance
 
 _KEY = "k" * 64
 
@@ -78,7 +79,7 @@ async def _measure(url: str, count: int, polls: int) -> Row:
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {_KEY}"}) as session:
 
         async def ours() -> float:
-            kept = ()
+            kept: tuple[Instance, ...] = ()
             with Cpu() as cpu:
                 for _ in range(polls):
                     kept = await market.list_instances()
