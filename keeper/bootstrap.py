@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,7 +141,7 @@ async def open_daemon(
     before anything is opened for writing.
     """
     clock = SystemClock()
-    settings.state_dir.mkdir(mode=_STATE_MODE, parents=True, exist_ok=True)
+    _make_state_dir(settings.state_dir)
     hosts = SshHosts(
         private_key_file=settings.ssh.private_key_file or _own_key(settings.state_dir),
         dials_max=settings.ssh.dials_max,
@@ -281,6 +281,11 @@ def _remove_dead_socket(path: Path) -> None:
         path.unlink()
 
 
+def _make_state_dir(path: Path) -> None:
+    with _said(path):
+        path.mkdir(mode=_STATE_MODE, parents=True, exist_ok=True)
+
+
 def _own_key(state_dir: Path) -> Path:
     """Make a key pair at first use, for operators who have none to give."""
     path = state_dir / "id_ed25519"
@@ -288,19 +293,26 @@ def _own_key(state_dir: Path) -> Path:
         return path
     key = asyncssh.generate_private_key("ssh-ed25519", comment="keeper")
     new = path.with_suffix(".new")
-    try:
+    with _said(path):
         new.unlink(missing_ok=True)
         new.touch(mode=0o600)
         new.write_bytes(key.export_private_key())
         new.rename(path)  # whole or not at all
-    except PermissionError as error:
+    return path
+
+
+@contextlib.contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """Say what is wrong with the state folder as the store would."""
+    try:
+        yield
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise StoreError(
-            f"{path} cannot be written ({error.strerror}): state_dir must belong to the user that "
-            "keeper runs as"
+            f"{path} cannot be written ({error.strerror}): state_dir must be a folder that belongs "
+            "to the user that keeper runs as"
         ) from error
     except OSError as error:
         raise StoreFull(
             f"{path} cannot be written ({error.strerror}): free space on that disk, or give another "
             "state_dir"
         ) from error
-    return path

@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 import msgspec
@@ -22,6 +22,9 @@ from keeper.cli.options import CONFIG_DEFAULT, SOCKET_DEFAULT
 from keeper.core.text import plain
 from keeper.core.world import OrderKind
 from keeper.web.shapes import FleetStatus, OrderStatus, Refusal
+
+if TYPE_CHECKING:
+    from keeper.settings import Settings
 
 _T = TypeVar("_T")
 
@@ -154,14 +157,25 @@ def socket_of(config: Path, given: Path | None) -> Path:
     if given is not None:
         return given
     from keeper.ports import ConfigError
-    from keeper.settings import load_settings
 
     try:
-        return load_settings(config, os.environ).socket
+        return settings_to_look(config).socket
     except ConfigError:
         if config != CONFIG_DEFAULT:
             raise
         return SOCKET_DEFAULT
+
+
+def settings_to_look(config: Path) -> Settings:
+    """Read the configuration for a verb that asks the marketplace nothing: no API key is needed."""
+    from keeper.settings import load_settings
+
+    return load_settings(config, environ_to_look())
+
+
+def environ_to_look() -> dict[str, str]:
+    """Return the environment with an API key in it, for reading a configuration without using it."""
+    return {**os.environ, "VAST_API_KEY": os.environ.get("VAST_API_KEY") or "not-needed"}
 
 
 @contextlib.asynccontextmanager

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from keeper.cli.app import Verb
 from keeper.cli.exit_codes import ExitCode
 from keeper.cli.options import json_option
+
+if TYPE_CHECKING:
+    from keeper.settings import Settings
 
 
 @click.command(
@@ -25,20 +29,21 @@ from keeper.cli.options import json_option
 def check_config(file: Path, as_json: bool) -> int:
     """Find every mistake in a configuration file.
 
-    Each problem is a line `file:line:column: what (did you mean …)`. Nothing is contacted. Exit 78
-    if there is any problem.
+    Each problem is a line `file:line:column: what (did you mean …)`. Nothing is contacted, and the
+    API key need not be at hand. Exit 78 if there is any problem.
     """
     from keeper.cli.terminal import print_json
     from keeper.ports import ConfigError
-    from keeper.settings import load_settings
 
     try:
-        settings = load_settings(file, os.environ)
+        settings, note = _read(file)
     except ConfigError as error:
         if not as_json:
             raise
         print_json({"ok": False, "problems": list(error.problems)})
         return ExitCode.BAD_CONFIG
+    if note:
+        click.echo(f"note: {note}", err=True)
     slots = sum(stream.replicas for stream in settings.streams)
     names = [stream.name for stream in settings.streams]
     if as_json:
@@ -69,6 +74,24 @@ def schema() -> None:
     from keeper.settings import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+def _read(file: Path) -> tuple[Settings, str]:
+    """Read the file; the key of the account is the service's, so its absence here is only noted."""
+    from keeper.cli.client import environ_to_look
+    from keeper.ports import ConfigError
+    from keeper.settings import load_settings
+
+    try:
+        return load_settings(file, os.environ), ""
+    except ConfigError as error:
+        if len(error.problems) > 1:
+            raise
+        try:
+            settings = load_settings(file, environ_to_look())
+        except ConfigError:
+            raise error from None
+        return settings, error.problems[0].partition(": ")[2]
 
 
 def _count(count: int, noun: str) -> str:

@@ -38,7 +38,8 @@ class Loss:
 
     slot: str
     instance_ids: tuple[int, ...]
-    what: str
+    what: str  # "": nothing
+    is_ordered: bool = False
 
 
 @click.command(
@@ -131,11 +132,10 @@ def _chosen(losses: Iterable[Loss], name: str | None) -> tuple[Loss, ...]:
     """Return what is meant. A slot without a rental is not an error: there is nothing to end."""
     from keeper.cli.declared import slot_named
 
-    by_slot = {loss.slot: loss for loss in losses}
+    every = tuple(losses)
     if name is not None:
-        found = by_slot[slot_named(by_slot, name)]
-        return (found,) if found.what else ()
-    return tuple(loss for loss in by_slot.values() if loss.what)
+        name = slot_named((loss.slot for loss in every), name)
+    return tuple(loss for loss in every if loss.what and name in (None, loss.slot))
 
 
 def _agreed(losses: tuple[Loss, ...], *, yes: bool, dry_run: bool) -> bool:
@@ -171,7 +171,7 @@ def _losses_shown(fleet: FleetStatus) -> list[Loss]:
         if what and slot.is_on_air:
             what += ", ON AIR"
         found.append(Loss(slot=slot.slot, instance_ids=ids, what=what))
-    return found
+    return [*found, *(_ending_already(r.slot, r.instance_id) for r in fleet.condemned)]
 
 
 def _losses_remembered(saved: Saved) -> list[Loss]:
@@ -191,7 +191,17 @@ def _losses_remembered(saved: Saved) -> list[Loss]:
                 ),
             )
         )
-    return found
+    return [*found, *(_ending_already(r.slot, r.instance_id) for r in saved.condemned)]
+
+
+def _ending_already(slot: str | None, instance_id: int) -> Loss:
+    """Describe a rental that is being ended: nothing more is lost, but it is followed too."""
+    return Loss(
+        slot=slot or "(no slot)",
+        instance_ids=(int(instance_id),),
+        what=f"instance {int(instance_id)}, which is being ended already",
+        is_ordered=True,
+    )
 
 
 async def _order(socket: Path, losses: tuple[Loss, ...], reason: str, timeout_s: float) -> None:
@@ -206,7 +216,8 @@ async def _order(socket: Path, losses: tuple[Loss, ...], reason: str, timeout_s:
 
     async with local_keeper(socket) as keeper:
         for loss in losses:
-            await keeper.order(OrderKind.DESTROY, loss.slot, reason=reason)
+            if not loss.is_ordered:
+                await keeper.order(OrderKind.DESTROY, loss.slot, reason=reason)
         try:
             async with asyncio.timeout(timeout_s):
                 with Progress() as progress:
@@ -224,7 +235,7 @@ async def _order(socket: Path, losses: tuple[Loss, ...], reason: str, timeout_s:
 def _left_shown(fleet: FleetStatus, losses: tuple[Loss, ...]) -> str:
     """Say what is not confirmed gone; "" when all is."""
     ids = {each for loss in losses for each in loss.instance_ids}
-    slots = {loss.slot for loss in losses}
+    slots = {loss.slot for loss in losses if not loss.is_ordered}
     for rental in fleet.condemned:
         if rental.instance_id in ids or rental.slot in slots:
             return _ending(rental.instance_id, rental.tries)
@@ -249,7 +260,11 @@ async def _by_itself(
         only=NO_STREAM,
         is_done=lambda snapshot: not _left(snapshot, losses),
         stage=lambda snapshot: _left(snapshot, losses) or "confirmed gone",
-        orders=tuple(new_order(OrderKind.DESTROY, SlotId(loss.slot), reason) for loss in losses),
+        orders=tuple(
+            new_order(OrderKind.DESTROY, SlotId(loss.slot), reason)
+            for loss in losses
+            if not loss.is_ordered
+        ),
         timeout_s=timeout_s,
     )
     if pursuit.is_done:
@@ -267,7 +282,7 @@ async def _by_itself(
 def _left(snapshot: Snapshot, losses: tuple[Loss, ...]) -> str:
     """Say what is not confirmed gone; "" when all is."""
     ids = {each for loss in losses for each in loss.instance_ids}
-    slots = {loss.slot for loss in losses}
+    slots = {loss.slot for loss in losses if not loss.is_ordered}
     for rental in snapshot.plan.condemned:
         if rental.instance_id in ids or rental.slot in slots:
             return _ending(int(rental.instance_id), rental.tries)

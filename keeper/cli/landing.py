@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from keeper.cli import stages
 from keeper.cli.connection import (
     Connection,
     Export,
@@ -123,7 +124,8 @@ def left_behind(pursuit: Pursuit, stream: Stream, timeout_s: float) -> Stopped:
         and (record := pursuit.snapshot.records.get(slot)) is not None
         and record.tenure is not None
     ]
-    if pursuit.hopeless is not None and not rented:
+    condemned = stages.ending(pursuit.snapshot, stream) if pursuit.snapshot is not None else ()
+    if pursuit.hopeless is not None and not rented and not condemned:
         return pursuit.hopeless
     if pursuit.is_interrupted:
         code, why = ExitCode.INTERRUPTED, "interrupted"
@@ -131,18 +133,23 @@ def left_behind(pursuit: Pursuit, stream: Stream, timeout_s: float) -> Stopped:
         code, why = pursuit.hopeless.code, pursuit.hopeless.what
     else:
         code, why = ExitCode.TRY_AGAIN, f"{stream.name} is not on air after {timeout_s:.0f} s"
-    if not rented:
+    if not rented and not condemned:
         return Stopped(code, f"{why}; nothing is rented")
-    named = "; ".join(
+    named = [
         f"instance {int(tenure.instance_id)} ({tenure.dollars_per_hour:.3f} $/h) is rented for {slot}"
         if tenure.instance_id is not None
         else f"a rental labelled {tenure.label} may exist for {slot}"
         for slot, tenure in rented
-    )
-    slot = rented[0][0]
+    ]
+    named += [
+        f"instance {int(each.instance_id)} ({each.dollars_per_hour:.3f} $/h) must end and is not"
+        " confirmed gone"
+        for each in condemned
+    ]
+    slot = rented[0][0] if rented else condemned[0].slot
     return Stopped(
         code,
-        f"{why}; {named}, and that is recorded",
+        f"{why}; {'; '.join(named)}; that is recorded",
         f"go on with keeper provision {stream.name}, or end it with keeper destroy {slot}",
     )
 

@@ -85,6 +85,10 @@ async def pursue(
 
             def look(snapshot: Snapshot) -> None:
                 nonlocal last
+                if snapshot is not last:
+                    for outcome in snapshot.world.outcomes:
+                        if outcome.error:
+                            progress.remark(f"{outcome.intent.value} failed: {outcome.error}")
                 last = snapshot
                 progress.stage(stage(snapshot))
 

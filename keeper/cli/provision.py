@@ -147,13 +147,9 @@ async def _by_itself(
     pursuit = await pursue(
         settings,
         only=stream.name,
-        is_done=lambda snapshot: not stages.unfilled(snapshot, stream),
-        stage=lambda snapshot: stages.stage(
-            snapshot, next(iter((*stages.unfilled(snapshot, stream), *stream.slots)))
-        ),
-        hopeless=lambda snapshot: next(
-            (no for slot in stream.slots if (no := stages.hopeless(snapshot, slot))), None
-        ),
+        is_done=lambda snapshot: stages.is_settled(snapshot, stream),
+        stage=lambda snapshot: stages.stage_of_stream(snapshot, stream),
+        hopeless=lambda snapshot: stages.hopeless_stream(snapshot, stream),
         orders=tuple(
             new_order(OrderKind.RESUME, slot, "keeper provision")
             for slot in stream.slots

@@ -5,7 +5,7 @@ from __future__ import annotations
 from keeper.cli.errors import Stopped
 from keeper.cli.exit_codes import ExitCode
 from keeper.core.decisions import Decision, Hold
-from keeper.core.model import ConditionKind, SlotId, SlotRecord, Status, Stream, Tenure
+from keeper.core.model import Condemned, ConditionKind, SlotId, SlotRecord, Status, Stream, Tenure
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.world import Snapshot
 
@@ -50,12 +50,39 @@ def hopeless(snapshot: Snapshot, slot: SlotId) -> Stopped | None:
     if known is None:
         return None
     wanted = f"keeper would {decision.wanted} {slot}, but " if isinstance(decision, Hold) else ""
-    return Stopped(known[0], f"{wanted}{SENTENCE[decision.reason]}; nothing was rented", known[1])
+    return Stopped(known[0], f"{wanted}{SENTENCE[decision.reason]}; nothing is rented", known[1])
+
+
+def stage_of_stream(snapshot: Snapshot, stream: Stream) -> str:
+    """Say what a person who waits for the stream is waiting for."""
+    waiting = unfilled(snapshot, stream)
+    left = ending(snapshot, stream)
+    if left and (not waiting or hopeless(snapshot, waiting[0])):
+        named = ", ".join(str(int(each.instance_id)) for each in left)
+        return f"{stream.name}: confirming that instance {named} is gone"
+    return stage(snapshot, (*waiting, *stream.slots)[0])
+
+
+def is_settled(snapshot: Snapshot, stream: Stream) -> bool:
+    """Whether every slot is on air, and every host that failed on the way is confirmed gone."""
+    return not unfilled(snapshot, stream) and not ending(snapshot, stream)
+
+
+def hopeless_stream(snapshot: Snapshot, stream: Stream) -> Stopped | None:
+    """Say why waiting is of no use; not before what failed on the way is confirmed gone."""
+    if ending(snapshot, stream):
+        return None
+    return next((no for slot in stream.slots if (no := hopeless(snapshot, slot))), None)
 
 
 def decision_of(snapshot: Snapshot, slot: SlotId) -> Decision | None:
     """Return what the last tick decided for a slot."""
     return next((d for d in snapshot.plan.decisions if d.slot == slot), None)
+
+
+def ending(snapshot: Snapshot, stream: Stream) -> tuple[Condemned, ...]:
+    """Return the rentals of a stream that must end and are not confirmed gone."""
+    return tuple(each for each in snapshot.plan.condemned if each.slot in stream.slots)
 
 
 def unfilled(snapshot: Snapshot, stream: Stream) -> tuple[SlotId, ...]:

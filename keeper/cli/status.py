@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,17 +120,16 @@ async def _status(
 async def _look(config: Path, socket: Path) -> tuple[FleetStatus, str]:
     """Ask the running keeper; without one, read what the last one remembered and say so."""
     from keeper.adapters.clock import SystemClock
-    from keeper.cli.client import is_running, local_keeper, no_daemon
+    from keeper.cli.client import is_running, local_keeper, no_daemon, settings_to_look
     from keeper.cli.store import remembered_snapshot
     from keeper.ports import ConfigError
-    from keeper.settings import load_settings
     from keeper.web.status import status_of
 
     if await is_running(socket):
         async with local_keeper(socket) as keeper:
             return await keeper.fleet(), ""
     try:
-        settings = load_settings(config, os.environ)
+        settings = settings_to_look(config)
     except ConfigError as error:
         raise no_daemon(socket) from error
     snapshot, written_at = await remembered_snapshot(settings)

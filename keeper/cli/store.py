@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from keeper.adapters.clock import SystemClock
 from keeper.adapters.sql import peek
 from keeper.core.decisions import Plan
+from keeper.core.model import SlotRecord
 from keeper.core.world import Snapshot, World
 from keeper.ports import Saved
 from keeper.settings import Settings, to_desired
@@ -25,7 +26,9 @@ async def remembered_snapshot(settings: Settings) -> tuple[Snapshot, datetime]:
     path = settings.state_dir / "keeper.db"
     files = (path, path.with_name("keeper.db-wal"))
     written = max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
-    records = {record.slot: record for record in saved.records}
+    desired = to_desired(settings)
+    records = {slot: SlotRecord(slot=slot) for stream in desired.streams for slot in stream.slots}
+    records |= {record.slot: record for record in saved.records}
     world = World(
         keeper_id=saved.keeper_id,
         records=records,
@@ -36,7 +39,7 @@ async def remembered_snapshot(settings: Settings) -> tuple[Snapshot, datetime]:
         slot_pauses=saved.slot_pauses,
     )
     snapshot = Snapshot(
-        desired=to_desired(settings),
+        desired=desired,
         world=world,
         plan=Plan(decisions=(), condemned=saved.condemned),
         records=records,

@@ -169,6 +169,10 @@ class Progress:
         if self._live is None:
             self._console.print(self._line())
 
+    def remark(self, text: str) -> None:
+        """Say something that is not a stage."""
+        self._console.print(Text.assemble((f"{self.elapsed():>7}  ", "dim"), cell(text, "yellow")))
+
     def elapsed(self) -> str:
         """Return the time since the beginning, for people."""
         return duration(asyncio.get_running_loop().time() - self._started_s)
