@@ -93,6 +93,10 @@ def _judge_silence(sample: PictureSample) -> tuple[Status, Reason, str]:
 
 
 def _judge_frames(sample: PictureSample, expected: Expected) -> tuple[Status, Reason, str]:
+    if sample.error in _NOBODY:
+        # An MJPEG stream has no end: the viewer is left with its last frame, for ever. A server in a
+        # crash loop shows a few good frames to every probe that finds it alive.
+        return Status.FALSE, Reason.NO_BYTES, f"the stream ended after {sample.sampled_s:.1f} s"
     broken = sample.undecodable_frames
     if sample.mean_luma is None or broken > sample.unique_frames * BROKEN_SHARE_MAX:
         return Status.FALSE, Reason.CORRUPT, f"{broken} of {sample.unique_frames} frames broken"
