@@ -1,47 +1,28 @@
-"""Hosts over SSH: one kept connection each, keys pinned at first contact, every wait bounded.
+"""Hosts over SSH: dials limited, keys pinned at first contact, one kept connection each.
 
-Implements ports.Hosts and ports.Link on asyncssh. Nothing is read from the operator's own SSH
-configuration, agent or known_hosts: what counts is given. asyncssh's exceptions stop here.
+Implements ports.Hosts on asyncssh. Nothing is read from the operator's own SSH configuration, agent
+or known_hosts: what counts is given. What runs over a connection is ssh_link.py's affair.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import posixpath
-import secrets
-import shlex
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncssh
 from typing_extensions import override
 
-from keeper.adapters.ssh_channel import (
-    WINDOW_BYTES,
-    CommandSession,
-    RawResult,
-    WatchSession,
-    bounded_shell,
-    command_program,
-    watch_program,
-)
+from keeper.adapters.ssh_link import ANSWER_SLACK_S, SshLink, error_text
 from keeper.ports import (
     Address,
-    Command,
-    CommandFailed,
-    CommandResult,
     ConfigError,
     HostKeyChanged,
     Link,
-    Malformed,
     PortError,
     TimedOut,
     Unauthorized,
-    Uncertain,
     Unreachable,
-    Upload,
 )
 
 # AES-GCM costs 0.7 of asyncssh's own first choice, ChaCha20, per check (measured over 1,000 hosts).
@@ -70,18 +51,9 @@ _HOST_KEYS = (
     "rsa-sha2-512",
     "rsa-sha2-256",
 )
-# OpenSSH grants ten sessions a connection; the sentinel takes one and a person may want some.
-_CHANNELS_MAX = 4
 _BANNERS_MAX = 64
 # Three keepalives without an answer and the link is given up: 60 s at the default interval.
 _KEEPALIVES_MISSED_MAX = 3
-# The remote side kills 5 s after its own limit; the rest is for the way there and back.
-_ANSWER_SLACK_S = 8.0
-_CLOSE_S = 3.0
-_UPLOAD_S = 120.0
-_WATCH_START_S = 20.0
-_FORWARD_S = 10.0
-_TEXT_MAX = 300
 
 
 class SshHosts:
@@ -99,7 +71,7 @@ class SshHosts:
         dials_max: int = 16,
         username: str = "root",
         keepalive_s: float = 15.0,
-        answer_slack_s: float = _ANSWER_SLACK_S,
+        answer_slack_s: float = ANSWER_SLACK_S,
     ) -> None:
         self._key = _load_key(private_key_file, private_key, passphrase)
         self._public_key = _one_line(self._key)
@@ -155,7 +127,7 @@ class SshHosts:
             raise Unauthorized(f"{where} refuses our SSH key {self._fingerprint}") from error
         except (OSError, asyncssh.Error, ValueError) as error:
             # ValueError: a hostile packet that asyncssh could not read.
-            raise Unreachable(f"{where}: {_text(error)}") from error
+            raise Unreachable(f"{where}: {error_text(error)}") from error
         return SshLink(connection, client.shown_host_key, answer_slack_s=self._answer_slack_s)
 
     @property
@@ -209,252 +181,6 @@ class _Client(asyncssh.SSHClient):
             raise asyncssh.ProtocolError("too many banners")
 
 
-class SshLink:
-    """One kept connection. Commands share it a few at a time; the sentinel has its own channel."""
-
-    def __init__(
-        self,
-        connection: asyncssh.SSHClientConnection,
-        host_key: str,
-        *,
-        answer_slack_s: float = _ANSWER_SLACK_S,
-    ) -> None:
-        self._connection = connection
-        self._host_key = host_key
-        self._answer_slack_s = answer_slack_s
-        self._channels = asyncio.Semaphore(_CHANNELS_MAX)
-        self._forwards: dict[int, asyncssh.SSHListener] = {}
-        self._forwarding = asyncio.Lock()
-
-    @property
-    def host_key(self) -> str:
-        """The host's public key in OpenSSH form, algorithm and base64 only."""
-        return self._host_key
-
-    async def run(self, command: Command) -> CommandResult:
-        """Run a command to its end; the whole wait is ``timeout_s`` and some seconds of slack.
-
-        Ended remotely for lack of time it has exit code 124 or 137. Malformed: the login shell ran
-        something else than our program (Vast.ai's automatic tmux does that).
-        """
-        nonce = f"keeper-{secrets.token_hex(8)}"
-        program = command_program(command.script, command.env, nonce)
-        raw = await self._exchange(
-            command.name,
-            bounded_shell(command.timeout_s),
-            program,
-            nonce=nonce,
-            output_max_bytes=command.output_max_bytes,
-            timeout_s=command.timeout_s + self._answer_slack_s,
-        )
-        if not raw.is_proven:
-            said = (raw.stdout + raw.stderr).decode("utf-8", "replace")
-            raise Malformed(
-                f"{command.name}: the login shell did not run our program, it ended with "
-                f"{raw.exit_code} and said {said[:_TEXT_MAX]!r}"
-            )
-        return CommandResult(
-            exit_code=raw.exit_code,
-            stdout=raw.stdout.decode("utf-8", "replace"),
-            stderr=raw.stderr.decode("utf-8", "replace"),
-            is_truncated=raw.is_truncated,
-        )
-
-    async def _exchange(
-        self,
-        name: str,
-        command_line: str,
-        program: bytes,
-        *,
-        nonce: str,
-        output_max_bytes: int,
-        timeout_s: float,
-    ) -> RawResult:
-        """Run one channel to its end. Whatever goes wrong after the program was sent is Uncertain."""
-        session = CommandSession(program, nonce.encode(), output_max_bytes)
-        channel: asyncssh.SSHClientChannel[bytes] | None = None
-        try:
-            async with asyncio.timeout(timeout_s), self._channels:
-                self._check_up()
-                channel, _ = await self._connection.create_session(
-                    lambda: session, command_line, encoding=None, window=WINDOW_BYTES
-                )
-                result = await session.ended
-        except TimeoutError as error:
-            if session.is_sent:
-                raise Uncertain(f"{name}: no answer in {timeout_s:.0f} s") from error
-            raise TimedOut(f"{name}: no channel in {timeout_s:.0f} s") from error
-        except asyncssh.ChannelOpenError as error:
-            raise self._not_opened(name, session, error) from error
-        except (OSError, asyncssh.Error) as error:
-            if session.is_sent:
-                raise Uncertain(f"{name}: {_text(error)}") from error
-            raise Unreachable(f"{name}: {_text(error)}") from error
-        finally:
-            if channel is not None:
-                channel.abort()
-        if result is None:
-            cause = (
-                "the host would not stop sending" if session.has_flooded else "the link was lost"
-            )
-            raise Uncertain(f"{name}: {cause} before the command's exit code came")
-        return result
-
-    def _not_opened(
-        self, name: str, session: CommandSession, error: asyncssh.ChannelOpenError
-    ) -> PortError:
-        """Tell a refused channel (nothing ran) from one that was lost while its command started."""
-        if session.is_sent and self._connection.is_closed():
-            return Uncertain(f"{name}: {_text(error)}")
-        return Unreachable(f"{name}: the host opens no channel: {_text(error)}")
-
-    async def upload(self, upload: Upload) -> None:
-        """Put a file there: temporary name beside it, compare, rename. Its folder is made.
-
-        By SFTP, or by ``cat`` where the host has no SFTP. CommandFailed: the host cannot write it.
-        """
-        part = f"{upload.path}.{secrets.token_hex(6)}.part"
-        try:
-            async with asyncio.timeout(_UPLOAD_S):
-                try:
-                    await self._send_by_sftp(upload, part)
-                except (asyncssh.ChannelOpenError, asyncssh.SFTPConnectionLost):
-                    self._check_up()
-                    await self._send_by_cat(upload, part)
-                await self._compare_and_rename(upload, part)
-        except TimeoutError as error:
-            raise TimedOut(f"upload of {upload.path}: not done in {_UPLOAD_S:.0f} s") from error
-        except asyncssh.SFTPError as error:
-            raise CommandFailed(f"cannot write {upload.path}: {_text(error)}") from error
-        except (OSError, asyncssh.Error) as error:
-            raise Unreachable(f"upload of {upload.path}: {_text(error)}") from error
-        except Uncertain as error:
-            # An upload may be repeated, so not knowing is no worse than not having done it.
-            raise Unreachable(str(error)) from error
-
-    async def _send_by_sftp(self, upload: Upload, part: str) -> None:
-        async with self._channels:
-            self._check_up()
-            async with self._connection.start_sftp_client() as sftp:
-                folder = posixpath.dirname(upload.path)
-                if folder:
-                    await sftp.makedirs(folder, exist_ok=True)
-                attributes = asyncssh.SFTPAttrs(permissions=upload.mode)
-                async with sftp.open(part, "wb", attributes) as file:
-                    await file.write(upload.content)
-                await sftp.chmod(part, upload.mode)
-
-    async def _send_by_cat(self, upload: Upload, part: str) -> None:
-        folder = shlex.quote(posixpath.dirname(upload.path) or ".")
-        script = (
-            f"umask 077; mkdir -p -- {folder} && cat > {shlex.quote(part)} "
-            f"&& chmod {upload.mode:o} -- {shlex.quote(part)}"
-        )
-        raw = await self._exchange(
-            f"upload of {upload.path}",
-            f"exec sh -c {shlex.quote(script)}",
-            upload.content,
-            nonce="",
-            output_max_bytes=4096,
-            timeout_s=_UPLOAD_S,
-        )
-        if raw.exit_code != 0:
-            raise CommandFailed(
-                f"cannot write {upload.path}: {raw.stderr.decode('utf-8', 'replace')[:_TEXT_MAX]}"
-            )
-
-    async def _compare_and_rename(self, upload: Upload, part: str) -> None:
-        """Believe the file only when the host gives back its digest, or else the file itself."""
-        name, quoted = f"upload of {upload.path}", shlex.quote(part)
-        digest = hashlib.sha256(upload.content).hexdigest()
-        script = f"sha256sum < {quoted} 2>/dev/null || {{ echo absent; cat {quoted}; }}"
-        raw = await self._exchange(
-            name,
-            f"exec sh -c {shlex.quote(script)}",
-            b"",
-            nonce="",
-            output_max_bytes=len(upload.content) + 128,
-            timeout_s=_UPLOAD_S,
-        )
-        is_whole = raw.stdout.startswith(digest.encode()) or raw.stdout.endswith(
-            b"absent\n" + upload.content
-        )
-        after = f"mv -f -- {quoted} {shlex.quote(upload.path)}" if is_whole else f"rm -f {quoted}"
-        moved = await self.run(Command(name=name, script=after))
-        if not is_whole:
-            raise CommandFailed(f"{upload.path} did not arrive as it was sent; is the disk full?")
-        if moved.exit_code != 0:
-            raise CommandFailed(f"cannot write {upload.path}: {moved.stderr[:_TEXT_MAX]}")
-
-    async def watch(self, script: str) -> AsyncIterator[str]:
-        """Run a sentinel and yield its lines until it or the link ends.
-
-        Closing the generator closes the program's stdin, which ends the program.
-        """
-        nonce = f"keeper-{secrets.token_hex(8)}"
-        session = WatchSession(watch_program(script, nonce), nonce.encode())
-        channel: asyncssh.SSHClientChannel[bytes] | None = None
-        try:
-            async with asyncio.timeout(_WATCH_START_S):
-                self._check_up()
-                channel, _ = await self._connection.create_session(
-                    lambda: session, "exec sh -s", encoding=None, window=WINDOW_BYTES
-                )
-                while not session.is_proven and not session.has_ended:
-                    session.news.clear()
-                    await session.news.wait()
-            if not session.is_proven:
-                raise Malformed("the login shell did not run the sentinel")
-            while True:
-                while session.lines:
-                    yield session.pop()
-                if session.has_ended:
-                    return
-                session.news.clear()
-                await session.news.wait()
-        except TimeoutError as error:
-            raise TimedOut(f"the sentinel did not start in {_WATCH_START_S:.0f} s") from error
-        except (OSError, asyncssh.Error) as error:
-            raise Unreachable(f"sentinel: {_text(error)}") from error
-        finally:
-            if channel is not None:
-                channel.abort()
-
-    async def forward(self, remote_port: int) -> Address:
-        """Open a loopback port that leads to a port of the host; asking again gives the same one."""
-        async with self._forwarding:
-            self._check_up()
-            listener = self._forwards.get(remote_port)
-            if listener is None:
-                try:
-                    async with asyncio.timeout(_FORWARD_S):
-                        listener = await self._connection.forward_local_port(
-                            "127.0.0.1", 0, "localhost", remote_port
-                        )
-                except TimeoutError as error:
-                    raise TimedOut(f"no forward to port {remote_port}") from error
-                except (OSError, asyncssh.Error) as error:
-                    raise Unreachable(f"forward to port {remote_port}: {_text(error)}") from error
-                self._forwards[remote_port] = listener
-        return Address(host="127.0.0.1", port=listener.get_port())
-
-    async def close(self) -> None:
-        """End the link; a host that does not say goodbye is not waited for."""
-        for listener in self._forwards.values():
-            listener.close()
-        self._forwards.clear()
-        self._connection.close()
-        with suppress(TimeoutError, OSError, asyncssh.Error):
-            async with asyncio.timeout(_CLOSE_S):
-                await self._connection.wait_closed()
-                return
-        self._connection.abort()
-
-    def _check_up(self) -> None:
-        if self._connection.is_closed():
-            raise Unreachable("the SSH link is lost")
-
-
 def _telling(error: PortError) -> int:
     """Rank errors of several addresses: the one that explains most is raised."""
     match error:
@@ -486,12 +212,6 @@ def _fingerprint(host_key: str) -> str:
         return "no readable key"
 
 
-def _text(error: BaseException) -> str:
-    """Word a foreign error: bounded, printable, and named when it says nothing."""
-    text = "".join(c if c.isprintable() else " " for c in str(error)[:_TEXT_MAX]).strip()
-    return text or type(error).__name__
-
-
 def _load_key(file: Path | None, content: bytes | None, passphrase: str | None) -> asyncssh.SSHKey:
     """Read our private key, or say in one sentence what is wrong and what cures it."""
     where = "ssh.private_key_file"
@@ -520,5 +240,5 @@ def _load_key(file: Path | None, content: bytes | None, passphrase: str | None) 
             raise ConfigError([f"{where} is protected by a passphrase; {cure}"]) from error
         cure = "keeper wants the private key, in OpenSSH or PEM form"
         raise ConfigError(
-            [f"{where} is not a usable private key ({_text(error)}); {cure}"]
+            [f"{where} is not a usable private key ({error_text(error)}); {cure}"]
         ) from error
