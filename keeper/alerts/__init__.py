@@ -46,6 +46,7 @@ class Alert:
     reason: Reason | None = None
     dark_since: datetime | None = None  # None: the viewer sees a picture, or never saw one
     acts: int = 0  # remedies tried in this incident
+    over: str = ""  # the summary once it no longer holds: "duel/0 is no longer dark"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

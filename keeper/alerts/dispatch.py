@@ -291,6 +291,7 @@ def _alert_in(flat: Mapping[str, Any]) -> Alert:
         reason=Reason(flat["reason"]) if flat.get("reason") in set(Reason) else None,
         dark_since=_moment(flat.get("dark_since")),
         acts=int(flat.get("acts", 0)),
+        over=flat.get("over", ""),
     )
 
 

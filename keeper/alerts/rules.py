@@ -93,6 +93,7 @@ def stream_dark(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             reason=reason,
             dark_since=record.dark_since,
             acts=incident.acts if incident is not None else 0,
+            over=f"{slot} is no longer dark",
         )
 
 
@@ -117,6 +118,7 @@ def slot_held(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             since=min((_since(record, now) for record in records), default=now),
             labels={"reason": reason},
             reason=reason,
+            over=f"keeper may act for {_names(slots)} again",
         )
 
 
@@ -126,7 +128,8 @@ def market_unreadable(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
     since = world.unreadable_since
     if since is None and world.listing is None:
         since = world.started_at
-    if since is None or (now - since).total_seconds() < MARKET_UNREADABLE_S:
+    patience_s = min(MARKET_UNREADABLE_S, snapshot.desired.fleet.listing_stale_s / 3)
+    if since is None or (now - since).total_seconds() < patience_s:
         return
     error = plain(world.unreadable_error, 200)
     yield Alert(
@@ -142,6 +145,7 @@ def market_unreadable(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
         needs_human="If it lasts: check the marketplace's status page and the API key.",
         since=since,
         reason=Reason.MARKET_UNREADABLE,
+        over="the marketplace can be read again",
     )
 
 
@@ -158,7 +162,11 @@ def mass_failure(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             severity=Severity.CRITICAL,
             slot=None,
             stream=None,
-            summary=f"{len(sick)} of {len(snapshot.records)} slots are sick at once",
+            summary=(
+                f"{len(sick)} of {len(snapshot.records)} slots are sick at once"
+                if reason is Reason.MASS_FAILURE
+                else "keeper's own network is down"
+            ),
             why=SENTENCE[reason],
             did="keeper has stopped everything destructive and keeps watching",
             needs_human="Look for what they share: this box's network, the image, the ingest, "
@@ -166,6 +174,9 @@ def mass_failure(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             since=max(opened, default=now),
             labels={"slots": _names(sorted(sick))},
             reason=reason,
+            over="keeper acts again: the sickness is no longer everywhere"
+            if reason is Reason.MASS_FAILURE
+            else "keeper's own network is back",
         )
         return
 
@@ -192,6 +203,7 @@ def no_offer(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             since=min(_since(record, now) for record in records),
             labels={"stream": stream},
             reason=Reason.NO_SUITABLE_OFFER,
+            over=f"{stream} no longer waits for an offer",
         )
 
 
@@ -231,6 +243,7 @@ def orphan(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             dollars=dollars,
             labels={"instance_id": str(instance_id), "label": label},
             reason=Reason.STRAY_RENTAL,
+            over=f"rental {instance_id} is no longer a stray",
         )
 
 
@@ -259,6 +272,7 @@ def destroy_stuck(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
                 "label": plain(condemned.label, 100),
             },
             reason=condemned.reason,
+            over=f"rental {condemned.instance_id} is confirmed gone",
         )
 
 
@@ -267,12 +281,7 @@ def restarts_hide_sickness(snapshot: Snapshot, now: datetime) -> Iterator[Alert]
     policies = {stream.name: stream.policy for stream in snapshot.desired.streams}
     for slot, record in snapshot.records.items():
         policy = policies.get(stream_of(slot), Policy())
-        window = timedelta(seconds=policy.restarts_window_s)
-        recent = [
-            use.at
-            for use in record.remedies
-            if use.rung is not Rung.REPLACE and use.at > now - window
-        ]
+        recent = _sicknesses(record, policy, now)
         # A host that is being replaced takes its sickness along: no news about its processes.
         if record.dark_since is not None or record.incoming is not None:
             continue
@@ -286,13 +295,15 @@ def restarts_hide_sickness(snapshot: Snapshot, now: datetime) -> Iterator[Alert]
             slot=slot,
             stream=stream_of(slot),
             summary=f"{slot} is on air only because it keeps being restarted",
-            why=f"{policy.restarts_max} or more restarts within {minutes} minutes, and each helped",
+            why=f"it fell sick at least {max(2, policy.restarts_max)} times within {minutes} minutes, "
+            "and a restart helped each time",
             did="keeper goes on; when the restarts are used up it replaces the host",
             needs_human=f"Look for what kills it: `keeper events --slot {slot}`, and its own logs.",
             since=min(recent),
             dollars=_dollars(record),
             labels={"stream": stream_of(slot), "slot": slot},
             reason=Reason.CRASH_LOOP,
+            over=f"{slot} has gone without a restart for a while",
         )
 
 
@@ -316,6 +327,7 @@ def paused(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
             needs_human=f"When done: `keeper resume{f' {slot}' if slot else ''}`.",
             since=pause.since,
             reason=Reason.PAUSED,
+            over=f"{about} is no longer paused",
         )
 
 
@@ -331,6 +343,24 @@ RULES: dict[str, Rule] = {
     "KeeperRestartsHideSickness": restarts_hide_sickness,
     "KeeperPaused": paused,
 }
+
+
+def _sicknesses(record: SlotRecord, policy: Policy, now: datetime) -> list[datetime]:
+    """Return when each sickness within the window was first treated.
+
+    Remedies that follow one another closely climbed the ladder in one sickness; telling that as
+    "restarts that help" would be a second message about the same incident.
+    """
+    begun: list[datetime] = []
+    last: datetime | None = None
+    apart = timedelta(seconds=policy.replace_after_s)
+    for use in sorted(record.remedies, key=lambda use: use.at):
+        if use.rung is Rung.REPLACE or use.at <= now - timedelta(seconds=policy.restarts_window_s):
+            continue
+        if last is None or use.at - last > apart:
+            begun.append(use.at)
+        last = use.at
+    return begun
 
 
 def _held(snapshot: Snapshot) -> dict[SlotId, Hold]:

@@ -23,7 +23,7 @@ def headline(notice: Notice) -> str:
     if notice.kind is NoticeKind.RESOLVED:
         dark = f", dark for {duration(notice.dark_s)}" if notice.dark_s else ""
         acts = f" after {count(notice.acts, 'remedy', 'remedies')}" if notice.acts else ""
-        return f"✅ Over: {alert.summary}{dark}{acts}"
+        return f"✅ {alert.over or f'no longer so: {alert.summary}'}{dark}{acts}"
     mark = _MARKS[alert.severity]
     since = duration((notice.at - alert.since).total_seconds())
     still = "Still: " if notice.kind is NoticeKind.REPEAT else ""

@@ -176,6 +176,18 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         {"KeeperRestartsHideSickness:duel/0": Severity.WARNING},
     ),
     (
+        "restarts of one sickness are not told twice",
+        snapshot(
+            record(
+                remedies=tuple(
+                    RemedyUse(rung=Rung.RESTART_PROCESS, at=ago(minutes=5, seconds=s))
+                    for s in (120, 80, 40, 0)
+                )
+            )
+        ),
+        {},
+    ),
+    (
         "old restarts are forgiven",
         snapshot(record(remedies=tuple(replace(u, at=ago(hours=2)) for u in REMEDIES))),
         {},
@@ -204,6 +216,7 @@ def test_every_alert_tells_what_why_and_what_is_done(given: Snapshot) -> None:
         assert alert.summary
         assert alert.why
         assert alert.did
+        assert alert.over
         assert alert.since <= NOW
         assert alert.name in RULES
         assert alert.key.startswith(alert.name)

@@ -68,9 +68,12 @@ def test_first_line_is_impact_and_the_rest_is_why_what_and_who() -> None:
 
 
 def test_the_end_states_the_downtime_and_asks_for_nothing() -> None:
-    message = composed(notice(NoticeKind.RESOLVED, needs_human="do something"))
-    assert message["text"] == "✅ Over: duel/0 is dark, dark for 3 min 20 s after 2 remedies"
+    over = notice(NoticeKind.RESOLVED, needs_human="do something", over="duel/0 is well")
+    message = composed(over)
+    assert message["text"] == "✅ duel/0 is well, dark for 3 min 20 s after 2 remedies"
     assert "do something" not in json.dumps(message)
+    message = composed(notice(NoticeKind.RESOLVED))
+    assert message["text"].startswith("✅ no longer so: duel/0 is dark")
 
 
 HOSTILE = [
