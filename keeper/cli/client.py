@@ -152,7 +152,8 @@ def no_daemon(socket: Path, error: BaseException | None = None) -> Stopped:
 def socket_of(config: Path, given: Path | None) -> Path:
     """Find the socket: as given, as configured, or where the service has it.
 
-    The configuration need not be there or be whole for this: its owner may be another user.
+    The configuration need not be there or be whole for this: its owner may be another user, and a
+    running keeper goes on with the old one while the file is broken.
     """
     if given is not None:
         return given
@@ -161,7 +162,7 @@ def socket_of(config: Path, given: Path | None) -> Path:
     try:
         return settings_to_look(config).socket
     except ConfigError:
-        if config != CONFIG_DEFAULT:
+        if config != CONFIG_DEFAULT and not SOCKET_DEFAULT.exists():
             raise
         return SOCKET_DEFAULT
 
