@@ -50,6 +50,10 @@ class Notifier:
         if rows:
             self._changed.set()
 
+    def trust_again(self) -> None:
+        """Try channels that refused for good once more: the configuration was read again."""
+        self._disabled.clear()
+
     @property
     def pending(self) -> int:
         """Messages not delivered yet."""

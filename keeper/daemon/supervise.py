@@ -513,6 +513,7 @@ class Daemon:
             self._note(ConfigRejected(detail="; ".join(error.problems)[:500]))
             self._ports.heartbeat.ready("the new configuration was rejected; the old one stays")
             return ReloadReport(problems=error.problems)
+        self._notifier.trust_again()
         changed = changes(self._declared, declared)
         self._declared = declared
         self.config_ok, self.config_at = True, self._clock.now()
