@@ -52,6 +52,7 @@ _HOST_KEYS = (
     "rsa-sha2-256",
 )
 _BANNERS_MAX = 64
+_RELAY_DOMAIN = ".vast.ai"
 # Three keepalives without an answer and the link is given up: 60 s at the default interval.
 _KEEPALIVES_MISSED_MAX = 3
 
@@ -90,8 +91,9 @@ class SshHosts:
     ) -> Link:
         """Dial the addresses in order until one answers; the time is shared out among them.
 
-        Waiting for a free dial is not counted. If all fail, the most telling error is raised: a
-        changed host key before a refused key before silence.
+        Waiting for a free dial is not counted. A changed host key ends it at once: the next address
+        may be all right, but somebody has to look. If all fail, a refused key tells more than
+        silence. The marketplace's relay has a key of its own, pinned beside the host's.
         """
         if not addresses:
             raise Unreachable("the host has no SSH address yet")
@@ -101,12 +103,16 @@ class SshHosts:
                 share_s = timeout_s / len(addresses)
                 try:
                     return await self._dial(address, pinned_host_key, share_s)
+                except HostKeyChanged:
+                    raise
                 except PortError as error:
                     errors.append(error)
         raise min(errors, key=_telling)
 
     async def _dial(self, address: Address, pinned_host_key: str, timeout_s: float) -> SshLink:
-        client = _Client(pinned_host_key)
+        relay = _relay(address)
+        pinned = _pin_of(pinned_host_key, relay)
+        client = _Client(pinned)
         where = f"{address.host}:{address.port}"
         try:
             async with asyncio.timeout(timeout_s):
@@ -114,21 +120,24 @@ class SshHosts:
                     lambda: client,
                     address.host,
                     address.port,
-                    options=self._options(pinned_host_key, timeout_s),
+                    options=self._options(pinned, timeout_s),
                 )
         except TimeoutError as error:
             raise TimedOut(f"{where} did not complete an SSH login in {timeout_s:.0f} s") from error
         except asyncssh.HostKeyNotVerifiable as error:
             raise HostKeyChanged(
                 f"{where} shows {_fingerprint(client.shown_host_key)}, "
-                f"pinned is {_fingerprint(pinned_host_key)}"
+                f"pinned is {_fingerprint(pinned)}"
             ) from error
         except asyncssh.PermissionDenied as error:
             raise Unauthorized(f"{where} refuses our SSH key {self._fingerprint}") from error
         except (OSError, asyncssh.Error, ValueError) as error:
             # ValueError: a hostile packet that asyncssh could not read.
             raise Unreachable(f"{where}: {error_text(error)}") from error
-        return SshLink(connection, client.shown_host_key, answer_slack_s=self._answer_slack_s)
+        pins = (
+            pinned_host_key if pinned else _with_pin(pinned_host_key, client.shown_host_key, relay)
+        )
+        return SshLink(connection, pins, answer_slack_s=self._answer_slack_s)
 
     @property
     def _fingerprint(self) -> str:
@@ -161,8 +170,8 @@ class SshHosts:
 class _Client(asyncssh.SSHClient):
     """Trusts the first key a host shows, then only that one."""
 
-    def __init__(self, pinned_host_key: str) -> None:
-        self._pinned = " ".join(pinned_host_key.split()[:2])
+    def __init__(self, pinned: str) -> None:
+        self._pinned = pinned
         self._banners = 0
         self.shown_host_key = ""
 
@@ -184,14 +193,38 @@ class _Client(asyncssh.SSHClient):
 def _telling(error: PortError) -> int:
     """Rank errors of several addresses: the one that explains most is raised."""
     match error:
-        case HostKeyChanged():
-            return 0
         case Unauthorized():
-            return 1
+            return 0
         case TimedOut():
-            return 2
+            return 1
         case _:
-            return 3
+            return 2
+
+
+# Pins are lines "<algorithm> <base64> [relay]", the third word in OpenSSH's place for a comment. The
+# container's own key has no third word, whatever address it is met at; the marketplace's relay ends
+# the SSH session itself and shows its own (vast-api: direct and proxy endpoints, read 2026-10).
+
+
+def _relay(address: Address) -> str:
+    return address.host if address.host.endswith(_RELAY_DOMAIN) else ""
+
+
+def _pin_of(pins: str, relay: str) -> str:
+    """Return the key that must be shown there; "" at first contact."""
+    for line in pins.splitlines():
+        match line.split():
+            case [algorithm, key, *comment]:
+                whose = "".join(word for word in comment if word.endswith(_RELAY_DOMAIN))
+                if whose == relay:
+                    return f"{algorithm} {key}"
+            case _:
+                pass
+    return ""
+
+
+def _with_pin(pins: str, shown: str, relay: str) -> str:
+    return "\n".join([*pins.splitlines(), f"{shown} {relay}".rstrip()])
 
 
 def _host_key_algorithms(pinned: str) -> list[str]:

@@ -69,7 +69,7 @@ class SshLink:
 
     @property
     def host_key(self) -> str:
-        """The host's public key in OpenSSH form, algorithm and base64 only."""
+        """What to pin from now on: the pins given, and the key shown where none was given."""
         return self._host_key
 
     async def run(self, command: Command) -> CommandResult:

@@ -197,6 +197,39 @@ async def test_first_key_is_taken_and_another_one_is_refused(
             await hosts.connect([stranger.address], pinned_host_key=pinned, timeout_s=20)
 
 
+async def test_changed_key_is_told_even_when_the_next_address_is_all_right(
+    sshd: RealSshd, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """Vast.ai gives an address and port that one tenant has left to the next."""
+    link = await sshd.link()
+    await link.close()
+    async with running_sshd(tmp_path / "stranger", free_port()) as stranger:
+        both = [stranger.address, sshd.address]
+        with pytest.raises(HostKeyChanged):
+            await sshd.hosts().connect(both, pinned_host_key=link.host_key, timeout_s=20)
+
+
+async def test_relay_of_the_marketplace_is_pinned_beside_the_host(
+    sshd: RealSshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay shows its own key: falling back to it must not look like a changed host."""
+    monkeypatch.setattr("keeper.adapters.ssh._RELAY_DOMAIN", "localhost")
+    relay = Address(host="localhost", port=sshd.address.port)
+    theirs = asyncssh.generate_private_key("ssh-ed25519")
+    pinned = " ".join(theirs.export_public_key().decode().split()[:2])
+    link = await sshd.hosts().connect([relay], pinned_host_key=pinned, timeout_s=20)
+    await link.close()
+    first, second = link.host_key.splitlines()
+    assert first == pinned
+    assert second.endswith(" localhost")
+    again = await sshd.hosts().connect([relay], pinned_host_key=link.host_key, timeout_s=20)
+    assert again.host_key == link.host_key
+    await again.close()
+    forged = f"{pinned}\n{pinned} localhost"
+    with pytest.raises(HostKeyChanged):
+        await sshd.hosts().connect([relay], pinned_host_key=forged, timeout_s=20)
+
+
 async def test_host_that_gains_a_better_key_is_still_known_by_the_old_one(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:

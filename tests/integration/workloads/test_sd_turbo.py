@@ -148,3 +148,20 @@ async def test_start_that_dies_at_once_says_why(
     result = await link.run(verify)  # type: ignore[arg-type]
     assert result.exit_code == 1
     assert "Cannot assign requested address" in result.stderr
+
+
+async def test_crash_loop_for_demonstrations_survives_restarts(
+    link: Link, workdir: Path, free_port: Callable[[], int]
+) -> None:
+    workdir.mkdir()
+    (workdir / "crashloop").touch()
+    workload = sd_turbo(workdir, free_port())
+    *steps, _ = workload.deploy()
+    async with watching(link, workload) as sentinel:
+        await sentinel.until(Reason.PROCESS_GONE)
+        await carry_out(link, tuple(steps))
+        first = await sentinel.until_up()
+        await sentinel.until(Reason.PROCESS_GONE)
+        await carry_out(link, workload.restart_process()[:-1])
+        await sentinel.until_up(after=first.identity)
+        await sentinel.until(Reason.PROCESS_GONE)
