@@ -162,13 +162,15 @@ class Executor:
                 async with asyncio.timeout(_DEPLOY_DEADLINE_S):
                     workload = self._workload(act.slot)
                     await self._steps(act.instance_id, workload.deploy())
-            case Restart():
+            case Restart(rung=Rung.RESTART_PROCESS):
                 async with asyncio.timeout(_RESTART_DEADLINE_S):
                     workload = self._workload(act.slot)
-                    if act.rung is Rung.RESTART_PROCESS:
-                        await self._steps(act.instance_id, workload.restart_process())
-                    else:
-                        await self._steps(act.instance_id, workload.restart_workload())
+                    await self._steps(act.instance_id, workload.restart_process())
+            case Restart():
+                # All of a deploy once more, so it may take as long as one.
+                async with asyncio.timeout(_DEPLOY_DEADLINE_S):
+                    workload = self._workload(act.slot)
+                    await self._steps(act.instance_id, workload.restart_workload())
             case Reboot():
                 async with asyncio.timeout(_MARKET_DEADLINE_S):
                     await self._marketplace.reboot(act.instance_id)
