@@ -13,8 +13,11 @@ import signal
 import socket
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -27,7 +30,6 @@ from keeper.sim.evidence import Bounds, Evidence
 from keeper.sim.limits import SPACING_S
 from keeper.sim.market import MarketShape
 from keeper.sim.serve import SimServer, quick_tempo
-from keeper.workloads import payload
 
 _BOOT_S = 2.0
 _VISITOR_LOOK_S = 1.0
@@ -45,9 +47,9 @@ def main(*, once: bool, as_json: bool, port: int) -> int:
 async def _play(*, once: bool, as_json: bool, port: int) -> int:
     voice = Voice(as_json=as_json)
     async with AsyncExitStack() as stack:
-        stage = await _set_stage(stack, voice, port=port or _free_port())
+        stage = await _set_stage(stack, voice, port=_port(port, voice))
         status = await _play_acts(stage, voice)
-        if once or not await _is_well(stage):
+        if once or not stage.keeper.is_running:
             return status
         await _welcome(stage, voice)
     return status
@@ -64,19 +66,15 @@ async def _set_stage(stack: AsyncExitStack, voice: Voice, *, port: int) -> Stage
     )
     await sim.start()
     stack.push_async_callback(sim.stop)
-    webhook = await _open_webhook(stack, voice)
+    messages: list[Mapping[str, Any]] = []
+    webhook = await _open_webhook(stack, voice, messages)
     keeper = KeeperProcess(folder, mark=f"{sim.hosts.mark}/keeper")
-    keeper.configure(
-        url=sim.url,
-        port=port,
-        webhook=webhook,
-        testcard=Path(payload.__file__).parent / "testcard_server.py",
-    )
+    keeper.configure(url=sim.url, port=port, webhook=webhook)
     await keeper.start()
     stack.push_async_callback(keeper.stop)
     voice.say(f"a marketplace is open at {sim.url}: nobody's money, loopback only")
     voice.say(f"keeper runs, and shows the pictures at http://127.0.0.1:{port}/")
-    return Stage(sim=sim, keeper=keeper, tell=voice.fact)
+    return Stage(sim=sim, keeper=keeper, tell=voice.fact, messages=messages)
 
 
 async def _play_acts(stage: Stage, voice: Voice) -> int:
@@ -115,6 +113,13 @@ def _evidence(stage: Stage, began: float) -> Evidence:
         began_at=began,
         calm_at=now,
         ended_at=now,
+        # The tick that writes a label commits before it lets the create leave; its facts carry the
+        # moment at which the tick began.
+        labels_written=tuple(
+            (datetime.fromisoformat(event["at"]).timestamp(), event["facts"]["label"])
+            for event in stage.events
+            if event["event"] == "instance.renting"
+        ),
         bounds=Bounds(
             # The demo forgives after 20 s and plays nine nights in three minutes.
             restarts_max=len(ACTS),
@@ -131,13 +136,16 @@ def _evidence(stage: Stage, began: float) -> Evidence:
     )
 
 
-async def _open_webhook(stack: AsyncExitStack, voice: Voice) -> str:
+async def _open_webhook(
+    stack: AsyncExitStack, voice: Voice, messages: list[Mapping[str, Any]]
+) -> str:
     """Be the person who is told: receive what keeper sends, and say it aloud."""
 
     async def take(request: web.Request) -> web.Response:
-        with suppress(ValueError):
-            notice = await request.json()
-            voice.message(str(notice.get("title") or notice.get("summary") or notice))
+        with suppress(ValueError, LookupError, TypeError):
+            notice = (await request.json())["data"]
+            messages.append(notice)
+            voice.message(_headline(notice))
         return web.Response(text="ok")
 
     app = web.Application()
@@ -149,8 +157,12 @@ async def _open_webhook(stack: AsyncExitStack, voice: Voice) -> str:
     return f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
 
 
-async def _is_well(stage: Stage) -> bool:
-    return stage.keeper.is_running
+def _headline(notice: Mapping[str, Any]) -> str:
+    """What a person reads first of a notice."""
+    alert = notice["alert"]
+    if notice["kind"] == "resolved":
+        return f"over: {alert['summary']}; it was dark for {notice['dark_s']:.0f} s"
+    return f"{alert['severity']}: {alert['summary']}: {alert['why']}; {alert['did']}"
 
 
 async def _welcome(stage: Stage, voice: Voice) -> None:
@@ -174,10 +186,15 @@ async def _welcome(stage: Stage, voice: Voice) -> None:
     voice.say("ending the streams, the hosts and the marketplace")
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+def _port(wanted: int, voice: Voice) -> int:
+    """Return the port for the page; another one when somebody else, perhaps a keeper, is there."""
+    for port in (wanted, 0):
+        with socket.socket() as trial, suppress(OSError):
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(("127.0.0.1", port))
+            return int(trial.getsockname()[1])
+        voice.say(f"port {wanted} is taken; the page goes elsewhere")
+    return 0
 
 
 def _call(endpoint: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from keeper.sim.ledger import Rental
 DREAM, ARENA = "dream/0", "arena/0"
 SLOTS = (DREAM, ARENA)
 
-_LIE_S = 5.0
+_LIE_S = 9.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +109,13 @@ async def _lying_market(stage: Stage) -> None:
     stage.arm(Fault(kind=FaultKind.HTTP_502, for_s=_LIE_S, params=bad_gateway))
     stage.arm(Fault(kind=FaultKind.LIST_EMPTY, at=_LIE_S, for_s=_LIE_S))
     await stage.event("market.unreadable", within_s=15, since=since)
-    await asyncio.sleep(2 * _LIE_S)
+    told = len(stage.messages)
     await stage.event("market.readable", within_s=25, since=since)
+    await asyncio.sleep(_LIE_S)  # the empty list, for which there must be no message of its own
+    firing = [m for m in stage.messages[told:] if m["kind"] == "firing"]
+    if len(firing) != 1:
+        message = f"a person was told {len(firing)} times where once is right"
+        raise ActFailed(message)
     await stage.on_air(*SLOTS, within_s=10)
     if stage.mutations() != mutations:
         message = "keeper changed something while the marketplace was lying"

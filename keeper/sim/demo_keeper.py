@@ -7,6 +7,7 @@ operator gets.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ import aiohttp
 import orjson
 
 from keeper.sim import warden
+from keeper.workloads.managers import payload
 
 _ANSWER_S = 5.0
 _STOP_S = 60.0
@@ -33,16 +35,16 @@ canary: {{addresses: []}}
 fleet:
   list_interval_s: 2
   list_interval_busy_s: 1
-  listing_stale_s: 20
+  listing_stale_s: 12
   absence_apart_s: 2
   destroy_quick_retry_s: 3
   tick_interval_s: 2
   spend_max_dollars_per_hour: 6
 policy:
-  probe_interval_s: 1
-  probe_timeout_s: 0.9
-  probe_stale_s: 6
-  fatal_state_s: 2
+  probe_interval_s: 1.6
+  probe_timeout_s: 1.4
+  probe_stale_s: 12
+  fatal_state_s: 3
   boot_max_s: 60
   boot_hard_max_s: 90
   create_settle_s: 20
@@ -55,7 +57,7 @@ policy:
   restarts_forgiven_s: 20
   crash_loop_window_s: 20
   replace_after_s: 6
-  unreachable_s: 7
+  unreachable_s: 12
   replacements_max: 10
   replacements_apart_s: 1
   handover_good_probes: 4
@@ -64,7 +66,7 @@ policy:
 streams:
   - name: dream
     spend_max_dollars_per_hour: 4.5
-    workload: {{kind: sd-turbo, workdir: dream, target_fps: 12, prompt: "a lighthouse at dawn"}}
+    workload: {{kind: sd-turbo, workdir: dream, target_frames_per_s: 12, prompt: "a lighthouse at dawn"}}
   - name: arena
     spend_max_dollars_per_hour: 4.5
     workload:
@@ -73,16 +75,48 @@ streams:
       disk_gb: 20
       ports: [8000]
       workdir: arena
-      uploads: [{{source: {testcard}, path: testcard_server.py}}]
-      start: python3 -u testcard_server.py
+      files:
+        - {{path: testcard_server.py, content: {testcard}}}
+        - {{path: supervisord.conf, content: {supervisord}}}
+      # A deploy leaves a clean folder and a supervisord that runs.
+      setup: |
+        rm -f fault crashloop
+        supervisorctl -c supervisord.conf pid >/dev/null 2>&1 || supervisord -c supervisord.conf
       env: {{INITIAL_PROMPT: "two duelists, round one", TARGET_FPS: "12", SERVER_PORT: "8000"}}
-      manager: {{kind: supervisor, name: arena}}
+      manager:
+        kind: supervisor
+        name: arena
+        command: supervisorctl -c $HOME/arena/supervisord.conf
       view: {{kind: mjpeg, port: 8000, path: /stream, target_frames_per_s: 12}}
 alerts:
   group_wait_s: 1
   resolved_after_s: 2
   channels:
     - {{kind: webhook, name: phone, url: "{webhook}"}}
+"""
+
+
+# startsecs=0 is what the Unreal image has: supervisord then calls a program RUNNING that dies a second
+# after each of its starts, for ever.
+SUPERVISORD = """\
+[unix_http_server]
+file=%(here)s/s.sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+[supervisorctl]
+serverurl=unix://%(here)s/s.sock
+[supervisord]
+directory=%(here)s
+logfile=%(here)s/supervisord.log
+pidfile=%(here)s/supervisord.pid
+[program:arena]
+command=python3 -u testcard_server.py
+directory=%(here)s
+startsecs=0
+autorestart=true
+stopwaitsecs=2
+stopasgroup=true
+killasgroup=true
 """
 
 
@@ -99,10 +133,15 @@ class KeeperProcess:
 
     def configure(self, **values: object) -> None:
         """Write the configuration file."""
-        state_dir = self._folder / "state"
-        self.config.write_text(
-            CONFIG.format(state_dir=state_dir, socket=self.socket, **values), encoding="utf-8"
+        text = CONFIG.format(
+            state_dir=self._folder / "state",
+            socket=self.socket,
+            # JSON strings are YAML strings.
+            testcard=json.dumps(payload("testcard_server.py").decode()),
+            supervisord=json.dumps(SUPERVISORD),
+            **values,
         )
+        self.config.write_text(text, encoding="utf-8")
 
     async def start(self) -> None:
         """Start the next process. It logs to a file, JSON a line."""

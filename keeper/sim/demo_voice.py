@@ -24,27 +24,35 @@ _WIDTH_MAX = 100
 # The facts worth a line of a story; the rest is on the page and in `keeper events`.
 _VOICES: Mapping[str, str] = {
     "stream.dark": "saw",
+    "stream.on_air": "saw",
     "market.unreadable": "saw",
     "market.readable": "saw",
     "instance.gone": "saw",
     "instance.rent_uncertain": "saw",
     "workload.deploy_failed": "saw",
+    "keeper.killed": "saw",
+    "slot.decided": "decided",
     "fuse.tripped": "decided",
-    "instance.condemned": "decided",
-    "instance.renting": "did",
+    "order.accepted": "asked",
     "instance.rented": "did",
     "instance.adopted": "did",
     "instance.ended": "did",
-    "instance.rebooting": "did",
-    "workload.deploying": "did",
+    "instance.rebooted": "did",
     "workload.deployed": "did",
-    "workload.restarting": "did",
-    "stream.on_air": "saw",
+    "workload.restarted": "did",
     "keeper.started": "did",
-    "keeper.killed": "saw",
-    "order.accepted": "did",
 }
-_COLORS = {"saw": "36", "decided": "33", "did": "32", "told": "35", "act": "1", "bad": "31;1"}
+# Of the decisions only those to act, or not to; waiting is the ordinary state of things.
+_DECISIONS = frozenset({"rent", "deploy", "restart", "reboot", "destroy", "hold"})
+_COLORS = {
+    "saw": "36",
+    "decided": "33",
+    "did": "32",
+    "told": "35",
+    "asked": "34",
+    "act": "1",
+    "bad": "31;1",
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,9 +60,6 @@ class Told:
     """What an act came to."""
 
     dark_s: dict[str, float] = field(default_factory=dict)
-    decided: int = 0
-    did: int = 0
-    dollars: float = 0.0
 
 
 class Voice:
@@ -94,16 +99,15 @@ class Voice:
         if name == "stream.on_air" and slot:
             dark_s = float(facts.get("duration_s", 0.0))
             self._told.dark_s[slot] = self._told.dark_s.get(slot, 0.0) + dark_s
-        if name == "slot.decided":
-            self._told.decided += 1
-        if _VOICES.get(name) == "did":
-            self._told.did += 1
         if self._as_json:
             self._line({**facts, "event": name, "slot": slot, "at": event.get("at")})
             return
         voice = _VOICES.get(name)
-        if voice is not None:
-            self._wrapped(f"{voice + ':':<9}{plain(str(event.get('words', name)))}", voice)
+        if voice is None or (name == "slot.decided" and not _is_worth_telling(facts)):
+            return
+        text = plain(str(event.get("words", name))).removeprefix("decided to ")
+        about = f"{slot}: " if slot and slot not in text else ""
+        self._wrapped(f"{voice + ':':<9}{about}{text}", voice)
 
     def message(self, title: str) -> None:
         """Tell what a person was told by webhook."""
@@ -170,6 +174,10 @@ class Voice:
 
     def _colors(self, voice: str) -> bool:
         return self._is_colored and voice in _COLORS
+
+
+def _is_worth_telling(facts: Mapping[str, Any]) -> bool:
+    return facts["decision"] in _DECISIONS and facts["reason"] != "starting_up"
 
 
 def _columns(out: TextIO) -> int:
