@@ -245,9 +245,8 @@ class LoopbackHost:
             child = await self._on_pipes(process)
         process.set_redirect_pid(-child.pid)  # a signal goes to the whole group
         code = await child.wait()
+        await _flushed_or_gone(process)
         with suppress(OSError, asyncssh.Error):
-            await process.stdout.drain()
-            await process.stderr.drain()
             if code < 0:
                 process.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
             else:
@@ -422,6 +421,24 @@ class _Door(asyncssh.SSHServer):
             return False
         assert self._client is not None
         return self._client.forward_connection(self._host.inside, dest_port)
+
+
+async def _flushed_or_gone(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    """Wait until nobody holds the output any more, or nobody listens.
+
+    asyncssh's own drain is not woken when the connection ends under it.
+    """
+    drains = [
+        asyncio.ensure_future(each)
+        for each in (process.stdout.drain(), process.stderr.drain(), process.channel.wait_closed())
+    ]
+    *flushed, gone = drains
+    while not gone.done() and not all(each.done() for each in flushed):
+        waiting = [each for each in drains if not each.done()]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for each in drains:
+        each.cancel()
+    await asyncio.gather(*drains, return_exceptions=True)
 
 
 def _claim_address(luck: random.Random) -> tuple[socket.socket, str]:

@@ -1,0 +1,454 @@
+"""Simulated hosts are real: OpenSSH logs in, processes run, die, hang, and leave nothing behind."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from keeper.sim import warden
+from keeper.sim.contract import Contract
+from keeper.sim.faults import Fault, FaultKind
+from keeper.sim.market import MarketShape
+from keeper.sim.serve import SimServer, quick_tempo
+from keeper.sim.ssh_host import LoopbackHost
+
+pytestmark = pytest.mark.real("sshd")  # Debian's server package brings the client
+
+SHAPE = MarketShape(renters_every_s=0, price_drift_every_s=0, tempo=quick_tempo(0.3))
+PATIENCE_S = 30.0
+# The start that was found to return at once and to leave a pid file.
+START = (
+    "cd workspace && { nohup python3 -u -m http.server --bind $SERVER_HOST 8000 "
+    "> server.log 2>&1 < /dev/null & echo $! > server.pid; }"
+)
+
+
+async def until(look: Callable[[], bool]) -> None:
+    """Wait for something that a real process will do in its own time."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not look():  # noqa: ASYNC110 - another process does it and tells nobody
+            await asyncio.sleep(0.02)
+
+
+@dataclass
+class Rented:
+    """A running host and how to get in."""
+
+    sim: SimServer
+    contract: Contract
+    key: Path
+
+    @property
+    def host(self) -> LoopbackHost:
+        return self.sim.hosts.host(self.contract.instance_id)
+
+    def host_is_known(self) -> bool:
+        return any(one["instance_id"] == self.contract.instance_id for one in self.sim.describe())
+
+    def port(self, name: str = "22/tcp") -> int:
+        assert self.contract.endpoints is not None
+        return self.contract.endpoints.ports[name]
+
+    async def ssh(
+        self,
+        command: str,
+        *options: str,
+        stdin: bytes = b"",
+        port: int = 0,
+        patience_s: float = PATIENCE_S,
+    ) -> tuple[int, str, str]:
+        """Log in with the real client and run a command."""
+        known_hosts = self.key.with_name("known_hosts")
+        process = await asyncio.create_subprocess_exec(
+            "ssh", "-F", "none", "-i", str(self.key), "-p", str(port or self.port()),
+            "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new",
+            "-o", f"UserKnownHostsFile={known_hosts}", *options, "root@127.0.0.1", command,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(patience_s):
+                out, err = await process.communicate(stdin)
+        except TimeoutError:
+            process.kill()
+            out, err = await process.communicate()
+            err += b"timed out"
+        return process.returncode or 0, out.decode(), err.decode()
+
+    async def ready(self) -> None:
+        """Wait for SSH, which comes some time after the market says running."""
+        async with asyncio.timeout(PATIENCE_S):
+            while (await self.ssh("true"))[0] != 0:  # noqa: ASYNC110 - as in until()
+                await asyncio.sleep(0.05)
+
+    async def start_server(self) -> None:
+        code, _, err = await self.ssh(START)
+        assert code == 0, err
+        await until(lambda: bool(self.host.workloads()))
+
+
+Rent = Callable[[SimServer], Awaitable[Rented]]
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    return new_key(tmp_path / "id")
+
+
+def new_key(path: Path) -> Path:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    return path
+
+
+async def rent(sim: SimServer, key: Path) -> Rented:
+    """Rent the cheapest offer with our key in onstart, and wait until it is up."""
+    offer = sim.market.search({"rentable": {"eq": True}, "order": [["dph_total", "asc"]]})[0]
+    public_key = key.with_suffix(".pub").read_text().strip()
+    made = sim.market.create(
+        offer["id"],
+        {
+            "image": "vastai/base-image",
+            "disk": 32,
+            "label": "k:host/0:1",
+            "runtype": "ssh_direct",
+            "env": {"-p 8000:8000": "1", "A": "1"},
+            "onstart": f"echo '{public_key}' >> ~/.ssh/authorized_keys",
+        },
+    )
+    contract = sim.market.contracts[made["new_contract"]]
+    await until(lambda: contract.endpoints is not None)
+    return Rented(sim, contract, key)
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[SimServer]:
+    async with SimServer(seed=7, spacing_scale=0, shape=SHAPE) as server:
+        yield server
+
+
+@pytest.fixture
+async def rented(sim: SimServer, key: Path) -> Rented:
+    made = await rent(sim, key)
+    await made.ready()
+    return made
+
+
+# --- sessions --------------------------------------------------------------------------------
+
+
+async def test_openssh_logs_in_at_the_published_address_and_by_the_proxy(rented: Rented) -> None:
+    code, out, err = await rented.ssh("echo $HOME; pwd; echo $SERVER_HOST; env; exit 7")
+    assert code == 7
+    home, folder, inside, *environment = out.splitlines()
+    assert home == folder == str(rented.host.home)
+    assert inside.startswith("127.77.")
+    assert "Welcome to vast.ai" in err
+    assert not any(line.startswith(("A=", "PYTEST", "VIRTUAL_ENV")) for line in environment)
+    assert rented.contract.endpoints is not None
+    assert (await rented.ssh("true", port=rented.contract.endpoints.ssh_port))[0] == 0
+
+
+async def test_a_foreign_key_is_refused_until_it_is_attached(
+    rented: Rented, tmp_path: Path
+) -> None:
+    other = new_key(tmp_path / "other")
+    stranger = Rented(rented.sim, rented.contract, other)
+    code, _, err = await stranger.ssh("true")
+    assert code == 255
+    assert "Permission denied" in err
+    public_key = " ".join(other.with_suffix(".pub").read_text().split()[:2])
+    assert rented.sim.market.attach_key(rented.contract.instance_id, public_key)
+    assert (await stranger.ssh("true"))[0] == 0
+
+
+async def test_streams_and_exit_codes_are_those_of_the_process(rented: Rented) -> None:
+    code, out, err = await rented.ssh("cat; echo done >&2", stdin=b"x" * 300_000)
+    assert (code, len(out)) == (0, 300_000)
+    assert err.endswith("done\n")
+    assert (await rented.ssh("sh -s", stdin=b"sleep 0.05; echo from stdin\n"))[1] == "from stdin\n"
+    assert (await rented.ssh("kill -9 $$"))[0] == 255
+    code, out, _ = await rented.ssh("tty; exit 3", "-tt")
+    assert code == 3
+    assert out.startswith("/dev/pts/")
+
+
+async def test_a_background_job_holds_the_session_as_with_sshd(rented: Rented) -> None:
+    """The seed's start command hangs: the list's subshell keeps the channel's output open."""
+    hanging = asyncio.ensure_future(rented.ssh("cd workspace && nohup sleep 1000 &"))
+    await until(lambda: any(found.name == "sleep" for found in rented.host.processes()))
+    done, _ = await asyncio.wait([hanging], timeout=0.3)
+    assert not done
+    for found in rented.host.processes():
+        if found.name == "sleep":
+            os.kill(found.pid, signal.SIGTERM)
+    assert (await hanging)[0] == 0
+
+
+async def test_a_published_port_leads_to_the_server_inside(rented: Rented) -> None:
+    await rented.start_server()
+    async with asyncio.timeout(PATIENCE_S):
+        while not (status := await ask(rented.port("8000/tcp"))):  # noqa: ASYNC110 - as in until()
+            await asyncio.sleep(0.05)
+    assert b" 200 " in status
+
+
+async def ask(port: int) -> bytes:
+    """Ask an HTTP server for its first line; empty while nothing answers there."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        return await reader.readline()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_a_forward_leads_to_the_server_inside(rented: Rented) -> None:
+    await rented.start_server()
+    async with asyncssh.connect(
+        "127.0.0.1", rented.port(), username="root", client_keys=[str(rented.key)],
+        known_hosts=None, config=None,
+    ) as connection:  # fmt: skip
+        listener = await connection.forward_local_port("127.0.0.1", 0, "localhost", 8000)
+        async with asyncio.timeout(PATIENCE_S):
+            while not (status := await ask(listener.get_port())):  # noqa: ASYNC110 - as in until()
+                await asyncio.sleep(0.05)
+        assert b" 200 " in status
+        listener.close()
+
+
+async def test_files_by_sftp_lie_where_a_shell_finds_them(rented: Rented) -> None:
+    async with (
+        asyncssh.connect(
+            "127.0.0.1", rented.port(), username="root", client_keys=[str(rented.key)],
+            known_hosts=None, config=None,
+        ) as connection,
+        connection.start_sftp_client() as sftp,
+    ):  # fmt: skip
+        await sftp.makedirs("workspace/a")
+        async with sftp.open("workspace/a/part", "wb") as file:
+            await file.write(b"content")
+        await sftp.chmod("workspace/a/part", 0o755)
+    code, out, _ = await rented.ssh("stat -c %a workspace/a/part; cat workspace/a/part")
+    assert (code, out) == (0, "755\ncontent")
+
+
+async def test_the_hardware_answers(rented: Rented) -> None:
+    query = "nvidia-smi --query-gpu=name,memory.total,display_active --format=csv,noheader,nounits"
+    code, out, _ = await rented.ssh(query)
+    gpu = rented.contract.machine.gpu
+    assert code == 0
+    name, memory, display = out.strip().split(", ")
+    assert (name.endswith(gpu.name), memory) == (True, str(gpu.ram_mib))
+    assert (display == "Enabled") == rented.contract.machine.has_display
+    rented.sim.act(rented.contract.instance_id, "gpulost")
+    assert (await rented.ssh(query))[0] == 15
+    rented.sim.act(rented.contract.instance_id, "diskfull")
+    assert "100%" in (await rented.ssh("df -kP ."))[1]
+    rented.sim.act(rented.contract.instance_id, "clear")
+    assert (await rented.ssh(query))[0] == 0
+    assert "100% /\n" not in (await rented.ssh("df -kP ."))[1]
+
+
+# --- hands -----------------------------------------------------------------------------------
+
+
+async def test_processes_are_killed_hung_and_woken(rented: Rented) -> None:
+    await rented.start_server()
+    act = rented.sim.act
+    assert act(rented.contract.instance_id, "stop")
+    (found,) = rented.host.workloads().values()
+    await until(lambda: (warden.look(found.pid) or found).state == "T")
+    act(rented.contract.instance_id, "cont")
+    await until(lambda: (warden.look(found.pid) or found).state != "T")
+    assert act(rented.contract.instance_id, "kill")
+    await until(lambda: warden.look(found.pid) is None)
+    assert not act(rented.contract.instance_id, "kill"), "nothing is left to kill"
+
+
+async def test_an_armed_fault_waits_for_the_process_it_is_meant_for(rented: Rented) -> None:
+    rented.sim.market.arm(Fault(kind=FaultKind.PROCESS_KILLED, target="k:host/*"))
+    code, _, _ = await rented.ssh(START)
+    assert code == 0
+    await until(lambda: any(one.what == "process_killed" for one in rented.sim.ledger.hosts))
+    await until(lambda: not rented.host.workloads())
+
+
+async def test_starts_and_ends_of_processes_are_written_down(rented: Rented) -> None:
+    await rented.start_server()
+    ledger = rented.sim.ledger
+    await until(lambda: any(one.what == "process.started" for one in ledger.hosts))
+    rented.sim.act(rented.contract.instance_id, "kill")
+    await until(lambda: any(one.what == "process.ended" for one in ledger.hosts))
+
+
+@pytest.mark.parametrize(
+    ("kind", "symptom"),
+    [
+        (FaultKind.SSH_HANG, "timed out"),
+        (FaultKind.BANNER_ONLY, "timed out"),
+        (FaultKind.SSH_DEAD_WHILE_RUNNING, "closed by|reset by|kex_exchange"),
+        (FaultKind.HOST_KEY_CHANGED, "HOST IDENTIFICATION HAS CHANGED"),
+    ],
+)
+async def test_ssh_fails_in_its_several_ways(rented: Rented, kind: FaultKind, symptom: str) -> None:
+    rented.sim.market.arm(Fault(kind=kind))
+    rented.sim.market.advance()
+    if kind is FaultKind.HOST_KEY_CHANGED:
+        await until(lambda: rented.host.log_lines.count("sshd: listening") == 2)
+    # OpenSSH's own limit ends with the banner; after it, it waits for ever.
+    code, _, err = await rented.ssh("true", "-o", "ConnectTimeout=1", patience_s=3)
+    assert code != 0
+    assert any(word in err for word in symptom.split("|")), err
+    if kind is not FaultKind.HOST_KEY_CHANGED:
+        rented.sim.act(rented.contract.instance_id, "clear")
+        assert (await rented.ssh("true"))[0] == 0
+
+
+async def test_a_link_that_is_open_hangs_with_the_host(rented: Rented) -> None:
+    async with asyncssh.connect(
+        "127.0.0.1", rented.port(), username="root", client_keys=[str(rented.key)],
+        known_hosts=None, config=None,
+    ) as connection:  # fmt: skip
+        assert (await connection.run("echo 1")).stdout == "1\n"
+        rented.sim.act(rented.contract.instance_id, "offline")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await connection.run("echo 2")
+        code, _, err = await rented.ssh("true", "-o", "ConnectTimeout=2")
+        assert (code, "refused" in err) == (255, True)
+        rented.sim.act(rented.contract.instance_id, "online")
+        assert (await connection.run("echo 3")).stdout == "3\n"
+
+
+async def test_a_session_that_nobody_hears_any_more_does_not_hold_the_host(
+    rented: Rented,
+) -> None:
+    """The shell is gone, its job holds the output, and the client was killed."""
+    code, _, _ = await rented.ssh("cd workspace; sleep 1000 & exit 0", patience_s=1)
+    assert code != 0
+    rented.sim.act(rented.contract.instance_id, "vanish")
+    await until(lambda: not rented.host_is_known())
+
+
+async def test_reboot_ends_processes_and_keeps_disk_and_ports(rented: Rented) -> None:
+    await rented.start_server()
+    before = rented.port()
+    rented.sim.act(rented.contract.instance_id, "reboot")
+    await until(lambda: rented.host.log_lines.count("sshd: listening") == 2)
+    await rented.ready()
+    assert rented.port() == before
+    code, out, _ = await rented.ssh("cat workspace/server.pid")
+    assert code == 0
+    assert warden.look(int(out)) is None
+
+
+async def test_recycle_loses_the_disk_and_shows_another_key(rented: Rented) -> None:
+    home = rented.host.home
+    await rented.ssh("touch workspace/mine")
+    rented.sim.market.recycle(rented.contract.instance_id)
+    await until(lambda: rented.contract.box.value == "up")
+    await until(lambda: not home.exists())
+    await until(lambda: "sshd: listening" in rented.host.log_lines)
+    code, _, err = await rented.ssh("ls workspace", "-o", "UserKnownHostsFile=/dev/null")
+    while code == 255:  # SSH comes later than the container
+        await asyncio.sleep(0.05)
+        code, out, err = await rented.ssh("ls workspace", "-o", "UserKnownHostsFile=/dev/null")
+        assert out == ""
+    assert code == 0, err
+
+
+# --- the end ---------------------------------------------------------------------------------
+
+HIDING = (
+    "setsid -f sleep 1001 > /dev/null 2>&1 < /dev/null; "
+    "nohup sh -c 'sleep 1002 & sleep 1003' > /dev/null 2>&1 < /dev/null & "
+    "sleep 1004 > /dev/null 2>&1 < /dev/null & "
+    # Stopped before it has closed our output it would hold the session, as with a real sshd.
+    "sleep 0.3; kill -STOP $!"
+)
+
+
+@pytest.mark.parametrize("how", ["destroy", "vanish", "stop"])
+async def test_no_process_outlives_its_host(rented: Rented, how: str) -> None:
+    host, sim = rented.host, rented.sim
+    await rented.start_server()
+    assert (await rented.ssh(HIDING))[0] == 0
+    await until(lambda: len(host.processes()) >= 5)
+    mark = host.mark
+    match how:
+        case "destroy":
+            sim.market.destroy(rented.contract.instance_id)
+        case "vanish":
+            sim.act(rented.contract.instance_id, "vanish")
+        case _:
+            sim.market.set_state(rented.contract.instance_id, "stopped")
+    await until(lambda: not list(warden.marked(mark)))
+    if how != "stop":
+        await until(lambda: not host.home.exists())
+    code, _, err = await rented.ssh("true")
+    while code != 255:  # a stop takes a moment
+        code, _, err = await rented.ssh("true")
+    assert "refused" in err
+
+
+async def test_a_stopped_server_leaves_nothing_behind(key: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    async with SimServer(seed=7, spacing_scale=0, shape=SHAPE, state_dir=state) as sim:
+        rented = await rent(sim, key)
+        await rented.ready()
+        await rented.start_server()
+        assert (await rented.ssh(HIDING))[0] == 0
+        assert list(state.iterdir())
+        mark = sim.hosts.mark
+    assert list(warden.marked(mark)) == []
+    assert list(state.iterdir()) == []
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, "")
+from keeper.sim.market import MarketShape
+from keeper.sim.serve import SimServer, quick_tempo
+
+async def main():
+    sim = SimServer(seed=7, shape=MarketShape(tempo=quick_tempo(0.1)), state_dir=Path(sys.argv[1]))
+    await sim.start()
+    offer = sim.market.search({"rentable": {"eq": True}})[0]
+    made = sim.market.create(offer["id"], {"image": "x", "disk": 16, "runtype": "ssh_direct"})
+    contract = sim.market.contracts[made["new_contract"]]
+    while contract.endpoints is None:
+        await asyncio.sleep(0.02)
+    host = sim.hosts.host(contract.instance_id)
+    quiet = asyncio.subprocess.DEVNULL
+    await host.spawn("setsid", "-f", "sleep", "1005", stdin=quiet, stdout=quiet, stderr=quiet)
+    while not any(found.name == "sleep" for found in host.processes()):
+        await asyncio.sleep(0.02)
+    print(sim.hosts.mark, flush=True)
+    await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+async def test_even_a_killed_simulator_leaves_nothing_behind(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED, str(state), stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE_S):
+        mark = (await process.stdout.readline()).decode().strip()
+    assert list(warden.marked(mark))
+    process.kill()
+    await process.wait()
+    await until(lambda: not list(warden.marked(mark)))
+    await until(lambda: not list(state.iterdir()))
