@@ -115,13 +115,13 @@ class Draft:
     # --- remembering ------------------------------------------------------------------------------
 
     def put(self, slot: SlotId, seat: Seat, tenure: Tenure | None) -> None:
-        """Seat a tenure, or empty the seat."""
+        """Seat a tenure, or empty the seat; what sits there already changes nothing."""
         record = self.records[slot]
-        self.records[slot] = (
-            replace(record, tenure=tenure)
-            if seat is Seat.TENURE
-            else replace(record, incoming=tenure)
-        )
+        if seat is Seat.TENURE:
+            if record.tenure is not tenure:
+                self.records[slot] = replace(record, tenure=tenure)
+        elif record.incoming is not tenure:
+            self.records[slot] = replace(record, incoming=tenure)
 
     def condemn(
         self, instance_id: InstanceId, *, slot: SlotId | None, label: str, reason: Reason,

@@ -12,7 +12,7 @@ from datetime import datetime
 from math import ceil
 
 from keeper.core.case import Proposal, Wish
-from keeper.core.conditions import status_of
+from keeper.core.conditions import condition_of, status_of
 from keeper.core.draft import Draft
 from keeper.core.events import FuseReset, FuseTripped
 from keeper.core.model import ConditionKind, Mode, Policy, SlotId, SlotRecord, Status
@@ -86,7 +86,7 @@ def refuse(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
         return None  # a person has looked at it (I12)
     return (
         _refuse_by_operator(draft, slot)
-        or _refuse_by_fleet(draft)
+        or _refuse_by_fleet(draft, slot)
         or (_refuse_by_market(draft) if proposal.wish in _NEEDS_MARKET else None)
         or _refuse_by_allowance(draft, slot, proposal)
     )
@@ -103,10 +103,13 @@ def _refuse_by_operator(draft: Draft, slot: SlotId) -> Refusal | None:
     return None
 
 
-def _refuse_by_fleet(draft: Draft) -> Refusal | None:
-    for reason in (Reason.OWN_NETWORK_DOWN, Reason.MASS_FAILURE):
-        if reason in draft.fuses:
-            return Refusal(reason=reason)
+def _refuse_by_fleet(draft: Draft, slot: SlotId) -> Refusal | None:
+    if Reason.OWN_NETWORK_DOWN in draft.fuses:
+        return Refusal(reason=Reason.OWN_NETWORK_DOWN)
+    if Reason.MASS_FAILURE in draft.fuses:
+        trial_at = _trial_at(draft, slot)
+        if trial_at is None or trial_at > draft.now:
+            return Refusal(reason=Reason.MASS_FAILURE, until=trial_at)
     return None
 
 
@@ -160,6 +163,40 @@ def _is_sick(record: SlotRecord) -> bool:
     )
 
 
+def _trial_at(draft: Draft, slot: SlotId) -> datetime | None:
+    """Return when this slot may be treated in spite of a mass failure; None: not now.
+
+    One slot at a time, once too many have been sick for long: the one that is between two hosts
+    already, else the one that is sick longest. Its outcome tells whether the cause is a common one.
+    """
+    sick = sorted((_sick_since(draft.records[each]), each) for each in _sick_slots(draft))
+    mending = [each for each in draft.slots if _is_between_hosts(draft.records[each])]
+    if not sick or slot != (mending[0] if mending else sick[0][1]):
+        return None
+    began_at = min(sick[min(_sick_max(draft), len(sick) - 1)][0], draft.now)
+    return later(began_at, draft.fleet.mass_failure_trial_s)
+
+
+def _is_between_hosts(record: SlotRecord) -> bool:
+    """Whether a slot that was on air has given up its host and has no good one yet."""
+    tenure = record.tenure
+    is_unproven = tenure is None or tenure.first_live_at is None
+    return record.ever_on_air and (is_unproven or record.incoming is not None)
+
+
+def _sick_since(record: SlotRecord) -> datetime:
+    tenure = record.tenure
+    assert tenure is not None, "only a slot with a tenure is called sick"
+    reachable = condition_of(tenure, ConditionKind.REACHABLE)
+    known = (
+        record.dark_since,
+        tenure.dead_since,
+        tenure.missing_since,
+        reachable.since if reachable is not None else None,
+    )
+    return next(moment for moment in (*known, tenure.requested_at) if moment is not None)
+
+
 def _tell_changes(draft: Draft, sick: list[SlotId]) -> None:
     known = draft.world.fuses_known
     for reason in draft.fuses:
@@ -178,29 +215,23 @@ def _tell_changes(draft: Draft, sick: list[SlotId]) -> None:
 
 
 def _refuse_by_allowance(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
-    record, policy = draft.records[slot], draft.policy(slot)
+    record = draft.records.get(slot)
+    if record is None or not _uses_allowance(record, proposal):
+        return None
+    policy = draft.policy(slot)
     used = [
         at for at in record.replaced_at if elapsed_s(at, draft.now) < policy.replacements_window_s
     ]
-    if proposal.wish is Wish.RENT and record.tenure is None:
+    is_replacement = True
+    if record.tenure is None:
         # The host before was given up already and that was counted: this rental is what was paid
         # for. Failed boots are given up without asking, so here is where they are stopped.
         if len(used) > policy.replacements_max:
             return _spent(used, policy)
         used = used[:-1]
         is_replacement = record.ever_on_air
-    elif proposal.wish is Wish.RENT or (
-        proposal.wish is Wish.REPLACE
-        and not proposal.is_incoming
-        and record.tenure is not None
-        and record.tenure.first_live_at is not None
-        and record.incoming is None
-    ):
-        if len(used) >= policy.replacements_max:
-            return _spent(used, policy)
-        is_replacement = True
-    else:
-        return None
+    elif len(used) >= policy.replacements_max:
+        return _spent(used, policy)
     if used and elapsed_s(used[-1], draft.now) < policy.replacements_apart_s:
         return Refusal(
             reason=Reason.REPLACEMENT_TOO_SOON,
@@ -209,6 +240,19 @@ def _refuse_by_allowance(draft: Draft, slot: SlotId, proposal: Proposal) -> Refu
     if is_replacement and _replacing(draft, slot) >= draft.fleet.replacements_in_flight_max:
         return Refusal(reason=Reason.TOO_MANY_REPLACEMENTS_IN_FLIGHT)
     return None
+
+
+def _uses_allowance(record: SlotRecord, proposal: Proposal) -> bool:
+    """Whether a proposal begins a replacement, or goes on with one by renting."""
+    if proposal.wish is Wish.RENT:
+        return True
+    return (
+        proposal.wish is Wish.REPLACE
+        and not proposal.is_incoming
+        and record.tenure is not None
+        and record.tenure.first_live_at is not None  # a host that never served is just a bad draw
+        and record.incoming is None  # its replacement is here already
+    )
 
 
 def _spent(used: list[datetime], policy: Policy) -> Refusal:

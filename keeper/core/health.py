@@ -70,6 +70,9 @@ class Evidence:
     fleet: FleetPolicy
     is_acting: bool  # an act for the slot is under way: its side effects are ours
     now: datetime
+    is_blind: bool = (
+        False  # this box's own network is down: what looks bad from here proves nothing
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,6 +95,7 @@ def judge(tenure: Tenure, evidence: Evidence) -> Judged:
     for reading in evidence.readings:
         bench.read(reading)
     bench.see_crash_loop()
+    bench.see_blindness()
     next_check_at = bench.see_silence()
     return bench.judged(next_check_at)
 
@@ -296,6 +300,21 @@ class _Bench:
                 self._level(RUNNING, Status.FALSE, Reason.CRASH_LOOP, self.now)
         elif running.reason is Reason.CRASH_LOOP:
             self._level(RUNNING, Status.TRUE, Reason.PROCESS_UP, self.now)
+
+    def see_blindness(self) -> None:
+        """Take back what was seen from outside as bad while this box itself could not see.
+
+        Otherwise the first tick after the network is back would act on a failure of minutes that
+        never was (simulated: a good host was replaced in the second in which the canary recovered).
+        """
+        if not self.evidence.is_blind:
+            return
+        for position in (REACHABLE, STREAMING):
+            condition = self.conditions[position]
+            if condition.status is Status.FALSE:
+                self._level(position, Status.UNKNOWN, Reason.OWN_NETWORK_DOWN, self.now)
+            elif condition.bad_streak:
+                self.conditions[position] = replace(condition, bad_streak=0)
 
     def see_silence(self) -> datetime | None:
         """Turn what nobody has confirmed for too long to Unknown; returns when that is next due."""

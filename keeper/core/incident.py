@@ -11,7 +11,8 @@ from dataclasses import replace
 from keeper.core.conditions import condition_of
 from keeper.core.draft import Draft
 from keeper.core.events import IncidentClosed, IncidentOpened, StreamDark, StreamOnAir
-from keeper.core.model import ConditionKind, Incident, SlotId, SlotRecord, Status
+from keeper.core.ladder import cap_of
+from keeper.core.model import ConditionKind, Incident, Rung, SlotId, SlotRecord, Status
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 
@@ -105,12 +106,23 @@ def _on_air(draft: Draft, record: SlotRecord) -> None:
 
 
 def _forgive(draft: Draft, record: SlotRecord) -> None:
-    """After a good while, earlier remedies no longer count."""
-    forgiven_s = draft.policy(record.slot).restarts_forgiven_s
-    since = record.healthy_since or draft.now
-    if since > draft.now:
-        draft.records[record.slot] = replace(record, healthy_since=draft.now)
-    elif elapsed_s(since, draft.now) >= forgiven_s:
-        draft.records[record.slot] = replace(record, remedies=())
+    """After a good while, earlier restarts of the process no longer count.
+
+    The dearer rungs do until they leave their windows: a workload that has to be put back every
+    quarter of an hour belongs on another host.
+    """
+    now, policy = draft.now, draft.policy(record.slot)
+    since = record.healthy_since or now
+    if since > now:
+        draft.records[record.slot] = replace(record, healthy_since=now)
+    elif elapsed_s(since, now) < policy.restarts_forgiven_s:
+        draft.wake(later(since, policy.restarts_forgiven_s))
     else:
-        draft.wake(later(since, forgiven_s))
+        kept = tuple(
+            use
+            for use in record.remedies
+            if use.rung is not Rung.RESTART_PROCESS
+            and elapsed_s(use.at, now) < cap_of(policy, use.rung)[1]
+        )
+        if kept != record.remedies:
+            draft.records[record.slot] = replace(record, remedies=kept)

@@ -31,7 +31,7 @@ def climb(case: Case) -> Proposal:
                 )
             continue
         uses = _uses(case, rung)
-        cap, _ = _cap_of(case.policy, rung)
+        cap, _ = cap_of(case.policy, rung)
         if len(uses) >= cap:
             continue
         ready_at = _ready_at(case, rung, uses)
@@ -64,7 +64,8 @@ def _is_pointless(case: Case, rung: Rung) -> bool:
     )
 
 
-def _cap_of(policy: Policy, rung: Rung) -> tuple[int, float]:
+def cap_of(policy: Policy, rung: Rung) -> tuple[int, float]:
+    """Return how often a rung may be used, and within how many seconds."""
     if rung is Rung.RESTART_PROCESS:
         return policy.restarts_max, policy.restarts_window_s
     if rung is Rung.RESTART_WORKLOAD:
@@ -73,7 +74,7 @@ def _cap_of(policy: Policy, rung: Rung) -> tuple[int, float]:
 
 
 def _uses(case: Case, rung: Rung) -> list[datetime]:
-    _, window_s = _cap_of(case.policy, rung)
+    _, window_s = cap_of(case.policy, rung)
     return [
         use.at
         for use in case.record.remedies

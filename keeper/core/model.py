@@ -132,6 +132,9 @@ class FleetPolicy:
     """The numbers that hold for all streams together."""
 
     mass_failure_ratio: float = 0.20
+    # After a mass failure that lasts, one slot at a time is treated: if it comes right, the cause was
+    # not a common one. Without that, two hosts that fail by chance would hold a small fleet for ever.
+    mass_failure_trial_s: float = 900.0
     replacements_in_flight_max: int = 3
     spend_max_dollars_per_hour: float = 10.0
     destroy_retry_s: float = 60.0

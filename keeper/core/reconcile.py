@@ -116,6 +116,7 @@ def _judge_tenure(
             fleet=draft.fleet,
             is_acting=slot in world.in_flight,
             now=draft.now,
+            is_blind=world.own_network is Status.FALSE,
         ),
     )
     draft.wake(judged.next_check_at)

@@ -35,7 +35,10 @@ class Board:
         key = (reading.instance_id, reading.subject)
         before = self.latest.get(key)
         self.latest[key] = reading
-        self.heard_at[key] = reading.at
+        if reading.status is not Status.UNKNOWN:
+            # A witness that could not look has not been heard: else "cannot look" every ten seconds
+            # would keep alive for ever what was seen last.
+            self.heard_at[key] = reading.at
         unseen = self._unseen.setdefault(reading.instance_id, [])
         unseen.append(reading)
         if len(unseen) > _UNSEEN_MAX_PER_RENTAL:

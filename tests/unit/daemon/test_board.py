@@ -115,3 +115,11 @@ def test_a_forgotten_rental_leaves_nothing_behind() -> None:
     board.forget(HOST)
     assert not board.unseen()
     assert board.latest == board.heard_at == board.frames == board.host_keys == {}
+
+
+def test_a_witness_that_cannot_look_has_not_been_heard() -> None:
+    """Simulated: "no way to the port" every ten seconds kept a dead stream's last picture alive."""
+    board = Board(_Bell())
+    board.pin(_reading())
+    board.pin(_reading(Status.UNKNOWN, Reason.PROBE_FAILED, after_s=600))
+    assert board.heard_at[HOST, Subject.PICTURE] == NOW
