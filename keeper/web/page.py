@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from keeper.alerts.wording import duration
 from keeper.core.events import Level
+from keeper.core.model import ConditionKind
 from keeper.core.text import plain
 from keeper.web.answers import CONTROL, now_of
 from keeper.web.api import event_status
@@ -63,6 +64,7 @@ def _commands(text: str) -> Markup:
 _ENVIRONMENT.filters["commands"] = _commands
 _ENVIRONMENT.filters["ago"] = _ago
 _ENVIRONMENT.filters["part"] = lambda text: quote(text, safe="")
+_ENVIRONMENT.filters["short"] = lambda condition: _SHORT.get(condition, str(condition))
 _ENVIRONMENT.filters["words"] = lambda text: str(text).replace("_", " ")
 
 

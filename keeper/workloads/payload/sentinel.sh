@@ -23,6 +23,11 @@
 : "${keeper_gpu_looks:=30}"
 : "${keeper_has_gpu:=1}"          # 0: do not ask for one
 
+# The restart command is a line of shell, where $HOME means something; so it does here.
+case $keeper_command in
+*\$*) eval "keeper_command=\"$keeper_command\"" ;;
+esac
+
 set -fu
 LC_ALL=C
 export LC_ALL keeper_name
