@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -178,6 +180,18 @@ class Verbs(click.Group):
         return command
 
     @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest from the list; click would look among the verbs that are loaded: none."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(
+                error.command_name, possibilities=_ENTRIES, ctx=ctx
+            ) from None
+
+    @override
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_help_text(ctx, formatter)
         _write_examples(
@@ -241,6 +255,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except click.exceptions.Exit as exit_:  # pragma: no cover - click returns it instead
         return exit_.exit_code
+    except click.UsageError as error:
+        return _complain_usage(error, color=color)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -265,9 +281,31 @@ def _complain(error: BaseException, *, color: bool | None) -> ExitCode:
     complaint = complaint_of(error)
     for detail in complaint.details:
         click.echo(detail, err=True, color=color)
-    click.echo(
-        f"{click.style('error:', fg='red', bold=True)} {complaint.what}", err=True, color=color
-    )
+    _echo("error: ", complaint.what, "red", color=color)
     if complaint.cure:
-        click.echo(f"  {click.style('try:', bold=True)} {complaint.cure}", err=True, color=color)
+        _echo("  try: ", complaint.cure, None, color=color)
     return complaint.code
+
+
+def _complain_usage(error: click.UsageError, *, color: bool | None) -> int:
+    """Say what is wrong with the command line, in the form of every other error."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    _echo("error: ", error.format_message(), "red", color=color)
+    if error.ctx is not None:
+        _echo("  try: ", f"{error.ctx.command_path} --help", None, color=color)
+    return error.exit_code
+
+
+def _echo(label: str, text: str, fg: str | None, *, color: bool | None) -> None:
+    """Print to stderr; a terminal gets it folded between words, a pipe in one line."""
+    if sys.stderr.isatty():
+        folded = textwrap.wrap(
+            text,
+            shutil.get_terminal_size().columns - len(label),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        text = f"\n{'':{len(label)}}".join(folded)
+    click.echo(f"{click.style(label, fg=fg, bold=True)}{text}", err=True, color=color)

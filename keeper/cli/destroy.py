@@ -140,16 +140,16 @@ def _chosen(losses: Iterable[Loss], name: str | None) -> tuple[Loss, ...]:
 
 def _agreed(losses: tuple[Loss, ...], *, yes: bool, dry_run: bool) -> bool:
     """Say what would be lost, and ask. False: there is nothing to do."""
-    from keeper.cli.terminal import confirm
+    from keeper.cli.terminal import confirm, say
 
     if not losses:
-        click.echo("nothing is rented there, so there is nothing to end", err=True)
+        say("nothing is rented there, so there is nothing to end")
         return False
-    click.echo("This ends, with everything on their disks:", err=True)
+    say("This ends, with everything on their disks:")
     for loss in losses:
-        click.echo(f"  {loss.slot}: {loss.what}", err=True)
+        say(f"  {loss.slot}: {loss.what}")
     if dry_run:
-        click.echo("(dry run: nothing was changed)", err=True)
+        say("(dry run: nothing was changed)")
         return False
     confirm("End it?" if len(losses) == 1 else f"End these {len(losses)}?", yes=yes)
     return True

@@ -12,6 +12,8 @@ from keeper.cli.app import Verb
 from keeper.cli.options import config_option, json_option, socket_option
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from keeper.web.shapes import EventStatus
 
 _LOOK_S = 1.0
@@ -57,7 +59,7 @@ async def _events(
 
     from keeper.cli.client import encoded, local_keeper
     from keeper.cli.declared import slot_named
-    from keeper.cli.terminal import console
+    from keeper.cli.terminal import console, show
     from keeper.web.shapes import EventPage
 
     out = console()
@@ -72,7 +74,7 @@ async def _events(
                 if as_json:
                     click.echo(json.dumps(json.loads(encoded(event)), ensure_ascii=False))
                 else:
-                    out.print(_line(event), soft_wrap=True)
+                    show(out, [_line(event)])
             if not follow:
                 return 0
             out.file.flush()
@@ -80,13 +82,18 @@ async def _events(
             await asyncio.sleep(_LOOK_S)
 
 
-def _line(event: EventStatus) -> object:
-    from rich.text import Text
+def _line(event: EventStatus) -> RenderableType:
+    from rich.table import Table
 
     from keeper.cli.terminal import cell
 
-    return Text.assemble(
-        (f"{event.at:%m-%d %H:%M:%S}  ", "dim"),
-        cell(f"{event.slot or '-':<12}  "),
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_column(width=14)
+    line.add_column(min_width=10, no_wrap=True)
+    line.add_column(overflow="fold")
+    line.add_row(
+        cell(f"{event.at:%m-%d %H:%M:%S}", "dim"),
+        cell(event.slot or "-"),
         cell(event.words, _STYLE.get(event.level, ""), length_max=400),
     )
+    return line

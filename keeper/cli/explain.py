@@ -87,10 +87,15 @@ def shown_explained(found: Explained) -> Iterator[RenderableType]:
         more = allowed.more_at
         made.add_row(
             cell(allowed.name.replace("_", " ")),
-            f"{allowed.used:g}",
-            f"{allowed.limit:g}",
+            _amount(allowed.used),
+            _amount(allowed.limit),
             duration((more - now).total_seconds()) if more is not None else "",
         )
     yield made
     for fuse in found.fuses:
         yield cell(f"fuse: {fuse}", "yellow")
+
+
+def _amount(number: float) -> str:
+    """Write a count as it is, and dollars with their mills."""
+    return f"{number:.0f}" if number == int(number) else f"{number:.3f}"

@@ -22,6 +22,7 @@ from keeper.cli.connection import (
 from keeper.cli.errors import Stopped
 from keeper.cli.exit_codes import ExitCode
 from keeper.cli.oneshot import Pursuit
+from keeper.cli.terminal import say
 from keeper.core.model import InstanceId, SlotId, Stream, StreamName
 from keeper.core.world import Snapshot
 from keeper.ports import Malformed
@@ -104,7 +105,7 @@ def tell(
             _save(path, exported(connection, form if form and out else Export.ENV))
         except OSError as error:
             # What was asked for is on air, and is said below: not being able to save is a remark.
-            click.echo(f"warning: not saved: {path}: {error.strerror}", err=True)
+            say(f"warning: not saved: {path}: {error.strerror}")
             saved_to = "nowhere (see above; --out FILE chooses a place)"
         else:
             saved_to = str(path)
@@ -112,7 +113,7 @@ def tell(
             exported(connection, form) if form else told(connection, saved_to=saved_to), nl=False
         )
         if form:
-            click.echo(f"saved to {saved_to}", err=True)
+            say(f"saved to {saved_to}")
 
 
 def left_behind(pursuit: Pursuit, stream: Stream, timeout_s: float) -> Stopped:

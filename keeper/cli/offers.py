@@ -39,9 +39,9 @@ def headline(stream: StreamName, funnel: Funnel) -> str:
 
 def ranked(funnel: Funnel, needs: OfferNeeds) -> Table:
     """Show the suitable offers, best first, with what makes up their price."""
-    right = ("#", "OFFER", "RAM GB", "$/H", "GPU $", "DISK $", "TRAFFIC $", "RELIABLE")
+    right = ("#", "OFFER", "GB", "$/H", "GPU $", "DISK $", "NET $", "RELIABLE")
     made = table(
-        "#", "OFFER", "GPU", "RAM GB", "$/H", "GPU $", "DISK $", "TRAFFIC $", "RELIABLE", "PLACE",
+        "#", "OFFER", "GPU", "GB", "$/H", "GPU $", "DISK $", "NET $", "RELIABLE", "PLACE",
         right=right,
     )  # fmt: skip
     for rank, offer in enumerate(funnel.suitable[:SHOWN_MAX], start=1):

@@ -116,7 +116,7 @@ def _order(
 ) -> int:
     from keeper.cli.client import local_keeper, socket_of
     from keeper.cli.declared import slot_named
-    from keeper.cli.terminal import confirm, run_async
+    from keeper.cli.terminal import confirm, run_async, say
 
     where = socket_of(config, socket)
 
@@ -129,7 +129,7 @@ def _order(
                 }
                 found = slots[slot_named(slots, name)]
                 if dry_run or ask:
-                    click.echo(f"{found.slot}: {_at_stake(kind, found)}", err=True)
+                    say(f"{found.slot}: {_at_stake(kind, found)}")
             if dry_run:
                 return 0
             if ask:
@@ -141,7 +141,7 @@ def _order(
             f"{kind.value} of {order.slot or 'the fleet'} is ordered{until} (by {order.actor})"
         )
         if order.slot is not None:
-            click.echo(f"  follow it: keeper events --slot {order.slot} --follow", err=True)
+            say(f"  follow it: keeper events --slot {order.slot} --follow")
         return 0
 
     return run_async(give())

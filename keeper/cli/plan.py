@@ -48,7 +48,7 @@ def plan(
 async def _plan(config: Path, vast_url: str | None, socket: Path | None, *, as_json: bool) -> int:
     from keeper.cli.client import decoded, encoded, is_running, local_keeper
     from keeper.cli.fleet import shown_plan
-    from keeper.cli.terminal import console, print_json_text, show
+    from keeper.cli.terminal import console, print_json_text, say, show
     from keeper.web.shapes import PlanStatus
 
     if socket is not None and await is_running(socket):
@@ -67,6 +67,6 @@ async def _plan(config: Path, vast_url: str | None, socket: Path | None, *, as_j
         print_json_text(raw)
         return 0
     if note:
-        click.echo(note, err=True)
+        say(note)
     show(console(), shown_plan(decoded(raw, PlanStatus)))
     return 0

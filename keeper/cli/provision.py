@@ -170,11 +170,11 @@ async def _announce(settings: Settings, stream: Stream, missing: int) -> None:
     from keeper.cli.errors import Stopped
     from keeper.cli.exit_codes import ExitCode
     from keeper.cli.search import avoided_now
-    from keeper.cli.terminal import console, show
+    from keeper.cli.terminal import console, say, show
     from keeper.core import market
 
     if not missing:
-        click.echo(f"{stream.name}: every slot has its host already", err=True)
+        say(f"{stream.name}: every slot has its host already")
         return
     clock = SystemClock()
     avoided = await avoided_now(settings, clock.now())
@@ -193,12 +193,11 @@ async def _announce(settings: Settings, stream: Stream, missing: int) -> None:
         )
     best = funnel.suitable[0]
     price = market.price_dollars_per_hour(best, stream.needs)
-    click.echo(
+    say(
         f"{stream.name}: {len(funnel.suitable)} of {funnel.found} offers suit; the best is offer"
-        f" {int(best.offer_id)}, {best.gpu_name} in {best.geolocation or '?'}, {price:.3f} $/h\n"
-        f"{stream.name}: at most {stream.spend_max_dollars_per_hour:.2f} $/h for all its slots",
-        err=True,
+        f" {int(best.offer_id)}, {best.gpu_name} in {best.geolocation or '?'}, {price:.3f} $/h"
     )
+    say(f"{stream.name}: at most {stream.spend_max_dollars_per_hour:.2f} $/h for all its slots")
 
 
 async def _through_daemon(
@@ -217,7 +216,7 @@ async def _through_daemon(
     from keeper.cli.errors import Stopped
     from keeper.cli.exit_codes import ExitCode
     from keeper.cli.landing import landings_shown, slots_shown
-    from keeper.cli.terminal import Progress, confirm
+    from keeper.cli.terminal import Progress, confirm, say
     from keeper.core.model import Mode
     from keeper.core.world import OrderKind
 
@@ -237,13 +236,13 @@ async def _through_daemon(
             what = (
                 f"the running keeper {verb} for {', '.join(off_air)}" if off_air else "all on air"
             )
-            click.echo(f"{stream.name}: {what}", err=True)
+            say(f"{stream.name}: {what}")
             return ()
         if paused:
             confirm(f"Resume {', '.join(paused)}? keeper will rent a host for it.", yes=yes)
             for name in paused:
                 await keeper.order(OrderKind.RESUME, name, reason="keeper provision")
-        click.echo(f"{stream.name}: the running keeper brings it on air", err=True)
+        say(f"{stream.name}: the running keeper brings it on air")
         try:
             async with asyncio.timeout(timeout_s):
                 with Progress() as progress:

@@ -90,7 +90,7 @@ async def _status(
     from rich.live import Live
 
     from keeper.cli.exit_codes import ExitCode
-    from keeper.cli.terminal import console, show
+    from keeper.cli.terminal import console, say, show
 
     out = console()
     if watch_s is not None and out.is_terminal and not as_json:
@@ -106,7 +106,7 @@ async def _status(
             _print_json(fleet, note, name)
         else:
             if note:
-                click.echo(note, err=True)
+                say(note)
             show(out, _shown(fleet, "", name, out.width))
         if watch_s is None:
             break

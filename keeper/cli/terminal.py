@@ -7,10 +7,11 @@ Piped output has no colour and no width, so that grep finds whole lines.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -115,8 +116,27 @@ def confirm(question: str, *, yes: bool) -> None:
             "this was not confirmed, and there is no terminal to ask on; nothing was changed",
             "look with --dry-run, then repeat it with --yes",
         )
-    if not click.confirm(question, default=False, err=True):
+    with _interruptible():
+        agreed = click.confirm(question, default=False, err=True)
+    if not agreed:
         raise Stopped(ExitCode.REFUSED, "not confirmed; nothing was changed")
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end a question: asyncio's own handler would wait for the loop, which waits for it."""
+    handlers = {
+        number: signal.signal(number, handler)
+        for number, handler in (
+            (signal.SIGINT, signal.default_int_handler),
+            (signal.SIGTERM, signal.SIG_DFL),
+        )
+    }
+    try:
+        yield
+    finally:
+        for number, before in handlers.items():
+            signal.signal(number, before)
 
 
 class Progress:
@@ -129,14 +149,16 @@ class Progress:
         """Begin to count; nothing is shown before the first stage."""
         self._console = console(stderr=True)
         self._live: Live | None = None
-        self._started_s = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()  # also asked by the thread that redraws the line
+        self._started_s = self._loop.time()
         self._stage = ""
+        self._stage_at_s = self._started_s
 
     def __enter__(self) -> Self:
         """Take over the last line of a terminal."""
         if self._console.is_terminal:
             self._live = Live(
-                get_renderable=self._line,
+                get_renderable=self._live_line,
                 console=self._console,
                 refresh_per_second=4,
                 transient=True,
@@ -155,30 +177,43 @@ class Progress:
         """Leave the last stage standing as an ordinary line."""
         if self._live is not None:
             self._live.stop()
-            if self._stage:
-                self._console.print(self._line())
+            self._leave_line()
 
     def stage(self, text: str) -> None:
         """Say what goes on now. The same stage again says nothing."""
         text = plain(text)
         if text == self._stage:
             return
-        if self._live is not None and self._stage:
-            self._console.print(self._line())
-        self._stage = text
+        if self._live is not None:
+            self._leave_line()
+        self._stage, self._stage_at_s = text, self._loop.time()
         if self._live is None:
-            self._console.print(self._line())
+            self._leave_line()
 
     def remark(self, text: str) -> None:
         """Say something that is not a stage."""
-        self._console.print(Text.assemble((f"{self.elapsed():>7}  ", "dim"), cell(text, "yellow")))
+        self._print(self._loop.time(), cell(text, "yellow"))
 
-    def elapsed(self) -> str:
-        """Return the time since the beginning, for people."""
-        return duration(asyncio.get_running_loop().time() - self._started_s)
+    def _leave_line(self) -> None:
+        if self._stage:
+            self._print(self._stage_at_s, Text(self._stage))
 
-    def _line(self) -> Text:
-        return Text.assemble((f"{self.elapsed():>7}  ", "dim"), self._stage)
+    def _print(self, at_s: float, text: Text) -> None:
+        self._console.print(Text.assemble((self._stamp(at_s), "dim"), text))
+
+    def _live_line(self) -> Text:
+        lasts = duration(self._loop.time() - self._stage_at_s)
+        return Text.assemble(
+            (self._stamp(self._stage_at_s), "dim"), self._stage, (f" … {lasts}", "dim")
+        )
+
+    def _stamp(self, at_s: float) -> str:
+        return f"{duration(at_s - self._started_s):>7}  "
+
+
+def say(text: str) -> None:
+    """Narrate on stderr; a terminal gets it folded between words."""
+    console(stderr=True).print(cell(text, length_max=2000))
 
 
 def run_async(work: Coroutine[Any, Any, _T]) -> _T:

@@ -70,7 +70,12 @@ def test_what_does_not_exist_is_a_usage_error(
     assert run(wrong) == ExitCode.USAGE
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "Error:" in shown.err
+    assert "error: " in shown.err
+
+
+def test_a_misspelt_verb_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["statsu"]) == ExitCode.USAGE
+    assert "'status'" in capsys.readouterr().err
 
 
 def test_exit_codes_are_documented_by_the_command_itself(
