@@ -161,7 +161,8 @@ def _headline(notice: Mapping[str, Any]) -> str:
     """What a person reads first of a notice."""
     alert = notice["alert"]
     if notice["kind"] == "resolved":
-        return f"over: {alert['summary']}; it was dark for {notice['dark_s']:.0f} s"
+        dark_s = float(notice["dark_s"])
+        return f"over: {alert['summary']}" + (f"; dark for {dark_s:.0f} s" if dark_s else "")
     return f"{alert['severity']}: {alert['summary']}: {alert['why']}; {alert['did']}"
 
 

@@ -61,6 +61,14 @@ def _commands(text: str) -> Markup:
     )
 
 
+# Seven of them share the width of a card.
+_SHORT: Final = {
+    ConditionKind.REACHABLE: "SSH",
+    ConditionKind.RUNNING: "process",
+    ConditionKind.STREAMING: "picture",
+    ConditionKind.HAS_GPU: "GPU",
+    ConditionKind.HAS_ROOM: "disk",
+}
 _ENVIRONMENT.filters["commands"] = _commands
 _ENVIRONMENT.filters["ago"] = _ago
 _ENVIRONMENT.filters["part"] = lambda text: quote(text, safe="")
