@@ -346,28 +346,18 @@ class LoopbackHost:
                     found[path.parent / f"{child.pid}"] = child
         return found
 
-    def set_fault(self, word: str) -> bool:
-        """Tell the test cards what to show wrong ("" for nothing). False: there is none."""
-        folders = self._folders("fault")
+    def break_card(self, name: str, word: str = "") -> bool:
+        """Write the file by which a test card is told to go wrong. False: there is none."""
+        folders = {Path(f"/proc/{found.pid}/cwd").readlink() for found in self.workloads().values()}
         for folder in folders:
-            (folder / "fault").write_text(word)
+            (folder / name).write_text(word)
         return bool(folders)
 
-    def set_crash_loop(self, *, is_set: bool) -> bool:
-        """Let the test cards die soon after every start. Unlike a fault it survives the start."""
-        folders = self._folders("crashloop")
-        for folder in folders:
-            path = folder / "crashloop"
-            if is_set:
-                path.touch()
-            else:
+    def mend_card(self, *names: str) -> None:
+        """Take those files away."""
+        for name in names:
+            for path in self.home.glob(f"**/{name}"):
                 path.unlink(missing_ok=True)
-        return bool(folders)
-
-    def _folders(self, name: str) -> set[Path]:
-        """Where test cards live, or have been told something of this name."""
-        living = {path.parent for path in self.workloads()}
-        return living | {path.parent for path in self.home.glob(f"**/{name}")}
 
     def set_flag(self, name: str, *, is_set: bool) -> None:
         """Change the hardware that the stand-ins report."""

@@ -28,6 +28,9 @@ SSH_WAYS = {
     FaultKind.SSH_HANG: Way.STALLED,
     FaultKind.BANNER_ONLY: Way.BANNER,
 }
+# The files and words that the bundled test card looks for in its working directory.
+FAULT_FILE = "fault"
+CRASHLOOP_FILE = "crashloop"
 PICTURES = {
     FaultKind.PICTURE_FROZEN: "freeze",
     FaultKind.PICTURE_BLACK: "black",
@@ -133,9 +136,9 @@ class LoopbackHosts:
         if kind in SSH_WAYS:
             host.set_ssh(Way.OPEN)
         elif kind in PICTURES:
-            host.set_fault("")
+            host.mend_card(FAULT_FILE)
         elif kind is FaultKind.CRASH_LOOP:
-            host.set_crash_loop(is_set=False)
+            host.mend_card(CRASHLOOP_FILE)
         elif kind in FLAGS:
             host.set_flag(FLAGS[kind], is_set=False)
         elif kind is FaultKind.PROCESS_HUNG:
@@ -148,13 +151,13 @@ class LoopbackHosts:
             case FaultKind.PROCESS_HUNG:
                 return _signal(host, signal.SIGSTOP)
             case FaultKind.CRASH_LOOP:
-                return host.set_crash_loop(is_set=True) and _signal(host, signal.SIGKILL)
+                return host.break_card(CRASHLOOP_FILE) and _signal(host, signal.SIGKILL)
             case FaultKind.HOST_KEY_CHANGED:
                 host.change_host_key()
             case _ if kind in SSH_WAYS:
                 host.set_ssh(SSH_WAYS[kind])
             case _ if kind in PICTURES:
-                return host.set_fault(PICTURES[kind])
+                return host.break_card(FAULT_FILE, PICTURES[kind])
             case _ if kind in FLAGS:
                 host.set_flag(FLAGS[kind], is_set=True)
             case _:
