@@ -139,6 +139,9 @@ class MemoryLink:
         await self._power.gate()
         host = self._host
         self._check()
+        if not self._is_heard():  # nothing arrives, and nobody says so
+            await asyncio.sleep(min(_SILENCE_S, command.timeout_s))
+            raise Uncertain(f"{command.name}: the connection was lost")
         self._universe.market.advance()
         self._universe.hosts.began(host, command.name)
         self._running.add(command.name)
@@ -146,7 +149,7 @@ class MemoryLink:
             await asyncio.sleep(HOST_TRIP_S + _duration_s(command.name))
             await self._power.gate()
             if not self._is_heard():
-                await asyncio.sleep(_SILENCE_S)
+                await asyncio.sleep(min(_SILENCE_S, command.timeout_s))
                 raise Uncertain(f"{command.name}: the connection was lost")
             self._universe.market.advance()
             code, stderr = self._universe.hosts.carry_out(host, command.name)

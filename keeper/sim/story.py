@@ -76,6 +76,7 @@ def run_scenario(scenario: Scenario, seed: int = 1, *, rate: float = float("inf"
         duration_s=scenario.hours * 3600.0,
         plan=scenario.faults,
         streams=scenario.streams,
+        has_strangers=False,
     )
     return story.run(rate=rate)
 
@@ -92,6 +93,7 @@ class Story:
     duration_s: float
     plan: tuple[Fault, ...] = ()
     streams: Mapping[str, int] = field(default_factory=lambda: DEFAULT_STREAMS)
+    has_strangers: bool = True  # the account holds rentals that are not keeper's
 
     @property
     def calm_s(self) -> float:
@@ -107,7 +109,8 @@ class Story:
         universe = Universe(self.seed, shape=_SHAPE)
         began_at = universe.time_s()
         disk = Disk(keeper_id=f"{self.seed:08x}")
-        _populate(universe)
+        if self.has_strangers:
+            _populate(universe)
         box = OpsBox(universe, disk, lambda: declared(self.streams))
         for fault in self.plan:
             loop.call_later(fault.at, _befall, universe, box, fault)
