@@ -15,6 +15,7 @@ from keeper.cli.options import (
     dry_run_option,
     overrides_of,
     reason_option,
+    slot_argument,
     socket_option,
     timeout_option,
     vast_url_option,
@@ -50,7 +51,7 @@ class Loss:
         "keeper destroy --all --yes",
     ),
 )
-@click.argument("slot", required=False)
+@slot_argument(required=False)
 @click.option("--all", "everything", is_flag=True, help="Every rental that keeper knows.")
 @yes_option
 @dry_run_option

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keeper.cli.app import Verb
-from keeper.cli.options import config_option, json_option, socket_option
+from keeper.cli.options import complete_slots, config_option, json_option, socket_option
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,7 +28,7 @@ _STYLE = {"warning": "yellow", "error": "bold red", "debug": "dim"}
         "keeper events --json | jq 'select(.event == \"instance.rented\")'",
     ),
 )
-@click.option("--slot", help="Only of this slot.")
+@click.option("--slot", shell_complete=complete_slots, help="Only of this slot.")
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many."
 )

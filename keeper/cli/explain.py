@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keeper.cli.app import Verb
-from keeper.cli.options import config_option, json_option, socket_option
+from keeper.cli.options import config_option, json_option, slot_argument, socket_option
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Verb, examples=("keeper explain duel/0", "keeper explain duel/0 --json"))
-@click.argument("slot")
+@slot_argument()
 @json_option
 @config_option
 @socket_option

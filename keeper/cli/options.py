@@ -14,6 +14,38 @@ SOCKET_DEFAULT = Path("/run/keeper/keeper.sock")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
+def stream_argument(*, required: bool = True) -> Callable[[_F], _F]:
+    """Add STREAM; the shell completes it from the configuration."""
+    return click.argument("stream", required=required, shell_complete=_complete_streams)
+
+
+def slot_argument(*, required: bool = True) -> Callable[[_F], _F]:
+    """Add SLOT; the shell completes it from the configuration."""
+    return click.argument("slot", required=required, shell_complete=complete_slots)
+
+
+def complete_slots(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the slots that are declared."""
+    slots = [f"{name}/{n}" for name, replicas in _declared(ctx) for n in range(replicas)]
+    return [slot for slot in slots if slot.startswith(incomplete)]
+
+
+def _complete_streams(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name, _ in _declared(ctx) if name.startswith(incomplete)]
+
+
+def _declared(ctx: click.Context) -> list[tuple[str, int]]:
+    """Read streams and replicas from the file; a bad one completes nothing."""
+    from keeper.cli.client import settings_to_look
+    from keeper.ports import ConfigError
+
+    try:
+        settings = settings_to_look(ctx.params.get("config") or CONFIG_DEFAULT)
+    except ConfigError:
+        return []
+    return [(stream.name, stream.replicas) for stream in settings.streams]
+
+
 def config_option(function: _F) -> _F:
     """Add --config; the environment names a file too."""
     return click.option(

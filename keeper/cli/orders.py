@@ -12,6 +12,7 @@ from keeper.cli.options import (
     config_option,
     dry_run_option,
     reason_option,
+    slot_argument,
     socket_option,
     yes_option,
 )
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Verb, examples=("keeper restart duel/0 --reason 'new assets'",))
-@click.argument("slot")
+@slot_argument()
 @reason_option
 @dry_run_option
 @config_option
@@ -41,7 +42,7 @@ def restart(slot: str, reason: str, dry_run: bool, config: Path, socket: Path | 
         "keeper replace duel/0 --yes --reason 'slow disk'",
     ),
 )
-@click.argument("slot")
+@slot_argument()
 @reason_option
 @yes_option
 @dry_run_option
@@ -64,7 +65,7 @@ def replace(
     cls=Verb,
     examples=("keeper pause --for 2h --reason 'marketplace works'", "keeper pause duel/0"),
 )
-@click.argument("slot", required=False)
+@slot_argument(required=False)
 @click.option(
     "--for",
     "for_text",
@@ -92,7 +93,7 @@ def pause(
 
 
 @click.command(cls=Verb, examples=("keeper resume", "keeper resume duel/0"))
-@click.argument("slot", required=False)
+@slot_argument(required=False)
 @reason_option
 @config_option
 @socket_option

@@ -18,6 +18,7 @@ from keeper.cli.options import (
     dry_run_option,
     overrides_of,
     socket_option,
+    stream_argument,
     timeout_option,
     vast_url_option,
     yes_option,
@@ -40,7 +41,7 @@ _TIMEOUT_S = 2400.0  # the longest boot (30 min), and the deployment after it
         "keeper provision duel --yes --export ssh-config >> ~/.ssh/config",
     ),
 )
-@click.argument("stream")
+@stream_argument()
 @click.option(
     "--export",
     type=click.Choice(("env", "github", "ssh-config")),

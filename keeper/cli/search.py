@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from keeper.cli.app import Verb
-from keeper.cli.options import config_option, json_option, overrides_of, vast_url_option
+from keeper.cli.options import (
+    config_option,
+    json_option,
+    overrides_of,
+    stream_argument,
+    vast_url_option,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
         "keeper search duel --json | jq '.[0].suitable[0]'",
     ),
 )
-@click.argument("stream", required=False)
+@stream_argument(required=False)
 @click.option("--explain", is_flag=True, help="Show the funnel: which filter removed how many.")
 @json_option
 @config_option

@@ -70,22 +70,28 @@ def serve(
     Hosts are real SSH servers with real processes, each in a folder of its own. Everything ends with
     this command: no process, port or folder is left. Faults can be driven while it runs.
     """
-    from keeper.cli.terminal import run_async
+    import asyncio
+
+    from keeper.cli.terminal import stopped_by_signal
     from keeper.sim.faultplan import read
     from keeper.sim.serve import serve as run
 
     with _understood("--faults"):
         faults = read(faults_file) if faults_file is not None else ()
-    run_async(
-        run(
-            port=port,
-            state_dir=state_dir,
-            seed=seed,
-            faults=faults,
-            api_key=api_key,
-            time_scale=time_scale,
-        )
-    )
+
+    async def until_stopped() -> None:
+        with stopped_by_signal() as stop:
+            await run(
+                port=port,
+                state_dir=state_dir,
+                seed=seed,
+                faults=faults,
+                api_key=api_key,
+                time_scale=time_scale,
+                stop=stop,
+            )
+
+    asyncio.run(until_stopped())
 
 
 @sim.command(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keeper.cli.app import Verb
-from keeper.cli.options import config_option, json_option, socket_option
+from keeper.cli.options import config_option, json_option, socket_option, stream_argument
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,7 +27,7 @@ _WATCH_S = 2.0
         "keeper status --json | jq '.streams[].slots[] | {slot, state, why}'",
     ),
 )
-@click.argument("stream", required=False)
+@stream_argument(required=False)
 @click.option(
     "--watch",
     "watch_s",

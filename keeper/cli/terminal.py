@@ -216,6 +216,20 @@ def say(text: str) -> None:
     console(stderr=True).print(cell(text, length_max=2000))
 
 
+@contextlib.contextmanager
+def stopped_by_signal() -> Iterator[asyncio.Event]:
+    """Give an event that Ctrl-C or SIGTERM sets: for what is ended so, and ends well."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
 def run_async(work: Coroutine[Any, Any, _T]) -> _T:
     """Run a verb's coroutine. SIGTERM ends it as Ctrl-C does: cancelled, cleaned up, exit 130."""
     with asyncio.Runner() as runner:
