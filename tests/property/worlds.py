@@ -1,0 +1,420 @@
+"""Generated worlds: any mixture of what records, markets, witnesses and operators can say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from keeper.core.labels import label_for
+from keeper.core.model import (
+    Condemned,
+    Condition,
+    ConditionKind,
+    Desired,
+    Instance,
+    InstanceId,
+    Intent,
+    IntentId,
+    IntentKind,
+    MachineId,
+    MarketState,
+    Mode,
+    OrphanPolicy,
+    Reading,
+    RemedyUse,
+    Rung,
+    SlotId,
+    SlotRecord,
+    Status,
+    Stream,
+    Subject,
+    Tenure,
+    stream_of,
+)
+from keeper.core.reasons import Reason
+from keeper.core.world import OfferBook, Order, OrderKind, Outcome, OutcomeKind, World
+from tests.builders import (
+    KEEPER_ID,
+    a_condition,
+    a_desire,
+    a_fresh_tenure,
+    a_listing,
+    a_pause,
+    a_quarantine,
+    a_reading,
+    a_stream,
+    a_tenure,
+    ago,
+    ahead,
+    an_asked_tenure,
+    an_instance,
+    an_offer,
+)
+
+SECONDS = st.sampled_from(
+    [0, 1, 5, 9, 16, 29, 31, 46, 61, 100, 125, 181, 301, 700, 901, 1900, 8000]
+)
+BAD = {
+    ConditionKind.RENTED: (Reason.MARKET_SAYS_DEAD, Reason.MARKET_STOPPED_IT),
+    ConditionKind.REACHABLE: (Reason.DIAL_REFUSED, Reason.HOST_KEY_CHANGED, Reason.KEY_REFUSED),
+    ConditionKind.DEPLOYED: (Reason.NOT_DEPLOYED,),
+    ConditionKind.RUNNING: (
+        Reason.PROCESS_GONE, Reason.MANAGER_GAVE_UP, Reason.CRASH_LOOP,
+        Reason.PROCESS_STOPPED_ON_PURPOSE,
+    ),
+    ConditionKind.STREAMING: (Reason.FROZEN, Reason.BLACK, Reason.NO_BYTES),
+    ConditionKind.HAS_GPU: (Reason.GPU_LOST, Reason.DISPLAY_LOST),
+    ConditionKind.HAS_ROOM: (Reason.DISK_FULL,),
+}  # fmt: skip
+UNSURE = {
+    ConditionKind.REACHABLE: (Reason.LINK_LOST, Reason.SILENT),
+    ConditionKind.RUNNING: (Reason.MANAGER_RETRYING, Reason.PROCESS_STARTING, Reason.NOT_ASKED),
+}
+SUBJECT_OF = {
+    Subject.LINK: ConditionKind.REACHABLE,
+    Subject.PROCESS: ConditionKind.RUNNING,
+    Subject.PICTURE: ConditionKind.STREAMING,
+    Subject.GPU: ConditionKind.HAS_GPU,
+    Subject.DISK: ConditionKind.HAS_ROOM,
+}
+
+
+@st.composite
+def condition(draw: st.DrawFn, kind: ConditionKind) -> Condition:
+    status = draw(st.sampled_from([Status.TRUE, Status.TRUE, Status.FALSE, Status.UNKNOWN]))
+    reason: Reason | None = None
+    if status is Status.FALSE:
+        reason = draw(st.sampled_from(BAD[kind]))
+    elif status is Status.UNKNOWN:
+        reason = draw(st.sampled_from(UNSURE.get(kind, (Reason.NOT_ASKED, Reason.SILENT))))
+    bad = draw(st.integers(0, 3)) if status is not Status.TRUE else draw(st.integers(0, 2))
+    return a_condition(
+        kind,
+        status,
+        reason,
+        for_s=draw(SECONDS),
+        bad=bad,
+        good=0 if bad else draw(st.integers(0, 2)),
+    )
+
+
+@st.composite
+def tenure(draw: st.DrawFn, slot: SlotId, number: int, attempt: int) -> Tenure:
+    label = label_for(KEEPER_ID, slot, attempt)
+    common: dict[str, Any] = {
+        "label": label,
+        "attempt": attempt,
+        "machine_id": MachineId(200 + number),
+    }
+    shape = draw(st.sampled_from(["asked", "fresh", "up", "up", "up"]))
+    if shape == "asked":
+        return an_asked_tenure(
+            **common,
+            requested_at=ago(draw(SECONDS)),
+            acted_at=draw(st.none() | SECONDS.map(ago)),
+            missing_since=(missing := draw(st.none() | SECONDS.map(ago))),
+            missing_listed_at=missing,
+        )
+    base = a_fresh_tenure if shape == "fresh" else a_tenure
+    more: dict[str, Any] = {}
+    if shape == "fresh":
+        age_s = draw(SECONDS)
+        more = {
+            "requested_at": ago(age_s + 2), "rented_at": ago(age_s), "booting_since": ago(age_s),
+            "listed_at": draw(st.none() | st.just(ago(age_s))),
+            "running_at": draw(st.none() | st.just(ago(age_s // 2))),
+        }  # fmt: skip
+    else:
+        if draw(st.booleans()):
+            more["deployed_at"] = draw(st.none() | SECONDS.map(ago))
+            more["warm_at"] = draw(st.none() | SECONDS.map(ago))
+            more["first_live_at"] = draw(st.none() | SECONDS.map(ago))
+        more["deploy_failures"] = draw(st.integers(0, 2))
+        more["acted_at"] = draw(st.none() | SECONDS.map(ago))
+        more["good_in_a_row"] = draw(st.integers(0, 6))
+        more["process_changed_at"] = tuple(sorted(draw(st.lists(SECONDS.map(ago), max_size=4))))
+        more["conditions"] = tuple(draw(condition(kind)) for kind in ConditionKind)
+    if draw(st.integers(0, 4)) == 0:
+        missing = ago(draw(SECONDS))
+        more["missing_since"], more["missing_listed_at"] = missing, max(missing, ago(30))
+    if draw(st.integers(0, 4)) == 0:
+        more["dead_since"] = ago(draw(SECONDS))
+    return base(instance_id=InstanceId(7000 + number), **{**common, **more})
+
+
+@st.composite
+def record(draw: st.DrawFn, slot: SlotId, number: int) -> SlotRecord:
+    attempt = draw(st.integers(1, 5))
+    seated = draw(st.none() | tenure(slot, number, attempt))
+    incoming = None
+    if seated is not None and draw(st.integers(0, 4)) == 0:
+        attempt += 1
+        incoming = draw(tenure(slot, number + 50, attempt))
+    was_live = seated is not None and seated.first_live_at is not None
+    ever = was_live or draw(st.booleans())
+    return SlotRecord(
+        slot=slot,
+        attempt=attempt,
+        serial=draw(st.integers(0, 50)),
+        tenure=seated,
+        incoming=incoming,
+        remedies=tuple(
+            RemedyUse(rung=rung, at=ago(age_s))
+            for rung, age_s in draw(
+                st.lists(st.tuples(st.sampled_from([*Rung][:3]), SECONDS), max_size=5)
+            )
+        ),
+        replaced_at=tuple(sorted(draw(st.lists(SECONDS.map(ago), max_size=7)))),
+        ever_on_air=ever,
+        dark_since=draw(st.none() | SECONDS.map(ago)) if ever else None,
+        healthy_since=draw(st.none() | SECONDS.map(ago)) if ever else None,
+        offer_misses=draw(st.integers(0, 3)),
+        next_rent_at=draw(st.none() | SECONDS.map(ahead)),
+        replace_asked_at=draw(st.none() | st.just(ago(5))),
+        restart_asked_at=draw(st.none() | st.just(ago(5))),
+        destroy_asked_at=draw(st.none() | st.none() | st.just(ago(5))),
+    )
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[Stream, ...]:
+    names = draw(st.sampled_from([("duel",), ("duel", "turbo")]))
+    modes = st.sampled_from([Mode.ACT, Mode.ACT, Mode.ACT, Mode.OBSERVE])
+    limits = st.sampled_from([0.4, 1.0, 5.0, 50.0])
+    return tuple(
+        a_stream(
+            name,
+            replicas=draw(st.integers(0, 3)),
+            mode=draw(modes),
+            spend_max_dollars_per_hour=draw(limits),
+        )
+        for name in names
+    )
+
+
+@st.composite
+def readings(draw: st.DrawFn, instance_ids: list[InstanceId]) -> tuple[Reading, ...]:
+    if not instance_ids:
+        return ()
+    found: list[Reading] = []
+    for _ in range(draw(st.integers(0, 8))):
+        subject = draw(st.sampled_from(list(Subject)))
+        status = draw(st.sampled_from(list(Status)))
+        kind = SUBJECT_OF[subject]
+        reason = Reason.LIVE
+        if status is Status.FALSE:
+            reason = draw(st.sampled_from(BAD[kind]))
+        elif status is Status.UNKNOWN:
+            reason = draw(st.sampled_from(UNSURE.get(kind, (Reason.PROBE_FAILED,))))
+        found.append(
+            a_reading(
+                subject,
+                status,
+                reason,
+                age_s=draw(st.integers(0, 20)),
+                instance_id=draw(st.sampled_from(instance_ids)),
+                is_certain=draw(st.booleans()),
+                identity=draw(st.sampled_from(["", "41:1", "42:1"])),
+                restarts=draw(st.integers(0, 4)),
+            )
+        )
+    return tuple(sorted(found, key=lambda reading: reading.at))
+
+
+def rentals_of(world: World) -> list[tuple[SlotId, Tenure]]:
+    return [
+        (each.slot, seated)
+        for each in world.records.values()
+        for seated in (each.tenure, each.incoming)
+        if seated is not None
+    ]
+
+
+@st.composite
+def instances(draw: st.DrawFn, world: World) -> tuple[Instance, ...]:
+    found: dict[InstanceId, Instance] = {}
+    for _, seated in rentals_of(world):
+        instance_id = seated.instance_id or InstanceId(8000 + seated.machine_id)
+        if draw(st.integers(0, 5)) == 0:
+            continue
+        found[instance_id] = an_instance(
+            instance_id,
+            seated.label,
+            machine_id=seated.machine_id,
+            state=draw(st.sampled_from([MarketState.RUNNING] * 4 + list(MarketState))),
+            is_meant_to_run=draw(st.integers(0, 5)) != 0,
+            has_daemon_error=draw(st.integers(0, 5)) == 0,
+            dollars_per_hour=draw(st.sampled_from([seated.dollars_per_hour, 0.9, 9.0])),
+        )
+    for each in world.condemned:
+        if draw(st.booleans()):
+            found[each.instance_id] = an_instance(each.instance_id, each.label)
+    strangers = draw(
+        st.lists(
+            st.sampled_from(
+                [
+                    "", "keeper", "somebody's", "keeper:", "keeper:zz:duel/0:1",
+                    f"keeper:{KEEPER_ID}:duel/0:1", f"keeper:{KEEPER_ID}:duel/0:99",
+                    f"keeper:{KEEPER_ID}:gone/0:1", f"keeper:{KEEPER_ID}:turbo/1:2",
+                ]
+            ),
+            max_size=3,
+        )
+    )  # fmt: skip
+    for number, label in enumerate(strangers):
+        instance_id = InstanceId(6000 + number)
+        found[instance_id] = an_instance(instance_id, "", machine_id=999)
+        found[instance_id] = replace(found[instance_id], label=label)
+    return tuple(found.values())
+
+
+@st.composite
+def outcomes(draw: st.DrawFn, intents: tuple[Intent, ...]) -> tuple[Outcome, ...]:
+    found: list[Outcome] = []
+    for intent in intents:
+        if draw(st.booleans()):
+            continue
+        kind = draw(st.sampled_from(list(OutcomeKind)))
+        reason = None
+        if kind is OutcomeKind.FAILED:
+            reason = draw(
+                st.sampled_from(
+                    [None, Reason.OFFER_GONE, Reason.OUT_OF_CREDIT, Reason.UNAUTHORIZED]
+                )
+            )
+        named = intent.instance_id
+        if named is None:
+            named = draw(st.none() | st.just(InstanceId(5000 + len(found))))
+        found.append(
+            Outcome(
+                intent_id=intent.intent_id, intent=intent.kind, kind=kind, slot=intent.slot,
+                at=ago(draw(st.integers(0, 9))), duration_s=3.0, instance_id=named, reason=reason,
+                error="what",
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[World, Desired]:
+    declared = draw(streams())
+    fleet: dict[str, Any] = {
+        "spend_max_dollars_per_hour": draw(st.sampled_from([0.4, 2.0, 10.0])),
+        "orphans": draw(st.sampled_from(list(OrphanPolicy))),
+        "replacements_in_flight_max": draw(st.integers(0, 3)),
+    }
+    desired = a_desire(*declared, **fleet) if declared else a_desire(**fleet)
+    slots = [slot for stream in declared for slot in stream.slots]
+    if draw(st.integers(0, 4)) == 0:
+        slots.append(SlotId("gone/0"))
+    records = {}
+    for number, slot in enumerate(slots):
+        if draw(st.integers(0, 5)):
+            records[slot] = draw(record(slot, number))
+    condemned = tuple(
+        Condemned(
+            label=label_for(KEEPER_ID, slot, 9),
+            instance_id=InstanceId(7900 + number),
+            slot=draw(st.sampled_from([slot, None])),
+            reason=Reason.LADDER_SPENT,
+            condemned_at=ago(age_s := draw(SECONDS)),
+            dollars_per_hour=0.4,
+            rented_at=ago(9000),
+            tries=draw(st.integers(0, 4)),
+            next_try_at=draw(st.none() | SECONDS.map(ahead)),
+            absent_since=(absent := draw(st.none() | st.just(ago(age_s // 2)))),
+            absent_listed_at=absent and draw(st.sampled_from([absent, max(absent, ago(3))])),
+            by_id_absent_at=absent and draw(st.none() | st.just(ago(2))),
+            accepted_at=draw(st.none() | st.just(ago(1))),
+        )
+        for number, slot in enumerate(slots)
+        if draw(st.integers(0, 4)) == 0
+    )
+    world = World(keeper_id=KEEPER_ID, records=records, condemned=condemned)
+    intents = []
+    for number, (slot, seated) in enumerate(rentals_of(world)):
+        if seated.instance_id is None or draw(st.integers(0, 4)) == 0:
+            kinds = [IntentKind.RENT]
+            if seated.instance_id is not None:
+                kinds = [
+                    IntentKind.DEPLOY,
+                    IntentKind.RESTART,
+                    IntentKind.REBOOT,
+                    IntentKind.DESTROY,
+                ]
+            intents.append(
+                Intent(
+                    intent_id=IntentId(f"{slot}#{number}"), kind=draw(st.sampled_from(kinds)),
+                    slot=slot, label=seated.label, instance_id=seated.instance_id,
+                    opened_at=seated.requested_at, reason=Reason.VACANT,
+                )
+            )  # fmt: skip
+    ids = [seated.instance_id for _, seated in rentals_of(world) if seated.instance_id is not None]
+    heard_s = draw(st.sampled_from([0, 1, 50]))
+    listing = a_listing(*draw(instances(world)), age_s=draw(st.sampled_from([0, 2, 30, 200])))
+    books = {
+        stream.name: OfferBook(
+            offers=tuple(
+                an_offer(n, rentable=draw(st.booleans()), machine_id=MachineId(200 + n))
+                for n in range(draw(st.integers(0, 4)))
+            ),
+            at=ago(draw(st.sampled_from([1, 59, 61]))),
+        )
+        for stream in declared
+        if draw(st.booleans())
+    }
+    quarantined = draw(st.lists(st.integers(200, 206), unique=True, max_size=3))
+    orders = tuple(
+        Order(order_id="o", kind=kind, slot=slot, actor="ada", reason="", at=ago(1))
+        for slot in slots
+        if draw(st.integers(0, 7)) == 0
+        for kind in [draw(st.sampled_from(list(OrderKind)))]
+    )
+    shown: dict[InstanceId, Instance | None] = {
+        instance_id: None
+        for instance_id in [*ids, *(each.instance_id for each in condemned)]
+        if draw(st.integers(0, 3)) == 0
+    }
+    world = replace(
+        world,
+        listing=draw(st.sampled_from([listing, listing, listing, None])),
+        unreadable_since=draw(st.sampled_from([None, None, None, ago(5), ago(500)])),
+        shown=shown,
+        offers=books,
+        readings=draw(readings(ids)),
+        heard_at={
+            (instance_id, subject): ago(heard_s)
+            for instance_id in ids
+            for subject in Subject
+            if draw(st.integers(0, 9))
+        },
+        intents=tuple(intents),
+        outcomes=draw(outcomes(tuple(intents))),
+        in_flight=frozenset(slot for slot in slots if draw(st.integers(0, 7)) == 0),
+        in_flight_instances=frozenset(
+            each.instance_id for each in condemned if draw(st.booleans())
+        ),
+        quarantine={MachineId(m): a_quarantine(m, host_id=m % 2 + 1) for m in quarantined},
+        orphans_known=frozenset(InstanceId(6000 + n) for n in range(3) if draw(st.booleans())),
+        orphans_seen_at={InstanceId(6000 + n): ago(100) for n in range(3)},
+        orders=orders,
+        pause=draw(st.sampled_from([None, None, None, a_pause(), a_pause(50), a_pause(-5)])),
+        slot_pauses={slot: a_pause() for slot in slots if draw(st.integers(0, 6)) == 0},
+        held_slots=frozenset(slot for slot in slots if draw(st.integers(0, 9)) == 0),
+        is_leader=draw(st.integers(0, 9)) != 0,
+        is_stopping=draw(st.integers(0, 9)) == 0,
+        own_network=draw(st.sampled_from([Status.UNKNOWN, Status.TRUE, Status.TRUE, Status.FALSE])),
+        started_at=draw(st.sampled_from([None, ago(8000), ago(40), ago(3)])),
+    )
+    answered = {outcome.intent_id for outcome in world.outcomes}
+    busy = {i.slot for i in world.intents if i.intent_id in answered}
+    return replace(world, in_flight=world.in_flight - busy), desired
+
+
+def names_of(desired: Desired) -> set[str]:
+    return {stream.name for stream in desired.streams}
+
+
+__all__ = ["BAD", "condition", "names_of", "rentals_of", "stream_of", "worlds"]
