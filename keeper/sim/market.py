@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from keeper.sim import catalog, search
 from keeper.sim.agenda import Agenda
-from keeper.sim.catalog import Ask, Machine
+from keeper.sim.catalog import Ask
 from keeper.sim.contract import HOUR_S, Box, Contract, instance_row
 from keeper.sim.faults import (
     BOOT_KINDS,
@@ -30,6 +30,10 @@ from keeper.sim.faults import (
 )
 from keeper.sim.ledger import Ledger
 from keeper.sim.lifecycle import HostSide, Lifecycle, PlainHosts, Tempo
+from keeper.sim.refusals import Refusal, ReplyLost, check_create, race_lost
+from keeper.sim.supply import Supply
+
+__all__ = ["Market", "MarketShape", "Refusal", "ReplyLost"]
 
 OFFERS_MAX = 64  # an answer never holds more, whatever ``limit`` says
 # What waits for another call than the list, and leaves lists alone.
@@ -51,20 +55,6 @@ _SPARE_LISTS = frozenset(
     }
 )
 PUBLIC_KEY = re.compile(r"(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp\d+) AAAA[0-9A-Za-z+/=]+")
-GONE_TEXT = "error 404/3603: no_such_ask  Instance type by id {} is not available."
-
-
-class Refusal(Exception):
-    """The marketplace says no: an HTTP status (200 is possible) and a body."""
-
-    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
-        super().__init__(f"{status} {dict(body)}")
-        self.status = status
-        self.body = dict(body)
-
-
-class ReplyLost(Exception):
-    """It was done, and nobody will ever be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +89,7 @@ class Market:
         self.faults = FaultBoard()
         self._clock = clock
         # One generator per purpose: a call more to the API does not change who boots how fast.
-        self._luck, boots, self._renters, self._aim = (
+        self._luck, boots, renters, self._aim = (
             random.Random(rng.getrandbits(64)) for _ in range(4)
         )
         self._agenda = Agenda(clock())
@@ -111,29 +101,26 @@ class Market:
             hosts=hosts or PlainHosts(),
             on_change=self._on_change,
         )
-        self.machines = {
-            machine.machine_id: machine
-            for machine in catalog.machines(
-                self._luck,
-                count=self.shape.machines,
-                display_share=self.shape.display_share,
-                now=self._agenda.now,
-            )
-        }
         self.contracts: dict[int, Contract] = {}  # every one ever made, by id
         self.account_keys: dict[int, str] = {}
-        self._asks: dict[tuple[int, int, int], Ask] = {}
-        self._offer_ids = 30_110_000
         self._contract_ids = 40_000_000
         self._ghosts: dict[int, tuple[float, float]] = {}  # destroyed, but listed for a while
         self._spent_before = 0.0  # by contracts that ended
         self._credit_given = self.shape.credit_dollars
         self._credit_watch = 0
         self._is_looking = False  # a next look for something to strike is planned
-        for machine in self.machines.values():
-            for gpus in machine.chunks():
-                self._list_anew(machine, gpus)
-        self._settle_in()
+        self.supply = Supply(
+            luck=self._luck,
+            renters=renters,
+            agenda=self._agenda,
+            on_freed=self.lifecycle.freed,
+            machines=self.shape.machines,
+            display_share=self.shape.display_share,
+            display_open_min=self.shape.display_open_min,
+            renters_every_s=self.shape.renters_every_s,
+            renters_hold_s=self.shape.renters_hold_s,
+            price_drift_every_s=self.shape.price_drift_every_s,
+        )
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -177,7 +164,7 @@ class Market:
             )
         is_bid = query.get("type") in {"bid", "interruptible"}
         disk_gb = float(query.get("allocated_storage") or catalog.STORAGE_DEFAULT_GB)
-        rows = [self._offer_row(ask, disk_gb, now, is_bid=is_bid) for ask in self._asks.values()]
+        rows = [self._offer_row(ask, disk_gb, now, is_bid=is_bid) for ask in self.supply.asks()]
         filters = search.check(query, rows[0] if rows else ())
         if self.faults.take(FaultKind.SEARCH_EMPTY, Aim(endpoint="POST /bundles/"), now):
             return []
@@ -198,15 +185,15 @@ class Market:
     def asks(self) -> list[Ask]:
         """Return the open asks, for whoever judges from outside what could have been rented."""
         self.advance()
-        return [ask for ask in self._asks.values() if ask.is_open]
+        return self.supply.open_asks()
 
     # --- what the account does ----------------------------------------------------------------
 
     def create(self, offer_id: int, body: Mapping[str, Any]) -> dict[str, Any]:
         """Rent an offer. Raises Refusal (even with a contract made) and ReplyLost."""
         now = self.now()
-        _check_create(body)
-        ask = next((ask for ask in self._asks.values() if ask.offer_id == offer_id), None)
+        check_create(body)
+        ask = self.supply.find(offer_id)
         aim = Aim(
             endpoint="PUT /asks/{id}/",
             label=str(body.get("label") or ""),
@@ -214,7 +201,7 @@ class Market:
             machine_id=ask.machine.machine_id if ask else None,
         )
         if ask is None or not ask.is_open or self.faults.take(FaultKind.OFFER_GONE, aim, now):
-            raise self._race_lost(offer_id)
+            raise race_lost(offer_id, self._luck)
         if self.credit(now) <= 0:
             raise Refusal(
                 400,
@@ -284,20 +271,8 @@ class Market:
             *PUBLIC_KEY.findall(str(variables.get("PUBLIC_KEY", ""))),
         ]
         self.contracts[contract_id] = contract
-        self._list_anew(ask.machine, ask.gpus)  # the rented offer id is dead from now on
+        self.supply.list_anew(ask.machine, ask.gpus)  # the rented offer id is dead from now on
         self.lifecycle.begin(contract, now)
-
-    def _race_lost(self, offer_id: int) -> Refusal:
-        """Say that the offer is gone, in one of the forms seen in the field; mostly the first."""
-        forms: Sequence[tuple[int, dict[str, Any]]] = (
-            (400, {"error": "invalid_args", "msg": GONE_TEXT.format(offer_id)}),
-            (400, {"error": "invalid_args", "msg": GONE_TEXT.format(offer_id)}),
-            (410, {"error": "no_such_ask", "msg": f"No ask by id {offer_id}."}),
-            (404, {"error": "no_such_ask", "msg": GONE_TEXT.format(offer_id)}),
-            (409, {"error": "no_such_ask", "msg": "The ask was taken."}),
-        )
-        status, body = forms[self._luck.randrange(len(forms))]
-        return Refusal(status, {"success": False, "ask_id": offer_id} | body)
 
     def destroy(self, instance_id: int) -> None:
         """End a rental. Raises Refusal when there is none."""
@@ -565,73 +540,3 @@ class Market:
         for contract in self._live():
             if contract.intended != "stopped":
                 self.lifecycle.stop(contract, now, by="market")
-
-    def _list_anew(self, machine: Machine, gpus: range) -> None:
-        self._offer_ids += 1
-        ask = Ask(offer_id=self._offer_ids, machine=machine, gpus=gpus)
-        self._asks[machine.machine_id, gpus.start, len(gpus)] = ask
-
-    # --- the others ---------------------------------------------------------------------------
-
-    def _settle_in(self) -> None:
-        """Fill a third of the market with other renters, and let them come and go from now on."""
-        now = self._agenda.now
-        if self.shape.renters_every_s > 0:
-            for _ in range(self.shape.machines // 3):
-                self._other_rents(now)
-            self._agenda.enter(now + self.shape.renters_every_s, self._others_come)
-        if self.shape.price_drift_every_s > 0:
-            self._agenda.enter(now + self.shape.price_drift_every_s, self._prices_drift)
-
-    def _others_come(self, now: float) -> None:
-        self._other_rents(now)
-        wait_s = self._renters.expovariate(1 / self.shape.renters_every_s)
-        self._agenda.enter(now + wait_s, self._others_come)
-
-    def _other_rents(self, now: float) -> None:
-        open_asks = [ask for ask in self._asks.values() if ask.is_open]
-        displays = sum(ask.machine.has_display for ask in open_asks)
-        if displays <= self.shape.display_open_min:
-            open_asks = [ask for ask in open_asks if not ask.machine.has_display]
-        if not open_asks:
-            return
-        ask = self._renters.choice(open_asks)
-        ask.machine.occupy(ask.gpus, f"other:{ask.offer_id}")
-        self._list_anew(ask.machine, ask.gpus)
-
-        def leave(at: float) -> None:
-            ask.machine.occupy(ask.gpus, "")
-            self.lifecycle.freed(at)
-
-        hold_s = self._renters.expovariate(1 / self.shape.renters_hold_s)
-        self._agenda.enter(now + hold_s, leave)
-
-    def _prices_drift(self, now: float) -> None:
-        for machine in self._renters.sample(sorted(self.machines), len(self.machines) // 10):
-            box = self.machines[machine]
-            box.gpu_dollars_per_hour = round(
-                box.gpu_dollars_per_hour * self._renters.uniform(0.95, 1.06), 6
-            )
-        self._agenda.enter(now + self.shape.price_drift_every_s, self._prices_drift)
-
-
-def _check_create(body: Mapping[str, Any]) -> None:
-    """Refuse what the marketplace refuses. Lengths and bounds: Vast.ai docs, create instance."""
-    problems = []
-    if not body.get("image") and not body.get("template_hash_id"):
-        problems.append("image: an image or a template is required")
-    if len(str(body.get("image") or "")) > 1024:
-        problems.append("image: longer than 1024")
-    if len(str(body.get("label") or "")) > 256:
-        problems.append("label: longer than 256")
-    disk = body.get("disk")
-    if disk is not None and not (isinstance(disk, int | float) and disk >= 8):
-        problems.append("disk: a number of at least 8 is required")
-    price = body.get("price")
-    if price is not None and not (isinstance(price, int | float) and 0.001 <= price <= 128):
-        raise Refusal(400, {"success": False, "error": "invalid_price", "msg": f"price: {price}"})
-    if len(str(body.get("onstart") or "")) > 4096:
-        problems.append("error 400/3471: len(args) > 4096")
-    if problems:
-        text = "; ".join(problems)
-        raise Refusal(400, {"success": False, "error": "invalid_args", "msg": text})

@@ -26,6 +26,7 @@ from typing_extensions import override
 from keeper.sim import hardware, warden
 from keeper.sim.contract import Contract, Endpoints
 from keeper.sim.relay import Relay, Way
+from keeper.sim.ssh_session import run_session
 
 SSH_PORT = 2222
 CLAIM_PORT = 2221  # bound for as long as the address is ours, so that no other simulator takes it
@@ -230,60 +231,16 @@ class LoopbackHost:
         return asyncssh.SFTPServer(channel, chroot=str(self.home).encode())
 
     async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """Run one session as sshd does: it lasts as long as somebody holds its output."""
+        """Run one session. asyncssh starts it and waits for nobody, so it is remembered here."""
         if process.subsystem:
             process.exit(1)
             return
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)  # asyncssh starts it and waits for nobody
+        self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._log("session", (process.command or "shell")[:200])
-        if process.term_type:
-            child = await self._on_terminal(process)
-        else:
-            child = await self._on_pipes(process)
-        process.set_redirect_pid(-child.pid)  # a signal goes to the whole group
-        code = await child.wait()
-        await _flushed_or_gone(process)
-        with suppress(OSError, asyncssh.Error):
-            if code < 0:
-                process.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
-            else:
-                process.exit(code)
-        await process.wait_closed()
-
-    async def _on_pipes(
-        self, process: asyncssh.SSHServerProcess[bytes]
-    ) -> asyncio.subprocess.Process:
-        command = ("sh", "-c", process.command) if process.command else ("sh",)
-        pipes = [os.pipe() for _ in range(3)]
-        (stdin, feed), (out, stdout), (err, stderr) = pipes
-        try:
-            child = await self.spawn(*command, stdin=stdin, stdout=stdout, stderr=stderr)
-        finally:
-            for end in (stdin, stdout, stderr):
-                os.close(end)
-        await process.redirect(stdin=feed)
-        # The two outputs share one channel, which must not end with the first of them.
-        await process.redirect(stdout=out, stderr=err, send_eof=False)
-        return child
-
-    async def _on_terminal(
-        self, process: asyncssh.SSHServerProcess[bytes]
-    ) -> asyncio.subprocess.Process:
-        shell = ("sh", "-c", process.command) if process.command else ("sh", "-i")
-        master, slave = os.openpty()
-        try:
-            # The outer setsid gives the shell this terminal as its own.
-            child = await self.spawn(
-                "setsid", "--ctty", "--wait", *shell, stdin=slave, stdout=slave, stderr=slave,
-                extra={"TERM": process.term_type or "dumb"},
-            )  # fmt: skip
-        finally:
-            os.close(slave)
-        await process.redirect(stdin=os.dup(master), stdout=master, send_eof=False)
-        return child
+        await run_session(process, self.spawn)
 
     async def spawn(
         self,
@@ -411,24 +368,6 @@ class _Door(asyncssh.SSHServer):
             return False
         assert self._client is not None
         return self._client.forward_connection(self._host.inside, dest_port)
-
-
-async def _flushed_or_gone(process: asyncssh.SSHServerProcess[bytes]) -> None:
-    """Wait until nobody holds the output any more, or nobody listens.
-
-    asyncssh's own drain is not woken when the connection ends under it.
-    """
-    drains = [
-        asyncio.ensure_future(each)
-        for each in (process.stdout.drain(), process.stderr.drain(), process.channel.wait_closed())
-    ]
-    *flushed, gone = drains
-    while not gone.done() and not all(each.done() for each in flushed):
-        waiting = [each for each in drains if not each.done()]
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for each in drains:
-        each.cancel()
-    await asyncio.gather(*drains, return_exceptions=True)
 
 
 def _claim_address(luck: random.Random) -> tuple[socket.socket, str]:

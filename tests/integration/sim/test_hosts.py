@@ -178,6 +178,25 @@ async def test_streams_and_exit_codes_are_those_of_the_process(rented: Rented) -
     assert out.startswith("/dev/pts/")
 
 
+async def test_nothing_of_a_long_input_is_lost(rented: Rented) -> None:
+    """Up to 70 KB of 300 were, now and then: asyncio ended a pipe that had just been written to."""
+    for _ in range(8):
+        assert (await rented.ssh("wc -c", stdin=b"x" * 300_000))[1].strip() == "300000"
+
+
+async def test_a_signal_reaches_the_whole_command(rented: Rented) -> None:
+    async with (
+        asyncssh.connect(
+            "127.0.0.1", rented.port(), username="root", client_keys=[str(rented.key)],
+            known_hosts=None, config=None,
+        ) as connection,
+        connection.create_process("trap 'exit 42' TERM; echo up; sleep 1000") as process,
+    ):  # fmt: skip
+        assert await process.stdout.readline() == "up\n"
+        process.send_signal("TERM")
+        assert (await process.wait()).exit_status == 42
+
+
 async def test_a_background_job_holds_the_session_as_with_sshd(rented: Rented) -> None:
     """The seed's start command hangs: the list's subshell keeps the channel's output open."""
     hanging = asyncio.ensure_future(rented.ssh("cd workspace && nohup sleep 1000 &"))

@@ -1,0 +1,160 @@
+"""One session of a simulated host's SSH server, with the manners of OpenSSH's.
+
+It lasts as long as somebody holds its output, not only as long as its command: that is why a
+carelessly started background job hangs a login. It knows nothing of hosts but how to start a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from typing import Protocol
+
+import asyncssh
+from typing_extensions import override
+
+CHUNK_BYTES = 65_536
+
+
+class Spawn(Protocol):
+    """Starts a process of the host in a session and a group of its own."""
+
+    async def __call__(
+        self,
+        *command: str,
+        stdin: int,
+        stdout: int,
+        stderr: int,
+        extra: dict[str, str] | None = None,
+    ) -> asyncio.subprocess.Process:
+        """Start it with these file descriptors and, beside the host's own, this environment."""
+        ...
+
+
+async def run_session(process: asyncssh.SSHServerProcess[bytes], spawn: Spawn) -> None:
+    """Run one command or shell to its end, or until nobody listens any more."""
+    if process.term_type:
+        child, feeding = await _on_terminal(process, spawn), None
+        process.set_redirect_pid(-child.pid)  # a signal goes to the whole group
+    else:
+        child, feeding = await _on_pipes(process, spawn)
+    code = await child.wait()
+    await _flushed_or_gone(process)
+    if feeding is not None:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+    with suppress(OSError, asyncssh.Error):
+        if code < 0:
+            process.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
+        else:
+            process.exit(code)
+    await process.wait_closed()
+
+
+async def _on_pipes(
+    process: asyncssh.SSHServerProcess[bytes], spawn: Spawn
+) -> tuple[asyncio.subprocess.Process, asyncio.Task[None]]:
+    command = ("sh", "-c", process.command) if process.command else ("sh",)
+    (stdin, feed), (out, stdout), (err, stderr) = (os.pipe() for _ in range(3))
+    try:
+        child = await spawn(*command, stdin=stdin, stdout=stdout, stderr=stderr)
+    finally:
+        for end in (stdin, stdout, stderr):
+            os.close(end)
+    # The two outputs share one channel, which must not end with the first of them.
+    await process.redirect(stdout=out, stderr=err, send_eof=False)
+    feeding = asyncio.get_running_loop().create_task(_feed(process, feed, child.pid))
+    return child, feeding
+
+
+class _Valve(asyncio.BaseProtocol):
+    """Knows whether a pipe has room, and whether its reader is still there."""
+
+    def __init__(self) -> None:
+        self.has_room = asyncio.Event()
+        self.has_room.set()
+        self.is_lost = False
+
+    @override
+    def pause_writing(self) -> None:
+        self.has_room.clear()
+
+    @override
+    def resume_writing(self) -> None:
+        self.has_room.set()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
+        self.has_room.set()
+
+
+async def _feed(process: asyncssh.SSHServerProcess[bytes], pipe: int, group: int) -> None:
+    """Carry what the client sends into the process, and its signals to the whole group.
+
+    asyncssh's own redirection lost the end of a long input: it may write and end a pipe from within
+    asyncio's "you may write again", which then closes the pipe with that write still waiting.
+    """
+    transport, valve = await asyncio.get_running_loop().connect_write_pipe(
+        _Valve, os.fdopen(pipe, "wb", 0)
+    )
+    try:
+        while not valve.is_lost:
+            try:
+                data = await process.stdin.read(CHUNK_BYTES)
+            except asyncssh.SignalReceived as received:
+                number = getattr(signal, f"SIG{received.signal}", None)
+                if number is not None:
+                    with suppress(ProcessLookupError):
+                        os.killpg(group, number)
+                continue
+            except (asyncssh.BreakReceived, asyncssh.TerminalSizeChanged):
+                continue
+            if not data:
+                return
+            transport.write(data)
+            await valve.has_room.wait()
+    except (OSError, asyncssh.Error):
+        return  # the client is gone, which the process sees as the end of its input
+    finally:
+        transport.close()
+
+
+async def _on_terminal(
+    process: asyncssh.SSHServerProcess[bytes], spawn: Spawn
+) -> asyncio.subprocess.Process:
+    shell = ("sh", "-c", process.command) if process.command else ("sh", "-i")
+    master, slave = os.openpty()
+    try:
+        # The outer setsid gives the shell this terminal as its own.
+        child = await spawn(
+            *("setsid", "--ctty", "--wait", *shell),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            extra={"TERM": process.term_type or "dumb"},
+        )
+    finally:
+        os.close(slave)
+    await process.redirect(stdin=os.dup(master), stdout=master, send_eof=False)
+    return child
+
+
+async def _flushed_or_gone(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    """Wait until nobody holds the output any more, or nobody listens.
+
+    asyncssh's own drain is not woken when the connection ends under it.
+    """
+    drains = [
+        asyncio.ensure_future(each)
+        for each in (process.stdout.drain(), process.stderr.drain(), process.channel.wait_closed())
+    ]
+    *flushed, gone = drains
+    while not gone.done() and not all(each.done() for each in flushed):
+        waiting = [each for each in drains if not each.done()]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for each in drains:
+        each.cancel()
+    await asyncio.gather(*drains, return_exceptions=True)
