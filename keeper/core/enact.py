@@ -202,15 +202,12 @@ def _use(draft: Draft, slot: SlotId, rung: Rung) -> None:
 
 def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
     """End a tenure: condemn its rental unless it is gone, and let the incoming one move up."""
-    record = draft.records[slot]
-    tenure = record.tenure if seat is Seat.TENURE else record.incoming
-    if tenure is None or tenure.instance_id is None:
-        return
+    tenure, instance_id = _host(draft, slot, seat)
     if reason is Reason.GONE:
-        _note_gone(draft, slot, tenure, tenure.instance_id)
+        draft.tell(InstanceGone(slot=slot, instance_id=instance_id, label=tenure.label))
     else:
         draft.condemn(
-            tenure.instance_id,
+            instance_id,
             slot=slot,
             label=tenure.label,
             reason=reason,
@@ -226,10 +223,6 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
     if reason is not Reason.GONE:
         _note_act(draft, slot, "destroy", reason)
         draft.conclude(slot, "destroy", reason)
-
-
-def _note_gone(draft: Draft, slot: SlotId, tenure: Tenure, instance_id: InstanceId) -> None:
-    draft.tell(InstanceGone(slot=slot, instance_id=instance_id, label=tenure.label))
 
 
 def _vacate(draft: Draft, slot: SlotId, reason: Reason) -> None:

@@ -41,10 +41,9 @@ def trip(draft: Draft) -> None:
     tripped = []
     if not world.is_leader:
         tripped.append(Reason.NOT_LEADER)
-    if is_paused(world.pause, draft.now):
+    if world.pause is not None and is_paused(world.pause, draft.now):
         tripped.append(Reason.PAUSED)
-        if world.pause is not None:
-            draft.wake(world.pause.until)
+        draft.wake(world.pause.until)
     if world.own_network is Status.FALSE:
         tripped.append(Reason.OWN_NETWORK_DOWN)
     if is_market_lost(draft):
@@ -57,9 +56,9 @@ def trip(draft: Draft) -> None:
         _tell_changes(draft, sick)
 
 
-def is_paused(pause: Pause | None, now: datetime) -> bool:
+def is_paused(pause: Pause, now: datetime) -> bool:
     """Say whether a pause holds; one whose time has passed does not."""
-    return pause is not None and (pause.until is None or pause.until > now)
+    return pause.until is None or pause.until > now
 
 
 def is_market_lost(draft: Draft) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import assert_never
 
 from keeper.core.conditions import (
     DEPLOYED,
@@ -159,6 +160,8 @@ class _Bench:
                 self._read_level(HAS_GPU, reading)
             case Subject.DISK:
                 self._read_level(HAS_ROOM, reading)
+            case _:
+                assert_never(reading.subject)
 
     def _read_link(self, reading: Reading) -> None:
         """One success is proof; refusals must repeat; a loss is only not knowing."""
@@ -320,8 +323,7 @@ class _Bench:
         """Turn what nobody has confirmed for too long to Unknown; returns when that is next due."""
         evidence = self.evidence
         instance_id = self.before.instance_id
-        if instance_id is None:
-            return None
+        assert instance_id is not None, "only a rental with an id is judged"
         stale_s = evidence.policy.probe_stale_s
         earliest: datetime | None = None
         for position, subject in _WITNESS:

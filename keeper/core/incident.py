@@ -12,7 +12,7 @@ from keeper.core.conditions import condition_of
 from keeper.core.draft import Draft
 from keeper.core.events import IncidentClosed, IncidentOpened, StreamDark, StreamOnAir
 from keeper.core.ladder import cap_of
-from keeper.core.model import ConditionKind, Incident, Rung, SlotId, SlotRecord, Status
+from keeper.core.model import ConditionKind, Incident, Rung, SlotId, SlotRecord, Status, Tenure
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 
@@ -20,14 +20,15 @@ from keeper.core.reasons import Reason
 def follow(draft: Draft, slot: SlotId) -> None:
     """Open or close a slot's incident by what the viewer sees now."""
     record = draft.records[slot]
-    if record.tenure is None:
-        return
+    if record.dark_since is not None and record.dark_since > draft.now:
+        # The clock was stepped back; the darkness must not wait for it to catch up.
+        record = draft.records[slot] = replace(record, dark_since=draft.now)
     streaming = condition_of(record.tenure, ConditionKind.STREAMING)
     if streaming is None or streaming.status is Status.UNKNOWN:
         return
     if streaming.status is Status.TRUE:
         if record.healthy_since is None or record.dark_since is not None:
-            _on_air(draft, record)
+            _on_air(draft, record, record.tenure)
         elif record.remedies:
             _forgive(draft, record)
     elif record.ever_on_air and record.dark_since is None:
@@ -84,11 +85,11 @@ def count_act(draft: Draft, slot: SlotId) -> None:
         draft.records[slot] = replace(record, incident=incident)
 
 
-def _on_air(draft: Draft, record: SlotRecord) -> None:
+def _on_air(draft: Draft, record: SlotRecord, tenure: Tenure | None) -> None:
     now = draft.now
-    tenure = record.tenure
-    was_away = record.dark_since is not None or not record.ever_on_air
-    if was_away and tenure is not None and tenure.instance_id is not None:
+    assert tenure is not None, "a picture comes from a rental"
+    assert tenure.instance_id is not None
+    if record.dark_since is not None or not record.ever_on_air:
         dark_s = 0.0 if record.dark_since is None else elapsed_s(record.dark_since, now)
         draft.tell(StreamOnAir(slot=record.slot, instance_id=tenure.instance_id, duration_s=dark_s))
     if record.incident is not None:

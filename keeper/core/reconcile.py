@@ -12,8 +12,10 @@ Pure: facts, wishes and the time come in, a plan goes out. Nothing here waits, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import assert_never
 
 from keeper.core import incident
 from keeper.core.bind import bind
@@ -78,6 +80,8 @@ def _take_orders(draft: Draft) -> None:
                 record = replace(record, destroy_asked_at=draft.now)
             case OrderKind.PAUSE | OrderKind.RESUME:
                 continue
+            case _:
+                assert_never(order.kind)
         draft.records[record.slot] = record
 
 
@@ -90,19 +94,23 @@ def _judge_all(draft: Draft) -> None:
     for reading in world.readings:
         by_instance.setdefault(reading.instance_id, []).append(reading)
     for slot, seat, tenure in draft.seated():
-        if tenure.instance_id is not None:
-            _judge_tenure(draft, slot, seat, tenure, by_instance.get(tenure.instance_id, ()))
+        instance_id = tenure.instance_id
+        if instance_id is not None:
+            readings = by_instance.get(instance_id, ())
+            _judge_tenure(draft, slot, seat, tenure, instance_id, readings)
         if seat is Seat.TENURE:
             incident.follow(draft, slot)
 
 
 def _judge_tenure(
-    draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure, readings: list[Reading] | tuple[()]
+    draft: Draft,
+    slot: SlotId,
+    seat: Seat,
+    tenure: Tenure,
+    instance_id: InstanceId,
+    readings: Sequence[Reading],
 ) -> None:
     world = draft.world
-    instance_id = tenure.instance_id
-    if instance_id is None:
-        return
     judged = judge(
         tenure,
         Evidence(
@@ -185,26 +193,23 @@ def _admit(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> No
 
 def _propose(draft: Draft, slot: SlotId, stream: Stream) -> Proposal:
     record = draft.records[slot]
-    if record.tenure is None:
-        return _propose_for_vacant(draft, slot, record)
-    if record.tenure.instance_id is None:
-        return Proposal(wish=Wish.WAIT, reason=Reason.CREATE_UNSETTLED)
+    if record.tenure is None and record.incoming is not None:
+        # The create of the serving rental came to nothing; what was to follow it serves now.
+        record = draft.records[slot] = replace(record, tenure=record.incoming, incoming=None)
     tenure = record.tenure
+    if tenure is None:
+        return _ended_first(draft, slot) or Proposal(wish=Wish.RENT, reason=Reason.VACANT)
+    if tenure.instance_id is None:
+        return Proposal(wish=Wish.WAIT, reason=Reason.CREATE_UNSETTLED)
     record = _without_stale_order(draft, record)
     proposal = _propose_for_host(draft, stream, record, tenure)
-    if proposal.wish is not Wish.WAIT:
+    if proposal.wish is not Wish.WAIT and proposal.wish is not Wish.HOLD:
         return proposal
     if record.incoming is not None:
         return _propose_for_incoming(draft, stream, record, record.incoming, proposal)
     if record.replace_asked_at is not None:
         return _propose_ordered_replacement(draft, record, tenure)
     return proposal
-
-
-def _propose_for_vacant(draft: Draft, slot: SlotId, record: SlotRecord) -> Proposal:
-    if record.incoming is not None:
-        return Proposal(wish=Wish.PROMOTE, reason=Reason.SUPERSEDED)
-    return _ended_first(draft, slot) or Proposal(wish=Wish.RENT, reason=Reason.VACANT)
 
 
 def _ended_first(draft: Draft, slot: SlotId) -> Proposal | None:
@@ -341,5 +346,4 @@ def _forget_slots(draft: Draft) -> None:
             and not any(intent.slot == slot for intent in draft.opened)
         ):
             del draft.records[slot]
-            if slot in world.records:
-                draft.forgotten.append(slot)
+            draft.forgotten.append(slot)

@@ -186,11 +186,10 @@ def is_proven(case: Case) -> bool:
     return case.is_on_air and case.tenure.good_in_a_row >= case.policy.handover_good_probes
 
 
-def handover_ends_at(case: Case) -> datetime | None:
-    """Return when a replacement must have proven itself; None before it has booted."""
+def handover_ends_at(case: Case) -> datetime:
+    """Return when a replacement must have proven itself."""
     since = case.tenure.booted_at
-    if since is None:
-        return None
+    assert since is not None, "a booting host is waited for by an earlier rule"
     if case.world.started_at is not None:
         since = max(since, case.world.started_at)
     return later(since, case.policy.handover_max_s)
@@ -198,5 +197,4 @@ def handover_ends_at(case: Case) -> datetime | None:
 
 def unproven_for_long(case: Case) -> bool:
     """Whether a replacement has had its time to show a picture."""
-    ends_at = handover_ends_at(case)
-    return ends_at is not None and case.now >= ends_at
+    return case.now >= handover_ends_at(case)
