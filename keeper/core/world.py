@@ -140,7 +140,7 @@ class World:
     is_leader: bool = True
     is_stopping: bool = False
     own_network: Status = Status.UNKNOWN  # the ops box's canary; only FALSE stops anything
-    started_at: datetime | None = None  # of this process
+    started_at: datetime | None = None  # of this process, or of its return from being away
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

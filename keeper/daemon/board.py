@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from keeper.core.model import InstanceId, Reading, Status, Subject
 
@@ -63,6 +63,14 @@ class Board:
             self.heard_at[key] = at
             if last is not None and (at - last).total_seconds() > _SILENCE_S and key in self.latest:
                 self.pin(replace(self.latest[key], at=at))
+
+    def clock_stepped(self, step_s: float, now: datetime) -> None:
+        """Move along what was heard: a witness is as silent after a step as it was before.
+
+        Left in the future, it would count as heard until the clock has caught up.
+        """
+        forward = timedelta(seconds=max(0.0, step_s))
+        self.heard_at = {key: min(at + forward, now) for key, at in self.heard_at.items()}
 
     def unseen(self) -> tuple[Reading, ...]:
         """Return what no tick has taken yet, oldest first."""

@@ -22,7 +22,7 @@ from keeper.core.model import (
     SlotRecord,
 )
 from keeper.core.reasons import Reason
-from keeper.core.world import Order, Outcome, Pause
+from keeper.core.world import Outcome, Pause
 from keeper.ports import Saved
 
 
@@ -38,11 +38,10 @@ class Memory:
     pause: Pause | None
     slot_pauses: dict[SlotId, Pause]
     alert_state: Mapping[str, Any]
-    started_at: datetime
+    started_at: datetime  # of this process, or of its latest return from being away
     # Not durable: rebuilt by looking again.
     outcomes: list[Outcome] = field(default_factory=list)
-    orders: list[Order] = field(default_factory=list)
-    orphans_known: frozenset[InstanceId] = frozenset()
+    orphans_seen_at: Mapping[InstanceId, datetime] = field(default_factory=dict)  # told of then
     fuses_known: frozenset[Reason] = frozenset()
     held_until: dict[SlotId, datetime] = field(default_factory=dict)
 

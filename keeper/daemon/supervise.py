@@ -7,8 +7,9 @@ Only a finished tick feeds the watchdog. It is the Control that the local API ta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
+from typing import Any
 
 from keeper.core.events import (
     ClockStepped,
@@ -19,15 +20,13 @@ from keeper.core.events import (
     KeeperStopping,
     MarketReadable,
     MarketUnreadable,
-    OrderAccepted,
-    PauseChanged,
     SlotBug,
     TickFailed,
     TickFinished,
     TickOverran,
 )
-from keeper.core.model import InstanceId, SlotId, Status, Stream, stream_of
-from keeper.core.world import Order, OrderKind, Outcome, Snapshot, World
+from keeper.core.model import InstanceId, Mode, SlotId, Status, Stream, stream_of
+from keeper.core.world import Order, Outcome, Snapshot, World
 from keeper.daemon.board import Board
 from keeper.daemon.canary import Canary
 from keeper.daemon.declared import Declared, Ports, changes
@@ -35,6 +34,7 @@ from keeper.daemon.execute import Executor
 from keeper.daemon.follow import restless, targets
 from keeper.daemon.memory import Memory
 from keeper.daemon.notify import Notifier
+from keeper.daemon.orders import Orders, facts_of
 from keeper.daemon.survey import Survey, describe
 from keeper.daemon.tasks import Tasks
 from keeper.daemon.tick import Ticked, decide, hold_until, pauses_after, rentals_of
@@ -46,13 +46,12 @@ from keeper.ports import (
     PortError,
     ReloadReport,
     StoreError,
-    TimedOut,
 )
 
 _NUDGES_APART_S = 0.2  # what is seen within this time is decided on together
-_ORDER_DEADLINE_S = 30.0
 _DRAIN_S = 45.0  # the unit's TimeoutStopSec is 90
 _CLOCK_STEP_S = 5.0
+_AWAY_S = 60.0  # without a finished tick for so long, keeper begins anew
 _FAILED_TICK_S = 5.0
 _FAILED_TICKS_MAX = 3
 _KEY_REFUSED_APART_S = 60.0
@@ -84,10 +83,13 @@ class Daemon:
         self._memory: Memory | None = None
         self._snapshot: Snapshot | None = None
         self._tick = 0
+        self._is_ready = False
         self._failed_ticks = 0
         self._own_events: list[Event] = []
+        self._orders = Orders(self.nudge)
         self._key_asked_at: dict[InstanceId, float] = {}
         self._last_wall: tuple[datetime, float] | None = None
+        self._last_good_tick_s = self._clock.monotonic()
         self._unreadable_told = False
         self._next_check_at: datetime | None = None
         self._targets: dict[InstanceId, Target] = {}
@@ -174,6 +176,7 @@ class Daemon:
                 await self._executor.drain(_DRAIN_S)
                 await self._tick_once()
             finally:
+                self._orders.close()
                 await self._ports.cadence.stop()
                 await self._watch.close()
                 self._tasks.cancel_all()
@@ -231,7 +234,9 @@ class Daemon:
         self._check_clock(now, started_s)
         memory = self._remembered()
         world = self._observe(now)
-        own_events = tuple(self._own_events)
+        told = tuple(self._own_events)
+        self._own_events = []
+        own_events = (*told, *(fact for order in world.orders for fact in facts_of(order)))
         try:
             ticked = decide(
                 world,
@@ -247,13 +252,14 @@ class Daemon:
             if not ticked.batch.is_empty():
                 await asyncio.shield(self._ports.store.commit(ticked.batch))
         except StoreError as error:
-            self._fail_tick(describe(error))
+            self._fail_tick(describe(error), told)
             return
         except Exception as bug:  # noqa: BLE001 - net 2 of 2: a bug costs a tick, and is told
-            self._fail_tick(f"{type(bug).__name__}: {bug}"[:200])
+            self._fail_tick(f"{type(bug).__name__}: {bug}"[:200], told)
             return
         self._failed_ticks = 0
-        self._settle(ticked, own_events)
+        self._last_good_tick_s = self._clock.monotonic()
+        self._settle(ticked)
         self._executor.start(ticked.plan.acts)
         self._follow(ticked)
         self._survey.want(ticked.plan.wants)
@@ -262,7 +268,7 @@ class Daemon:
     def _observe(self, now: datetime) -> World:
         """Gather everything known into one immutable value. Waits for nothing."""
         memory, survey = self._remembered(), self._survey
-        orders = tuple(memory.orders)
+        orders = self._orders.take()
         pause, slot_pauses = pauses_after(orders, memory.pause, memory.slot_pauses, now)
         if memory.held_until:
             memory.held_until = {s: t for s, t in memory.held_until.items() if t > now}
@@ -284,7 +290,8 @@ class Daemon:
             in_flight=self._executor.slots_in_flight,
             in_flight_instances=self._executor.instances_in_flight,
             quarantine=memory.quarantine,
-            orphans_known=memory.orphans_known,
+            orphans_known=frozenset(memory.orphans_seen_at),
+            orphans_seen_at=memory.orphans_seen_at,
             fuses_known=memory.fuses_known,
             orders=orders,
             pause=pause,
@@ -295,16 +302,15 @@ class Daemon:
             started_at=memory.started_at,
         )
 
-    def _settle(self, ticked: Ticked, own_events: tuple[Event, ...]) -> None:
+    def _settle(self, ticked: Ticked) -> None:
         """The commit is durable: now, and only now, remember it."""
         memory = self._remembered()
         memory.absorb(ticked.plan)
         memory.pause, memory.slot_pauses = ticked.pause, dict(ticked.slot_pauses)
         memory.alert_state = ticked.alert_state
-        memory.orphans_known = ticked.orphans_known
+        memory.orphans_seen_at = ticked.orphans_seen_at
         del memory.outcomes[: len(ticked.world.outcomes)]
-        del memory.orders[: len(ticked.world.orders)]
-        del self._own_events[: len(own_events)]
+        self._orders.written()
         self._board.taken(ticked.world.readings)
         for bug in ticked.bugs:
             memory.held_until[bug.slot] = hold_until(ticked.snapshot.at)
@@ -329,15 +335,19 @@ class Daemon:
         )
         if duration_s > self._declared.desired.fleet.tick_interval_s:
             self._note(TickOverran(tick=self._tick, duration_s=duration_s))
-        if self._tick == 1:
+        if not self._is_ready:
+            self._is_ready = True
             self._ports.heartbeat.ready(sentence)
         self._ports.heartbeat.alive(sentence)
         self._ticked.set()
         self._ticked = asyncio.Event()
 
-    def _fail_tick(self, error: str) -> None:
+    def _fail_tick(self, error: str, told: tuple[Event, ...]) -> None:
         """Nothing was executed and nothing is forgotten; the next tick does it all again."""
         self._failed_ticks += 1
+        # Bounded: the store may fail for very long; then the newest are kept.
+        self._own_events = [*told, *self._own_events][-_JOURNAL_BACKLOG_MAX:]
+        self._orders.not_written()
         self._publish_now((TickFailed(tick=self._tick, error=error),))
 
     def _follow(self, ticked: Ticked) -> None:
@@ -360,8 +370,7 @@ class Daemon:
     def _note(self, event: Event) -> None:
         """A fact of the shell: journalled with the next tick's commit."""
         self._own_events.append(event)
-        if len(self._own_events) > _JOURNAL_BACKLOG_MAX:
-            del self._own_events[0]  # the store has failed for very long; keep the newest
+        del self._own_events[:-_JOURNAL_BACKLOG_MAX]
         self.nudge()
 
     def _note_bug(self, bug: SlotBug) -> None:
@@ -381,24 +390,51 @@ class Daemon:
             self._own_events.append(MarketReadable(duration_s=dark_s))
 
     def _check_clock(self, now: datetime, mono_s: float) -> None:
-        if self._last_wall is not None:
-            wall_before, mono_before = self._last_wall
-            step_s = (now - wall_before).total_seconds() - (mono_s - mono_before)
-            if abs(step_s) > _CLOCK_STEP_S:
-                self._own_events.append(ClockStepped(duration_s=round(step_s, 3)))
+        """Notice a clock that stepped, and a keeper that was away: nothing was judged meanwhile.
+
+        Deadlines have passed while nobody looked, and what was known is old. So it counts as a start:
+        a host that was booting an hour ago gets the time to show that it has come up.
+        """
+        wall_before, mono_before = self._last_wall or (now, mono_s)
         self._last_wall = (now, mono_s)
+        step_s = (now - wall_before).total_seconds() - (mono_s - mono_before)
+        if abs(step_s) > _CLOCK_STEP_S:
+            self._own_events.append(ClockStepped(duration_s=round(step_s, 3)))
+            self._board.clock_stepped(step_s, now)
+            self._survey.offers.clear()  # their age is not known any more
+            self._remembered().started_at = now
+        away_s = max(_AWAY_S, 3.0 * self._declared.desired.fleet.tick_interval_s)
+        if mono_s - self._last_good_tick_s > away_s:
+            self._last_good_tick_s = mono_s
+            self._remembered().started_at = now
 
     def _ask_for_key(self, instance_id: InstanceId) -> None:
         """The host refuses our key: ask the marketplace to attach it, at most once a minute."""
-        memory = self._remembered()
+        slot = next(
+            (s for s, r in self._remembered().records.items() if instance_id in rentals_of(r)), None
+        )
         last_s = self._key_asked_at.get(instance_id, -_KEY_REFUSED_APART_S)
-        slot = next((s for s, r in memory.records.items() if instance_id in rentals_of(r)), None)
-        is_quiet = memory.pause is not None or (slot is not None and slot in memory.slot_pauses)
-        if is_quiet or slot is None or self._clock.monotonic() - last_s < _KEY_REFUSED_APART_S:
+        if (
+            slot is None
+            or not self._may_touch(slot)
+            or self._clock.monotonic() - last_s < _KEY_REFUSED_APART_S
+        ):
             return
         self._key_asked_at = {i: at for i, at in self._key_asked_at.items() if i in self._targets}
         self._key_asked_at[instance_id] = self._clock.monotonic()
         self._tasks.once(self._attach_key(instance_id), f"attach_key:{instance_id}")
+
+    def _may_touch(self, slot: SlotId) -> bool:
+        """Whether the marketplace may be asked to change something for a slot (I12)."""
+        stream = self._stream(slot)
+        return (
+            not self._stop.is_set()
+            and stream is not None
+            and stream.mode is Mode.ACT
+            and slot not in self._remembered().slot_pauses
+            and self._snapshot is not None
+            and not self._snapshot.plan.fuses  # a pause of the fleet is one of them
+        )
 
     async def _attach_key(self, instance_id: InstanceId) -> None:
         try:
@@ -410,9 +446,17 @@ class Daemon:
 
     def _calendar(self) -> None:
         cadence = self._ports.cadence
-        cadence.every("offer_scan", 3600.0, self._scan_offers)
-        cadence.cron("retention", "17 3 * * *", self._forget_old)
+        cadence.every(
+            "offer_scan", 3600.0, lambda: self._by_calendar("offer_scan", self._scan_offers)
+        )
+        cadence.cron(
+            "retention", "17 3 * * *", lambda: self._by_calendar("retention", self._forget_old)
+        )
         cadence.start()
+
+    async def _by_calendar(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a job as a task of the daemon's own, which is told about when it dies (I21)."""
+        await asyncio.wait({self._tasks.once(job(), name)})
 
     async def _scan_offers(self) -> None:
         """Keep a fresh picture of the market even when nothing is to be rented."""
@@ -472,47 +516,23 @@ class Daemon:
     async def order(self, order: Order) -> None:
         """Take an operator's order; returns when the tick that carries it is on disk.
 
-        Raises TimedOut when no tick could be committed: the order is then withdrawn.
+        Raises TimedOut when no tick could be committed (the order is then withdrawn), and Uncertain
+        when a commit is still on its way.
         """
-        memory = self._remembered()
-        memory.orders.append(order)
-        detail = order.reason[:200]
-        self._note(
-            OrderAccepted(order=order.kind.value, slot=order.slot, actor=order.actor, detail=detail)
-        )
-        if order.kind in (OrderKind.PAUSE, OrderKind.RESUME):
-            is_pause = order.kind is OrderKind.PAUSE
-            self._note(
-                PauseChanged(
-                    paused=is_pause,
-                    slot=order.slot,
-                    until=order.until,
-                    actor=order.actor,
-                    detail=detail,
-                )
-            )
-        try:
-            async with asyncio.timeout(_ORDER_DEADLINE_S):
-                while order in memory.orders:
-                    await self.changed()
-        except TimeoutError as error:
-            if order in memory.orders:
-                memory.orders.remove(order)
-            message = "the order could not be written down; nothing was done"
-            raise TimedOut(message) from error
+        self._remembered()  # before there is a memory, an order would be lost with the first tick
+        await self._orders.give(order)
 
     async def reload(self) -> ReloadReport:
         """Read the configuration again; a bad one keeps the old."""
-        self._ports.heartbeat.reloading()
         if self._read_again is None:
             return ReloadReport(problems=("this keeper was started without a file",))
+        self._ports.heartbeat.reloading()
         try:
             declared = self._read_again()
         except ConfigError as error:
-            self.config_ok = False
-            self._note(ConfigRejected(detail="; ".join(error.problems)[:500]))
-            self._ports.heartbeat.ready("the new configuration was rejected; the old one stays")
-            return ReloadReport(problems=error.problems)
+            return self._rejected(error.problems)
+        except Exception as bug:  # noqa: BLE001 - whatever a file does to us, the old one is good
+            return self._rejected((describe(bug),))
         self._notifier.trust_again()
         changed = changes(self._declared, declared)
         self._declared = declared
@@ -520,6 +540,12 @@ class Daemon:
         self._note(ConfigReloaded(detail=", ".join(changed) or "nothing changed"))
         self._ports.heartbeat.ready("configuration reloaded")
         return ReloadReport(changed=changed)
+
+    def _rejected(self, problems: tuple[str, ...]) -> ReloadReport:
+        self.config_ok = False
+        self._note(ConfigRejected(detail="; ".join(problems)[:500]))
+        self._ports.heartbeat.ready("the new configuration was rejected; the old one stays")
+        return ReloadReport(problems=problems)
 
     async def journal(
         self, *, slot: SlotId | None = None, limit: int = 200, after_seq: int = 0

@@ -37,7 +37,7 @@ class Ticked:
     pause: Pause | None
     slot_pauses: Mapping[SlotId, Pause]
     alert_state: Mapping[str, Any]
-    orphans_known: frozenset[InstanceId]
+    orphans_seen_at: Mapping[InstanceId, datetime]  # the first listing that showed each
     bugs: tuple[SlotBug, ...]
 
 
@@ -106,7 +106,7 @@ def decide(
         pause=world.pause,
         slot_pauses=world.slot_pauses,
         alert_state=alert_state,
-        orphans_known=_orphans(world, plan),
+        orphans_seen_at=_orphans(world, plan),
         bugs=bugs,
     )
 
@@ -170,12 +170,16 @@ def _reconcile_sparing_the_others(
         raise
 
 
-def _orphans(world: World, plan: Plan) -> frozenset[InstanceId]:
-    if not world.orphans_known and not plan.events:
-        return world.orphans_known
-    seen = {event.instance_id for event in plan.events if isinstance(event, OrphanSeen)}
-    cleared = {event.instance_id for event in plan.events if isinstance(event, OrphanCleared)}
-    return (world.orphans_known | seen) - cleared
+def _orphans(world: World, plan: Plan) -> Mapping[InstanceId, datetime]:
+    known = world.orphans_seen_at
+    if world.listing is None or not plan.events:
+        return known
+    listed_at = world.listing.at
+    seen = {e.instance_id: listed_at for e in plan.events if isinstance(e, OrphanSeen)}
+    cleared = {e.instance_id for e in plan.events if isinstance(e, OrphanCleared)}
+    if not seen and not cleared:
+        return known
+    return {i: at for i, at in {**seen, **known}.items() if i not in cleared}
 
 
 def rentals_of(record: SlotRecord) -> tuple[InstanceId, ...]:

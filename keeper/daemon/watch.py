@@ -296,7 +296,7 @@ class Watch:
             case ViewKind.MJPEG:
                 limits = PictureLimits(sample_s=min(2.5, timeout_s / 2), timeout_s=timeout_s)
                 sample = await self._network.sample_mjpeg(url, limits)
-                if sample.newest_frame:
+                if sample.newest_frame and instance_id in self._watched:
                     self._board.frames[instance_id] = sample.newest_frame
                 return read_picture(sample, view, instance_id, self._clock.now())
             case ViewKind.HTTP:

@@ -1,0 +1,106 @@
+"""An operator's orders, from the call that brings one to the commit that carries it.
+
+An answer is never better than the truth: a yes means that the order is on the disk, a no that it
+never will be, and between the two, while a commit is on its way, nobody can say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from keeper.core.events import Event, OrderAccepted, PauseChanged
+from keeper.core.world import Order, OrderKind
+from keeper.ports import TimedOut, Uncertain
+
+_DEADLINE_S = 30.0
+_DETAIL_MAX = 200
+
+
+@dataclass(slots=True, eq=False)
+class _Given:
+    order: Order
+    done: asyncio.Future[None]
+    is_being_written: bool = False
+    is_disowned: bool = False  # its giver was told that nobody knows
+
+
+class Orders:
+    """Orders that no commit has carried yet."""
+
+    def __init__(self, nudge: Callable[[], None]) -> None:
+        self._nudge = nudge
+        self._given: list[_Given] = []
+        self._is_closed = False
+
+    async def give(self, order: Order) -> None:
+        """Take an order; returns when it is on the disk.
+
+        Raises TimedOut when it was withdrawn, and Uncertain when the commit that carries it takes
+        too long to wait for.
+        """
+        if self._is_closed:
+            raise TimedOut("keeper is stopping; nothing was done")
+        given = _Given(order, asyncio.get_running_loop().create_future())
+        self._given.append(given)
+        self._nudge()
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                await given.done
+        except TimeoutError as error:
+            if given.is_being_written:
+                given.is_disowned = True
+                message = "the order is still being written down; look whether it was taken"
+                raise Uncertain(message) from error
+            self._given.remove(given)
+            message = "the order could not be written down; nothing was done"
+            raise TimedOut(message) from error
+
+    def take(self) -> tuple[Order, ...]:
+        """Hand what there is to the tick that begins now."""
+        for given in self._given:
+            given.is_being_written = True
+        return tuple(given.order for given in self._given)
+
+    def written(self) -> None:
+        """The commit of that tick is durable."""
+        kept = []
+        for given in self._given:
+            if not given.is_being_written:
+                kept.append(given)
+            elif not given.done.done():
+                given.done.set_result(None)
+        self._given = kept
+
+    def not_written(self) -> None:
+        """It could not be committed: the next tick takes them again, but for the disowned."""
+        self._given = [given for given in self._given if not given.is_disowned]
+        for given in self._given:
+            given.is_being_written = False
+
+    def close(self) -> None:
+        """No tick comes after this: say so to those who wait."""
+        self._is_closed = True
+        for given in self._given:
+            if not given.done.done():
+                given.done.set_exception(TimedOut("keeper is stopping; nothing was done"))
+        self._given = []
+
+
+def facts_of(order: Order) -> tuple[Event, ...]:
+    """State what an order is: journalled by the commit that carries it, and by no other."""
+    detail = order.reason[:_DETAIL_MAX]
+    accepted = OrderAccepted(
+        order=order.kind.value, slot=order.slot, actor=order.actor, detail=detail
+    )
+    if order.kind not in (OrderKind.PAUSE, OrderKind.RESUME):
+        return (accepted,)
+    changed = PauseChanged(
+        paused=order.kind is OrderKind.PAUSE,
+        slot=order.slot,
+        until=order.until,
+        actor=order.actor,
+        detail=detail,
+    )
+    return accepted, changed
