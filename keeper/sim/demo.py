@@ -33,6 +33,7 @@ from keeper.sim.serve import SimServer, quick_tempo
 
 _BOOT_S = 2.0
 _VISITOR_LOOK_S = 1.0
+_TEMP_PATH_MAX = 70  # a unix socket's path has room for 107 bytes
 _LABEL = re.compile(r"keeper:[0-9a-z]+:([a-z0-9-]+/\d+):\d+")
 
 
@@ -57,7 +58,7 @@ async def _play(*, once: bool, as_json: bool, port: int) -> int:
 
 async def _set_stage(stack: AsyncExitStack, voice: Voice, *, port: int) -> Stage:
     """Open marketplace, webhook and keeper; everything ends with ``stack``."""
-    folder = Path(tempfile.mkdtemp(prefix="keeper-demo-"))
+    folder = _folder()
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     sim = SimServer(
         seed=7,
@@ -185,6 +186,12 @@ async def _welcome(stage: Stage, voice: Voice) -> None:
             async with asyncio.timeout(_VISITOR_LOOK_S):
                 await stop.wait()
     voice.say("ending the streams, the hosts and the marketplace")
+
+
+def _folder() -> Path:
+    """Make the demo's folder; not too deep for the path of keeper's socket."""
+    is_deep = len(tempfile.gettempdir()) > _TEMP_PATH_MAX
+    return Path(tempfile.mkdtemp(prefix="keeper-demo-", dir="/tmp" if is_deep else None))  # noqa: S108
 
 
 def _port(wanted: int, voice: Voice) -> int:

@@ -97,14 +97,15 @@ alerts:
 
 
 # startsecs=0 is what the Unreal image has: supervisord then calls a program RUNNING that dies a second
-# after each of its starts, for ever.
+# after each of its starts, for ever. By TCP, because a unix socket's path may have 107 bytes and a
+# temporary folder may be deep.
 SUPERVISORD = """\
-[unix_http_server]
-file=%(here)s/s.sock
+[inet_http_server]
+port=%(ENV_SERVER_HOST)s:9001
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [supervisorctl]
-serverurl=unix://%(here)s/s.sock
+serverurl=http://%(ENV_SERVER_HOST)s:9001
 [supervisord]
 directory=%(here)s
 logfile=%(here)s/supervisord.log

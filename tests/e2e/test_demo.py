@@ -15,11 +15,11 @@ ACTS = range(1, 10)
 
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("demo")
-def test_every_promise_of_the_story_holds_and_nothing_is_left(tmp_path: Path) -> None:
+def test_every_promise_of_the_story_holds_and_nothing_is_left(short_path: Path) -> None:
     environment = {
         "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "TMPDIR": str(tmp_path),
+        "HOME": str(short_path),
+        "TMPDIR": str(short_path),
         "LANG": "C.UTF-8",
         # Everything that the demo starts inherits this, wherever it hides.
         warden.MARK: f"demo-test-{os.getpid()}",
@@ -42,8 +42,8 @@ def test_every_promise_of_the_story_holds_and_nothing_is_left(tmp_path: Path) ->
     assert {line["act"] for line in lines} - {None} == set(ACTS)
     for line in lines:
         assert {"at", "act", "event", "stream", "reason"} <= set(line)
-    assert list(tmp_path.glob("keeper-demo-*")) == []
-    assert _left_in(tmp_path) == []
+    assert list(short_path.glob("keeper-demo-*")) == []
+    assert _left_in(short_path) == []
 
 
 def _left_in(folder: Path) -> list[str]:
