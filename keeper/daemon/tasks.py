@@ -31,7 +31,7 @@ class Tasks:
             work.close()
             message = f"{name} was begun while the daemon is not running"
             raise RuntimeError(message)
-        task = self._group.create_task(self._telling(work, name), name=name)
+        task = self._group.create_task(self._to_its_end(work, name), name=name)
         self._alive.add(task)
         task.add_done_callback(self._alive.discard)
         return task
@@ -42,9 +42,14 @@ class Tasks:
         """Run something that must not end; when it dies it is begun again, more slowly each time."""
 
         async def again_and_again() -> None:
+            loop = asyncio.get_running_loop()
             wait_s = _AGAIN_AFTER_S
             while True:
-                await self._telling(job(), name)
+                began_s = loop.time()
+                if await self._telling(job(), name):
+                    self._died(TaskDied(task=name, error="it ended, which it must not"))
+                if loop.time() - began_s > _AGAIN_AFTER_MAX_S:
+                    wait_s = _AGAIN_AFTER_S  # it was well for a while: this is another trouble
                 await asyncio.sleep(wait_s)
                 wait_s = min(_AGAIN_AFTER_MAX_S, wait_s * 2)
 
@@ -55,8 +60,22 @@ class Tasks:
         for task in list(self._alive):
             task.cancel()
 
-    async def _telling(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    async def _to_its_end(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        await self._telling(work, name)
+
+    async def _telling(self, work: Coroutine[Any, Any, None], name: str) -> bool:
+        """Await some work and tell how it died; returns whether it came to its end."""
         try:
             await work
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody has cancelled us: a library let the end of a future of its own escape, and a
+            # TaskGroup takes that for an orderly end.
+            self._died(TaskDied(task=name, error=describe(error)))
         except Exception as error:  # noqa: BLE001 - told and journalled; nothing dies quietly (I21)
             self._died(TaskDied(task=name, error=describe(error)))
+        else:
+            return True
+        return False
