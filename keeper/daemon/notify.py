@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from keeper.alerts import Channel, DeliveryKind
 from keeper.alerts.dispatch import from_payload
+from keeper.alerts.wording import RETRY_AFTER_MAX_S
 from keeper.core.events import Event, NoticeFailed, NoticeSent
 from keeper.daemon.survey import describe
 from keeper.ports import Batch, Clock, Network, OutboxRow, PortError, Store, StoreError
@@ -83,7 +84,7 @@ class Notifier:
         for row in sorted(self._rows.values(), key=lambda row: (row.created_at, row.notice_id)):
             if row.channel not in first:
                 first[row.channel] = row  # order within a channel is kept
-        ready = [r for r in first.values() if r.next_try_at is None or r.next_try_at <= now]
+        ready = [row for row in first.values() if _due_in_s(row, now) <= 0]
         async with asyncio.TaskGroup() as group:
             for row in ready:
                 group.create_task(self._deliver(row))
@@ -95,16 +96,15 @@ class Notifier:
         first: dict[str, OutboxRow] = {}
         for row in sorted(self._rows.values(), key=lambda row: (row.created_at, row.notice_id)):
             first.setdefault(row.channel, row)
-        return min(
-            (row.next_try_at - now).total_seconds() if row.next_try_at else 0.0
-            for row in first.values()
-        )
+        return min(_due_in_s(row, now) for row in first.values())
 
     async def _deliver(self, row: OutboxRow) -> None:
         channel = self._channels().get(row.channel)
         attempt = row.attempts + 1
         if channel is None or row.channel in self._disabled:
-            await self._settle(replace(row, given_up=True, last_error="channel is gone"))
+            error = "the channel is gone" if channel is None else "the channel refuses for good"
+            self._tell_failed(row, attempt, error)
+            await self._settle(replace(row, given_up=True, last_error=error))
             return
         kind, error, retry_after_s = DeliveryKind.RETRY, "", None
         try:
@@ -115,6 +115,8 @@ class Notifier:
             kind, error, retry_after_s = delivery.kind, delivery.error, delivery.retry_after_s
         except (PortError, TimeoutError) as failure:
             error = describe(failure)
+        except Exception as bug:  # noqa: BLE001 - one message that cannot be worded must not stop all others
+            kind, error = DeliveryKind.DROP, describe(bug)
         now = self._clock.now()
         if kind is DeliveryKind.DELIVERED:
             self._publish(
@@ -122,11 +124,7 @@ class Notifier:
             )
             await self._settle(replace(row, attempts=attempt, delivered_at=now))
             return
-        self._publish(
-            NoticeFailed(
-                channel=row.channel, alert=row.alert, kind=row.kind, attempt=attempt, error=error
-            )
-        )
+        self._tell_failed(row, attempt, error)
         if kind is DeliveryKind.DISABLE:
             self._disabled.add(row.channel)
         if kind is not DeliveryKind.RETRY or attempt >= _TRIES_MAX:
@@ -149,12 +147,17 @@ class Notifier:
         except StoreError as error:
             # The message went out; not being able to note it means it may go out again after a
             # restart, under the same id. Losing it would be worse.
-            self._publish(
-                NoticeFailed(
-                    channel=row.channel,
-                    alert=row.alert,
-                    kind=row.kind,
-                    attempt=row.attempts,
-                    error=describe(error),
-                )
+            self._tell_failed(row, row.attempts, describe(error))
+
+    def _tell_failed(self, row: OutboxRow, attempt: int, error: str) -> None:
+        self._publish(
+            NoticeFailed(
+                channel=row.channel, alert=row.alert, kind=row.kind, attempt=attempt, error=error
             )
+        )
+
+
+def _due_in_s(row: OutboxRow, now: datetime) -> float:
+    """Return the seconds until the next try; what lies too far ahead is of a clock that stepped."""
+    wait_s = (row.next_try_at - now).total_seconds() if row.next_try_at else 0.0
+    return wait_s if wait_s <= RETRY_AFTER_MAX_S else 0.0
