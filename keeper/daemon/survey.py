@@ -19,6 +19,8 @@ from keeper.ports import Clock, Malformed, Marketplace, PortError, QuotaSpent, T
 _READ_DEADLINE_S = 120.0  # a thousand rentals are 40 pages, one a second
 _SHOWS_AT_ONCE = 5
 _FAILED_READ_APART_S = 5.0
+# A hint to wait is believed up to here: a broken header must not end the search for hosts.
+_HINT_MAX_S = 300.0
 
 
 class Survey:
@@ -47,6 +49,7 @@ class Survey:
         self.unreadable_error = ""
         self.offers: dict[StreamName, OfferBook] = {}
         self.shown: dict[InstanceId, Instance | None] = {}
+        self._last_shown = 0
 
     def want(self, wants: Wants) -> None:
         """Take the newest plan's wishes."""
@@ -96,7 +99,8 @@ class Survey:
         while True:
             await self._shows_wanted.wait()
             self._shows_wanted.clear()
-            for instance_id in self._wants.show_ids[:_SHOWS_AT_ONCE]:
+            for instance_id in self._next_to_show():
+                self._last_shown = instance_id
                 try:
                     async with asyncio.timeout(_READ_DEADLINE_S):
                         self.shown[instance_id] = await self._marketplace.show_instance(instance_id)
@@ -105,6 +109,13 @@ class Survey:
                     self.shown.pop(instance_id, None)
             if self.shown:
                 self._nudge()
+
+    def _next_to_show(self) -> tuple[InstanceId, ...]:
+        """Take turns: reads that fail must not keep the others from being made."""
+        wanted = sorted(self._wants.show_ids)
+        later = [each for each in wanted if each > self._last_shown]
+        earlier = [each for each in wanted if each <= self._last_shown]
+        return tuple([*later, *earlier][:_SHOWS_AT_ONCE])
 
     def take_shown(self) -> dict[InstanceId, Instance | None]:
         """Hand the by-id answers to the tick; each answer is used once."""
@@ -134,7 +145,7 @@ class Survey:
             left_s = (error.until - self._clock.now()).total_seconds() if error.until else 3600.0
             return max(60.0, left_s)
         except Transient as error:
-            return error.retry_after_s or _FAILED_READ_APART_S
+            return min(error.retry_after_s or _FAILED_READ_APART_S, _HINT_MAX_S)
         except (PortError, TimeoutError):
             return 30.0
         self.offers[stream.name] = OfferBook(offers=offers, at=asked_at)
