@@ -502,6 +502,23 @@ class IncidentClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamReported:
+    """A stream's day in numbers. Darkness is summed over the slots."""
+
+    name: ClassVar[str] = "stream.reported"
+    level: ClassVar[Level] = Level.INFO
+    stream: StreamName
+    slots: int
+    on_air: int
+    dark_s: float
+    incidents: int
+    remedies: int
+    rentals: int
+    dollars: float  # per hour, now
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostKeyChanged:
     """A known rental shows another host key: keeper stops touching it and tells a person."""
 
@@ -624,6 +641,7 @@ Event = (
     | StreamDark
     | IncidentOpened
     | IncidentClosed
+    | StreamReported
     | HostKeyChanged
     | OrderAccepted
     | PauseChanged

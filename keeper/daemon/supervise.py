@@ -26,6 +26,7 @@ from keeper.core.events import (
     TickOverran,
 )
 from keeper.core.model import InstanceId, Mode, SlotId, Status, Stream, stream_of
+from keeper.core.report import report
 from keeper.core.world import Order, Outcome, Snapshot, World
 from keeper.daemon.board import Board
 from keeper.daemon.canary import Canary
@@ -56,6 +57,7 @@ _FAILED_TICK_S = 5.0
 _FAILED_TICKS_MAX = 3
 _KEY_REFUSED_APART_S = 60.0
 _JOURNAL_BACKLOG_MAX = 1000
+_REPORT_FACTS_MAX = 10_000  # more in a day, and the report counts the newest
 
 
 class Daemon:
@@ -452,6 +454,7 @@ class Daemon:
         cadence.cron(
             "retention", "17 3 * * *", lambda: self._by_calendar("retention", self._forget_old)
         )
+        cadence.cron("report", "0 6 * * *", lambda: self._by_calendar("report", self._report_day))
         cadence.start()
 
     async def _by_calendar(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -463,6 +466,15 @@ class Daemon:
         for stream in self._declared.desired.streams:
             await self._survey.search_for(stream)
         self.nudge()
+
+    async def _report_day(self) -> None:
+        """Sum the last day up, a fact for each stream."""
+        now = self._clock.now()
+        since = now - timedelta(days=1)
+        entries = await self._ports.store.journal(limit=_REPORT_FACTS_MAX)
+        facts = [(entry.event, entry.slot, entry.facts) for entry in entries if entry.at >= since]
+        for each in report(facts, self._remembered().records, since=since, now=now):
+            self._note(each)
 
     async def _forget_old(self) -> None:
         before = self._clock.now() - timedelta(days=self._declared.retention_days)

@@ -124,6 +124,13 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "incident.closed": lambda f: (
         f"well again after {_s(f)} and {count(int(f['acts']), 'remedy', 'remedies')}"
     ),
+    "stream.reported": lambda f: (
+        f"{f['stream']}: {f['on_air']} of {count(int(f['slots']), 'slot', 'slots')} on air; in"
+        f" {_s(f)} dark for {duration(float(f['dark_s']))},"
+        f" {count(int(f['incidents']), 'incident', 'incidents')},"
+        f" {count(int(f['remedies']), 'remedy', 'remedies')},"
+        f" {count(int(f['rentals']), 'rental', 'rentals')}; now {_price(f)}"
+    ),
     "host.key_changed": lambda f: (
         f"host {f['instance_id']} shows another SSH key; keeper does not touch it"
     ),
