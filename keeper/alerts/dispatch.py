@@ -274,6 +274,9 @@ def _alert_out(alert: Alert) -> dict[str, Any]:
     return flat
 
 
+_REASONS: Mapping[Any, Reason] = {reason.value: reason for reason in Reason}  # unknown: None
+
+
 def _alert_in(flat: Mapping[str, Any]) -> Alert:
     return Alert(
         name=flat["name"],
@@ -288,7 +291,7 @@ def _alert_in(flat: Mapping[str, Any]) -> Alert:
         since=datetime.fromisoformat(flat["since"]),
         dollars=float(flat.get("dollars", 0.0)),
         labels=dict(flat.get("labels", {})),
-        reason=Reason(flat["reason"]) if flat.get("reason") in set(Reason) else None,
+        reason=_REASONS.get(flat.get("reason")),
         dark_since=_moment(flat.get("dark_since")),
         acts=int(flat.get("acts", 0)),
         over=flat.get("over", ""),

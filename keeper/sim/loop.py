@@ -14,7 +14,7 @@ import selectors
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
@@ -34,10 +34,52 @@ class Deadlock(RuntimeError):
     """Nothing is left to wait for: every task waits for another one."""
 
 
-class _Timer(asyncio.TimerHandle):
-    """A timer without the bookkeeping that a real loop keeps about cancelled ones."""
+class _Handle(asyncio.Handle):
+    """A planned call without the questions about debugging that asyncio asks at each one.
+
+    A simulated week makes two million; these few lines are a tenth of its time.
+    """
 
     __slots__ = ()
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: Context | None,
+    ) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+
+
+class _Timer(asyncio.TimerHandle):
+    """The same for a planned moment; a cancelled one is passed over when its time comes."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: Context | None,
+    ) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+        self._when = when
+        self._scheduled = False
 
     @override
     def cancel(self) -> None:
@@ -75,7 +117,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._now_s += duration_s
 
     @override
-    def call_later(  # type: ignore[override] # typeshed spells the arguments with a type variable
+    def call_soon(  # type: ignore[override] # typeshed spells the arguments with a type variable
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = _Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    @override
+    def call_later(  # type: ignore[override]
         self,
         delay: float,
         callback: Callable[..., object],
@@ -98,20 +148,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         """Run what is ready; when nothing is, move the clock to the next timer."""
+        # This replaces the method of the same name, so it looks inside handles as that one does.
         ready, timers = self._ready, self._timers
         if not ready and not self._stopping:
-            while timers and timers[0][2].cancelled():
+            while timers and timers[0][2]._cancelled:  # noqa: SLF001
                 heappop(timers)
             self._pass_time(timers[0][0] if timers else None)
         now_s = self._now_s
         while timers and timers[0][0] <= now_s:
             timer = heappop(timers)[2]
-            if not timer.cancelled():
+            if not timer._cancelled:  # noqa: SLF001
                 ready.append(timer)
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if not handle.cancelled():
-                handle._run()  # noqa: SLF001 - this method replaces the one that does the same
+            if not handle._cancelled:  # noqa: SLF001
+                handle._run()  # noqa: SLF001
 
     def _pass_time(self, until_s: float | None) -> None:
         """Jump to a moment, or at a finite rate wait for it, serving sockets meanwhile."""

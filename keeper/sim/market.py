@@ -37,7 +37,7 @@ __all__ = ["Market", "MarketShape", "Refusal", "ReplyLost"]
 
 OFFERS_MAX = 64  # an answer never holds more, whatever ``limit`` says
 # What waits for another call than the list, and leaves lists alone.
-_SPARE_LISTS = frozenset(
+_SPARE_LISTS = RENTAL_KINDS | frozenset(
     {
         FaultKind.CREATE_REPLY_LOST,
         FaultKind.CREATE_ERROR_BUT_MADE,
@@ -343,8 +343,7 @@ class Market:
     def fingerprint(self) -> object:
         """Return what a list would show, in short; None while anything lies about it."""
         now = self.now()
-        waits = _SPARE_LISTS | RENTAL_KINDS
-        if any(armed.fault.kind not in waits for armed in self.faults.live(now)):
+        if any(armed.fault.kind not in _SPARE_LISTS for armed in self.faults.live(now)):
             return None
         ghosts = tuple(i for i, (since, until) in self._ghosts.items() if since <= now < until)
         return ghosts, tuple(

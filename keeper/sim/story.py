@@ -21,6 +21,7 @@ from keeper.sim.evidence import COMMAND, REBOOT, Broken, Evidence
 from keeper.sim.faultplan import plan_for
 from keeper.sim.faults import KEEPER_KINDS, Fault, FaultKind
 from keeper.sim.ledger import Rental
+from keeper.sim.lifecycle import Tempo
 from keeper.sim.loop import run
 from keeper.sim.market import MarketShape
 from keeper.sim.opsbox import OpsBox
@@ -34,7 +35,11 @@ CALM_S = 32_400.0
 CONVERGE_S = 27_000.0
 _CALM_SHARE_MAX = 0.6  # of a run that is shorter than the calm
 _SHAPE = MarketShape(
-    machines=60, display_share=0.6, credit_dollars=100_000.0, renters_every_s=900.0
+    machines=40,
+    display_share=0.85,
+    credit_dollars=100_000.0,
+    renters_every_s=900.0,
+    tempo=Tempo(strike_retry_s=20.0),  # most faults wait for something to strike, some for days
 )
 _DRAIN_S = 120.0
 
