@@ -12,8 +12,10 @@ import importlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -22,16 +24,16 @@ from bench.measure import Row, now
 
 FIGURES = ("loglines", "journal", "wheel", "vast", "link", "scrape", "tick", "sim", "cli")
 RESULTS = Path(__file__).with_name("results.json")
-_FIGURE_S = 300
+_FIGURE_S = 120
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--only", choices=FIGURES, help="measure one figure, keep the others")
-    parser.add_argument("--child", choices=FIGURES, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.child:
-        return _measure_here(chosen.child)
+        return _measure_here(chosen.child[0], Path(chosen.child[1]))
     names = (chosen.only,) if chosen.only else FIGURES
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
@@ -52,24 +54,38 @@ def main(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
-def _measure_here(name: str) -> int:
+def _measure_here(name: str, answer: Path) -> int:
     figure = importlib.import_module(f"bench.{name}")
     rows: list[Row] = asyncio.run(figure.measure())
-    json.dump([row.plain() for row in rows], sys.stdout)
+    answer.write_text(json.dumps([row.plain() for row in rows]))
     return 0
 
 
 def _measure_in_child(name: str) -> list[dict[str, Any]] | None:
-    command = [sys.executable, "-m", "bench", "--child", name]
-    try:
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, timeout=_FIGURE_S, check=True, text=True
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        print(f"  {name}: {error}", file=sys.stderr)
-        return None
-    found: list[dict[str, Any]] = json.loads(done.stdout)
-    return found
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "rows.json"
+        command = [sys.executable, "-m", "bench", "--child", name, str(answer)]
+        with subprocess.Popen(command) as child:
+            try:
+                child.wait(timeout=_FIGURE_S)
+            except subprocess.TimeoutExpired:
+                print(f"  {name}: not done in {_FIGURE_S} s", file=sys.stderr)
+            finally:
+                _end(child)
+        if child.returncode != 0:
+            return None
+        found: list[dict[str, Any]] = json.loads(answer.read_text())
+        return found
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Let a child that is still there put away what it has started; then end it."""
+    if child.poll() is None:
+        child.send_signal(signal.SIGINT)
+        try:
+            child.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            child.kill()
 
 
 def _print_row(row: Row) -> None:
