@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +50,7 @@ from keeper.telemetry.instrumented import (
     InstrumentedStore,
 )
 from keeper.telemetry.logs import configure_logs
+from keeper.telemetry.redact import Redactor
 from keeper.telemetry.sinks import EventLog, MetricsSink
 from keeper.web.app import make_app
 
@@ -80,8 +81,16 @@ class Fanout:
             sink.observe_call(port, method, outcome, duration_s)
 
 
-def declare(settings: Settings, *, only: StreamName | None = None) -> Declared:
-    """Turn settings into what the daemon works for; ``only`` sets the other streams to observe."""
+def declare(
+    settings: Settings,
+    *,
+    only: StreamName | None = None,
+    secrets_before: Collection[str] = (),
+) -> Declared:
+    """Turn settings into what the daemon works for; ``only`` sets the other streams to observe.
+
+    ``secrets_before`` are hidden too: hosts go on to repeat what they were given before a reload.
+    """
     desired = to_desired(settings)
     if only is not None:
         streams = tuple(
@@ -102,6 +111,7 @@ def declare(settings: Settings, *, only: StreamName | None = None) -> Declared:
         canary_addresses=canary_addresses(settings),
         canary_interval_s=settings.canary.interval_s,
         retention_days=settings.retention_days,
+        redact=Redactor((*secrets_of(settings), *secrets_before)).text,
     )
 
 
@@ -186,14 +196,19 @@ async def serve(
 ) -> None:
     """Run the whole daemon until a signal: ticks, page, API, metrics."""
     settings = load()
-    configure_logs(
-        format=LogFormat(log_format or settings.log.format).value,
-        level=log_level or settings.log.level,
-        secrets=secrets_of(settings),
-    )
+    form, level = LogFormat(log_format or settings.log.format), log_level or settings.log.level
+    secrets = set(secrets_of(settings))  # all there ever were in this process
+    configure_logs(format=form.value, level=level, secrets=secrets)
+
+    def again() -> Declared:
+        settings = load()
+        secrets.update(secrets_of(settings))
+        configure_logs(format=form.value, level=level, secrets=secrets)
+        return declare(settings, secrets_before=secrets)
+
     registry = CollectorRegistry()
     metrics = MetricsSink(registry, version=__version__)
-    async with open_daemon(settings, reload=lambda: declare(load()), metrics=metrics) as daemon:
+    async with open_daemon(settings, reload=again, metrics=metrics) as daemon:
         # First the store, then the addresses: its lock proves that a socket file found is a dead one.
         await daemon.open()
         async with _listening(settings, daemon, registry):

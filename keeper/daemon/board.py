@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from keeper.core.model import InstanceId, Reading, Status, Subject
+from keeper.daemon.declared import nothing_to_hide
 
 # A tick comes at least every tick_interval_s; a witness speaks every 2 s at most. More than this per
 # rental between two ticks is a flood, and the oldest are the least interesting.
@@ -21,8 +22,11 @@ _SILENCE_S = 11.0  # a heartbeat comes every 10 s
 class Board:
     """Readings on their way from the witnesses to the next tick."""
 
-    def __init__(self, nudge: Callable[[], None]) -> None:
+    def __init__(
+        self, nudge: Callable[[], None], redact: Callable[[str], str] = nothing_to_hide
+    ) -> None:
         self._nudge = nudge
+        self._redact = redact
         self._unseen: dict[InstanceId, list[Reading]] = {}
         self.latest: dict[tuple[InstanceId, Subject], Reading] = {}
         self.heard_at: dict[tuple[InstanceId, Subject], datetime] = {}
@@ -32,6 +36,8 @@ class Board:
 
     def pin(self, reading: Reading) -> None:
         """Take a reading; wake the tick when it could change a judgement."""
+        if reading.detail and (shown := self._redact(reading.detail)) != reading.detail:
+            reading = replace(reading, detail=shown)  # a host repeats what it was given
         key = (reading.instance_id, reading.subject)
         before = self.latest.get(key)
         self.latest[key] = reading

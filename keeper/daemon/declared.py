@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from keeper.alerts import Channel
@@ -36,6 +36,11 @@ class Ports:
     sink: Sink
 
 
+def nothing_to_hide(text: str) -> str:
+    """Return a text as it is: there are no secrets."""
+    return text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
     """A configuration, as core values and plug-ins."""
@@ -47,6 +52,8 @@ class Declared:
     canary_addresses: tuple[Address, ...] = ()
     canary_interval_s: float = 30.0
     retention_days: float = 30.0
+    # Takes the secrets out of what hosts and errors say, before anything remembers or repeats it.
+    redact: Callable[[str], str] = nothing_to_hide
 
 
 def changes(before: Declared, after: Declared) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ class Executor:
         spawn: Callable[..., asyncio.Task[None]],
         finished: Callable[[Outcome], None],
         bug: Callable[[SlotBug], None],
+        redact: Callable[[str], str],
     ) -> None:
         self._marketplace = marketplace
         self._hosts = hosts
@@ -69,6 +70,7 @@ class Executor:
         self._spawn = spawn
         self._finished = finished
         self._bug = bug
+        self._redact = redact
         self._bound = asyncio.Semaphore(_ACTS_AT_ONCE)
         self._slots: dict[SlotId, asyncio.Task[None]] = {}
         self._destroys: dict[InstanceId, asyncio.Task[None]] = {}
@@ -149,7 +151,7 @@ class Executor:
                 duration_s=self._clock.monotonic() - started_s,
                 instance_id=instance_id,
                 reason=reason,
-                error=error,
+                error=self._redact(error),
                 retry_after_s=retry_after_s,
             )
         )
@@ -197,9 +199,18 @@ class Executor:
         link = await self._watch.link(instance_id, _LINK_WAIT_S)
         for step in steps:
             if isinstance(step, Command):
-                await _run_checked(link, step)
+                await self._run_checked(link, step)
             else:
                 await link.upload(step)
+
+    async def _run_checked(self, link: Link, command: Command) -> None:
+        result = await link.run(command)
+        if result.exit_code != 0:
+            # Before anything is cut off: half a secret would not be recognised any more.
+            said = self._redact(result.stderr or result.stdout).strip()[-_TAIL_CHARACTERS:]
+            raise CommandFailed(
+                f"{command.name} ended with {result.exit_code}: {' | '.join(said.splitlines())}"
+            )
 
     def _workload(self, slot: SlotId) -> Workload:
         workload = self._workload_of(slot)
@@ -207,14 +218,6 @@ class Executor:
             message = f"{slot} is no longer in the configuration"
             raise Refused(message)
         return workload
-
-
-async def _run_checked(link: Link, command: Command) -> None:
-    result = await link.run(command)
-    if result.exit_code != 0:
-        tail = (result.stderr or result.stdout).strip()[-_TAIL_CHARACTERS:]
-        message = f"{command.name} ended with {result.exit_code}: {' | '.join(tail.splitlines())}"
-        raise CommandFailed(message)
 
 
 def _intent_of(act: Rent | Deploy | Restart | Reboot | Destroy) -> IntentKind:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -98,7 +99,7 @@ class Daemon:
         self._followed: tuple[object, object, object] = (None, None, None)
         self.config_ok = True
         self.config_at = self._clock.now()
-        self._board = Board(self.nudge)
+        self._board = Board(self.nudge, self._redact)
         self._wheel = Wheel(self._clock)
         self._canary = Canary(ports.network, self._clock, lambda: self._declared, self.nudge)
         self._survey = Survey(
@@ -131,6 +132,7 @@ class Daemon:
             spawn=self._tasks.once,
             finished=self._finished,
             bug=self._note_bug,
+            redact=self._redact,
         )
         self._notifier = Notifier(
             network=ports.network,
@@ -280,7 +282,7 @@ class Daemon:
             records=memory.records,
             listing=survey.listing,
             unreadable_since=survey.unreadable_since,
-            unreadable_error=survey.unreadable_error,
+            unreadable_error=self._redact(survey.unreadable_error),
             shown=survey.take_shown(),
             offers=dict(survey.offers),
             readings=self._board.unseen(),
@@ -350,7 +352,7 @@ class Daemon:
         # Bounded: the store may fail for very long; then the newest are kept.
         self._own_events = [*told, *self._own_events][-_JOURNAL_BACKLOG_MAX:]
         self._orders.not_written()
-        self._publish_now((TickFailed(tick=self._tick, error=error),))
+        self._publish_now((TickFailed(tick=self._tick, error=self._redact(error)),))
 
     def _follow(self, ticked: Ticked) -> None:
         """Watch every rental of a slot that the marketplace shows as running."""
@@ -371,9 +373,20 @@ class Daemon:
 
     def _note(self, event: Event) -> None:
         """A fact of the shell: journalled with the next tick's commit."""
-        self._own_events.append(event)
+        self._own_events.append(self._without_secrets(event))
         del self._own_events[:-_JOURNAL_BACKLOG_MAX]
         self.nudge()
+
+    def _redact(self, text: str) -> str:
+        return self._declared.redact(text)
+
+    def _without_secrets(self, event: Event) -> Event:
+        for name in ("error", "detail"):
+            said = getattr(event, name, "")
+            if said and (shown := self._redact(said)) != said:
+                changed: Any = {name: shown}
+                event = replace(event, **changed)
+        return event
 
     def _note_bug(self, bug: SlotBug) -> None:
         self._remembered().held_until[bug.slot] = hold_until(self._clock.now())
@@ -385,7 +398,8 @@ class Daemon:
         if since is not None and not self._unreadable_told:
             self._unreadable_told = True
             self._unreadable_from = since
-            self._own_events.append(MarketUnreadable(error=self._survey.unreadable_error))
+            error = self._redact(self._survey.unreadable_error)
+            self._own_events.append(MarketUnreadable(error=error))
         elif since is None and self._unreadable_told:
             self._unreadable_told = False
             dark_s = max(0.0, (self._clock.now() - self._unreadable_from).total_seconds())

@@ -1,0 +1,120 @@
+"""Acts: every one ends in an outcome, and no outcome tells a secret."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from keeper.core.decisions import Deploy, Rent
+from keeper.core.model import InstanceId, IntentId, MachineId, OfferId, RentalSpec, SlotId
+from keeper.core.reasons import Reason
+from keeper.core.world import Outcome, OutcomeKind
+from keeper.daemon.execute import Executor
+from keeper.ports import Command, CommandResult, Transient, Uncertain
+from keeper.sim.loop import VirtualClock, run
+
+SLOT = SlotId("duel/0")
+SECRET = "live_4f9a0c77d1"
+DEPLOY = Deploy(
+    slot=SLOT, reason=Reason.NOT_DEPLOYED, intent_id=IntentId("1"), instance_id=InstanceId(7)
+)
+RENT = Rent(
+    slot=SLOT, reason=Reason.VACANT, intent_id=IntentId("1"), label="keeper:1:duel/0:1",
+    offer_id=OfferId(1), machine_id=MachineId(1), dollars_per_hour=1.0,
+    spec=RentalSpec(image="x", disk_gb=16.0),
+)  # fmt: skip
+
+
+@dataclass
+class _Outside:
+    """The marketplace, the hosts, the watch, a link and a workload in one; only what acts need."""
+
+    stderr: str = ""
+    error: BaseException | None = None
+    hangs: bool = False
+    public_key: str = "ssh-ed25519 A"
+    calls: list[str] = field(default_factory=list)
+
+    async def create(self, offer_id: OfferId, label: str, spec: RentalSpec) -> InstanceId:
+        await self._do("create")
+        return InstanceId(7)
+
+    async def attach_key(self, instance_id: InstanceId, public_key: str) -> None:
+        self.calls.append("attach_key")
+
+    async def link(self, instance_id: InstanceId, timeout_s: float) -> "_Outside":
+        return self
+
+    async def run(self, command: Command) -> CommandResult:
+        await self._do(command.name)
+        return CommandResult(exit_code=1, stdout="", stderr=self.stderr)
+
+    def deploy(self) -> tuple[Command, ...]:
+        return (Command(name="deploy.start", script="true"),)
+
+    async def _do(self, name: str) -> None:
+        self.calls.append(name)
+        if self.hangs:
+            await asyncio.get_running_loop().create_future()
+        if self.error is not None:
+            raise self.error
+
+
+def _outcome(act: Rent | Deploy, outside: _Outside) -> tuple[Outcome, list[object]]:
+    outcomes: list[Outcome] = []
+    bugs: list[object] = []
+
+    async def play() -> None:
+        executor = Executor(
+            marketplace=outside,  # type: ignore[arg-type]
+            hosts=outside,  # type: ignore[arg-type]
+            watch=outside,  # type: ignore[arg-type]
+            clock=VirtualClock(),
+            workload_of=lambda _: outside,  # type: ignore[arg-type,return-value]
+            spawn=lambda work, name: asyncio.create_task(work, name=name),
+            finished=outcomes.append,
+            bug=bugs.append,
+            redact=lambda text: text.replace(SECRET, "[redacted]"),
+        )
+        executor.start((act,))
+        assert executor.slots_in_flight == {SLOT}
+        assert await executor.drain(3600.0)
+        assert executor.slots_in_flight == frozenset()
+
+    run(play())
+    (outcome,) = outcomes
+    return outcome, bugs
+
+
+@pytest.mark.parametrize("before", range(370, 420))
+def test_no_part_of_a_secret_is_left_where_output_is_cut(before: int) -> None:
+    """The tail was cut first, and half a secret is not recognised."""
+    outside = _Outside(stderr=f"+ export KEY={SECRET}" + "x" * before)
+    outcome, _ = _outcome(DEPLOY, outside)
+    assert outcome.kind is OutcomeKind.FAILED
+    for length in range(6, len(SECRET) + 1):
+        assert SECRET[-length:] not in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (Uncertain("no answer"), OutcomeKind.UNCERTAIN),
+        (Transient("busy"), OutcomeKind.FAILED),
+        (TimeoutError(), OutcomeKind.UNCERTAIN),
+        (ValueError("a bug"), OutcomeKind.UNCERTAIN),
+    ],
+    ids=["in doubt", "nothing happened", "out of time", "a bug half way"],
+)
+def test_a_create_that_went_wrong_is_in_doubt_unless_it_was_not_sent(
+    error: Exception, kind: OutcomeKind
+) -> None:
+    outcome, bugs = _outcome(RENT, _Outside(error=error))
+    assert outcome.kind is kind
+    assert bool(bugs) is isinstance(error, ValueError)
+
+
+def test_a_create_that_hangs_ends_in_doubt_at_its_deadline() -> None:
+    outcome, _ = _outcome(RENT, _Outside(hangs=True))
+    assert outcome.kind is OutcomeKind.UNCERTAIN
+    assert outcome.duration_s == pytest.approx(120.0)
