@@ -94,7 +94,7 @@ def dispatch(
             after[key] = quiet
         else:
             notices.append(_resolved(quiet, now))
-    return _write(after), tuple(notices)
+    return _write(after, state, before), tuple(notices)
 
 
 def inhibited(firing: tuple[Alert, ...]) -> frozenset[str]:
@@ -302,18 +302,23 @@ def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _write(told: Mapping[str, _Told]) -> dict[str, Any]:
+def _write(told: Mapping[str, _Told], state: State, before: Mapping[str, _Told]) -> dict[str, Any]:
+    """Flatten what is remembered; what has not changed is taken over as it is written."""
     return {
-        key: {
-            "fired_at": each.fired_at.isoformat(),
-            "waiting_since": each.waiting_since.isoformat() if each.waiting_since else None,
-            "told_at": each.told_at.isoformat() if each.told_at else None,
-            "told": each.told,
-            "quiet_since": each.quiet_since.isoformat() if each.quiet_since else None,
-            "dark_s": each.dark_s,
-            "alert": _alert_out(each.alert),
-        }
+        key: state[key] if each == before.get(key) else _flat(each)
         for key, each in sorted(told.items())
+    }
+
+
+def _flat(each: _Told) -> dict[str, Any]:
+    return {
+        "fired_at": each.fired_at.isoformat(),
+        "waiting_since": each.waiting_since.isoformat() if each.waiting_since else None,
+        "told_at": each.told_at.isoformat() if each.told_at else None,
+        "told": each.told,
+        "quiet_since": each.quiet_since.isoformat() if each.quiet_since else None,
+        "dark_s": each.dark_s,
+        "alert": _alert_out(each.alert),
     }
 
 

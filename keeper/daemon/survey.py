@@ -78,7 +78,12 @@ class Survey:
                 await _wait_at_most(self._list_soon, left_s)
 
     async def read_listing_once(self) -> None:
-        """Read the listing now; a failure is remembered, never raised."""
+        """Read the listing now; a failure is remembered, never raised.
+
+        A tick is asked for when it says something new, or when the plan wanted one. That all is as
+        before is found in the next tick, which comes soon enough by itself.
+        """
+        is_news = self.listing is None or self._wants.listing_by is not None
         try:
             async with asyncio.timeout(_READ_DEADLINE_S):
                 # The moment asked, not answered: what happened meanwhile may not be in it.
@@ -88,11 +93,15 @@ class Survey:
             if self.unreadable_since is None:
                 self.unreadable_since = self._clock.now()
             self.unreadable_error = describe(error)
+            is_news = True
         else:
+            before, was_unreadable = self.listing, self.unreadable_since is not None
+            is_news = is_news or was_unreadable or before is None or before.instances != instances
             self.listing = Listing(instances=instances, at=asked_at)
             self.unreadable_since = None
             self.unreadable_error = ""
-        self._nudge()
+        if is_news:
+            self._nudge()
 
     async def read_wanted(self) -> None:
         """Read single rentals by id whenever a plan asks for it."""

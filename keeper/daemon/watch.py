@@ -189,21 +189,22 @@ class Watch:
         instance_id = target.instance.instance_id
         lines = link.watch(target.workload.sentinel())
         is_first = True
+        loop = asyncio.get_running_loop()
         try:
-            while True:
-                async with asyncio.timeout(_SILENT_LINK_S):
-                    line = await anext(lines, None)
-                if line is None:
-                    return "the sentinel ended"
-                at = self._clock.now()
-                if is_first:
-                    is_first = False
-                    self._pin_link(target, Status.TRUE, Reason.LINK_UP)
-                self._board.heard(instance_id, _INSIDE, at)
-                if line.startswith('{"hb"'):
-                    continue  # nothing changed: that it was said is all there is to know
-                for reading in target.workload.interpret(line, instance_id, at):
-                    self._board.pin(reading)
+            # One deadline that is moved: a new one for each line costs twice as much as the line.
+            async with asyncio.timeout(_SILENT_LINK_S) as deadline:
+                async for line in lines:
+                    deadline.reschedule(loop.time() + _SILENT_LINK_S)
+                    at = self._clock.now()
+                    if is_first:
+                        is_first = False
+                        self._pin_link(target, Status.TRUE, Reason.LINK_UP)
+                    self._board.heard(instance_id, _INSIDE, at)
+                    if line.startswith('{"hb"'):
+                        continue  # nothing changed: that it was said is all there is to know
+                    for reading in target.workload.interpret(line, instance_id, at):
+                        self._board.pin(reading)
+                return "the sentinel ended"
         except TimeoutError:
             return "the sentinel fell silent"
         except PortError as error:
