@@ -46,7 +46,8 @@ def settle(draft: Draft) -> None:
     if world.intents:
         _settle_cut_short(draft)
     for slot, seat, tenure in tuple(draft.seated()):
-        if tenure.instance_id is None and slot not in world.in_flight:
+        is_free = slot not in world.in_flight and slot not in draft.decided
+        if tenure.instance_id is None and is_free:
             _look_for(draft, slot, seat, tenure)
 
 

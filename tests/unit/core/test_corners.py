@@ -349,6 +349,21 @@ def test_a_doubtful_create_of_a_handover_is_settled_like_any_other() -> None:
     assert record_after(world, plan).incoming == asked
 
 
+def test_a_slot_adopts_one_rental_a_tick() -> None:
+    two = a_record(
+        an_asked_tenure(),
+        attempt=2,
+        incoming=an_asked_tenure(label="keeper:k1:duel/0:2", attempt=2),
+    )
+    found = a_listing(an_instance(9001), an_instance(9002, "keeper:k1:duel/0:2"), age_s=1)
+    world = a_world(two, listing=found)
+    plan = decide(world)
+    assert [act.name for act in plan.acts] == ["adopt"]
+    again = decide(applied(world, plan))
+    assert [act.name for act in again.acts] == ["adopt"]
+    assert again.condemned == ()
+
+
 def test_suggesting_is_not_acting() -> None:
     world = healthy_world(readings=bad_pictures(3))
     plan = decide(world, a_desire(a_stream(mode=Mode.SUGGEST)))
