@@ -202,7 +202,8 @@ def unmet(scenario: Scenario, played: Played) -> tuple[str, ...]:
 def _populate(universe: Universe) -> None:
     """Give the account rentals that are not ours: nobody's, and another keeper's."""
     for label in ("training run", "keeper:another:duel/0:1"):
-        ask = next(ask for ask in universe.market.asks() if not ask.machine.has_display)
+        # What keeper would hardly want, so that its own choice stays as large as it is.
+        ask = min(universe.market.asks(), key=lambda each: each.machine.has_display)
         body = {"image": "foreign:1", "disk": 16.0, "label": label}
         universe.market.create(ask.offer_id, body)
     universe.wind()
