@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from keeper.core.conditions import is_fatal
+from keeper.core.decisions import Wait
 from keeper.core.draft import Draft
 from keeper.core.events import InstanceAdopted, OrphanCleared, OrphanSeen
 from keeper.core.labels import is_keepers, parse
@@ -154,6 +155,13 @@ def _sort_out_unbound(draft: Draft, listing: Listing, bound: set[InstanceId]) ->
 
 def _see_orphan(draft: Draft, listing: Listing, instance: Instance, slot: SlotId | None) -> None:
     instance_id = instance.instance_id
+    is_adopting = draft.fleet.orphans is OrphanPolicy.ADOPT
+    first = draft.world.orphans_seen_at.get(instance_id)
+    is_new = first is None or listing.at <= first
+    if is_adopting and is_new and slot is not None and _is_open(draft, slot):
+        # Its place is kept: else a second rental would be there before the next listing.
+        draft.decide(slot, Wait(slot=slot, reason=Reason.FOUND_BY_LABEL))
+        draft.decided.add(slot)
     if instance_id not in draft.world.orphans_known:
         draft.tell(
             OrphanSeen(
@@ -163,13 +171,26 @@ def _see_orphan(draft: Draft, listing: Listing, instance: Instance, slot: SlotId
             )
         )
         return
-    first = draft.world.orphans_seen_at.get(instance_id)
-    if first is None or listing.at <= first:
+    if is_new:
         return  # one listing alone could be a slip
     if draft.fleet.orphans is OrphanPolicy.DESTROY:
         draft.unbound.append((instance, None, Reason.STRAY_RENTAL))
-    elif draft.fleet.orphans is OrphanPolicy.ADOPT and slot is not None:
+    elif is_adopting and slot is not None:
         _adopt_orphan(draft, slot, instance, listing)
+
+
+def _is_open(draft: Draft, slot: SlotId) -> bool:
+    """Whether a declared slot is empty and this tick has not decided on it."""
+    record = draft.records.get(slot)
+    return (
+        slot in draft.slots
+        and slot not in draft.decided
+        and slot not in draft.world.held_slots
+        and slot not in draft.world.in_flight
+        and record is not None
+        and record.tenure is None
+        and record.incoming is None
+    )
 
 
 def _adopt_orphan(draft: Draft, slot: SlotId, instance: Instance, listing: Listing) -> None:
