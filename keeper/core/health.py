@@ -360,7 +360,7 @@ class _Bench:
                 if old.status is not new.status
             )
         has_booted = before.booted_at is None and self._is_up()
-        host_key = before.host_key or self.evidence.host_key
+        host_key = _pins(before.host_key, self.evidence.host_key)
         warm_at, first_live_at, warmup_s = self._first_picture()
         tenure = before
         if (
@@ -417,3 +417,12 @@ class _Bench:
         if warmup_s is None and before.deployed_at is not None:
             warmup_s = elapsed_s(before.deployed_at, self.now)
         return self.now, before.first_live_at or self.now, warmup_s
+
+
+def _pins(pinned: str, shown: str) -> str:
+    """Return the keys to pin: those known, and one for each entrance that was met since.
+
+    A host is met at its own address and through the marketplace's relay, each with its own key; the
+    adapter lets none through that differs from its pin, so what comes can only have grown.
+    """
+    return shown if set(pinned.splitlines()) <= set(shown.splitlines()) else pinned
