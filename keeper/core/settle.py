@@ -231,10 +231,12 @@ def _look_for(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:
             Adopt(slot=slot, reason=found, instance_id=instance.instance_id, label=tenure.label),
         )
         return
+    since = tenure.acted_at or tenure.requested_at
+    if listing.at <= since:
+        return  # the create may have waited for its turn and left after this was asked
     tenure = note_missing(tenure, listing.at)
     draft.put(slot, seat, tenure)
     policy = draft.policy(slot)
-    since = tenure.acted_at or tenure.requested_at
     if absent_for(tenure, since) >= policy.create_settle_s and (
         absence_span_s(tenure) >= policy.absence_apart_s
     ):
