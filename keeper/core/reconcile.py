@@ -291,7 +291,10 @@ def _wind_up(draft: Draft, slot: SlotId) -> None:
     if slot in draft.world.in_flight:
         draft.decide(slot, Wait(slot=slot, reason=Reason.ACT_IN_FLIGHT))
         return
-    _end_all(draft, slot, Reason.STREAM_REMOVED, is_ordered=False)
+    # An order stands above the pause that it itself brings.
+    is_ordered = draft.records[slot].destroy_asked_at is not None
+    reason = Reason.OPERATOR_ASKED if is_ordered else Reason.STREAM_REMOVED
+    _end_all(draft, slot, reason, is_ordered=is_ordered)
 
 
 def _end_all(draft: Draft, slot: SlotId, reason: Reason, *, is_ordered: bool) -> bool:
