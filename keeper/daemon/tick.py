@@ -54,7 +54,7 @@ def decide(
     numbers: Numbers,
 ) -> Ticked:
     """Decide one tick. Touches nothing: a tick that cannot be committed has not happened."""
-    plan, bugs = _reconcile_sparing_the_others(world, desired, now)
+    plan, bugs = reconcile_sparing_the_others(world, desired, now)
     events = (*own_events, *bugs, *plan.events)
     records = world.records
     if plan.records or plan.slots_forgotten:
@@ -151,23 +151,54 @@ def pauses_after(
     return pause, slot_pauses if slots == slot_pauses else slots
 
 
-def _reconcile_sparing_the_others(
+def reconcile_sparing_the_others(
     world: World, desired: Desired, now: datetime
 ) -> tuple[Plan, tuple[SlotBug, ...]]:
-    """Reconcile; when a bug strikes, find the slot it strikes on and hold only that one."""
+    """Reconcile; when a bug strikes, find the slots it strikes on and hold only those."""
     try:
         return reconcile(world, desired, now), ()
     except Exception as bug:
-        # Net 2 of 2. The culprit is the slot without which the rest can be decided.
+        # Net 2 of 2. The culprits are the slots without which the rest can be decided.
         error = f"{type(bug).__name__}: {bug}"[:200]
-        for slot in sorted(world.records):
-            spared = replace(world, held_slots=world.held_slots | {slot})
-            try:
-                plan = reconcile(spared, desired, now)
-            except Exception:  # noqa: BLE001, S112 - part of net 2: this one is not the culprit
-                continue
-            return plan, (SlotBug(slot=slot, error=error),)
-        raise
+        declared = {slot for stream in desired.streams for slot in stream.slots}
+        slots = tuple(sorted(world.records.keys() | declared))
+        if _is_struck(world, desired, now, held=frozenset(slots)):
+            raise  # no slot's bug
+        culprits = _culprits(world, desired, now, slots, frozenset(slots))
+        plan = reconcile(_holding(world, frozenset(culprits)), desired, now)
+        return plan, tuple(SlotBug(slot=slot, error=error) for slot in culprits)
+
+
+def _culprits(
+    world: World,
+    desired: Desired,
+    now: datetime,
+    suspects: tuple[SlotId, ...],
+    every: frozenset[SlotId],
+) -> tuple[SlotId, ...]:
+    """Halve the suspects, all others held: a thousand slots are twenty looks, not a thousand."""
+    if not _is_struck(world, desired, now, held=every.difference(suspects)):
+        return ()
+    if len(suspects) == 1:
+        return suspects
+    half = len(suspects) // 2
+    found = (
+        *_culprits(world, desired, now, suspects[:half], every),
+        *_culprits(world, desired, now, suspects[half:], every),
+    )
+    return found or suspects  # only together do they strike
+
+
+def _is_struck(world: World, desired: Desired, now: datetime, *, held: frozenset[SlotId]) -> bool:
+    try:
+        reconcile(_holding(world, held), desired, now)
+    except Exception:  # noqa: BLE001 - part of net 2
+        return True
+    return False
+
+
+def _holding(world: World, slots: frozenset[SlotId]) -> World:
+    return replace(world, held_slots=world.held_slots | slots)
 
 
 def _orphans(world: World, plan: Plan) -> Mapping[InstanceId, datetime]:
