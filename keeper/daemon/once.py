@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from keeper.core.world import Order, Snapshot
 from keeper.daemon.supervise import Daemon
+from keeper.ports import PortError
 
 
 async def run_until(
@@ -23,9 +24,11 @@ async def run_until(
 ) -> bool:
     """Run a daemon with these orders until a snapshot satisfies, or the time is up; says which.
 
-    However it ends, what was rented is recorded, and the next keeper takes it up.
+    However it ends, what was rented is recorded, and the next keeper takes it up. Raises what an order
+    raises.
     """
     found = False
+    refused: PortError | None = None
 
     async def watch() -> None:
         nonlocal found
@@ -39,6 +42,7 @@ async def run_until(
             await daemon.changed()
 
     async def steer() -> None:
+        nonlocal refused
         try:
             await daemon.loaded()
             for order in orders:
@@ -47,6 +51,8 @@ async def run_until(
                 await watch()
         except TimeoutError:
             pass
+        except PortError as error:
+            refused = error  # raised when the daemon has drained, not through it
         finally:
             daemon.stop("done" if found else "interrupted or out of time")
 
@@ -56,4 +62,6 @@ async def run_until(
             await daemon.run()
         finally:
             steering.cancel()
+    if refused is not None:
+        raise refused
     return found
