@@ -1,7 +1,8 @@
 """What it costs to list all rentals: the adapter, against aiohttp and msgspec with nothing around.
 
 Both read the same fields of the same pages, 25 rows each, from a server in another process. Between
-two polls a few rows differ, as they do in a fleet that is well: most of a rental never changes.
+two polls one row in fifty differs in a field that keeper reads. That share is assumed, not measured on
+a real account, and the adapter profits from rows that stay: so a listing of news is shown as well.
 """
 
 from __future__ import annotations
@@ -64,17 +65,15 @@ async def measure() -> list[Row]:
         try:
             assert server.stdout is not None
             port = int(await server.stdout.readline())
-            rows.append(await _measure(f"http://127.0.0.1:{port}", count, polls))
+            rows += await _measure(f"http://127.0.0.1:{port}", count, polls)
         finally:
             server.terminate()
             await server.wait()
     return rows
 
 
-async def _measure(url: str, count: int, polls: int) -> Row:
-    market = VastMarketplace(
-        url=url, api_key=_KEY, clock=SystemClock(), spacing=dict.fromkeys(Endpoint, 0.0)
-    )
+async def _measure(url: str, count: int, polls: int) -> list[Row]:
+    market = _market(url)
     decoder = msgspec.json.Decoder(_Page)
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {_KEY}"}) as session:
 
@@ -83,6 +82,15 @@ async def _measure(url: str, count: int, polls: int) -> Row:
             with Cpu() as cpu:
                 for _ in range(polls):
                     kept = await market.list_instances()
+            assert len(kept) == count
+            return cpu.us_each(polls * count)
+
+        async def first() -> float:
+            kept: tuple[Instance, ...] = ()
+            with Cpu() as cpu:
+                for _ in range(polls):
+                    fresh = _market(url, session)
+                    kept = await fresh.list_instances()
             assert len(kept) == count
             return cpu.us_each(polls * count)
 
@@ -95,15 +103,38 @@ async def _measure(url: str, count: int, polls: int) -> Row:
             return cpu.us_each(polls * count)
 
         try:
-            costs = await in_turn(ours, floor)
+            again, anew, least = await in_turn(ours, first, floor)
         finally:
             await market.aclose()
-    return against(
-        f"vast.{count}",
-        *costs,
-        goal=1.5,
-        unit="us CPU a rental",
-        note=f"floor: bare aiohttp and msgspec, {count} rentals in pages of 25",
+    floor_is = f"floor: bare aiohttp and msgspec, {count} rentals in pages of 25"
+    unit = "us CPU a rental"
+    return [
+        against(
+            f"vast.{count}",
+            again,
+            least,
+            goal=1.5,
+            unit=unit,
+            note=f"2 % of the rows have changed since the last listing; {floor_is}",
+        ),
+        against(
+            f"vast.first.{count}",
+            anew,
+            least,
+            goal=None,
+            unit=unit,
+            note=f"the first listing, every row is news; {floor_is}",
+        ),
+    ]
+
+
+def _market(url: str, session: aiohttp.ClientSession | None = None) -> VastMarketplace:
+    return VastMarketplace(
+        url=url,
+        api_key=_KEY,
+        clock=SystemClock(),
+        spacing=dict.fromkeys(Endpoint, 0.0),
+        session=session,
     )
 
 

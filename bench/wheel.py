@@ -70,6 +70,7 @@ async def _window(fires: _Fires) -> float:
     before = fires.count
     with Cpu() as cpu:
         await asyncio.sleep(_WINDOW_S)
+    assert fires.count > before
     return cpu.us_each(fires.count - before)
 
 
@@ -137,6 +138,7 @@ def _scheduler(keys: int) -> Side:
                 misfire_grace_time=None,
             )
         scheduler.resume()
+        await asyncio.sleep(max(0.0, (first - datetime.now(UTC)).total_seconds()))
         cost = await _window(fires)
         scheduler.pause()
         await asyncio.sleep(_BUCKET_S)  # for those that have just begun
