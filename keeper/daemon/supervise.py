@@ -357,8 +357,10 @@ class Daemon:
     def _follow(self, ticked: Ticked) -> None:
         """Watch every rental of a slot that the marketplace shows as running."""
         listing, records = ticked.world.listing, self._remembered().records
-        basis = (listing, records, self._declared)
-        if listing is None or all(a is b for a, b in zip(basis, self._followed, strict=True)):
+        if listing is None:
+            return
+        basis = (listing.instances, records, self._declared)
+        if all(a is b for a, b in zip(basis, self._followed, strict=True)):
             return  # the quiet case: nothing that matters here has changed
         self._followed = basis
         self._targets = targets(records, listing, self._declared, self._targets)

@@ -95,8 +95,12 @@ class Survey:
             self.unreadable_error = describe(error)
             is_news = True
         else:
-            before, was_unreadable = self.listing, self.unreadable_since is not None
-            is_news = is_news or was_unreadable or before is None or before.instances != instances
+            before = self.listing
+            if before is not None and before.instances == instances:
+                instances = before.instances  # the same object says: nothing to look into
+                is_news = is_news or self.unreadable_since is not None
+            else:
+                is_news = True
             self.listing = Listing(instances=instances, at=asked_at)
             self.unreadable_since = None
             self.unreadable_error = ""

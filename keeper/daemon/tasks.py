@@ -19,19 +19,19 @@ class Tasks:
     def __init__(self, died: Callable[[TaskDied], None]) -> None:
         self._died = died
         self._group: asyncio.TaskGroup | None = None
-        self._alive: set[asyncio.Task[None]] = set()
+        self._alive: set[asyncio.Task[Any]] = set()
 
     def own(self, group: asyncio.TaskGroup | None) -> None:
         """Start (or stop) owning: tasks begun from here on belong to this group."""
         self._group = group
 
-    def once(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def once(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[Any]:
         """Run something to its end."""
         if self._group is None:
             work.close()
             message = f"{name} was begun while the daemon is not running"
             raise RuntimeError(message)
-        task = self._group.create_task(self._to_its_end(work, name), name=name)
+        task = self._group.create_task(self._telling(work, name), name=name)
         self._alive.add(task)
         task.add_done_callback(self._alive.discard)
         return task
@@ -59,9 +59,6 @@ class Tasks:
         """End everything; the group then waits for it."""
         for task in list(self._alive):
             task.cancel()
-
-    async def _to_its_end(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        await self._telling(work, name)
 
     async def _telling(self, work: Coroutine[Any, Any, None], name: str) -> bool:
         """Await some work and tell how it died; returns whether it came to its end."""

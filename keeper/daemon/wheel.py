@@ -25,7 +25,9 @@ class Wheel:
         self._buckets: dict[int, dict[Hashable, Callable[[], None]]] = {}
         self._order: list[int] = []
         self._where: dict[Hashable, int] = {}
-        self._changed = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._broken: asyncio.Future[None] | None = None  # of the turning wheel
+        self._is_firing = False  # then the timer is set afterwards, once
 
     def schedule(self, key: Hashable, delay_s: float, call: Callable[[], None]) -> None:
         """Call ``call`` once after the delay; a key that is already waiting is moved."""
@@ -34,8 +36,8 @@ class Wheel:
         if bucket not in self._buckets:
             self._buckets[bucket] = {}
             heapq.heappush(self._order, bucket)
-            if self._order[0] == bucket:
-                self._changed.set()
+            if self._order[0] == bucket and not self._is_firing:
+                self._wind()
         self._buckets[bucket][key] = call
         self._where[key] = bucket
 
@@ -47,20 +49,40 @@ class Wheel:
 
     async def run(self) -> None:
         """Turn for ever. ``call`` must not block or raise: it starts tasks."""
-        loop = asyncio.get_running_loop()
-        while True:
-            self._changed.clear()
-            if not self._order:
-                await self._changed.wait()
-                continue
+        # Driven by the timer itself: waking a task for each bucket costs as much as the bucket.
+        self._broken = asyncio.get_running_loop().create_future()
+        try:
+            self._wind()
+            await self._broken
+        finally:
+            self._broken = None
+            self._unwind()
+
+    def _wind(self) -> None:
+        """Set the one timer to the earliest bucket."""
+        self._unwind()
+        if self._broken is not None and self._order:
             wait_s = self._order[0] * _BUCKET_S - self._clock.monotonic()
-            if wait_s > 0:
-                alarm = loop.call_later(wait_s, self._changed.set)
-                try:
-                    await self._changed.wait()
-                finally:
-                    alarm.cancel()
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(max(0.0, wait_s), self._ring)
+
+    def _unwind(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._is_firing = True
+        try:
             self._fire()
+        except Exception as bug:  # noqa: BLE001 - handed to run(), whose owner tells and begins anew
+            if self._broken is not None and not self._broken.done():
+                self._broken.set_exception(bug)
+            return
+        finally:
+            self._is_firing = False
+        self._wind()
 
     def _fire(self) -> None:
         # The tiny allowance keeps a timer that is early by a rounding error from spinning.

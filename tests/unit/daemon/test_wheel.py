@@ -67,3 +67,23 @@ def test_an_idle_wheel_has_nothing_to_wait_for() -> None:
 
     with pytest.raises(Deadlock):
         run(turn())
+
+
+def test_a_call_that_raises_ends_the_turning_so_that_its_owner_hears() -> None:
+    async def play() -> None:
+        wheel = Wheel(VirtualClock())
+
+        def fails() -> None:
+            raise ValueError("no")
+
+        wheel.schedule("bad", 1.0, fails)
+        with pytest.raises(ValueError, match="no"):
+            await wheel.run()
+        fired: list[str] = []
+        wheel.schedule("good", 1.0, lambda: fired.append("good"))
+        turning = asyncio.get_running_loop().create_task(wheel.run())
+        await asyncio.sleep(5.0)
+        turning.cancel()
+        assert fired == ["good"]
+
+    run(play())
