@@ -147,22 +147,29 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return timer
 
     def _run_once(self) -> None:
-        """Run what is ready; when nothing is, move the clock to the next timer."""
-        # This replaces the method of the same name, so it looks inside handles as that one does.
+        """Run what is ready, and whenever nothing is, move the clock to the next timer.
+
+        It replaces the method of the same name, so it looks inside handles as that one does; and it
+        goes on until the loop is to stop, because its caller would only call it again.
+        """
+        # ruff: noqa: SLF001
         ready, timers = self._ready, self._timers
-        if not ready and not self._stopping:
-            while timers and timers[0][2]._cancelled:  # noqa: SLF001
-                heappop(timers)
-            self._pass_time(timers[0][0] if timers else None)
-        now_s = self._now_s
-        while timers and timers[0][0] <= now_s:
-            timer = heappop(timers)[2]
-            if not timer._cancelled:  # noqa: SLF001
-                ready.append(timer)
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if not handle._cancelled:  # noqa: SLF001
-                handle._run()  # noqa: SLF001
+        while True:
+            if not ready and not self._stopping:
+                while timers and timers[0][2]._cancelled:
+                    heappop(timers)
+                self._pass_time(timers[0][0] if timers else None)
+            now_s = self._now_s
+            while timers and timers[0][0] <= now_s:
+                timer = heappop(timers)[2]
+                if not timer._cancelled:
+                    ready.append(timer)
+            for _ in range(len(ready)):
+                handle = ready.popleft()
+                if not handle._cancelled:
+                    handle._run()
+            if self._stopping:
+                return
 
     def _pass_time(self, until_s: float | None) -> None:
         """Jump to a moment, or at a finite rate wait for it, serving sockets meanwhile."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -198,6 +199,12 @@ _SAMPLES: Final[Mapping[Seen, tuple[PictureSample, float | None]]] = {
 }
 
 
+@lru_cache(maxsize=256)
+def _address_in(url: str) -> tuple[str, int]:
+    name, _, port = url.partition("//")[2].partition("/")[0].rpartition(":")
+    return name, int(port)
+
+
 class MemoryNetwork:
     """The Network port: pictures of virtual hosts, canaries, and the mailbox of alerts."""
 
@@ -259,9 +266,7 @@ class MemoryNetwork:
 
     def _seen(self, url: str) -> Seen:
         """Return what is behind an address of a virtual host."""
-        authority = url.partition("//")[2].partition("/")[0]
-        name, _, port = authority.rpartition(":")
-        there = self._universe.hosts.by_address.get((name, int(port)))
+        there = self._universe.hosts.by_address.get(_address_in(url))
         if there is None:
             return Seen.REFUSED
         if self._universe.own_network_is_down:

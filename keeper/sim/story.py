@@ -7,6 +7,7 @@ the marketplace, the hosts and the disk have written down. The same seed gives t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from keeper.sim.faults import KEEPER_KINDS, Fault, FaultKind
 from keeper.sim.ledger import Rental
 from keeper.sim.lifecycle import Tempo
 from keeper.sim.loop import run
-from keeper.sim.market import MarketShape
+from keeper.sim.market import MarketShape, Refusal
 from keeper.sim.opsbox import OpsBox
 from keeper.sim.scenarios import Scenario
 from keeper.sim.stage import DEFAULT_STREAMS, bounds, declared
@@ -115,7 +116,7 @@ class Story:
         began_at = universe.time_s()
         disk = Disk(keeper_id=f"{self.seed:08x}")
         if self.has_strangers:
-            _populate(universe)
+            _populate(universe, self.duration_s / 5)
         box = OpsBox(universe, disk, lambda: declared(self.streams))
         for fault in self.plan:
             loop.call_later(fault.at, _befall, universe, box, fault)
@@ -199,13 +200,23 @@ def unmet(scenario: Scenario, played: Played) -> tuple[str, ...]:
     )
 
 
-def _populate(universe: Universe) -> None:
-    """Give the account rentals that are not ours: nobody's, and another keeper's."""
+def _populate(universe: Universe, other_leaves_s: float) -> None:
+    """Give the account rentals that are not ours: nobody's, and for a while another keeper's."""
     for label in ("training run", "keeper:another:duel/0:1"):
         # What keeper would hardly want, so that its own choice stays as large as it is.
         ask = min(universe.market.asks(), key=lambda each: each.machine.has_display)
         body = {"image": "foreign:1", "disk": 16.0, "label": label}
-        universe.market.create(ask.offer_id, body)
+        made = universe.market.create(ask.offer_id, body)
+        if label != "training run":
+            loop = asyncio.get_running_loop()
+            loop.call_later(other_leaves_s, _leave, universe, made["new_contract"])
+    universe.wind()
+
+
+def _leave(universe: Universe, instance_id: int) -> None:
+    """Let the other keeper end its rental, if it still has it."""
+    with contextlib.suppress(Refusal):
+        universe.market.destroy(instance_id)
     universe.wind()
 
 
