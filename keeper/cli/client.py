@@ -42,6 +42,7 @@ _CODES: Mapping[int, ExitCode] = {
     422: ExitCode.USAGE,
     429: ExitCode.TRY_AGAIN,
     503: ExitCode.TRY_AGAIN,
+    504: ExitCode.TRY_AGAIN,
 }
 
 

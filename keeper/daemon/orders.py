@@ -14,7 +14,7 @@ from keeper.core.events import Event, OrderAccepted, PauseChanged
 from keeper.core.world import Order, OrderKind
 from keeper.ports import TimedOut, Uncertain
 
-_DEADLINE_S = 30.0
+_DEADLINE_S = 10.0  # less than the patience of keeper's own commands (15 s): they hear the truth
 _DETAIL_MAX = 200
 
 

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from keeper.core.text import plain
 from keeper.core.world import Snapshot
-from keeper.ports import Clock, Control, StoreError
+from keeper.ports import Clock, Control, StoreError, TimedOut, Uncertain
 
 CONTROL: Final = web.AppKey("control", Control)
 CLOCK: Final = web.AppKey("clock", Clock)
@@ -86,6 +86,12 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except StoreError as error:
         title = "the store cannot be used now"
         return _problem(Problem(503, title, plain(str(error)), cure="look at disk and log"))
+    except Uncertain as error:
+        # An order whose commit is still on its way: neither a yes nor a no would be true.
+        title = "nobody knows yet whether it was taken"
+        return _problem(Problem(504, title, plain(str(error)), cure="see keeper events"))
+    except TimedOut as error:
+        return _problem(Problem(503, "it was not taken", plain(str(error)), cure="try again"))
     except web.HTTPException as error:
         if error.status < 400:  # noqa: PLR2004 - a redirect is no refusal
             raise

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from keeper.ports import ReloadReport, StoreFull
+from keeper.ports import PortError, ReloadReport, StoreFull, TimedOut, Uncertain
 from keeper.web.openapi import DESCRIBED
 from tests.facts import every_event
 from tests.integration.web.conftest import JPEG, TOKEN, Keeper, Serve, journal_of, rich_snapshot
@@ -363,3 +363,24 @@ async def test_followers_are_bounded(serve: Serve) -> None:
         finally:
             for reply in replies:
                 reply.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "word"),
+    [
+        (TimedOut("nothing was done"), 503, "nothing was done"),
+        (Uncertain("still being written"), 504, "still being written"),
+    ],
+    ids=["withdrawn", "in doubt"],
+)
+async def test_an_order_that_got_no_yes_is_answered_with_the_truth(
+    serve: Serve, error: PortError, status: int, word: str
+) -> None:
+    """It was answered with 500, as if keeper had a bug and the order might be anywhere."""
+    served = await serve(Keeper(error=error))
+    answered, problem, _ = await ask(
+        f"{served.url}/api/v1/orders", "POST", json=ORDER, headers=BEARER
+    )
+    assert answered == status
+    assert word in problem["detail"]
+    assert problem["cure"]

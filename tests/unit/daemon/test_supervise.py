@@ -70,7 +70,7 @@ def test_an_order_given_while_another_is_written_is_not_lost() -> None:
             await stage.until_on_air()
             stage.store.may_write.clear()
             first = asyncio.create_task(stage.daemon.order(stage.order(OrderKind.RESTART)))
-            await asyncio.sleep(29.0)
+            await asyncio.sleep(9.0)
             pause = stage.order(OrderKind.PAUSE, None, order_id="2")
             second = asyncio.create_task(stage.daemon.order(pause))
             with pytest.raises(PortError):
