@@ -120,9 +120,13 @@ class SqlStore:
 
     async def _release(self) -> None:
         writer, self._writer = self._writer, None
-        if writer is not None:
-            await writer.stop(self._database.close)
-        self._ownership.release()
+        try:
+            if writer is not None:
+                # What cannot be folded into the file stays in its log, and is read at the next start.
+                with contextlib.suppress(StoreError, DBAPIError, sqlite3.Error):
+                    await writer.stop(self._database.close)
+        finally:
+            self._ownership.release()
 
     def _opened(self) -> Writer[Connection]:
         if self._writer is None:

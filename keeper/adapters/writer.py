@@ -93,8 +93,7 @@ class Writer(Generic[_C]):
         while True:
             for portion in _portions(self._taken()):
                 if isinstance(portion, _Stop):
-                    portion.last()
-                    self._tell([_Answer(portion.done)])
+                    self._tell([_last(portion)])
                     return
                 self._tell(self._do(portion))
 
@@ -126,6 +125,14 @@ class Writer(Generic[_C]):
 def _deliver(answers: Sequence[_Answer]) -> None:
     for answer in answers:
         answer.deliver()
+
+
+def _last(stop: _Stop) -> _Answer:
+    try:
+        stop.last()
+    except Exception as error:  # noqa: BLE001 - handed to who asked, who would wait for ever otherwise
+        return _Answer(stop.done, error=error)
+    return _Answer(stop.done)
 
 
 def _portions(taken: Iterator[_Job | _Stop]) -> Iterator[list[_Job] | _Stop]:
