@@ -266,16 +266,15 @@ class _Sentinel:
     def __aiter__(self) -> AsyncIterator[str]:
         return self
 
-    async def __anext__(self) -> str:
+    def __anext__(self) -> asyncio.Future[str]:
+        waiter = self._loop.create_future()
         if self._lines:
-            return self._lines.popleft()
-        if self._why:
-            raise Unreachable(f"the link is lost: {self._why}")
-        self._waiter = self._loop.create_future()
-        try:
-            return await self._waiter
-        finally:
-            self._waiter = None
+            waiter.set_result(self._lines.popleft())
+        elif self._why:
+            waiter.set_exception(Unreachable(f"the link is lost: {self._why}"))
+        else:
+            self._waiter = waiter
+        return waiter
 
     async def aclose(self) -> None:
         """Stop it."""
