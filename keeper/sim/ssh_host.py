@@ -26,7 +26,7 @@ from typing_extensions import override
 from keeper.sim import hardware, warden
 from keeper.sim.contract import Contract, Endpoints
 from keeper.sim.relay import Relay, Way
-from keeper.sim.ssh_session import run_session
+from keeper.sim.ssh_session import Mount, run_session
 
 SSH_PORT = 2222
 CLAIM_PORT = 2221  # bound for as long as the address is ours, so that no other simulator takes it
@@ -240,7 +240,7 @@ class LoopbackHost:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._log("session", (process.command or "shell")[:200])
-        await run_session(process, self.spawn)
+        await run_session(process, self.spawn, Mount(str(self.home)))
 
     async def spawn(
         self,

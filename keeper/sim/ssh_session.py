@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from contextlib import suppress
 from typing import Protocol
@@ -16,6 +17,37 @@ import asyncssh
 from typing_extensions import override
 
 CHUNK_BYTES = 65_536
+# The container's own /workspace, where it stands as the beginning of an absolute path.
+_WORKSPACE = re.compile(rb"(?<![\w.$}~/-])/workspace(?![\w-])")
+
+
+class Mount:
+    """Stands in for the container's mount of /workspace: every host has one, this box has none.
+
+    Without root there is no mount namespace, so the path is rewritten in what a session is told to
+    run, a whole line at a time because a path may come in two pieces.
+    """
+
+    def __init__(self, home: str) -> None:
+        self._to = f"{home}/workspace".encode()
+        self._line = b""
+
+    def command(self, text: str) -> str:
+        """Rewrite a whole command."""
+        return self._rewritten(os.fsencode(text)).decode(errors="surrogateescape")
+
+    def feed(self, data: bytes) -> bytes:
+        """Rewrite what has come so far of an input; the last, unfinished line waits for its end."""
+        whole, newline, self._line = (self._line + data).rpartition(b"\n")
+        return self._rewritten(whole + newline)
+
+    def rest(self) -> bytes:
+        """Give up the unfinished line: the input has ended."""
+        line, self._line = self._line, b""
+        return self._rewritten(line)
+
+    def _rewritten(self, text: bytes) -> bytes:
+        return _WORKSPACE.sub(lambda _: self._to, text) if b"/workspace" in text else text
 
 
 class Spawn(Protocol):
@@ -33,13 +65,15 @@ class Spawn(Protocol):
         ...
 
 
-async def run_session(process: asyncssh.SSHServerProcess[bytes], spawn: Spawn) -> None:
+async def run_session(
+    process: asyncssh.SSHServerProcess[bytes], spawn: Spawn, mount: Mount
+) -> None:
     """Run one command or shell to its end, or until nobody listens any more."""
     if process.term_type:
-        child, feeding = await _on_terminal(process, spawn), None
+        child, feeding = await _on_terminal(process, spawn, mount), None
         process.set_redirect_pid(-child.pid)  # a signal goes to the whole group
     else:
-        child, feeding = await _on_pipes(process, spawn)
+        child, feeding = await _on_pipes(process, spawn, mount)
     code = await child.wait()
     await _flushed_or_gone(process)
     if feeding is not None:
@@ -54,9 +88,9 @@ async def run_session(process: asyncssh.SSHServerProcess[bytes], spawn: Spawn) -
 
 
 async def _on_pipes(
-    process: asyncssh.SSHServerProcess[bytes], spawn: Spawn
+    process: asyncssh.SSHServerProcess[bytes], spawn: Spawn, mount: Mount
 ) -> tuple[asyncio.subprocess.Process, asyncio.Task[None]]:
-    command = ("sh", "-c", process.command) if process.command else ("sh",)
+    command = ("sh", "-c", mount.command(process.command)) if process.command else ("sh",)
     (stdin, feed), (out, stdout), (err, stderr) = (os.pipe() for _ in range(3))
     try:
         child = await spawn(*command, stdin=stdin, stdout=stdout, stderr=stderr)
@@ -65,7 +99,7 @@ async def _on_pipes(
             os.close(end)
     # The two outputs share one channel, which must not end with the first of them.
     await process.redirect(stdout=out, stderr=err, send_eof=False)
-    feeding = asyncio.get_running_loop().create_task(_feed(process, feed, child.pid))
+    feeding = asyncio.get_running_loop().create_task(_feed(process, feed, child.pid, mount))
     return child, feeding
 
 
@@ -91,7 +125,9 @@ class _Valve(asyncio.BaseProtocol):
         self.has_room.set()
 
 
-async def _feed(process: asyncssh.SSHServerProcess[bytes], pipe: int, group: int) -> None:
+async def _feed(
+    process: asyncssh.SSHServerProcess[bytes], pipe: int, group: int, mount: Mount
+) -> None:
     """Carry what the client sends into the process, and its signals to the whole group.
 
     asyncssh's own redirection lost the end of a long input: it may write and end a pipe from within
@@ -113,8 +149,9 @@ async def _feed(process: asyncssh.SSHServerProcess[bytes], pipe: int, group: int
             except (asyncssh.BreakReceived, asyncssh.TerminalSizeChanged):
                 continue
             if not data:
+                transport.write(mount.rest())
                 return
-            transport.write(data)
+            transport.write(mount.feed(data))
             await valve.has_room.wait()
     except (OSError, asyncssh.Error):
         return  # the client is gone, which the process sees as the end of its input
@@ -123,9 +160,10 @@ async def _feed(process: asyncssh.SSHServerProcess[bytes], pipe: int, group: int
 
 
 async def _on_terminal(
-    process: asyncssh.SSHServerProcess[bytes], spawn: Spawn
+    process: asyncssh.SSHServerProcess[bytes], spawn: Spawn, mount: Mount
 ) -> asyncio.subprocess.Process:
-    shell = ("sh", "-c", process.command) if process.command else ("sh", "-i")
+    command = mount.command(process.command) if process.command else ""
+    shell = ("sh", "-c", command) if command else ("sh", "-i")
     master, slave = os.openpty()
     try:
         # The outer setsid gives the shell this terminal as its own.
