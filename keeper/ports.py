@@ -77,7 +77,15 @@ class OutOfCredit(Refused):
 
 
 class Unauthorized(Refused):
-    """The credentials are not accepted, or lack a right."""
+    """The credentials are not accepted, or lack a right.
+
+    ``right`` names the missing one when it is known, ``cure`` what the account's owner can do.
+    """
+
+    def __init__(self, message: str = "", *, right: str = "", cure: str = "") -> None:
+        super().__init__(message)
+        self.right = right
+        self.cure = cure
 
 
 class Invalid(Refused):
@@ -227,16 +235,33 @@ class Marketplace(Protocol):
         """Return one rental, or None when the marketplace says that it does not exist."""
         ...
 
-    async def search_offers(self, needs: OfferNeeds) -> tuple[Offer, ...]:
+    async def search_offers(
+        self, needs: OfferNeeds, *, offer_id: OfferId | None = None
+    ) -> tuple[Offer, ...]:
         """Return rentable offers near the needs, cheapest first, priced for the disk asked for.
 
-        The needs are sent as filters but are not trusted: core.market filters again. May raise
-        QuotaSpent.
+        By ``needs.pricing`` they are on demand, interruptible, or both. The needs are sent as
+        filters but are not trusted: core.market filters again. With ``offer_id`` that one offer
+        alone, whatever it misses, or nothing. May raise QuotaSpent.
         """
         ...
 
-    async def create(self, offer_id: OfferId, label: str, spec: RentalSpec) -> InstanceId:
-        """Rent an offer. Sent once, never again.
+    async def survey_offers(self, needs: OfferNeeds) -> tuple[Offer, ...]:
+        """Return what is on the market around the needs, for an explanation of what they exclude.
+
+        Only the number of GPUs and rentability are asked for. May raise QuotaSpent.
+        """
+        ...
+
+    async def create(
+        self,
+        offer_id: OfferId,
+        label: str,
+        spec: RentalSpec,
+        *,
+        bid_dollars_per_hour: float | None = None,
+    ) -> InstanceId:
+        """Rent an offer: on demand, or with a bid for its GPU part. Sent once, never again.
 
         Raises OfferGone, OutOfCredit, Invalid, Unauthorized, RateLimited (nothing is rented) or
         Uncertain (a rental with this label may exist; its id is on the error when it was named).
@@ -251,8 +276,20 @@ class Marketplace(Protocol):
         """Stop and start the container on the same contract. Raises Missing, Uncertain."""
         ...
 
+    async def change_bid(self, instance_id: InstanceId, dollars_per_hour: float) -> None:
+        """Bid this for the GPU part of an interruptible rental. May be repeated. Raises Missing."""
+        ...
+
     async def attach_key(self, instance_id: InstanceId, public_key: str) -> None:
         """Let this SSH public key log in. May be repeated."""
+        ...
+
+    async def register_key(self, public_key: str) -> bool:
+        """Register this SSH public key with the account; False: it was there. May be repeated.
+
+        The marketplace's proxy lets in only keys of the account. Raises Invalid or Unauthorized
+        where an account may have none (a team's).
+        """
         ...
 
     async def account(self) -> Account:

@@ -63,10 +63,19 @@ class ToldMarketplace(MemoryMarketplace):
         self.search_error: PortError | None = None
 
     @override
-    async def create(self, offer_id: OfferId, label: str, spec: RentalSpec) -> InstanceId:
+    async def create(
+        self,
+        offer_id: OfferId,
+        label: str,
+        spec: RentalSpec,
+        *,
+        bid_dollars_per_hour: float | None = None,
+    ) -> InstanceId:
         self.mutations.append("create")
         await self.may_create.wait()
-        return await super().create(offer_id, label, spec)
+        return await super().create(
+            offer_id, label, spec, bid_dollars_per_hour=bid_dollars_per_hour
+        )
 
     @override
     async def destroy(self, instance_id: InstanceId) -> None:

@@ -168,7 +168,9 @@ class VastMarketplace:
             raise Malformed(f"{Endpoint.SHOW}: asked for {instance_id}, told of another")
         return instance
 
-    async def search_offers(self, needs: OfferNeeds) -> tuple[Offer, ...]:
+    async def search_offers(
+        self, needs: OfferNeeds, *, offer_id: OfferId | None = None
+    ) -> tuple[Offer, ...]:
         """Return rentable offers near the needs, cheapest first, priced for the disk asked for."""
         if self._quota_until is not None and self._clock.now() < self._quota_until:
             raise QuotaSpent(f"{Endpoint.SEARCH}: not sent", until=self._quota_until)
@@ -176,13 +178,23 @@ class VastMarketplace:
             reply = await self._read(
                 Endpoint.SEARCH,
                 "/api/v0/bundles/",
-                body=search_body(needs),
+                body=search_body(needs) if offer_id is None else one_offer_body(needs, offer_id),
                 allows=(Invalid, QuotaSpent),
             )
         except QuotaSpent as spent:
             self._quota_until = spent.until
             raise
         self._quota_until = None
+        return offers_of(_decoded(reply, Offers, Endpoint.SEARCH), needs.disk_gb)
+
+    async def survey_offers(self, needs: OfferNeeds) -> tuple[Offer, ...]:
+        """Return what is on the market around the needs, for an explanation."""
+        reply = await self._read(
+            Endpoint.SEARCH,
+            "/api/v0/bundles/",
+            body=survey_body(needs),
+            allows=(Invalid, QuotaSpent),
+        )
         return offers_of(_decoded(reply, Offers, Endpoint.SEARCH), needs.disk_gb)
 
     async def account(self) -> Account:
@@ -192,12 +204,19 @@ class VastMarketplace:
 
     # --- changing --------------------------------------------------------------------------------
 
-    async def create(self, offer_id: OfferId, label: str, spec: RentalSpec) -> InstanceId:
+    async def create(
+        self,
+        offer_id: OfferId,
+        label: str,
+        spec: RentalSpec,
+        *,
+        bid_dollars_per_hour: float | None = None,
+    ) -> InstanceId:
         """Rent an offer. Sent once, never again; see the port for what each error means."""
         reply = await self._send(
             Endpoint.CREATE,
             f"/api/v0/asks/{offer_id}/",
-            body=create_body(label, spec, self._public_key),
+            body=create_body(label, spec, self._public_key, bid_dollars_per_hour),
             effect=Effect.ONCE,
         )
         error = self._failure(reply, Endpoint.CREATE, Effect.ONCE)
@@ -234,6 +253,26 @@ class VastMarketplace:
         if error is not None and not is_already_attached(reply):
             raise error
 
+    async def change_bid(self, instance_id: InstanceId, dollars_per_hour: float) -> None:
+        """Bid this for the GPU part of an interruptible rental."""
+        path = f"/api/v0/instances/bid_price/{instance_id}/"
+        await self._change(
+            Endpoint.CHANGE_BID, path, body={"client_id": "me", "price": dollars_per_hour}
+        )
+
+    async def register_key(self, public_key: str) -> bool:
+        """Register this SSH public key with the account; False: it was there."""
+        reply = await self._send(
+            Endpoint.REGISTER_KEY,
+            "/api/v0/ssh/",
+            body={"ssh_key": " ".join(public_key.split())},
+            effect=Effect.REPEATABLE,
+        )
+        error = self._failure(reply, Endpoint.REGISTER_KEY, Effect.REPEATABLE)
+        if error is not None:
+            raise error
+        return True
+
     # --- how -------------------------------------------------------------------------------------
 
     async def _read(
@@ -255,9 +294,14 @@ class VastMarketplace:
         return reply
 
     async def _change(
-        self, endpoint: Endpoint, path: str, *, effect: Effect = Effect.REPEATABLE
+        self,
+        endpoint: Endpoint,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        effect: Effect = Effect.REPEATABLE,
     ) -> None:
-        reply = await self._send(endpoint, path, body={}, effect=effect)
+        reply = await self._send(endpoint, path, body=body or {}, effect=effect)
         error = self._failure(reply, endpoint, effect)
         if error is not None:
             raise error
@@ -361,13 +405,39 @@ def search_body(needs: OfferNeeds) -> dict[str, Any]:
     return body
 
 
+def one_offer_body(needs: OfferNeeds, offer_id: OfferId) -> dict[str, Any]:
+    """Return the search for one offer. A filter on ``id`` matches nothing (field reports, 2026-08)."""
+    return {
+        "ask_contract_id": {"eq": int(offer_id)},
+        "order": [["dph_total", "asc"]],
+        "type": "on-demand",
+        "limit": 1,
+        "allocated_storage": needs.disk_gb,
+    }
+
+
+def survey_body(needs: OfferNeeds) -> dict[str, Any]:
+    """Return the search for everything around the needs."""
+    return {
+        "rentable": {"eq": True},
+        "num_gpus": {"eq": needs.gpu_count},
+        "order": [["dph_total", "asc"]],
+        "type": "on-demand",
+        "limit": 1000,
+        "disable_bundling": True,
+        "allocated_storage": needs.disk_gb,
+    }
+
+
 def _market_name(gpu_name: str) -> str:
     """Vast's command line writes RTX_4090 where the market says "RTX 4090"; both are accepted."""
     return gpu_name.replace("_", " ").strip()
 
 
-def create_body(label: str, spec: RentalSpec, public_key: str) -> dict[str, Any]:
-    """Return the order for one on-demand container.
+def create_body(
+    label: str, spec: RentalSpec, public_key: str, bid_dollars_per_hour: float | None = None
+) -> dict[str, Any]:
+    """Return the order for one container, on demand unless a bid is named.
 
     ``env`` is an object, ports among it: the string form of the schema is for templates and its
     variables never take effect (Vast API guide, creating instances, read 2026-08).
@@ -387,7 +457,7 @@ def create_body(label: str, spec: RentalSpec, public_key: str) -> dict[str, Any]
         "runtype": "ssh_direct",
         "target_state": "running",
         "cancel_unavail": True,
-        "price": None,  # on demand: nobody can outbid it
+        "price": bid_dollars_per_hour,  # null is on demand: nobody can outbid it
     }
 
 

@@ -28,6 +28,8 @@ class Endpoint(StrEnum):
     CREATE = "PUT /api/v0/asks/{id}/"
     DESTROY = "DELETE /api/v0/instances/{id}/"
     REBOOT = "PUT /api/v0/instances/reboot/{id}/"
+    CHANGE_BID = "PUT /api/v0/instances/bid_price/{id}/"
+    REGISTER_KEY = "POST /api/v0/ssh/"
     ATTACH_KEY = "POST /api/v0/instances/{id}/ssh/"
     ACCOUNT = "GET /api/v0/users/current"
 
@@ -42,6 +44,8 @@ PUBLISHED_INTERVAL_S: Final[Mapping[Endpoint, float]] = MappingProxyType(
         Endpoint.CREATE: 4.5,
         Endpoint.DESTROY: 3.0,
         Endpoint.REBOOT: 1.0,
+        Endpoint.CHANGE_BID: 5.5,
+        Endpoint.REGISTER_KEY: 1.0,
         Endpoint.ATTACH_KEY: 1.0,
         Endpoint.ACCOUNT: 1.0,
     }

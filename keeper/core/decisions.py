@@ -41,6 +41,7 @@ class Rent:
     machine_id: MachineId
     dollars_per_hour: float
     spec: RentalSpec
+    bid_dollars_per_hour: float | None = None  # None: on demand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,18 @@ class Reboot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rebid:
+    """Raise the bid of an interrupted rental. The same bid twice is the same as once."""
+
+    name: ClassVar[str] = "rebid"
+    slot: SlotId
+    reason: Reason
+    intent_id: IntentId
+    instance_id: InstanceId
+    bid_dollars_per_hour: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Destroy:
     """End a condemned rental. Safe to repeat; absence is confirmed by listings, not by the answer."""
 
@@ -123,7 +136,7 @@ class Hold:
     until: datetime | None = None
 
 
-Act = Rent | Adopt | Deploy | Restart | Reboot | Destroy
+Act = Rent | Adopt | Deploy | Restart | Reboot | Rebid | Destroy
 Decision = Act | Wait | Hold
 
 

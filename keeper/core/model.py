@@ -63,6 +63,15 @@ class OrphanPolicy(StrEnum):
     ADOPT = "adopt"
 
 
+class Pricing(StrEnum):
+    """How a host is paid for."""
+
+    ON_DEMAND = "on_demand"  # the owner's price; nobody takes it away
+    INTERRUPTIBLE = "interruptible"  # a bid: cheaper, and stopped when somebody bids more
+    # A bid where one suits, else on demand; after an outbid on demand for a while.
+    INTERRUPTIBLE_WITH_FALLBACK = "interruptible_with_fallback"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferNeeds:
     """What a host must be. Defaults: policy section 1 (seed provisioner's filters)."""
@@ -83,6 +92,8 @@ class OfferNeeds:
     duration_min_s: float = 86_400.0
     cuda_min: float = 0.0
     egress_gb_per_hour: float = 0.0  # bitrate x viewers, priced with the offer's upload cost
+    pricing: Pricing = Pricing.ON_DEMAND
+    bid_margin_ratio: float = 1.10  # a bid is the offer's floor times this, within the price limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +136,9 @@ class Policy:
     offers_max_age_s: float = 60.0
     deploy_attempts_max: int = 2
     price_drift_max_ratio: float = 1.25
+    contract_ending_s: float = 10_800.0  # a contract that ends sooner is replaced ahead of time
+    outbid_fallback_s: float = 21_600.0  # after an outbid, hosts are rented on demand for this long
+    rebids_max: int = 3  # per rental; after that an outbid host is replaced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +163,8 @@ class FleetPolicy:
     list_interval_busy_s: float = 5.0
     listing_stale_s: float = 180.0  # no complete listing for this long: unreadable
     tick_interval_s: float = 30.0
+    account_interval_s: float = 300.0
+    runway_alert_s: float = 86_400.0  # credit that lasts no longer than this is told ahead of time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +220,11 @@ class Desired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """An ask on the market, stale within minutes. Prices are for the disk asked for."""
+    """An ask on the market, stale within minutes. Prices are for the disk asked for.
+
+    Of an interruptible offer (``is_bid``) the GPU's price is the floor below which no bid is taken;
+    what will be billed is the bid (see core.market).
+    """
 
     offer_id: OfferId
     machine_id: MachineId
@@ -228,6 +248,7 @@ class Offer:
     duration_s: float
     geolocation: str  # two-letter code or ""
     cuda_max: float
+    is_bid: bool = False
 
 
 class MarketState(StrEnum):
@@ -264,6 +285,11 @@ class Instance:
     gpu_ram_gb: float = 0.0
     disk_gb: float = 0.0
     geolocation: str = ""  # two-letter code or "", for people
+    gpu_dollars_per_hour: float = 0.0  # the parts of dollars_per_hour; 0.0 when not told
+    disk_dollars_per_hour: float = 0.0
+    is_bid: bool = False
+    min_bid_dollars_per_hour: float = 0.0  # what a bid must reach now to run; 0.0 when not told
+    is_machine_listed: bool = True  # False: the owner has taken the machine off the market
 
 
 class Status(StrEnum):
@@ -367,6 +393,13 @@ class Tenure:
     warm_at: datetime | None = None  # first picture since the workload was put there
     warmup_s: float | None = None  # how long its first warm-up took, to bound the later ones
     process_restarts: int = -1  # the inner supervisor's counter, as last read; -1: not yet
+    is_bid: bool = False
+    bid_dollars_per_hour: float = 0.0  # the GPU part that was bid
+    outbid_since: datetime | None = None  # first listing that showed it stopped by a higher bid
+    rebids: int = 0
+    offered_dollars_per_hour: float = 0.0  # as decided upon, to tell a drift of the contract
+    ends_at: datetime | None = None  # of the contract, as last listed
+    ending_since: datetime | None = None  # first listing by which it ends within contract_ending_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -406,7 +439,10 @@ class SlotRecord:
     offer_misses: int = 0  # searches in a row that found nothing suitable
     next_rent_at: datetime | None = None
     rent_reason: Reason = Reason.BACKING_OFF  # why next_rent_at lies ahead
+    rent_detail: str = ""  # why the last search found nothing, for the alert; bounded
     avoid_offers: tuple[OfferId, ...] = ()  # lost races, bounded
+    offer_asked: OfferId | None = None  # an operator's choice, for the next rental only
+    outbid_at: datetime | None = None  # the last time a rental of this slot was outbid
     replace_asked_at: datetime | None = None  # an operator's order, until it is done
     restart_asked_at: datetime | None = None  # the same
     destroy_asked_at: datetime | None = None  # the same
@@ -454,6 +490,7 @@ class IntentKind(StrEnum):
     DEPLOY = "deploy"
     RESTART = "restart"
     REBOOT = "reboot"
+    REBID = "rebid"
     DESTROY = "destroy"
 
 

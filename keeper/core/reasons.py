@@ -68,6 +68,7 @@ class Reason(StrEnum):
     SUPERSEDED = "superseded"
     STREAM_REMOVED = "stream_removed"
     CONTRACT_ENDING = "contract_ending"
+    OUTBID = "outbid"
 
     # Why keeper does not act, or not yet.
     HEALTHY = "healthy"
@@ -156,6 +157,7 @@ SENTENCE: dict[Reason, str] = {
     Reason.SUPERSEDED: "a replacement has proven itself, so the old host goes",
     Reason.STREAM_REMOVED: "the stream is no longer in the configuration",
     Reason.CONTRACT_ENDING: "the rental's contract ends soon",
+    Reason.OUTBID: "somebody bids more for the machine, so the rental was interrupted",
     Reason.HEALTHY: "all is well",
     Reason.UNKNOWN_IS_NOT_UNHEALTHY: "nobody could look, and not knowing is no reason to act",
     Reason.NOT_ENOUGH_EVIDENCE: "not seen often enough yet to be believed",

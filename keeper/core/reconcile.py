@@ -78,6 +78,8 @@ def _take_orders(draft: Draft) -> None:
                 record = replace(record, replace_asked_at=draft.now, replaced_at=())
             case OrderKind.DESTROY:
                 record = replace(record, destroy_asked_at=draft.now)
+            case OrderKind.RENT:
+                record = replace(record, offer_asked=order.offer_id, next_rent_at=None)
             case OrderKind.PAUSE | OrderKind.RESUME:
                 continue
             case _:

@@ -66,6 +66,8 @@ def _apply_outcomes(draft: Draft) -> None:
                 _restart_answered(draft, intent, outcome)
             case IntentKind.REBOOT:
                 _reboot_answered(draft, intent, outcome)
+            case IntentKind.REBID:
+                _rebid_answered(draft, intent, outcome)
             case IntentKind.DESTROY:
                 _destroy_answered(draft, intent, outcome)
             case _:
@@ -371,6 +373,20 @@ def _believe_rebooted(draft: Draft, intent: Intent, at: datetime) -> None:
     if found is not None:
         slot, seat, tenure = found
         draft.put(slot, seat, after_reboot(tenure, at))
+
+
+def _rebid_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
+    """A bid may be sent again, so a lost answer is no more than a refusal."""
+    draft.closed.add(intent.intent_id)
+    if outcome.kind is not OutcomeKind.DONE:
+        draft.tell(
+            ActFailed(
+                slot=intent.slot,
+                instance_id=intent.instance_id,
+                decision="rebid",
+                error=outcome.error,
+            )
+        )
 
 
 def _destroy_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:

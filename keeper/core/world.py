@@ -22,6 +22,7 @@ from keeper.core.model import (
     IntentKind,
     MachineId,
     Offer,
+    OfferId,
     Quarantine,
     Reading,
     SlotId,
@@ -43,10 +44,15 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferBook:
-    """The answer to one search, with its age."""
+    """The answer to one search, with its age.
+
+    ``around`` is what a wider search found when nothing suited: offers that miss the needs here and
+    there. They explain, and are filtered like all others.
+    """
 
     offers: tuple[Offer, ...]
     at: datetime
+    around: tuple[Offer, ...] = ()
 
 
 class OutcomeKind(StrEnum):
@@ -83,6 +89,7 @@ class OrderKind(StrEnum):
     DESTROY = "destroy"  # end the slot's rental; the slot is held until `resume`
     PAUSE = "pause"
     RESUME = "resume"
+    RENT = "rent"  # fill the vacant slot, with ``offer_id`` when one is named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +103,7 @@ class Order:
     reason: str
     at: datetime
     until: datetime | None = None  # PAUSE: ends by itself
+    offer_id: OfferId | None = None  # RENT: this one and no other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +114,14 @@ class Pause:
     until: datetime | None
     actor: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSeen:
+    """What the account could spend when it was last asked. A debt makes it negative."""
+
+    spendable_dollars: float
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +157,7 @@ class World:
     is_stopping: bool = False
     own_network: Status = Status.UNKNOWN  # the ops box's canary; only FALSE stops anything
     started_at: datetime | None = None  # of this process, or of its return from being away
+    account: AccountSeen | None = None  # None: not asked yet, or the key may not ask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

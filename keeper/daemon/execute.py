@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import assert_never
 
-from keeper.core.decisions import Act, Adopt, Deploy, Destroy, Reboot, Rent, Restart
+from keeper.core.decisions import Act, Adopt, Deploy, Destroy, Rebid, Reboot, Rent, Restart
 from keeper.core.events import SlotBug
 from keeper.core.model import InstanceId, IntentKind, Rung, SlotId
 from keeper.core.reasons import Reason
@@ -109,7 +109,7 @@ class Executor:
         _, late = await asyncio.wait(tasks, timeout=timeout_s)
         return not late
 
-    async def _carry_out(self, act: Rent | Deploy | Restart | Reboot | Destroy) -> None:
+    async def _carry_out(self, act: Rent | Deploy | Restart | Reboot | Rebid | Destroy) -> None:
         started_s = self._clock.monotonic()
         instance_id: InstanceId | None = None if isinstance(act, Rent) else act.instance_id
         kind, reason, error, retry_after_s = OutcomeKind.DONE, None, "", None
@@ -156,7 +156,9 @@ class Executor:
             )
         )
 
-    async def _do(self, act: Rent | Deploy | Restart | Reboot | Destroy) -> InstanceId | None:
+    async def _do(
+        self, act: Rent | Deploy | Restart | Reboot | Rebid | Destroy
+    ) -> InstanceId | None:
         match act:
             case Rent():
                 return await self._rent(act)
@@ -176,6 +178,9 @@ class Executor:
             case Reboot():
                 async with asyncio.timeout(_MARKET_DEADLINE_S):
                     await self._marketplace.reboot(act.instance_id)
+            case Rebid():
+                async with asyncio.timeout(_MARKET_DEADLINE_S):
+                    await self._marketplace.change_bid(act.instance_id, act.bid_dollars_per_hour)
             case Destroy():
                 async with asyncio.timeout(_MARKET_DEADLINE_S):
                     await self._marketplace.destroy(act.instance_id)
@@ -185,7 +190,9 @@ class Executor:
 
     async def _rent(self, act: Rent) -> InstanceId:
         async with asyncio.timeout(_MARKET_DEADLINE_S):
-            instance_id = await self._marketplace.create(act.offer_id, act.label, act.spec)
+            instance_id = await self._marketplace.create(
+                act.offer_id, act.label, act.spec, bid_dollars_per_hour=act.bid_dollars_per_hour
+            )
         try:
             async with asyncio.timeout(_MARKET_DEADLINE_S):
                 await self._marketplace.attach_key(instance_id, self._hosts.public_key)
@@ -220,7 +227,7 @@ class Executor:
         return workload
 
 
-def _intent_of(act: Rent | Deploy | Restart | Reboot | Destroy) -> IntentKind:
+def _intent_of(act: Rent | Deploy | Restart | Reboot | Rebid | Destroy) -> IntentKind:
     match act:
         case Rent():
             return IntentKind.RENT
@@ -230,6 +237,8 @@ def _intent_of(act: Rent | Deploy | Restart | Reboot | Destroy) -> IntentKind:
             return IntentKind.RESTART
         case Reboot():
             return IntentKind.REBOOT
+        case Rebid():
+            return IntentKind.REBID
         case Destroy():
             return IntentKind.DESTROY
         case _:

@@ -85,13 +85,30 @@ class InstrumentedMarketplace:
         """See Marketplace."""
         return await self._meter.measured("show_instance", self._inner.show_instance(instance_id))
 
-    async def search_offers(self, needs: OfferNeeds) -> tuple[Offer, ...]:
+    async def search_offers(
+        self, needs: OfferNeeds, *, offer_id: OfferId | None = None
+    ) -> tuple[Offer, ...]:
         """See Marketplace."""
-        return await self._meter.measured("search_offers", self._inner.search_offers(needs))
+        search = self._inner.search_offers(needs, offer_id=offer_id)
+        return await self._meter.measured("search_offers", search)
 
-    async def create(self, offer_id: OfferId, label: str, spec: RentalSpec) -> InstanceId:
+    async def survey_offers(self, needs: OfferNeeds) -> tuple[Offer, ...]:
         """See Marketplace."""
-        return await self._meter.measured("create", self._inner.create(offer_id, label, spec))
+        return await self._meter.measured("survey_offers", self._inner.survey_offers(needs))
+
+    async def create(
+        self,
+        offer_id: OfferId,
+        label: str,
+        spec: RentalSpec,
+        *,
+        bid_dollars_per_hour: float | None = None,
+    ) -> InstanceId:
+        """See Marketplace."""
+        create = self._inner.create(
+            offer_id, label, spec, bid_dollars_per_hour=bid_dollars_per_hour
+        )
+        return await self._meter.measured("create", create)
 
     async def destroy(self, instance_id: InstanceId) -> None:
         """See Marketplace."""
@@ -101,9 +118,18 @@ class InstrumentedMarketplace:
         """See Marketplace."""
         await self._meter.measured("reboot", self._inner.reboot(instance_id))
 
+    async def change_bid(self, instance_id: InstanceId, dollars_per_hour: float) -> None:
+        """See Marketplace."""
+        change = self._inner.change_bid(instance_id, dollars_per_hour)
+        await self._meter.measured("change_bid", change)
+
     async def attach_key(self, instance_id: InstanceId, public_key: str) -> None:
         """See Marketplace."""
         await self._meter.measured("attach_key", self._inner.attach_key(instance_id, public_key))
+
+    async def register_key(self, public_key: str) -> bool:
+        """See Marketplace."""
+        return await self._meter.measured("register_key", self._inner.register_key(public_key))
 
     async def account(self) -> Account:
         """See Marketplace."""

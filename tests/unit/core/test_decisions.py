@@ -820,6 +820,7 @@ NEVER_DECIDED = {
     Reason.PROBE_FAILED, Reason.PROCESS_STARTING, Reason.MANAGER_RETRYING, Reason.DISK_FULL,
     Reason.PENDING, Reason.RUNNING, Reason.DEPLOYED, Reason.OFFER_GONE, Reason.GONE,
     Reason.STRAY_RENTAL, Reason.DUPLICATE_RENTAL, Reason.CONTRACT_ENDING,
+    Reason.OUTBID,
 }  # fmt: skip
 # A bad picture's reason is passed on by the ladder as it is; one of them stands for all.
 LIKE_FROZEN = {

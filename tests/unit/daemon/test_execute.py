@@ -35,7 +35,14 @@ class _Outside:
     public_key: str = "ssh-ed25519 A"
     calls: list[str] = field(default_factory=list)
 
-    async def create(self, offer_id: OfferId, label: str, spec: RentalSpec) -> InstanceId:
+    async def create(
+        self,
+        offer_id: OfferId,
+        label: str,
+        spec: RentalSpec,
+        *,
+        bid_dollars_per_hour: float | None = None,
+    ) -> InstanceId:
         await self._do("create")
         return InstanceId(7)
 
