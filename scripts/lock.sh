@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Writes the two locks: exact versions and hashes, no addresses, so they install from any index.
+# Writes the three locks: exact versions and hashes, no addresses, so they install from any index.
 #   requirements.lock      what the image, `make demo` and an ops box install
 #   requirements-dev.lock  the same and everything `make check` needs
+#   tests/e2e/vastai.lock  Vast.ai's own command line, which the tests run in an environment apart
 # Usage: scripts/lock.sh [--upgrade]     (without it, versions already locked are kept)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -39,9 +40,35 @@ fi
     export_lock --all-extras >"$work/requirements-dev.lock"
 )
 
-if grep -n '://' "$work"/requirements*.lock; then
+# The official client pins exact versions that are not ours. The version is the one that the
+# simulator was written against; a newer one is another piece of work, and so is named here.
+readonly VASTAI=1.9.1
+mkdir "$work/vastai"
+cat >"$work/vastai/pyproject.toml" <<TOML
+[project]
+name = "official-client"
+version = "0"
+requires-python = ">=3.11"
+dependencies = ["vastai==$VASTAI"]
+TOML
+if [[ "${1:-}" != "--upgrade" && -f tests/e2e/vastai.lock ]]; then
+    {
+        printf '\n[tool.uv]\nconstraint-dependencies = [\n'
+        sed -n 's/^\([A-Za-z0-9._-]*==[^\\]*[^ \\]\) .*/    "\1",/p' tests/e2e/vastai.lock
+        printf ']\n'
+    } >>"$work/vastai/pyproject.toml"
+fi
+(
+    cd "$work/vastai"
+    "$uv" lock --quiet
+    "$uv" export --quiet --frozen --format requirements-txt --no-emit-project --no-header \
+        >"$work/vastai.lock"
+)
+
+if grep -n '://' "$work"/*.lock; then
     echo "error: a lock names an address; the locks must install from any index" >&2
     exit 1
 fi
 cp "$work/requirements.lock" "$work/requirements-dev.lock" .
-wc -l requirements.lock requirements-dev.lock
+cp "$work/vastai.lock" tests/e2e/
+wc -l requirements.lock requirements-dev.lock tests/e2e/vastai.lock

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Puts the real components that the tests talk to on this machine: OpenSSH, supervisord, PM2,
-# Prometheus, Alertmanager, Chromium, nginx with RTMP, ffmpeg, PostgreSQL, shellcheck.
+# Prometheus, Alertmanager, Chromium, nginx with RTMP, ffmpeg, PostgreSQL, shellcheck, and
+# Vast.ai's own command line.
 # Only what is missing is installed, and only as root on a machine with apt; otherwise this says
 # what is missing and succeeds, because the test run itself names and counts what it could not do.
 # Nothing is started, and no service that comes with a package is left running.
@@ -53,6 +54,7 @@ survey() {
     want curl curl have curl
     want ps procps have ps
     want pm2 "" test -x "$TOOLS/node_modules/.bin/pm2"
+    want vastai "" scripts/vastai-env.sh --check
 }
 
 # Packages of daemons start them on install. A policy of our own forbids it for the moment,
@@ -109,6 +111,7 @@ if [[ ! -x "$TOOLS/node_modules/.bin/pm2" ]]; then
         echo "system: pm2 needs npm, which is missing"
     fi
 fi
+scripts/vastai-env.sh >/dev/null || echo "system: pip could not install vastai" >&2
 
 survey
 if ((${#missing[@]} > 0)); then

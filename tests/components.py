@@ -13,6 +13,7 @@ If a component is absent the test is skipped, and the end of the run names and c
 `scripts/system.sh` installs the components and uses the same names.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -54,6 +55,20 @@ def _nginx_rtmp() -> Path | None:
     return _command("nginx")() if NGINX_RTMP_MODULE.exists() else None
 
 
+def _vastai() -> Path | None:
+    """Give the official client, which lives in an environment of its own; one of another lock is none.
+
+    Its exact pins do not go with ours (`scripts/vastai-env.sh` builds it).
+    """
+    built = REPOSITORY / ".tools" / "vastai"
+    stamp = built / ".lock.sha256"
+    lock = REPOSITORY / "tests" / "e2e" / "vastai.lock"
+    if not stamp.exists():
+        return None
+    is_of_this_lock = stamp.read_text().split()[0] == hashlib.sha256(lock.read_bytes()).hexdigest()
+    return built / "bin" / "vastai" if is_of_this_lock else None
+
+
 def _postgres() -> Path | None:
     """Give the folder that holds initdb, pg_ctl and postgres; Debian hides it by version."""
     initdb = _command("initdb")()
@@ -80,6 +95,7 @@ COMPONENTS: Final[Mapping[str, Callable[[], Path | None]]] = MappingProxyType(
         "sshd": _command("sshd"),
         "supervisord": _command("supervisord"),
         "systemd-analyze": _command("systemd-analyze"),
+        "vastai": _vastai,
     }
 )
 

@@ -90,7 +90,9 @@ def test_no_module_is_dead() -> None:
     assert sorted(set(paths) - alive) == []
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-dev.lock", "tests/e2e/vastai.lock"]
+)
 def test_lock_is_hashed_and_names_no_address(name: str) -> None:
     """A lock with addresses works only where it was made."""
     text = (REPOSITORY / name).read_text()
