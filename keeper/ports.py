@@ -304,10 +304,15 @@ class Marketplace(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where something listens."""
+    """Where something listens.
+
+    ``is_relay``: the marketplace's own machine stands there, passes sessions on, and shows its own
+    host key.
+    """
 
     host: str
     port: int
+    is_relay: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

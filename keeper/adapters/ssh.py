@@ -52,7 +52,6 @@ _HOST_KEYS = (
     "rsa-sha2-256",
 )
 _BANNERS_MAX = 64
-_RELAY_DOMAIN = ".vast.ai"
 # Three keepalives without an answer and the link is given up: 60 s at the default interval.
 _KEEPALIVES_MISSED_MAX = 3
 
@@ -110,7 +109,7 @@ class SshHosts:
         raise min(errors, key=_telling)
 
     async def _dial(self, address: Address, pinned_host_key: str, timeout_s: float) -> SshLink:
-        relay = _relay(address)
+        relay = address.host if address.is_relay else ""
         pinned = _pin_of(pinned_host_key, relay)
         client = _Client(pinned)
         where = f"{address.host}:{address.port}"
@@ -206,17 +205,12 @@ def _telling(error: PortError) -> int:
 # the SSH session itself and shows its own (vast-api: direct and proxy endpoints, read 2026-10).
 
 
-def _relay(address: Address) -> str:
-    return address.host if address.host.endswith(_RELAY_DOMAIN) else ""
-
-
 def _pin_of(pins: str, relay: str) -> str:
     """Return the key that must be shown there; "" at first contact."""
     for line in pins.splitlines():
         match line.split():
-            case [algorithm, key, *comment]:
-                whose = "".join(word for word in comment if word.endswith(_RELAY_DOMAIN))
-                if whose == relay:
+            case [algorithm, key, *whose]:
+                if "".join(whose) == relay:
                     return f"{algorithm} {key}"
             case _:
                 pass

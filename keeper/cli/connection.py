@@ -90,9 +90,15 @@ def connection_of(
 
 
 def known_host(connection: Connection, host_key: str) -> str:
-    """Return the line of a known_hosts file that pins the host's key; "" when it is not known."""
-    words = host_key.split()[:2]
-    if len(words) != 2 or not all(_KEY_WORD.fullmatch(word) for word in words):  # noqa: PLR2004 - type and key
+    """Return the line of a known_hosts file that pins the host's key; "" when it is not known.
+
+    A pin's third word names the marketplace's relay that shows it; the container's own has none.
+    """
+    pins = [line.split() for line in host_key.splitlines()]
+    shown = [pin[:2] for pin in pins if pin[2:] == [connection.host]]
+    shown += [pin for pin in pins if len(pin) == 2]  # noqa: PLR2004 - type and key
+    words = shown[0] if shown else []
+    if not words or not all(_KEY_WORD.fullmatch(word) for word in words):
         return ""
     return f"[{connection.host}]:{connection.port} {' '.join(words)}\n"
 

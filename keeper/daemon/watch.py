@@ -335,7 +335,7 @@ def _addresses(instance: Instance) -> tuple[Address, ...]:
     if direct and instance.public_ip:
         found.append(Address(host=instance.public_ip, port=direct))
     if instance.ssh_host and instance.ssh_port:
-        found.append(Address(host=instance.ssh_host, port=instance.ssh_port))
+        found.append(Address(host=instance.ssh_host, port=instance.ssh_port, is_relay=True))
     return tuple(found)
 
 

@@ -209,12 +209,9 @@ async def test_changed_key_is_told_even_when_the_next_address_is_all_right(
             await sshd.hosts().connect(both, pinned_host_key=link.host_key, timeout_s=20)
 
 
-async def test_relay_of_the_marketplace_is_pinned_beside_the_host(
-    sshd: RealSshd, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_relay_of_the_marketplace_is_pinned_beside_the_host(sshd: RealSshd) -> None:
     """The relay shows its own key: falling back to it must not look like a changed host."""
-    monkeypatch.setattr("keeper.adapters.ssh._RELAY_DOMAIN", "localhost")
-    relay = Address(host="localhost", port=sshd.address.port)
+    relay = Address(host="localhost", port=sshd.address.port, is_relay=True)
     theirs = asyncssh.generate_private_key("ssh-ed25519")
     pinned = " ".join(theirs.export_public_key().decode().split()[:2])
     link = await sshd.hosts().connect([relay], pinned_host_key=pinned, timeout_s=20)

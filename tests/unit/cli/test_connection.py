@@ -122,10 +122,14 @@ def test_a_port_that_is_none_is_refused(port: int) -> None:
 
 
 def test_the_key_seen_at_first_contact_is_the_only_one_to_accept() -> None:
-    connection = connection_of(SLOT, INSTANCE)
-    assert known_host(connection, "ssh-ed25519 AAAAC3Nz keeper@box") == (
-        "[ssh4.vast.ai]:12345 ssh-ed25519 AAAAC3Nz\n"
+    pins = "ssh-ed25519 AAAArelay ssh4.vast.ai\nssh-ed25519 AAAAC3Nz"
+    relay = connection_of(SLOT, INSTANCE)
+    assert known_host(relay, pins) == "[ssh4.vast.ai]:12345 ssh-ed25519 AAAArelay\n"
+    direct = connection_of(
+        SLOT, replace(INSTANCE, public_ip="203.0.113.7", ports={"22/tcp": 40_022})
     )
+    assert known_host(direct, pins) == "[203.0.113.7]:40022 ssh-ed25519 AAAAC3Nz\n"
+    assert known_host(direct, pins.splitlines()[0]) == ""
 
 
 @pytest.mark.parametrize("key", ["", "ssh-ed25519", "a\x00 b", "@cert-authority *;x y"])
