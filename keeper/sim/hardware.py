@@ -41,7 +41,7 @@ answer() {{
 for word in "$@"; do
   case "$word" in
     --query-gpu=*) fields=${{word#--query-gpu=}} ;;
-    --format=*nounits*) units=no ;;
+    --format=*) formats=,${{word#--format=}}, ;;
     -L) echo "GPU 0: {name} (UUID: GPU-00000000-0000-0000-0000-{machine:012d})"; exit 0 ;;
   esac
 done
@@ -50,7 +50,24 @@ if [ -z "${{fields:-}}" ]; then
   echo "|   0  {name}     {on} |"
   exit 0
 fi
-line=
+case "${{formats:-}}" in *,nounits,*) units=no ;; esac
+header() {{
+  case "$1" in
+    memory.*) unit=" [MiB]" ;;
+    utilization.*) unit=" [%]" ;;
+    power.*) unit=" [W]" ;;
+    *) unit= ;;
+  esac
+  echo "$1$unit"
+}}
+case "${{formats:-}}" in
+  *,noheader,*) ;;
+  *)
+    line=
+    for field in $(echo "$fields" | tr ',' ' '); do line="${{line:+$line, }}$(header "$field")"; done
+    echo "$line"
+    ;;
+esac
 for number in {gpus}; do
   line=
   for field in $(echo "$fields" | tr ',' ' '); do

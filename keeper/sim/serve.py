@@ -34,7 +34,7 @@ from keeper.sim.ssh_hosts import VERBS, LoopbackHosts
 
 BEAT_S = 0.1  # how late a step of the market may be
 WATCH_EVERY_BEATS = 5
-VERBS_ALL = (*VERBS, "cont", "clear", "reboot", "online")
+VERBS_ALL = (*VERBS, "cont", "clear", "reboot", "online", "keymodes")
 
 
 def quick_tempo(boot_s: float = 4.0) -> Tempo:
@@ -102,6 +102,8 @@ class SimServer:
             ledger=self.ledger,
             present=lambda: self.market.present,
             clock=self._clock,
+            account_keys=self._account_keys,
+            key_lag_s=self._shape.key_lag_s,
         )
         self.market = Market(
             rng=random.Random(self._seed),
@@ -167,6 +169,9 @@ class SimServer:
         """Stop."""
         await self.stop()
 
+    def _account_keys(self) -> list[str]:
+        return [*self.market.account_keys.values()]
+
     def _clock(self) -> float:
         """Return the marketplace's time: the real one, or a faster one, never a stepping one."""
         began, began_monotonic = self._began
@@ -204,9 +209,15 @@ class SimServer:
                 self.market.heal(contract, FaultKind.HOST_OFFLINE)
             case "reboot":
                 self.market.reboot(instance_id)
+            case "keymodes" if contract.box is not Box.UP:
+                return False
+            case "keymodes":
+                self.hosts.spoil_keys(instance_id, is_spoilt=True)
             case "clear":
                 for kind in (*HOST_KINDS, *contract.overlays, FaultKind.HOST_OFFLINE):
                     self.market.heal(contract, kind)
+                if contract.box is Box.UP:
+                    self.hosts.spoil_keys(instance_id, is_spoilt=False)
             case _ if verb in VERBS:
                 return self.market.strike(contract, Fault(kind=VERBS[verb]))
             case _:

@@ -1,7 +1,8 @@
 """One simulated host in real time: a home folder, an SSH server, real processes, published ports.
 
 Everything listens on loopback. The host has an address of its own in 127.77.0.0/16, which its
-processes find in SERVER_HOST; what is published leads there through a relay. It knows nothing of
+processes find in SERVER_HOST; what is published leads there through a relay. There are two ways in
+by SSH, as on Vast.ai: the container's own server and the marketplace's proxy. It knows nothing of
 the market but the rental that it stands for.
 """
 
@@ -15,34 +16,62 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncssh
-from typing_extensions import override
 
 from keeper.sim import hardware, warden
 from keeper.sim.contract import Contract, Endpoints
 from keeper.sim.relay import Relay, Way
+from keeper.sim.ssh_door import Entrance
+from keeper.sim.ssh_keys import AuthorizedKeys
 from keeper.sim.ssh_session import Mount, run_session
 
 SSH_PORT = 2222
+PROXY_PORT = 2220
 CLAIM_PORT = 2221  # bound for as long as the address is ours, so that no other simulator takes it
 SUPERVISORS = frozenset({"supervisord.pid", "pm2.pid"})
-BANNER = (
-    "Welcome to vast.ai. If authentication fails, try again after a few seconds, and double check "
-    "your ssh key.\r\nHave fun!\r\n"
-)
+PROXY_HOST = "localhost"  # another name than the host's own address, as sshN.vast.ai is
+NO_AUTO_TMUX = ".no_auto_tmux"
 Log = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gates:
+    """When SSH works after a boot: first connections are cut, then keys are refused, then it works.
+
+    The marketplace calls a container running before its sshd is up, and the keys come some seconds
+    later still (docs, SSH connection, and field reports, read 2026-08).
+    """
+
+    is_open: Callable[[], bool]
+    has_keys: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """What the marketplace's SSH proxy has of its own: its host key, and the account's keys."""
+
+    host_key: asyncssh.SSHKey
+    knows: Callable[[str], bool]
 
 
 class LoopbackHost:
     """A host. ``start`` and ``halt`` do not wait; what they begin is awaited by ``end``."""
 
     def __init__(
-        self, contract: Contract, *, folder: Path, mark: str, luck: random.Random, log: Log
+        self,
+        contract: Contract,
+        *,
+        folder: Path,
+        mark: str,
+        luck: random.Random,
+        log: Log,
+        proxy: Proxy,
     ) -> None:
         self.contract = contract
         self.incarnation = contract.incarnation
@@ -58,27 +87,42 @@ class LoopbackHost:
         self._luck = luck
         self._log = log
         self._claim, self.inside = _claim_address(luck)
-        self._host_key = asyncssh.generate_private_key("ssh-ed25519")
-        self._server: asyncssh.SSHAcceptor | None = None
-        self._clients: set[asyncssh.SSHServerConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        for path in (self.home / "tmp", self.home / "workspace"):
+        self._gates = Gates(is_open=lambda: False, has_keys=lambda: False)
+        for path in (self.home / "tmp", self.home / "workspace", self.home / "etc"):
             path.mkdir(parents=True)
-        if "no_auto_tmux" in contract.onstart:
-            (self.home / ".no_auto_tmux").touch()
+        self.home.chmod(0o755)
+        self.keys = AuthorizedKeys(self.home)
+        self._sshd = Entrance(
+            (self.inside, SSH_PORT),
+            host_key=asyncssh.generate_private_key("ssh-ed25519"),
+            refusal=self._refusal,
+            session=self._run,
+            sftp=self._sftp,
+        )
+        self._proxy = Entrance(
+            (self.inside, PROXY_PORT),
+            host_key=proxy.host_key,
+            refusal=lambda user, key: self._proxy_refusal(proxy, user, key),
+            session=self._run,
+            sftp=self._sftp,
+        )
         hardware.install(self._bin, contract)
 
     # --- life ---------------------------------------------------------------------------------
 
-    def start(self, is_ssh_ready: Callable[[], bool]) -> Endpoints:
+    def start(self, gates: Gates) -> Endpoints:
         """Boot: open the published ports and begin to serve SSH. Ports stay over a reboot."""
         self._boots += 1
         self.is_up = True
+        self._gates = gates
         if not self.relays:
-            self._publish(is_ssh_ready)
+            self._publish()
+        self._run_onstart()
         for relay in self.relays.values():
             relay.set_way(Way.OPEN)
-        self.begin(self._serve_ssh())
+        if self.contract.runtype != "args":  # the image's own entrypoint, and no sshd is added
+            self.begin(self._serve_ssh())
         self._log("booted", f"{self.inside} #{self._boots}")
         return self.endpoints()
 
@@ -92,19 +136,20 @@ class LoopbackHost:
         self.begin(self._sweep(self.mark, removes_folder=not keeps_disk))
 
     def endpoints(self) -> Endpoints:
-        """Where it can be reached."""
+        """Where it can be reached. With a jupyter runtype SSH is behind the proxy's next port."""
+        is_jupyter = "jupyter" in self.contract.runtype
         return Endpoints(
             public_ip="127.0.0.1",
             ports={name: relay.port for name, relay in self.relays.items() if name != "proxy"},
-            ssh_host="127.0.0.1",
-            ssh_port=self.relays["proxy"].port,
+            ssh_host=PROXY_HOST,
+            ssh_port=self.relays["proxy"].port - is_jupyter,
         )
 
-    def readdress(self, is_ssh_ready: Callable[[], bool]) -> Endpoints:
+    def readdress(self) -> Endpoints:
         """Publish everything elsewhere; open connections end."""
         for relay in self.relays.values():
             self.begin(relay.close())
-        self._publish(is_ssh_ready)
+        self._publish()
         return self.endpoints()
 
     async def end(self) -> None:
@@ -130,15 +175,19 @@ class LoopbackHost:
         """What the processes of this boot carry in their environment."""
         return f"{self._mark}/{self.contract.instance_id}-{self.incarnation}/{self._boots}/"
 
-    def _publish(self, is_ssh_ready: Callable[[], bool]) -> None:
-        ssh = (self.inside, SSH_PORT)
-        self.relays = {"proxy": Relay(ssh, luck=self._luck, is_ready=is_ssh_ready)}
+    def _publish(self) -> None:
+        def is_open() -> bool:
+            return self._gates.is_open()
+
+        proxy = (self.inside, PROXY_PORT)
+        self.relays = {"proxy": Relay(proxy, luck=self._luck, is_ready=is_open)}
         for name in self.contract.published_ports:
             inner, _, protocol = name.partition("/")
             if protocol != "tcp":
                 continue
             if inner == "22":
-                self.relays[name] = Relay(ssh, luck=self._luck, is_ready=is_ssh_ready)
+                ssh = (self.inside, SSH_PORT)
+                self.relays[name] = Relay(ssh, luck=self._luck, is_ready=is_open)
             else:
                 self.relays[name] = Relay((self.inside, int(inner)), luck=self._luck)
 
@@ -162,66 +211,47 @@ class LoopbackHost:
         for relay in self.relays.values():
             relay.set_way(way)
 
-    def set_ssh(self, way: Way) -> None:
-        """Change the two ways to the SSH server."""
-        for name in ("proxy", "22/tcp"):
+    def set_ssh(self, way: Way, entrances: Sequence[str] = ("proxy", "22/tcp")) -> None:
+        """Change the ways to SSH; either may fail alone."""
+        for name in entrances:
             if name in self.relays:
                 self.relays[name].set_way(way)
 
     def change_host_key(self) -> None:
-        """Show another key from now on; who is connected is cut."""
-        self._host_key = asyncssh.generate_private_key("ssh-ed25519")
+        """Show another key of the container from now on; who is connected is cut."""
         self._end_ssh()
+        self._sshd.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self.begin(self._serve_ssh())
 
     # --- SSH ----------------------------------------------------------------------------------
 
     async def _serve_ssh(self) -> None:
         boots = self._boots
-        options = {
-            "server_host_keys": [self._host_key],
-            "process_factory": self._run,
-            "encoding": None,
-            "sftp_factory": self._sftp,
-            "allow_scp": True,
-            "agent_forwarding": False,
-            "x11_forwarding": False,
-            "line_editor": False,
-            "keepalive_interval": 0,
-            "login_timeout": 20,
-        }
-        for _ in range(100):
-            try:
-                server = await asyncssh.create_server(
-                    lambda: _Door(self), self.inside, SSH_PORT, reuse_address=True, **options
-                )
-                break
-            except OSError:  # the server before this one has not let go yet
-                await asyncio.sleep(0.02)
-        else:
-            self.note("sshd: cannot bind")
-            return
-        if boots != self._boots or not self.is_up:
-            server.close()
-            return
-        self._server = server
-        self.note("sshd: listening")
+
+        def is_wanted() -> bool:
+            return self.is_up and boots == self._boots
+
+        if await self._sshd.open(is_wanted):
+            self.note("sshd: listening")
+        await self._proxy.open(is_wanted)
 
     def _end_ssh(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for client in tuple(self._clients):
-            client.abort()
-        self._clients.clear()
+        self._sshd.close()
+        self._proxy.close()
 
-    def admit(self, client: asyncssh.SSHServerConnection) -> None:
-        """Remember a connection, to be cut with the host."""
-        self._clients.add(client)
+    def _refusal(self, user: str, key: str) -> str:
+        """Say why the container does not let a key in. The caller never learns it, the log does."""
+        if self._gates.has_keys():
+            self.keys.deliver(self.contract.keys)
+        why = self.keys.refusal(key) if user == "root" else f"Invalid user {user}"
+        if why:
+            self.note(f"sshd: {why}")
+        return why
 
-    def dismiss(self, client: asyncssh.SSHServerConnection) -> None:
-        """Forget a connection."""
-        self._clients.discard(client)
+    def _proxy_refusal(self, proxy: Proxy, user: str, key: str) -> str:
+        """Say why the proxy does not: it asks for the account's keys and never the container's."""
+        is_known = user == "root" and self._gates.has_keys() and proxy.knows(key)
+        return "" if is_known else "not a key of the account"
 
     def note(self, line: str) -> None:
         """Write a line to the container's log, which the marketplace can show."""
@@ -240,7 +270,12 @@ class LoopbackHost:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._log("session", (process.command or "shell")[:200])
-        await run_session(process, self.spawn, Mount(str(self.home)))
+        await run_session(
+            process,
+            self.spawn,
+            Mount(str(self.home)),
+            is_trapped=not (self.home / NO_AUTO_TMUX).exists(),
+        )
 
     async def spawn(
         self,
@@ -265,7 +300,7 @@ class LoopbackHost:
         """Return what a session sees. Nothing of the simulator's own environment is in it."""
         path = [str(self._bin), str(Path(sys.executable).parent)]
         path += ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
-        return {
+        return self._exported() | {
             "HOME": str(self.home),
             "USER": "root",
             "LOGNAME": "root",
@@ -276,6 +311,35 @@ class LoopbackHost:
             "SERVER_HOST": self.inside,
             warden.MARK: self.mark,
         }
+
+    def _run_onstart(self) -> None:
+        """Do of onstart what matters to SSH, at every start of the container.
+
+        It is kept where Vast.ai keeps it and is not run: it was written for a container's root, and
+        this is somebody's own machine.
+        """
+        onstart = self.contract.onstart
+        (self.home / "onstart.sh").write_text(onstart)
+        if NO_AUTO_TMUX in onstart:
+            (self.home / NO_AUTO_TMUX).touch()
+        if "/etc/environment" in onstart:
+            ports = {
+                f"VAST_TCP_PORT_{name.removesuffix('/tcp')}": str(relay.port)
+                for name, relay in self.relays.items()
+                if name != "proxy"
+            }
+            lines = [f"{name}={value}\n" for name, value in self.contract.environment.items()]
+            lines += [f"{name}={value}\n" for name, value in ports.items()]
+            (self.home / "etc" / "environment").write_text("".join(lines))
+
+    def _exported(self) -> dict[str, str]:
+        """Return what a login reads from /etc/environment: nothing, unless somebody wrote it."""
+        try:
+            lines = (self.home / "etc" / "environment").read_text(errors="replace").splitlines()
+        except OSError:
+            return {}
+        pairs = (line.partition("=") for line in lines)
+        return {name: value for name, is_pair, value in pairs if is_pair and name.isidentifier()}
 
     # --- the workload -------------------------------------------------------------------------
 
@@ -323,51 +387,6 @@ class LoopbackHost:
             path.touch()
         else:
             path.unlink(missing_ok=True)
-
-
-class _Door(asyncssh.SSHServer):
-    """Lets the rental's keys in, and leads forwards to the inside."""
-
-    def __init__(self, host: LoopbackHost) -> None:
-        self._host = host
-        self._client: asyncssh.SSHServerConnection | None = None
-
-    @override
-    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        self._client = conn
-        self._host.admit(conn)
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._client is not None:
-            self._host.dismiss(self._client)
-
-    @override
-    def begin_auth(self, username: str) -> bool:
-        assert self._client is not None
-        self._client.send_auth_banner(BANNER)
-        return True
-
-    @override
-    def public_key_auth_supported(self) -> bool:
-        return True
-
-    @override
-    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        shown = " ".join(key.export_public_key().decode().split()[:2])
-        is_known = username == "root" and shown in self._host.contract.keys
-        if not is_known:
-            self._host.note(f"sshd: refused publickey for {username}")
-        return is_known
-
-    @override
-    def connection_requested(
-        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
-    ) -> Any:
-        if dest_host not in {"localhost", "127.0.0.1", "::1", "0.0.0.0"}:  # noqa: S104
-            return False
-        assert self._client is not None
-        return self._client.forward_connection(self._host.inside, dest_port)
 
 
 def _claim_address(luck: random.Random) -> tuple[socket.socket, str]:

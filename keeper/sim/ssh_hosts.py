@@ -10,17 +10,19 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import asyncssh
 
 from keeper.sim import hardware
 from keeper.sim.contract import Contract, Endpoints
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.ledger import HostEntry, Ledger
 from keeper.sim.relay import Way
-from keeper.sim.ssh_host import LoopbackHost
+from keeper.sim.ssh_host import Gates, LoopbackHost, Proxy
 from keeper.sim.warden import Found
 
 SSH_WAYS = {
@@ -28,6 +30,9 @@ SSH_WAYS = {
     FaultKind.SSH_HANG: Way.STALLED,
     FaultKind.BANNER_ONLY: Way.BANNER,
 }
+# Parameters of those three: how=refused for a port where nothing listens, and entrance=proxy or
+# entrance=direct for one way alone.
+ENTRANCES = {"proxy": ("proxy",), "direct": ("22/tcp",)}
 # The files and words that the bundled test card looks for in its working directory.
 FAULT_FILE = "fault"
 CRASHLOOP_FILE = "crashloop"
@@ -69,6 +74,8 @@ class LoopbackHosts:
         ledger: Ledger,
         present: Callable[[], float],
         clock: Callable[[], float],
+        account_keys: Callable[[], Iterable[str]] = tuple,
+        key_lag_s: float = 0.0,
     ) -> None:
         self.mark = mark
         self._folder = folder
@@ -79,6 +86,14 @@ class LoopbackHosts:
         self._hosts: dict[int, LoopbackHost] = {}
         self._ending: list[LoopbackHost] = []
         self._seen: dict[int, dict[Path, Found]] = {}
+        self._account_keys = account_keys
+        self._key_lag_s = key_lag_s
+        self._keys_since: dict[str, float] = {}  # when the proxy heard of a key of the account
+        self._proxy = Proxy(
+            # One for every rental: the proxy is the marketplace's machine, not the container's.
+            host_key=asyncssh.generate_private_key("ssh-ed25519"),
+            knows=self._proxy_knows,
+        )
 
     # --- HostSide -----------------------------------------------------------------------------
 
@@ -94,9 +109,19 @@ class LoopbackHosts:
                 mark=self.mark,
                 luck=self._luck,
                 log=lambda what, detail: self._write(contract.instance_id, what, detail),
+                proxy=self._proxy,
             )
             self._hosts[contract.instance_id] = host
-        return host.start(lambda: self._clock() >= contract.ssh_ready_at)
+            # A new container's sshd answers before the keys are there.
+            opens_at = (self._present() + contract.ssh_ready_at) / 2
+        else:
+            opens_at = contract.ssh_ready_at
+        return host.start(
+            Gates(
+                is_open=lambda: self._clock() >= opens_at,
+                has_keys=lambda: self._clock() >= contract.ssh_ready_at,
+            )
+        )
 
     def halt(self, contract: Contract, *, keeps_disk: bool) -> None:
         """End every process; without its disk the host is gone for good."""
@@ -117,13 +142,12 @@ class LoopbackHosts:
 
     def readdress(self, contract: Contract) -> Endpoints:
         """Publish the same container on other ports."""
-        host = self._hosts[contract.instance_id]
-        return host.readdress(lambda: self._clock() >= contract.ssh_ready_at)
+        return self._hosts[contract.instance_id].readdress()
 
     def strike(self, contract: Contract, fault: Fault) -> bool:
         """Let a fault happen on the host. False: nothing there to strike yet."""
         host = self._hosts.get(contract.instance_id)
-        if host is None or not host.is_up or not self._do(host, fault.kind):
+        if host is None or not host.is_up or not self._do(host, fault):
             return False
         self._write(contract.instance_id, fault.kind.value, "fault")
         return True
@@ -144,7 +168,8 @@ class LoopbackHosts:
         elif kind is FaultKind.PROCESS_HUNG:
             _signal(host, signal.SIGCONT)
 
-    def _do(self, host: LoopbackHost, kind: FaultKind) -> bool:
+    def _do(self, host: LoopbackHost, fault: Fault) -> bool:
+        kind = fault.kind
         match kind:
             case FaultKind.PROCESS_KILLED:
                 return _signal(host, signal.SIGKILL)
@@ -155,7 +180,9 @@ class LoopbackHosts:
             case FaultKind.HOST_KEY_CHANGED:
                 host.change_host_key()
             case _ if kind in SSH_WAYS:
-                host.set_ssh(SSH_WAYS[kind])
+                way = Way.REFUSED if fault.params.get("how") == "refused" else SSH_WAYS[kind]
+                entrance = str(fault.params.get("entrance", ""))
+                host.set_ssh(way, ENTRANCES.get(entrance, ("proxy", "22/tcp")))
             case _ if kind in PICTURES:
                 return host.break_card(FAULT_FILE, PICTURES[kind])
             case _ if kind in FLAGS:
@@ -163,6 +190,25 @@ class LoopbackHosts:
             case _:
                 return False
         return True
+
+    def spoil_keys(self, instance_id: int, *, is_spoilt: bool) -> None:
+        """Give the container's authorized_keys modes that sshd refuses, or the right ones."""
+        keys = self._hosts[instance_id].keys
+        if is_spoilt:
+            keys.spoil()
+        else:
+            keys.mend()
+
+    def _proxy_knows(self, key: str) -> bool:
+        """Whether the proxy lets a key of the account in; it hears of a new one a moment later."""
+        self._hear_of_keys()
+        since = self._keys_since.get(key)
+        return since is not None and self._clock() >= since + self._key_lag_s
+
+    def _hear_of_keys(self) -> None:
+        now = self._clock()
+        before = self._keys_since
+        self._keys_since = {key: before.get(key, now) for key in self._account_keys()}
 
     # --- looking ------------------------------------------------------------------------------
 
@@ -202,6 +248,7 @@ class LoopbackHosts:
 
     def watch(self) -> None:
         """Write down which workload processes began and ended since the last look."""
+        self._hear_of_keys()
         for instance_id, host in self._hosts.items():
             now = host.workloads() if host.is_up else {}
             before = self._seen.get(instance_id, {})

@@ -17,19 +17,22 @@ import asyncssh
 from typing_extensions import override
 
 CHUNK_BYTES = 65_536
-# The container's own /workspace, where it stands as the beginning of an absolute path.
-_WORKSPACE = re.compile(rb"(?<![\w.$}~/-])/workspace(?![\w-])")
+# The container's own paths, where they stand as the beginning of an absolute path.
+_OWN = re.compile(rb"(?<![\w.$}~/-])/(?:workspace(?![\w-])|etc/environment\b)")
+# What an automatic tmux has been seen to answer instead of running the command (field reports).
+TRAPPED = b"no sessions\r\n"
 
 
 class Mount:
-    """Stands in for the container's mount of /workspace: every host has one, this box has none.
+    """Stands in for the container's own paths: /workspace, which this box lacks, and
+    /etc/environment, which is not to be written here.
 
     Without root there is no mount namespace, so the path is rewritten in what a session is told to
     run, a whole line at a time because a path may come in two pieces.
     """
 
     def __init__(self, home: str) -> None:
-        self._to = f"{home}/workspace".encode()
+        self._home = home.encode()
         self._line = b""
 
     def command(self, text: str) -> str:
@@ -47,7 +50,7 @@ class Mount:
         return self._rewritten(line)
 
     def _rewritten(self, text: bytes) -> bytes:
-        return _WORKSPACE.sub(lambda _: self._to, text) if b"/workspace" in text else text
+        return _OWN.sub(lambda found: self._home + found[0], text)
 
 
 class Spawn(Protocol):
@@ -66,9 +69,23 @@ class Spawn(Protocol):
 
 
 async def run_session(
-    process: asyncssh.SSHServerProcess[bytes], spawn: Spawn, mount: Mount
+    process: asyncssh.SSHServerProcess[bytes],
+    spawn: Spawn,
+    mount: Mount,
+    *,
+    is_trapped: bool = False,
 ) -> None:
-    """Run one command or shell to its end, or until nobody listens any more."""
+    """Run one command or shell to its end, or until nobody listens any more.
+
+    ``is_trapped``: login shells and terminals end in Vast.ai's automatic tmux and run nothing of
+    what they were told; a command without a terminal runs as it should.
+    """
+    if is_trapped and (process.term_type or not process.command):
+        with suppress(OSError, asyncssh.Error):
+            process.stdout.write(TRAPPED)
+            process.exit(1)
+        await process.wait_closed()
+        return
     if process.term_type:
         child, feeding = await _on_terminal(process, spawn, mount), None
         process.set_redirect_pid(-child.pid)  # a signal goes to the whole group

@@ -5,138 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 import pytest
 
 from keeper.sim import warden
-from keeper.sim.contract import Contract
 from keeper.sim.faults import Fault, FaultKind
-from keeper.sim.market import MarketShape
-from keeper.sim.serve import SimServer, quick_tempo
-from keeper.sim.ssh_host import LoopbackHost
+from keeper.sim.serve import SimServer
+from tests.integration.sim.rented import PATIENCE_S, SHAPE, START, Rented, new_key, rent, until
 
 pytestmark = pytest.mark.real("sshd")  # Debian's server package brings the client
-
-SHAPE = MarketShape(renters_every_s=0, price_drift_every_s=0, tempo=quick_tempo(0.3))
-PATIENCE_S = 30.0
-# The start that was found to return at once and to leave a pid file.
-START = (
-    "cd workspace && { nohup python3 -u -m http.server --bind $SERVER_HOST 8000 "
-    "> server.log 2>&1 < /dev/null & echo $! > server.pid; }"
-)
-
-
-async def until(look: Callable[[], bool]) -> None:
-    """Wait for something that a real process will do in its own time."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not look():  # noqa: ASYNC110 - another process does it and tells nobody
-            await asyncio.sleep(0.02)
-
-
-@dataclass
-class Rented:
-    """A running host and how to get in."""
-
-    sim: SimServer
-    contract: Contract
-    key: Path
-
-    @property
-    def host(self) -> LoopbackHost:
-        return self.sim.hosts.host(self.contract.instance_id)
-
-    def host_is_known(self) -> bool:
-        return any(one["instance_id"] == self.contract.instance_id for one in self.sim.describe())
-
-    def port(self, name: str = "22/tcp") -> int:
-        assert self.contract.endpoints is not None
-        return self.contract.endpoints.ports[name]
-
-    async def ssh(
-        self,
-        command: str,
-        *options: str,
-        stdin: bytes = b"",
-        port: int = 0,
-        patience_s: float = PATIENCE_S,
-    ) -> tuple[int, str, str]:
-        """Log in with the real client and run a command."""
-        known_hosts = self.key.with_name("known_hosts")
-        process = await asyncio.create_subprocess_exec(
-            "ssh", "-F", "none", "-i", str(self.key), "-p", str(port or self.port()),
-            "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new",
-            "-o", f"UserKnownHostsFile={known_hosts}", *options, "root@127.0.0.1", command,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            async with asyncio.timeout(patience_s):
-                out, err = await process.communicate(stdin)
-        except TimeoutError:
-            process.kill()
-            out, err = await process.communicate()
-            err += b"timed out"
-        return process.returncode or 0, out.decode(), err.decode()
-
-    async def ready(self) -> None:
-        """Wait for SSH, which comes some time after the market says running."""
-        async with asyncio.timeout(PATIENCE_S):
-            while (await self.ssh("true"))[0] != 0:  # noqa: ASYNC110 - as in until()
-                await asyncio.sleep(0.05)
-
-    async def start_server(self) -> None:
-        code, _, err = await self.ssh(START)
-        assert code == 0, err
-        await until(lambda: bool(self.host.workloads()))
-
-
-Rent = Callable[[SimServer], Awaitable[Rented]]
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    return new_key(tmp_path / "id")
-
-
-def new_key(path: Path) -> Path:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
-    return path
-
-
-async def rent(sim: SimServer, key: Path) -> Rented:
-    """Rent the cheapest offer with our key in onstart, and wait until it is up."""
-    offer = sim.market.search({"rentable": {"eq": True}, "order": [["dph_total", "asc"]]})[0]
-    public_key = key.with_suffix(".pub").read_text().strip()
-    made = sim.market.create(
-        offer["id"],
-        {
-            "image": "vastai/base-image",
-            "disk": 32,
-            "label": "k:host/0:1",
-            "runtype": "ssh_direct",
-            "env": {"-p 8000:8000": "1", "A": "1"},
-            "onstart": f"echo '{public_key}' >> ~/.ssh/authorized_keys",
-        },
-    )
-    contract = sim.market.contracts[made["new_contract"]]
-    await until(lambda: contract.endpoints is not None)
-    return Rented(sim, contract, key)
-
-
-@pytest.fixture
-async def sim() -> AsyncIterator[SimServer]:
-    async with SimServer(seed=7, spacing_scale=0, shape=SHAPE) as server:
-        yield server
-
-
-@pytest.fixture
-async def rented(sim: SimServer, key: Path) -> Rented:
-    made = await rent(sim, key)
-    await made.ready()
-    return made
 
 
 # --- sessions --------------------------------------------------------------------------------
@@ -150,8 +29,8 @@ async def test_openssh_logs_in_at_the_published_address_and_by_the_proxy(rented:
     assert inside.startswith("127.77.")
     assert "Welcome to vast.ai" in err
     assert not any(line.startswith(("A=", "PYTEST", "VIRTUAL_ENV")) for line in environment)
-    assert rented.contract.endpoints is not None
-    assert (await rented.ssh("true", port=rented.contract.endpoints.ssh_port))[0] == 0
+    rented.register()
+    assert (await rented.ssh("echo in", by_proxy=True))[:2] == (0, "in\n")
 
 
 async def test_a_foreign_key_is_refused_until_it_is_attached(
