@@ -40,6 +40,7 @@ T = TypeVar("T")
 
 TEXT_MAX: Final = 200  # of foreign text in an exception
 _QUOTA_RESET_MAX_S: Final = 90_000.0  # a day, and an hour for clocks that disagree
+_HINT_MAX_S: Final = 3600.0  # no pace needs more; a broken hint must not end the search for hosts
 
 
 class Effect(StrEnum):
@@ -199,7 +200,8 @@ class Judge:
         """Say what came back, in at most TEXT_MAX characters of theirs."""
         if complaint is None:
             # An HTML page says nothing to an operator; a plain line does.
-            said = "" if b"<" in reply.body[:400] else reply.body[:400].decode(errors="replace")
+            start = reply.body[:400]
+            said = "" if b"<" in start else text(start.decode(errors="replace"))
         else:
             said = " ".join(filter(None, (text(complaint.error), _words(complaint))))
         said = self.redact(" ".join(said.split()))[:TEXT_MAX]
@@ -262,7 +264,7 @@ def hint_s(reply: Reply, now: datetime) -> float | None:
         seconds = _seconds_until(header, now)
     if seconds is None and (complaint := read_complaint(reply)) is not None:
         seconds = number(complaint.retry_after)
-    return None if seconds is None else max(0.0, seconds)
+    return None if seconds is None else min(max(0.0, seconds), _HINT_MAX_S)
 
 
 # --------------------------------------------------------------------------------------------------

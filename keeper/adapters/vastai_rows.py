@@ -37,12 +37,14 @@ from keeper.ports import Account, Malformed, Transient
 MIB_PER_GB: Final = 1000.0
 # storage_cost is dollars per GB and month; a month has 720 hours (exact in every sample seen).
 HOURS_PER_MONTH: Final = 720.0
+_GB_PER_TB: Final = 1024.0  # likewise
 
 _NAME_MAX: Final = 80
 _LABEL_MAX: Final = 1024  # the longest label that the API takes
 _PORT_MAX: Final = 65_535
 _COUNTRY_CODE_LENGTH: Final = 2
 _LIST_ROWS_MAX: Final = 10_000  # 400 pages, far above any fleet; bounds a walk that never ends
+_CURSOR_MAX: Final = 4096  # it goes into an address; those seen have some 40 characters
 
 
 # --------------------------------------------------------------------------------------------------
@@ -257,8 +259,8 @@ class Listing:
 
     def _move(self, page: Page) -> None:
         token = page.next_token or ""
-        if not isinstance(token, str):
-            raise Malformed("the cursor of the list is no text")
+        if not isinstance(token, str) or len(token) > _CURSOR_MAX or not token.isprintable():
+            raise Malformed("the cursor of the list is no short line of text")
         self.next_token, self.is_complete = token, not token
         if len(self._rows) > (self._total or 0) or (
             self.is_complete and len(self._rows) != self._total
@@ -302,7 +304,7 @@ def offers_of(answer: Offers, disk_gb: float) -> tuple[Offer, ...]:
 def _offer_of(loose: Any, disk_gb: float) -> Offer | None:
     try:
         row = msgspec.convert(loose, OfferRow)
-    except msgspec.ValidationError:
+    except ValueError:  # another shape; or one whose text cannot even be complained of
         return None
     offer_id = identity(row.id) or identity(row.ask_contract_id)
     machine_id = identity(row.machine_id)
@@ -320,13 +322,13 @@ def _offer_of(loose: Any, disk_gb: float) -> Offer | None:
         gpu_display_active=flag(row.gpu_display_active) is True,
         verified=_is_verified(row),
         # An interruptible price is a floor that others may outbid: no offer for keeper.
-        rentable=flag(row.rentable) is True and flag(row.is_bid) is not True,
+        rentable=flag(row.rentable) is True and (row.is_bid is None or flag(row.is_bid) is False),
         reliability=amount(row.reliability) or amount(row.reliability2) or 0.0,
         disk_space_gb=amount(row.disk_space) or 0.0,
         inet_up_mbps=amount(row.inet_up) or 0.0,
         inet_down_mbps=amount(row.inet_down) or 0.0,
-        inet_up_dollars_per_gb=amount(row.inet_up_cost) or 0.0,
-        inet_down_dollars_per_gb=amount(row.inet_down_cost) or 0.0,
+        inet_up_dollars_per_gb=_traffic_price(row.inet_up_cost, row.internet_up_cost_per_tb),
+        inet_down_dollars_per_gb=_traffic_price(row.inet_down_cost, row.internet_down_cost_per_tb),
         # A search that ignored the disk size answers with the total for 8 GB: 12 to 23 % too low.
         dollars_per_hour=max(total, gpu + disk),
         gpu_dollars_per_hour=gpu,
@@ -347,6 +349,12 @@ def _price_parts(row: OfferRow, total: float, disk_gb: float) -> tuple[float, fl
     if disk is None:
         disk = max(0.0, total - base) if base is not None else 0.0
     return (max(0.0, total - disk) if base is None else base), disk
+
+
+def _traffic_price(per_gb: Any, per_tb: Any) -> float:
+    """Read a price per GB; where it makes no sense, from the other of its two forms."""
+    price = amount(per_gb)
+    return (amount(per_tb) or 0.0) / _GB_PER_TB if price is None else price
 
 
 def _is_verified(row: OfferRow) -> bool:

@@ -22,6 +22,9 @@ T = TypeVar("T")
 TEXT_MAX: Final = 500
 _NUMBER_TEXT_MAX: Final = 40
 _ID_MAX: Final = 2**63 - 1
+# No price, size, speed or duration is larger; what claims to be is a slip or a trap, and its products
+# would not be finite.
+_AMOUNT_MAX: Final = 1e12
 
 
 # --------------------------------------------------------------------------------------------------
@@ -107,6 +110,8 @@ class OfferRow(msgspec.Struct):
     inet_down: Any = None
     inet_up_cost: Any = None
     inet_down_cost: Any = None
+    internet_up_cost_per_tb: Any = None
+    internet_down_cost_per_tb: Any = None
     dph_total: Any = None
     dph_base: Any = None
     storage_cost: Any = None
@@ -164,7 +169,10 @@ def _decode_dirty(body: bytes, kind: type[T]) -> T:
     """Read JSON that holds NaN, broken UTF-8, half surrogates or raw control characters."""
     try:
         loose = json.loads(
-            body.decode("utf-8-sig", "replace"), strict=False, parse_constant=lambda _: None
+            # Not None: a rental that is "NaN" does not read as "there is no such rental".
+            body.decode("utf-8-sig", "replace"),
+            strict=False,
+            parse_constant=lambda _: math.nan,
         )
         return msgspec.convert(loose, kind)
     except msgspec.ValidationError as error:
@@ -200,9 +208,9 @@ def number(value: Any) -> float | None:
 
 
 def amount(value: Any) -> float | None:
-    """Read a number that cannot be negative (a price, a size)."""
+    """Read a number that cannot be negative or endless (a price, a size)."""
     read = number(value)
-    return read if read is not None and read >= 0 else None
+    return read if read is not None and 0 <= read <= _AMOUNT_MAX else None
 
 
 def integer(value: Any) -> int | None:
