@@ -19,6 +19,7 @@ BANNER = (
     "Welcome to vast.ai. If authentication fails, try again after a few seconds, and double check "
     "your ssh key.\r\nHave fun!\r\n"
 )
+VERSION = "OpenSSH_9.2p1"
 Session = Callable[[asyncssh.SSHServerProcess[bytes]], Awaitable[None]]
 
 
@@ -46,6 +47,7 @@ class Entrance:
         """Listen. False: the address cannot be had, or by now nobody wants it any more."""
         options = {
             "server_host_keys": [self.host_key],
+            "server_version": VERSION,
             "process_factory": self._session,
             "encoding": None,
             "sftp_factory": self._sftp,
