@@ -20,7 +20,7 @@ PLAIN_KEYS = frozenset(
 )  # fmt: skip
 
 # Filters that have no field of the same name and value on an offer.
-SWITCHES = frozenset({"verified", "external", "datacenter", "rented"})
+SWITCHES = frozenset({"verified", "external", "datacenter", "rented", "ubuntu_version"})
 
 
 class BadQuery(ValueError):
@@ -88,6 +88,8 @@ def value_of(row: Row, name: str) -> Any:  # noqa: ANN401 - JSON leaves here
             return (row.get("geolocation") or "").rpartition(",")[2].strip()
         case "driver_version":
             return row.get("driver_vers")
+        case "ubuntu_version":
+            return row.get("os_version")
         case _:
             return row.get(name)
 

@@ -1,0 +1,113 @@
+"""Vast.ai's own command line and SDK (vastai 1.9.1), unmodified, pointed at a marketplace of ours.
+
+It lives in an environment of its own (`scripts/vastai-env.sh`, ``require("vastai")``). Everything
+that it reads or writes is private: a throw-away key, folders of its own, and no look for updates.
+Its exit code says little (it is 0 after an error of the API), so whoever uses this reads what it said.
+"""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.components import require
+
+PATIENCE_S = 60.0
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What the command said, without colours."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def environment(url: str, key: str, folder: Path) -> Mapping[str, str]:
+    """Return all that the client gets to see of this machine."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "LANG": "C.UTF-8",
+        "COLUMNS": "400",
+        "PAGER": "cat",
+        "VAST_URL": url,
+        "VAST_API_KEY": key,
+        "VASTAI_NO_UPDATE_CHECK": "1",
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "XDG_STATE_HOME": str(folder / "state"),
+        "XDG_DATA_HOME": str(folder / "data"),
+    }
+
+
+class Official:
+    """The official client of one account."""
+
+    def __init__(self, url: str, key: str, folder: Path) -> None:
+        self.program = require("vastai")
+        self.folder = folder
+        self.environment = dict(environment(url, key, folder))
+        folder.mkdir(exist_ok=True)
+        self._slots = asyncio.Semaphore(3)  # each start costs half a second of a core
+
+    async def __call__(self, *words: str | int, **environ: str) -> Said:
+        """Run one command to its end."""
+        return await self._run([str(self.program), *(str(word) for word in words)], environ)
+
+    async def raw(self, *words: str | int) -> Any:
+        """Run one command with --raw and read its JSON."""
+        said = await self("--raw", *words)
+        assert said.out.strip(), said.err
+        return said.json()
+
+    async def python(self, script: str) -> Any:
+        """Run a script in the client's own Python, and read the JSON that it prints."""
+        python = self.program.with_name("python")
+        said = await self._run([str(python), "-c", script], {})
+        assert said.code == 0, said.err
+        return said.json()
+
+    async def create(self, offer_id: int, *words: str | int) -> int:
+        """Rent an offer; return the contract's id."""
+        made = await self.raw("create", "instance", offer_id, *words)
+        assert made["success"], made
+        return int(made["new_contract"])
+
+    def forget_addresses(self) -> None:
+        """Empty the cache of ssh-url, which believes an address for ever."""
+        for path in (self.folder / "cache" / "vastai").glob("ssh_*.json"):
+            path.unlink()
+
+    async def _run(self, words: list[str], environ: Mapping[str, str]) -> Said:
+        async with self._slots:
+            process = await asyncio.create_subprocess_exec(
+                *words,
+                env={**self.environment, **environ},
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    out, err = await process.communicate()
+            except BaseException:
+                process.kill()
+                await process.wait()
+                raise
+        return Said(code=process.returncode or 0, out=_plain(out), err=_plain(err))
+
+
+def _plain(text: bytes) -> str:
+    return _COLOURS.sub("", text.decode(errors="replace"))
