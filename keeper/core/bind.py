@@ -7,7 +7,9 @@ Rentals without keeper's label do not exist for keeper (I8).
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
+from keeper.core import terms
 from keeper.core.conditions import is_fatal
 from keeper.core.decisions import Wait
 from keeper.core.draft import Draft
@@ -20,6 +22,7 @@ from keeper.core.model import (
     MachineId,
     MarketState,
     OfferId,
+    OfferNeeds,
     OrphanPolicy,
     SlotId,
     Tenure,
@@ -27,6 +30,9 @@ from keeper.core.model import (
 from keeper.core.reasons import Reason
 from keeper.core.settle import absence_span_s, note_missing
 from keeper.core.world import Listing
+
+# A rental of a stream that is no longer declared is ended anyway, whatever it costs.
+_NO_LIMIT = OfferNeeds(price_max_dollars_per_hour=inf)
 
 
 def bind(draft: Draft) -> None:
@@ -63,13 +69,24 @@ def _bind_tenure(
         if instance is not None:
             draft.listed[instance_id] = instance
     if instance is not None:
-        return _seen(tenure, instance, listing)
+        return _follow(draft, slot, tenure, instance, listing)
     draft.is_busy = True
     tenure = note_missing(tenure, listing.at)
     apart_s = draft.policy(slot).absence_apart_s
     if tenure.listed_at is not None and absence_span_s(tenure) >= apart_s:
         draft.show_ids.add(instance_id)
     return tenure
+
+
+def _follow(
+    draft: Draft, slot: SlotId, tenure: Tenure, instance: Instance, listing: Listing
+) -> Tenure:
+    stream = draft.slots.get(slot)
+    needs = _NO_LIMIT if stream is None else stream.needs
+    termed = terms.followed(tenure, instance, listing.at, draft.policy(slot), needs)
+    for event in terms.told(slot, instance.instance_id, tenure, termed, listing.at):
+        draft.tell(event)
+    return _seen(termed, instance, listing)
 
 
 def _seen(tenure: Tenure, instance: Instance, listing: Listing) -> Tenure:
@@ -82,7 +99,6 @@ def _seen(tenure: Tenure, instance: Instance, listing: Listing) -> Tenure:
         and tenure.missing_since is None
         and (tenure.running_at is not None or not is_running)
         and (tenure.dead_since is not None) is is_dead
-        and instance.dollars_per_hour in (tenure.dollars_per_hour, 0.0)
         and instance.machine_id in (tenure.machine_id, None)
     ):
         return tenure
@@ -99,7 +115,6 @@ def _seen(tenure: Tenure, instance: Instance, listing: Listing) -> Tenure:
         missing_listed_at=None,
         running_at=running_at,
         dead_since=dead_since,
-        dollars_per_hour=instance.dollars_per_hour or tenure.dollars_per_hour,
         machine_id=tenure.machine_id if instance.machine_id is None else instance.machine_id,
         host_id=tenure.host_id if instance.host_id is None else instance.host_id,
     )
@@ -208,6 +223,7 @@ def _adopt_orphan(draft: Draft, slot: SlotId, instance: Instance, listing: Listi
         host_id=instance.host_id or HostId(0),
         gpu_name=instance.gpu_name,
         dollars_per_hour=instance.dollars_per_hour,
+        is_bid=instance.is_bid,
         requested_at=draft.now,
         instance_id=instance.instance_id,
         rented_at=draft.now,

@@ -35,6 +35,7 @@ class Wish(StrEnum):
     REPLACE = "replace"  # end this rental; what fills the slot next is another decision
     FORGET = "forget"  # it is gone already
     PROMOTE = "promote"  # the incoming rental takes over
+    REBID = "rebid"  # offer more for the machine that somebody else has taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class Proposal:
     wanted_reason: Reason = Reason.HEALTHY
     is_incoming: bool = False  # about the incoming rental, not the serving one
     is_ordered: bool = False  # an operator asked for exactly this
+    bid_dollars_per_hour: float = 0.0  # REBID
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,6 +78,11 @@ class Case:
             return True
         heard_at = self.world.heard_at.get((self.tenure.instance_id, subject))
         return heard_at is not None and heard_at >= self.world.started_at
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no replacement is under way yet."""
+        return self.record.incoming is None
 
     @property
     def is_on_air(self) -> bool:

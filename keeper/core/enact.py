@@ -11,18 +11,19 @@ from typing import assert_never
 
 from keeper.core import incident
 from keeper.core.case import Proposal, Wish
-from keeper.core.conditions import after_act
-from keeper.core.decisions import Deploy, Destroy, Hold, Reboot, Restart, Wait
+from keeper.core.conditions import after_act, after_reboot
+from keeper.core.decisions import Deploy, Destroy, Hold, Rebid, Reboot, Restart, Wait
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import (
     InstanceDestroying,
     InstanceEnded,
     InstanceGone,
+    InstanceRebidding,
     InstanceRebooting,
     WorkloadDeploying,
     WorkloadRestarting,
 )
-from keeper.core.fuses import Refusal
+from keeper.core.fuses import Refusal, refuse
 from keeper.core.model import (
     Condemned,
     InstanceId,
@@ -37,14 +38,16 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
-from keeper.core.rent import fill
+from keeper.core.rent import crosses_a_limit, fill
 from keeper.core.settle import count_replacement
 
 # What a machine is not to blame for.
 _BLAMELESS = (
+    Reason.CONTRACT_ENDING,
     Reason.CREATE_NEVER_APPEARED,
-    Reason.MARKET_STOPPED_IT,  # outbid, or the account ran dry
+    Reason.MARKET_STOPPED_IT,  # by another program, or because the account ran dry
     Reason.OPERATOR_ASKED,
+    Reason.OUTBID,
     Reason.PRICE_DRIFT,
     Reason.STREAM_REMOVED,
     Reason.SUPERSEDED,
@@ -81,6 +84,8 @@ def enact(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> Non
             _restart(draft, slot, proposal)
         case Wish.REBOOT:
             _reboot(draft, slot, proposal)
+        case Wish.REBID:
+            _rebid(draft, slot, stream, proposal)
         case Wish.REPLACE:
             retire(draft, slot, _seat(proposal), proposal.reason)
         case Wish.FORGET:
@@ -191,6 +196,56 @@ def _reboot(draft: Draft, slot: SlotId, proposal: Proposal) -> None:
     )
 
 
+def _rebid(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> None:
+    """Bid more, if the budget allows what it adds; else the host is given up."""
+    seat = _seat(proposal)
+    tenure, instance_id = _host(draft, slot, seat)
+    more = proposal.bid_dollars_per_hour - tenure.bid_dollars_per_hour
+    if crosses_a_limit(draft, stream, more) is not None:
+        instead = replace(proposal, wish=Wish.REPLACE)
+        refusal = refuse(draft, slot, instead)
+        if refusal is None:
+            retire(draft, slot, seat, proposal.reason)
+        else:
+            hold(draft, slot, instead, refusal)
+        return
+    rebids = tenure.rebids + 1
+    intent_id = draft.open_intent(
+        IntentKind.REBID, slot, tenure.label, instance_id, proposal.reason
+    )
+    # It starts from nothing again: files stay, processes do not. The old bid ends here, and what is
+    # spent counts from the order on, whether its answer comes or not.
+    started = after_reboot(tenure, draft.now)
+    draft.put(slot, seat, replace(
+        started,
+        rebids=rebids,
+        outbid_since=None,
+        bid_dollars_per_hour=proposal.bid_dollars_per_hour,
+        dollars_per_hour=tenure.dollars_per_hour + more,
+    ))  # fmt: skip
+    _note_act(draft, slot, "rebid", proposal.reason)
+    draft.is_busy = True
+    draft.tell(
+        InstanceRebidding(
+            slot=slot,
+            instance_id=instance_id,
+            reason=proposal.reason,
+            bid_dollars=proposal.bid_dollars_per_hour,
+            attempt=rebids,
+        )
+    )
+    draft.decide(
+        slot,
+        Rebid(
+            slot=slot,
+            reason=proposal.reason,
+            intent_id=intent_id,
+            instance_id=instance_id,
+            bid_dollars_per_hour=proposal.bid_dollars_per_hour,
+        ),
+    )
+
+
 def _use(draft: Draft, slot: SlotId, rung: Rung) -> None:
     record = draft.records[slot]
     remedies = (*record.remedies, RemedyUse(rung=rung, at=draft.now))[-_REMEDIES_MAX:]
@@ -216,6 +271,8 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
         )
     if reason not in _BLAMELESS:
         draft.strike(tenure, reason)
+    if reason is Reason.OUTBID:
+        draft.records[slot] = replace(draft.records[slot], outbid_at=draft.now)
     if seat is Seat.INCOMING:
         draft.put(slot, seat, None)
     else:

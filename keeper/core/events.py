@@ -260,6 +260,63 @@ class InstanceBooted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PriceDrifted:
+    """A contract costs another price than the offer that was decided upon."""
+
+    name: ClassVar[str] = "instance.price_drifted"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    instance_id: InstanceId
+    offered_dollars: float  # per hour, with the disk
+    dollars: float  # per hour, as billed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractEnding:
+    """A listing says that a rental's contract ends soon."""
+
+    name: ClassVar[str] = "instance.contract_ending"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    instance_id: InstanceId
+    left_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceOutbid:
+    """A listing shows an interruptible rental stopped: somebody bids more for its machine."""
+
+    name: ClassVar[str] = "instance.outbid"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    instance_id: InstanceId
+    bid_dollars: float  # ours, per hour, for the GPU
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRebidding:
+    """A higher bid for an interruptible rental is about to leave."""
+
+    name: ClassVar[str] = "instance.rebidding"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    reason: Reason
+    bid_dollars: float  # per hour, for the GPU
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRebid:
+    """The higher bid was accepted; whether it is enough is for the listings to say."""
+
+    name: ClassVar[str] = "instance.rebid"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceCondemned:
     """A rental must end; from here on only its confirmed absence lets keeper forget it."""
 
@@ -433,7 +490,7 @@ class InstanceRebooted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActFailed:
-    """A reboot or destroy was not accepted; it will be looked at again."""
+    """A reboot, bid or destroy was not accepted; it will be looked at again."""
 
     name: ClassVar[str] = "act.failed"
     level: ClassVar[Level] = Level.WARNING
@@ -620,6 +677,11 @@ Event = (
     | RentUncertain
     | RentVoided
     | InstanceBooted
+    | PriceDrifted
+    | ContractEnding
+    | InstanceOutbid
+    | InstanceRebidding
+    | InstanceRebid
     | InstanceCondemned
     | InstanceDestroying
     | InstanceEnded

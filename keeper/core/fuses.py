@@ -21,7 +21,14 @@ from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.world import Pause
 
 # What ends or begins a rental, or goes through the marketplace: never on a blind guess.
-_NEEDS_MARKET = (Wish.RENT, Wish.REBOOT, Wish.REPLACE, Wish.FORGET, Wish.PROMOTE)
+_NEEDS_MARKET = (
+    Wish.RENT,
+    Wish.REBOOT,
+    Wish.REBID,
+    Wish.REPLACE,
+    Wish.FORGET,
+    Wish.PROMOTE,
+)
 # Listings that may be missed in a row before the fleet is told that the marketplace is unreadable;
 # acts that need it are held from the first one on.
 _LISTINGS_MISSED = 3.0
@@ -149,8 +156,8 @@ def _is_sick(record: SlotRecord) -> bool:
     the repair of another.
     """
     tenure = record.tenure
-    if tenure is None or tenure.first_live_at is None:
-        return False
+    if tenure is None or tenure.first_live_at is None or tenure.outbid_since is not None:
+        return False  # a market on which others bid more is not sick
     streaming = status_of(tenure, ConditionKind.STREAMING)
     if streaming is not Status.UNKNOWN:
         return streaming is Status.FALSE

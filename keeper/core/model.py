@@ -398,8 +398,10 @@ class Tenure:
     outbid_since: datetime | None = None  # first listing that showed it stopped by a higher bid
     rebids: int = 0
     offered_dollars_per_hour: float = 0.0  # as decided upon, to tell a drift of the contract
+    traffic_dollars_per_hour: float = 0.0  # expected, beside dollars_per_hour
+    dear_since: datetime | None = None  # first listing with a price above the limit
     ends_at: datetime | None = None  # of the contract, as last listed
-    ending_since: datetime | None = None  # first listing by which it ends within contract_ending_s
+    ending_since: datetime | None = None  # first listing by which it ends soon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

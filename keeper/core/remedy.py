@@ -24,15 +24,19 @@ from keeper.core.signs import (
     down_for_long,
     equipment_lost,
     handover_ends_at,
+    has_grown_dear,
     inner_supervisor_at_work,
     is_booting,
+    is_ending,
     is_gone,
+    is_outbid,
     is_overpriced,
     is_proven,
     is_warming_up,
     judged_by_an_earlier_process,
     market_patience_s,
     never_appeared,
+    next_bid,
     nobody_knows,
     not_seen_bad_again,
     reported_down,
@@ -114,6 +118,14 @@ def _stay_away(case: Case) -> Proposal:
 
 
 def _replace_dead(case: Case) -> Proposal:
+    if is_outbid(case):
+        bid = next_bid(case)
+        return Proposal(
+            wish=Wish.REPLACE if bid is None else Wish.REBID,
+            reason=Reason.OUTBID,
+            is_incoming=case.is_incoming,
+            bid_dollars_per_hour=bid or 0.0,
+        )
     if case.tenure.booted_at is None and case.tenure.first_live_at is None:
         reason = Reason.BOOT_FAILED
     elif case.instance is not None and not case.instance.is_meant_to_run:
@@ -121,6 +133,18 @@ def _replace_dead(case: Case) -> Proposal:
     else:
         reason = Reason.MARKET_SAYS_DEAD
     return Proposal(wish=Wish.REPLACE, reason=reason, is_incoming=case.is_incoming)
+
+
+def _wait_for_the_market(case: Case) -> Proposal:
+    reason = Reason.OUTBID if is_outbid(case) else Reason.MARKET_SAYS_DEAD
+    return Proposal(
+        wish=Wish.WAIT, reason=reason, until=_dead_at(case), is_incoming=case.is_incoming
+    )
+
+
+def _hand_over(reason: Reason) -> Callable[[Case], Proposal]:
+    proposal = Proposal(wish=Wish.RENT, reason=reason, is_incoming=True)
+    return lambda _: proposal
 
 
 def _replace_ill_equipped(case: Case) -> Proposal:
@@ -193,7 +217,8 @@ _BOOT = (
         name="down for long",
         when=down_for_long,
         then=_replace_dead,
-        why="The marketplace repeats that the host is down and no link contradicts it.",
+        why="The marketplace repeats that the host is down and no link contradicts it. An outbid one"
+        " is bid for again, up to the limit, before it is given up.",
     ),
     Rule(
         name="boot stuck",
@@ -218,7 +243,7 @@ _BOOT = (
     Rule(
         name="reported down",
         when=reported_down,
-        then=_wait_until(Reason.MARKET_SAYS_DEAD, _dead_at),
+        then=_wait_for_the_market,
         why="A short outage ends by itself, and acts on a dead host only fail.",
     ),
     Rule(
@@ -259,6 +284,19 @@ TENURE_RULES: tuple[Rule, ...] = (
         when=shows_other_key,
         then=_stay_away,
         why="It may be another machine; commands and secrets do not go to strangers.",
+    ),
+    Rule(
+        name="contract ending",
+        when=lambda case: case.is_on_air and case.is_alone and is_ending(case),
+        then=_hand_over(Reason.CONTRACT_ENDING),
+        why="The owner takes the machine back at a known moment; the next host is on air before.",
+    ),
+    Rule(
+        name="grown dear",
+        when=lambda case: case.is_on_air and case.is_alone and has_grown_dear(case),
+        then=_hand_over(Reason.PRICE_DRIFT),
+        why="An owner may raise the price of a running contract; above the stream's own limit"
+        " another host takes over.",
     ),
     Rule(
         name="on air",

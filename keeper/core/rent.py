@@ -47,7 +47,7 @@ def fill(draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Reason)
         return False
     offer = funnel.suitable[0]
     dollars = price_dollars_per_hour(offer, stream.needs)
-    if (too_dear := _crosses_a_limit(draft, stream, dollars)) is not None:
+    if (too_dear := crosses_a_limit(draft, stream, dollars)) is not None:
         draft.decide(
             slot,
             Hold(slot=slot, reason=Reason.BUDGET, wanted="rent", wanted_reason=reason),
@@ -109,7 +109,7 @@ def _found_nothing(draft: Draft, slot: SlotId, stream: Stream, funnel: Funnel) -
     )
 
 
-def _crosses_a_limit(draft: Draft, stream: Stream, dollars: float) -> str | None:
+def crosses_a_limit(draft: Draft, stream: Stream, dollars: float) -> str | None:
     """Say which limit one more rental would cross, counting everything that may still bill (I4)."""
     committed = committed_by_stream(draft.records.values(), draft.condemned.values())
     of_stream = committed.get(stream.name, 0.0) + dollars

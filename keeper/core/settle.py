@@ -20,6 +20,7 @@ from keeper.core.events import (
     ActFailed,
     DeployFailed,
     InstanceAdopted,
+    InstanceRebid,
     InstanceRebooted,
     InstanceRented,
     RentFailed,
@@ -387,6 +388,8 @@ def _rebid_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
                 error=outcome.error,
             )
         )
+    elif intent.slot is not None and intent.instance_id is not None:
+        draft.tell(InstanceRebid(slot=intent.slot, instance_id=intent.instance_id))
 
 
 def _destroy_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from keeper.core.bids import bid_dollars_per_hour
 from keeper.core.case import Case, dark_since, process_is_down
 from keeper.core.model import MarketState, Status, Subject
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.settle import absence_span_s, absent_for
+from keeper.core.terms import is_confirmed
 
 
 def restart_ordered(case: Case) -> bool:
@@ -52,10 +54,44 @@ def is_gone(case: Case) -> bool:
 
 
 def is_overpriced(case: Case) -> bool:
-    """Whether the contract costs much more than the offer did, before it was ever of use."""
-    limit = case.stream.needs.price_max_dollars_per_hour * case.policy.price_drift_max_ratio
-    tenure = case.tenure
-    return tenure.first_live_at is None and tenure.dollars_per_hour > limit
+    """Whether listings agree that the contract costs much more than the offer, before it was of use."""
+    return case.tenure.first_live_at is None and _is_agreed(case, case.tenure.dear_since)
+
+
+def has_grown_dear(case: Case) -> bool:
+    """Whether listings agree that a serving host costs more than the stream may pay for one."""
+    limit = case.stream.needs.price_max_dollars_per_hour
+    return case.tenure.dollars_per_hour > limit and _is_agreed(case, case.tenure.dear_since)
+
+
+def is_ending(case: Case) -> bool:
+    """Whether listings agree that the contract ends soon."""
+    return _is_agreed(case, case.tenure.ending_since)
+
+
+def is_outbid(case: Case) -> bool:
+    """Whether the marketplace stopped the rental because somebody bids more."""
+    return case.tenure.outbid_since is not None
+
+
+def _is_agreed(case: Case, since: datetime | None) -> bool:
+    listing = case.world.listing
+    return is_confirmed(since, None if listing is None else listing.at, case.policy)
+
+
+def next_bid(case: Case) -> float | None:
+    """Return what to bid for an outbid host; None when a higher bid is no way out.
+
+    The floor must be told and lie above our own bid, else the bid is not what stopped it.
+    """
+    tenure, instance = case.tenure, case.instance
+    if not is_outbid(case) or instance is None or tenure.rebids >= case.policy.rebids_max:
+        return None
+    if instance.min_bid_dollars_per_hour <= tenure.bid_dollars_per_hour:
+        return None
+    beside = instance.disk_dollars_per_hour + tenure.traffic_dollars_per_hour
+    bid = bid_dollars_per_hour(instance.min_bid_dollars_per_hour, beside, case.stream.needs)
+    return bid if bid is not None and bid > tenure.bid_dollars_per_hour else None
 
 
 def market_patience_s(case: Case) -> float:
@@ -66,6 +102,8 @@ def market_patience_s(case: Case) -> float:
     )
     if is_silent and case.tenure.first_live_at is not None:
         return case.policy.unreachable_s  # hosts that once were good come back from a short outage
+    if case.tenure.outbid_since is not None and case.tenure.rebids:
+        return case.policy.create_settle_s  # a higher bid takes a moment to start the container
     return case.policy.fatal_state_s
 
 

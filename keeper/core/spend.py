@@ -11,13 +11,12 @@ from keeper.core.model import Condemned, SlotId, SlotRecord, StreamName, stream_
 
 
 def record_dollars_per_hour(record: SlotRecord) -> float:
-    """Return what a slot's rentals cost, asked for or running."""
-    total = 0.0
-    if record.tenure is not None:
-        total += record.tenure.dollars_per_hour
-    if record.incoming is not None:
-        total += record.incoming.dollars_per_hour
-    return total
+    """Return what a slot's rentals cost, asked for or running, with the viewers' traffic."""
+    return sum(
+        tenure.dollars_per_hour + tenure.traffic_dollars_per_hour
+        for tenure in (record.tenure, record.incoming)
+        if tenure is not None
+    )
 
 
 def committed_by_stream(

@@ -89,6 +89,20 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     ),
     "instance.rent_voided": lambda f: f"a create never became a rental, settled after {_s(f)}",
     "instance.booted": lambda f: f"host {f['instance_id']} is up after {_s(f)}",
+    "instance.price_drifted": lambda f: (
+        f"rental {f['instance_id']} was offered for ${float(f['offered_dollars']):.3f}/h and costs"
+        f" ${float(f['dollars']):.3f}/h"
+    ),
+    "instance.contract_ending": lambda f: (
+        f"the contract of rental {f['instance_id']} ends in {_s(f, 'left_s')}"
+    ),
+    "instance.outbid": lambda f: (
+        f"rental {f['instance_id']} was outbid; our bid was ${float(f['bid_dollars']):.3f}/h"
+    ),
+    "instance.rebidding": lambda f: (
+        f"bidding ${float(f['bid_dollars']):.3f}/h for rental {f['instance_id']}, try {f['attempt']}"
+    ),
+    "instance.rebid": lambda f: f"the higher bid for rental {f['instance_id']} was taken",
     "instance.condemned": lambda f: f"rental {f['instance_id']} must end{_because(f)}",
     "instance.destroying": lambda f: f"ending rental {f['instance_id']}, try {f['attempt']}",
     "instance.ended": lambda f: (

@@ -133,6 +133,27 @@ def listed_as(world: World, **changes: object) -> World:
     return replace(world, listing=replace(world.listing, instances=instances))
 
 
+def with_terms(world: World, **terms: object) -> World:
+    """A slot that serves, a fresh offer for its successor, and terms of its contract."""
+    return replace(with_tenure(world, **terms), offers={DUEL: a_book(an_offer())})
+
+
+def outbid(stopped_for_s: float = 40, **terms: object) -> World:
+    """A host whose bid of 0.35 was beaten; the floor is 0.45 now."""
+    world = listed_as(
+        dark(reachable=NO_LINK), state=MarketState.STOPPED, is_meant_to_run=False, is_bid=True,
+        min_bid_dollars_per_hour=0.45, disk_dollars_per_hour=0.06,
+    )  # fmt: skip
+    return with_tenure(
+        world,
+        is_bid=True,
+        bid_dollars_per_hour=0.35,
+        dead_since=ago(stopped_for_s),
+        outbid_since=ago(stopped_for_s),
+        **terms,
+    )
+
+
 def warming(age_s: float = 60, **said: object) -> World:
     told = conditions(**{"running": UNSEEN, "streaming": UNSEEN, **said})  # type: ignore[arg-type]
     tenure = a_fresh_tenure(
@@ -198,6 +219,9 @@ def refused(reason: Reason | None, **more: object) -> World:
         offers={DUEL: a_book(an_offer(1), an_offer(2))},
     )
 
+
+# Room for two hosts, one of them dear.
+DEAR = a_desire(a_stream(spend_max_dollars_per_hour=10.0))
 
 ROWS = (
     # --- well ---
@@ -343,9 +367,131 @@ ROWS = (
         decision="wait", reason=Reason.BOOTING, until=ahead(800),
     ),
     Row(
-        sentence="a contract that costs more than the limit is given back before its first picture",
+        sentence="one listing with a price above the limit is only noted",
         world=listed_as(booting(), dollars_per_hour=2.6),
+        decision="wait", reason=Reason.BOOTING, until=ahead(800),
+    ),
+    Row(
+        sentence="a contract that costs more than the limit is given back before its first picture",
+        world=listed_as(booting(dear_since=ago(36)), dollars_per_hour=2.6),
         decision="destroy", reason=Reason.PRICE_DRIFT,
+    ),
+    Row(
+        sentence="a contract that costs much more than its own offer is given back too",
+        world=listed_as(booting(dear_since=ago(36), offered_dollars_per_hour=0.4),
+                        dollars_per_hour=0.51),
+        decision="destroy", reason=Reason.PRICE_DRIFT,
+    ),
+    Row(
+        sentence="a contract within the drift that is tolerated is kept",
+        world=listed_as(booting(dear_since=ago(36), offered_dollars_per_hour=0.4),
+                        dollars_per_hour=0.50),
+        decision="wait", reason=Reason.BOOTING, until=ahead(800),
+    ),
+    Row(
+        sentence="a serving host whose price rises above the stream's limit hands over",
+        world=with_terms(listed_as(healthy_world(), dollars_per_hour=2.6), dear_since=ago(36)),
+        desired=DEAR, decision="rent", reason=Reason.PRICE_DRIFT,
+    ),
+    Row(
+        sentence="a serving host whose price rises within the stream's limit serves on",
+        world=with_terms(listed_as(healthy_world(), dollars_per_hour=1.9), dear_since=ago(36),
+                         offered_dollars_per_hour=0.4),
+        decision="wait", reason=Reason.HEALTHY,
+    ),
+    # --- the contract's end ---
+    Row(
+        sentence="a contract that ends in two hours is handed over while it serves",
+        world=with_terms(listed_as(healthy_world(), ends_at=ahead(7200)), ending_since=ago(36),
+                         rented_at=ago(86_400)),
+        decision="rent", reason=Reason.CONTRACT_ENDING,
+    ),
+    Row(
+        sentence="one listing with a near end moves nothing",
+        world=with_terms(listed_as(healthy_world(), ends_at=ahead(7200)), rented_at=ago(86_400)),
+        decision="wait", reason=Reason.HEALTHY,
+    ),
+    Row(
+        sentence="a contract that was extended serves on",
+        world=with_terms(listed_as(healthy_world(), ends_at=ahead(86_400)), ending_since=ago(36),
+                         rented_at=ago(86_400)),
+        decision="wait", reason=Reason.HEALTHY,
+    ),
+    Row(
+        sentence="a short contract is not handed over as soon as it serves",
+        world=with_terms(listed_as(healthy_world(), ends_at=ahead(7200)), ending_since=ago(36),
+                         rented_at=ago(3600)),
+        decision="wait", reason=Reason.HEALTHY,
+    ),
+    Row(
+        sentence="an end before the beginning says nothing",
+        world=with_terms(listed_as(healthy_world(), ends_at=ago(90_000)), ending_since=ago(36),
+                         rented_at=ago(86_400)),
+        decision="wait", reason=Reason.HEALTHY,
+    ),
+    Row(
+        sentence="an ending contract whose host is dark is repaired like any other",
+        world=with_tenure(listed_as(dark(), ends_at=ahead(7200)), ending_since=ago(36),
+                          rented_at=ago(86_400)),
+        decision="restart", reason=Reason.FROZEN, rung=Rung.RESTART_PROCESS,
+    ),
+    # --- bids ---
+    Row(
+        sentence="a bid that was beaten a moment ago is waited for",
+        world=outbid(stopped_for_s=10),
+        decision="wait", reason=Reason.OUTBID,
+    ),
+    Row(
+        sentence="a bid that was beaten is raised",
+        world=outbid(), decision="rebid", reason=Reason.OUTBID,
+    ),
+    Row(
+        sentence="both pictures of an outbid are understood",
+        world=listed_as(outbid(), is_meant_to_run=True),
+        decision="rebid", reason=Reason.OUTBID,
+    ),
+    Row(
+        sentence="a floor above the price limit ends the bidding",
+        world=listed_as(outbid(), min_bid_dollars_per_hour=1.99),
+        decision="destroy", reason=Reason.OUTBID,
+    ),
+    Row(
+        sentence="a floor that is not told ends the bidding",
+        world=listed_as(outbid(), min_bid_dollars_per_hour=0.0),
+        decision="destroy", reason=Reason.OUTBID,
+    ),
+    Row(
+        sentence="a host is bid for only so often",
+        world=outbid(rebids=3, stopped_for_s=130), decision="destroy", reason=Reason.OUTBID,
+    ),
+    Row(
+        sentence="a raised bid is given time to start the container",
+        world=outbid(rebids=1, stopped_for_s=60), decision="wait", reason=Reason.OUTBID,
+    ),
+    Row(
+        sentence="a bid that the budget does not allow gives the host up",
+        world=outbid(), desired=a_desire(a_stream(spend_max_dollars_per_hour=0.42)),
+        decision="destroy", reason=Reason.OUTBID,
+    ),
+    Row(
+        sentence="a paused slot bids nothing",
+        world=replace(outbid(), pause=a_pause()),
+        decision="hold", reason=Reason.PAUSED, wanted="rebid",
+    ),
+    Row(
+        sentence="an observed stream bids nothing",
+        world=outbid(), desired=a_desire(a_stream(mode=Mode.OBSERVE)),
+        decision="hold", reason=Reason.OBSERVE_ONLY, wanted="rebid",
+    ),
+    Row(
+        sentence="nothing is bid while the marketplace cannot be read",
+        world=replace(outbid(), unreadable_since=ago(1)),
+        decision="hold", reason=Reason.MARKET_UNREADABLE, wanted="rebid",
+    ),
+    Row(
+        sentence="an on-demand rental that stands still was not outbid",
+        world=with_tenure(listed_as(outbid(), is_bid=False), is_bid=False),
+        decision="destroy", reason=Reason.MARKET_STOPPED_IT,
     ),
     Row(
         sentence="a fresh host that a listing does not show yet is not gone",
@@ -819,8 +965,7 @@ NEVER_DECIDED = {
     Reason.NOT_ASKED, Reason.SILENT, Reason.LINK_LOST, Reason.DIAL_REFUSED, Reason.KEY_REFUSED,
     Reason.PROBE_FAILED, Reason.PROCESS_STARTING, Reason.MANAGER_RETRYING, Reason.DISK_FULL,
     Reason.PENDING, Reason.RUNNING, Reason.DEPLOYED, Reason.OFFER_GONE, Reason.GONE,
-    Reason.STRAY_RENTAL, Reason.DUPLICATE_RENTAL, Reason.CONTRACT_ENDING,
-    Reason.OUTBID,
+    Reason.STRAY_RENTAL, Reason.DUPLICATE_RENTAL,
 }  # fmt: skip
 # A bad picture's reason is passed on by the ladder as it is; one of them stands for all.
 LIKE_FROZEN = {

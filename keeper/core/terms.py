@@ -1,0 +1,141 @@
+"""What listings say of a rental's terms: its price, its end, its bid. Pure.
+
+All of them move money, so one odd value moves nothing: what follows from a term is only believed
+when listings at least ``absence_apart_s`` apart agree. A value that is not told keeps the last one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from keeper.core.events import ContractEnding, Event, InstanceOutbid, PriceDrifted
+from keeper.core.model import (
+    Instance,
+    InstanceId,
+    MarketState,
+    OfferNeeds,
+    Policy,
+    SlotId,
+    Tenure,
+)
+from keeper.core.moments import elapsed_s
+
+# Prices are rounded on their way; less than this is no other price.
+_SAME_DOLLARS = 0.0005
+# A contract's end is told to the second, and differs by less from listing to listing.
+_SAME_END_S = 60.0
+
+
+def followed(
+    tenure: Tenure, instance: Instance, listed_at: datetime, policy: Policy, needs: OfferNeeds
+) -> Tenure:
+    """Take over what a listing says of the terms; the same object when nothing is new."""
+    dollars = instance.dollars_per_hour or tenure.dollars_per_hour
+    ends_at = tenure.ends_at
+    if instance.ends_at is not None and not _is_same_end(ends_at, instance.ends_at):
+        ends_at = instance.ends_at
+    outbid_since = _outbid_since(tenure, instance, listed_at)
+    is_dear = dollars > price_limit(tenure, policy, needs)
+    dear_since = (tenure.dear_since or listed_at) if is_dear else None
+    is_soon = _is_soon(tenure, ends_at, listed_at, policy)
+    ending_since = (tenure.ending_since or listed_at) if is_soon else None
+    if (
+        dollars == tenure.dollars_per_hour
+        and ends_at is tenure.ends_at
+        and outbid_since is tenure.outbid_since
+        and dear_since is tenure.dear_since
+        and ending_since is tenure.ending_since
+    ):
+        return tenure
+    return replace(
+        tenure,
+        dollars_per_hour=dollars,
+        ends_at=ends_at,
+        outbid_since=outbid_since,
+        dear_since=dear_since,
+        ending_since=ending_since,
+    )
+
+
+def price_limit(tenure: Tenure, policy: Policy, needs: OfferNeeds) -> float:
+    """Return the price above which a contract is not what was agreed to.
+
+    The offer that was decided upon with the drift that is tolerated, but at least the grain of a
+    cent; without one (adopted, or of an earlier version) the stream's limit with the same drift.
+    """
+    base = tenure.offered_dollars_per_hour or needs.price_max_dollars_per_hour
+    if tenure.rebids:
+        # What we bid ourselves since is no drift.
+        base = max(base, needs.price_max_dollars_per_hour)
+    return base * policy.price_drift_max_ratio + _SAME_DOLLARS
+
+
+def margin_s(tenure: Tenure, ends_at: datetime, policy: Policy) -> float:
+    """Return how long before its end a contract is replaced.
+
+    Never more than half of its length: else a host with a short contract would be replaced as soon
+    as it serves, and its successor after it.
+    """
+    length_s = elapsed_s(tenure.rented_at or tenure.requested_at, ends_at)
+    return min(policy.contract_ending_s, length_s / 2)
+
+
+def is_confirmed(since: datetime | None, listed_at: datetime | None, policy: Policy) -> bool:
+    """Say whether listings far enough apart agree on something that was first seen at ``since``."""
+    if since is None or listed_at is None:
+        return False
+    return elapsed_s(since, listed_at) >= policy.absence_apart_s
+
+
+def told(
+    slot: SlotId, instance_id: InstanceId, before: Tenure, after: Tenure, listed_at: datetime
+) -> tuple[Event, ...]:
+    """Return the facts that lie in a change of the terms."""
+    if before is after:
+        return ()
+    events: list[Event] = []
+    offered, billed = before.offered_dollars_per_hour, after.dollars_per_hour
+    is_news = before.listed_at is None or billed != before.dollars_per_hour
+    if offered and is_news and not before.rebids and abs(billed - offered) > _SAME_DOLLARS:
+        events.append(
+            PriceDrifted(
+                slot=slot, instance_id=instance_id, offered_dollars=offered, dollars=billed
+            )
+        )
+    if before.outbid_since is None and after.outbid_since is not None:
+        bid = after.bid_dollars_per_hour
+        events.append(InstanceOutbid(slot=slot, instance_id=instance_id, bid_dollars=bid))
+    if before.ending_since is None and after.ending_since is not None and after.ends_at is not None:
+        left_s = elapsed_s(listed_at, after.ends_at)
+        events.append(ContractEnding(slot=slot, instance_id=instance_id, left_s=left_s))
+    return tuple(events)
+
+
+def _is_same_end(before: datetime | None, now: datetime) -> bool:
+    return before is not None and abs((now - before).total_seconds()) < _SAME_END_S
+
+
+def _outbid_since(tenure: Tenure, instance: Instance, listed_at: datetime) -> datetime | None:
+    """Return since when a bid is beaten: the rental stands still, whatever it is meant to do.
+
+    Both forms were seen: meant to run and stopped, or meant to be stopped (field reports and Vast's
+    notes, read 2026-08). A host that reports nothing says nothing about bids.
+    """
+    if not (tenure.is_bid or instance.is_bid):
+        return None
+    if tenure.booting_since is not None and listed_at <= tenure.booting_since:
+        return tenure.outbid_since  # listed before the latest bid
+    match instance.state:
+        case MarketState.STOPPED if not instance.has_daemon_error:
+            return tenure.outbid_since or listed_at
+        case MarketState.OFFLINE | MarketState.UNKNOWN | MarketState.OTHER:
+            return tenure.outbid_since
+        case _:
+            return None
+
+
+def _is_soon(tenure: Tenure, ends_at: datetime | None, listed_at: datetime, policy: Policy) -> bool:
+    if ends_at is None or ends_at <= (tenure.rented_at or tenure.requested_at):
+        return False  # an end before the beginning says nothing
+    return elapsed_s(listed_at, ends_at) <= margin_s(tenure, ends_at, policy)
