@@ -113,8 +113,12 @@ class Contract:
 
     @property
     def published_ports(self) -> tuple[str, ...]:
-        """Return the container ports that the create asked for, as "8000/tcp"; 22 is there too."""
-        wanted = ["22/tcp"] if "direc" in self.runtype else []
+        """Return the container ports that the create asked for, as "8000/tcp".
+
+        A direct launch mode publishes its own beside them: 22 for SSH, 8080 for Jupyter.
+        """
+        wanted = ["22/tcp"] if "ssh_direc" in self.runtype else []
+        wanted += ["8080/tcp"] if "jupyter_direc" in self.runtype else []
         for name in self.env:
             if name.startswith("-p "):
                 inside = name[3:].strip().rpartition(":")[2]
@@ -165,7 +169,8 @@ def instance_row(contract: Contract, now: float) -> dict[str, Any]:
         "rentable": machine.is_listed,
         "disk_space": contract.disk_gb,
         "disk_usage": 18.2 if is_up else -1.0,
-        "disk_util": 18.2 if is_up else -1.0,
+        # A share, as the official client reads it; the gigabytes are above.
+        "disk_util": round(18.2 / contract.disk_gb, 4) if is_up else -1.0,
         "mem_limit": round(machine.cpu_ram_mb / 1000 * len(contract.gpus) / machine.gpu_count, 1),
         "mem_usage": 4.1 if is_up else None,
         "vmem_usage": 2.2 if is_up else None,

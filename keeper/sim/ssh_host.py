@@ -28,6 +28,7 @@ from keeper.sim import hardware, warden
 from keeper.sim.contract import Contract, Endpoints
 from keeper.sim.relay import Relay, Way
 from keeper.sim.ssh_door import Entrance
+from keeper.sim.ssh_files import Files
 from keeper.sim.ssh_keys import AuthorizedKeys
 from keeper.sim.ssh_session import Mount, run_session
 
@@ -258,7 +259,7 @@ class LoopbackHost:
         self.log_lines.append(line)
 
     def _sftp(self, channel: asyncssh.SSHServerChannel[bytes]) -> asyncssh.SFTPServer:
-        return asyncssh.SFTPServer(channel, chroot=str(self.home).encode())
+        return Files(channel, str(self.home))
 
     async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Run one session. asyncssh starts it and waits for nobody, so it is remembered here."""

@@ -111,3 +111,44 @@ class Official:
 
 def _plain(text: bytes) -> str:
     return _COLOURS.sub("", text.decode(errors="replace"))
+
+
+async def ssh(url: str, key: Path, command: str, *options: str) -> Said:
+    """Log in with OpenSSH at the address that `ssh-url` printed, and run a command there."""
+    user, host, port = url_parts(url)
+    return await _real(
+        *("ssh", "-F", "none", "-i", str(key), "-p", port, "-o", "BatchMode=yes"),
+        *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
+        *("-o", "IdentitiesOnly=yes", *options, f"{user}@{host}", command),
+    )
+
+
+async def scp(url: str, key: Path, source: Path, target: str) -> Said:
+    """Copy a file to the address that `scp-url` printed."""
+    user, host, port = url_parts(url)
+    return await _real(
+        *("scp", "-F", "none", "-q", "-i", str(key), "-P", port, "-o", "BatchMode=yes"),
+        *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
+        *(str(source), f"{user}@{host}:{target}"),
+    )
+
+
+def url_parts(url: str) -> tuple[str, str, str]:
+    """Take apart what `ssh-url` printed: user, host, port."""
+    found = re.fullmatch(r"(?:ssh|scp)://([a-z]+)@([\w.-]+):([0-9]+)\s*", url)
+    assert found, url
+    return found[1], found[2], found[3]
+
+
+async def _real(*words: str) -> Said:
+    process = await asyncio.create_subprocess_exec(
+        *words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            out, err = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    return Said(code=process.returncode or 0, out=out.decode(), err=err.decode())

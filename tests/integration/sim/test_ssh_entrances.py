@@ -313,3 +313,21 @@ async def test_nvidia_smi_answers_like_the_real_one(rented: Rented) -> None:
     assert out == f"index, memory.total [MiB]\n0, {memory} MiB\n"
     code, out, _ = await rented.ssh("nvidia-smi")
     assert (code, "CUDA Version" in out) == (0, True)
+
+
+@pytest.mark.parametrize("protocol", [(), ("-O",)], ids=["sftp", "scp"])
+@pytest.mark.parametrize("target", ["f", "~/f", "/root/f", "workspace/f", "/workspace/f"])
+async def test_scp_finds_the_containers_folders_and_ends_well(
+    rented: Rented, tmp_path: Path, protocol: tuple[str, ...], target: str
+) -> None:
+    """The copy was there and scp said 1: the server had ended without a status."""
+    (tmp_path / "f").write_text("carried")
+    process = await asyncio.create_subprocess_exec(
+        *("scp", *protocol, "-F", "none", "-q", "-i", str(rented.key)),
+        *("-P", str(rented.port()), "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes"),
+        *("-o", "UserKnownHostsFile=/dev/null"),
+        *(str(tmp_path / "f"), f"root@127.0.0.1:{target}"),
+    )
+    assert await process.wait() == 0
+    where = "workspace/f" if "workspace" in target else "f"
+    assert (rented.host.home / where).read_text() == "carried"
