@@ -61,11 +61,11 @@ class Official:
         folder.mkdir(exist_ok=True)
         self._slots = asyncio.Semaphore(3)  # each start costs half a second of a core
 
-    async def __call__(self, *words: str | int, **environ: str) -> Said:
+    async def __call__(self, *words: str | float, **environ: str) -> Said:
         """Run one command to its end."""
         return await self._run([str(self.program), *(str(word) for word in words)], environ)
 
-    async def raw(self, *words: str | int) -> Any:
+    async def raw(self, *words: str | float) -> Any:
         """Run one command with --raw and read its JSON."""
         said = await self("--raw", *words)
         assert said.out.strip(), said.err
@@ -78,7 +78,7 @@ class Official:
         assert said.code == 0, said.err
         return said.json()
 
-    async def create(self, offer_id: int, *words: str | int) -> int:
+    async def create(self, offer_id: int, *words: str | float) -> int:
         """Rent an offer; return the contract's id."""
         made = await self.raw("create", "instance", offer_id, *words)
         assert made["success"], made
@@ -111,6 +111,17 @@ class Official:
 
 def _plain(text: bytes) -> str:
     return _COLOURS.sub("", text.decode(errors="replace"))
+
+
+def new_key(path: Path) -> Path:
+    """Make a throw-away SSH key."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    return path
+
+
+def public(key: Path) -> str:
+    """Return its public half, comment included."""
+    return key.with_suffix(".pub").read_text().strip()
 
 
 async def ssh(url: str, key: Path, command: str, *options: str) -> Said:

@@ -16,21 +16,12 @@ from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.market import MarketShape
 from keeper.sim.serve import SimServer, quick_tempo
 from tests.e2e.conftest import KEEPER
-from tests.e2e.official import Official, Said, scp, ssh
+from tests.e2e.official import Official, Said, new_key, public, scp, ssh
 
 pytestmark = [pytest.mark.real("vastai", "sshd"), pytest.mark.timeout(300)]
 
 KEY = "1" * 64
 PATIENCE_S = 60.0
-
-
-def new_key(path: Path) -> Path:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
-    return path
-
-
-def public(key: Path) -> str:
-    return key.with_suffix(".pub").read_text().strip()
 
 
 async def until(
