@@ -156,7 +156,14 @@ class Lifecycle:
 
     def start(self, contract: Contract, now: float) -> bool:
         """Start it if its GPU is free. False: queued, it may come up days later and bill."""
+        is_stopping = contract.intended == "stopped"
         contract.intended = contract.upcoming = "running"
+        if contract.box is Box.UP and is_stopping:
+            # The stop that is on its way is void, or the rental would lie down for good.
+            self._new_stage(contract)
+            self._report_later(contract, now + self._lag(), "running", "success, running")
+        elif contract.box is Box.RESTARTING and is_stopping:
+            self._boot(contract, now, share=0.2)
         if contract.box in {Box.UP, Box.RESTARTING}:
             return True
         if contract.machine.is_free(contract.gpus):

@@ -400,3 +400,20 @@ def test_the_same_seed_tells_the_same_story() -> None:
 
     assert story(3) == story(3)
     assert story(3) != story(4)
+
+
+# --- stop and start --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", ["running", "rebooting"])
+def test_a_start_takes_back_a_stop_that_is_on_its_way(sim: Sim, before: str) -> None:
+    """It lay stopped for ever, meant to run and waiting for nothing."""
+    instance_id = sim.rent_and_boot()
+    if before == "rebooting":
+        sim.market.reboot(instance_id)
+    sim.market.set_state(instance_id, "stopped")
+    sim.run(1)
+    assert sim.market.set_state(instance_id, "running")
+    sim.run(300)
+    assert sim.market.contracts[instance_id].box is Box.UP
+    assert sim.row(instance_id)["actual_status"] == "running"
