@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 TEXT_MAX: Final = 200  # of foreign text in an exception
 _QUOTA_RESET_MAX_S: Final = 90_000.0  # a day, and an hour for clocks that disagree
-_HINT_MAX_S: Final = 3600.0  # no pace needs more; a broken hint must not end the search for hosts
+_HINT_MAX_S: Final = 300.0  # as in vastai_spacing.py: a broken hint must not keep a stream dark
 
 
 class Effect(StrEnum):

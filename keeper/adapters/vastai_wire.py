@@ -25,6 +25,7 @@ _ID_MAX: Final = 2**63 - 1
 # No price, size, speed or duration is larger; what claims to be is a slip or a trap, and its products
 # would not be finite.
 _AMOUNT_MAX: Final = 1e12
+_MOMENT_MIN: Final = 1e9  # in 2001; before that there was nothing to rent, and no time to be meant
 
 
 # --------------------------------------------------------------------------------------------------
@@ -253,9 +254,9 @@ def text(value: Any, length_max: int = TEXT_MAX) -> str:
 
 
 def moment(value: Any) -> datetime | None:
-    """Read seconds since 1970; None when absent, zero or beyond the calendar."""
+    """Read seconds since 1970; None when absent, long ago or beyond the calendar."""
     read = number(value)
-    if read is None or read <= 0:
+    if read is None or read < _MOMENT_MIN:
         return None
     try:
         return datetime.fromtimestamp(read, UTC)

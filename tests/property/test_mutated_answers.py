@@ -11,18 +11,15 @@ import math
 import types
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, NewType, Union, get_args, get_origin, get_type_hints
 
 import pytest
-from yarl import URL
 
 from keeper.adapters.vastai import VastMarketplace
 from keeper.adapters.vastai_errors import Effect, Reply
 from keeper.adapters.vastai_http import Connection
-from keeper.adapters.vastai_spacing import Endpoint
 from keeper.core.market import Avoided, search
 from keeper.core.model import Instance, InstanceId, Offer, OfferNeeds, RentalSpec
 from keeper.ports import Account, PortError, Uncertain
@@ -32,12 +29,12 @@ from keeper.sim.market import MarketShape
 from keeper.sim.memory import MemoryHttp
 from keeper.sim.power import Power
 from keeper.sim.universe import Universe
-from tests.mutations import MUTATIONS, Mutation, Path, at, is_plausible, paths, said, spoil
+from tests.answers import API_KEY, Player, Told, market_over
+from tests.mutations import MUTATIONS, Mutation, Path, at, is_plausible, paths, said
 
 NEEDS: Final = OfferNeeds()
 SPEC: Final = RentalSpec(image="workload:1", disk_gb=NEEDS.disk_gb)
 KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKeeperOfTheSimulation keeper@simulated"
-API_KEY: Final = "a-secret-key-of-the-account"
 SHAPE: Final = MarketShape(
     machines=6, display_share=1.0, renters_every_s=0.0, price_drift_every_s=0.0
 )
@@ -46,21 +43,6 @@ _PAGE_ROWS: Final = "2"  # so that three rentals are two pages
 
 
 # --- recording and playing ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Told:
-    """One answer, and what was asked."""
-
-    call: str
-    token: str  # of the page that was asked for
-    reply: Reply
-
-    def spoiled(self, path: Path, mutation: Mutation) -> "Told":
-        body = spoil(self.reply.body, path, mutation)
-        return replace(
-            self, reply=Reply(status=self.reply.status, body=body, headers=self.reply.headers)
-        )
 
 
 class Tape:
@@ -91,63 +73,6 @@ class Tape:
 
     async def close(self) -> None:
         pass
-
-
-@dataclass
-class Player:
-    """Plays answers back, by page; a token that was never given is refused, or begins anew."""
-
-    told: Sequence[Told]
-    loops: bool = False
-    server_clock_offset_s: float | None = None
-    sent: list[str] = field(default_factory=list)
-
-    async def exchange(
-        self,
-        call: str,
-        path: str,
-        *,
-        effect: Effect,
-        query: Mapping[str, str] = MappingProxyType({}),
-        body: bytes | None = None,
-    ) -> Reply:
-        # As the real connection does: what cannot be put into an address must not get here.
-        url = URL("http://market").with_path(path).with_query(query)
-        assert len(str(url)) < 16_384, "no server takes such an address"
-        self.sent.append(call)
-        assert len(self.sent) < 50, "the walk has no end"
-        token = query.get("after_token", "")
-        known = [one for one in self.told if one.token == token] or (
-            [one for one in self.told if not one.token] if self.loops else []
-        )
-        if not known:
-            return Reply(status=400, body=b'{"success": false, "error": "invalid_token"}')
-        # Each answer is read anew, as the bytes of a socket would be.
-        one = known[0].reply
-        return Reply(status=one.status, body=one.body, headers=one.headers)
-
-    async def close(self) -> None:
-        pass
-
-
-class Noon:
-    """A clock at noon."""
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 5, 12, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return 0.0
-
-
-def market_over(connection: Connection) -> VastMarketplace:
-    return VastMarketplace(
-        url="http://market",
-        api_key=API_KEY,
-        clock=Noon(),
-        spacing=dict.fromkeys(Endpoint, 0.0),
-        connection=connection,
-    )
 
 
 # --- the calls ---------------------------------------------------------------------------------
