@@ -62,6 +62,7 @@ class FaultKind(StrEnum):
     CONTRACT_END = "contract_end"
     STOPPED_BY_OTHERS = "stopped_by_others"
     # One rental: what happens on its host.
+    # params of the first three, where hosts are real: entrance = direct | proxy, how = refused
     SSH_DEAD_WHILE_RUNNING = "ssh_dead_while_running"
     SSH_HANG = "ssh_hang"
     BANNER_ONLY = "banner_only"

@@ -163,7 +163,7 @@ async def test_the_whole_life_of_an_instance(served: Served, tmp_path: Path) -> 
     assert "SSH key added to instance." in said.out
     assert await logged_in(url, second, "echo in", before_it_works=YOUNG) == "in\n"
     said = await vastai("attach", "ssh", instance_id, public(second))
-    assert "SSH key already associated with instance." in said.out
+    assert "SSH key already associated with instance." in said.out, "quirk 36, and fine"
     said = await vastai("label", "instance", instance_id, "renamed")
     assert said.out == f"label for {instance_id} set to renamed.\n"
     assert (await vastai.raw("show", "instance", instance_id))["label"] == "renamed"
@@ -212,7 +212,7 @@ async def test_the_whole_life_of_an_instance(served: Served, tmp_path: Path) -> 
     assert ("Name: TOKEN" in said.out, "Value: *****" in said.out) == (True, True)
     assert "deleted successfully" in (await vastai("delete", "env-var", "token")).out
     said = await vastai("execute", instance_id, "ls /")
-    assert "AttributeError: 'str' object has no attribute 'get'" in said.err, "its own mistake"
+    assert "AttributeError: 'str' object has no attribute 'get'" in said.err, "quirk 29"
     assert "Failed with error 400" in (await vastai("execute", instance_id, "sh")).err
 
     # The end.
@@ -374,6 +374,7 @@ async def test_several_are_stopped_started_and_destroyed_at_once(
 async def test_a_start_on_a_taken_gpu_is_said_and_exits_as_success(
     sim: SimServer, vastai: Official
 ) -> None:
+    """Quirk 13: the start is queued, and may come up days later."""
     instance_id = await vastai.create(offers(sim, 1)[0]["id"], "--image", "x", "--disk", 16)
     await state(vastai, instance_id, "running")
     await vastai("stop", "instance", instance_id)
@@ -387,6 +388,7 @@ async def test_a_start_on_a_taken_gpu_is_said_and_exits_as_success(
 
 
 async def test_more_than_a_page_is_shown_whole(sim: SimServer, vastai: Official) -> None:
+    """Quirk 38: it needs `start_date` and `extra_env` in every row, or it crashes."""
     made = []
     for number, offer in enumerate(offers(sim, 27)):
         body = {"image": "x", "disk": 16, "label": f"n{number % 3}", "runtype": "args"}
@@ -407,7 +409,7 @@ async def test_more_than_a_page_is_shown_whole(sim: SimServer, vastai: Official)
 async def test_a_502_after_a_create_makes_the_official_client_send_it_again(
     sim: SimServer, vastai: Official
 ) -> None:
-    """It retries a create that had succeeded; had the offer not died, it would have paid twice."""
+    """Quirk 2: it retries a create that had succeeded, and says failed of what it pays for."""
     sim.market.arm(
         Fault(kind=FaultKind.HTTP_502_AFTER, params={"endpoint": "PUT /asks/{id}/"}, count=1)
     )

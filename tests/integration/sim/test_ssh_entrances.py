@@ -80,7 +80,7 @@ async def test_a_detached_key_is_locked_out_and_a_line_of_ones_own_stays(
 
 
 async def test_after_running_the_keys_come_later_than_the_server(key: Path) -> None:
-    """First the connection is cut, then the key is refused, then it works (docs, SSH connection)."""
+    """Quirk 28: first the connection is cut, then the key is refused, then it works."""
     tempo = Tempo(boot_s=0.3, report_lag_s=0.1, ssh_ready_s=8.0)
     shape = MarketShape(renters_every_s=0, price_drift_every_s=0, tempo=tempo)
     async with SimServer(seed=5, spacing_scale=0, shape=shape) as sim:
