@@ -161,7 +161,9 @@ def _sort_out_unbound(draft: Draft, listing: Listing, bound: set[InstanceId]) ->
                 found = draft.seat_of_label(slot, instance.label)
                 if found is None:
                     draft.unbound.append((instance, slot, Reason.STRAY_RENTAL))
-                elif found[1].instance_id is not None:
+                elif any(each.instance_id == found[1].instance_id for each in listing.instances):
+                    # Two at once. A label that has moved to another id is a question, not a second
+                    # rental: the first one's absence answers it.
                     draft.unbound.append((instance, slot, Reason.DUPLICATE_RENTAL))
                 # Otherwise its create is still under way or in doubt: settle decides, not we.
                 continue

@@ -292,6 +292,29 @@ def test_mutated_answers_to_reads_change_nothing(reads: Reads, part: int) -> Non
     assert not wrong, f"{len(wrong)} of {len(mine)}:\n" + "\n".join(wrong[:20])
 
 
+# What a number or a word may well be, only not this one's.
+PLAUSIBLE: Final = (
+    ("id", b"7"),
+    ("machine_id", b"7"),
+    ("label", b'"keeper:00000001:duel/0:9"'),
+    ("label", b'"keeper:00000001:turbo/0:1"'),
+    ("actual_status", b'"exited"'),
+    ("intended_status", b'"stopped"'),
+    ("is_bid", b"true"),
+    ("dph_total", b"50.0"),
+    ("status_msg", b'"Error response from daemon: OCI runtime create failed"'),
+)
+
+
+@pytest.mark.parametrize("row", [0, 1])
+@pytest.mark.parametrize(("name", "token"), PLAUSIBLE)
+def test_a_listing_that_errs_plausibly_changes_nothing_that_is_on_air(
+    row: int, name: str, token: bytes
+) -> None:
+    case = Case(Endpoint.LIST, ("instances", row, name), Mutation(token.decode(), token))
+    assert run(_endured(case, list_is_empty=False)) == ""
+
+
 # --- while something is being changed -----------------------------------------------------------
 
 _CUT_S: Final = 900.0  # when the mutation of answers to changes ends

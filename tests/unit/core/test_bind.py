@@ -63,6 +63,20 @@ def test_a_second_rental_under_one_label_ends() -> None:
     assert [act.name for act in plan.acts] == ["destroy"]
 
 
+def test_our_rental_under_another_id_is_no_second_rental() -> None:
+    """One mutated id in a listing, and a rental that nobody had made was to be destroyed for it."""
+    world = healthy_world()
+    assert world.listing is not None
+    listing = replace(world.listing, instances=(replace(an_instance(9009), label=OURS),))
+    world = replace(world, listing=listing)
+    assert decide(world).condemned == ()
+    assert world.records[SLOT].tenure is not None
+    ours = world.records[SLOT].tenure.instance_id
+    assert ours is not None
+    shown = {ours: an_instance(ours, OURS)}
+    assert decide(replace(world, shown=shown)).condemned == ()
+
+
 def test_a_rental_of_an_earlier_attempt_that_nobody_claims_ends() -> None:
     """A create that was voided and appeared after all, or a destroyed rental that came back."""
     world = beside(OURS)
