@@ -70,8 +70,9 @@ def test_our_rental_under_another_id_is_no_second_rental() -> None:
     listing = replace(world.listing, instances=(replace(an_instance(9009), label=OURS),))
     world = replace(world, listing=listing)
     assert decide(world).condemned == ()
-    assert world.records[SLOT].tenure is not None
-    ours = world.records[SLOT].tenure.instance_id
+    tenure = world.records[SLOT].tenure
+    assert tenure is not None
+    ours = tenure.instance_id
     assert ours is not None
     shown = {ours: an_instance(ours, OURS)}
     assert decide(replace(world, shown=shown)).condemned == ()
