@@ -7,9 +7,11 @@ median over pairs, because a neighbour's burst spoils single ones.
 from __future__ import annotations
 
 import gc
+import os
 import statistics
+import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -126,6 +128,23 @@ class Cpu:
     def us_each(self, count: int) -> float:
         """Return microseconds per unit of work."""
         return self.seconds / count * 1e6
+
+
+def cpu_of_process_s(
+    command: Sequence[str], *, environment: Mapping[str, str] | None = None
+) -> float:
+    """Run a command to its end and return its CPU, user and system, with that of its children.
+
+    What it prints goes nowhere. Raises CalledProcessError when it fails.
+    """
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    ) as child:
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, list(command))
+    return usage.ru_utime + usage.ru_stime
 
 
 def _short(number: float) -> float:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 PAGE_ROWS = 25
 _VARIANTS = 2  # a poll sees other numbers than the one before it
-_FILLERS = 97  # a row of the marketplace has some 118 fields and 4.6 kB
+_FILLERS = 96  # a row of the marketplace has some 118 fields and 4.6 kB
 
 
 async def serve(count: int) -> None:
@@ -85,6 +85,8 @@ def _row(number: int, variant: int) -> dict[str, Any]:
         "start_date": 1_795_200_000.1,
         "end_date": 1_797_800_000.0,
         "geolocation": "Texas, US",
+        # The official client cannot read a row without it, nor one without start_date (vastai 1.9.1).
+        "extra_env": [["-p 22:22", "1"], ["-p 3333:3333", "1"], ["STREAM", f"stream-{number}"]],
     }
     names = [f"{re.sub('[^a-z]', '_', name)}_{at}" for at, name in enumerate(_NAMES * 20)]
     fillers = {
