@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from functools import lru_cache
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -38,6 +39,7 @@ from keeper.ports import (
 
 T = TypeVar("T")
 
+_OK, _REDIRECTS = int(HTTPStatus.OK), int(HTTPStatus.MULTIPLE_CHOICES)
 TEXT_MAX: Final = 200  # of foreign text in an exception
 _QUOTA_RESET_MAX_S: Final = 90_000.0  # a day, and an hour for clocks that disagree
 _HINT_MAX_S: Final = 300.0  # as in vastai_spacing.py: a broken hint must not keep a stream dark
@@ -72,12 +74,12 @@ class Reply:
     @property
     def is_ok(self) -> bool:
         """Whether the status says yes. The body may still say no."""
-        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+        return _OK <= self.status < _REDIRECTS
 
     @property
     def is_redirect(self) -> bool:
         """Whether the status leads elsewhere."""
-        return HTTPStatus.MULTIPLE_CHOICES <= self.status < HTTPStatus.BAD_REQUEST
+        return _REDIRECTS <= self.status < HTTPStatus.BAD_REQUEST
 
     @property
     def is_server_error(self) -> bool:
@@ -87,19 +89,28 @@ class Reply:
     @property
     def media_type(self) -> str:
         """The content type without its parameters, in lower case; "" when there is none."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return _media_type(self.headers.get("content-type", ""))
 
     @property
     def is_json(self) -> bool:
         """Whether the content type allows the body to be read as JSON."""
-        kind = self.media_type
-        return kind in _JSON_MEDIA_TYPES or kind.endswith("+json")
+        return _is_json(self.headers.get("content-type", ""))
 
 
 # Plain text and absence are let through: proxies relabel, and the decoder has the last word.
 _JSON_MEDIA_TYPES: Final = frozenset(
     {"", "application/json", "text/json", "text/plain", "application/octet-stream"}
 )
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
+@lru_cache(maxsize=16)
+def _is_json(content_type: str) -> bool:
+    kind = _media_type(content_type)
+    return kind in _JSON_MEDIA_TYPES or kind.endswith("+json")
 
 
 # --------------------------------------------------------------------------------------------------
@@ -346,9 +357,33 @@ def _seconds_until(header: str, now: datetime) -> float | None:
     return None if moment is None else (moment - now).total_seconds()
 
 
+# How servers write it: "Sat, 21 Nov 2026 05:21:51 GMT" (RFC 9110, section 5.6.7).
+_DATE: Final = re.compile(r"\w{3}, (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
+_MONTHS: Final = (
+    "Jan",
+    "Feb",
+    "Mar",
+    "Apr",
+    "May",
+    "Jun",
+    "Jul",
+    "Aug",
+    "Sep",
+    "Oct",
+    "Nov",
+    "Dec",
+)
+
+
 def http_date(header: str) -> datetime | None:
     """Read an HTTP date; None when it is none."""
     try:
+        if (usual := _DATE.fullmatch(header)) is not None:
+            day, month, *rest = usual.groups()
+            year, hour, minute, second = map(int, rest)
+            return datetime(
+                year, _MONTHS.index(month) + 1, int(day), hour, minute, second, tzinfo=UTC
+            )
         moment = parsedate_to_datetime(header)
     except (TypeError, ValueError, OverflowError):
         return None

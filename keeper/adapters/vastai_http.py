@@ -52,6 +52,9 @@ async def _send_once(
         raise _AnswerLost(type(error).__name__) from None
 
 
+_MIDDLEWARES: Final = (_send_once,)
+
+
 class Connection(Protocol):
     """What carries exchanges to a marketplace: VastHttp, or the simulator without a socket."""
 
@@ -94,6 +97,7 @@ class VastHttp:
         self._api_key = api_key
         self._clock = clock
         self._timeout_s = timeout_s
+        self._timeouts = aiohttp.ClientTimeout(total=None, connect=timeout_s * _CONNECT_SHARE)
         self._redact = redact
         self._foreign_session = session
         self._own_sessions: dict[bool, aiohttp.ClientSession] = {}
@@ -210,19 +214,21 @@ class VastHttp:
             data=body,
             headers=headers,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout_s * _CONNECT_SHARE),
-            middlewares=(_send_once,),
+            timeout=self._timeouts,
+            middlewares=_MIDDLEWARES,
         ) as response:
             self._note_clock(response.headers)
-            content = bytearray()
+            chunks: list[bytes] = []
+            length = 0
             async for chunk in response.content.iter_any():
-                content += chunk
-                if len(content) > BODY_MAX_BYTES:
+                chunks.append(chunk)
+                length += len(chunk)
+                if length > BODY_MAX_BYTES:
                     response.close()
                     raise _lost(Malformed, f"{call}: the answer has no end", effect)
             return Reply(
                 status=response.status,
-                body=bytes(content),
+                body=b"".join(chunks),
                 headers={name: response.headers.get(name, "") for name in _HEADERS_READ},
             )
 

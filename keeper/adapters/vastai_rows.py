@@ -22,6 +22,7 @@ from keeper.adapters.vastai_wire import (
     Page,
     User,
     amount,
+    cleaned,
     flag,
     identity,
     integer,
@@ -95,11 +96,14 @@ def state_of(actual_status: Any) -> MarketState:
 
 def is_meant_to_run(row: InstanceRow) -> bool:
     """Whether the contract is meant to run. Rows of a booting host may not say: then it is."""
+    if row.intended_status == "running":  # nearly all of them
+        return True
     said = (row.intended_status, row.next_state, row.cur_state)
     word = next((one.strip().lower() for one in said if isinstance(one, str) and one.strip()), "")
     return word not in _STOPPED_INTENTS
 
 
+@lru_cache(maxsize=1024)
 def has_daemon_error(status_msg: str) -> bool:
     """Whether the last line of the host's daemon says that the container cannot start."""
     said = status_msg.lower()
@@ -107,11 +111,13 @@ def has_daemon_error(status_msg: str) -> bool:
 
 
 def ports_of(value: Any) -> dict[str, int]:
-    """Read the port map as {"22/tcp": port of the host}.
+    """Read the port map, as JSON or decoded, as {"22/tcp": port of the host}.
 
     Four shapes are documented or were seen: Docker's own map, a bare array of numbers (which maps
     nothing), null, and absence. In the map, a port that is not published is null.
     """
+    if isinstance(value, msgspec.Raw):
+        value = _loosely(value)
     if not isinstance(value, dict):
         return {}
     found = {}
@@ -120,6 +126,17 @@ def ports_of(value: Any) -> dict[str, int]:
         if inside and port is not None:
             found[inside] = port
     return found
+
+
+def _loosely(raw: msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return msgspec.json.decode(cleaned(bytes(raw)))
+    except (ValueError, RecursionError):
+        return None
 
 
 @lru_cache(maxsize=1024)
@@ -200,17 +217,22 @@ def instance_of(row: InstanceRow) -> Instance:
 
 
 # What a row said in the fields that keeper reads, and what was made of it.
-Readings = Mapping[InstanceId, tuple[bytes, Instance]]
+Reading = tuple[InstanceRow, Instance]
+Readings = Mapping[InstanceId, Reading]
 
-_ENCODER: Final = msgspec.json.Encoder()
 
-
-def said_by(row: InstanceRow) -> bytes:
-    """Return a row as bytes, to be compared; b"" for one that cannot be written down."""
+def is_same(row: InstanceRow, before: InstanceRow) -> bool:
+    """Whether two rows say the same; no when they cannot be compared."""
     try:
-        return _ENCODER.encode(row)
-    except (ValueError, OverflowError, RecursionError):  # half surrogates, endless integers
-        return b""
+        return row == before
+    except RecursionError:
+        return False
+
+
+def reading_of(row: InstanceRow) -> Reading:
+    """Read a row. Raises Malformed."""
+    row.ports = row.ports.copy()  # else the row keeps all of its page
+    return row, instance_of(row)
 
 
 class Listing:
@@ -223,8 +245,7 @@ class Listing:
     def __init__(self, before: Readings = MappingProxyType({})) -> None:
         """Begin a list. ``before`` are the readings of an earlier one, to read less anew."""
         self._before = before
-        self._rows: dict[InstanceId, Instance] = {}
-        self._readings: dict[InstanceId, tuple[bytes, Instance]] = {}
+        self._rows: dict[InstanceId, Reading] = {}
         self._tokens: set[str] = set()
         self._total: int | None = None
         self.next_token = ""
@@ -242,20 +263,17 @@ class Listing:
         self._total = total
         if found is not None and found != len(page.instances):
             raise Malformed(f"a page says {found} rows and holds {len(page.instances)}")
+        before, rows = self._before, self._rows
         for row in page.instances:
-            instance = self._instance_of(row)
-            if instance.instance_id in self._rows:
-                raise Malformed(f"rental {instance.instance_id} is listed twice")
-            self._rows[instance.instance_id] = instance
+            instance_id = row.id
+            known = before.get(InstanceId(instance_id)) if type(instance_id) is int else None
+            if known is None or not is_same(row, known[0]):  # few rows, most of the time
+                known = reading_of(row)
+                instance_id = known[1].instance_id
+            if instance_id in rows:
+                raise Malformed(f"rental {instance_id} is listed twice")
+            rows[instance_id] = known
         self._move(page)
-
-    def _instance_of(self, row: InstanceRow) -> Instance:
-        """Read a row, unless it says byte for byte what it said before: most rows, most of the time."""
-        said = said_by(row)
-        known = self._before.get(InstanceId(row.id)) if type(row.id) is int and said else None
-        instance = known[1] if known is not None and known[0] == said else instance_of(row)
-        self._readings[instance.instance_id] = (said, instance)
-        return instance
 
     def _move(self, page: Page) -> None:
         token = page.next_token or ""
@@ -272,12 +290,13 @@ class Listing:
 
     def readings(self) -> Readings:
         """Return what each row said and what was read in it."""
-        return self._readings
+        return self._rows
 
     def instances(self) -> tuple[Instance, ...]:
         """Return all rentals, by id. Only of a complete list."""
         assert self.is_complete
-        return tuple(self._rows[instance_id] for instance_id in sorted(self._rows))
+        rows = self._rows
+        return tuple([rows[instance_id][1] for instance_id in sorted(rows)])
 
 
 # --------------------------------------------------------------------------------------------------

@@ -158,7 +158,11 @@ class Limiter:
         self._waiting[lane.endpoint] += 1
         try:
             # The one ahead may hang, or be told to wait for long, after this call has queued.
-            async with asyncio.timeout(self._wait_max_s):
+            # Without others nothing is waited for, and nothing needs to be timed.
+            if lane.lock.locked() or self._waiting[lane.endpoint] > 1:
+                async with asyncio.timeout(self._wait_max_s):
+                    await lane.lock.acquire()
+            else:
                 await lane.lock.acquire()
         except TimeoutError:
             raise _too_long(lane.endpoint, self.wait_s(lane.endpoint)) from None

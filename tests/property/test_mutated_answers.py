@@ -149,6 +149,8 @@ async def _record() -> list[Call]:
 # --- what may come of it -----------------------------------------------------------------------
 
 _TEXT_MAX: Final = 1024
+# What no reader of JSON gets through: the whole answer is broken, and says nothing.
+UNREADABLE: Final = ("a million digits", "deep arrays", "deep objects", "arrays without an end")
 
 
 @cache
@@ -204,6 +206,12 @@ def _fault_of_list(was: Any, came_to: Any, path: Path) -> str:
     return ""
 
 
+def _is_one_rows_text(path: Path, mutation: Mutation) -> bool:
+    """Whether a field of one rental holds what JSON can hold. Hosts write such; brackets they do not."""
+    is_row = len(path) > 2 and path[0] == "instances" and path[2] != "id"
+    return is_row and mutation.name not in UNREADABLE
+
+
 def _fault_of_search(was: Any, came_to: Any, path: Path) -> str:
     if not is_a(came_to, tuple[Offer, ...]):
         return "not offers"
@@ -229,6 +237,8 @@ def fault_of(call: Call, path: Path, mutation: Mutation, came_to: Any) -> str:
     """Say what is wrong with what a call came to after a mutation; "" for nothing."""
     was = call.came_to
     if isinstance(came_to, PortError):
+        if call.name == "list" and _is_one_rows_text(path, mutation):
+            return "one host blinds us to all the others"
         if call.name in ("create", "reboot") and not isinstance(came_to, Uncertain):
             return "a yes that was spoiled is no proof that nothing happened"
         return _fault_of_error(came_to)
