@@ -123,6 +123,28 @@ def test_a_hanging_call_does_not_hold_the_others_for_ever() -> None:
     run(story())
 
 
+def test_one_who_asks_between_two_turns_has_a_deadline_too() -> None:
+    """For a moment the lane is held by nobody, and yet it is not free."""
+
+    async def story() -> None:
+        lanes = limiter()
+
+        async def hang() -> None:
+            async with lanes.turn(SHOW):
+                await asyncio.sleep(500)
+
+        async with lanes.turn(SHOW):
+            hanging = asyncio.ensure_future(hang())
+            await asyncio.sleep(1)
+        with pytest.raises(RateLimited):
+            async with lanes.turn(SHOW):
+                raise AssertionError("the lane was taken")
+        assert now() <= 1 + 60
+        hanging.cancel()
+
+    run(story())
+
+
 def test_a_cancelled_wait_leaves_the_lane_to_the_next() -> None:
     async def story() -> None:
         lanes, left = limiter(), []
