@@ -254,6 +254,7 @@ READS: Final = (
     Reads(Endpoint.SHOW),
     Reads(Endpoint.SHOW, parts=3, list_is_empty=True),
     Reads(Endpoint.SEARCH, parts=2),
+    Reads(Endpoint.ACCOUNT),
 )
 
 
@@ -266,6 +267,9 @@ async def _cases_of_reads(reads: Reads) -> list[Case]:
     async with Fleet() as fleet:
         assert await fleet.endure(None, list_is_empty=reads.list_is_empty) == ""
         of_interest = f"/{fleet.serving()}/" if reads.list_is_empty else "/"
+    if reads.call is Endpoint.ACCOUNT and reads.call not in fleet.http.heard:
+        # TODO: let this fail once World.account is filled.
+        pytest.skip("the daemon does not look at the account")
     told = next(each for each in fleet.http.heard[reads.call] if of_interest in each[0])
     found = await cases_of(reads.call, *told)
     # Two witnesses who agree, both in good form, are no mutation: it is gone.
