@@ -1,14 +1,14 @@
 """Rents machines on Vast.ai: the Marketplace port over aiohttp.
 
-What is asked and what counts as an answer is here; how it travels is in vastai_http.py, how far
-calls are kept apart in vastai_spacing.py, what a refusal means in vastai_errors.py, and how JSON
+What is asked and what counts as an answer is here, for the account itself in vastai_keys.py; the
+course of one call is in vastai_calls.py, how it travels in vastai_http.py, how far calls are kept
+apart in vastai_spacing.py, what a refusal means in vastai_errors.py, and how JSON
 becomes values in vastai_wire.py and vastai_rows.py. Nothing is retried here: the daemon's next tick is the retry, and
 a create is never sent twice. What was assumed about Vast.ai is in docs/vast-assumptions.md.
 """
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,39 +16,32 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 import aiohttp
-import msgspec
 from typing_extensions import override
 
+from keeper.adapters.vastai_calls import Calls, decoded
 from keeper.adapters.vastai_errors import (
     Effect,
     Judge,
-    Reply,
     fits_port,
-    hint_s,
-    is_already_attached,
-    is_pace_complaint,
     redactor,
     says_no_such_instance,
-    threshold_s,
 )
 from keeper.adapters.vastai_http import Connection, VastHttp
+from keeper.adapters.vastai_keys import VastAccount
 from keeper.adapters.vastai_rows import (
     MIB_PER_GB,
     Listing,
     Readings,
-    account_of,
     instance_of,
     offers_of,
 )
 from keeper.adapters.vastai_spacing import PUBLISHED_INTERVAL_S, Endpoint, Limiter
 from keeper.adapters.vastai_wire import (
-    Complaint,
     Created,
     InstanceRow,
     Offers,
     Page,
     Shown,
-    User,
     decode,
     identity,
 )
@@ -60,10 +53,7 @@ from keeper.ports import (
     Malformed,
     Missing,
     OfferGone,
-    PortError,
     QuotaSpent,
-    RateLimited,
-    Refused,
     Uncertain,
 )
 
@@ -105,7 +95,6 @@ class VastMarketplace:
         redact = redactor(api_key)
         self._clock = clock
         self._public_key = " ".join(public_key.split())
-        self._judge = Judge(redact=redact)
         self._limiter = Limiter(
             monotonic=clock.monotonic, interval_s=spacing, wait_max_s=wait_max_s
         )
@@ -117,6 +106,13 @@ class VastMarketplace:
             redact=redact,
             session=session,
         )
+        self._calls = Calls(
+            connection=self._http,
+            limiter=self._limiter,
+            judge=Judge(redact=redact),
+            now=clock.now,
+        )
+        self._account = VastAccount(self._calls)
         self._quota_until: datetime | None = None
         self._readings: Readings = {}  # of the last complete listing
 
@@ -142,21 +138,25 @@ class VastMarketplace:
             query = {"limit": str(PAGE_ROWS), "order_by": _ORDER_BY_ID}
             if listing.next_token:
                 query["after_token"] = listing.next_token
-            reply = await self._read(Endpoint.LIST, "/api/v1/instances/", query=query, holds=Page)
-            listing.add(_decoded(reply, Page, Endpoint.LIST))
+            reply = await self._calls.read(
+                Endpoint.LIST, "/api/v1/instances/", query=query, holds=Page
+            )
+            listing.add(decoded(reply, Page, Endpoint.LIST))
         self._readings = listing.readings()
         return listing.instances()
 
     async def show_instance(self, instance_id: InstanceId) -> Instance | None:
         """Return one rental, or None when the marketplace says that it does not exist."""
         path = f"/api/v0/instances/{instance_id}/"
-        reply = await self._send(Endpoint.SHOW, path, query={"owner": "me"}, effect=Effect.READ)
-        error = self._failure(reply, Endpoint.SHOW, Effect.READ)
+        reply = await self._calls.send(
+            Endpoint.SHOW, path, query={"owner": "me"}, effect=Effect.READ
+        )
+        error = self._calls.failure(reply, Endpoint.SHOW, Effect.READ)
         if isinstance(error, Missing) and says_no_such_instance(reply):
             return None
         if error is not None:
             raise fits_port(error)
-        rows = _decoded(reply, Shown, Endpoint.SHOW).instances
+        rows = decoded(reply, Shown, Endpoint.SHOW).instances
         if rows is None:
             return None
         # A list of one was seen by others; an empty one is not the documented way to say "none".
@@ -175,7 +175,7 @@ class VastMarketplace:
         if self._quota_until is not None and self._clock.now() < self._quota_until:
             raise QuotaSpent(f"{Endpoint.SEARCH}: not sent", until=self._quota_until)
         try:
-            reply = await self._read(
+            reply = await self._calls.read(
                 Endpoint.SEARCH,
                 "/api/v0/bundles/",
                 body=search_body(needs) if offer_id is None else one_offer_body(needs, offer_id),
@@ -185,22 +185,21 @@ class VastMarketplace:
             self._quota_until = spent.until
             raise
         self._quota_until = None
-        return offers_of(_decoded(reply, Offers, Endpoint.SEARCH), needs.disk_gb)
+        return offers_of(decoded(reply, Offers, Endpoint.SEARCH), needs.disk_gb)
 
     async def survey_offers(self, needs: OfferNeeds) -> tuple[Offer, ...]:
         """Return what is on the market around the needs, for an explanation."""
-        reply = await self._read(
+        reply = await self._calls.read(
             Endpoint.SEARCH,
             "/api/v0/bundles/",
             body=survey_body(needs),
             allows=(Invalid, QuotaSpent),
         )
-        return offers_of(_decoded(reply, Offers, Endpoint.SEARCH), needs.disk_gb)
+        return offers_of(decoded(reply, Offers, Endpoint.SEARCH), needs.disk_gb)
 
     async def account(self) -> Account:
         """Return what is left to spend."""
-        reply = await self._read(Endpoint.ACCOUNT, "/api/v0/users/current")
-        return account_of(_decoded(reply, User, Endpoint.ACCOUNT))
+        return await self._account.account()
 
     # --- changing --------------------------------------------------------------------------------
 
@@ -213,13 +212,13 @@ class VastMarketplace:
         bid_dollars_per_hour: float | None = None,
     ) -> InstanceId:
         """Rent an offer. Sent once, never again; see the port for what each error means."""
-        reply = await self._send(
+        reply = await self._calls.send(
             Endpoint.CREATE,
             f"/api/v0/asks/{offer_id}/",
             body=create_body(label, spec, self._public_key, bid_dollars_per_hour),
             effect=Effect.ONCE,
         )
-        error = self._failure(reply, Endpoint.CREATE, Effect.ONCE)
+        error = self._calls.failure(reply, Endpoint.CREATE, Effect.ONCE)
         if isinstance(error, Missing) or (
             isinstance(error, Invalid) and reply.status == HTTPStatus.CONFLICT
         ):
@@ -237,121 +236,27 @@ class VastMarketplace:
 
     async def destroy(self, instance_id: InstanceId) -> None:
         """End a rental. May be repeated, so a lost answer is Transient; Missing means it is gone."""
-        await self._change(Endpoint.DESTROY, f"/api/v0/instances/{instance_id}/")
+        await self._calls.change(Endpoint.DESTROY, f"/api/v0/instances/{instance_id}/")
 
     async def reboot(self, instance_id: InstanceId) -> None:
         """Stop and start the container. A lost answer is Uncertain: a second one cuts the first."""
         path = f"/api/v0/instances/reboot/{instance_id}/"
-        await self._change(Endpoint.REBOOT, path, effect=Effect.ONCE)
+        await self._calls.change(Endpoint.REBOOT, path, effect=Effect.ONCE)
 
     async def attach_key(self, instance_id: InstanceId, public_key: str) -> None:
         """Let this SSH public key log in. May be repeated: a key that is there already is fine."""
-        path = f"/api/v0/instances/{instance_id}/ssh/"
-        body = {"ssh_key": " ".join(public_key.split())}
-        reply = await self._send(Endpoint.ATTACH_KEY, path, body=body, effect=Effect.REPEATABLE)
-        error = self._failure(reply, Endpoint.ATTACH_KEY, Effect.REPEATABLE)
-        if error is not None and not is_already_attached(reply):
-            raise error
+        await self._account.attach_key(instance_id, public_key)
 
     async def change_bid(self, instance_id: InstanceId, dollars_per_hour: float) -> None:
         """Bid this for the GPU part of an interruptible rental."""
         path = f"/api/v0/instances/bid_price/{instance_id}/"
-        await self._change(
+        await self._calls.change(
             Endpoint.CHANGE_BID, path, body={"client_id": "me", "price": dollars_per_hour}
         )
 
     async def register_key(self, public_key: str) -> bool:
         """Register this SSH public key with the account; False: it was there."""
-        reply = await self._send(
-            Endpoint.REGISTER_KEY,
-            "/api/v0/ssh/",
-            body={"ssh_key": " ".join(public_key.split())},
-            effect=Effect.REPEATABLE,
-        )
-        error = self._failure(reply, Endpoint.REGISTER_KEY, Effect.REPEATABLE)
-        if error is not None:
-            raise error
-        return True
-
-    # --- how -------------------------------------------------------------------------------------
-
-    async def _read(
-        self,
-        endpoint: Endpoint,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-        allows: tuple[type[Refused], ...] = (),
-        holds: type[Complaint] = Complaint,
-    ) -> Reply:
-        reply = await self._send(
-            endpoint, path, query=query, body=body, effect=Effect.READ, holds=holds
-        )
-        error = self._failure(reply, endpoint, Effect.READ)
-        if error is not None:
-            raise fits_port(error, allows=allows)
-        return reply
-
-    async def _change(
-        self,
-        endpoint: Endpoint,
-        path: str,
-        *,
-        body: Mapping[str, Any] | None = None,
-        effect: Effect = Effect.REPEATABLE,
-    ) -> None:
-        reply = await self._send(endpoint, path, body=body or {}, effect=effect)
-        error = self._failure(reply, endpoint, effect)
-        if error is not None:
-            raise error
-
-    def _failure(self, reply: Reply, endpoint: Endpoint, effect: Effect) -> PortError | None:
-        now = self._clock.now()
-        error = self._judge.failure_of(reply, call=endpoint, effect=effect, now=now)
-        if isinstance(error, RateLimited):
-            # The lane may stay shut for longer than the server asked.
-            error.retry_after_s = max(error.retry_after_s or 0.0, self._limiter.wait_s(endpoint))
-        return error
-
-    async def _send(
-        self,
-        endpoint: Endpoint,
-        path: str,
-        *,
-        effect: Effect,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-        holds: type[Complaint] = Complaint,
-    ) -> Reply:
-        """Wait for the endpoint's turn, do one exchange, and tell the lane how it was received.
-
-        ``holds`` is what a yes is read as at once, before it is searched for complaints.
-        """
-        async with self._limiter.turn(endpoint) as turn:
-            reply = await self._http.exchange(
-                endpoint,
-                path,
-                effect=effect,
-                query=query or {},
-                body=None if body is None else msgspec.json.encode(body),
-            )
-            if reply.is_ok:
-                with contextlib.suppress(Malformed):  # said later, by whom it concerns
-                    reply.read(holds)
-            if is_pace_complaint(reply):
-                hint = hint_s(reply, self._clock.now())
-                turn.was_limited(hint_s=hint, threshold_s=threshold_s(reply))
-            else:
-                turn.was_accepted()
-            return reply
-
-
-def _decoded(reply: Reply, kind: type[T], endpoint: Endpoint) -> T:
-    try:
-        return reply.read(kind)
-    except Malformed as error:
-        raise Malformed(f"{endpoint}: {error}") from None
+        return await self._account.register_key(public_key)
 
 
 # --------------------------------------------------------------------------------------------------

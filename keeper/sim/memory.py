@@ -122,9 +122,10 @@ class MemoryMarketplace(VastMarketplace):
     """
 
     def __init__(self, universe: Universe, power: Power, *, clock: Clock) -> None:
-        super().__init__(url="http://simulated", api_key=API_KEY, clock=clock)
         self._memory_http = MemoryHttp(universe, power, api_key=API_KEY)
-        self._http = self._memory_http
+        super().__init__(
+            url="http://simulated", api_key=API_KEY, clock=clock, connection=self._memory_http
+        )
         self._universe = universe
         self._print: object = None
         self._listed: tuple[Instance, ...] = ()
