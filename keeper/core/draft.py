@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
+from keeper.core.credit import was_starved
 from keeper.core.decisions import Decision, Hold, Plan, Wait, Wants
 from keeper.core.events import DecisionMade, Event, InstanceCondemned, MachineQuarantined
 from keeper.core.model import (
@@ -143,7 +144,7 @@ class Draft:
 
     def strike(self, tenure: Tenure, reason: Reason) -> None:
         """Quarantine the machine of a tenure, longer each time."""
-        if not tenure.machine_id:
+        if not tenure.machine_id or was_starved(self.world.account, tenure):
             return
         before = self.struck.get(tenure.machine_id) or self.world.quarantine.get(tenure.machine_id)
         strikes = before.strikes + 1 if before else 1

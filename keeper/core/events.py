@@ -132,6 +132,15 @@ class MarketReadable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountUnreadable:
+    """The API key may not read the account, so nobody knows how long the credit lasts. Told once."""
+
+    name: ClassVar[str] = "account.unreadable"
+    level: ClassVar[Level] = Level.WARNING
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OffersSearched:
     """An offer search came back for a stream that has a vacant slot."""
 
@@ -666,6 +675,7 @@ Event = (
     | ClockStepped
     | MarketUnreadable
     | MarketReadable
+    | AccountUnreadable
     | OffersSearched
     | FuseTripped
     | FuseReset

@@ -13,6 +13,7 @@ from math import ceil
 
 from keeper.core.case import Proposal, Wish
 from keeper.core.conditions import condition_of, status_of
+from keeper.core.credit import is_out_of_credit, was_starved
 from keeper.core.draft import Draft
 from keeper.core.events import FuseReset, FuseTripped
 from keeper.core.model import ConditionKind, Mode, Policy, SlotId, SlotRecord, Status
@@ -28,6 +29,15 @@ _NEEDS_MARKET = (
     Wish.REPLACE,
     Wish.FORGET,
     Wish.PROMOTE,
+)
+# What spends. Without credit it fails at best, and a host given up for it could not be followed.
+_NEEDS_CREDIT = (Wish.RENT, Wish.REBID, Wish.REPLACE)
+# Ends that nothing has to follow: they go on when the account is empty, for they stop the spending.
+_ENDS_ONLY = (
+    Reason.STREAM_REMOVED,
+    Reason.STRAY_RENTAL,
+    Reason.DUPLICATE_RENTAL,
+    Reason.OPERATOR_ASKED,
 )
 # Listings that may be missed in a row before the fleet is told that the marketplace is unreadable;
 # acts that need it are held from the first one on.
@@ -55,6 +65,8 @@ def trip(draft: Draft) -> None:
         tripped.append(Reason.OWN_NETWORK_DOWN)
     if is_market_lost(draft):
         tripped.append(Reason.MARKET_UNREADABLE)
+    if is_out_of_credit(world.account, draft.now):
+        tripped.append(Reason.OUT_OF_CREDIT)
     sick = _sick_slots(draft)
     if len(sick) > _sick_max(draft):
         tripped.append(Reason.MASS_FAILURE)
@@ -94,6 +106,7 @@ def refuse(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
         _refuse_by_operator(draft, slot)
         or _refuse_by_fleet(draft, slot)
         or (_refuse_by_market(draft) if proposal.wish in _NEEDS_MARKET else None)
+        or _refuse_by_credit(draft, proposal)
         or _refuse_by_allowance(draft, slot, proposal)
     )
 
@@ -133,6 +146,14 @@ def _refuse_by_market(draft: Draft) -> Refusal | None:
     return None
 
 
+def _refuse_by_credit(draft: Draft, proposal: Proposal) -> Refusal | None:
+    """Spend nothing on an empty account: Vast.ai has stopped every rental of it (docs, billing)."""
+    spends = proposal.wish in _NEEDS_CREDIT and proposal.reason not in _ENDS_ONLY
+    if spends and Reason.OUT_OF_CREDIT in draft.fuses:
+        return Refusal(reason=Reason.OUT_OF_CREDIT)
+    return None
+
+
 # --- mass failure -----------------------------------------------------------------------------------
 
 
@@ -145,7 +166,9 @@ def _sick_slots(draft: Draft) -> list[SlotId]:
     return [
         slot
         for slot in draft.slots
-        if (record := draft.records[slot]).ever_on_air and _is_sick(record)
+        if (record := draft.records[slot]).ever_on_air
+        and _is_sick(record)
+        and not was_starved(draft.world.account, record.tenure)
     ]
 
 

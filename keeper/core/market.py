@@ -9,7 +9,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from keeper.core.model import HostId, MachineId, Offer, OfferId, OfferNeeds, Quarantine
+from keeper.core.bids import bid_dollars_per_hour
+from keeper.core.model import (
+    HostId,
+    MachineId,
+    Offer,
+    OfferId,
+    OfferNeeds,
+    Pricing,
+    Quarantine,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +62,58 @@ class Funnel:
         return text
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What an offer will cost per hour, in its parts."""
+
+    gpu_dollars_per_hour: float  # of an interruptible one: our bid
+    disk_dollars_per_hour: float
+    traffic_dollars_per_hour: float  # the viewers', as expected
+    bid_dollars_per_hour: float | None = None  # None: on demand
+
+    @property
+    def rental_dollars_per_hour(self) -> float:
+        """What the contract costs, without traffic."""
+        return self.gpu_dollars_per_hour + self.disk_dollars_per_hour
+
+    @property
+    def dollars_per_hour(self) -> float:
+        """All of it."""
+        return self.rental_dollars_per_hour + self.traffic_dollars_per_hour
+
+
+def price_of(offer: Offer, needs: OfferNeeds) -> Price:
+    """Return what an offer will really cost: GPU or bid, the disk asked for, the viewers' traffic.
+
+    A bid that finds no room under the limit is shown as what it would have to be.
+    """
+    traffic = needs.egress_gb_per_hour * offer.inet_up_dollars_per_gb
+    disk = offer.disk_dollars_per_hour
+    if not offer.is_bid:
+        # The total is the marketplace's own; its parts may have been rounded.
+        gpu = max(0.0, offer.dollars_per_hour - disk)
+        return Price(
+            gpu_dollars_per_hour=gpu, disk_dollars_per_hour=disk, traffic_dollars_per_hour=traffic
+        )
+    least = offer.gpu_dollars_per_hour
+    bid = bid_dollars_per_hour(least, disk + traffic, needs)
+    return Price(
+        gpu_dollars_per_hour=least if bid is None else bid,
+        disk_dollars_per_hour=disk,
+        traffic_dollars_per_hour=traffic,
+        bid_dollars_per_hour=bid,
+    )
+
+
 def price_dollars_per_hour(offer: Offer, needs: OfferNeeds) -> float:
-    """Return what the offer will really cost: GPU, the disk asked for, and the viewers' traffic."""
-    return offer.dollars_per_hour + needs.egress_gb_per_hour * offer.inet_up_dollars_per_gb
+    """Return what an offer will really cost, all in all."""
+    return price_of(offer, needs).dollars_per_hour
+
+
+def _is_payable(offer: Offer, needs: OfferNeeds) -> bool:
+    price = price_of(offer, needs)
+    has_bid = not offer.is_bid or price.bid_dollars_per_hour is not None
+    return has_bid and round(price.dollars_per_hour, 9) <= needs.price_max_dollars_per_hour
 
 
 _Filter = tuple[str, Callable[[Offer, OfferNeeds], bool]]
@@ -63,6 +121,7 @@ _Filter = tuple[str, Callable[[Offer, OfferNeeds], bool]]
 # In the order of how telling they are: the first that bites gets the blame.
 _FILTERS: tuple[_Filter, ...] = (
     ("rentable", lambda o, _: o.rentable),
+    ("pricing", lambda o, n: o.is_bid in BASES[n.pricing]),
     ("display", lambda o, n: o.gpu_display_active or not n.gpu_display_active),
     ("verification", lambda o, n: o.verified or not n.verified),
     ("GPU name", lambda o, n: not n.gpu_names or o.gpu_name in n.gpu_names),
@@ -77,8 +136,15 @@ _FILTERS: tuple[_Filter, ...] = (
     ("direct ports", lambda o, n: o.direct_port_count >= n.direct_ports_min),
     ("duration", lambda o, n: o.duration_s >= n.duration_min_s),
     ("CUDA", lambda o, n: o.cuda_max >= n.cuda_min),
-    ("price", lambda o, n: price_dollars_per_hour(o, n) <= n.price_max_dollars_per_hour),
+    ("price", _is_payable),
 )
+FILTERS = tuple(name for name, _ in _FILTERS)
+# Which bases of price suit: a bid, or not.
+BASES: Mapping[Pricing, tuple[bool, ...]] = {
+    Pricing.ON_DEMAND: (False,),
+    Pricing.INTERRUPTIBLE: (True,),
+    Pricing.INTERRUPTIBLE_WITH_FALLBACK: (True, False),
+}
 
 
 def search(
@@ -97,7 +163,7 @@ def search(
     found = 0
     for offer in offers:
         found += 1
-        lacks = _lacks(offer, needs, avoided)
+        lacks = lacks_of(offer, needs, avoided)
         if not lacks:
             suitable.append(offer)
             continue
@@ -114,7 +180,8 @@ def search(
     )
 
 
-def _lacks(offer: Offer, needs: OfferNeeds, avoided: Avoided) -> list[str]:
+def lacks_of(offer: Offer, needs: OfferNeeds, avoided: Avoided) -> list[str]:
+    """Return the filters that an offer does not pass, in their order."""
     lacks = []
     if offer.offer_id in avoided.offers:
         lacks.append("a lost race")
@@ -126,9 +193,10 @@ def _lacks(offer: Offer, needs: OfferNeeds, avoided: Avoided) -> list[str]:
 
 def _rank(
     offer: Offer, needs: OfferNeeds, machines_in_use: Collection[MachineId]
-) -> tuple[bool, float, float, int]:
+) -> tuple[bool, bool, float, float, int]:
     return (
         offer.machine_id in machines_in_use,
+        not offer.is_bid,  # where both bases suit, on demand is the fallback
         price_dollars_per_hour(offer, needs),
         -offer.reliability,
         offer.offer_id,

@@ -16,17 +16,32 @@ from keeper.core.labels import label_for
 from keeper.core.market import (
     Avoided,
     Funnel,
+    Price,
     avoided_by_quarantine,
     price_dollars_per_hour,
+    price_of,
     search,
 )
-from keeper.core.model import IntentKind, MachineId, Offer, SlotId, Stream, Tenure
+from keeper.core.model import (
+    IntentKind,
+    MachineId,
+    Offer,
+    OfferNeeds,
+    Pricing,
+    SlotId,
+    Stream,
+    Tenure,
+)
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
+from keeper.core.shortage import explain
 from keeper.core.spend import committed_by_stream
 
 # A refused create may come with the marketplace's own wish for patience, up to this.
 _RETRY_AFTER_MAX_S = 3600.0
+# An operator whose offer is gone gets a moment to name another before the ranking goes on.
+_WISH_DROPPED_S = 30.0
+_DETAIL_MAX = 600
 
 
 def fill(draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Reason) -> bool:
@@ -41,12 +56,16 @@ def fill(draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Reason)
         draft.offers_for.add(stream.name)
         draft.decide(slot, Wait(slot=slot, reason=Reason.OFFERS_STALE))
         return False
-    funnel = _search(draft, slot, stream)
+    needs = _needs_now(draft, slot, stream)
+    avoided = _avoided(draft, slot)
+    if record.offer_asked is not None and not _is_asked_offer_here(draft, slot, stream):
+        return False
+    funnel = _search(draft, slot, stream, needs, avoided)
     if not funnel.suitable:
-        _found_nothing(draft, slot, stream, funnel)
+        _found_nothing(draft, slot, stream, needs, avoided)
         return False
     offer = funnel.suitable[0]
-    dollars = price_dollars_per_hour(offer, stream.needs)
+    dollars = price_dollars_per_hour(offer, needs)
     if (too_dear := crosses_a_limit(draft, stream, dollars)) is not None:
         draft.decide(
             slot,
@@ -54,23 +73,81 @@ def fill(draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Reason)
             detail=too_dear,
         )
         return False
-    _rent(draft, slot, stream, seat, reason, offer)
+    _rent(draft, slot, stream, seat, reason, offer, price_of(offer, needs))
     return True
 
 
-def _search(draft: Draft, slot: SlotId, stream: Stream) -> Funnel:
+def _needs_now(draft: Draft, slot: SlotId, stream: Stream) -> OfferNeeds:
+    """Return the stream's needs; a slot that was outbid lately falls back to on demand if it may."""
+    outbid_at = draft.records[slot].outbid_at
+    if (
+        stream.needs.pricing is Pricing.INTERRUPTIBLE_WITH_FALLBACK
+        and outbid_at is not None
+        and elapsed_s(outbid_at, draft.now) < stream.policy.outbid_fallback_s
+    ):
+        return replace(stream.needs, pricing=Pricing.ON_DEMAND)
+    return stream.needs
+
+
+def _looked_at(draft: Draft, slot: SlotId, stream: Stream) -> tuple[Offer, ...]:
+    """Return the offers a slot chooses from: the one an operator asked for, or all that are known."""
+    book = draft.world.offers[stream.name]
+    known = {offer.offer_id: offer for offer in (*book.around, *book.offers)}
+    asked = draft.records[slot].offer_asked
+    if asked is not None:
+        return (known[asked],) if asked in known else ()
+    return tuple(known.values())
+
+
+def _is_asked_offer_here(draft: Draft, slot: SlotId, stream: Stream) -> bool:
+    """Say whether the offer that an operator asked for is in the book; an older book does not count.
+
+    One that is not on the market is dropped from the wishes: what comes instead is for the operator
+    to say, or for the ranking at the next look.
+    """
+    record = draft.records[slot]
+    if _looked_at(draft, slot, stream):
+        return True
+    book = draft.world.offers[stream.name]
+    if record.offer_asked not in book.asked_for:
+        draft.offers_for.add(stream.name)
+        draft.decide(slot, Wait(slot=slot, reason=Reason.OFFERS_STALE))
+        return False
+    _drop_wish(draft, slot, f"offer {record.offer_asked} is not on the market")
+    return False
+
+
+def _drop_wish(draft: Draft, slot: SlotId, why: str) -> None:
+    next_rent_at = later(draft.now, _WISH_DROPPED_S)
+    draft.records[slot] = replace(
+        draft.records[slot],
+        offer_asked=None,
+        next_rent_at=next_rent_at,
+        rent_reason=Reason.NO_SUITABLE_OFFER,
+        rent_detail=why,
+    )
+    draft.decide(
+        slot, Wait(slot=slot, reason=Reason.NO_SUITABLE_OFFER, until=next_rent_at), detail=why
+    )
+
+
+def _avoided(draft: Draft, slot: SlotId) -> Avoided:
     quarantine = {**draft.world.quarantine, **draft.struck}
     machines, hosts = avoided_by_quarantine(
         quarantine, draft.now, draft.fleet.quarantine_host_after
     )
-    avoided = Avoided(
+    return Avoided(
         offers=frozenset(draft.records[slot].avoid_offers) | draft.offers_taken,
         machines=machines,
         hosts=hosts,
     )
-    funnel = search(
-        draft.world.offers[stream.name].offers, stream.needs, avoided, _machines_in_use(draft)
-    )
+
+
+def _search(
+    draft: Draft, slot: SlotId, stream: Stream, needs: OfferNeeds, avoided: Avoided
+) -> Funnel:
+    offers = _looked_at(draft, slot, stream)
+    funnel = search(offers, needs, avoided, _machines_in_use(draft))
     draft.tell(
         OffersSearched(
             stream=stream.name,
@@ -91,8 +168,14 @@ def _machines_in_use(draft: Draft) -> frozenset[MachineId]:
     )
 
 
-def _found_nothing(draft: Draft, slot: SlotId, stream: Stream, funnel: Funnel) -> None:
+def _found_nothing(
+    draft: Draft, slot: SlotId, stream: Stream, needs: OfferNeeds, avoided: Avoided
+) -> None:
     record = draft.records[slot]
+    said = explain(_looked_at(draft, slot, stream), needs, avoided).sentence()[:_DETAIL_MAX]
+    if record.offer_asked is not None:
+        _drop_wish(draft, slot, f"offer {record.offer_asked} does not suit: {said}")
+        return
     pause_s = stepped_s(record.offer_misses, stream.policy.no_offer_backoff_s, slot)
     next_rent_at = later(draft.now, pause_s)
     draft.records[slot] = replace(
@@ -100,12 +183,13 @@ def _found_nothing(draft: Draft, slot: SlotId, stream: Stream, funnel: Funnel) -
         offer_misses=record.offer_misses + 1,
         next_rent_at=next_rent_at,
         rent_reason=Reason.NO_SUITABLE_OFFER,
+        rent_detail=said,
         avoid_offers=(),  # what was lost may be free again by the next search
     )
     draft.decide(
         slot,
         Wait(slot=slot, reason=Reason.NO_SUITABLE_OFFER, until=next_rent_at),
-        detail=funnel.sentence(),
+        detail=said,
     )
 
 
@@ -122,12 +206,20 @@ def crosses_a_limit(draft: Draft, stream: Stream, dollars: float) -> str | None:
 
 
 def _rent(
-    draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Reason, offer: Offer
+    draft: Draft,
+    slot: SlotId,
+    stream: Stream,
+    seat: Seat,
+    reason: Reason,
+    offer: Offer,
+    price: Price,
 ) -> None:
     record = draft.records[slot]
     attempt = record.attempt + 1
     label = label_for(draft.world.keeper_id, slot, attempt)
-    draft.records[slot] = replace(record, attempt=attempt, next_rent_at=None)
+    draft.records[slot] = replace(
+        record, attempt=attempt, next_rent_at=None, offer_asked=None, rent_detail=""
+    )
     intent_id = draft.open_intent(IntentKind.RENT, slot, label, None, reason)
     draft.offers_taken.add(offer.offer_id)
     draft.put(
@@ -140,8 +232,12 @@ def _rent(
             machine_id=offer.machine_id,
             host_id=offer.host_id,
             gpu_name=offer.gpu_name,
-            dollars_per_hour=offer.dollars_per_hour,
+            dollars_per_hour=price.rental_dollars_per_hour,
             requested_at=draft.now,
+            is_bid=offer.is_bid,
+            bid_dollars_per_hour=price.bid_dollars_per_hour or 0.0,
+            offered_dollars_per_hour=price.rental_dollars_per_hour,
+            traffic_dollars_per_hour=price.traffic_dollars_per_hour,
         ),
     )
     draft.is_busy = True
@@ -152,7 +248,7 @@ def _rent(
             label=label,
             offer_id=offer.offer_id,
             machine_id=offer.machine_id,
-            dollars=offer.dollars_per_hour,
+            dollars=price.rental_dollars_per_hour,
         )
     )
     draft.decide(
@@ -164,7 +260,8 @@ def _rent(
             label=label,
             offer_id=offer.offer_id,
             machine_id=offer.machine_id,
-            dollars_per_hour=offer.dollars_per_hour,
+            dollars_per_hour=price.rental_dollars_per_hour,
             spec=stream.rental,
+            bid_dollars_per_hour=price.bid_dollars_per_hour,
         ),
     )

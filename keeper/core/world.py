@@ -53,6 +53,7 @@ class OfferBook:
     offers: tuple[Offer, ...]
     at: datetime
     around: tuple[Offer, ...] = ()
+    asked_for: frozenset[OfferId] = frozenset()  # single offers that were looked up too
 
 
 class OutcomeKind(StrEnum):
@@ -122,6 +123,7 @@ class AccountSeen:
 
     spendable_dollars: float
     at: datetime
+    empty_at: datetime | None = None  # the last time it was seen without any, by this process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from keeper.core.events import (
+    AccountUnreadable,
     ClockStepped,
     ConfigRejected,
     ConfigReloaded,
@@ -26,7 +27,16 @@ from keeper.core.events import (
     TickFinished,
     TickOverran,
 )
-from keeper.core.model import InstanceId, Mode, SlotId, Status, Stream, stream_of
+from keeper.core.model import (
+    InstanceId,
+    Mode,
+    OfferId,
+    SlotId,
+    Status,
+    Stream,
+    StreamName,
+    stream_of,
+)
 from keeper.core.report import report
 from keeper.core.world import Order, Outcome, Snapshot, World
 from keeper.daemon.board import Board
@@ -37,6 +47,7 @@ from keeper.daemon.follow import restless, targets
 from keeper.daemon.memory import Memory
 from keeper.daemon.notify import Notifier
 from keeper.daemon.orders import Orders, facts_of
+from keeper.daemon.purse import Purse
 from keeper.daemon.survey import Survey, describe
 from keeper.daemon.tasks import Tasks
 from keeper.daemon.tick import Ticked, decide, hold_until, pauses_after, rentals_of
@@ -111,6 +122,14 @@ class Daemon:
                 self._declared.desired.fleet.list_interval_busy_s,
             ),
             nudge=self.nudge,
+            offers_asked=self._offers_asked,
+        )
+        self._purse = Purse(
+            ports.marketplace,
+            self._clock,
+            interval_s=lambda: self._declared.desired.fleet.account_interval_s,
+            nudge=self.nudge,
+            refused=lambda refusal: self._note(AccountUnreadable(error=describe(refusal))),
         )
         self._watch = Watch(
             hosts=ports.hosts,
@@ -170,6 +189,7 @@ class Daemon:
                 (self._survey.read_listings, "listings"),
                 (self._survey.read_wanted, "by_id_reads"),
                 (self._survey.search_offers, "offers"),
+                (self._purse.run, "account"),
                 (self._wheel.run, "wheel"),
                 (self._canary.run, "canary"),
                 (self._notifier.run, "notifier"),
@@ -304,6 +324,7 @@ class Daemon:
             is_stopping=self._stop.is_set(),
             own_network=self._canary.status,
             started_at=memory.started_at,
+            account=self._purse.seen,
         )
 
     def _settle(self, ticked: Ticked) -> None:
@@ -506,6 +527,15 @@ class Daemon:
             message = "the store has not been loaded"
             raise RuntimeError(message)
         return self._memory
+
+    def _offers_asked(self, stream: StreamName) -> frozenset[OfferId]:
+        """Return the offers that operators named for slots of a stream."""
+        records = self._remembered().records.values()
+        return frozenset(
+            record.offer_asked
+            for record in records
+            if record.offer_asked is not None and stream_of(record.slot) == stream
+        )
 
     def _stream(self, slot: SlotId) -> Stream | None:
         name = stream_of(slot)

@@ -12,13 +12,15 @@ from collections.abc import Callable
 from datetime import datetime
 
 from keeper.core.decisions import Wants
-from keeper.core.model import Instance, InstanceId, Offer, Stream, StreamName
+from keeper.core.market import Avoided, lacks_of
+from keeper.core.model import Instance, InstanceId, Offer, OfferId, Stream, StreamName
 from keeper.core.world import Listing, OfferBook
 from keeper.ports import Clock, Malformed, Marketplace, PortError, QuotaSpent, Transient
 
 _READ_DEADLINE_S = 120.0  # a thousand rentals are 40 pages, one a second
 _SHOWS_AT_ONCE = 5
 _FAILED_READ_APART_S = 5.0
+_SURVEYS_APART_S = 120.0  # a look around costs a search, and the market does not change so fast
 # A hint to wait is believed up to here: a broken header must not end the search for hosts.
 _HINT_MAX_S = 300.0
 
@@ -34,12 +36,15 @@ class Survey:
         streams: Callable[[], tuple[Stream, ...]],
         list_interval_s: Callable[[], tuple[float, float]],  # quiet, busy
         nudge: Callable[[], None],
+        offers_asked: Callable[[StreamName], frozenset[OfferId]] = lambda _: frozenset(),
     ) -> None:
         self._marketplace = marketplace
         self._clock = clock
         self._streams = streams
         self._list_interval_s = list_interval_s
         self._nudge = nudge
+        self._offers_asked = offers_asked
+        self._surveyed_s: dict[StreamName, float] = {}
         self._list_soon = asyncio.Event()
         self._offers_wanted = asyncio.Event()
         self._shows_wanted = asyncio.Event()
@@ -154,6 +159,9 @@ class Survey:
             async with asyncio.timeout(_READ_DEADLINE_S):
                 asked_at = self._clock.now()
                 offers: tuple[Offer, ...] = await self._marketplace.search_offers(stream.needs)
+                asked = self._offers_asked(stream.name)
+                for offer_id in sorted(asked):
+                    offers += await self._marketplace.search_offers(stream.needs, offer_id=offer_id)
         except QuotaSpent as error:
             left_s = (error.until - self._clock.now()).total_seconds() if error.until else 3600.0
             return max(60.0, left_s)
@@ -161,8 +169,28 @@ class Survey:
             return min(error.retry_after_s or _FAILED_READ_APART_S, _HINT_MAX_S)
         except (PortError, TimeoutError):
             return 30.0
-        self.offers[stream.name] = OfferBook(offers=offers, at=asked_at)
+        around = await self._around(stream, offers)
+        self.offers[stream.name] = OfferBook(
+            offers=offers, at=asked_at, around=around, asked_for=asked
+        )
         return 0.0
+
+    async def _around(self, stream: Stream, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
+        """Look wider when nothing suits, to say why; now and then, and never at the search's cost."""
+        if any(not lacks_of(offer, stream.needs, Avoided()) for offer in offers):
+            return ()
+        now_s = self._clock.monotonic()
+        known = self.offers.get(stream.name)
+        last_s = self._surveyed_s.get(stream.name)
+        if known is not None and last_s is not None and now_s - last_s < _SURVEYS_APART_S:
+            return known.around
+        try:
+            async with asyncio.timeout(_READ_DEADLINE_S):
+                around = await self._marketplace.survey_offers(stream.needs)
+        except (PortError, TimeoutError):
+            return known.around if known is not None else ()
+        self._surveyed_s[stream.name] = now_s
+        return around
 
 
 def describe(error: BaseException) -> str:

@@ -1,0 +1,70 @@
+"""Asks now and then what the account can still spend. Not knowing changes nothing.
+
+A key without the right to read the account is told of once; the daemon works without it, and the
+marketplace's own refusal (no credit) still counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from keeper.core.world import AccountSeen
+from keeper.ports import Clock, Marketplace, PortError, Unauthorized
+
+_READ_DEADLINE_S = 60.0
+# Credit that was used up is bought by a person, who waits for the stream to come back.
+_EMPTY_INTERVAL_S = 30.0
+
+
+class Purse:
+    """The account's credit, as last seen."""
+
+    def __init__(
+        self,
+        marketplace: Marketplace,
+        clock: Clock,
+        *,
+        interval_s: Callable[[], float],
+        nudge: Callable[[], None],
+        refused: Callable[[Unauthorized], None],
+    ) -> None:
+        self._marketplace = marketplace
+        self._clock = clock
+        self._interval_s = interval_s
+        self._nudge = nudge
+        self._refused = refused
+        self._is_refused = False
+        self.seen: AccountSeen | None = None
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            await self.look()
+            is_empty = self.seen is not None and self.seen.spendable_dollars <= 0
+            interval_s = self._interval_s()
+            await asyncio.sleep(min(interval_s, _EMPTY_INTERVAL_S) if is_empty else interval_s)
+
+    async def look(self) -> None:
+        """Ask once; a failure keeps what was known."""
+        before = self.seen
+        try:
+            async with asyncio.timeout(_READ_DEADLINE_S):
+                account = await self._marketplace.account()
+        except Unauthorized as refusal:
+            if not self._is_refused:
+                self._refused(refusal)
+            self._is_refused = True
+            return
+        except (PortError, TimeoutError):
+            return
+        self._is_refused = False
+        now = self._clock.now()
+        is_empty = account.spendable_dollars <= 0
+        self.seen = AccountSeen(
+            spendable_dollars=account.spendable_dollars,
+            at=now,
+            empty_at=now if is_empty else before.empty_at if before is not None else None,
+        )
+        if before is None or (before.spendable_dollars <= 0) != is_empty:
+            self._nudge()
