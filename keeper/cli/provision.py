@@ -167,10 +167,11 @@ async def _announce(settings: Settings, stream: Stream, missing: int) -> None:
     """Say what would be rented, and for how much at most."""
     from keeper import bootstrap
     from keeper.adapters.clock import SystemClock
-    from keeper.cli import offers
     from keeper.cli.errors import Stopped
     from keeper.cli.exit_codes import ExitCode
-    from keeper.cli.search import avoided_now
+    from keeper.cli.offers import shown_look
+    from keeper.cli.search import look_for
+    from keeper.cli.store import remembered
     from keeper.cli.terminal import console, say, show
     from keeper.core import market
 
@@ -178,24 +179,20 @@ async def _announce(settings: Settings, stream: Stream, missing: int) -> None:
         say(f"{stream.name}: every slot has its host already")
         return
     clock = SystemClock()
-    avoided = await avoided_now(settings, clock.now())
+    saved = await remembered(settings)
     async with bootstrap.open_marketplace(settings, clock) as marketplace:
-        found = await marketplace.search_offers(stream.needs)
-    funnel = market.search(found, stream.needs, avoided)
-    if not funnel.suitable:
-        show(
-            console(stderr=True),
-            offers.shown_search(stream.name, funnel, stream.needs, explain=True),
-        )
+        look = await look_for(stream, marketplace, saved, settings, clock)
+    if not look.suitable:
+        show(console(stderr=True), shown_look(look, explain=True))
         raise Stopped(
             ExitCode.NOT_FOUND,
             f"no offer suits {stream.name}; nothing was rented",
             "widen streams[].offer, or wait for the market",
         )
-    best = funnel.suitable[0]
+    best = look.suitable[0]
     price = market.price_dollars_per_hour(best, stream.needs)
     say(
-        f"{stream.name}: {len(funnel.suitable)} of {funnel.found} offers suit; the best is offer"
+        f"{stream.name}: {len(look.suitable)} of {look.shortage.found} offers suit; the best is offer"
         f" {int(best.offer_id)}, {best.gpu_name} in {best.geolocation or '?'}, {price:.3f} $/h"
     )
     say(f"{stream.name}: at most {stream.spend_max_dollars_per_hour:.2f} $/h for all its slots")

@@ -18,9 +18,10 @@ from keeper.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
+    from keeper.cli.offers import Look
     from keeper.core.market import Avoided
+    from keeper.core.model import MachineId, Stream
+    from keeper.ports import Clock, Marketplace, Saved
     from keeper.settings import Settings
 
 
@@ -55,43 +56,87 @@ def search(
 async def _search(settings: Settings, name: str | None, *, explain: bool, as_json: bool) -> int:
     from keeper import bootstrap
     from keeper.adapters.clock import SystemClock
-    from keeper.cli import offers
     from keeper.cli.declared import stream_named
     from keeper.cli.exit_codes import ExitCode
+    from keeper.cli.offers import shown_look
+    from keeper.cli.offers_json import as_json as json_of
+    from keeper.cli.store import remembered
     from keeper.cli.terminal import console, print_json, show
-    from keeper.core import market
     from keeper.settings import to_desired
 
     desired = to_desired(settings)
     streams = (stream_named(desired, name),) if name else desired.streams
     clock = SystemClock()
-    avoided = await avoided_now(settings, clock.now())
-    funnels = []
+    saved = await remembered(settings)
     async with bootstrap.open_marketplace(settings, clock) as marketplace:
-        for stream in streams:
-            found = await marketplace.search_offers(stream.needs)
-            funnels.append((stream, market.search(found, stream.needs, avoided)))
+        looks = [
+            await look_for(stream, marketplace, saved, settings, clock, explain=explain)
+            for stream in streams
+        ]
     if as_json:
-        print_json([offers.as_json(s.name, funnel, s.needs) for s, funnel in funnels])
+        print_json([json_of(look) for look in looks])
     else:
         out = console()
-        for index, (stream, funnel) in enumerate(funnels):
+        for index, look in enumerate(looks):
             if index:
                 out.print()
-            show(out, offers.shown_search(stream.name, funnel, stream.needs, explain=explain))
-    is_enough = bool(funnels) and all(funnel.suitable for _, funnel in funnels)
+            show(out, shown_look(look, explain=explain))
+    is_enough = bool(looks) and all(look.suitable for look in looks)
     return ExitCode.OK if is_enough else ExitCode.NOT_FOUND
 
 
-async def avoided_now(settings: Settings, now: datetime) -> Avoided:
-    """Leave out the machines that keeper has in quarantine."""
-    from keeper.cli.store import remembered
+async def look_for(
+    stream: Stream,
+    marketplace: Marketplace,
+    saved: Saved,
+    settings: Settings,
+    clock: Clock,
+    *,
+    explain: bool = False,
+) -> Look:
+    """Look at the market as the daemon does; wider when nothing suits, or to explain.
+
+    The wider look costs a search and rents nothing: where it fails, what was found has to do.
+    """
+    from keeper.cli.offers import look_at
+    from keeper.cli.terminal import say
+    from keeper.daemon.survey import describe
+    from keeper.ports import PortError
+
+    avoided, in_use = avoided_by(saved, settings, clock, stream), machines_of(saved)
+    found = await marketplace.search_offers(stream.needs)
+    look = look_at(stream, found, avoided, machines_in_use=in_use)
+    if look.suitable and not explain:
+        return look
+    try:
+        around = await marketplace.survey_offers(stream.needs)
+    except PortError as error:
+        say(f"warning: no wider look at the market: {describe(error)}")
+        return look
+    return look_at(stream, found, avoided, around=around, machines_in_use=in_use)
+
+
+def avoided_by(saved: Saved, settings: Settings, clock: Clock, stream: Stream) -> Avoided:
+    """Return what keeper would not rent now: machines in quarantine, and races that it just lost."""
     from keeper.core.market import Avoided, avoided_by_quarantine
 
-    saved = await remembered(settings)
     machines, hosts = avoided_by_quarantine(
         {each.machine_id: each for each in saved.quarantine},
-        now,
+        clock.now(),
         settings.fleet.quarantine_host_after,
     )
-    return Avoided(machines=machines, hosts=hosts)
+    records = {record.slot: record for record in saved.records}
+    lost = [set(records[slot].avoid_offers) for slot in stream.slots if slot in records]
+    is_known = len(lost) == stream.replicas  # a slot of no record has lost nothing
+    offers = frozenset(set.intersection(*lost)) if lost and is_known else frozenset()
+    return Avoided(offers=offers, machines=machines, hosts=hosts)
+
+
+def machines_of(saved: Saved) -> frozenset[MachineId]:
+    """Return the machines that carry a rental of ours already: they are ranked last."""
+    return frozenset(
+        tenure.machine_id
+        for record in saved.records
+        for tenure in (record.tenure, record.incoming)
+        if tenure is not None
+    )
