@@ -19,15 +19,10 @@ import aiohttp
 from typing_extensions import override
 
 from keeper.adapters.vastai_calls import Calls, decoded
-from keeper.adapters.vastai_errors import (
-    Effect,
-    Judge,
-    fits_port,
-    redactor,
-    says_no_such_instance,
-)
+from keeper.adapters.vastai_errors import Judge, fits_port, says_no_such_instance
 from keeper.adapters.vastai_http import Connection, VastHttp
 from keeper.adapters.vastai_keys import VastAccount
+from keeper.adapters.vastai_reply import Effect
 from keeper.adapters.vastai_rows import (
     MIB_PER_GB,
     Listing,
@@ -35,6 +30,7 @@ from keeper.adapters.vastai_rows import (
     instance_of,
     offers_of,
 )
+from keeper.adapters.vastai_secrets import redactor
 from keeper.adapters.vastai_spacing import PUBLISHED_INTERVAL_S, Endpoint, Limiter
 from keeper.adapters.vastai_wire import (
     Created,

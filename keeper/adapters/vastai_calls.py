@@ -13,16 +13,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from keeper.adapters.vastai_errors import (
-    Effect,
-    Judge,
-    Reply,
-    fits_port,
-    hint_s,
-    is_pace_complaint,
-    threshold_s,
-)
+from keeper.adapters.vastai_errors import Judge, fits_port, is_pace_complaint
+from keeper.adapters.vastai_hints import hint_s, threshold_s
 from keeper.adapters.vastai_http import Connection
+from keeper.adapters.vastai_reply import Effect, Reply
 from keeper.adapters.vastai_spacing import Endpoint, Limiter
 from keeper.adapters.vastai_wire import Complaint
 from keeper.ports import Malformed, PortError, RateLimited, Refused

@@ -20,7 +20,7 @@ from typing_extensions import override
 from yarl import URL
 
 from keeper import __version__
-from keeper.adapters.vastai_errors import Effect, Reply, http_date
+from keeper.adapters.vastai_reply import Effect, Reply, http_date
 from keeper.ports import Clock, Malformed, PortError, TimedOut, Unauthorized, Uncertain, Unreachable
 
 BODY_MAX_BYTES: Final = 8 * 1024 * 1024  # 25 rentals with 32 kB of environment each are under 1 MB

@@ -7,7 +7,8 @@ rental. So keeper's key goes to both.
 from __future__ import annotations
 
 from keeper.adapters.vastai_calls import Calls, decoded
-from keeper.adapters.vastai_errors import Effect, is_already_attached
+from keeper.adapters.vastai_errors import is_already_attached
+from keeper.adapters.vastai_reply import Effect
 from keeper.adapters.vastai_rows import account_of
 from keeper.adapters.vastai_spacing import Endpoint
 from keeper.adapters.vastai_wire import User

@@ -17,7 +17,7 @@ from typing import Final
 from typing_extensions import override
 
 from keeper.adapters.vastai import VastMarketplace
-from keeper.adapters.vastai_errors import Effect, Reply
+from keeper.adapters.vastai_reply import Effect, Reply
 from keeper.adapters.vastai_spacing import Endpoint
 from keeper.core.model import Instance
 from keeper.ports import (

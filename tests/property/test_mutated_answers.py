@@ -18,8 +18,8 @@ from typing import Any, Final, NewType, Union, get_args, get_origin, get_type_hi
 import pytest
 
 from keeper.adapters.vastai import VastMarketplace
-from keeper.adapters.vastai_errors import Effect, Reply
 from keeper.adapters.vastai_http import Connection
+from keeper.adapters.vastai_reply import Effect, Reply
 from keeper.core.market import Avoided, search
 from keeper.core.model import Instance, InstanceId, Offer, OfferNeeds, RentalSpec
 from keeper.ports import Account, PortError, Uncertain

@@ -20,7 +20,7 @@ from typing import Any, Final
 import pytest
 from typing_extensions import override
 
-from keeper.adapters.vastai_errors import Effect, Reply
+from keeper.adapters.vastai_reply import Effect, Reply
 from keeper.adapters.vastai_spacing import Endpoint
 from keeper.core.conditions import status_of
 from keeper.core.model import (

@@ -6,17 +6,10 @@ from typing import Any
 
 import pytest
 
-from keeper.adapters.vastai_errors import (
-    BY_SLUG,
-    Effect,
-    Judge,
-    Reply,
-    fits_port,
-    hint_s,
-    is_pace_complaint,
-    redactor,
-    threshold_s,
-)
+from keeper.adapters.vastai_errors import BY_SLUG, Judge, fits_port, is_pace_complaint
+from keeper.adapters.vastai_hints import hint_s, threshold_s
+from keeper.adapters.vastai_reply import Effect, Reply
+from keeper.adapters.vastai_secrets import redactor
 from keeper.ports import (
     Invalid,
     Malformed,

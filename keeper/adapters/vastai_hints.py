@@ -1,0 +1,48 @@
+"""When to ask again: every way in which Vast.ai has been seen to say it. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from keeper.adapters.vastai_reply import Reply, http_date, read_complaint
+from keeper.adapters.vastai_wire import number
+
+_QUOTA_RESET_MAX_S: Final = 90_000.0  # a day, and an hour for clocks that disagree
+_HINT_MAX_S: Final = 300.0  # as in vastai_spacing.py: a broken hint must not keep a stream dark
+
+
+def threshold_s(reply: Reply) -> float | None:
+    """Return the interval that a 429 text prints ("… endpoint threshold=4.5")."""
+    found = re.search(rb"threshold\s*=\s*(\d{1,4}(?:\.\d{1,6})?)", reply.body[:2000])
+    return float(found[1]) if found else None
+
+
+def hint_s(reply: Reply, now: datetime) -> float | None:
+    """Return the seconds that an answer asks us to wait; None when it does not say.
+
+    The documents say that no Retry-After is sent, the newest official client honours one, and
+    reports from the field found a ``retry_after`` in the body. So all are read.
+    """
+    header = reply.headers.get("retry-after", "")
+    seconds = number(header)
+    if seconds is None and header:
+        seconds = _seconds_until(header, now)
+    if seconds is None and (complaint := read_complaint(reply)) is not None:
+        seconds = number(complaint.retry_after)
+    return None if seconds is None else min(max(0.0, seconds), _HINT_MAX_S)
+
+
+def quota_until(reply: Reply, now: datetime) -> datetime:
+    """Return when the daily search quota starts again: as told, else the next UTC midnight."""
+    midnight = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
+    epoch_s = number(reply.headers.get("x-ratelimit-reset"))
+    if epoch_s is None or not 0 < epoch_s - now.timestamp() <= _QUOTA_RESET_MAX_S:
+        return midnight  # a reset in the past or beyond a day is no reset of a daily quota
+    return datetime.fromtimestamp(epoch_s, UTC)
+
+
+def _seconds_until(header: str, now: datetime) -> float | None:
+    moment = http_date(header)
+    return None if moment is None else (moment - now).total_seconds()
