@@ -15,45 +15,20 @@ from typing import Any
 
 from keeper.sim import catalog, search
 from keeper.sim.agenda import Agenda
+from keeper.sim.billing import Billing
 from keeper.sim.catalog import Ask
-from keeper.sim.contract import HOUR_S, Box, Contract, instance_row
-from keeper.sim.faults import (
-    BOOT_KINDS,
-    HOST_KINDS,
-    KEEPER_KINDS,
-    RENTAL_KINDS,
-    Aim,
-    Fault,
-    FaultBoard,
-    FaultKind,
-    is_hit,
-)
+from keeper.sim.contract import Box, Contract
+from keeper.sim.faults import KEEPER_KINDS, RENTAL_KINDS, Aim, Fault, FaultBoard, FaultKind
 from keeper.sim.ledger import Ledger
 from keeper.sim.lifecycle import HostSide, Lifecycle, PlainHosts, Tempo
+from keeper.sim.reads import Reads
 from keeper.sim.refusals import Refusal, ReplyLost, check_create, race_lost
+from keeper.sim.striking import Striker, aim_of
 from keeper.sim.supply import Supply
 
 __all__ = ["Market", "MarketShape", "Refusal", "ReplyLost"]
 
 OFFERS_MAX = 64  # an answer never holds more, whatever ``limit`` says
-# What waits for another call than the list, and leaves lists alone.
-_SPARE_LISTS = RENTAL_KINDS | frozenset(
-    {
-        FaultKind.CREATE_REPLY_LOST,
-        FaultKind.CREATE_ERROR_BUT_MADE,
-        FaultKind.CREATE_SUCCESS_WITHOUT_ID,
-        FaultKind.CREATE_SUCCESS_FALSE_200,
-        FaultKind.CREATE_PHANTOM,
-        FaultKind.OFFER_GONE,
-        FaultKind.PRICE_CHANGED,
-        FaultKind.INSTANCE_APPEARS_LATE,
-        FaultKind.DESTROYED_REAPPEARS,
-        FaultKind.DESTROY_REFUSED,
-        FaultKind.SEARCH_EMPTY,
-        FaultKind.SEARCH_QUOTA,
-        FaultKind.CREDIT_ZERO,
-    }
-)
 PUBLIC_KEY = re.compile(r"(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp\d+) AAAA[0-9A-Za-z+/=]+")
 
 
@@ -89,9 +64,7 @@ class Market:
         self.faults = FaultBoard()
         self._clock = clock
         # One generator per purpose: a call more to the API does not change who boots how fast.
-        self._luck, boots, renters, self._aim = (
-            random.Random(rng.getrandbits(64)) for _ in range(4)
-        )
+        self._luck, boots, renters, aim = (random.Random(rng.getrandbits(64)) for _ in range(4))
         self._agenda = Agenda(clock())
         self.lifecycle = Lifecycle(
             tempo=self.shape.tempo,
@@ -104,11 +77,20 @@ class Market:
         self.contracts: dict[int, Contract] = {}  # every one ever made, by id
         self.account_keys: dict[int, str] = {}
         self._contract_ids = 40_000_000
-        self._ghosts: dict[int, tuple[float, float]] = {}  # destroyed, but listed for a while
-        self._spent_before = 0.0  # by contracts that ended
-        self._credit_given = self.shape.credit_dollars
-        self._credit_watch = 0
-        self._is_looking = False  # a next look for something to strike is planned
+        self._reads = Reads(self.contracts, self.faults)
+        self._billing = Billing(
+            agenda=self._agenda,
+            credit_dollars=self.shape.credit_dollars,
+            live=self._live,
+            run_dry=self._stop_all,
+        )
+        self._striker = Striker(
+            board=self.faults,
+            lifecycle=self.lifecycle,
+            agenda=self._agenda,
+            aim=aim,
+            live=self._live,
+        )
         self.supply = Supply(
             luck=self._luck,
             renters=renters,
@@ -289,7 +271,7 @@ class Market:
             return
         if again:
             since = now + again.number("after_s", 60.0)
-            self._ghosts[instance_id] = (since, since + again.number("lasts_s", 60.0))
+            self._reads.haunt(instance_id, since, since + again.number("lasts_s", 60.0))
         self.lifecycle.destroy(contract, now)
 
     def set_state(self, instance_id: int, state: str) -> bool:
@@ -333,67 +315,24 @@ class Market:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return every rental as the list shows it, oldest first."""
-        now = self.now()
-        return [
-            self._read(contract, now)
-            for contract in self.contracts.values()
-            if self._is_listed(contract, now)
-        ]
-
-    def fingerprint(self) -> object:
-        """Return what a list would show, in short; None while anything lies about it."""
-        now = self.now()
-        if any(armed.fault.kind not in _SPARE_LISTS for armed in self.faults.live(now)):
-            return None
-        ghosts = tuple(i for i, (since, until) in self._ghosts.items() if since <= now < until)
-        return ghosts, tuple(
-            (
-                one.instance_id,
-                one.label,
-                one.visible_at <= now,
-                one.box,
-                (one.actual, one.intended, one.current, one.upcoming, one.message),
-                one.endpoints,
-                frozenset(one.overlays),
-                one.gpu_dollars_per_hour,
-            )
-            for one in self._live()
-        )
+        return self._reads.rows(self.now())
 
     def row(self, instance_id: int) -> dict[str, Any] | None:
         """Return one rental as the read by id shows it; None when it does not exist."""
-        now = self.now()
-        contract = self.contracts.get(instance_id)
-        if contract is None or contract.box is Box.GONE or contract.visible_at > now:
-            return None
-        return self._read(contract, now)
+        return self._reads.row(instance_id, self.now())
 
-    def _is_listed(self, contract: Contract, now: float) -> bool:
-        since, until = self._ghosts.get(contract.instance_id, (0.0, 0.0))
-        if since <= now < until:
-            return True
-        return contract.box is not Box.GONE and contract.visible_at <= now
-
-    def _read(self, contract: Contract, now: float) -> dict[str, Any]:
-        row = instance_row(contract, now)
-        if self.faults.active(FaultKind.NUMBER_AS_STRING, self.aim_of(contract), now):
-            for name in ("id", "machine_id", "dph_total", "start_date", "ssh_port", "gpu_ram"):
-                if row.get(name) is not None:
-                    row[name] = str(row[name])
-        return row
+    def fingerprint(self) -> object:
+        """Return what a list would show, in short; None while anything lies about it."""
+        return self._reads.fingerprint(self.now())
 
     def credit(self, now: float) -> float:
         """Return what the account has left."""
-        spent = self._spent_before
-        for contract in self._live():
-            contract.bill(now)
-            spent += contract.dollars
-        return self._credit_given - spent
+        return self._billing.credit(now)
 
     def give_credit(self, dollars: float) -> None:
         """Pay in (or, negative, take away)."""
-        self._credit_given += dollars
-        self._watch_credit(self.now())
+        self._billing.give(dollars)
+        self._billing.watch(self.now())
 
     def settle(self) -> None:
         """Bring the ledger's dollars of living rentals up to now."""
@@ -404,31 +343,7 @@ class Market:
 
     def user(self) -> dict[str, Any]:
         """Return the account as the marketplace shows it, its key included."""
-        credit = self.credit(self.now())
-        return {
-            "id": 150_412,
-            "username": "operator",
-            "fullname": "Simulated Operator",
-            "email": "operator@example.com",
-            "email_verified": True,
-            "created_at": 1_700_000_000.0,
-            "sid": "S0",
-            "ssh_key": next(iter(self.account_keys.values()), ""),
-            "can_pay": True,
-            "has_billing": True,
-            "billing_creditonly": True,
-            "balance": 0 if credit >= 0 else round(credit, 6),
-            "credit": round(max(0.0, credit), 6),
-            "balance_threshold": 5.0,
-            "balance_threshold_enabled": False,
-            "total_spend": round(credit - self._credit_given, 6),
-            "has_rented": True,
-            "host_only": False,
-            "host_agreement_accepted": False,
-            "has_payout": False,
-            "last4": None,
-            "rights": {},
-        }
+        return self._billing.user(self.now(), next(iter(self.account_keys.values()), ""))
 
     # --- what goes wrong ----------------------------------------------------------------------
 
@@ -441,66 +356,25 @@ class Market:
         if fault.kind is FaultKind.CREDIT_ZERO:
             self._agenda.enter(now + fault.at, self._take_credit)
         if fault.kind in RENTAL_KINDS:
-            self._agenda.enter(now + fault.at, self._strike_waiting)
+            self._agenda.enter(now + fault.at, self._striker.strike_waiting)
         self.advance()
 
     def strike(self, contract: Contract, fault: Fault) -> bool:
         """Let a fault happen to this rental now, and end by itself if it has a length."""
-        now = self.present
-        if fault.kind in HOST_KINDS:
-            has_struck = self.lifecycle.hosts.strike(contract, fault)
-        else:
-            has_struck = self.lifecycle.trouble(contract, fault, now)
-        if has_struck and fault.for_s is not None:
-            self._agenda.enter(now + fault.for_s, lambda at: self.heal(contract, fault.kind, at))
-        return has_struck
+        return self._striker.strike(contract, fault)
 
     def heal(self, contract: Contract, kind: FaultKind, now: float | None = None) -> None:
         """End a fault that lasts."""
-        if kind in HOST_KINDS:
-            if contract.box is Box.UP:
-                self.lifecycle.hosts.heal(contract, kind)
-        else:
-            self.lifecycle.relief(contract, kind, self.now() if now is None else now)
+        self._striker.heal(contract, kind, self.now() if now is None else now)
 
     def aim_of(self, contract: Contract) -> Aim:
         """Return what a fault must be aimed at to hit this rental."""
-        return Aim(
-            label=contract.label or "",
-            instance_id=contract.instance_id,
-            machine_id=contract.machine.machine_id,
-        )
-
-    def _strike_waiting(self, now: float) -> None:
-        """Look for a rental for every fault that waits; while one waits, look again later."""
-        for armed in self.faults.waiting(now):
-            fault = armed.fault
-            boxes = {Box.ABSENT, Box.UP} if fault.kind in BOOT_KINDS else {Box.UP}
-            candidates = [
-                contract
-                for contract in self._live()
-                if contract.box in boxes
-                and contract.is_reachable
-                and is_hit(fault, self.aim_of(contract))
-            ]
-            self._aim.shuffle(candidates)
-            for contract in candidates:
-                if armed.left == 0:
-                    break
-                if self.strike(contract, fault):
-                    self.faults.spend(armed)
-        if self.faults.waiting(now) and not self._is_looking:
-            self._is_looking = True
-            self._agenda.enter(now + self.shape.tempo.strike_retry_s, self._look_again)
-
-    def _look_again(self, now: float) -> None:
-        self._is_looking = False
-        self._strike_waiting(now)
+        return aim_of(contract)
 
     def _take_credit(self, now: float) -> None:
         if self.faults.take(FaultKind.CREDIT_ZERO, Aim(), now):
-            self._credit_given -= max(0.0, self.credit(now))
-            self._watch_credit(now)
+            self._billing.give(-max(0.0, self.credit(now)))
+            self._billing.watch(now)
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -517,23 +391,8 @@ class Market:
 
     def _on_change(self, contract: Contract, now: float) -> None:
         if contract.box is Box.GONE:
-            self._spent_before += contract.dollars
-        self._watch_credit(now)
-
-    def _watch_credit(self, now: float) -> None:
-        """Plan the moment at which the credit is used up, as things stand."""
-        self._credit_watch += 1
-        watch = self._credit_watch
-        burn = sum(contract.burn_dollars_per_hour for contract in self._live())
-        left = self.credit(now)
-        if burn <= 0:
-            return
-
-        def run_dry(at: float) -> None:
-            if watch == self._credit_watch:
-                self._stop_all(at)
-
-        self._agenda.enter(now + max(0.0, left / burn * HOUR_S), run_dry)
+            self._billing.ended(contract)
+        self._billing.watch(now)
 
     def _stop_all(self, now: float) -> None:
         for contract in self._live():

@@ -1,0 +1,95 @@
+"""What reads of the account's rentals show, which is not always what is true.
+
+A row may appear late, stay after its end, or lie about a state; the truth is the contract's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keeper.sim.contract import Box, Contract, instance_row
+from keeper.sim.faults import RENTAL_KINDS, FaultBoard, FaultKind
+from keeper.sim.striking import aim_of
+
+# What waits for another call than the list, and leaves lists alone.
+_SPARE_LISTS = RENTAL_KINDS | frozenset(
+    {
+        FaultKind.CREATE_REPLY_LOST,
+        FaultKind.CREATE_ERROR_BUT_MADE,
+        FaultKind.CREATE_SUCCESS_WITHOUT_ID,
+        FaultKind.CREATE_SUCCESS_FALSE_200,
+        FaultKind.CREATE_PHANTOM,
+        FaultKind.OFFER_GONE,
+        FaultKind.PRICE_CHANGED,
+        FaultKind.INSTANCE_APPEARS_LATE,
+        FaultKind.DESTROYED_REAPPEARS,
+        FaultKind.DESTROY_REFUSED,
+        FaultKind.SEARCH_EMPTY,
+        FaultKind.SEARCH_QUOTA,
+        FaultKind.CREDIT_ZERO,
+    }
+)
+_AS_TEXT = ("id", "machine_id", "dph_total", "start_date", "ssh_port", "gpu_ram")
+
+
+class Reads:
+    """The rentals as they are shown. ``contracts``: every one ever made, by id."""
+
+    def __init__(self, contracts: Mapping[int, Contract], faults: FaultBoard) -> None:
+        self._contracts = contracts
+        self._faults = faults
+        self._ghosts: dict[int, tuple[float, float]] = {}  # destroyed, but listed for a while
+
+    def haunt(self, instance_id: int, since: float, until: float) -> None:
+        """List a rental for a while although it is gone."""
+        self._ghosts[instance_id] = (since, until)
+
+    def rows(self, now: float) -> list[dict[str, Any]]:
+        """Return every rental as the list shows it, oldest first."""
+        return [
+            self._read(contract, now)
+            for contract in self._contracts.values()
+            if self._is_listed(contract, now)
+        ]
+
+    def row(self, instance_id: int, now: float) -> dict[str, Any] | None:
+        """Return one rental as the read by id shows it; None when it does not exist."""
+        contract = self._contracts.get(instance_id)
+        if contract is None or contract.box is Box.GONE or contract.visible_at > now:
+            return None
+        return self._read(contract, now)
+
+    def fingerprint(self, now: float) -> object:
+        """Return what a list would show, in short; None while anything lies about it."""
+        if any(armed.fault.kind not in _SPARE_LISTS for armed in self._faults.live(now)):
+            return None
+        ghosts = tuple(i for i, (since, until) in self._ghosts.items() if since <= now < until)
+        return ghosts, tuple(
+            (
+                one.instance_id,
+                one.label,
+                one.visible_at <= now,
+                one.box,
+                (one.actual, one.intended, one.current, one.upcoming, one.message),
+                one.endpoints,
+                frozenset(one.overlays),
+                one.gpu_dollars_per_hour,
+            )
+            for one in self._contracts.values()
+            if one.box is not Box.GONE
+        )
+
+    def _is_listed(self, contract: Contract, now: float) -> bool:
+        since, until = self._ghosts.get(contract.instance_id, (0.0, 0.0))
+        if since <= now < until:
+            return True
+        return contract.box is not Box.GONE and contract.visible_at <= now
+
+    def _read(self, contract: Contract, now: float) -> dict[str, Any]:
+        row = instance_row(contract, now)
+        if self._faults.active(FaultKind.NUMBER_AS_STRING, aim_of(contract), now):
+            for name in _AS_TEXT:
+                if row.get(name) is not None:
+                    row[name] = str(row[name])
+        return row

@@ -1,0 +1,97 @@
+"""How faults find the rental they are meant for, happen to it, and end.
+
+What is aimed at a rental waits until there is one that it can strike. The board only holds faults;
+what they do is up to the lifecycle (the marketplace's side) and the hosts.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+
+from keeper.sim.agenda import Agenda
+from keeper.sim.contract import Box, Contract
+from keeper.sim.faults import (
+    BOOT_KINDS,
+    HOST_KINDS,
+    Aim,
+    Fault,
+    FaultBoard,
+    FaultKind,
+    is_hit,
+)
+from keeper.sim.lifecycle import Lifecycle
+
+
+def aim_of(contract: Contract) -> Aim:
+    """Return what a fault must be aimed at to hit this rental."""
+    return Aim(
+        label=contract.label or "",
+        instance_id=contract.instance_id,
+        machine_id=contract.machine.machine_id,
+    )
+
+
+class Striker:
+    """Leads faults to rentals."""
+
+    def __init__(
+        self,
+        *,
+        board: FaultBoard,
+        lifecycle: Lifecycle,
+        agenda: Agenda,
+        aim: random.Random,
+        live: Callable[[], Iterable[Contract]],
+    ) -> None:
+        self._board = board
+        self._lifecycle = lifecycle
+        self._agenda = agenda
+        self._aim = aim
+        self._live = live
+        self._is_looking = False  # a next look for something to strike is planned
+
+    def strike(self, contract: Contract, fault: Fault) -> bool:
+        """Let a fault happen to this rental now, and end by itself if it has a length."""
+        now = self._agenda.now
+        if fault.kind in HOST_KINDS:
+            has_struck = self._lifecycle.hosts.strike(contract, fault)
+        else:
+            has_struck = self._lifecycle.trouble(contract, fault, now)
+        if has_struck and fault.for_s is not None:
+            self._agenda.enter(now + fault.for_s, lambda at: self.heal(contract, fault.kind, at))
+        return has_struck
+
+    def heal(self, contract: Contract, kind: FaultKind, now: float) -> None:
+        """End a fault that lasts."""
+        if kind in HOST_KINDS:
+            if contract.box is Box.UP:
+                self._lifecycle.hosts.heal(contract, kind)
+        else:
+            self._lifecycle.relief(contract, kind, now)
+
+    def strike_waiting(self, now: float) -> None:
+        """Look for a rental for every fault that waits; while one waits, look again later."""
+        for armed in self._board.waiting(now):
+            fault = armed.fault
+            boxes = {Box.ABSENT, Box.UP} if fault.kind in BOOT_KINDS else {Box.UP}
+            candidates = [
+                contract
+                for contract in self._live()
+                if contract.box in boxes
+                and contract.is_reachable
+                and is_hit(fault, aim_of(contract))
+            ]
+            self._aim.shuffle(candidates)
+            for contract in candidates:
+                if armed.left == 0:
+                    break
+                if self.strike(contract, fault):
+                    self._board.spend(armed)
+        if self._board.waiting(now) and not self._is_looking:
+            self._is_looking = True
+            self._agenda.enter(now + self._lifecycle.tempo.strike_retry_s, self._look_again)
+
+    def _look_again(self, now: float) -> None:
+        self._is_looking = False
+        self.strike_waiting(now)
