@@ -12,6 +12,7 @@ from keeper.core.model import (
     InstanceId,
     Mode,
     Offer,
+    OfferId,
     OfferNeeds,
     Policy,
     RentalSpec,
@@ -21,6 +22,7 @@ from keeper.core.model import (
 from keeper.daemon.survey import Survey
 from keeper.ports import Malformed, Marketplace, PortError, QuotaSpent, RateLimited
 from keeper.sim.loop import EPOCH, VirtualClock, run
+from tests.builders import an_offer
 
 STREAM = Stream(
     name=StreamName("duel"), replicas=1, mode=Mode.ACT, needs=OfferNeeds(),
@@ -36,6 +38,11 @@ class _Market:
         self.searches: list[float] = []
         self.shows: list[int] = []
         self.takes_s = 0.0
+        self.supply: tuple[Offer, ...] = ()
+        self.around: tuple[Offer, ...] = ()
+        self.surveys: list[float] = []
+        self.survey_errors: list[PortError] = []
+        self.asked_for: list[OfferId] = []
 
     async def list_instances(self) -> tuple[Instance, ...]:
         await asyncio.sleep(self.takes_s)
@@ -43,11 +50,22 @@ class _Market:
             raise self.errors.pop(0)
         return ()
 
-    async def search_offers(self, needs: OfferNeeds) -> tuple[Offer, ...]:
+    async def search_offers(
+        self, needs: OfferNeeds, *, offer_id: OfferId | None = None
+    ) -> tuple[Offer, ...]:
         self.searches.append(asyncio.get_running_loop().time())
         if self.errors:
             raise self.errors.pop(0)
-        return ()
+        if offer_id is None:
+            return self.supply
+        self.asked_for.append(offer_id)
+        return tuple(offer for offer in self.around if offer.offer_id == offer_id)
+
+    async def survey_offers(self, needs: OfferNeeds) -> tuple[Offer, ...]:
+        self.surveys.append(asyncio.get_running_loop().time())
+        if self.survey_errors:
+            raise self.survey_errors.pop(0)
+        return self.around
 
     async def show_instance(self, instance_id: InstanceId) -> Instance | None:
         self.shows.append(instance_id)
@@ -55,7 +73,7 @@ class _Market:
         raise Malformed
 
 
-def _survey(market: _Market) -> Survey:
+def _survey(market: _Market, asked: frozenset[OfferId] = frozenset()) -> Survey:
     fitted: Marketplace = market  # type: ignore[assignment]
     return Survey(
         fitted,
@@ -63,6 +81,7 @@ def _survey(market: _Market) -> Survey:
         streams=lambda: (STREAM,),
         list_interval_s=lambda: (30.0, 5.0),
         nudge=lambda: None,
+        offers_asked=lambda _: asked,
     )
 
 
@@ -157,5 +176,54 @@ def test_by_id_reads_that_fail_do_not_keep_the_others_from_being_read() -> None:
         await _run_for(60.0, survey.read_wanted)
         wishing.cancel()
         assert set(market.shows) == set(wanted)
+
+    run(play())
+
+
+def test_only_a_search_that_finds_nothing_is_followed_by_a_look_around_and_not_each_time() -> None:
+    async def play() -> None:
+        market = _Market()
+        market.around = (an_offer(7, gpu_display_active=False),)
+        market.supply = (an_offer(1),)
+        survey = _survey(market)
+        await survey.search_for(STREAM)
+        assert survey.offers[STREAM.name].around == ()
+        assert not market.surveys
+        market.supply = ()
+        for _ in range(4):
+            await survey.search_for(STREAM)
+            await asyncio.sleep(45.0)
+            assert survey.offers[STREAM.name].around == market.around
+        assert market.surveys == [0.0, 135.0]
+
+    run(play())
+
+
+@pytest.mark.parametrize("error", [Malformed(), QuotaSpent("spent"), RateLimited("slow down")])
+def test_a_look_around_that_fails_leaves_the_search_as_it_is(error: PortError) -> None:
+    async def play() -> None:
+        market = _Market()
+        market.supply = (an_offer(1, gpu_display_active=False),)
+        market.survey_errors = [error]
+        survey = _survey(market)
+        assert await survey.search_for(STREAM) == 0.0
+        book = survey.offers[STREAM.name]
+        assert book.offers == market.supply
+        assert book.around == ()
+
+    run(play())
+
+
+def test_an_offer_that_an_operator_named_is_looked_up_by_its_number() -> None:
+    async def play() -> None:
+        market = _Market()
+        market.supply = (an_offer(1),)
+        market.around = (an_offer(9),)
+        survey = _survey(market, frozenset({OfferId(109), OfferId(110)}))
+        await survey.search_for(STREAM)
+        book = survey.offers[STREAM.name]
+        assert [each.offer_id for each in book.offers] == [101, 109]
+        assert book.asked_for == {109, 110}
+        assert market.asked_for == [109, 110]
 
     run(play())

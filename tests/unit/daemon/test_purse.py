@@ -1,0 +1,90 @@
+"""The purse: what the account can spend, asked now and then; not knowing changes nothing."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from keeper.daemon.purse import Purse
+from keeper.ports import Account, Malformed, Marketplace, PortError, Transient, Unauthorized
+from keeper.sim.loop import EPOCH, VirtualClock, run
+
+
+class _Bank:
+    """Answers the account as told. Only what a purse asks."""
+
+    def __init__(self, *answers: float | PortError) -> None:
+        self.answers = list(answers)
+        self.asked_s: list[float] = []
+
+    async def account(self) -> Account:
+        self.asked_s.append(asyncio.get_running_loop().time())
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, PortError):
+            raise answer
+        return Account(credit_dollars=answer, balance_dollars=0.0)
+
+
+class _Heard:
+    def __init__(self) -> None:
+        self.nudges = 0
+        self.refusals: list[Unauthorized] = []
+
+    def nudge(self) -> None:
+        self.nudges += 1
+
+
+def _purse(bank: _Bank, heard: _Heard) -> Purse:
+    fitted: Marketplace = bank  # type: ignore[assignment]
+    return Purse(
+        fitted,
+        VirtualClock(),
+        interval_s=lambda: 300.0,
+        nudge=heard.nudge,
+        refused=heard.refusals.append,
+    )
+
+
+async def _run_for(seconds: float, purse: Purse) -> None:
+    task = asyncio.create_task(purse.run())
+    await asyncio.wait({task}, timeout=seconds)
+    assert not task.done()
+    task.cancel()
+
+
+@pytest.mark.parametrize("error", [Transient("502"), Malformed("no number"), Unauthorized("no")])
+def test_a_failed_question_keeps_what_was_known(error: PortError) -> None:
+    async def play() -> None:
+        purse = _purse(_Bank(12.5, error), _Heard())
+        await purse.look()
+        await purse.look()
+        assert purse.seen is not None
+        assert purse.seen.spendable_dollars == 12.5
+        assert purse.seen.at == EPOCH
+
+    run(play())
+
+
+def test_a_key_that_may_not_ask_is_told_of_once_and_again_after_it_could() -> None:
+    async def play() -> None:
+        heard = _Heard()
+        no = Unauthorized("the key lacks a right", right="user_read")
+        purse = _purse(_Bank(no, no, 5.0, no), heard)
+        for _ in range(4):
+            await purse.look()
+        assert heard.refusals == [no, no]
+
+    run(play())
+
+
+def test_an_empty_account_is_asked_about_often_so_that_credit_is_seen_soon() -> None:
+    async def play() -> None:
+        bank, heard = _Bank(1.0, 0.0, 0.0, 20.0), _Heard()
+        purse = _purse(bank, heard)
+        await _run_for(700.0, purse)
+        assert bank.asked_s == [0.0, 300.0, 330.0, 360.0, 660.0]
+        assert heard.nudges == 3  # the first answer, empty, and full again
+        assert purse.seen is not None
+        assert purse.seen.empty_at == EPOCH + timedelta(seconds=330)
+
+    run(play())
