@@ -7,6 +7,7 @@ shows examples before options. Errors leave through `errors.py` and nowhere else
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import shutil
 import sys
@@ -152,7 +153,7 @@ class Verb(click.Command):
 
     @override
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        summary, _, rest = (self.help or "").partition("\n\n")
+        summary, _, rest = inspect.cleandoc(self.help or "").partition("\n\n")
         for text in (summary, None, rest):
             if text is None:
                 _write_examples(formatter, self.examples)

@@ -20,6 +20,8 @@ from keeper.core.text import plain
 
 SHOWN_MAX = 20  # nobody reads further; --json has them all
 _SENTENCE_MAX = 600  # as long as the decision's detail may be
+# What a near miss has in these is told beside it: its price, its GPU, its place.
+_SAID_ANYWAY = frozenset({"price", "GPU name", "excluded GPU name", "place"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,7 @@ def funnel_of(shortage: Shortage) -> Table:
 
 def near_misses(look: Look) -> Table:
     """Show for each filter which offer it alone keeps out most narrowly, and what would let that in."""
-    what = f"LET IN BY, UNDER {look.stream}"
+    what = "WOULD SUIT WITH"
     made = table("NEAREST", "$/H", "MORE", what, right=("NEAREST", "$/H", "MORE"), fold=what)
     shortage = look.shortage
     others = [miss for miss in shortage.misses if miss.nearest and miss not in shortage.cures]
@@ -153,10 +155,10 @@ def let_in_by(miss: Miss) -> str:
     assert miss.nearest is not None
     offer = miss.nearest
     where = f"{gpu(offer)} in {plain(offer.geolocation, 8) or '?'}"
-    # What it costs is said beside it already.
-    has = f"{miss.what}: {miss.has}, " if miss.has and miss.what != "price" else f"{miss.what}, "
-    write = f"{miss.setting}: {miss.value}" if miss.setting else "no setting"
-    return f"{write} ({has}{where})"
+    if not miss.setting:
+        return f"no setting: {miss.what} ({where})"
+    has = "" if miss.what in _SAID_ANYWAY else f"{miss.has}, "
+    return f"{miss.setting}: {miss.value} ({has}{where})"
 
 
 def gpu(offer: Offer) -> str:

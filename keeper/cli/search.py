@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     cls=Verb,
     examples=(
         "keeper search                  # for every stream",
-        "keeper search duel --explain   # which filter removed how many",
+        "keeper search duel --explain   # what each filter removed and kept out",
         "keeper search duel --json | jq '.[0].suitable[0]'",
     ),
 )
 @stream_argument(required=False)
-@click.option("--explain", is_flag=True, help="Show the funnel: which filter removed how many.")
+@click.option(
+    "--explain", is_flag=True, help="Show what each filter removed, and what would let more in."
+)
 @json_option
 @config_option
 @vast_url_option
@@ -44,7 +46,8 @@ def search(
     """Offers that would do, and what was filtered out.
 
     Asks the marketplace now and rents nothing. What is shown has passed the same filter and ranking
-    by which keeper rents: the first line is what it would take. Exit 5 if no offer suits.
+    by which keeper rents: the first line is what it would take. If nothing suits, it explains unasked.
+    Exit 5 if no offer suits, 75 if the daily search quota is used up.
     """
     from keeper.cli.terminal import run_async
     from keeper.settings import load_settings

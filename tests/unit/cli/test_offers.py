@@ -134,9 +134,8 @@ def test_the_funnel_has_the_order_of_the_filters_and_says_what_each_asks_for() -
     ]
     # The nearest of each filter that alone keeps one out: what to write, and the price of that.
     assert lines[begin + 5 :] == [
-        "NEAREST $/H MORE LET IN BY, UNDER duel",
-        "4 0.820 +0.399 offer.price_max_dollars_per_hour: 0.82 (price, RTX 4090",
-        "in SE)",
+        "NEAREST $/H MORE WOULD SUIT WITH",
+        "4 0.820 +0.399 offer.price_max_dollars_per_hour: 0.82 (RTX 4090 in SE)",
     ]
 
 
@@ -150,8 +149,8 @@ def test_what_no_setting_lets_in_is_named_last() -> None:
         width=200,
     )
     assert [words(line) for line in text.splitlines()][-2:] == [
-        "3 0.920 +0.498 offer.price_max_dollars_per_hour: 0.92 (price, RTX 4090 in SE)",
-        "1 0.421 -0.001 no setting (quarantine, RTX 4090 in SE)",
+        "3 0.920 +0.498 offer.price_max_dollars_per_hour: 0.92 (RTX 4090 in SE)",
+        "1 0.421 -0.001 no setting: quarantine (RTX 4090 in SE)",
     ]
 
 
@@ -160,7 +159,7 @@ def test_without_a_suitable_offer_it_says_what_the_decision_and_the_alert_say() 
     text = shown(*found)
     sentence = explain(found, NEEDS, Avoided()).sentence()
     assert words(text).startswith(f"duel: {sentence} REMOVED LEFT BY")
-    assert "offer.reliability_min: 0.500" in text
+    assert "offer.reliability_min: 0.500 (50.0%, RTX 4090 in SE)" in text
 
 
 def test_where_several_filters_fail_at_once_the_closest_is_named() -> None:
