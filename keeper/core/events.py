@@ -153,6 +153,17 @@ class OffersSearched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SearchesRefused:
+    """The marketplace lets nobody search: vacant slots stay vacant until it does. Told once."""
+
+    name: ClassVar[str] = "offers.refused"
+    level: ClassVar[Level] = Level.WARNING
+    reason: Reason
+    error: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FuseTripped:
     """A fleet-wide fuse says no until its cause is gone."""
 
@@ -677,6 +688,7 @@ Event = (
     | MarketReadable
     | AccountUnreadable
     | OffersSearched
+    | SearchesRefused
     | FuseTripped
     | FuseReset
     | DecisionMade

@@ -80,6 +80,7 @@ class Reason(StrEnum):
     LADDER_SPENT = "ladder_spent"
     UNREACHABLE_TOO_LONG = "unreachable_too_long"
     OFFERS_STALE = "offers_stale"
+    SEARCH_QUOTA_SPENT = "search_quota_spent"
     NO_SUITABLE_OFFER = "no_suitable_offer"
     OFFER_GONE = "offer_gone"
     PAUSED = "paused"
@@ -167,6 +168,7 @@ SENTENCE: dict[Reason, str] = {
     Reason.LADDER_SPENT: "every cheaper remedy has been tried",
     Reason.UNREACHABLE_TOO_LONG: "the host has been out of reach for too long",
     Reason.OFFERS_STALE: "the offers known are too old; asking for fresh ones",
+    Reason.SEARCH_QUOTA_SPENT: "the day's searches of the marketplace are used up",
     Reason.NO_SUITABLE_OFFER: "no offer passes the filters",
     Reason.OFFER_GONE: "somebody else was faster; taking the next offer",
     Reason.PAUSED: "an operator has paused keeper",

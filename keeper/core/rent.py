@@ -53,8 +53,7 @@ def fill(draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Reason)
         return False
     book = draft.world.offers.get(stream.name)
     if book is None or elapsed_s(book.at, now) > stream.policy.offers_max_age_s:
-        draft.offers_for.add(stream.name)
-        draft.decide(slot, Wait(slot=slot, reason=Reason.OFFERS_STALE))
+        _ask_for_offers(draft, slot, stream)
         return False
     needs = _needs_now(draft, slot, stream)
     avoided = _avoided(draft, slot)
@@ -75,6 +74,17 @@ def fill(draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Reason)
         return False
     _rent(draft, slot, stream, seat, reason, offer, price_of(offer, needs))
     return True
+
+
+def _ask_for_offers(draft: Draft, slot: SlotId, stream: Stream) -> None:
+    """Wait for a search; one that is refused is waited for as long as it is."""
+    draft.offers_for.add(stream.name)
+    refused = draft.world.search_refused
+    if refused is None or (refused.until is not None and refused.until <= draft.now):
+        draft.decide(slot, Wait(slot=slot, reason=Reason.OFFERS_STALE))
+    else:
+        wait = Wait(slot=slot, reason=refused.reason, until=refused.until)
+        draft.decide(slot, wait, detail=refused.error)
 
 
 def _needs_now(draft: Draft, slot: SlotId, stream: Stream) -> OfferNeeds:
@@ -110,8 +120,7 @@ def _is_asked_offer_here(draft: Draft, slot: SlotId, stream: Stream) -> bool:
         return True
     book = draft.world.offers[stream.name]
     if record.offer_asked not in book.asked_for:
-        draft.offers_for.add(stream.name)
-        draft.decide(slot, Wait(slot=slot, reason=Reason.OFFERS_STALE))
+        _ask_for_offers(draft, slot, stream)
         return False
     _drop_wish(draft, slot, f"offer {record.offer_asked} is not on the market")
     return False

@@ -56,6 +56,15 @@ class OfferBook:
     asked_for: frozenset[OfferId] = frozenset()  # single offers that were looked up too
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRefused:
+    """The marketplace does not let anybody of this account search, for a while or until a cure."""
+
+    reason: Reason  # SEARCH_QUOTA_SPENT or UNAUTHORIZED
+    until: datetime | None
+    error: str  # bounded, redacted
+
+
 class OutcomeKind(StrEnum):
     """How an act ended."""
 
@@ -159,6 +168,7 @@ class World:
     is_stopping: bool = False
     own_network: Status = Status.UNKNOWN  # the ops box's canary; only FALSE stops anything
     started_at: datetime | None = None  # of this process, or of its return from being away
+    search_refused: SearchRefused | None = None  # the answer to the latest search
     account: AccountSeen | None = None  # None: not asked yet, or the key may not ask
 
 

@@ -22,6 +22,7 @@ from keeper.core.events import (
     KeeperStopping,
     MarketReadable,
     MarketUnreadable,
+    SearchesRefused,
     SlotBug,
     TickFailed,
     TickFinished,
@@ -38,7 +39,7 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.report import report
-from keeper.core.world import Order, Outcome, Snapshot, World
+from keeper.core.world import Order, Outcome, SearchRefused, Snapshot, World
 from keeper.daemon.board import Board
 from keeper.daemon.canary import Canary
 from keeper.daemon.declared import Declared, Ports, changes
@@ -123,6 +124,9 @@ class Daemon:
             ),
             nudge=self.nudge,
             offers_asked=self._offers_asked,
+            refused=lambda no: self._note(
+                SearchesRefused(reason=no.reason, error=no.error, until=no.until)
+            ),
         )
         self._purse = Purse(
             ports.marketplace,
@@ -324,6 +328,7 @@ class Daemon:
             is_stopping=self._stop.is_set(),
             own_network=self._canary.status,
             started_at=memory.started_at,
+            search_refused=self._search_refused(),
             account=self._purse.seen,
         )
 
@@ -527,6 +532,10 @@ class Daemon:
             message = "the store has not been loaded"
             raise RuntimeError(message)
         return self._memory
+
+    def _search_refused(self) -> SearchRefused | None:
+        refused = self._survey.search_refused
+        return refused and replace(refused, error=self._redact(refused.error))
 
     def _offers_asked(self, stream: StreamName) -> frozenset[OfferId]:
         """Return the offers that operators named for slots of a stream."""

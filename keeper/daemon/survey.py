@@ -14,12 +14,26 @@ from datetime import datetime
 from keeper.core.decisions import Wants
 from keeper.core.market import Avoided, lacks_of
 from keeper.core.model import Instance, InstanceId, Offer, OfferId, Stream, StreamName
-from keeper.core.world import Listing, OfferBook
-from keeper.ports import Clock, Malformed, Marketplace, PortError, QuotaSpent, Transient
+from keeper.core.moments import elapsed_s, later
+from keeper.core.reasons import Reason
+from keeper.core.world import Listing, OfferBook, SearchRefused
+from keeper.ports import (
+    Clock,
+    Malformed,
+    Marketplace,
+    PortError,
+    QuotaSpent,
+    Transient,
+    Unauthorized,
+)
 
 _READ_DEADLINE_S = 120.0  # a thousand rentals are 40 pages, one a second
 _SHOWS_AT_ONCE = 5
 _FAILED_READ_APART_S = 5.0
+_REFUSED_SEARCH_APART_S = 30.0
+# A spent quota is asked about again when the marketplace says, else after an hour; never at once.
+_QUOTA_S = 3600.0
+_QUOTA_LEAST_S = 60.0
 _SURVEYS_APART_S = 120.0  # a look around costs a search, and the market does not change so fast
 # A hint to wait is believed up to here: a broken header must not end the search for hosts.
 _HINT_MAX_S = 300.0
@@ -37,6 +51,7 @@ class Survey:
         list_interval_s: Callable[[], tuple[float, float]],  # quiet, busy
         nudge: Callable[[], None],
         offers_asked: Callable[[StreamName], frozenset[OfferId]] = lambda _: frozenset(),
+        refused: Callable[[SearchRefused], None] = lambda _: None,
     ) -> None:
         self._marketplace = marketplace
         self._clock = clock
@@ -44,6 +59,7 @@ class Survey:
         self._list_interval_s = list_interval_s
         self._nudge = nudge
         self._offers_asked = offers_asked
+        self._refused = refused
         self._surveyed_s: dict[StreamName, float] = {}
         self._list_soon = asyncio.Event()
         self._offers_wanted = asyncio.Event()
@@ -53,6 +69,7 @@ class Survey:
         self.unreadable_since: datetime | None = None
         self.unreadable_error = ""
         self.offers: dict[StreamName, OfferBook] = {}
+        self.search_refused: SearchRefused | None = None
         self.shown: dict[InstanceId, Instance | None] = {}
         self._last_shown = 0
 
@@ -163,17 +180,29 @@ class Survey:
                 for offer_id in sorted(asked):
                     offers += await self._marketplace.search_offers(stream.needs, offer_id=offer_id)
         except QuotaSpent as error:
-            left_s = (error.until - self._clock.now()).total_seconds() if error.until else 3600.0
-            return max(60.0, left_s)
+            now = self._clock.now()
+            until = max(error.until or later(now, _QUOTA_S), later(now, _QUOTA_LEAST_S))
+            self._refuse(Reason.SEARCH_QUOTA_SPENT, until, error)
+            return elapsed_s(now, until)
+        except Unauthorized as error:
+            self._refuse(Reason.UNAUTHORIZED, None, error)
+            return _REFUSED_SEARCH_APART_S
         except Transient as error:
             return min(error.retry_after_s or _FAILED_READ_APART_S, _HINT_MAX_S)
         except (PortError, TimeoutError):
-            return 30.0
+            return _REFUSED_SEARCH_APART_S
+        self.search_refused = None
         around = await self._around(stream, offers)
         self.offers[stream.name] = OfferBook(
             offers=offers, at=asked_at, around=around, asked_for=asked
         )
         return 0.0
+
+    def _refuse(self, reason: Reason, until: datetime | None, error: PortError) -> None:
+        before = self.search_refused
+        self.search_refused = SearchRefused(reason=reason, until=until, error=describe(error))
+        if before is None or before.reason is not reason:
+            self._refused(self.search_refused)
 
     async def _around(self, stream: Stream, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
         """Look wider when nothing suits, to say why; now and then, and never at the search's cost."""

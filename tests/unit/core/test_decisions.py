@@ -20,7 +20,7 @@ from keeper.core.model import (
     Subject,
 )
 from keeper.core.reasons import Reason
-from keeper.core.world import OrderKind, OutcomeKind, World
+from keeper.core.world import AccountSeen, OrderKind, OutcomeKind, SearchRefused, World
 from tests.builders import (
     DUEL,
     HOST,
@@ -258,6 +258,35 @@ ROWS = (
     Row(
         sentence="without a search there is no offer",
         world=a_world(a_record()), decision="wait", reason=Reason.OFFERS_STALE,
+    ),
+    Row(
+        sentence="a quota that is spent is waited for, and said",
+        world=a_world(a_record(), search_refused=SearchRefused(
+            reason=Reason.SEARCH_QUOTA_SPENT, until=ahead(3600), error="no more today")),
+        decision="wait", reason=Reason.SEARCH_QUOTA_SPENT, until=ahead(3600),
+    ),
+    Row(
+        sentence="a quota that is back is asked again",
+        world=a_world(a_record(), search_refused=SearchRefused(
+            reason=Reason.SEARCH_QUOTA_SPENT, until=ago(1), error="no more today")),
+        decision="wait", reason=Reason.OFFERS_STALE,
+    ),
+    Row(
+        sentence="a refused search does not spoil offers that are fresh",
+        world=vacant(search_refused=SearchRefused(
+            reason=Reason.UNAUTHORIZED, until=None, error="no")),
+        decision="rent", reason=Reason.VACANT,
+    ),
+    Row(
+        sentence="a key that may not search is named",
+        world=a_world(a_record(), search_refused=SearchRefused(
+            reason=Reason.UNAUTHORIZED, until=None, error="no")),
+        decision="wait", reason=Reason.UNAUTHORIZED,
+    ),
+    Row(
+        sentence="an empty account rents nothing",
+        world=vacant(account=AccountSeen(spendable_dollars=0.0, at=ago(10))),
+        decision="hold", reason=Reason.OUT_OF_CREDIT, wanted="rent",
     ),
     Row(
         sentence="a market without a display is searched again later",

@@ -19,8 +19,10 @@ from keeper.core.model import (
     Stream,
     StreamName,
 )
+from keeper.core.reasons import Reason
+from keeper.core.world import SearchRefused
 from keeper.daemon.survey import Survey
-from keeper.ports import Malformed, Marketplace, PortError, QuotaSpent, RateLimited
+from keeper.ports import Malformed, Marketplace, PortError, QuotaSpent, RateLimited, Unauthorized
 from keeper.sim.loop import EPOCH, VirtualClock, run
 from tests.builders import an_offer
 
@@ -73,7 +75,11 @@ class _Market:
         raise Malformed
 
 
-def _survey(market: _Market, asked: frozenset[OfferId] = frozenset()) -> Survey:
+def _survey(
+    market: _Market,
+    asked: frozenset[OfferId] = frozenset(),
+    refused: Callable[[SearchRefused], None] = lambda _: None,
+) -> Survey:
     fitted: Marketplace = market  # type: ignore[assignment]
     return Survey(
         fitted,
@@ -82,6 +88,7 @@ def _survey(market: _Market, asked: frozenset[OfferId] = frozenset()) -> Survey:
         list_interval_s=lambda: (30.0, 5.0),
         nudge=lambda: None,
         offers_asked=lambda _: asked,
+        refused=refused,
     )
 
 
@@ -121,7 +128,11 @@ def test_a_spent_quota_is_waited_for_and_no_longer() -> None:
         market.errors = [QuotaSpent("spent", until=EPOCH + timedelta(hours=2))]
         survey = _survey(market)
         assert 7000.0 < await survey.search_for(STREAM) <= 7200.0
+        assert survey.search_refused is not None
+        assert survey.search_refused.reason is Reason.SEARCH_QUOTA_SPENT
+        assert survey.search_refused.until == EPOCH + timedelta(hours=2)
         assert await survey.search_for(STREAM) == 0.0
+        assert survey.search_refused is None
 
     run(play())
 
@@ -225,5 +236,22 @@ def test_an_offer_that_an_operator_named_is_looked_up_by_its_number() -> None:
         assert [each.offer_id for each in book.offers] == [101, 109]
         assert book.asked_for == {109, 110}
         assert market.asked_for == [109, 110]
+
+    run(play())
+
+
+def test_a_refused_search_is_told_once_until_a_search_works_again() -> None:
+    async def play() -> None:
+        market = _Market()
+        no = Unauthorized("the key lacks a right")
+        market.errors = [no, no, QuotaSpent("spent"), no]
+        told: list[Reason] = []
+        survey = _survey(market, refused=lambda each: told.append(each.reason))
+        for _ in range(5):
+            await survey.search_for(STREAM)
+        assert told == [Reason.UNAUTHORIZED, Reason.SEARCH_QUOTA_SPENT, Reason.UNAUTHORIZED]
+        market.errors = [no]
+        await survey.search_for(STREAM)
+        assert told[3:] == [Reason.UNAUTHORIZED]
 
     run(play())
