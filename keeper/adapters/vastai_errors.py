@@ -24,7 +24,8 @@ from keeper.adapters.vastai_reply import (
     slug_of,
     words_of,
 )
-from keeper.adapters.vastai_wire import Complaint, integer, text
+from keeper.adapters.vastai_rights import unauthorized
+from keeper.adapters.vastai_wire import Complaint, flag, integer, text
 from keeper.core.model import InstanceId
 from keeper.ports import (
     Invalid,
@@ -79,7 +80,11 @@ BY_TEXT: Final[tuple[tuple[str, type[PortError]], ...]] = (
     ("invalid user key", Unauthorized),  # also as 404
     ("two factor", Unauthorized),  # 2FA without a session: reads answer 401
     ("two-factor", Unauthorized),
-    ("session expired", Unauthorized),
+    ("session expired", Unauthorized),  # as 404: "Session expired. Please log in again."
+    ("session has expired", Unauthorized),
+    ("expired api key", Unauthorized),  # "Invalid or expired API key": said of scoped keys too
+    ("permission group", Unauthorized),  # "Your key lacks the machine_read permission group"
+    ("team ssh key", Unauthorized),  # as 400: "team SSH keys are not supported"
     ("no_such_ask", OfferGone),  # "error 404/3603: no_such_ask  Instance type by id …"
     ("is no longer available", OfferGone),
     ("insufficient_credit", OutOfCredit),
@@ -127,6 +132,17 @@ class Judge:
             return RateLimited(message, retry_after_s=hint_s(reply, now))
         if kind is QuotaSpent:
             return QuotaSpent(message, until=quota_until(reply, now))
+        if kind is Unauthorized:
+            return unauthorized(
+                message,
+                call=call,
+                slug=slug_of(complaint),
+                said=_said(reply, complaint),
+                status=reply.status,
+                is_json=complaint is not None,
+            )
+        if kind is Malformed and complaint is None and effect is Effect.ONCE:
+            return Uncertain(message)  # not in their words, so it says nothing about what they did
         error = kind(message)
         if isinstance(error, Transient):
             error.retry_after_s = hint_s(reply, now)
@@ -140,9 +156,7 @@ class Judge:
     def _describe(self, reply: Reply, complaint: Complaint | None) -> str:
         """Say what came back, in at most TEXT_MAX characters of theirs."""
         if complaint is None:
-            # An HTML page says nothing to an operator; a plain line does.
-            start = reply.body[:400]
-            said = "" if b"<" in start else text(start.decode(errors="replace"))
+            said = _plain_line(reply)
         else:
             said = " ".join(filter(None, (text(complaint.error), words_of(complaint))))
         said = self.redact(" ".join(said.split()))[:TEXT_MAX]
@@ -161,7 +175,7 @@ def says_no_such_instance(reply: Reply) -> bool:
     A proxy, or an API that has moved, answers 404 too; that is no proof of absence.
     """
     complaint = read_complaint(reply)
-    return complaint is not None and _named_kind(complaint) is Missing
+    return complaint is not None and _named_kind(reply, complaint) is Missing
 
 
 def is_pace_complaint(reply: Reply) -> bool:
@@ -189,31 +203,42 @@ def _doubt(reply: Reply, complaint: Complaint | None, message: str) -> Uncertain
         return Uncertain(message)
     if complaint is None:
         return None
-    said = f"{text(complaint.error)} {words_of(complaint)}".lower()
+    said = _said(reply, complaint)
     if any(word in said for word in _QUEUED):
         return Uncertain(message)
-    if reply.is_ok and _named_kind(complaint) is None:
-        return Uncertain(message)  # "no" with status 200 and in words we do not know
-    return None
+    # A no whose status or whose "success" says yes, in words that we do not know.
+    is_half_yes = reply.is_ok or flag(complaint.success) is True
+    return Uncertain(message) if is_half_yes and _named_kind(reply, complaint) is None else None
 
 
-def _named_kind(complaint: Complaint) -> type[PortError] | None:
+def _said(reply: Reply, complaint: Complaint | None) -> str:
+    """Return what an answer says, in lower case: slug and words, or its one plain line."""
+    if complaint is None:
+        return _plain_line(reply).lower()
+    return f"{slug_of(complaint)} {words_of(complaint)}".lower()
+
+
+def _plain_line(reply: Reply) -> str:
+    """Return the text of a body that is no JSON object; "" for an HTML page, which says nothing."""
+    start = reply.body[:400]
+    return "" if b"<" in start else text(start.decode(errors="replace"))
+
+
+def _named_kind(reply: Reply, complaint: Complaint | None) -> type[PortError] | None:
     """Return what slug or text say; None when they say nothing we know."""
     slug = slug_of(complaint)
     if slug in BY_SLUG:
         return BY_SLUG[slug]
-    said = f"{slug} {words_of(complaint)}".lower()
+    said = _said(reply, complaint)
     return next((kind for piece, kind in BY_TEXT if piece in said), None)
 
 
 def _kind_of(reply: Reply, complaint: Complaint | None) -> type[PortError]:
-    named = _named_kind(complaint) if complaint is not None else None
+    named = _named_kind(reply, complaint)
     if reply.is_server_error and not (named is not None and issubclass(named, RateLimited)):
         return Transient
     if named is not None:
         return named
-    if complaint is None and b"requests too frequent" in reply.body[:400].lower():
-        return RateLimited  # the documented plain text, under whatever status
     match reply.status:
         case 429:
             return RateLimited

@@ -21,7 +21,8 @@ from yarl import URL
 
 from keeper import __version__
 from keeper.adapters.vastai_reply import Effect, Reply, http_date
-from keeper.ports import Clock, Malformed, PortError, TimedOut, Unauthorized, Uncertain, Unreachable
+from keeper.adapters.vastai_rights import unauthorized
+from keeper.ports import Clock, Malformed, PortError, TimedOut, Uncertain, Unreachable
 
 BODY_MAX_BYTES: Final = 8 * 1024 * 1024  # 25 rentals with 32 kB of environment each are under 1 MB
 _REDIRECTS_MAX: Final = 3
@@ -136,7 +137,8 @@ class VastHttp:
         when the answer is no HTTP or has no end.
         """
         if not self._api_key or not (self._api_key.isascii() and self._api_key.isprintable()):
-            raise Unauthorized(f"{call}: not sent, the API key is empty or holds odd characters")
+            said = "not sent, the API key is empty or holds odd characters"
+            raise unauthorized(f"{call}: {said}", call=call, slug="auth_error")
         if self._is_closed:
             raise Unreachable(f"{call}: not sent, keeper is closing")
         method = call.partition(" ")[0]

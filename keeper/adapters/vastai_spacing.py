@@ -29,13 +29,15 @@ class Endpoint(StrEnum):
     DESTROY = "DELETE /api/v0/instances/{id}/"
     REBOOT = "PUT /api/v0/instances/reboot/{id}/"
     CHANGE_BID = "PUT /api/v0/instances/bid_price/{id}/"
+    LIST_KEYS = "GET /api/v0/ssh/"
     REGISTER_KEY = "POST /api/v0/ssh/"
     ATTACH_KEY = "POST /api/v0/instances/{id}/ssh/"
     ACCOUNT = "GET /api/v0/users/current"
 
 
 # Thresholds printed in the 429 examples of Vast's endpoint documents (read 2026-08). The search is
-# "10 requests per minute". The last two print none; a limit may exist all the same, so a second.
+# "10 requests per minute". Attaching, the account's keys and the account print none; a limit may exist
+# all the same, so a second.
 PUBLISHED_INTERVAL_S: Final[Mapping[Endpoint, float]] = MappingProxyType(
     {
         Endpoint.LIST: 1.0,
@@ -45,6 +47,7 @@ PUBLISHED_INTERVAL_S: Final[Mapping[Endpoint, float]] = MappingProxyType(
         Endpoint.DESTROY: 3.0,
         Endpoint.REBOOT: 1.0,
         Endpoint.CHANGE_BID: 5.5,
+        Endpoint.LIST_KEYS: 1.0,
         Endpoint.REGISTER_KEY: 1.0,
         Endpoint.ATTACH_KEY: 1.0,
         Endpoint.ACCOUNT: 1.0,

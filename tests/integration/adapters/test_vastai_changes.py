@@ -102,6 +102,9 @@ async def test_the_id_may_come_as_text() -> None:
         pytest.param(says("<html>502</html>", 502, content_type="text/html"), id="502"),
         pytest.param(says({"error": "insufficient_credit"}, 500), id="500 with a slug"),
         pytest.param(says("", 504), id="504"),
+        pytest.param(says("<html>proxy</html>", 400), id="not in the marketplace's words"),
+        pytest.param(says("teapot", 418), id="in nobody's words"),
+        pytest.param(says({"success": True}, 400), id="a yes with the status of a no"),
         pytest.param(says("", 408), id="408"),
         pytest.param(says('{"success": true, "new_co'), id="JSON cut"),
         pytest.param(says("<html>ok</html>", content_type="text/html"), id="HTML with status 200"),
@@ -171,7 +174,6 @@ async def test_an_error_that_names_a_contract_keeps_its_id(status: int) -> None:
         (429, {"detail": "API requests too frequent endpoint threshold=4.5"}, RateLimited),
         (429, "API requests too frequent", RateLimited),
         (200, {"success": False, "msg": "API requests too frequent"}, RateLimited),
-        (400, "<html>proxy</html>", Malformed),
     ],
 )
 async def test_a_refused_create_has_rented_nothing(
