@@ -24,12 +24,16 @@ class Told:
     call: str
     token: str  # of the page that was asked for
     reply: Reply
+    body: bytes | None = None  # what was asked for, where that tells answers apart; None: whatever
 
     def spoiled(self, path: Path, mutation: Mutation) -> "Told":
         body = spoil(self.reply.body, path, mutation)
         return replace(
             self, reply=Reply(status=self.reply.status, body=body, headers=self.reply.headers)
         )
+
+    def answers(self, token: str, body: bytes | None) -> bool:
+        return self.token == token and self.body in (None, body)
 
 
 @dataclass
@@ -56,7 +60,7 @@ class Player:
         self.sent.append(call)
         assert len(self.sent) < 50, "the walk has no end"
         token = query.get("after_token", "")
-        known = [one for one in self.told if one.token == token] or (
+        known = [one for one in self.told if one.answers(token, body)] or (
             [one for one in self.told if not one.token] if self.loops else []
         )
         if not known:

@@ -1,17 +1,17 @@
 """Rents machines on Vast.ai: the Marketplace port over aiohttp.
 
-What is asked and what counts as an answer is here, for the account itself in vastai_keys.py; the
-course of one call is in vastai_calls.py, how it travels in vastai_http.py, how far calls are kept
-apart in vastai_spacing.py, what a refusal means in vastai_errors.py, and how JSON
-becomes values in vastai_wire.py and vastai_rows.py. Nothing is retried here: the daemon's next tick is the retry, and
-a create is never sent twice. What was assumed about Vast.ai is in docs/vast-assumptions.md.
+What is asked and what counts as an answer is here, of offers in vastai_search.py, of the account
+itself in vastai_keys.py; the course of one call is in vastai_calls.py, how it travels in
+vastai_http.py, how far calls are kept apart in vastai_spacing.py, what a refusal means in
+vastai_errors.py, and how JSON becomes values in vastai_wire.py, vastai_rows.py and vastai_offers.py.
+Nothing is retried here: the daemon's next tick is the retry, and a create is never sent twice. What
+was assumed about Vast.ai is in docs/vast-assumptions.md.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -24,18 +24,16 @@ from keeper.adapters.vastai_http import Connection, VastHttp
 from keeper.adapters.vastai_keys import VastAccount
 from keeper.adapters.vastai_reply import Effect
 from keeper.adapters.vastai_rows import (
-    MIB_PER_GB,
     Listing,
     Readings,
     instance_of,
-    offers_of,
 )
+from keeper.adapters.vastai_search import OfferSearch
 from keeper.adapters.vastai_secrets import redactor
 from keeper.adapters.vastai_spacing import PUBLISHED_INTERVAL_S, Endpoint, Limiter
 from keeper.adapters.vastai_wire import (
     Created,
     InstanceRow,
-    Offers,
     Page,
     Shown,
     decode,
@@ -49,7 +47,6 @@ from keeper.ports import (
     Malformed,
     Missing,
     OfferGone,
-    QuotaSpent,
     Uncertain,
 )
 
@@ -57,12 +54,6 @@ T = TypeVar("T")
 
 PAGE_ROWS: Final = 25  # the most the server gives (Vast API docs, show instances, read 2026-08)
 _ORDER_BY_ID: Final = '[{"col":"id","dir":"asc"}]'
-# The server caps a search at 64 rows whatever is asked for (reports from the field, 2026-08). They
-# come cheapest first, so what is cut off is dearer than everything that was seen.
-_OFFERS_MAX: Final = 64
-# A card sold as 24 GB reports 24564 MiB, one sold as 20 GB 20470, and some hold back a little for
-# themselves. The filter lets those through; core.market looks again.
-_GPU_RAM_MARGIN: Final = 0.95
 
 
 class VastMarketplace:
@@ -109,7 +100,7 @@ class VastMarketplace:
             now=clock.now,
         )
         self._account = VastAccount(self._calls)
-        self._quota_until: datetime | None = None
+        self._offers = OfferSearch(self._calls, clock.now)
         self._readings: Readings = {}  # of the last complete listing
 
     @override
@@ -168,30 +159,11 @@ class VastMarketplace:
         self, needs: OfferNeeds, *, offer_id: OfferId | None = None
     ) -> tuple[Offer, ...]:
         """Return rentable offers near the needs, cheapest first, priced for the disk asked for."""
-        if self._quota_until is not None and self._clock.now() < self._quota_until:
-            raise QuotaSpent(f"{Endpoint.SEARCH}: not sent", until=self._quota_until)
-        try:
-            reply = await self._calls.read(
-                Endpoint.SEARCH,
-                "/api/v0/bundles/",
-                body=search_body(needs) if offer_id is None else one_offer_body(needs, offer_id),
-                allows=(Invalid, QuotaSpent),
-            )
-        except QuotaSpent as spent:
-            self._quota_until = spent.until
-            raise
-        self._quota_until = None
-        return offers_of(decoded(reply, Offers, Endpoint.SEARCH), needs.disk_gb)
+        return await self._offers.search(needs, offer_id)
 
     async def survey_offers(self, needs: OfferNeeds) -> tuple[Offer, ...]:
-        """Return what is on the market around the needs, for an explanation."""
-        reply = await self._calls.read(
-            Endpoint.SEARCH,
-            "/api/v0/bundles/",
-            body=survey_body(needs),
-            allows=(Invalid, QuotaSpent),
-        )
-        return offers_of(decoded(reply, Offers, Endpoint.SEARCH), needs.disk_gb)
+        """Return what is on the market around the needs, for an explanation of what they exclude."""
+        return await self._offers.survey(needs)
 
     async def account(self) -> Account:
         """Return what is left to spend."""
@@ -258,81 +230,6 @@ class VastMarketplace:
 # --------------------------------------------------------------------------------------------------
 # What is sent. Pure.
 # --------------------------------------------------------------------------------------------------
-
-
-def search_body(needs: OfferNeeds) -> dict[str, Any]:
-    """Return the search for these needs: every filter an object of operator and value.
-
-    Filters that a server may add by itself are sent too, so that its defaults do not matter. Only
-    ``verified`` is left out when it does not matter to us: no value of it is known to mean "any".
-    """
-    body: dict[str, Any] = {
-        "rentable": {"eq": True},
-        "rented": {"eq": False},
-        "external": {"eq": False},
-        "num_gpus": {"eq": needs.gpu_count},
-        "gpu_ram": {"gte": round(needs.gpu_ram_min_gb * MIB_PER_GB * _GPU_RAM_MARGIN)},
-        "reliability": {"gte": needs.reliability_min},
-        "disk_space": {"gte": needs.disk_gb},
-        "dph_total": {"lte": needs.price_max_dollars_per_hour},
-        "direct_port_count": {"gte": needs.direct_ports_min},
-        "duration": {"gte": needs.duration_min_s},
-        "order": [["dph_total", "asc"]],
-        "type": "on-demand",
-        "limit": _OFFERS_MAX,
-        # The price depends on it; without it the answer is for 8 GB.
-        "allocated_storage": needs.disk_gb,
-    }
-    if needs.gpu_display_active:
-        body["gpu_display_active"] = {"eq": True}
-    if needs.verified:
-        body["verified"] = {"eq": True}
-    names: dict[str, list[str]] = {}
-    if needs.gpu_names:
-        names["in"] = [_market_name(name) for name in needs.gpu_names]
-    if needs.gpu_names_excluded:
-        names["notin"] = [_market_name(name) for name in needs.gpu_names_excluded]
-    if names:
-        body["gpu_name"] = names
-    if needs.geolocations:
-        body["geolocation"] = {"in": [code.upper() for code in needs.geolocations]}
-    for key, least in (
-        ("inet_up", needs.inet_up_min_mbps),
-        ("inet_down", needs.inet_down_min_mbps),
-        ("cuda_max_good", needs.cuda_min),
-    ):
-        if least > 0:
-            body[key] = {"gte": least}
-    return body
-
-
-def one_offer_body(needs: OfferNeeds, offer_id: OfferId) -> dict[str, Any]:
-    """Return the search for one offer. A filter on ``id`` matches nothing (field reports, 2026-08)."""
-    return {
-        "ask_contract_id": {"eq": int(offer_id)},
-        "order": [["dph_total", "asc"]],
-        "type": "on-demand",
-        "limit": 1,
-        "allocated_storage": needs.disk_gb,
-    }
-
-
-def survey_body(needs: OfferNeeds) -> dict[str, Any]:
-    """Return the search for everything around the needs."""
-    return {
-        "rentable": {"eq": True},
-        "num_gpus": {"eq": needs.gpu_count},
-        "order": [["dph_total", "asc"]],
-        "type": "on-demand",
-        "limit": 1000,
-        "disable_bundling": True,
-        "allocated_storage": needs.disk_gb,
-    }
-
-
-def _market_name(gpu_name: str) -> str:
-    """Vast's command line writes RTX_4090 where the market says "RTX 4090"; both are accepted."""
-    return gpu_name.replace("_", " ").strip()
 
 
 def create_body(

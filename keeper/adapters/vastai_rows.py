@@ -1,14 +1,15 @@
-"""Makes core values of Vast.ai's rows: rentals, offers, the account.
+"""Makes core values of Vast.ai's rows: rentals, lists of them, the account.
 
 Here is what a field means: which word is which state, which of the four shapes ``ports`` came in,
-what a price is made of, and when a paged list is whole. Pure; knows no HTTP.
+what a price is made of, and when a paged list is whole. Offers are in vastai_offers.py. Pure; knows
+no HTTP.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,9 +17,8 @@ from typing import Any, Final
 import msgspec
 
 from keeper.adapters.vastai_wire import (
+    NAME_MAX,
     InstanceRow,
-    OfferRow,
-    Offers,
     Page,
     User,
     amount,
@@ -28,9 +28,10 @@ from keeper.adapters.vastai_wire import (
     integer,
     moment,
     number,
+    price,
     text,
 )
-from keeper.core.model import HostId, Instance, InstanceId, MachineId, MarketState, Offer, OfferId
+from keeper.core.model import HostId, Instance, InstanceId, MachineId, MarketState
 from keeper.ports import Account, Malformed, Transient
 
 # Vast counts GPU memory in MiB and calls a thousand of them a GB: its own command line sends
@@ -38,9 +39,7 @@ from keeper.ports import Account, Malformed, Transient
 MIB_PER_GB: Final = 1000.0
 # storage_cost is dollars per GB and month; a month has 720 hours (exact in every sample seen).
 HOURS_PER_MONTH: Final = 720.0
-_GB_PER_TB: Final = 1024.0  # likewise
 
-_NAME_MAX: Final = 80
 _LABEL_MAX: Final = 1024  # the longest label that the API takes
 _PORT_MAX: Final = 65_535
 _COUNTRY_CODE_LENGTH: Final = 2
@@ -157,7 +156,7 @@ def _host_port(published: Any) -> int | None:
 
 def address_of(value: Any) -> str:
     """Read an IP address that may carry blanks; "" when it is none."""
-    return _ip_address(text(value, _NAME_MAX).partition(" ")[0])
+    return _ip_address(text(value, NAME_MAX).partition(" ")[0])
 
 
 @lru_cache(maxsize=4096)
@@ -193,6 +192,9 @@ def instance_of(row: InstanceRow) -> Instance:
         raise Malformed("a row of the answer has no id")
     machine_id, host_id = identity(row.machine_id), identity(row.host_id)
     status_text = text(row.status_msg)
+    dollars = price(row.dph_total) or 0.0
+    gpu, disk = _price_parts(row, dollars)
+    is_bid = flag(row.is_bid) is True
     return Instance(
         instance_id=InstanceId(instance_id),
         label=text(row.label, _LABEL_MAX),
@@ -202,18 +204,37 @@ def instance_of(row: InstanceRow) -> Instance:
         status_text=status_text,
         machine_id=None if machine_id is None else MachineId(machine_id),
         host_id=None if host_id is None else HostId(host_id),
-        gpu_name=text(row.gpu_name, _NAME_MAX),
+        gpu_name=text(row.gpu_name, NAME_MAX),
         ssh_host=_host_name(row.ssh_host),
         ssh_port=_ssh_port(row),
         public_ip=address_of(row.public_ipaddr),
         ports=ports_of(row.ports),
-        dollars_per_hour=amount(row.dph_total) or 0.0,
+        dollars_per_hour=dollars,
         started_at=moment(row.start_date),
         ends_at=moment(row.end_date),
         gpu_ram_gb=(amount(row.gpu_ram) or 0.0) / MIB_PER_GB,
         disk_gb=amount(row.disk_space) or 0.0,
         geolocation=country_of(row.geolocation),
+        gpu_dollars_per_hour=gpu,
+        disk_dollars_per_hour=disk,
+        is_bid=is_bid,
+        # Nobody bids against a rental on demand, and the market moves: no news for nothing.
+        min_bid_dollars_per_hour=price(row.min_bid) or 0.0 if is_bid else 0.0,
+        is_machine_listed=row.rentable is True or flag(row.rentable) is not False,
     )
+
+
+def _price_parts(row: InstanceRow, total: float) -> tuple[float, float]:
+    """Split what a contract costs into GPU and disk; the sum is exact in every sample seen.
+
+    A part that is above the total, or is not told, is what the other leaves of it.
+    """
+    base, storage = price(row.dph_base), price(row.storage_total_cost)
+    gpu = base if base is not None and base <= total else None
+    disk = storage if storage is not None and storage <= total else None
+    if gpu is None:
+        return (0.0, 0.0) if disk is None else (total - disk, disk)
+    return gpu, total - gpu if disk is None else disk
 
 
 # What a row said in the fields that keeper reads, and what was made of it.
@@ -235,6 +256,17 @@ def reading_of(row: InstanceRow) -> Reading:
     return row, instance_of(row)
 
 
+def _none_of(page: Page, total: int | None, found: int | None) -> list[InstanceRow]:
+    """Read null for rentals as none, where the page says in three more ways that there are none.
+
+    The schema has an array (docs, show instances, read 2026-08), but a server that writes null for an
+    empty one is common, and an account that could not be read could never rent its first host.
+    """
+    if flag(page.success) is not True or total != 0 or found != 0 or page.next_token:
+        raise Malformed("a page of the list holds null, and does not say that there is nothing")
+    return []
+
+
 class Listing:
     """Puts the pages of a list together and believes them only as a whole (I9).
 
@@ -254,6 +286,9 @@ class Listing:
     def add(self, page: Page) -> None:
         """Take one page. Raises Malformed, or Transient when the list moved while it was read."""
         total, found = integer(page.total_instances), integer(page.instances_found)
+        listed = page.instances
+        if listed is None:
+            listed = _none_of(page, total, found)
         if flag(page.success) is False or total is None or total < 0:
             raise Malformed("a page of the list does not state the total")
         if total > _LIST_ROWS_MAX:
@@ -261,10 +296,10 @@ class Listing:
         if self._total is not None and total != self._total:
             raise Transient("the list changed while it was being read")
         self._total = total
-        if found is not None and found != len(page.instances):
-            raise Malformed(f"a page says {found} rows and holds {len(page.instances)}")
+        if found is not None and found != len(listed):
+            raise Malformed(f"a page says {found} rows and holds {len(listed)}")
         before, rows = self._before, self._rows
-        for row in page.instances:
+        for row in listed:
             instance_id = row.id
             known = before.get(InstanceId(instance_id)) if type(instance_id) is int else None
             if known is None or not is_same(row, known[0]):  # few rows, most of the time
@@ -273,9 +308,9 @@ class Listing:
             if instance_id in rows:
                 raise Malformed(f"rental {instance_id} is listed twice")
             rows[instance_id] = known
-        self._move(page)
+        self._move(page, listed)
 
-    def _move(self, page: Page) -> None:
+    def _move(self, page: Page, listed: Sequence[InstanceRow]) -> None:
         token = page.next_token or ""
         if not isinstance(token, str) or len(token) > _CURSOR_MAX or not token.isprintable():
             raise Malformed("the cursor of the list is no short line of text")
@@ -284,7 +319,7 @@ class Listing:
             self.is_complete and len(self._rows) != self._total
         ):
             raise Malformed(f"the list holds {len(self._rows)} rows of {self._total}")
-        if token and (token in self._tokens or not page.instances):
+        if token and (token in self._tokens or not listed):
             raise Malformed("the cursor of the list does not move")
         self._tokens.add(token)
 
@@ -299,92 +334,9 @@ class Listing:
         return tuple([rows[instance_id][1] for instance_id in sorted(rows)])
 
 
-# --------------------------------------------------------------------------------------------------
-# Offers
-# --------------------------------------------------------------------------------------------------
-
-
-def offers_of(answer: Offers, disk_gb: float) -> tuple[Offer, ...]:
-    """Make offers of the rows that make sense, cheapest first, each id once.
-
-    A row without id, machine or price cannot be rented and is left out. If no row makes sense,
-    the contract has changed: Malformed.
-    """
-    found: dict[OfferId, Offer] = {}
-    for loose in answer.offers:
-        offer = _offer_of(loose, disk_gb)
-        if offer is not None:
-            found.setdefault(offer.offer_id, offer)
-    if answer.offers and not found:
-        raise Malformed(f"none of {len(answer.offers)} offers has an id, a machine and a price")
-    return tuple(sorted(found.values(), key=lambda one: (one.dollars_per_hour, one.offer_id)))
-
-
-def _offer_of(loose: Any, disk_gb: float) -> Offer | None:
-    try:
-        row = msgspec.convert(loose, OfferRow)
-    except ValueError:  # another shape; or one whose text cannot even be complained of
-        return None
-    offer_id = identity(row.id) or identity(row.ask_contract_id)
-    machine_id = identity(row.machine_id)
-    total = amount(row.dph_total)
-    if offer_id is None or machine_id is None or total is None:
-        return None
-    gpu, disk = _price_parts(row, total, disk_gb)
-    return Offer(
-        offer_id=OfferId(offer_id),
-        machine_id=MachineId(machine_id),
-        host_id=HostId(identity(row.host_id) or 0),
-        gpu_name=text(row.gpu_name, _NAME_MAX),
-        gpu_count=integer(row.num_gpus) or 0,
-        gpu_ram_gb=(amount(row.gpu_ram) or 0.0) / MIB_PER_GB,
-        gpu_display_active=flag(row.gpu_display_active) is True,
-        verified=_is_verified(row),
-        # An interruptible price is a floor that others may outbid: no offer for keeper.
-        rentable=flag(row.rentable) is True and (row.is_bid is None or flag(row.is_bid) is False),
-        reliability=amount(row.reliability) or amount(row.reliability2) or 0.0,
-        disk_space_gb=amount(row.disk_space) or 0.0,
-        inet_up_mbps=amount(row.inet_up) or 0.0,
-        inet_down_mbps=amount(row.inet_down) or 0.0,
-        inet_up_dollars_per_gb=_traffic_price(row.inet_up_cost, row.internet_up_cost_per_tb),
-        inet_down_dollars_per_gb=_traffic_price(row.inet_down_cost, row.internet_down_cost_per_tb),
-        # A search that ignored the disk size answers with the total for 8 GB: 12 to 23 % too low.
-        dollars_per_hour=max(total, gpu + disk),
-        gpu_dollars_per_hour=gpu,
-        disk_dollars_per_hour=disk,
-        direct_port_count=max(0, integer(row.direct_port_count) or 0),
-        duration_s=amount(row.duration) or 0.0,
-        geolocation=country_of(row.geolocation),
-        cuda_max=amount(row.cuda_max_good) or 0.0,
-    )
-
-
-def _price_parts(row: OfferRow, total: float, disk_gb: float) -> tuple[float, float]:
-    """Split a price into GPU and the disk asked for, from whichever parts were given."""
-    base, monthly = amount(row.dph_base), amount(row.storage_cost)
-    disk = (
-        amount(row.storage_total_cost) if monthly is None else monthly * disk_gb / HOURS_PER_MONTH
-    )
-    if disk is None:
-        disk = max(0.0, total - base) if base is not None else 0.0
-    return (max(0.0, total - disk) if base is None else base), disk
-
-
-def _traffic_price(per_gb: Any, per_tb: Any) -> float:
-    """Read a price per GB; where it makes no sense, from the other of its two forms."""
-    price = amount(per_gb)
-    return (amount(per_tb) or 0.0) / _GB_PER_TB if price is None else price
-
-
-def _is_verified(row: OfferRow) -> bool:
-    """Read the state from ``verification``; older answers carry only the convenience flag."""
-    word = text(row.verification, _NAME_MAX) or text(row.verified, _NAME_MAX)
-    return word.strip().lower() in {"verified", "true"} or (not word and flag(row.verified) is True)
-
-
 def country_of(geolocation: Any) -> str:
     """Return the two-letter code at the end of "Texas, US"; "" when there is none."""
-    code = text(geolocation, _NAME_MAX).rpartition(",")[2].strip()
+    code = text(geolocation, NAME_MAX).rpartition(",")[2].strip()
     is_code = len(code) == _COUNTRY_CODE_LENGTH and code.isascii() and code.isalpha()
     return code.upper() if is_code else ""
 
@@ -406,5 +358,5 @@ def account_of(user: User) -> Account:
     if credit is None:
         credit = max(0.0, balance or 0.0)
     return Account(
-        credit_dollars=credit, balance_dollars=balance or 0.0, email=text(user.email, _NAME_MAX)
+        credit_dollars=credit, balance_dollars=balance or 0.0, email=text(user.email, NAME_MAX)
     )

@@ -2,7 +2,8 @@
 
 Numbers come as int, float or text, texts carry blanks and newlines, keys are absent while a host
 boots, raw dumps hold NaN. A value that makes no sense becomes None or empty; a structure that makes
-no sense becomes Malformed. What the fields mean is in vastai_rows.py. Pure; knows no HTTP.
+no sense becomes Malformed. What the fields mean is in vastai_rows.py and vastai_offers.py. Pure;
+knows no HTTP.
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ from keeper.ports import Malformed
 T = TypeVar("T")
 
 TEXT_MAX: Final = 500
+NAME_MAX: Final = 80
 _NUMBER_TEXT_MAX: Final = 40
 _DIGITS_MAX: Final = 18
 _ID_MAX: Final = 2**63 - 1
 # No price, size, speed or duration is larger; what claims to be is a slip or a trap, and its products
 # would not be finite.
 _AMOUNT_MAX: Final = 1e12
+# A host with eight of the dearest GPUs costs some 40 $/h. What claims more than this is not a price, and
+# is as good as not told; so is less than nothing.
+_PRICE_MAX: Final = 1000.0
 _MOMENT_MIN: Final = 1e9  # in 2001; before that there was nothing to rent, and no time to be meant
 
 
@@ -74,18 +79,25 @@ class InstanceRow(msgspec.Struct, gc=False):
     public_ipaddr: Any = None
     ports: msgspec.Raw = NOTHING
     dph_total: Any = None
+    dph_base: Any = None
+    storage_total_cost: Any = None
+    is_bid: Any = None
+    min_bid: Any = None
+    rentable: Any = None
     start_date: Any = None
     end_date: Any = None
     geolocation: Any = None
 
 
 class Page(Complaint, kw_only=True):
-    """One page of the list. ``instances`` must be an array of objects, or nothing is known (I9).
+    """One page of the list. ``instances`` must be there, or nothing is known (I9).
+
+    It is an array of objects; null is an empty one where everything else says so too.
 
     It can hold a complaint as well, so that a hundred kilobytes are gone through once, not twice.
     """
 
-    instances: list[InstanceRow]
+    instances: list[InstanceRow] | None
     total_instances: Any = None
     instances_found: Any = None
     next_token: Any = None
@@ -123,6 +135,7 @@ class OfferRow(msgspec.Struct):
     internet_down_cost_per_tb: Any = None
     dph_total: Any = None
     dph_base: Any = None
+    min_bid: Any = None
     storage_cost: Any = None
     storage_total_cost: Any = None
     direct_port_count: Any = None
@@ -233,6 +246,12 @@ def amount(value: Any) -> float | None:
     """Read a number that cannot be negative or endless (a price, a size)."""
     read = number(value)
     return read if read is not None and 0 <= read <= _AMOUNT_MAX else None
+
+
+def price(value: Any) -> float | None:
+    """Read dollars; None when they are not told, or are nothing that anybody would ask for."""
+    read = value if type(value) is float else number(value)
+    return read if read is not None and 0.0 <= read <= _PRICE_MAX else None
 
 
 def integer(value: Any) -> int | None:

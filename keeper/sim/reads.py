@@ -75,6 +75,7 @@ class Reads:
                 one.endpoints,
                 frozenset(one.overlays),
                 one.gpu_dollars_per_hour,
+                one.machine.is_listed,
             )
             for one in self._contracts.values()
             if one.box is not Box.GONE

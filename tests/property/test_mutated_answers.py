@@ -20,6 +20,7 @@ import pytest
 from keeper.adapters.vastai import VastMarketplace
 from keeper.adapters.vastai_http import Connection
 from keeper.adapters.vastai_reply import Effect, Reply
+from keeper.adapters.vastai_spacing import Endpoint
 from keeper.core.market import Avoided, search
 from keeper.core.model import Instance, InstanceId, Offer, OfferNeeds, RentalSpec
 from keeper.ports import Account, PortError, Uncertain
@@ -68,7 +69,8 @@ class Tape:
         # The hint to wait is looked for in the header first; without it the body's field is read.
         headers = {k: v for k, v in reply.headers.items() if k != "retry-after"}
         bare = Reply(status=reply.status, body=reply.body, headers=headers)
-        self.told.append(Told(call, query.get("after_token", ""), bare))
+        asked = body if call == Endpoint.SEARCH else None
+        self.told.append(Told(call, query.get("after_token", ""), bare, asked))
         return reply
 
     async def close(self) -> None:

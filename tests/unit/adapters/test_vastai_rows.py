@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from keeper.adapters.vastai import create_body, onstart_script, search_body
+from keeper.adapters.vastai import create_body, onstart_script
 from keeper.adapters.vastai_http import may_carry_key
+from keeper.adapters.vastai_offers import offers_of
 from keeper.adapters.vastai_rows import (
     account_of,
     address_of,
@@ -20,10 +21,10 @@ from keeper.adapters.vastai_rows import (
     has_daemon_error,
     instance_of,
     is_meant_to_run,
-    offers_of,
     ports_of,
     state_of,
 )
+from keeper.adapters.vastai_search import filters_of, priced
 from keeper.adapters.vastai_wire import (
     InstanceRow,
     Offers,
@@ -299,7 +300,7 @@ def test_a_search_sends_all_needs_as_filters() -> None:
         inet_up_min_mbps=100,
         cuda_min=12.4,
     )
-    body = search_body(needs)
+    body = priced(filters_of(needs), needs, "on-demand")
     plain = {name: body.pop(name) for name in ("order", "type", "limit", "allocated_storage")}
     assert plain == {
         "order": [["dph_total", "asc"]],
@@ -328,7 +329,7 @@ def test_a_search_sends_all_needs_as_filters() -> None:
 
 
 def test_needs_that_ask_for_nothing_filter_nothing() -> None:
-    body = search_body(OfferNeeds(gpu_display_active=False, verified=False))
+    body = filters_of(OfferNeeds(gpu_display_active=False, verified=False))
     assert not {"gpu_display_active", "verified", "gpu_name", "geolocation", "inet_up"} & set(body)
 
 
