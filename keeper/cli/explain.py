@@ -43,19 +43,20 @@ async def _explain(socket: Path, name: str, *, as_json: bool) -> int:
     if as_json:
         print_json_text(raw)
     else:
-        show(console(), shown_explained(decoded(raw, Explained)))
+        out = console()
+        show(out, shown_explained(decoded(raw, Explained), width=out.width))
     return 0
 
 
-def shown_explained(found: Explained) -> Iterator[RenderableType]:
+def shown_explained(found: Explained, *, width: int) -> Iterator[RenderableType]:
     """Show it: the verdict, the facts with their age, the budgets, the decision."""
     from rich.text import Text
 
-    from keeper.cli.fleet import STYLE, shown_fleet_rows, why_and_next
+    from keeper.cli.fleet import STYLE, shown_slot, why_and_next
     from keeper.cli.terminal import cell, duration, table
 
     slot, now = found.slot, found.now
-    yield from shown_fleet_rows([slot], now)
+    yield from shown_slot(slot, now, width=width)
     yield Text.assemble((f"{slot.state}: ", STYLE[slot.tone]), cell(why_and_next(slot, now)))
     if slot.conditions:
         yield Text("\nJudged", style="bold")

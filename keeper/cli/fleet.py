@@ -1,4 +1,8 @@
-"""How the fleet is shown in a terminal: one line a slot, and below it why, where that matters. Pure."""
+"""How the fleet is shown in a terminal: one line a slot, and below it why, where that matters. Pure.
+
+Three widths: with room for all, a row holds everything; with less, the reason has a line of its own;
+in 80 columns what is rented has a table of its own, so that no number is cut off.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,20 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from keeper.cli.terminal import cell, duration, table
+from keeper.cli.rentals import (
+    gpu_price,
+    left_of_contract,
+    others,
+    price,
+    rental_id,
+    shown_account,
+    size,
+    spent,
+    total_price,
+    uptime,
+)
+from keeper.cli.terminal import cell, duration, rough, table
+from keeper.core.reasons import SENTENCE, Reason
 from keeper.web.shapes import FleetStatus, HostStatus, PauseStatus, PlanStatus, SlotStatus
 from keeper.web.tone import Tone
 
@@ -20,8 +37,9 @@ STYLE = {
     Tone.BAD: "bold red",
     Tone.IDLE: "dim",
 }
-# From here on the reason has room beside the numbers; below it has a line of its own.
-_WIDE_COLUMNS = 120
+# From here on a row has room for what is rented, and from the second on for the reason too.
+_ROOMY_COLUMNS = 132
+_WIDE_COLUMNS = 180
 _INDENT = 12
 
 
@@ -32,16 +50,19 @@ def shown_fleet(
     slots = [slot for stream in fleet.streams for slot in stream.slots]
     if only is not None:
         slots = [slot for slot in slots if slot.slot in only]
-    is_wide = width >= _WIDE_COLUMNS
     if slots:
-        yield from _wide(slots, fleet.now) if is_wide else _narrow(slots, fleet.now)
+        yield from _rows(slots, fleet.now, width)
     elif only is not None:
         yield Text("This stream has no slot yet.")
     if only is not None:
         return
+    if slots and width < _ROOMY_COLUMNS:
+        yield Text()
     yield from _remarks(fleet)
     money = f"{fleet.dollars_per_hour:.3f} of {fleet.spend_max_dollars_per_hour:.2f} $/h"
     yield Text.assemble((fleet.sentence, STYLE[fleet.tone]), f" {money}.")
+    if fleet.account is not None:
+        yield shown_account(fleet.account)
 
 
 def shown_plan(plan: PlanStatus) -> Iterator[RenderableType]:
@@ -73,9 +94,15 @@ def shown_plan(plan: PlanStatus) -> Iterator[RenderableType]:
 
 def short_state(slot: SlotStatus) -> str:
     """Return the state in a word or two, for a column."""
+    host = slot.host
+    is_outbid = host is not None and host.outbid_since is not None
     if slot.dark_since is not None:
-        return "DARK"
+        return "DARK, outbid" if is_outbid else "DARK"
+    if is_outbid:
+        return "outbid"
     if slot.is_on_air:
+        if host is not None and host.ending_since is not None:
+            return "on air, ends"
         return "on air" if slot.tone is Tone.GOOD else "on air !"
     return "paused" if slot.pause is not None else slot.phase
 
@@ -85,52 +112,123 @@ def last_action(slot: SlotStatus, now: datetime) -> str:
     act = slot.last_act
     if act is None:
         return "-"
-    ago = f" {duration((now - act.at).total_seconds())} ago" if act.at is not None else ""
+    ago = f" {rough((now - act.at).total_seconds())} ago" if act.at is not None else ""
     return f"{_words(act.decision)}{ago}"
 
 
 def why_and_next(slot: SlotStatus, now: datetime) -> str:
     """Say why the slot is as it is, and when keeper looks again at the latest."""
-    parts = [slot.why] if slot.why else []
+    parts = [_why(slot, now)] if slot.why else []
     decision = slot.decision
     if decision is not None and decision.is_act:
         parts.append(f"next: {_words(decision.decision)}")
     elif slot.next_check_at is not None and not slot.is_on_air:
         parts.append(f"next look in {duration((slot.next_check_at - now).total_seconds())}")
+    if slot.host is not None and slot.host.outbid_since is not None:
+        parts.append(_bids(slot.host))
+    if slot.incoming is not None:
+        parts.append(f"next host: {_rental(slot.incoming)}")
     if slot.pause is not None:
         parts.append(f"paused {_pause(slot.pause)}")
+    if slot.destroy_asked_at is not None:
+        parts.append("its end is ordered")
     return "; ".join(parts)
 
 
-def shown_fleet_rows(slots: list[SlotStatus], now: datetime) -> Iterator[RenderableType]:
-    """Show slots as rows only, without reasons."""
-    made = table(*_HEADINGS, right=_RIGHT)
-    for slot in slots:
-        made.add_row(*_row(slot, now))
-    yield made
+def _why(slot: SlotStatus, now: datetime) -> str:
+    """Say the reason; of a contract that ends also when."""
+    host = slot.host
+    left = left_of_contract(host, now) if host is not None else ""
+    if not left:
+        return slot.why
+    return left if slot.why == SENTENCE[Reason.CONTRACT_ENDING] else f"{slot.why}; {left}"
 
 
-_HEADINGS = ("SLOT", "STATE", "FOR", "FPS", "HOST", "GPU", "$/H", "LAST ACTION")
-_RIGHT = ("FOR", "FPS", "$/H")
+def _bids(host: HostStatus) -> str:
+    """Say our bid, and what it would take now."""
+    ours = f"our bid {price(host.gpu_dollars_per_hour)} $/h"
+    floor = host.min_bid_dollars_per_hour
+    return f"{ours}, the least that runs now {price(floor)} $/h" if floor is not None else ours
 
 
-def _wide(slots: list[SlotStatus], now: datetime) -> Iterator[RenderableType]:
-    made = table(*_HEADINGS, "WHY / NEXT", right=_RIGHT, fold="WHY / NEXT")
-    for slot in slots:
-        made.add_row(*_row(slot, now), cell(why_and_next(slot, now)))
-    yield made
+def _rental(host: HostStatus) -> str:
+    name = f"instance {host.instance_id}" if host.instance_id is not None else "being rented"
+    return f"{name}, {host.gpu_name}, {total_price(host):.3f} $/h"
 
 
-def _narrow(slots: list[SlotStatus], now: datetime) -> Iterator[RenderableType]:
-    """One table, so that columns stay in line; the reasons are put between its rows."""
-    made = table(*_HEADINGS, right=_RIGHT)
-    for slot in slots:
-        made.add_row(*_row(slot, now))
+_HEALTH = ("SLOT", "STATE", "FOR", "FPS", "ID", "GPU", "$/H")
+_RENTAL = ("VRAM", "DISK", "=GPU", "+DISK", "+TRAFFIC", "UP", "SPENT $")
+_LAST = "LAST ACTION"
+_GAP = 2
+_RIGHT = ("FOR", "FPS", "$/H", *_RENTAL, "GPU $/H")
+
+
+def _rows(slots: list[SlotStatus], now: datetime, width: int) -> Iterator[RenderableType]:
+    if width >= _WIDE_COLUMNS:
+        made = _table(*_HEALTH, *_RENTAL, _LAST, "WHY / NEXT", fold="WHY / NEXT")
+        for slot in slots:
+            made.add_row(*_all_of(slot, now), cell(why_and_next(slot, now)))
+        yield made
+    elif width >= _ROOMY_COLUMNS:
+        made = _table(*_HEALTH, *_RENTAL, _LAST)
+        for slot in slots:
+            made.add_row(*_all_of(slot, now))
+        yield _with_reasons(made, slots, now)
+    else:
+        made = _health_table(slots, now, width)
+        has_acts = made.columns[-1].header == _LAST
+        yield _with_reasons(made, slots, now, with_acts=not has_acts)
+        yield from _rentals(slots, now)
+
+
+def shown_slot(slot: SlotStatus, now: datetime, *, width: int) -> Iterator[RenderableType]:
+    """Show one slot and its rentals in rows, without reasons."""
+    yield _health_table([slot], now, width)
+    yield from _rentals([slot], now)
+
+
+def _health_table(slots: list[SlotStatus], now: datetime, width: int) -> Table:
+    """Make the table of how the slots are; without the last act where there is no room for it."""
+    rows = [(*_health(slot, now), cell(last_action(slot, now))) for slot in slots]
+    headings = (*_HEALTH, _LAST)
+    needed = sum(
+        max(len(heading), *(row[index].cell_len for row in rows)) + _GAP
+        for index, heading in enumerate(headings)
+    )
+    count = len(headings) if needed - _GAP <= width else len(headings) - 1
+    made = _table(*headings[:count])
+    for row in rows:
+        made.add_row(*row[:count])
+    return made
+
+
+def _rentals(slots: list[SlotStatus], now: datetime) -> Iterator[RenderableType]:
+    """Show what is rented in a table of its own, one row each, what is to come included."""
+    rented = [(s.slot, h) for s in slots for h in (s.host, s.incoming) if h is not None]
+    if rented:
+        made = _table("ID", "SLOT", "VRAM", "DISK", "GPU $/H", "+DISK", "+TRAFFIC", "UP", "SPENT $")
+        for name, host in rented:
+            made.add_row(cell(rental_id(host)), cell(name), *_rented(host, now))
+        yield Text()
+        yield made
+
+
+def _table(*headings: str, fold: str = "") -> Table:
+    return table(*headings, right=_RIGHT, fold=fold)
+
+
+def _with_reasons(
+    made: Table, slots: list[SlotStatus], now: datetime, *, with_acts: bool = False
+) -> RenderableType:
+    """Put reasons between the rows of one table, so that its columns stay in line."""
     rows = _RowsWithRemarks(made)
     for index, slot in enumerate(slots):
         if slot.tone is not Tone.GOOD:
-            rows.remark(index, why_and_next(slot, now))
-    yield rows
+            why = why_and_next(slot, now)
+            if with_acts and slot.last_act is not None:
+                why += f"; last: {last_action(slot, now)}"
+            rows.remark(index, why)
+    return rows
 
 
 class _RowsWithRemarks:
@@ -159,7 +257,11 @@ class _RowsWithRemarks:
                     yield Text.assemble(" " * _INDENT, folded)
 
 
-def _row(slot: SlotStatus, now: datetime) -> tuple[Text, ...]:
+def _all_of(slot: SlotStatus, now: datetime) -> tuple[Text, ...]:
+    return (*_health(slot, now), *_rented(slot.host, now), cell(last_action(slot, now)))
+
+
+def _health(slot: SlotStatus, now: datetime) -> tuple[Text, ...]:
     host = slot.host
     since = duration((now - slot.since).total_seconds()) if slot.since is not None else "-"
     frames = "-" if slot.frames_per_s is None else f"{slot.frames_per_s:.0f}"
@@ -168,17 +270,23 @@ def _row(slot: SlotStatus, now: datetime) -> tuple[Text, ...]:
         cell(short_state(slot), STYLE[slot.tone]),
         cell(since),
         cell(frames),
-        cell(_host_name(host)),
-        cell(host.gpu_name if host else "-", length_max=14),
+        cell(rental_id(host)),
+        cell(host.gpu_name if host else "-", length_max=12),
         cell(f"{slot.dollars_per_hour:.3f}" if host else "-"),
-        cell(last_action(slot, now)),
     )
 
 
-def _host_name(host: HostStatus | None) -> str:
-    if host is None:
-        return "-"
-    return str(host.instance_id) if host.instance_id is not None else "renting"
+def _rented(host: HostStatus | None, now: datetime) -> tuple[Text, ...]:
+    traffic = (host.traffic_dollars_per_hour or None) if host is not None else None
+    return (
+        cell(size(host.gpu_ram_gb if host else None)),
+        cell(size(host.disk_gb if host else None)),
+        cell(gpu_price(host), "magenta" if host is not None and host.is_bid else ""),
+        cell(price(host.disk_dollars_per_hour if host else None)),
+        cell(price(traffic)),
+        cell(uptime(host, now)),
+        cell(spent(host)),
+    )
 
 
 def _remarks(fleet: FleetStatus) -> Iterator[RenderableType]:
@@ -203,6 +311,8 @@ def _remarks(fleet: FleetStatus) -> Iterator[RenderableType]:
             f" keeper's label {orphan.label} and is in no journal; look at it",
             "yellow",
         )
+    if strangers := others(fleet):
+        yield cell(f"not keeper's, and not touched: {strangers}", "dim")
     for alert in fleet.alerts:
         if alert.needs_human and not alert.is_muted:
             yield cell(f"{alert.name}: {alert.summary}: {alert.needs_human}", "bold red")

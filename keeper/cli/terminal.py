@@ -91,6 +91,15 @@ def duration(seconds: float) -> str:
     return f"{left // _DAY_S}d{left % _DAY_S // _HOUR_S}h"
 
 
+def rough(seconds: float) -> str:
+    """Say a duration in one unit, for where little room is: 12s, 4m, 3h, 2d."""
+    left = max(0, round(seconds))
+    for size, unit in ((_DAY_S, "d"), (_HOUR_S, "h"), (_MINUTE_S, "m")):
+        if left >= size:
+            return f"{left // size}{unit}"
+    return f"{left}s"
+
+
 def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
     """Print one document: indented for a person, in one line for a program. No secrets come here."""
     import json

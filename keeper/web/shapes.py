@@ -43,6 +43,18 @@ class HostStatus:
     # To log in: "host:port", the direct way before the marketplace's proxy, and the pinned key.
     ssh_addresses: tuple[str, ...] = ()
     host_key: str = ""
+    gpu_ram_gb: float | None = None  # None: not told
+    disk_gb: float | None = None
+    # The parts of dollars_per_hour; None: not told. Of an interruptible rental the GPU's is our bid.
+    gpu_dollars_per_hour: float | None = None
+    disk_dollars_per_hour: float | None = None
+    traffic_dollars_per_hour: float = 0.0  # the viewers', as expected; comes on top
+    is_bid: bool = False
+    min_bid_dollars_per_hour: float | None = None  # what a bid must reach now
+    running_at: datetime | None = None  # first seen running
+    spent_dollars: float = 0.0  # an estimate, of the whole rental
+    outbid_since: datetime | None = None  # stopped, because somebody bids more
+    ending_since: datetime | None = None  # known since then that ends_at is near
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +140,7 @@ class SlotStatus:
     last_act: ActStatus | None
     next_check_at: datetime | None
     pause: PauseStatus | None
+    destroy_asked_at: datetime | None = None  # an operator's order that is not carried out yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +169,9 @@ class CondemnedStatus:
     condemned_at: datetime
     tries: int
     dollars_per_hour: float
+    accepted_at: datetime | None = None  # the latest destroy that was answered with yes
+    absent_since: datetime | None = None  # the first complete listing without it
+    absent_listed_at: datetime | None = None  # the latest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +191,26 @@ class MarketStatus:
     listed_at: datetime | None
     unreadable_since: datetime | None
     error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountStatus:
+    """What the marketplace account can pay, and for how long."""
+
+    spendable_dollars: float
+    seen_at: datetime
+    dollars_per_hour: float | None  # all that is rented on the account; None: not known
+    runway_s: float | None  # None: not known, or for ever because nothing is rented
+    empty_at: datetime | None  # when the credit is used up, if all stays as it is
+    is_low: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OthersStatus:
+    """Rentals of the account that carry no label of keeper's: never touched."""
+
+    instance_ids: tuple[int, ...]
+    dollars_per_hour: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +250,8 @@ class FleetStatus:
     streams: tuple[StreamStatus, ...]
     condemned: tuple[CondemnedStatus, ...]
     orphans: tuple[OrphanStatus, ...]
+    account: AccountStatus | None = None  # None: not asked yet, or the key may not ask
+    others: OthersStatus | None = None  # None: there are none, or no listing yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,8 @@ from keeper.core.model import (
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.text import plain
 from keeper.core.world import Pause, Snapshot
+from keeper.web.host import host_status
+from keeper.web.money import account_of, others_of
 from keeper.web.shapes import (
     ActStatus,
     AlertStatus,
@@ -70,6 +72,9 @@ def status_of(snapshot: Snapshot, now: datetime) -> FleetStatus:
             condemned_at=each.condemned_at,
             tries=each.tries,
             dollars_per_hour=each.dollars_per_hour,
+            accepted_at=each.accepted_at,
+            absent_since=each.absent_since,
+            absent_listed_at=each.absent_listed_at,
         )
         for each in snapshot.plan.condemned
     )
@@ -98,6 +103,8 @@ def status_of(snapshot: Snapshot, now: datetime) -> FleetStatus:
         streams=streams,
         condemned=condemned,
         orphans=_orphans(look),
+        account=account_of(snapshot, now),
+        others=others_of(snapshot),
     )
 
 
@@ -171,7 +178,9 @@ def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
     decision = look.decisions.get(slot)
     pause = look.snapshot.world.slot_pauses.get(slot)
     told = tell(record, decision, now, is_paused=pause is not None)
-    host, incoming = _host(look, record.tenure), _host(look, record.incoming)
+    host, incoming = (
+        _host(look, tenure, stream_of(slot)) for tenure in (record.tenure, record.incoming)
+    )
     incident = record.incident
     stream, _, replica = slot.rpartition("/")
     return SlotStatus(
@@ -187,7 +196,11 @@ def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
         dark_since=record.dark_since,
         dark_s=max(0.0, (now - record.dark_since).total_seconds()) if record.dark_since else 0.0,
         frames_per_s=_frames(look, record),
-        dollars_per_hour=sum(each.dollars_per_hour for each in (host, incoming) if each),
+        dollars_per_hour=sum(
+            each.dollars_per_hour + each.traffic_dollars_per_hour
+            for each in (host, incoming)
+            if each is not None
+        ),
         host=host,
         incoming=incoming,
         conditions=_conditions(record),
@@ -211,42 +224,15 @@ def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
         else None,
         next_check_at=getattr(decision, "until", None) or look.snapshot.plan.next_check_at,
         pause=_pause(pause),
+        destroy_asked_at=record.destroy_asked_at,
     )
 
 
-def _host(look: _Look, tenure: Tenure | None) -> HostStatus | None:
+def _host(look: _Look, tenure: Tenure | None, stream: StreamName) -> HostStatus | None:
     if tenure is None:
         return None
     listed = look.listed.get(tenure.instance_id) if tenure.instance_id is not None else None
-    return HostStatus(
-        instance_id=tenure.instance_id,
-        label=tenure.label,
-        machine_id=tenure.machine_id,
-        host_id=tenure.host_id,
-        gpu_name=plain(tenure.gpu_name, 60),
-        geolocation=plain(listed.geolocation, 8) if listed is not None else "",
-        public_ip=plain(listed.public_ip, 60) if listed is not None else "",
-        market_state=listed.state.value if listed is not None else "",
-        market_text=plain(listed.status_text, 200) if listed is not None else "",
-        dollars_per_hour=(
-            listed.dollars_per_hour if listed is not None else tenure.dollars_per_hour
-        ),
-        requested_at=tenure.requested_at,
-        rented_at=tenure.rented_at,
-        deployed_at=tenure.deployed_at,
-        first_live_at=tenure.first_live_at,
-        ends_at=listed.ends_at if listed is not None else None,
-        ssh_addresses=_ssh_addresses(listed),
-        host_key=plain(tenure.host_key, 1000),
-    )
-
-
-def _ssh_addresses(listed: Instance | None) -> tuple[str, ...]:
-    if listed is None:
-        return ()
-    direct = listed.ports.get("22/tcp")
-    candidates = ((listed.public_ip, direct), (listed.ssh_host, listed.ssh_port))
-    return tuple(f"{plain(host, 100)}:{port}" for host, port in candidates if host and port)
+    return host_status(tenure, listed, look.declared.get(stream), look.now)
 
 
 def _frames(look: _Look, record: SlotRecord) -> float | None:

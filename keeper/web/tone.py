@@ -49,6 +49,10 @@ def tell(record: SlotRecord, decision: Decision | None, now: datetime, *, is_pau
         since = record.healthy_since or record.tenure.first_live_at
         if record.incoming is not None:
             state, tone = "On air, changing host", Tone.WARN
+        elif record.tenure.outbid_since is not None:
+            state, tone = "On air, outbid", Tone.WARN
+        elif record.tenure.ending_since is not None:
+            state, tone = "On air, contract ending", Tone.WARN
         elif streaming is Status.TRUE:
             state, tone = "On air", Tone.GOOD
         else:
@@ -62,13 +66,16 @@ def tell(record: SlotRecord, decision: Decision | None, now: datetime, *, is_pau
         since, state, tone = None, "Paused", Tone.IDLE
     else:
         since = record.tenure.requested_at if record.tenure is not None else None
-        is_stuck = isinstance(decision, Hold) or record.offer_misses > 0
+        is_outbid = record.tenure is not None and record.tenure.outbid_since is not None
+        is_stuck = isinstance(decision, Hold) or record.offer_misses > 0 or is_outbid
         state, tone = doing[:1].upper() + doing[1:], Tone.WARN if is_stuck else Tone.WORK
     return Told(phase=phase_now, tone=tone, state=state, why=why, since=since, is_on_air=is_on_air)
 
 
 def _doing(record: SlotRecord, phase_now: str) -> str:
-    """Say what goes on in a phase."""
+    """Say what goes on in a phase; a bid that was beaten says more than any of them."""
+    if record.tenure is not None and record.tenure.outbid_since is not None:
+        return "outbid"
     match phase_now:
         case "vacant":
             return "no suitable offer" if record.offer_misses else "looking for a host"
@@ -90,10 +97,14 @@ def _doing(record: SlotRecord, phase_now: str) -> str:
 def _why(record: SlotRecord, decision: Decision | None) -> str:
     if isinstance(decision, Hold):
         return f"would {decision.wanted.replace('_', ' ')}, but {SENTENCE[decision.reason]}"
+    if record.tenure is not None and record.tenure.outbid_since is not None:
+        return SENTENCE[Reason.OUTBID]
     if record.dark_since is not None and record.incident is not None:
         return SENTENCE[record.incident.reason]
     if decision is not None and decision.reason is not Reason.HEALTHY:
         return SENTENCE[decision.reason]
+    if record.tenure is not None and record.tenure.ending_since is not None:
+        return SENTENCE[Reason.CONTRACT_ENDING]
     condition = _condition(record.tenure, ConditionKind.STREAMING)
     if condition is not None:
         return SENTENCE[condition.reason]

@@ -69,8 +69,15 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "clock.stepped": lambda f: f"the clock of this box jumped by {float(f['duration_s']):.1f} s",
     "market.unreadable": lambda f: f"the marketplace cannot be read: {f['error']}",
     "market.readable": lambda f: f"the marketplace can be read again, after {_s(f)}",
+    "account.unreadable": lambda f: (
+        f"the API key may not read the account's credit: {f['error']}"
+    ),
     "offers.searched": lambda f: (
         f"searched offers for {f['stream']}: {f['suitable']} of {f['found']} suit; {f['detail']}"
+    ),
+    "offers.refused": lambda f: (
+        f"nobody may search offers now{_because(f)}: {f['error']}"
+        + (f"; until {f['until']}" if f["until"] not in {None, "?"} else "")
     ),
     "fuse.tripped": lambda f: f"fuse tripped: {f['because']}. {f['detail']}",
     "fuse.reset": lambda f: f"fuse reset: no longer so that {f['because']}",

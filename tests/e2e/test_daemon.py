@@ -155,7 +155,7 @@ async def test_status_tells_people_and_programs(box: Box) -> None:
     done = await box.keeper("status")
     assert done.code == 0
     lines = done.out.splitlines()
-    assert lines[0].split()[:6] == ["SLOT", "STATE", "FOR", "FPS", "HOST", "GPU"]
+    assert lines[0].split()[:6] == ["SLOT", "STATE", "FOR", "FPS", "ID", "GPU"]
     assert lines[1].startswith("duel/0  on air")
     assert "\x1b" not in done.out
     assert done.err == ""

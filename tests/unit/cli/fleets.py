@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from keeper.alerts import Severity
 from keeper.core.model import Mode
 from keeper.web.shapes import (
+    AccountStatus,
     ActStatus,
     AlertStatus,
     Because,
@@ -15,6 +16,7 @@ from keeper.web.shapes import (
     HostStatus,
     MarketStatus,
     OrphanStatus,
+    OthersStatus,
     PauseStatus,
     SlotStatus,
     StreamStatus,
@@ -45,6 +47,13 @@ def host(instance_id: int | None = 24_817_301, gpu_name: str = "RTX 4090") -> Ho
         deployed_at=ago(hours=3, minutes=50),
         first_live_at=ago(hours=3, minutes=40),
         ends_at=None,
+        gpu_ram_gb=24.564,
+        disk_gb=120.0,
+        gpu_dollars_per_hour=0.38,
+        disk_dollars_per_hour=0.0325,
+        traffic_dollars_per_hour=0.05,
+        running_at=ago(hours=3, minutes=58),
+        spent_dollars=1.654,
     )
 
 
@@ -77,7 +86,7 @@ ON_AIR = SlotStatus(
     dark_since=None,
     dark_s=0.0,
     frames_per_s=29.7,
-    dollars_per_hour=0.4125,
+    dollars_per_hour=0.4625,
     host=host(),
     incoming=None,
     conditions=(),
@@ -88,6 +97,39 @@ ON_AIR = SlotStatus(
     ),
     next_check_at=NOW + timedelta(seconds=9),
     pause=None,
+)
+OUTBID = replace(
+    ON_AIR,
+    slot="duel/1",
+    replica=1,
+    phase="degraded",
+    tone=Tone.BAD,
+    state="Dark, outbid",
+    why="somebody bids more for the machine, so the rental was interrupted",
+    since=ago(seconds=40),
+    is_on_air=False,
+    dark_since=ago(seconds=40),
+    host=replace(
+        host(24_817_302),
+        is_bid=True,
+        outbid_since=ago(seconds=40),
+        min_bid_dollars_per_hour=0.41,
+    ),
+    last_act=None,
+)
+ENDING = replace(
+    ON_AIR,
+    slot="duel/2",
+    replica=2,
+    tone=Tone.WARN,
+    state="On air, contract ending",
+    why="the rental's contract ends soon",
+    host=replace(
+        host(24_817_303),
+        ending_since=ago(minutes=1),
+        ends_at=NOW + timedelta(hours=2, minutes=40),
+    ),
+    incoming=replace(host(None), running_at=None, spent_dollars=0.0),
 )
 DARK = replace(
     ON_AIR,
@@ -157,7 +199,7 @@ WELL = FleetStatus(
     doing="all is well",
     slots=1,
     on_air=1,
-    dollars_per_hour=0.4125,
+    dollars_per_hour=0.4625,
     spend_max_dollars_per_hour=10.0,
     pause=None,
     fuses=(),
@@ -166,6 +208,13 @@ WELL = FleetStatus(
     streams=(stream("duel", ON_AIR),),
     condemned=(),
     orphans=(),
+    account=AccountStatus(
+        spendable_dollars=12.34,
+        seen_at=ago(minutes=2),
+        dollars_per_hour=0.4625,
+        runway_s=96_000.0,
+        empty_at=NOW + timedelta(seconds=96_000),
+    ),
 )
 SICK = replace(
     WELL,
@@ -209,4 +258,5 @@ SICK = replace(
         ),
     ),
     orphans=(OrphanStatus(instance_id=1, label="keeper-x", dollars_per_hour=0.2),),
+    others=OthersStatus(instance_ids=(5, 77), dollars_per_hour=0.8),
 )

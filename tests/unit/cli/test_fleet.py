@@ -14,9 +14,10 @@ from keeper.core.decisions import Rent
 from keeper.core.model import IntentId, MachineId, OfferId, RentalSpec, SlotId
 from keeper.core.reasons import Reason
 from keeper.web.explain import explain
+from keeper.web.shapes import FleetStatus, SlotStatus
 from keeper.web.status import plan_of, status_of
 from tests.snapshots import NOW, ago, dark, hold, record, snapshot, waiting
-from tests.unit.cli.fleets import ON_AIR, SICK, VACANT, WELL
+from tests.unit.cli.fleets import ENDING, ON_AIR, OUTBID, SICK, VACANT, WELL
 
 
 def text(parts: Any, width: int) -> list[str]:
@@ -27,17 +28,34 @@ def text(parts: Any, width: int) -> list[str]:
     return [line.rstrip() for line in out.file.getvalue().splitlines()]
 
 
-def test_a_healthy_fleet_is_a_row_a_slot_and_one_sentence() -> None:
+def test_a_healthy_fleet_is_a_row_a_slot_what_it_costs_and_how_long_that_can_be_paid() -> None:
     assert text(shown_fleet(WELL, width=80), 80) == [
-        "SLOT    STATE     FOR  FPS  HOST      GPU         $/H  LAST ACTION",
-        "duel/0  on air  3h12m   30  24817301  RTX 4090  0.412  restart 2h00m ago",
-        "The stream is on air. 0.412 of 10.00 $/h.",
+        "SLOT    STATE     FOR  FPS  ID        GPU         $/H  LAST ACTION",
+        "duel/0  on air  3h12m   30  24817301  RTX 4090  0.463  restart 2h ago",
+        "",
+        "ID        SLOT     VRAM    DISK  GPU $/H  +DISK  +TRAFFIC     UP  SPENT $",
+        "24817301  duel/0  24 GB  120 GB    0.380  0.033     0.050  3h58m     1.65",
+        "",
+        "The stream is on air. 0.463 of 10.00 $/h.",
+        "Account: 12.34 $ of credit, 0.463 $/h; it lasts 26.7 h, until 08-02 05:40 UTC.",
     ]
+
+
+def test_with_room_a_slot_is_one_row() -> None:
+    lines = text(shown_fleet(WELL, width=140), 140)
+    assert lines[0].split() == [
+        *("SLOT", "STATE", "FOR", "FPS", "ID", "GPU", "$/H", "VRAM", "DISK", "=GPU", "+DISK"),
+        *("+TRAFFIC", "UP", "SPENT", "$", "LAST", "ACTION"),
+    ]
+    assert lines[1].endswith(
+        "0.463  24 GB  120 GB  0.380  0.033     0.050  3h58m     1.65  restart 2h ago"
+    )
+    assert len(lines) == 4
 
 
 def test_what_is_not_well_says_why_below_its_row() -> None:
     lines = text(shown_fleet(SICK, width=80), 80)
-    assert lines[2].startswith("sd/0    DARK       12s    0  24817999  RTX 6000 Ada")
+    assert lines[2].startswith("sd/0    DARK       12s    0  24817999  RTX 6000 Ad…")
     assert lines[3] == ("            frames arrive, but it is always the same frame; next: restart")
     assert lines[5] == "            no offer passes the filters; next look in 1m58s"
     assert max(len(line) for line in lines) <= 80
@@ -45,9 +63,69 @@ def test_what_is_not_well_says_why_below_its_row() -> None:
 
 def test_a_wide_terminal_has_the_reason_beside_the_numbers() -> None:
     lines = text(shown_fleet(SICK, width=200), 200)
-    assert lines[0].endswith("LAST ACTION        WHY / NEXT")
+    assert lines[0].endswith("LAST ACTION     WHY / NEXT")
     assert len([line for line in lines if line.startswith(("duel/", "sd/"))]) == 4
     assert lines[3].endswith("no offer passes the filters; next look in 1m58s")
+
+
+def of(*slots: SlotStatus) -> FleetStatus:
+    return replace(WELL, streams=(replace(WELL.streams[0], slots=slots),))
+
+
+@pytest.mark.parametrize("width", [80, 140, 250])
+def test_a_beaten_bid_has_its_own_word_and_its_numbers(width: int) -> None:
+    said = " ".join(" ".join(text(shown_fleet(of(ON_AIR, OUTBID), width=width), width)).split())
+    assert "duel/1 DARK, outbid 40s" in said
+    assert "0.380 bid" in said
+    for words in ("somebody bids more for the machine", "our bid 0.380 $/h, the least that runs"):
+        assert words in said
+
+
+def test_a_bid_that_is_beaten_does_not_count_as_up() -> None:
+    lines = text(shown_fleet(of(OUTBID), width=80), 80)
+    rented = next(line for line in lines if line.startswith("24817302"))
+    assert rented.split()[-2:] == ["-", "1.65"]
+
+
+@pytest.mark.parametrize("width", [80, 140, 250])
+def test_a_contract_that_ends_says_when_and_what_follows(width: int) -> None:
+    said = " ".join(" ".join(text(shown_fleet(of(ENDING), width=width), width)).split())
+    assert "duel/2 on air, ends 3h12m" in said
+    assert "the rental's contract ends in 2h40m (08-01 05:40 UTC)" in said
+    assert "ends soon" not in said
+    assert "next host: being rented, RTX 4090, 0.462 $/h" in said
+
+
+def test_what_does_not_fit_is_said_below_instead_of_being_cut() -> None:
+    long = replace(OUTBID, slot="a-longer-name/17", last_act=ON_AIR.last_act)
+    lines = text(shown_fleet(of(long), width=80), 80)
+    assert "LAST ACTION" not in lines[0]
+    assert lines[1].startswith("a-longer-name/17  DARK, outbid  40s   30  24817302  RTX 4090")
+    assert "last: restart 2h ago" in " ".join(" ".join(lines).split())
+
+
+@pytest.mark.parametrize(
+    ("account", "said"),
+    [
+        ({"runway_s": 3600.0 * 5, "is_low": True}, "it lasts 5.0 h, until 08-02 05:40 UTC."),
+        ({"runway_s": 0.0}, "0.463 $/h; it lasts 0.0 h."),
+        (
+            {"runway_s": None, "empty_at": None, "dollars_per_hour": 0.0},
+            "12.34 $ of credit, 0.000 $/h; nothing uses it up.",
+        ),
+        ({"runway_s": None, "empty_at": None, "dollars_per_hour": None}, "12.34 $ of credit."),
+        ({"runway_s": 3600.0 * 2400, "empty_at": None}, "it lasts 2,400 h."),
+    ],
+)
+def test_says_how_long_the_account_can_pay(account: dict[str, Any], said: str) -> None:
+    assert WELL.account is not None
+    fleet = replace(WELL, account=replace(WELL.account, **account))
+    assert text(shown_fleet(fleet, width=80), 80)[-1].endswith(said)
+
+
+def test_an_account_that_may_not_be_asked_is_not_made_up() -> None:
+    said = "\n".join(text(shown_fleet(replace(WELL, account=None), width=80), 80))
+    assert "Account" not in said
 
 
 def test_what_holds_for_the_whole_fleet_is_said_below() -> None:
@@ -57,6 +135,7 @@ def test_what_holds_for_the_whole_fleet_is_said_below() -> None:
     assert "marketplace: unreadable for 4m00s: HTTP 502 \\x1b[2Jgateway" in said
     assert "ending: instance 24800001 (0.300 $/h), for 2m00s, 2 tries" in said
     assert "orphan: instance 1 (0.200 $/h)" in said
+    assert "not keeper's, and not touched: instances 5, 77 (0.800 $/h)" in said
     assert "KeeperStreamDark: sd/0 is dark: look at the workload's log" in said
 
 
@@ -67,7 +146,7 @@ def test_a_muted_alert_is_not_repeated() -> None:
 
 def test_one_stream_is_shown_without_the_rest() -> None:
     lines = text(shown_fleet(SICK, width=80, only=frozenset({"duel/0"})), 80)
-    assert len(lines) == 2
+    assert len(lines) == 5
     assert text(shown_fleet(SICK, width=80, only=frozenset()), 80) == [
         "This stream has no slot yet."
     ]
@@ -82,7 +161,7 @@ def test_remote_text_cannot_steer_the_terminal_or_break_the_table(width: int) ->
     assert "\x1b" not in shown
     assert "\x07" not in shown
     assert "\u202e" not in shown
-    assert "[red]x[/]" in shown or width < 120
+    assert "[red]x[/]" in shown or width < 180
     assert max(len(line) for line in shown.splitlines()) <= width
 
 
@@ -138,7 +217,7 @@ def test_explained_slot_shows_facts_budgets_and_the_decision() -> None:
     seen = snapshot(dark(replaced_at=(ago(hours=1),)))
     found = explain(seen, SlotId("duel/0"), NOW)
     assert found is not None
-    lines = text(shown_explained(found), 80)
+    lines = text(shown_explained(found, width=80), 80)
     said = "\n".join(lines)
     assert "frames arrive, but it is always the same frame" in said
     assert "streaming  false" in said

@@ -1,6 +1,8 @@
 """What a person reads about a snapshot."""
 
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import orjson
 import pytest
@@ -10,6 +12,7 @@ from keeper.core.model import (
     Desired,
     HostId,
     Incident,
+    Instance,
     InstanceId,
     MachineId,
     OfferId,
@@ -19,10 +22,12 @@ from keeper.core.model import (
     SlotRecord,
     Status,
     Subject,
+    Tenure,
 )
 from keeper.core.reasons import Reason
-from keeper.core.world import Pause, Snapshot
+from keeper.core.world import AccountSeen, Listing, Pause, Snapshot
 from keeper.web.explain import explain
+from keeper.web.shapes import HostStatus
 from keeper.web.status import plan_of, slot_status, status_of
 from keeper.web.tone import Tone
 from tests.snapshots import (
@@ -110,6 +115,30 @@ ROWS: list[tuple[str, SlotRecord, Decision, tuple[str, Tone, bool]]] = [
         ("Warming up", Tone.WORK, False),
     ),
     (
+        "outbid and dark",
+        dark(tenure=tenure(is_bid=True, outbid_since=ago(minutes=1))),
+        waiting(SLOT, Reason.OUTBID),
+        ("Dark, outbid", Tone.BAD, False),
+    ),
+    (
+        "outbid while nobody has missed the picture yet",
+        record(tenure=tenure(is_bid=True, outbid_since=ago(seconds=1))),
+        waiting(SLOT, Reason.OUTBID),
+        ("On air, outbid", Tone.WARN, True),
+    ),
+    (
+        "outbid before it ever ran",
+        replace(NEW, tenure=replace(BOOTING, is_bid=True, outbid_since=ago(minutes=1))),
+        waiting(SLOT, Reason.OUTBID),
+        ("Outbid", Tone.WARN, False),
+    ),
+    (
+        "the contract ends soon",
+        record(tenure=tenure(ending_since=ago(minutes=1))),
+        waiting(SLOT),
+        ("On air, contract ending", Tone.WARN, True),
+    ),
+    (
         "held before it ever ran",
         replace(NEW, tenure=None),
         hold(SLOT, Reason.BUDGET),
@@ -191,6 +220,127 @@ def test_counts_what_is_paid_for() -> None:
     assert [each.reason for each in fleet.fuses] == ["paused"]
     assert fleet.orphans[0].instance_id == 5
     assert fleet.pause is not None
+
+
+LISTED: dict[str, Any] = {
+    "gpu_ram_gb": 24.564,
+    "disk_gb": 118.0,
+    "gpu_dollars_per_hour": 0.40,
+    "disk_dollars_per_hour": 0.05,
+}
+
+
+def shown_host(given: Tenure, listed: Instance | None) -> HostStatus:
+    """Show a rental as status does."""
+    built = snapshot(record(tenure=given))
+    listing = Listing(instances=(listed,) if listed is not None else (), at=NOW)
+    found = slot_status(replace(built, world=replace(built.world, listing=listing)), SLOT, NOW)
+    assert found is not None
+    assert found.host is not None
+    return found.host
+
+
+def test_shows_the_parts_of_a_price_as_they_are_listed() -> None:
+    host = shown_host(tenure(traffic_dollars_per_hour=0.07), instance(**LISTED))
+    assert host.dollars_per_hour == 0.45
+    assert (host.gpu_dollars_per_hour, host.disk_dollars_per_hour) == (0.40, 0.05)
+    assert host.traffic_dollars_per_hour == 0.07
+    assert (host.gpu_ram_gb, host.disk_gb) == (24.564, 118.0)
+    assert not host.is_bid
+
+
+def test_parts_that_are_not_told_are_not_made_up() -> None:
+    host = shown_host(tenure(), instance())
+    assert (host.gpu_dollars_per_hour, host.disk_dollars_per_hour) == (None, None)
+    assert host.gpu_ram_gb is None
+    assert host.disk_gb == 120, "as it was asked for"
+    unlisted = shown_host(tenure(), None)
+    assert unlisted.dollars_per_hour == 0.42, "as it was decided upon"
+
+
+def test_a_bid_is_shown_as_one_with_what_it_would_take_now() -> None:
+    listed = instance(is_bid=True, min_bid_dollars_per_hour=0.5)
+    host = shown_host(tenure(is_bid=True, bid_dollars_per_hour=0.4), listed)
+    assert host.is_bid
+    assert host.gpu_dollars_per_hour == 0.4
+    assert host.disk_dollars_per_hour == pytest.approx(0.05)
+    assert host.min_bid_dollars_per_hour == 0.5
+
+
+@pytest.mark.parametrize(
+    ("given", "hours"),
+    [
+        ({}, (6.0, 5.95, 5.8)),
+        ({"rented_at": None}, (0.0, 0.0, 0.0)),
+        ({"running_at": None, "first_live_at": None}, (6.0, 0.0, 0.0)),
+        ({"outbid_since": ago(hours=1)}, (6.0, 4.95, 4.8)),
+        ({"rented_at": NOW, "running_at": NOW, "first_live_at": NOW}, (0.0, 0.0, 0.0)),
+    ],
+    ids=["runs", "asked for", "loads", "outbid", "new"],
+)
+def test_estimates_what_was_spent_by_what_is_billed_in_each_state(
+    given: dict[str, Any], hours: tuple[float, float, float]
+) -> None:
+    """The disk from the create on, the GPU while it runs, the viewers' traffic once it was on air."""
+    host = shown_host(tenure(traffic_dollars_per_hour=0.07, **given), instance(**LISTED))
+    disk, gpu, live = hours
+    assert host.spent_dollars == pytest.approx(disk * 0.05 + gpu * 0.40 + live * 0.07)
+
+
+def test_traffic_counts_as_the_budget_counts_it() -> None:
+    given = snapshot(record(tenure=tenure(traffic_dollars_per_hour=0.07)))
+    fleet = status_of(given, NOW)
+    assert fleet.dollars_per_hour == pytest.approx(0.45 + 0.07)
+    assert fleet.streams[0].dollars_per_hour == pytest.approx(0.45 + 0.07)
+
+
+@pytest.mark.parametrize(
+    ("spendable", "runway_h", "is_low"),
+    [(45.0, 100.0, False), (4.5, 10.0, True), (0.0, 0.0, True), (-3.0, 0.0, True)],
+)
+def test_says_how_long_the_credit_lasts(spendable: float, runway_h: float, is_low: bool) -> None:
+    seen = AccountSeen(spendable_dollars=spendable, at=NOW)
+    account = status_of(snapshot(record(), account=seen), NOW).account
+    assert account is not None
+    assert account.dollars_per_hour == pytest.approx(0.45)
+    assert account.runway_s == pytest.approx(runway_h * 3600)
+    assert account.empty_at == NOW + timedelta(seconds=account.runway_s or 0)
+    assert account.is_low is is_low
+
+
+def test_runway_counts_from_when_the_account_was_asked() -> None:
+    seen = AccountSeen(spendable_dollars=4.5, at=ago(hours=1))
+    account = status_of(snapshot(record(), account=seen), NOW).account
+    assert account is not None
+    assert account.runway_s == pytest.approx(9 * 3600)
+
+
+def test_an_account_without_rentals_lasts_for_ever() -> None:
+    seen = AccountSeen(spendable_dollars=4.5, at=NOW)
+    account = status_of(snapshot(account=seen), NOW).account
+    assert account is not None
+    assert (account.dollars_per_hour, account.runway_s, account.is_low) == (0.0, None, False)
+    unlisted = status_of(snapshot(account=seen, listing=None), NOW).account
+    assert unlisted is not None
+    assert (unlisted.dollars_per_hour, unlisted.runway_s) == (None, None)
+    assert status_of(snapshot(record()), NOW).account is None
+
+
+def test_names_the_rentals_that_are_not_keepers() -> None:
+    built = snapshot(record())
+    assert built.world.listing is not None
+    rows = (
+        *built.world.listing.instances,
+        instance(80, label="training"),
+        instance(81, label=""),
+        instance(82, label="keeper:other:duel/0:1"),
+    )
+    world = replace(built.world, listing=replace(built.world.listing, instances=rows))
+    others = status_of(replace(built, world=world), NOW).others
+    assert others is not None
+    assert others.instance_ids == (7080, 7081)
+    assert others.dollars_per_hour == pytest.approx(0.9)
+    assert status_of(built, NOW).others is None
 
 
 def test_mutes_what_a_louder_alert_says() -> None:
