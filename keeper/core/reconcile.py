@@ -79,6 +79,8 @@ def _take_orders(draft: Draft) -> None:
             case OrderKind.DESTROY:
                 record = replace(record, destroy_asked_at=draft.now)
             case OrderKind.RENT:
+                if record.tenure is not None:
+                    continue  # it is filled; a wish must not lie in wait for its next host
                 record = replace(record, offer_asked=order.offer_id, next_rent_at=None)
             case OrderKind.PAUSE | OrderKind.RESUME:
                 continue

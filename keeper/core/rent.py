@@ -40,7 +40,7 @@ from keeper.core.spend import committed_by_stream
 # A refused create may come with the marketplace's own wish for patience, up to this.
 _RETRY_AFTER_MAX_S = 3600.0
 # An operator whose offer is gone gets a moment to name another before the ranking goes on.
-_WISH_DROPPED_S = 30.0
+WISH_DROPPED_S = 30.0
 _DETAIL_MAX = 600
 
 
@@ -127,7 +127,7 @@ def _is_asked_offer_here(draft: Draft, slot: SlotId, stream: Stream) -> bool:
 
 
 def _drop_wish(draft: Draft, slot: SlotId, why: str) -> None:
-    next_rent_at = later(draft.now, _WISH_DROPPED_S)
+    next_rent_at = later(draft.now, WISH_DROPPED_S)
     draft.records[slot] = replace(
         draft.records[slot],
         offer_asked=None,
@@ -226,9 +226,7 @@ def _rent(
     record = draft.records[slot]
     attempt = record.attempt + 1
     label = label_for(draft.world.keeper_id, slot, attempt)
-    draft.records[slot] = replace(
-        record, attempt=attempt, next_rent_at=None, offer_asked=None, rent_detail=""
-    )
+    draft.records[slot] = replace(record, attempt=attempt, next_rent_at=None, rent_detail="")
     intent_id = draft.open_intent(IntentKind.RENT, slot, label, None, reason)
     draft.offers_taken.add(offer.offer_id)
     draft.put(

@@ -33,6 +33,7 @@ from keeper.core.events import (
 from keeper.core.model import Intent, IntentKind, Rung, SlotId, SlotRecord, Tenure
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
+from keeper.core.rent import WISH_DROPPED_S
 from keeper.core.world import Outcome, OutcomeKind
 
 # Lost races that are remembered per slot; older offers have left the market by then.
@@ -144,7 +145,9 @@ def take_in(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:
     """Seat a rental that now has an id; a slot that found a host starts its search anew."""
     draft.put(slot, seat, tenure)
     record = draft.records[slot]
-    draft.records[slot] = replace(record, offer_misses=0, next_rent_at=None, avoid_offers=())
+    draft.records[slot] = replace(
+        record, offer_misses=0, next_rent_at=None, avoid_offers=(), offer_asked=None
+    )
     if seat is Seat.INCOMING:
         count_replacement(draft, slot)
 
@@ -179,11 +182,18 @@ def _rent_failed(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure, outcome
     avoid = record.avoid_offers
     if reason in (Reason.OFFER_GONE, Reason.NO_SUITABLE_OFFER):
         avoid = (*avoid, tenure.offer_id)[-_AVOIDED_OFFERS_MAX:]
-    if reason is Reason.OFFER_GONE:
+    was_asked = record.offer_asked == tenure.offer_id
+    if was_asked:
+        # This one and no other: what comes instead is for the operator to say, within a moment.
+        why = f"offer {tenure.offer_id} could not be rented: {outcome.error or reason.value}"
+        record = replace(record, offer_asked=None, rent_detail=why)
+    if reason is Reason.OFFER_GONE and not was_asked:
         draft.records[slot] = replace(record, avoid_offers=avoid, next_rent_at=None)
         return
     steps = draft.policy(slot).no_offer_backoff_s
     pause_s = max(stepped_s(record.offer_misses, steps, slot), outcome.retry_after_s or 0.0)
+    if was_asked:
+        pause_s = max(pause_s, WISH_DROPPED_S)
     draft.records[slot] = replace(
         record,
         avoid_offers=avoid,
