@@ -12,6 +12,8 @@ import click
 from keeper.cli.app import Verb
 
 _SEEDS_MAX = 100_000
+# As keeper.sim.limits has them; the command line starts without the simulator.
+LIMIT_STYLES = ("text", "threshold", "detail", "msg", "message", "body", "header", "hint")
 
 
 @click.group()
@@ -29,6 +31,7 @@ def sim() -> None:
         "keeper sim serve --port 8100",
         "VAST_API_KEY=any keeper run -c keeper.yaml --vast-url http://127.0.0.1:8100",
         'curl -d \'{"kind": "create_reply_lost"}\' http://127.0.0.1:8100/sim/faults',
+        'curl -d \'{"answer": "html_502", "count": 3}\' http://127.0.0.1:8100/sim/answers',
         "curl http://127.0.0.1:8100/sim/ledger",
     ),
 )
@@ -48,7 +51,39 @@ def sim() -> None:
     type=click.Path(path_type=Path),
     help="A list of faults (YAML or JSON) to strike from the start.",
 )
+@click.option(
+    "--answers",
+    "answers_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A list of answers (YAML or JSON) that the next calls get; GET /sim/shapes names them.",
+)
 @click.option("--api-key", metavar="K", default="", help="The only key accepted. Default: any.")
+@click.option(
+    "--spacing-scale",
+    metavar="X",
+    type=click.FloatRange(min=0, max=100),
+    default=1.0,
+    show_default=True,
+    help="Scales the limits on calls; 0 lifts them.",
+)
+@click.option(
+    "--limit-style",
+    type=click.Choice(LIMIT_STYLES),
+    default="detail",
+    show_default=True,
+    help="How a 429 says it.",
+)
+@click.option(
+    "--searches-per-day",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    help="The daily quota of searches. Default: none.",
+)
+@click.option(
+    "--old-host", is_flag=True, help="Open a former address too, which answers 308 to everything."
+)
 @click.option(
     "--time-scale",
     metavar="X",
@@ -62,7 +97,12 @@ def serve(
     state_dir: Path | None,
     seed: int,
     faults_file: Path | None,
+    answers_file: Path | None,
     api_key: str,
+    spacing_scale: float,
+    limit_style: str,
+    searches_per_day: int,
+    old_host: bool,
     time_scale: float,
 ) -> None:
     """Serve a marketplace and its hosts on loopback.
@@ -73,11 +113,13 @@ def serve(
     import asyncio
 
     from keeper.cli.terminal import stopped_by_signal
-    from keeper.sim.faultplan import read
+    from keeper.sim import faultplan, script
     from keeper.sim.serve import serve as run
 
     with _understood("--faults"):
-        faults = read(faults_file) if faults_file is not None else ()
+        faults = faultplan.read(faults_file) if faults_file is not None else ()
+    with _understood("--answers"):
+        cues = script.read(answers_file) if answers_file is not None else ()
 
     async def until_stopped() -> None:
         with stopped_by_signal() as stop:
@@ -88,6 +130,11 @@ def serve(
                 faults=faults,
                 api_key=api_key,
                 time_scale=time_scale,
+                spacing_scale=spacing_scale,
+                limit_style=limit_style,
+                cues=cues,
+                searches_per_day=searches_per_day,
+                has_old_host=old_host,
                 stop=stop,
             )
 

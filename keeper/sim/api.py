@@ -9,61 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable
 from typing import Any
 
+from keeper.sim.access import Grant, Keyring, bad_key
+from keeper.sim.exchange import HTML, ApiReply, ApiRequest, Delivery
 from keeper.sim.faults import Aim, Fault, FaultKind
 from keeper.sim.ledger import Request
-from keeper.sim.limits import SPACING_S, Limits, refusal_body
+from keeper.sim.limits import SPACING_S, Limits, TooOften, quota_body, refusal_body
 from keeper.sim.market import Market, Refusal, ReplyLost
 from keeper.sim.routes import Answer, Call, Routes
+from keeper.sim.script import Script
+
+__all__ = ["Api", "ApiReply", "ApiRequest", "Delivery", "fold"]
 
 VERSION_PREFIX = re.compile(r"^/api/v[01](?=/)")
-HTML = "<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1></body></html>"
 READING_ENDPOINTS = frozenset(
     {"POST /bundles/", "PUT /search/asks/", "PUT /instances/request_logs/{id}/"}
 )
-
-
-class Delivery(StrEnum):
-    """What becomes of the reply on its way back."""
-
-    WHOLE = "whole"
-    CUT = "cut"  # ends in the middle
-    DROPPED = "dropped"  # the connection ends without a byte
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiRequest:
-    """One call as it arrives."""
-
-    method: str
-    path: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    authorization: str = ""
-    client: str = "127.0.0.1"
-    base_url: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiReply:
-    """What is answered. ``body`` is a JSON value, or text when ``is_text``."""
-
-    status: int
-    body: Any = None
-    is_text: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)
-    delivery: Delivery = Delivery.WHOLE
-    delay_s: float = 0.0
-    note: str = ""  # the fault that changed it, for the ledger
-
-    @property
-    def content(self) -> bytes:
-        """The bytes of the body."""
-        return str(self.body).encode() if self.is_text else json.dumps(self.body).encode()
+CREATES = frozenset({"PUT /asks/{id}/", "PUT /launch_instance/"})
 
 
 class Api:
@@ -80,7 +44,8 @@ class Api:
     ) -> None:
         self.market = market
         self.limits = limits or Limits()
-        self._api_key = api_key  # "": any key that is not empty
+        self.keys = Keyring(api_key)  # "": any key that is not empty
+        self.script = Script()
         self._limit_style = limit_style
         self.routes = Routes(market, read_logs=read_logs or (lambda _id, _tail: ""))
 
@@ -88,7 +53,7 @@ class Api:
         """Take one request to its end, and write it down with what was really answered."""
         now = self.market.now()
         call, endpoint = self._read(request)
-        reply = self._answer(call, endpoint, now)
+        reply = self._answer(call, endpoint, now, url=f"{request.base_url}{request.path}")
         path = VERSION_PREFIX.sub("", request.path)
         self.market.ledger.request(
             Request(
@@ -128,13 +93,18 @@ class Api:
         )
         return call, endpoint
 
-    def _answer(self, call: Call, endpoint: str, now: float) -> ApiReply:
+    def _answer(self, call: Call, endpoint: str, now: float, *, url: str) -> ApiReply:
         aim = self._aim(call, endpoint)
         delay = self.market.faults.take(FaultKind.LATENCY, aim, now)
         delay_s = delay.number("delay_s", 3.0) if delay else 0.0
+        cue = self.script.take(endpoint)
+        if cue is not None and not cue.is_after:
+            return cue.reply(None, number=call.ids[0] if call.ids else 0, url=url)
         reply = self._refuse_early(call, endpoint, aim, now)
         if reply is None:
             reply = self._after(self._act(call, endpoint), aim, now)
+        if cue is not None:
+            return cue.reply(reply, number=call.ids[0] if call.ids else 0, url=url)
         if delay_s:
             note = reply.note or FaultKind.LATENCY.value
             return _changed(reply, delay_s=delay_s, note=note)
@@ -143,27 +113,28 @@ class Api:
     def _refuse_early(self, call: Call, endpoint: str, aim: Aim, now: float) -> ApiReply | None:
         """Answer before anything is done: bad key, too often, or a fault on the way in."""
         faults = self.market.faults
-        is_rejected = faults.take(FaultKind.KEY_REJECTED, aim, now)
-        if is_rejected or not call.key or (self._api_key and call.key != self._api_key):
-            # A search answers 404 to a bad key (docs and field reports agree).
-            status = 404 if endpoint in {"POST /bundles/", "PUT /search/asks/"} else 401
-            body = {"success": False, "error": "auth_error", "msg": "Invalid user key"}
-            return ApiReply(status=status, body=body, note="key_rejected" if is_rejected else "")
+        if faults.take(FaultKind.KEY_REJECTED, aim, now):
+            return _changed(bad_key(endpoint), note="key_rejected")
+        instance_id = _instance_of(endpoint, call.ids)
+        if refused := self.keys.refusal(call.key, endpoint, instance_id):
+            return refused
         if too_often := self.limits.refuse(endpoint, call.identity, now):
-            refused, headers = refusal_body(
-                self._limit_style, too_often.threshold_s, too_often.wait_s
-            )
-            return ApiReply(
-                status=429,
-                body=refused,
-                is_text=isinstance(refused, str),
-                headers=headers,
-                note="limit",
-            )
+            return self._too_often(too_often)
         for kind in _EARLY:
             if fault := faults.take(kind, aim, now):
                 return _early_reply(fault, endpoint)
         return None
+
+    def _too_often(self, refused: TooOften) -> ApiReply:
+        body: str | dict[str, Any]
+        if refused.reset_at is not None:
+            body, headers = quota_body(refused.reset_at)
+        else:
+            style = self.limits.style or self._limit_style
+            body, headers = refusal_body(style, refused.threshold_s, refused.wait_s)
+        return ApiReply(
+            status=429, body=body, is_text=isinstance(body, str), headers=headers, note="limit"
+        )
 
     def _act(self, call: Call, endpoint: str) -> ApiReply:
         try:
@@ -179,6 +150,10 @@ class Api:
             if "reset" in refusal.body:
                 headers["X-RateLimit-Reset"] = str(int(refusal.body["reset"]))
             return ApiReply(status=refusal.status, body=refusal.body, headers=headers, note=note)
+        if key := endpoint in CREATES and answer.body.get("instance_api_key"):
+            # What the container gets: it can read and end its own rental, and no other.
+            rights = frozenset({"instance_read", "instance_write"})
+            self.keys.give(key, Grant(rights=rights, instance_id=answer.body["new_contract"]))
         return _reply_of(answer)
 
     def _after(self, reply: ApiReply, aim: Aim, now: float) -> ApiReply:

@@ -25,11 +25,12 @@ from keeper.sim import warden
 from keeper.sim.api import Api
 from keeper.sim.contract import Box
 from keeper.sim.faults import HOST_KINDS, Fault, FaultKind
-from keeper.sim.http_face import HttpFace
+from keeper.sim.http_face import HttpFace, old_host
 from keeper.sim.ledger import Ledger
 from keeper.sim.lifecycle import Tempo
 from keeper.sim.limits import Limits
 from keeper.sim.market import Market, MarketShape
+from keeper.sim.script import Cue
 from keeper.sim.ssh_hosts import VERBS, LoopbackHosts
 
 BEAT_S = 0.1  # how late a step of the market may be
@@ -68,6 +69,9 @@ class SimServer:
         time_scale: float = 1.0,
         limit_style: str = "detail",
         faults: Sequence[Fault] = (),
+        cues: Sequence[Cue] = (),
+        searches_per_day: int = 0,
+        has_old_host: bool = False,
     ) -> None:
         self._seed = seed
         self._state_dir = state_dir
@@ -77,8 +81,12 @@ class SimServer:
         self._time_scale = time_scale
         self._limit_style = limit_style
         self._faults = tuple(faults)
+        self._cues = tuple(cues)
+        self._searches_per_day = searches_per_day
+        self._has_old_host = has_old_host
         self._began = (time.time(), time.monotonic())
         self.url = ""
+        self.old_url = ""  # a former address, which answers 308 to everything
         self.ledger = Ledger()
         self.market: Market
         self.hosts: LoopbackHosts
@@ -86,6 +94,7 @@ class SimServer:
         self._folder: Path | None = None
         self._warden: asyncio.subprocess.Process | None = None
         self._runner: web.AppRunner | None = None
+        self._old_runner: web.AppRunner | None = None
         self._beat: asyncio.Task[None] | None = None
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
@@ -115,7 +124,7 @@ class SimServer:
         self.api = Api(
             self.market,
             api_key=self._api_key,
-            limits=Limits(self._spacing_scale),
+            limits=Limits(self._spacing_scale, searches_per_day=self._searches_per_day),
             limit_style=self._limit_style,
             read_logs=self.hosts.read_logs,
         )
@@ -126,12 +135,19 @@ class SimServer:
             await self._runner.setup()
             await web.TCPSite(self._runner, host, port).start()
             self.url = f"http://{host}:{self._runner.addresses[0][1]}"
+            if self._has_old_host:
+                self._old_runner = web.AppRunner(old_host(self.url), access_log=None)
+                await self._old_runner.setup()
+                await web.TCPSite(self._old_runner, host, 0).start()
+                self.old_url = f"http://{host}:{self._old_runner.addresses[0][1]}"
             self._warden = await _start_warden(run, self._folder)
         except BaseException:
             await self.stop()
             raise
         for fault in self._faults:
             self.market.arm(fault)
+        for cue in self._cues:
+            self.api.script.add(cue)
         self._beat = asyncio.get_running_loop().create_task(self._keep_beating())
 
     async def stop(self) -> None:
@@ -141,9 +157,10 @@ class SimServer:
             with suppress(asyncio.CancelledError):
                 await self._beat
             self._beat = None
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        for runner in (self._runner, self._old_runner):
+            if runner is not None:
+                await runner.cleanup()
+        self._runner = self._old_runner = None
         if self._folder is not None:
             await self.hosts.close()
         if self._warden is not None:
@@ -249,6 +266,10 @@ async def serve(
     time_scale: float = 1.0,
     spacing_scale: float = 1.0,
     shape: MarketShape | None = None,
+    limit_style: str = "detail",
+    cues: Sequence[Cue] = (),
+    searches_per_day: int = 0,
+    has_old_host: bool = False,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Serve until ``stop`` is set or the task is cancelled. Prints the address when it is open."""
@@ -259,11 +280,17 @@ async def serve(
         shape=shape,
         time_scale=time_scale,
         spacing_scale=spacing_scale,
+        limit_style=limit_style,
         faults=faults,
+        cues=cues,
+        searches_per_day=searches_per_day,
+        has_old_host=has_old_host,
     )
     await sim.start(port)
     try:
         print(f"marketplace open at {sim.url}", flush=True)
+        if sim.old_url:
+            print(f"its former address is {sim.old_url}", flush=True)
         await (stop or asyncio.Event()).wait()
     finally:
         await sim.stop()
