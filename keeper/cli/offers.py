@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from keeper.cli.terminal import cell, table
-from keeper.core.market import Avoided, price_of, search
+from keeper.core.market import Avoided, merged, price_of, search
 from keeper.core.model import MachineId, Offer, OfferNeeds, Stream, StreamName
 from keeper.core.shortage import Miss, Shortage, explain
 from keeper.core.text import plain
@@ -44,7 +44,7 @@ def look_at(
     machines_in_use: frozenset[MachineId] = frozenset(),
 ) -> Look:
     """Filter and rank what the marketplace showed, as the daemon does."""
-    known = {offer.offer_id: offer for offer in (*(around or ()), *offers)}.values()
+    known = merged(around or (), offers)
     funnel = search(known, stream.needs, avoided, machines_in_use)
     return Look(
         stream=stream.name,

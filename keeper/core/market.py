@@ -147,6 +147,15 @@ BASES: Mapping[Pricing, tuple[bool, ...]] = {
 }
 
 
+def merged(*looks: Iterable[Offer]) -> tuple[Offer, ...]:
+    """Put looks at the market together, each offer once; where they differ, the last one counts.
+
+    One ask is two offers where it can be had for a bid as well as on demand.
+    """
+    known = {(offer.offer_id, offer.is_bid): offer for look in looks for offer in look}
+    return tuple(known.values())
+
+
 def search(
     offers: Iterable[Offer],
     needs: OfferNeeds,
@@ -170,7 +179,7 @@ def search(
         removed[lacks[0]] = removed.get(lacks[0], 0) + 1
         if len(lacks) == 1:
             near.append((price_dollars_per_hour(offer, needs), offer.offer_id, offer, lacks[0]))
-    nearest = min(near, key=lambda each: each[:2], default=None)
+    nearest = min(near, key=lambda each: (*each[:2], each[2].is_bid), default=None)
     return Funnel(
         found=found,
         suitable=tuple(sorted(suitable, key=lambda o: _rank(o, needs, machines_in_use))),

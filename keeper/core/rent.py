@@ -18,6 +18,7 @@ from keeper.core.market import (
     Funnel,
     Price,
     avoided_by_quarantine,
+    merged,
     price_dollars_per_hour,
     price_of,
     search,
@@ -102,11 +103,9 @@ def _needs_now(draft: Draft, slot: SlotId, stream: Stream) -> OfferNeeds:
 def _looked_at(draft: Draft, slot: SlotId, stream: Stream) -> tuple[Offer, ...]:
     """Return the offers a slot chooses from: the one an operator asked for, or all that are known."""
     book = draft.world.offers[stream.name]
-    known = {offer.offer_id: offer for offer in (*book.around, *book.offers)}
+    known = merged(book.around, book.offers)
     asked = draft.records[slot].offer_asked
-    if asked is not None:
-        return (known[asked],) if asked in known else ()
-    return tuple(known.values())
+    return known if asked is None else tuple(each for each in known if each.offer_id == asked)
 
 
 def _is_asked_offer_here(draft: Draft, slot: SlotId, stream: Stream) -> bool:

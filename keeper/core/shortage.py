@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil, floor, inf
 
-from keeper.core.market import FILTERS, Avoided, lacks_of, price_dollars_per_hour
+from keeper.core.market import FILTERS, Avoided, lacks_of, merged, price_dollars_per_hour
 from keeper.core.model import Offer, OfferNeeds, Pricing
 
 
@@ -76,7 +76,7 @@ def cure_of(miss: Miss) -> str:
 
 def explain(offers: Iterable[Offer], needs: OfferNeeds, avoided: Avoided) -> Shortage:
     """Explain a look at the market."""
-    looked = sorted({offer.offer_id: offer for offer in offers}.values(), key=lambda o: o.offer_id)
+    looked = sorted(merged(offers), key=lambda o: (o.offer_id, o.is_bid))
     lacking = [(offer, lacks_of(offer, needs, avoided)) for offer in looked]
     prices = [price_dollars_per_hour(offer, needs) for offer, lacks in lacking if not lacks]
     best = min(prices, default=None)

@@ -1,0 +1,53 @@
+"""One machine, two prices: for a bid and on demand. Both must be seen, whatever order they come in."""
+
+from dataclasses import replace
+
+import pytest
+
+from keeper.core.decisions import Rent
+from keeper.core.market import merged
+from keeper.core.model import Offer, Pricing
+from tests.builders import (
+    DUEL,
+    a_book,
+    a_desire,
+    a_record,
+    a_stream,
+    a_world,
+    ago,
+    an_offer,
+    decide,
+    decision_for,
+)
+
+ON_DEMAND = an_offer(1)
+BID = replace(
+    ON_DEMAND, is_bid=True, gpu_dollars_per_hour=0.20, disk_dollars_per_hour=0.05,
+    dollars_per_hour=0.25,
+)  # fmt: skip
+
+
+def the_rental(pricing: Pricing, *offers: Offer, outbid_s: float | None = None) -> Rent:
+    stream = a_stream()
+    stream = replace(stream, needs=replace(stream.needs, pricing=pricing))
+    record = a_record(outbid_at=None if outbid_s is None else ago(outbid_s))
+    world = a_world(record, offers={DUEL: a_book(*offers)})
+    decision = decision_for(decide(world, a_desire(stream)))
+    assert isinstance(decision, Rent)
+    return decision
+
+
+@pytest.mark.parametrize("offers", [(BID, ON_DEMAND), (ON_DEMAND, BID)])
+def test_an_ask_with_two_prices_is_taken_at_the_one_that_is_wanted(
+    offers: tuple[Offer, ...],
+) -> None:
+    with_fallback = Pricing.INTERRUPTIBLE_WITH_FALLBACK
+    assert the_rental(with_fallback, *offers).bid_dollars_per_hour == pytest.approx(0.22)
+    assert the_rental(with_fallback, *offers, outbid_s=60).bid_dollars_per_hour is None
+    assert the_rental(Pricing.ON_DEMAND, *offers).bid_dollars_per_hour is None
+    assert the_rental(Pricing.INTERRUPTIBLE, *offers).bid_dollars_per_hour is not None
+
+
+def test_looks_put_together_hold_each_price_once_as_it_was_seen_last() -> None:
+    dearer = replace(ON_DEMAND, dollars_per_hour=0.9)
+    assert merged([ON_DEMAND, BID], [dearer]) == (dearer, BID)
