@@ -70,12 +70,20 @@ class LocalKeeper:
         return await self.get("status", FleetStatus)
 
     async def order(
-        self, kind: OrderKind, slot: str | None, *, reason: str = "", until_s: float | None = None
+        self,
+        kind: OrderKind,
+        slot: str | None,
+        *,
+        reason: str = "",
+        until_s: float | None = None,
+        offer_id: int | None = None,
     ) -> OrderStatus:
         """Give an operator's order; the next tick acts on it."""
         body: dict[str, Any] = {"kind": kind.value, "slot": slot, "reason": reason}
         if until_s is not None:
             body["until_s"] = until_s
+        if offer_id is not None:
+            body["offer_id"] = offer_id
         return await self.post("orders", body, OrderStatus)
 
     async def _call(

@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp_sse import sse_response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from keeper.core.model import SlotId
+from keeper.core.model import OfferId, SlotId
 from keeper.core.text import plain
 from keeper.core.world import Order, OrderKind
 from keeper.ports import JournalEntry
@@ -55,6 +55,7 @@ class OrderBody(BaseModel):
     slot: Annotated[str, StringConstraints(max_length=200)] | None = None
     reason: Annotated[str, StringConstraints(max_length=500)] = ""
     until_s: Annotated[float, Field(gt=0, le=30 * 86_400)] | None = None  # a pause ends by itself
+    offer_id: Annotated[int, Field(gt=0, le=2**63 - 1)] | None = None  # rent: this one and no other
 
 
 async def get_status(request: web.Request) -> web.Response:
@@ -126,8 +127,17 @@ async def post_order(request: web.Request) -> web.Response:
         raise Problem(422, "the order is not understood", f"{body.kind} needs a slot")
     if body.until_s is not None and body.kind is not OrderKind.PAUSE:
         raise Problem(422, "the order is not understood", "only a pause ends by itself")
-    if body.slot is not None and SlotId(body.slot) not in snapshot_of(request).records:
-        raise _no_such_slot(request, body.slot)
+    if body.offer_id is not None and body.kind is not OrderKind.RENT:
+        raise Problem(422, "the order is not understood", "only rent takes an offer")
+    if body.slot is not None:
+        record = snapshot_of(request).records.get(SlotId(body.slot))
+        if record is None:
+            raise _no_such_slot(request, body.slot)
+        if body.kind is OrderKind.RENT and record.tenure is not None:
+            raise Problem(
+                409, "the slot has a host", f"nothing was rented for {plain(body.slot, 100)}",
+                cure="order replace, to give it another one",
+            )  # fmt: skip
     now = now_of(request)
     order = Order(
         order_id=uuid.uuid4().hex,
@@ -137,6 +147,7 @@ async def post_order(request: web.Request) -> web.Response:
         reason=plain(body.reason),
         at=now,
         until=now + timedelta(seconds=body.until_s) if body.until_s is not None else None,
+        offer_id=OfferId(body.offer_id) if body.offer_id is not None else None,
     )
     await request.app[CONTROL].order(order)
     answer = OrderStatus(
@@ -145,6 +156,7 @@ async def post_order(request: web.Request) -> web.Response:
         slot=order.slot,
         actor=order.actor,
         until=order.until,
+        offer_id=order.offer_id,
     )
     return json_answer(answer, 202)
 

@@ -49,6 +49,7 @@ def host_status(
         spent_dollars=spent_dollars(tenure, parts, now),
         outbid_since=tenure.outbid_since,
         ending_since=tenure.ending_since,
+        offer_id=tenure.offer_id or None,
     )
 
 

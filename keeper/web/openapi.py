@@ -90,7 +90,7 @@ DESCRIBED: tuple[Described, ...] = (
         status=202,
         body=OrderBody,
         is_order=True,
-        refusals=(401, 403, 404, 422, 503, 504),
+        refusals=(401, 403, 404, 409, 422, 503, 504),
     ),
     Described(
         method="GET",

@@ -55,6 +55,7 @@ class HostStatus:
     spent_dollars: float = 0.0  # an estimate, of the whole rental
     outbid_since: datetime | None = None  # stopped, because somebody bids more
     ending_since: datetime | None = None  # known since then that ends_at is near
+    offer_id: int | None = None  # what was rented; None: taken over from another keeper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,6 +337,7 @@ class OrderStatus:
     slot: str | None
     actor: str
     until: datetime | None
+    offer_id: int | None = None  # rent: this one and no other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 
+from keeper.core.model import SlotId, SlotRecord
 from keeper.ports import PortError, ReloadReport, StoreFull, TimedOut, Uncertain
 from keeper.web.openapi import DESCRIBED
 from tests.facts import every_event
 from tests.integration.web.conftest import JPEG, TOKEN, Keeper, Serve, journal_of, rich_snapshot
+from tests.snapshots import record, snapshot
 
 ORDER = {"kind": "restart", "slot": "duel/0", "reason": "new assets"}
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -290,6 +292,24 @@ async def test_an_order_for_no_slot_and_one_too_big(serve: Serve) -> None:
     assert status == 404
     assert "did you mean" in body["cure"]
     assert (await ask(url, "POST", data=b"x" * 100_000, headers=BEARER))[0] == 413
+
+
+async def test_an_offer_is_ordered_for_a_vacant_slot_only(serve: Serve) -> None:
+    vacant = SlotRecord(slot=SlotId("duel/1"))
+    served = await serve(Keeper(shown=snapshot(record("duel/0"), vacant)))
+    url = f"{served.url}/api/v1/orders"
+    rent = {"kind": "rent", "slot": "duel/0", "offer_id": 30_110_072}
+    status, body, _ = await ask(url, "POST", json=rent, headers=BEARER)
+    assert status == 409
+    assert "replace" in body["cure"]
+    for wrong in ({"kind": "restart"}, {"offer_id": 0}, {"offer_id": 2**63}, {"offer_id": "5"}):
+        status, _, _ = await ask(url, "POST", json=rent | wrong, headers=BEARER)
+        assert status == 422
+    assert served.keeper.orders == []
+    status, body, _ = await ask(url, "POST", json=rent | {"slot": "duel/1"}, headers=BEARER)
+    assert (status, body["offer_id"]) == (202, 30_110_072)
+    (order,) = served.keeper.orders
+    assert (order.kind, order.slot, order.offer_id) == ("rent", "duel/1", 30_110_072)
 
 
 async def test_a_store_that_fails_is_a_problem_of_now(serve: Serve) -> None:
