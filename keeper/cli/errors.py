@@ -154,6 +154,10 @@ def _known(error: BaseException) -> Complaint | None:
                 (row[1:] for row in _PORT_ERRORS if isinstance(error, row[0])),
                 (ExitCode.FAILED, "", ""),
             )
+            if isinstance(error, ports.Unauthorized):
+                # The adapter knows better which key it was, what it lacks and what helps.
+                meaning = f"the API key lacks the right {error.right}" if error.right else meaning
+                cure = error.cure or cure
             said = plain(str(error))
             return Complaint(code=code, what=f"{meaning}: {said}" if meaning else said, cure=cure)
         case OSError() if error.errno in _OS_ERRORS:

@@ -37,6 +37,7 @@ _QUOTA_LEAST_S = 60.0
 _SURVEYS_APART_S = 120.0  # a look around costs a search, and the market does not change so fast
 # A hint to wait is believed up to here: a broken header must not end the search for hosts.
 _HINT_MAX_S = 300.0
+_ERROR_MAX = 600  # characters of an error with its cure
 
 
 class Survey:
@@ -223,10 +224,12 @@ class Survey:
 
 
 def describe(error: BaseException) -> str:
-    """Name an error in one bounded line."""
+    """Name an error in one bounded line, and what a person can do about it where that is known."""
     text = str(error).splitlines()[0] if str(error) else ""
     kind = "contract broken" if isinstance(error, Malformed) else type(error).__name__
-    return f"{kind}: {text}"[:200] if text else kind
+    line = f"{kind}: {text}"[:200] if text else kind
+    cure = error.cure if isinstance(error, Unauthorized) else ""
+    return f"{line}; {cure}"[:_ERROR_MAX] if cure else line
 
 
 async def _wait_at_most(event: asyncio.Event, seconds: float) -> None:

@@ -55,6 +55,13 @@ def test_what_an_operator_can_cure_comes_with_the_cure(error: Exception, code: E
     assert complaint.cure
 
 
+def test_a_refused_key_is_told_with_the_right_it_lacks_and_its_own_cure() -> None:
+    error = ports.Unauthorized("HTTP 403: no", right="user_read", cure="give it user_read")
+    complaint = complaint_of(error)
+    assert complaint.what == "the API key lacks the right user_read: HTTP 403: no"
+    assert complaint.cure == "give it user_read"
+
+
 def test_every_problem_of_a_configuration_is_shown() -> None:
     complaint = complaint_of(ports.ConfigError(["a.yaml:1:2: one", "a.yaml:3:4: two"]))
     assert complaint.code == ExitCode.BAD_CONFIG

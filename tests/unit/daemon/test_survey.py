@@ -21,7 +21,7 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import Reason
 from keeper.core.world import SearchRefused
-from keeper.daemon.survey import Survey
+from keeper.daemon.survey import Survey, describe
 from keeper.ports import Malformed, Marketplace, PortError, QuotaSpent, RateLimited, Unauthorized
 from keeper.sim.loop import EPOCH, VirtualClock, run
 from tests.builders import an_offer
@@ -255,3 +255,11 @@ def test_a_refused_search_is_told_once_until_a_search_works_again() -> None:
         assert told[3:] == [Reason.UNAUTHORIZED]
 
     run(play())
+
+
+def test_an_error_is_told_with_what_cures_it() -> None:
+    refusal = Unauthorized("HTTP 403: " + "x" * 500, right="user_read", cure="give it user_read")
+    assert describe(refusal).startswith("Unauthorized: HTTP 403: x")
+    assert describe(refusal).endswith("x; give it user_read")
+    assert len(describe(Unauthorized("?" * 999, cure="!" * 999))) == 600
+    assert describe(Malformed("no list")) == "contract broken: no list"
