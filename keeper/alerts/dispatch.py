@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from keeper.alerts import Alert, Notice, Severity
+from keeper.alerts.advice import HUMAN
 from keeper.core.model import SlotId, StreamName
 from keeper.core.reasons import Reason
 from keeper.ports import NoticeKind
@@ -40,7 +41,9 @@ _UNKNOWN_REASONS = frozenset(
 
 
 # Alerts that are about the fleet or the account.
-_LOUD = frozenset({"KeeperMarketUnreadable", "KeeperMassFailure", "KeeperSlotHeld"})
+_LOUD = frozenset(
+    {"KeeperMarketUnreadable", "KeeperMassFailure", "KeeperSlotHeld", "KeeperCreditLow"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,11 +159,21 @@ def _account_mutes_slots(louder: Alert, alert: Alert) -> bool:
     )
 
 
+def _empty_account_mutes_what_waits_for_credit(louder: Alert, alert: Alert) -> bool:
+    """An empty account darkens every stream at once: one message, for one person to pay."""
+    return (
+        louder.name == "KeeperCreditLow"
+        and louder.severity is Severity.CRITICAL
+        and alert.needs_human == HUMAN[Reason.OUT_OF_CREDIT]
+    )
+
+
 INHIBITIONS: tuple[Callable[[Alert, Alert], bool], ...] = (
     _market_mutes_unknowns,
     _mass_mutes_slots,
     _dark_mutes_its_causes,
     _account_mutes_slots,
+    _empty_account_mutes_what_waits_for_credit,
 )
 
 

@@ -165,6 +165,17 @@ METRICS: tuple[Described, ...] = (
         "Age of the last complete listing at the last tick; absent before the first listing.",
         unit="seconds",
     ),
+    _state(
+        "keeper_account_credit_dollars",
+        "What the marketplace account could spend when last asked; a debt is negative, absent while"
+        " nobody knows.",
+        unit="dollars",
+    ),
+    _state(
+        "keeper_account_runway_seconds",
+        "How long the account lasts at what it pays now; +Inf when it pays nothing.",
+        unit="seconds",
+    ),
     # Who is told.
     _counter("keeper_notices_total", "Messages to channels, by how it went.", "channel", "outcome"),
     _gauge("keeper_outbox_pending", "Messages that no channel has taken yet."),

@@ -18,6 +18,7 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.reasons import Reason
+from keeper.core.spend import burn_dollars_per_hour, runway_s
 from keeper.core.world import Snapshot
 from keeper.telemetry.metrics import Samples
 
@@ -28,6 +29,7 @@ FUSES: tuple[Reason, ...] = (
     Reason.OWN_NETWORK_DOWN,
     Reason.MARKET_UNREADABLE,
     Reason.MASS_FAILURE,
+    Reason.OUT_OF_CREDIT,
 )
 
 
@@ -62,6 +64,11 @@ def gauges(snapshot: Snapshot) -> Samples:
     if world.listing is not None:
         age_s = (snapshot.at - world.listing.at).total_seconds()
         samples["keeper_listing_age_seconds"] = [((), max(0.0, age_s))]
+    if world.account is not None:
+        samples["keeper_account_credit_dollars"] = [((), world.account.spendable_dollars)]
+    left_s = runway_s(world.account, burn_dollars_per_hour(world, records))
+    if left_s is not None:
+        samples["keeper_account_runway_seconds"] = [((), left_s)]
     return samples
 
 

@@ -1,11 +1,12 @@
 """Which alerts fire: a table of snapshots, and what a person reads."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from keeper.alerts import Severity
+from keeper.alerts.dispatch import inhibited
 from keeper.alerts.rules import RULES, firing
 from keeper.core.events import OrphanCleared, OrphanSeen
 from keeper.core.model import (
@@ -20,7 +21,7 @@ from keeper.core.model import (
     Status,
 )
 from keeper.core.reasons import Reason
-from keeper.core.world import Pause, Snapshot
+from keeper.core.world import AccountSeen, Pause, SearchRefused, Snapshot
 from tests.snapshots import (
     NOW,
     ago,
@@ -41,6 +42,19 @@ INCIDENT = Incident(
 )
 REMEDIES = tuple(RemedyUse(rung=Rung.RESTART_PROCESS, at=ago(minutes=m)) for m in (5, 10, 20))
 PAUSE = Pause(since=ago(hours=1), until=None, actor="ada", reason="moving the ingest")
+QUOTA = SearchRefused(
+    reason=Reason.SEARCH_QUOTA_SPENT, until=NOW + timedelta(hours=3), error="QuotaSpent: no more"
+)
+
+
+def holding(dollars: float) -> AccountSeen:
+    return AccountSeen(spendable_dollars=dollars, at=ago(seconds=20))
+
+
+def ahead(**left: float) -> datetime:
+    return NOW + timedelta(**left)
+
+
 NEVER = record(ever_on_air=False, healthy_since=None)
 
 # sentence, snapshot, the keys that fire with their severity
@@ -198,6 +212,71 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         {},
     ),
     (
+        "a quota that is spent is told at once, and once per stream",
+        snapshot(
+            replace(NEVER, tenure=None, last_reason=Reason.SEARCH_QUOTA_SPENT),
+            replace(
+                NEVER, slot=SlotId("duel/1"), tenure=None, last_reason=Reason.SEARCH_QUOTA_SPENT
+            ),
+            search_refused=QUOTA,
+        ),
+        {"KeeperNoOffer:duel": Severity.WARNING},
+    ),
+    (
+        "a quota that nobody waits for is no news",
+        snapshot(record(), search_refused=QUOTA),
+        {},
+    ),
+    ("credit for two days is enough", snapshot(record(), account=holding(0.45 * 48)), {}),
+    (
+        "credit for less than a day is told",
+        snapshot(record(), account=holding(0.45 * 23)),
+        {"KeeperCreditLow": Severity.WARNING},
+    ),
+    (
+        "credit for an hour wakes somebody",
+        snapshot(record(), account=holding(0.45)),
+        {"KeeperCreditLow": Severity.CRITICAL},
+    ),
+    (
+        "an empty account wakes somebody even when nothing runs",
+        snapshot(replace(NEVER, tenure=None), account=holding(-0.5)),
+        {"KeeperCreditLow": Severity.CRITICAL},
+    ),
+    (
+        "what nobody knows of the account is not told",
+        snapshot(record(), account=None),
+        {},
+    ),
+    (
+        "a contract that ends is no news while there is time",
+        snapshot(record(tenure=tenure(ends_at=ahead(hours=2), ending_since=ago(hours=1)))),
+        {},
+    ),
+    (
+        "one that ends soon and has no successor is",
+        snapshot(record(tenure=tenure(ends_at=ahead(hours=1), ending_since=ago(hours=2)))),
+        {"KeeperContractEnding:duel/0": Severity.WARNING},
+    ),
+    (
+        "one that keeper may not replace is told at once",
+        snapshot(
+            record(tenure=tenure(ends_at=ahead(hours=2), ending_since=ago(hours=1))),
+            decisions=[hold("duel/0", Reason.OBSERVE_ONLY)],
+        ),
+        {"KeeperContractEnding:duel/0": Severity.WARNING},
+    ),
+    (
+        "one whose successor proves itself is not",
+        snapshot(
+            record(
+                tenure=tenure(ends_at=ahead(hours=1), ending_since=ago(hours=2)),
+                incoming=tenure(2, first_live_at=None),
+            )
+        ),
+        {},
+    ),
+    (
         "a pause is said, so that it is not forgotten",
         snapshot(record(), pause=PAUSE, slot_pauses={SLOT: PAUSE}),
         {"KeeperPaused": Severity.INFO, "KeeperPaused:duel/0": Severity.INFO},
@@ -283,3 +362,35 @@ def test_remote_words_are_bounded_and_plain() -> None:
 def test_hold_of_a_slot_that_is_on_air_needs_no_page_about_darkness() -> None:
     given = snapshot(record(), decisions=[waiting("duel/0"), hold("duel/0", Reason.BUDGET)])
     assert [alert.key for alert in firing(given, NOW)] == ["KeeperSlotHeld:budget:duel/0"]
+
+
+def test_a_thin_market_is_told_with_what_would_let_an_offer_in() -> None:
+    said = (
+        "0 of 7 offers suit; removed 7 by display; would suit with offer.gpu_display_active: false"
+    )
+    missing = replace(NEVER, tenure=None, offer_misses=3, rent_detail=said + "\x1b[2J")
+    (alert,) = firing(snapshot(missing), NOW)
+    assert alert.why.startswith(said)
+    assert "\x1b" not in alert.why
+    assert "keeper search duel --explain" in alert.needs_human
+
+
+def test_a_spent_quota_says_when_keeper_searches_again() -> None:
+    waits = replace(NEVER, tenure=None, last_reason=Reason.SEARCH_QUOTA_SPENT)
+    (alert,) = firing(snapshot(waits, search_refused=QUOTA), NOW)
+    assert "2026-03-01 15:00 UTC" in alert.did
+    assert "the day's searches" in alert.why
+
+
+def test_an_empty_account_is_one_message_however_many_streams_are_dark() -> None:
+    dark_slots = [dark(f"duel/{n}") for n in range(3)]
+    given = snapshot(
+        *dark_slots,
+        decisions=[hold(f"duel/{n}", Reason.OUT_OF_CREDIT, "replace") for n in range(3)],
+        account=holding(0.0),
+        fuses=(Reason.OUT_OF_CREDIT,),
+    )
+    found = firing(given, NOW)
+    assert len(found) > 3
+    heard = [alert.key for alert in found if alert.key not in inhibited(found)]
+    assert heard == ["KeeperCreditLow"]

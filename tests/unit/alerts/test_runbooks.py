@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keeper.alerts.rules import HUMAN
+from keeper.alerts.advice import HUMAN
 from keeper.cli.app import FAMILIES
 from tests.components import REPOSITORY
 
@@ -49,7 +49,9 @@ def test_page_names_only_commands_that_exist(page: Path) -> None:
 
 
 def test_advice_names_only_commands_that_exist() -> None:
-    source = (REPOSITORY / "keeper" / "alerts" / "rules.py").read_text()
+    modules = sorted((REPOSITORY / "keeper" / "alerts").glob("about_*.py"))
+    assert len(modules) == 2
+    source = "".join(module.read_text() for module in modules)
     found = {match for text in (*HUMAN.values(), source) for match in commands(text)}
     assert found
     assert found <= VERBS

@@ -24,7 +24,7 @@ from keeper.core.events import (
 )
 from keeper.core.model import Incident, InstanceId, Rung, SlotId, Status
 from keeper.core.reasons import Reason
-from keeper.core.world import Pause, Snapshot
+from keeper.core.world import AccountSeen, Pause, Snapshot
 from keeper.telemetry.logs import configure_logs
 from keeper.telemetry.metrics import METRICS, document
 from keeper.telemetry.sinks import EventLog, MetricsSink
@@ -64,6 +64,7 @@ def rich() -> Snapshot:
         orphans_known=frozenset({InstanceId(7055)}),
         latest={(p.instance_id, p.subject): p for p in (picture(1),)},
         fuses=(Reason.BUDGET,),
+        account=AccountSeen(spendable_dollars=9.0, at=NOW),
     )
 
 

@@ -1,0 +1,231 @@
+"""Alerts about a slot or a stream: dark, held, restarted too often, its contract ends, paused."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from keeper.alerts import Alert, Severity
+from keeper.alerts.advice import HUMAN, advice, dollars, names, since
+from keeper.core.decisions import Hold
+from keeper.core.model import Policy, Rung, SlotId, SlotRecord, stream_of
+from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.text import plain
+from keeper.core.world import Snapshot
+
+# These hold the whole account, so they are one alert however many slots they hold.
+# With less than this part of its margin left, an end that is not yet prepared for is told.
+_LATE_RATIO = 0.5
+_ACCOUNT_WIDE = frozenset({Reason.OUT_OF_CREDIT, Reason.UNAUTHORIZED})
+
+
+def stream_dark(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
+    """A slot that was on air is dark, or one that should be never came on air in its time."""
+    held = _held(snapshot)
+    for slot, record in snapshot.records.items():
+        if record.dark_since is None and not _is_overdue(snapshot, record, now):
+            continue
+        incident = record.incident
+        since = record.dark_since or (incident.opened_at if incident is not None else now)
+        reason = incident.reason if incident is not None else record.last_reason
+        hold = held.get(slot)
+        human = advice(hold.reason, slot) if hold is not None else ""
+        is_ours_to_fix = hold is None or hold.reason not in HUMAN
+        yield Alert(
+            name="KeeperStreamDark",
+            key=f"KeeperStreamDark:{slot}",
+            severity=Severity.WARNING if is_ours_to_fix else Severity.CRITICAL,
+            slot=slot,
+            stream=stream_of(slot),
+            summary=f"{slot} is dark" if record.ever_on_air else f"{slot} has not come on air",
+            why=SENTENCE[reason],
+            did=_did(record, hold),
+            needs_human=human,
+            since=since,
+            dollars=dollars(record),
+            labels={"stream": stream_of(slot), "slot": slot},
+            reason=reason,
+            dark_since=record.dark_since,
+            acts=incident.acts if incident is not None else 0,
+            over=f"{slot} is no longer dark",
+        )
+
+
+def slot_held(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
+    """Keeper would act and may not, and no waiting cures it."""
+    groups: dict[tuple[Reason, str], list[SlotId]] = defaultdict(list)
+    for slot, reason in _holds_for_people(snapshot):
+        groups[reason, "" if reason in _ACCOUNT_WIDE else slot].append(slot)
+    for (reason, about), slots in groups.items():
+        only = slots[0] if len(slots) == 1 else None
+        records = [snapshot.records[slot] for slot in slots if slot in snapshot.records]
+        yield Alert(
+            name="KeeperSlotHeld",
+            key=f"KeeperSlotHeld:{reason}" + (f":{about}" if about else ""),
+            severity=Severity.CRITICAL,
+            slot=only,
+            stream=stream_of(slots[0]) if about else None,
+            summary=f"keeper may not act for {names(slots)}",
+            why=SENTENCE[reason],
+            did="keeper watches and holds",
+            needs_human=HUMAN[reason].format(slot=slots[0]),
+            since=min((since(record, now) for record in records), default=now),
+            labels={"reason": reason},
+            reason=reason,
+            over=f"keeper may act for {names(slots)} again",
+        )
+
+
+def restarts_hide_sickness(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
+    """Every restart helps and there are far too many of them: a sickness behind a cure."""
+    policies = {stream.name: stream.policy for stream in snapshot.desired.streams}
+    for slot, record in snapshot.records.items():
+        policy = policies.get(stream_of(slot), Policy())
+        recent = _sicknesses(record, policy, now)
+        # A host that is being replaced takes its sickness along: no news about its processes.
+        if record.dark_since is not None or record.incoming is not None:
+            continue
+        if len(recent) < max(2, policy.restarts_max):
+            continue
+        minutes = round(policy.restarts_window_s / 60)
+        yield Alert(
+            name="KeeperRestartsHideSickness",
+            key=f"KeeperRestartsHideSickness:{slot}",
+            severity=Severity.WARNING,
+            slot=slot,
+            stream=stream_of(slot),
+            summary=f"{slot} is on air only because it keeps being restarted",
+            why=f"it fell sick at least {max(2, policy.restarts_max)} times within {minutes} minutes, "
+            "and a restart helped each time",
+            did="keeper goes on; when the restarts are used up it replaces the host",
+            needs_human=f"Look for what kills it: `keeper events --slot {slot}`, and its own logs.",
+            since=min(recent),
+            dollars=dollars(record),
+            labels={"stream": stream_of(slot), "slot": slot},
+            reason=Reason.CRASH_LOOP,
+            over=f"{slot} has gone without a restart for a while",
+        )
+
+
+def contract_ending(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
+    """A contract ends soon, and keeper may not or could not get another host ahead of time."""
+    held = _held(snapshot)
+    policies = {stream.name: stream.policy for stream in snapshot.desired.streams}
+    for slot, record in snapshot.records.items():
+        tenure = record.tenure
+        if tenure is None or tenure.ends_at is None or tenure.ending_since is None:
+            continue
+        policy = policies.get(stream_of(slot), Policy())
+        hold = held.get(slot)
+        is_late = (tenure.ends_at - now).total_seconds() < policy.contract_ending_s * _LATE_RATIO
+        if record.incoming is not None or (hold is None and not is_late):
+            continue
+        yield Alert(
+            name="KeeperContractEnding",
+            key=f"KeeperContractEnding:{slot}",
+            severity=Severity.WARNING,
+            slot=slot,
+            stream=stream_of(slot),
+            summary=f"the host of {slot} goes away at {tenure.ends_at:%Y-%m-%d %H:%M} UTC",
+            why=SENTENCE[Reason.CONTRACT_ENDING],
+            did=f"would hand over to another host, but {SENTENCE[hold.reason]}"
+            if hold is not None
+            else "keeper looks for another host to hand over to",
+            needs_human=(advice(hold.reason, slot) if hold is not None else "")
+            or f"See what stands in the way: `keeper explain {slot}`.",
+            since=tenure.ending_since,
+            dollars=dollars(record),
+            labels={"stream": stream_of(slot), "slot": slot},
+            reason=Reason.CONTRACT_ENDING,
+            over=f"{slot} no longer sits on a host that goes away",
+        )
+
+
+def paused(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
+    """Somebody has paused keeper; a pause must not be forgotten."""
+    world = snapshot.world
+    pauses = {SlotId(""): world.pause} if world.pause is not None else {}
+    pauses |= {slot: world.slot_pauses[slot] for slot in sorted(world.slot_pauses)}
+    for slot, pause in pauses.items():
+        until = f" until {pause.until:%Y-%m-%d %H:%M} UTC" if pause.until is not None else ""
+        about = slot or "keeper"
+        yield Alert(
+            name="KeeperPaused",
+            key=f"KeeperPaused:{slot}" if slot else "KeeperPaused",
+            severity=Severity.INFO,
+            slot=slot or None,
+            stream=stream_of(slot) if slot else None,
+            summary=f"{about} is paused{until} by {plain(pause.actor, 60)}",
+            why=plain(pause.reason, 200) or "no reason was given",
+            did="keeper watches and tells, and touches nothing",
+            needs_human=f"When done: `keeper resume{f' {slot}' if slot else ''}`.",
+            since=pause.since,
+            reason=Reason.PAUSED,
+            over=f"{about} is no longer paused",
+        )
+
+
+# --- what they look at ---
+
+
+def _sicknesses(record: SlotRecord, policy: Policy, now: datetime) -> list[datetime]:
+    """Return when each sickness within the window was first treated.
+
+    Remedies that follow one another closely climbed the ladder in one sickness; telling that as
+    "restarts that help" would be a second message about the same incident.
+    """
+    begun: list[datetime] = []
+    last: datetime | None = None
+    apart = timedelta(seconds=policy.replace_after_s)
+    for use in sorted(record.remedies, key=lambda use: use.at):
+        if use.rung is Rung.REPLACE or use.at <= now - timedelta(seconds=policy.restarts_window_s):
+            continue
+        if last is None or use.at - last > apart:
+            begun.append(use.at)
+        last = use.at
+    return begun
+
+
+def _held(snapshot: Snapshot) -> dict[SlotId, Hold]:
+    return {d.slot: d for d in snapshot.plan.decisions if isinstance(d, Hold)}
+
+
+def _holds_for_people(snapshot: Snapshot) -> Iterator[tuple[SlotId, Reason]]:
+    """Name the slots that are held for a reason in HUMAN, each reason once per slot."""
+    told: set[tuple[SlotId, Reason]] = set()
+    for slot, hold in _held(snapshot).items():
+        if hold.reason in HUMAN:
+            told.add((slot, hold.reason))
+    for slot in snapshot.world.held_slots:
+        told.add((slot, Reason.SLOT_HELD_BY_BUG))
+    for slot, record in snapshot.records.items():
+        if record.next_rent_at is not None and record.rent_reason in HUMAN:
+            told.add((slot, record.rent_reason))  # the last create was refused for it
+        conditions = record.tenure.conditions if record.tenure is not None else ()
+        for condition in conditions:
+            if condition.reason is Reason.HOST_KEY_CHANGED:
+                told.add((slot, Reason.HOST_KEY_CHANGED))
+    yield from sorted(told)
+
+
+def _is_overdue(snapshot: Snapshot, record: SlotRecord, now: datetime) -> bool:
+    """Whether a slot that never was on air has been sick for longer than any start may take."""
+    if record.ever_on_air or record.incident is None:
+        return False
+    policies = {stream.name: stream.policy for stream in snapshot.desired.streams}
+    policy = policies.get(stream_of(record.slot), Policy())
+    return (now - record.incident.opened_at).total_seconds() >= policy.warmup_max_s
+
+
+def _did(record: SlotRecord, hold: Hold | None) -> str:
+    """Say what keeper did last, and what it waits for."""
+    parts = []
+    if record.last_act and record.incident is not None:
+        because = SENTENCE[record.last_act_reason]
+        parts.append(f"last act: {record.last_act.replace('_', ' ')}, because {because}")
+    if hold is not None:
+        parts.append(f"would {hold.wanted.replace('_', ' ')}, but {SENTENCE[hold.reason]}")
+    elif not parts:
+        parts.append("keeper is climbing the ladder of remedies")
+    return "; ".join(parts)

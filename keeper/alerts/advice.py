@@ -1,0 +1,48 @@
+"""What alerts have in common: the advice for each reason that only a person can cure, and small words."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from keeper.core.model import SlotId, SlotRecord
+from keeper.core.reasons import Reason
+
+# Reasons of a Hold that no waiting cures, and what a person can do about each.
+HUMAN: dict[Reason, str] = {
+    Reason.REPLACEMENTS_SPENT: (
+        "Look at why hosts keep failing (`keeper explain {slot}`), then `keeper replace {slot}` "
+        "or raise `replacements_max`."
+    ),
+    Reason.BUDGET: "Raise the spending limit, or end something: `keeper status` shows what costs what.",
+    Reason.OUT_OF_CREDIT: "Add credit to the marketplace account.",
+    Reason.UNAUTHORIZED: "Check the API key and its rights; `keeper search STREAM` tries it.",
+    Reason.HOST_KEY_CHANGED: (
+        "Somebody else may answer at the host's address. Check the rental; then "
+        "`keeper replace {slot}`."
+    ),
+    Reason.KEY_REFUSED: "Check that keeper's SSH key is attached to the marketplace account.",
+    Reason.SLOT_HELD_BY_BUG: "Report the bug with the log lines around `slot.bug`; keeper tries again.",
+}
+
+
+def advice(reason: Reason, slot: SlotId) -> str:
+    """Say what a person can do; "" when waiting cures it."""
+    return HUMAN[reason].format(slot=slot) if reason in HUMAN else ""
+
+
+def since(record: SlotRecord, now: datetime) -> datetime:
+    """Return since when a slot is in trouble."""
+    if record.dark_since is not None:
+        return record.dark_since
+    return record.incident.opened_at if record.incident is not None else now
+
+
+def dollars(record: SlotRecord) -> float:
+    """Return what the rentals of a slot cost per hour."""
+    return sum(t.dollars_per_hour for t in (record.tenure, record.incoming) if t is not None)
+
+
+def names(slots: list[SlotId], count_max: int = 5) -> str:
+    """Name the first slots, and count the rest."""
+    shown = ", ".join(slots[:count_max])
+    return f"{shown} and {len(slots) - count_max} more" if len(slots) > count_max else shown
