@@ -43,6 +43,7 @@ _BOUNDS: Mapping[type, Mapping[str, tuple[BaseMetadata, ...]]] = {
         "gpu_count": (Ge(1),),
         "disk_gb": (Ge(1.0),),
         "price_max_dollars_per_hour": (Gt(0.0),),
+        "bid_margin_ratio": (Ge(1.0),),
     },
     Policy: {
         "probe_interval_s": (Gt(0.0),),
@@ -62,6 +63,7 @@ _BOUNDS: Mapping[type, Mapping[str, tuple[BaseMetadata, ...]]] = {
         "list_interval_s": (Gt(0.0),),
         "list_interval_busy_s": (Gt(0.0),),
         "tick_interval_s": (Gt(0.0),),
+        "account_interval_s": (Gt(0.0),),
     },
 }
 
