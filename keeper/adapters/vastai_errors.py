@@ -97,7 +97,9 @@ BY_TEXT: Final[tuple[tuple[str, type[PortError]], ...]] = (
 # The daemon of a host took the request into a queue: it may come up days later and bill.
 _QUEUED: Final = ("resources_unavailable", "state change queued")
 
-_ALREADY_ATTACHED: Final = "already associated"
+# "SSH key already associated with instance." (reports from the field, 2026-08); the others are how
+# one would say it of an account.
+_ALREADY_THERE: Final = ("already associated", "already registered", "already exists")
 
 
 # --------------------------------------------------------------------------------------------------
@@ -163,10 +165,13 @@ class Judge:
         return f"HTTP {reply.status}: {said}" if said else f"HTTP {reply.status}"
 
 
-def is_already_attached(reply: Reply) -> bool:
-    """Whether a refused key is there already (HTTP 200, success false: reports from the field)."""
+def is_already_there(reply: Reply) -> bool:
+    """Whether a refused key is there already: HTTP 200 with success false, or a 400."""
     complaint = read_complaint(reply)
-    return complaint is not None and _ALREADY_ATTACHED in words_of(complaint).lower()
+    if complaint is None:
+        return False
+    said = words_of(complaint).lower()
+    return any(piece in said for piece in _ALREADY_THERE)
 
 
 def says_no_such_instance(reply: Reply) -> bool:

@@ -6,14 +6,18 @@ rental. So keeper's key goes to both.
 
 from __future__ import annotations
 
+from typing import Any, Final
+
+import msgspec
+
 from keeper.adapters.vastai_calls import Calls, decoded
-from keeper.adapters.vastai_errors import is_already_attached
-from keeper.adapters.vastai_reply import Effect
+from keeper.adapters.vastai_errors import fits_port, is_already_there
+from keeper.adapters.vastai_reply import Effect, read_complaint, says_no
 from keeper.adapters.vastai_rows import account_of
 from keeper.adapters.vastai_spacing import Endpoint
 from keeper.adapters.vastai_wire import User
 from keeper.core.model import InstanceId
-from keeper.ports import Account
+from keeper.ports import Account, Malformed, Missing
 
 
 class VastAccount:
@@ -35,11 +39,17 @@ class VastAccount:
             Endpoint.ATTACH_KEY, path, body=body, effect=Effect.REPEATABLE
         )
         error = self._calls.failure(reply, Endpoint.ATTACH_KEY, Effect.REPEATABLE)
-        if error is not None and not is_already_attached(reply):
+        if error is not None and not is_already_there(reply):
             raise error
 
     async def register_key(self, public_key: str) -> bool:
-        """Register this SSH public key with the account; False: it was there."""
+        """Register this SSH public key with the account; False: it was there.
+
+        May be repeated: the keys that are there are read first, since the marketplace takes the
+        same key twice without a word. A list that is not understood registers nothing.
+        """
+        if identity_of(public_key) in await self._registered():
+            return False
         reply = await self._calls.send(
             Endpoint.REGISTER_KEY,
             "/api/v0/ssh/",
@@ -47,6 +57,53 @@ class VastAccount:
             effect=Effect.REPEATABLE,
         )
         error = self._calls.failure(reply, Endpoint.REGISTER_KEY, Effect.REPEATABLE)
-        if error is not None:
+        if error is not None and not is_already_there(reply):
             raise error
-        return True
+        return error is None
+
+    async def _registered(self) -> frozenset[tuple[str, str]]:
+        """Return the keys of the account. An account without any answers 404 (docs, 2026-08)."""
+        reply = await self._calls.send(Endpoint.LIST_KEYS, "/api/v0/ssh/", effect=Effect.READ)
+        if reply.is_ok and reply.is_json and not says_no(read_complaint(reply)):
+            return frozenset(identity_of(key) for key in keys_of(reply.body))
+        error = self._calls.failure(reply, Endpoint.LIST_KEYS, Effect.READ)
+        if isinstance(error, Missing):
+            return frozenset()
+        raise fits_port(error or Malformed(f"{Endpoint.LIST_KEYS}: no list of keys"))
+
+
+class _KeyRow(msgspec.Struct):
+    """A key of the account, under either of the two names seen."""
+
+    key: Any = None
+    public_key: Any = None
+    deleted_at: Any = None
+
+
+_ROWS: Final = msgspec.json.Decoder(list[_KeyRow])
+
+
+def keys_of(body: bytes) -> tuple[str, ...]:
+    """Read a bare array of keys. Raises Malformed: one key that cannot be read may be ours."""
+    try:
+        rows = _ROWS.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Malformed(f"{Endpoint.LIST_KEYS}: the answer is no list of keys") from None
+    written = [
+        row.key if row.public_key is None else row.public_key
+        for row in rows
+        if row.deleted_at is None
+    ]
+    keys = tuple(each for each in written if isinstance(each, str))
+    if len(keys) != len(written):
+        raise Malformed(f"{Endpoint.LIST_KEYS}: a key without its text")
+    return keys
+
+
+def identity_of(public_key: str) -> tuple[str, str]:
+    """Return what makes a key: its type and its bits. The comment is anybody's.
+
+    Accounts hold odd strings too: the official client registers whatever it is given.
+    """
+    kind, _, rest = public_key.strip().partition(" ")
+    return kind, rest.strip().partition(" ")[0]
