@@ -68,7 +68,8 @@ class OfferSearch:
         for basis in _BASES[needs.pricing]:
             answer = await self._ask(priced(filters, needs, basis))
             found += offers_of(answer, needs.disk_gb, is_bid=basis == _BID)
-        return cheapest_first(found)
+        # Filters are not always applied (field reports, 2026-08).
+        return cheapest_first(o for o in found if offer_id in (None, o.offer_id))
 
     async def survey(self, needs: OfferNeeds) -> tuple[Offer, ...]:
         """Look around the needs, cheapest first. All views or nothing: a part would mislead."""

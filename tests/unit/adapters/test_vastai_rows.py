@@ -13,7 +13,6 @@ from yarl import URL
 
 from keeper.adapters.vastai import create_body, onstart_script
 from keeper.adapters.vastai_http import may_carry_key
-from keeper.adapters.vastai_offers import offers_of
 from keeper.adapters.vastai_rows import (
     account_of,
     address_of,
@@ -24,7 +23,6 @@ from keeper.adapters.vastai_rows import (
     ports_of,
     state_of,
 )
-from keeper.adapters.vastai_search import filters_of, priced
 from keeper.adapters.vastai_wire import (
     InstanceRow,
     Offers,
@@ -36,9 +34,10 @@ from keeper.adapters.vastai_wire import (
     integer,
     moment,
     number,
+    price,
     text,
 )
-from keeper.core.model import MarketState, OfferNeeds, RentalSpec
+from keeper.core.model import MarketState, RentalSpec
 from keeper.ports import Malformed
 
 ANYTHING = st.recursive(
@@ -190,61 +189,73 @@ def test_an_instance_has_everything_that_the_row_says() -> None:
     assert instance.geolocation == "US"
 
 
+PRICED = {"dph_total": 0.325, "dph_base": 0.30, "storage_total_cost": 0.025}
+
+
+@pytest.mark.parametrize(
+    ("fields", "total", "gpu", "disk"),
+    [
+        ({}, 0.325, 0.30, 0.025),
+        ({"dph_base": None}, 0.325, 0.30, 0.025),
+        ({"storage_total_cost": None}, 0.325, 0.30, 0.025),
+        ({"dph_base": 9.9}, 0.325, 0.30, 0.025),  # a part above the whole
+        ({"storage_total_cost": 1e308}, 0.325, 0.30, 0.025),
+        ({"dph_base": "0.30", "storage_total_cost": "NaN"}, 0.325, 0.30, 0.025),
+        ({"dph_base": None, "storage_total_cost": None}, 0.325, 0.0, 0.0),
+        ({"dph_total": None}, 0.0, 0.0, 0.0),
+        ({"dph_total": -1.0}, 0.0, 0.0, 0.0),
+        ({"dph_total": 1000.5}, 0.0, 0.0, 0.0),
+        ({"dph_total": "NaN"}, 0.0, 0.0, 0.0),
+    ],
+)
+def test_a_rental_costs_its_parts_or_they_are_not_told(
+    fields: dict[str, Any], total: float, gpu: float, disk: float
+) -> None:
+    instance = instance_of(InstanceRow(id=1, **PRICED | fields))
+    assert instance.dollars_per_hour == pytest.approx(total)
+    assert instance.gpu_dollars_per_hour == pytest.approx(gpu)
+    assert instance.disk_dollars_per_hour == pytest.approx(disk)
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_bid", "min_bid"),
+    [
+        ({"is_bid": True, "min_bid": 0.22}, True, 0.22),
+        ({"is_bid": "true", "min_bid": "0.22"}, True, 0.22),
+        ({"is_bid": True, "min_bid": 1e9}, True, 0.0),
+        ({"is_bid": True, "min_bid": -1}, True, 0.0),
+        ({"is_bid": True}, True, 0.0),
+        ({"is_bid": False, "min_bid": 0.22}, False, 0.0),
+        ({"is_bid": None, "min_bid": 0.22}, False, 0.0),
+        ({"is_bid": 7, "min_bid": 0.22}, False, 0.0),
+    ],
+)
+def test_what_a_bid_must_reach_is_told_of_bids_only(
+    fields: dict[str, Any], is_bid: bool, min_bid: float
+) -> None:
+    """The floor moves with the market; on demand it is no news."""
+    instance = instance_of(InstanceRow(id=1, **fields))
+    assert (instance.is_bid, instance.min_bid_dollars_per_hour) == (is_bid, min_bid)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_listed"),
+    [(True, True), (None, True), ("", True), (7, True), (False, False), ("false", False)],
+)
+def test_a_machine_is_off_the_market_only_when_a_row_says_so(said: Any, is_listed: bool) -> None:
+    assert instance_of(InstanceRow(id=1, rentable=said)).is_machine_listed is is_listed
+
+
+def test_prices_are_dollars_that_somebody_would_ask() -> None:
+    assert [price(v) for v in (0, 0.0, "1.5", 1000, 1000.0)] == [0.0, 0.0, 1.5, 1000.0, 1000.0]
+    assert [price(v) for v in (-0.0001, 1000.1, 1e308, "NaN", float("inf"), None, True, "x")] == (
+        [None] * 8
+    )
+
+
 @pytest.mark.parametrize("name", ["-oProxyCommand=reboot", "a b", "$(id)", "x;y", "", None])
 def test_a_name_that_could_be_an_option_is_no_ssh_host(name: Any) -> None:
     assert instance_of(InstanceRow(id=1, ssh_host=name)).ssh_host == ""
-
-
-def test_the_price_is_never_below_its_parts() -> None:
-    """A search that ignored the disk size prices 8 GB."""
-    row = {"id": 1, "machine_id": 2, "dph_total": 0.3017, "dph_base": 0.30, "storage_cost": 0.15}
-    (offer,) = offers_of(Offers(offers=[row]), 120.0)
-    assert offer.dollars_per_hour == pytest.approx(0.325)
-
-
-@pytest.mark.parametrize(
-    ("fields", "gpu", "disk"),
-    [
-        ({"dph_base": 0.3, "storage_cost": 0.15}, 0.30, 0.025),
-        ({"dph_base": 0.3, "storage_total_cost": 0.025}, 0.30, 0.025),
-        ({"dph_base": 0.3}, 0.30, 0.025),
-        ({"storage_cost": 0.15}, 0.30, 0.025),
-        ({}, 0.325, 0.0),
-    ],
-)
-def test_price_parts_come_from_whatever_was_given(
-    fields: dict[str, Any], gpu: float, disk: float
-) -> None:
-    row = {"id": 1, "machine_id": 2, "dph_total": 0.325} | fields
-    (offer,) = offers_of(Offers(offers=[row]), 120.0)
-    assert offer.gpu_dollars_per_hour == pytest.approx(gpu)
-    assert offer.disk_dollars_per_hour == pytest.approx(disk)
-    assert offer.dollars_per_hour == pytest.approx(0.325)
-
-
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        ({"verification": "verified"}, True),
-        ({"verification": " Verified "}, True),
-        ({"verification": "unverified", "verified": True}, False),
-        ({"verification": "deverified"}, False),
-        ({"verified": True}, True),
-        ({"verified": "verified"}, True),
-        ({"verified": False}, False),
-        ({}, False),
-    ],
-)
-def test_verified_is_a_word_or_a_flag(fields: dict[str, Any], expected: bool) -> None:
-    row = {"id": 1, "machine_id": 2, "dph_total": 0.3} | fields
-    (offer,) = offers_of(Offers(offers=[row]), 120.0)
-    assert offer.verified is expected
-
-
-def test_an_interruptible_offer_is_not_rentable() -> None:
-    row = {"id": 1, "machine_id": 2, "dph_total": 0.3, "rentable": True, "is_bid": True}
-    (offer,) = offers_of(Offers(offers=[row]), 120.0)
-    assert not offer.rentable
 
 
 @pytest.mark.parametrize(
@@ -281,7 +292,7 @@ def test_values_are_read_with_suspicion() -> None:
 
 @given(value=ANYTHING)
 def test_no_value_can_break_a_reader(value: Any) -> None:
-    for read in (number, integer, identity, amount, flag, moment, text, state_of, ports_of):
+    for read in (number, integer, identity, amount, price, flag, moment, text, state_of, ports_of):
         read(value)
     address_of(value)
     country_of(value)
@@ -289,48 +300,6 @@ def test_no_value_can_break_a_reader(value: Any) -> None:
 
 
 # --- what is sent ----------------------------------------------------------------------------
-
-
-def test_a_search_sends_all_needs_as_filters() -> None:
-    needs = OfferNeeds(
-        gpu_ram_min_gb=24,
-        gpu_names=("RTX_4090", "RTX 5090"),
-        gpu_names_excluded=("RTX_3060",),
-        geolocations=("us", "CA"),
-        inet_up_min_mbps=100,
-        cuda_min=12.4,
-    )
-    body = priced(filters_of(needs), needs, "on-demand")
-    plain = {name: body.pop(name) for name in ("order", "type", "limit", "allocated_storage")}
-    assert plain == {
-        "order": [["dph_total", "asc"]],
-        "type": "on-demand",
-        "limit": 64,
-        "allocated_storage": 120.0,
-    }
-    assert body == {
-        "rentable": {"eq": True},
-        "rented": {"eq": False},
-        "external": {"eq": False},
-        "verified": {"eq": True},
-        "gpu_display_active": {"eq": True},
-        "num_gpus": {"eq": 1},
-        "gpu_ram": {"gte": 22800},
-        "gpu_name": {"in": ["RTX 4090", "RTX 5090"], "notin": ["RTX 3060"]},
-        "geolocation": {"in": ["US", "CA"]},
-        "reliability": {"gte": 0.95},
-        "disk_space": {"gte": 120.0},
-        "dph_total": {"lte": 2.0},
-        "direct_port_count": {"gte": 1},
-        "duration": {"gte": 86_400.0},
-        "inet_up": {"gte": 100},
-        "cuda_max_good": {"gte": 12.4},
-    }
-
-
-def test_needs_that_ask_for_nothing_filter_nothing() -> None:
-    body = filters_of(OfferNeeds(gpu_display_active=False, verified=False))
-    assert not {"gpu_display_active", "verified", "gpu_name", "geolocation", "inet_up"} & set(body)
 
 
 def test_an_order_without_a_key_still_keeps_shells_out_of_tmux() -> None:
