@@ -292,6 +292,17 @@ class PriceDrifted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MachineUnlisted:
+    """A rental's owner has taken the machine off the market: the contract will not outlast its end."""
+
+    name: ClassVar[str] = "instance.machine_unlisted"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    machine_id: MachineId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContractEnding:
     """A listing says that a rental's contract ends soon."""
 
@@ -700,6 +711,7 @@ Event = (
     | RentVoided
     | InstanceBooted
     | PriceDrifted
+    | MachineUnlisted
     | ContractEnding
     | InstanceOutbid
     | InstanceRebidding

@@ -402,6 +402,9 @@ class Tenure:
     dear_since: datetime | None = None  # first listing with a price above the limit
     ends_at: datetime | None = None  # of the contract, as last listed
     ending_since: datetime | None = None  # first listing by which it ends soon
+    unlisted_since: datetime | None = (
+        None  # first listing by which its machine takes no more renters
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from keeper.core.events import ContractEnding, Event, InstanceOutbid, PriceDrifted
+from keeper.core.events import (
+    ContractEnding,
+    Event,
+    InstanceOutbid,
+    MachineUnlisted,
+    PriceDrifted,
+)
 from keeper.core.model import (
     Instance,
     InstanceId,
@@ -40,12 +46,15 @@ def followed(
     dear_since = (tenure.dear_since or listed_at) if is_dear else None
     is_soon = _is_soon(tenure, ends_at, listed_at, policy)
     ending_since = (tenure.ending_since or listed_at) if is_soon else None
+    is_listed = instance.is_machine_listed
+    unlisted_since = None if is_listed else (tenure.unlisted_since or listed_at)
     if (
         dollars == tenure.dollars_per_hour
         and ends_at is tenure.ends_at
         and outbid_since is tenure.outbid_since
         and dear_since is tenure.dear_since
         and ending_since is tenure.ending_since
+        and unlisted_since is tenure.unlisted_since
     ):
         return tenure
     return replace(
@@ -55,6 +64,7 @@ def followed(
         outbid_since=outbid_since,
         dear_since=dear_since,
         ending_since=ending_since,
+        unlisted_since=unlisted_since,
     )
 
 
@@ -106,6 +116,11 @@ def told(
     if before.outbid_since is None and after.outbid_since is not None:
         bid = after.bid_dollars_per_hour
         events.append(InstanceOutbid(slot=slot, instance_id=instance_id, bid_dollars=bid))
+    if before.unlisted_since is None and after.unlisted_since is not None:
+        # An announcement, on which nothing is decided: when it ends, the contract's end says.
+        events.append(
+            MachineUnlisted(slot=slot, instance_id=instance_id, machine_id=after.machine_id)
+        )
     if before.ending_since is None and after.ending_since is not None and after.ends_at is not None:
         left_s = elapsed_s(listed_at, after.ends_at)
         events.append(ContractEnding(slot=slot, instance_id=instance_id, left_s=left_s))

@@ -100,6 +100,9 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
         f"rental {f['instance_id']} was offered for ${float(f['offered_dollars']):.3f}/h and costs"
         f" ${float(f['dollars']):.3f}/h"
     ),
+    "instance.machine_unlisted": lambda f: (
+        f"the owner of rental {f['instance_id']} takes no more renters; its contract runs on to the end"
+    ),
     "instance.contract_ending": lambda f: (
         f"the contract of rental {f['instance_id']} ends in {_s(f, 'left_s')}"
     ),

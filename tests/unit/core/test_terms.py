@@ -1,0 +1,90 @@
+"""The terms of a rental, as listings tell them: price, end, bid, and what the owner announces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from keeper.core.events import ContractEnding, InstanceOutbid, MachineUnlisted, PriceDrifted
+from keeper.core.model import MarketState, OfferNeeds, Policy, Tenure
+from keeper.core.terms import followed, margin_s, price_limit, told
+from tests.builders import HOST, NOW, SLOT, a_tenure, ago, ahead, an_instance
+
+POLICY, NEEDS = Policy(), OfferNeeds()
+PRICE = a_tenure().dollars_per_hour
+
+
+def after(tenure: Tenure, **row: Any) -> Tenure:
+    """Follow one listing of the rental."""
+    listed = an_instance(HOST, tenure.label, **{"dollars_per_hour": PRICE, **row})
+    return followed(tenure, listed, NOW, POLICY, NEEDS)
+
+
+def facts(before: Tenure, now: Tenure) -> list[type]:
+    return [type(event) for event in told(SLOT, HOST, before, now, NOW)]
+
+
+def test_a_listing_that_says_nothing_new_is_the_same_value() -> None:
+    tenure = a_tenure()
+    assert after(tenure) is tenure
+    ending = after(tenure, ends_at=ahead(1e6))
+    # A second here or there is no other end.
+    assert after(ending, ends_at=ahead(1e6 + 30)) is ending
+
+
+@pytest.mark.parametrize("missing", [{"dollars_per_hour": 0.0}, {"ends_at": None}])
+def test_a_term_that_is_not_told_keeps_the_last_one(missing: dict[str, Any]) -> None:
+    tenure = a_tenure(ends_at=ahead(1e6))
+    assert after(tenure, **{"ends_at": ahead(1e6), **missing}) is tenure
+
+
+def test_an_owner_who_takes_the_machine_off_the_market_is_told_once_and_nothing_follows() -> None:
+    tenure = a_tenure()
+    gone = after(tenure, is_machine_listed=False)
+    assert gone.unlisted_since == NOW
+    assert facts(tenure, gone) == [MachineUnlisted]
+    assert after(gone, is_machine_listed=False) is gone
+    back = after(gone)
+    assert back.unlisted_since is None
+    assert facts(gone, back) == []
+
+
+def test_an_end_that_comes_near_is_told_once() -> None:
+    tenure = a_tenure(ends_at=ahead(7200.0), rented_at=ago(1e6))
+    near = after(tenure, ends_at=ahead(7200.0))
+    assert near.ending_since == NOW
+    assert facts(tenure, near) == [ContractEnding]
+    assert facts(near, after(near, ends_at=ahead(7200.0))) == []
+    assert after(near, ends_at=ahead(1e6)).ending_since is None  # the owner has prolonged it
+
+
+def test_a_short_contract_is_not_replaced_before_its_half() -> None:
+    tenure = a_tenure(rented_at=ago(600))
+    assert margin_s(tenure, ahead(3000), POLICY) == 1800.0
+    assert after(tenure, ends_at=ahead(3000)).ending_since is None
+    assert after(tenure, ends_at=ahead(500)).ending_since == NOW
+
+
+def test_a_contract_that_costs_more_than_was_offered_is_told_and_measured_against_the_limit() -> (
+    None
+):
+    tenure = a_tenure(offered_dollars_per_hour=0.40, dollars_per_hour=0.40)
+    limit = price_limit(tenure, POLICY, NEEDS)
+    assert limit == pytest.approx(0.40 * POLICY.price_drift_max_ratio, abs=0.001)
+    drifted = after(tenure, dollars_per_hour=0.45)
+    assert facts(tenure, drifted) == [PriceDrifted]
+    assert drifted.dear_since is None
+    assert after(tenure, dollars_per_hour=limit + 0.01).dear_since == NOW
+
+
+@pytest.mark.parametrize("is_meant_to_run", [True, False])
+def test_both_pictures_of_an_outbid_are_understood(is_meant_to_run: bool) -> None:
+    tenure = a_tenure(is_bid=True, bid_dollars_per_hour=0.3)
+    beaten = after(tenure, state=MarketState.STOPPED, is_meant_to_run=is_meant_to_run)
+    assert beaten.outbid_since == NOW
+    assert facts(tenure, beaten) == [InstanceOutbid]
+
+
+def test_who_rents_on_demand_cannot_be_outbid() -> None:
+    assert after(a_tenure(), state=MarketState.STOPPED).outbid_since is None
