@@ -36,7 +36,7 @@ def market_unreadable(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
     patience_s = min(MARKET_UNREADABLE_S, snapshot.desired.fleet.listing_stale_s / 3)
     if since is None or (now - since).total_seconds() < patience_s:
         return
-    error = plain(world.unreadable_error, 200)
+    error = plain(world.unreadable_error, _DETAIL_MAX)
     yield Alert(
         name="KeeperMarketUnreadable",
         key="KeeperMarketUnreadable",

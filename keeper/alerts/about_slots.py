@@ -18,6 +18,7 @@ from keeper.core.world import Snapshot
 # With less than this part of its margin left, an end that is not yet prepared for is told.
 _LATE_RATIO = 0.5
 _ACCOUNT_WIDE = frozenset({Reason.OUT_OF_CREDIT, Reason.UNAUTHORIZED})
+_DETAIL_MAX = 600  # an error with its cure
 
 
 def stream_dark(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
@@ -67,7 +68,7 @@ def slot_held(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             slot=only,
             stream=stream_of(slots[0]) if about else None,
             summary=f"keeper may not act for {names(slots)}",
-            why=SENTENCE[reason],
+            why=": ".join(filter(None, (SENTENCE[reason], _refusal(reason, records)))),
             did="keeper watches and holds",
             needs_human=HUMAN[reason].format(slot=slots[0]),
             since=min((since(record, now) for record in records), default=now),
@@ -189,6 +190,12 @@ def _sicknesses(record: SlotRecord, policy: Policy, now: datetime) -> list[datet
 
 def _held(snapshot: Snapshot) -> dict[SlotId, Hold]:
     return {d.slot: d for d in snapshot.plan.decisions if isinstance(d, Hold)}
+
+
+def _refusal(reason: Reason, records: list[SlotRecord]) -> str:
+    """Say what the marketplace said to the last create, which names a key's missing right."""
+    said = (r.rent_detail for r in records if r.rent_reason is reason and r.rent_detail)
+    return plain(next(said, ""), _DETAIL_MAX)
 
 
 def _holds_for_people(snapshot: Snapshot) -> Iterator[tuple[SlotId, Reason]]:

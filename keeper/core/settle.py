@@ -200,6 +200,7 @@ def _rent_failed(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure, outcome
         offer_misses=record.offer_misses + 1,
         next_rent_at=later(draft.now, pause_s),
         rent_reason=reason,
+        rent_detail=record.rent_detail if was_asked else outcome.error,
     )
 
 

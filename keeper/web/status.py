@@ -97,7 +97,7 @@ def status_of(snapshot: Snapshot, now: datetime) -> FleetStatus:
             is_readable=world.listing is not None and world.unreadable_since is None,
             listed_at=world.listing.at if world.listing is not None else None,
             unreadable_since=world.unreadable_since,
-            error=plain(world.unreadable_error, 300),
+            error=plain(world.unreadable_error, 600),  # with what cures it
         ),
         alerts=alerts,
         streams=streams,
@@ -225,6 +225,8 @@ def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
         next_check_at=getattr(decision, "until", None) or look.snapshot.plan.next_check_at,
         pause=_pause(pause),
         destroy_asked_at=record.destroy_asked_at,
+        offer_asked=record.offer_asked,
+        rent_detail=plain(record.rent_detail, 600),
     )
 
 

@@ -338,6 +338,21 @@ def test_says_what_keeper_did_and_what_a_person_can_do() -> None:
     assert alert.dollars == pytest.approx(0.42)
 
 
+def test_a_refused_key_is_told_with_the_right_it_lacks_and_its_cure() -> None:
+    said = "Unauthorized: HTTP 403: no; give the key the right instance_write"
+    given = snapshot(record(next_rent_at=NOW, rent_reason=Reason.UNAUTHORIZED, rent_detail=said))
+    (alert,) = firing(given, NOW)
+    assert alert.key == "KeeperSlotHeld:unauthorized"
+    assert alert.why.endswith(said)
+
+
+def test_an_unreadable_market_is_told_with_its_cure() -> None:
+    said = "Unauthorized: " + "x" * 180 + "; give the key the right instance_read"
+    given = snapshot(record(), unreadable_since=ago(minutes=5), unreadable_error=said)
+    (alert,) = firing(given, NOW)
+    assert alert.why == said
+
+
 @pytest.mark.parametrize("policy", list(OrphanPolicy))
 def test_orphan_asks_a_person_only_where_keeper_does_nothing(policy: OrphanPolicy) -> None:
     given = snapshot(
@@ -356,7 +371,7 @@ def test_remote_words_are_bounded_and_plain() -> None:
     )
     (alert,) = firing(given, NOW)
     assert "\x1b" not in alert.why
-    assert len(alert.why) < 300
+    assert len(alert.why) <= 600  # an error with its cure
 
 
 def test_hold_of_a_slot_that_is_on_air_needs_no_page_about_darkness() -> None:

@@ -123,6 +123,14 @@ def test_a_lost_race_avoids_the_offer_but_not_for_ever() -> None:
     assert "1 by a lost race" in events_of(plan, facts_of.OffersSearched)[0].detail
 
 
+def test_a_refused_create_leaves_the_words_of_the_refusal() -> None:
+    """They name the right that the key lacks and what cures it; the alert repeats them."""
+    said = "Unauthorized: HTTP 403: no; give it instance_write"
+    world = asked(OutcomeKind.FAILED, reason=Reason.UNAUTHORIZED, error=said)
+    after = record_after(world, decide(world))
+    assert (after.rent_reason, after.rent_detail) == (Reason.UNAUTHORIZED, said)
+
+
 def test_an_answer_for_a_slot_that_moved_on_leaves_nothing_behind() -> None:
     world = asked(instance_id=HOST)
     world = replace(world, records={SLOT: a_record()})
