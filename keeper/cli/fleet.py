@@ -44,21 +44,33 @@ _INDENT = 12
 
 
 def shown_fleet(
-    fleet: FleetStatus, *, width: int, only: frozenset[str] | None = None
+    fleet: FleetStatus, *, width: int, only: frozenset[str] | None = None, sums_first: bool = False
 ) -> Iterator[RenderableType]:
-    """Show the fleet, or some of its slots, for a terminal of this width."""
+    """Show the fleet, or some of its slots, for a terminal of this width.
+
+    ``sums_first`` is for a screen that may be too short: what is cut off there is the end.
+    """
     slots = [slot for stream in fleet.streams for slot in stream.slots]
     if only is not None:
         slots = [slot for slot in slots if slot.slot in only]
+    if sums_first and only is None:
+        yield from _sums(fleet)
+        yield from _remarks(fleet)
+        yield Text()
     if slots:
         yield from _rows(slots, fleet.now, width)
     elif only is not None:
         yield Text("This stream has no slot yet.")
-    if only is not None:
+    if only is not None or sums_first:
         return
     if slots and width < _ROOMY_COLUMNS:
         yield Text()
     yield from _remarks(fleet)
+    yield from _sums(fleet)
+
+
+def _sums(fleet: FleetStatus) -> Iterator[RenderableType]:
+    """Say how the fleet is as a whole, what it costs and how long that can be paid."""
     money = f"{fleet.dollars_per_hour:.3f} of {fleet.spend_max_dollars_per_hour:.2f} $/h"
     yield Text.assemble((fleet.sentence, STYLE[fleet.tone]), f" {money}.")
     if fleet.account is not None:

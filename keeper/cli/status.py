@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -11,7 +11,7 @@ from keeper.cli.app import Verb
 from keeper.cli.options import config_option, json_option, socket_option, stream_argument
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from keeper.web.shapes import FleetStatus
 
@@ -49,7 +49,11 @@ def status(
     config: Path,
     socket: Path | None,
 ) -> int:
-    """Every slot: its state, since when, and why.
+    """Every slot: its state, since when, and why; what is rented, and what it costs.
+
+    Prices are per hour, with their parts: the GPU or our bid, the disk, the viewers' traffic as
+    expected. What was spent is an estimate. The account's credit lasts as long as said if nothing
+    changes, counting every rental of the account.
 
     STREAM shows one stream, or one slot (duel/0). While no keeper runs, what the last one knew is
     shown and marked as such; with --exit-code that is 7, because nobody is looking.
@@ -86,35 +90,61 @@ async def _status(
 ) -> int:
     import asyncio
 
-    from rich.console import Group
-    from rich.live import Live
-
     from keeper.cli.exit_codes import ExitCode
     from keeper.cli.terminal import console, say, show
 
     out = console()
+    fleet, note = await _look(config, socket)
+    chosen = _chosen(fleet, name)  # a name that is not there ends this before a screen is taken
     if watch_s is not None and out.is_terminal and not as_json:
-        with Live(console=out, screen=True, auto_refresh=False) as live:
-            while True:
-                fleet, note = await _look(config, socket)
-                shown = _shown(fleet, note, name, out.width)
-                live.update(Group(*shown), refresh=True)
-                await asyncio.sleep(watch_s)
+        await _watch(config, socket, name, watch_s, out)
     while True:
-        fleet, note = await _look(config, socket)
         if as_json:
-            _print_json(fleet, note, name)
+            _print_json(fleet, note, chosen)
         else:
             if note:
                 say(note)
-            show(out, _shown(fleet, "", name, out.width))
+            show(out, _shown(fleet, chosen, out.width))
         if watch_s is None:
             break
         out.file.flush()
         await asyncio.sleep(watch_s)
+        fleet, note = await _look(config, socket)
+        chosen = _chosen(fleet, name)
     if not use_exit_code:
         return ExitCode.OK
-    return ExitCode.NO_DAEMON if note else _verdict(fleet, name)
+    return ExitCode.NO_DAEMON if note else _verdict(fleet, chosen)
+
+
+async def _watch(
+    config: Path, socket: Path, name: str | None, watch_s: float, out: Console
+) -> NoReturn:
+    """Redraw a screen of its own, in place, until Ctrl-C. A look that fails leaves the last one up."""
+    import asyncio
+
+    from rich.console import Group
+    from rich.live import Live
+
+    from keeper.cli.errors import Stopped
+    from keeper.cli.terminal import cell
+    from keeper.ports import StoreError
+
+    heading = ""
+    shown: list[RenderableType] = []
+    with Live(console=out, screen=True, auto_refresh=False) as live:
+        while True:
+            try:
+                fleet, note = await _look(config, socket)
+                chosen = _chosen(fleet, name)
+                heading = f"{fleet.now:%H:%M:%S} UTC, every {watch_s:g} s; Ctrl-C ends this"
+                shown = _shown(fleet, chosen, out.width, sums_first=True)
+            except Stopped as stopped:
+                note = stopped.what
+            except StoreError as error:
+                note = str(error)
+            top = [cell(heading, "dim"), *([cell(note, "yellow", length_max=400)] if note else [])]
+            live.update(Group(*top, *shown), refresh=True)
+            await asyncio.sleep(watch_s)
 
 
 async def _look(config: Path, socket: Path) -> tuple[FleetStatus, str]:
@@ -154,16 +184,15 @@ def _chosen(fleet: FleetStatus, name: str | None) -> frozenset[str] | None:
     )
 
 
-def _shown(fleet: FleetStatus, note: str, name: str | None, width: int) -> list[RenderableType]:
-    from rich.text import Text
-
+def _shown(
+    fleet: FleetStatus, chosen: frozenset[str] | None, width: int, *, sums_first: bool = False
+) -> list[RenderableType]:
     from keeper.cli.fleet import shown_fleet
 
-    heading = (Text(note, style="yellow"),) if note else ()
-    return [*heading, *shown_fleet(fleet, width=width, only=_chosen(fleet, name))]
+    return [*shown_fleet(fleet, width=width, only=chosen, sums_first=sums_first)]
 
 
-def _print_json(fleet: FleetStatus, note: str, name: str | None) -> None:
+def _print_json(fleet: FleetStatus, note: str, chosen: frozenset[str] | None) -> None:
     import json
 
     from keeper.cli.client import encoded
@@ -171,7 +200,6 @@ def _print_json(fleet: FleetStatus, note: str, name: str | None) -> None:
 
     document = json.loads(encoded(fleet))
     document["is_live"] = not note
-    chosen = _chosen(fleet, name)
     if chosen is not None:
         for stream in document["streams"]:
             stream["slots"] = [slot for slot in stream["slots"] if slot["slot"] in chosen]
@@ -179,10 +207,9 @@ def _print_json(fleet: FleetStatus, note: str, name: str | None) -> None:
     print_json(document)
 
 
-def _verdict(fleet: FleetStatus, name: str | None) -> int:
+def _verdict(fleet: FleetStatus, chosen: frozenset[str] | None) -> int:
     from keeper.cli.exit_codes import ExitCode
 
-    chosen = _chosen(fleet, name)
     slots = [slot for stream in fleet.streams for slot in stream.slots]
     if chosen is not None:
         slots = [slot for slot in slots if slot.slot in chosen]
