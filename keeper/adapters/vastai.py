@@ -53,6 +53,9 @@ from keeper.ports import (
 T = TypeVar("T")
 
 PAGE_ROWS: Final = 25  # the most the server gives (Vast API docs, show instances, read 2026-08)
+# Dollars per hour for the whole chunk of the machine (Vast API docs, create instance, read 2026-08).
+BID_MIN: Final = 0.001
+BID_MAX: Final = 128.0
 _ORDER_BY_ID: Final = '[{"col":"id","dir":"asc"}]'
 
 
@@ -180,6 +183,8 @@ class VastMarketplace:
         bid_dollars_per_hour: float | None = None,
     ) -> InstanceId:
         """Rent an offer. Sent once, never again; see the port for what each error means."""
+        if bid_dollars_per_hour is not None:
+            _check_bid(bid_dollars_per_hour, Endpoint.CREATE)
         reply = await self._calls.send(
             Endpoint.CREATE,
             f"/api/v0/asks/{offer_id}/",
@@ -216,7 +221,8 @@ class VastMarketplace:
         await self._account.attach_key(instance_id, public_key)
 
     async def change_bid(self, instance_id: InstanceId, dollars_per_hour: float) -> None:
-        """Bid this for the GPU part of an interruptible rental."""
+        """Bid this for the GPU part of an interruptible rental. The same bid twice is one bid."""
+        _check_bid(dollars_per_hour, Endpoint.CHANGE_BID)
         path = f"/api/v0/instances/bid_price/{instance_id}/"
         await self._calls.change(
             Endpoint.CHANGE_BID, path, body={"client_id": "me", "price": dollars_per_hour}
@@ -230,6 +236,15 @@ class VastMarketplace:
 # --------------------------------------------------------------------------------------------------
 # What is sent. Pure.
 # --------------------------------------------------------------------------------------------------
+
+
+def _check_bid(dollars_per_hour: float, endpoint: Endpoint) -> None:
+    """Let only a bid out. Raises Invalid.
+
+    What is no number would be written as null: "on demand" to a create, "whatever wins" to a bid.
+    """
+    if not BID_MIN <= dollars_per_hour <= BID_MAX:
+        raise Invalid(f"{endpoint}: not sent: {dollars_per_hour} $/h is no bid")
 
 
 def create_body(

@@ -23,6 +23,7 @@ CREATE = "PUT /api/v0/asks/7/"
 DESTROY = "DELETE /api/v0/instances/5/"
 SHOW = "GET /api/v0/instances/5/"
 REBOOT = "PUT /api/v0/instances/reboot/5/"
+CHANGE_BID = "PUT /api/v0/instances/bid_price/5/"
 ATTACH = "POST /api/v0/instances/5/ssh/"
 ACCOUNT = "GET /api/v0/users/current"
 
