@@ -14,6 +14,8 @@ from typing import Any
 HOURS_PER_MONTH = 720.0  # the marketplace's month: storage_total_cost = cost x GB / 720
 STORAGE_DEFAULT_GB = 8.0  # what the server prices when a search names no disk
 MIB_PER_GIB = 1024
+FLOOR_SHARE = 0.65  # of the price on demand: the least that owners take for a bid
+BID_GRAIN_DOLLARS = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,7 @@ class Machine:
     is_datacenter: bool
     tenants: list[str] = field(default_factory=list)  # per GPU: "", "other:N" or "rental:ID"
     is_listed: bool = True  # offline or withdrawn machines are not
+    rival_dollars_per_hour: float = 0.0  # what somebody else bids for one GPU; 0: nobody
 
     def is_free(self, gpus: range) -> bool:
         """Whether nobody has any of these GPUs."""
@@ -115,6 +118,13 @@ class Machine:
         """Give these GPUs to somebody, or with "" to nobody."""
         for gpu in gpus:
             self.tenants[gpu] = tenant
+
+    def min_bid(self, gpus: range) -> float:
+        """Return what a bid for these GPUs must reach to run: the owner's floor, or the rival's."""
+        floor = self.gpu_dollars_per_hour * FLOOR_SHARE
+        if self.rival_dollars_per_hour:
+            floor = max(floor, self.rival_dollars_per_hour + BID_GRAIN_DOLLARS)
+        return round(floor * len(gpus), 6)
 
     def chunks(self) -> tuple[range, ...]:
         """Return the parts it is let in: whole, halves, …, singles."""
@@ -235,6 +245,7 @@ def hardware_row(machine: Machine, gpus: range) -> dict[str, Any]:
         "direct_port_count": machine.direct_ports,
         "static_ip": machine.is_datacenter,
         "end_date": machine.end_at,
+        "min_bid": machine.min_bid(gpus),
         "external": None,
         "webpage": None,
         "logo": "/static/logos/vastai_small2.png",
@@ -262,7 +273,6 @@ def price_row(machine: Machine, gpu_dollars: float, disk_gb: float) -> dict[str,
         "discounted_dph_total": total,
         "discount_rate": None,
         "credit_discount_max": 0.4,
-        "min_bid": round(gpu_dollars * 0.65, 6),
         "storage_total_cost": storage,
         "search": hourly,
         "instance": idle,

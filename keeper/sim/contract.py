@@ -61,11 +61,14 @@ class Contract:
     is_bid: bool
     created_at: float
     visible_at: float
+    end_at: float  # when the owner takes the machine back
     api_key: str
     # the truth
     box: Box = Box.ABSENT
     is_reachable: bool = True  # the machine has its network
     is_vanished: bool = False  # the machine will never come back
+    is_outbid: bool = False  # stopped because somebody bids more, or rents on demand
+    is_expired: bool = False
     endpoints: Endpoints | None = None
     ssh_ready_at: float = 0.0
     incarnation: int = 0  # of the container's disk: a recycle makes a new one
@@ -110,6 +113,16 @@ class Contract:
         """Charge for the time since the last bill, at the rate that held since then."""
         self.dollars += max(0.0, now - self.billed_at) / HOUR_S * self.burn_dollars_per_hour
         self.billed_at = now
+
+    @property
+    def bid_reaches_floor(self) -> bool:
+        """Whether its bid is as high as the machine's floor now."""
+        return self.gpu_dollars_per_hour >= self.machine.min_bid(self.gpus)
+
+    def reprice(self, gpu_dollars_per_hour: float, now: float) -> None:
+        """Change the GPU part of its price from now on."""
+        self.bill(now)
+        self.gpu_dollars_per_hour = gpu_dollars_per_hour
 
     @property
     def published_ports(self) -> tuple[str, ...]:
@@ -177,7 +190,8 @@ def instance_row(contract: Contract, now: float) -> dict[str, Any]:
         "cpu_util": 3.5 if is_up else None,
         "gpu_util": 71.0 if is_up else None,
         "gpu_temp": 58.0 if is_up else None,
-        "duration": max(0.0, machine.end_at - now),
+        "duration": max(0.0, contract.end_at - now),
+        "end_date": contract.end_at,
         "uptime_mins": round((now - contract.created_at) / 60, 2) if is_up else None,
         "client_run_time": 1.1,
         "host_run_time": 2592000.0,

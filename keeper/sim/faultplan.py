@@ -3,6 +3,20 @@
 A plan is a list of faults with ``at`` in seconds since the start. Each kind draws from a generator
 of its own, so that one more kind, or another rate, does not move all the others. It ends early:
 the last stretch of a run is calm, and in it everything must come right.
+
+The preset ``market`` holds all that the marketplace and the owners of its machines do to their
+customers:
+
+- creates whose answer is lost, is an error, names no id or is a lie; offers that are gone, dearer,
+  dirty or not asked for; a bid that is too low by now; rentals that appear late, or never;
+- ends that are refused, or claimed and not done;
+- lists that are empty, stale, without their array, or skip and repeat rows; numbers as text;
+- 429, 5xx, HTML, cut and slow answers, lost connections, a key that is refused, the search quota;
+- boots that fail (daemon error, no such image, stuck), a platform on which nothing starts, a
+  rental that waits in a queue for its GPU;
+- machines that go offline, reboot, go into maintenance, move, leave the market or vanish; rentals
+  that others stop or end;
+- bids that are outdone, contracts that end, prices that rise, credit that is used up.
 """
 
 from __future__ import annotations
@@ -19,6 +33,7 @@ from ruamel.yaml.error import YAMLError
 from keeper.sim.faults import Fault, FaultKind
 
 DAY_S = 86_400.0
+_NOTICE_S = 21_600.0  # at most so long before does an owner say that a contract ends
 
 Params = Callable[[random.Random], Mapping[str, Any]]
 
@@ -33,7 +48,7 @@ class Row:
 
     kind: FaultKind
     per_day: float
-    presets: str  # of "market", "hosts", "keeper"; "all" is their sum
+    presets: str  # one or more of "market", "hosts", "keeper"; "all" plays every row
     for_s: tuple[float, float] | None = None
     count: tuple[int, int] | None = None
     params: Params = _none
@@ -135,19 +150,34 @@ MENU: tuple[Row, ...] = (
     Row(kind=FaultKind.DAEMON_ERROR, per_day=0.2, presets="market", count=(1, 1)),
     Row(kind=FaultKind.STUCK_LOADING, per_day=0.2, presets="market", count=(1, 1)),
     Row(kind=FaultKind.EXITED_WHILE_SSH_WORKS, per_day=0.2, presets="market", for_s=(10, 300)),
-    Row(kind=FaultKind.HOST_OFFLINE, per_day=0.5, presets="hosts", for_s=(20, 1800)),
+    Row(kind=FaultKind.HOST_OFFLINE, per_day=0.5, presets="market hosts", for_s=(20, 1800)),
     Row(
         kind=FaultKind.HOST_VANISHES,
         per_day=0.4,
-        presets="hosts",
+        presets="market hosts",
         count=(1, 1),
         params=lambda rng: {"absent_after_s": round(rng.uniform(60, 3600), 1)},
     ),
-    Row(kind=FaultKind.ADDRESS_CHANGES, per_day=0.3, presets="hosts", count=(1, 1)),
-    Row(kind=FaultKind.DESTROYED_BY_OTHERS, per_day=0.2, presets="hosts", count=(1, 1)),
-    Row(kind=FaultKind.OUTBID, per_day=0.1, presets="hosts", count=(1, 1)),
-    Row(kind=FaultKind.CONTRACT_END, per_day=0.1, presets="hosts", count=(1, 1)),
-    Row(kind=FaultKind.STOPPED_BY_OTHERS, per_day=0.2, presets="hosts", count=(1, 1)),
+    Row(kind=FaultKind.ADDRESS_CHANGES, per_day=0.3, presets="market hosts", count=(1, 1)),
+    Row(kind=FaultKind.DESTROYED_BY_OTHERS, per_day=0.2, presets="market hosts", count=(1, 1)),
+    Row(
+        kind=FaultKind.OUTBID,
+        per_day=0.5,
+        presets="market",
+        count=(1, 1),
+        params=lambda rng: {"by": rng.choice(("rival", "rival", "renter"))},
+    ),
+    Row(
+        kind=FaultKind.CONTRACT_END,
+        per_day=0.3,
+        presets="market",
+        count=(1, 1),
+        params=lambda rng: {
+            "notice_s": rng.choice((0.0, 1.0, 1.0, 1.0)) * rng.uniform(0, _NOTICE_S)
+        },
+        ends_early_s=_NOTICE_S,
+    ),
+    Row(kind=FaultKind.STOPPED_BY_OTHERS, per_day=0.2, presets="market hosts", count=(1, 1)),
     # Hosts.
     Row(kind=FaultKind.SSH_DEAD_WHILE_RUNNING, per_day=0.4, presets="hosts", for_s=(30, 840)),
     Row(kind=FaultKind.SSH_HANG, per_day=0.3, presets="hosts", for_s=(30, 840)),
@@ -181,6 +211,62 @@ MENU: tuple[Row, ...] = (
     Row(kind=FaultKind.OWN_NETWORK_DOWN, per_day=0.4, presets="keeper", for_s=(30, 900)),
     Row(kind=FaultKind.OPERATOR_PAUSES, per_day=0.15, presets="keeper", for_s=(1200, 3600)),
     Row(kind=FaultKind.ALERTS_REFUSED, per_day=0.3, presets="keeper", for_s=(60, 3600)),
+    # The market again; each row is numbered, so later kinds come last.
+    Row(
+        kind=FaultKind.BID_TOO_LOW,
+        per_day=0.3,
+        presets="market",
+        count=(1, 1),
+        params=lambda rng: {"leaves_contract": rng.random() < 0.5},
+    ),
+    Row(kind=FaultKind.PLATFORM_INCIDENT, per_day=0.1, presets="market", for_s=(300, 3600)),
+    Row(kind=FaultKind.LIST_STALE, per_day=0.3, presets="market", for_s=(20, 100)),
+    Row(kind=FaultKind.OFFERS_DIRTY, per_day=0.4, presets="market", count=(1, 6)),
+    Row(kind=FaultKind.OFFERS_LOOSE, per_day=0.4, presets="market", count=(1, 6)),
+    Row(
+        kind=FaultKind.CREDIT_ZERO,  # it runs dry while all is well, and the disks go on costing
+        per_day=0.05,
+        presets="market",
+        for_s=(3600, 14_400),
+        params=lambda rng: {"dollars": round(rng.uniform(0.05, 1.0), 2)},
+    ),
+    Row(kind=FaultKind.BAD_IMAGE, per_day=0.2, presets="market", count=(1, 1)),
+    Row(
+        kind=FaultKind.HOST_REBOOTS,
+        per_day=0.3,
+        presets="market hosts",
+        count=(1, 1),
+        params=lambda rng: {"down_s": round(rng.uniform(60, 1800), 1)},
+        ends_early_s=1800.0,
+    ),
+    Row(
+        kind=FaultKind.MAINTENANCE,
+        per_day=0.2,
+        presets="market",
+        count=(1, 1),
+        params=lambda rng: {
+            "notice_s": round(rng.uniform(0, 3600), 1),
+            "down_s": round(rng.uniform(600, 7200), 1),
+        },
+        ends_early_s=10_800.0,
+    ),
+    Row(kind=FaultKind.MACHINE_UNLISTED, per_day=0.3, presets="market", for_s=(600, 86_400)),
+    Row(
+        kind=FaultKind.PRICE_RAISED,
+        per_day=0.3,
+        presets="market",
+        count=(1, 1),
+        params=lambda rng: {"factor": round(rng.uniform(1.05, 4.0), 2)},
+    ),
+    Row(
+        kind=FaultKind.START_QUEUED,
+        per_day=0.2,
+        presets="market",
+        count=(1, 1),
+        params=lambda rng: {"after_s": rng.choice((None, round(rng.uniform(60, 7200), 1)))},
+        ends_early_s=7200.0,
+    ),
+    Row(kind=FaultKind.DISPLAY_LOST, per_day=0.15, presets="market hosts", count=(1, 1)),
 )
 
 # share of the menu's rates that each preset plays
@@ -199,7 +285,7 @@ def preset(name: str, *, seed: int, until_s: float) -> tuple[Fault, ...]:
     shares = PRESETS[name]
     faults: list[Fault] = []
     for number, row in enumerate(MENU):
-        share = shares.get(row.presets, 0.0)
+        share = max(shares.get(name, 0.0) for name in row.presets.split())
         if share:
             rng = random.Random(f"{seed} {row.kind.value} {number}")
             faults += _strikes(row, rng, share, until_s)

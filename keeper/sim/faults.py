@@ -27,14 +27,19 @@ class FaultKind(StrEnum):
     INSTANCE_APPEARS_LATE = "instance_appears_late"  # params: after_s
     DESTROYED_REAPPEARS = "destroyed_reappears"  # params: after_s, lasts_s, is_real
     DESTROY_REFUSED = "destroy_refused"
+    BID_TOO_LOW = "bid_too_low"  # somebody bid more since the search; params: leaves_contract
+    PLATFORM_INCIDENT = "platform_incident"  # no create and no start comes up while it lasts
     LIST_PAGE_REPEATS = "list_page_repeats"
     LIST_SKIPS_ROW = "list_skips_row"
     LIST_WITHOUT_ARRAY = "list_without_array"
     LIST_EMPTY = "list_empty"
+    LIST_STALE = "list_stale"  # what was so when it began, for as long as it lasts
     NUMBER_AS_STRING = "number_as_string"
     SEARCH_EMPTY = "search_empty"
+    OFFERS_DIRTY = "offers_dirty"  # rows with wrong values, twice, or with parts missing
+    OFFERS_LOOSE = "offers_loose"  # rows that were not asked for, or were rented long ago
     SEARCH_QUOTA = "search_quota"
-    CREDIT_ZERO = "credit_zero"
+    CREDIT_ZERO = "credit_zero"  # params: dollars, what is left of it at first
     KEY_REJECTED = "key_rejected"
     DEPRECATED_ENDPOINT = "deprecated_endpoint"
     # The way to the marketplace. params: endpoint (a glob over "METHOD /path/").
@@ -53,13 +58,19 @@ class FaultKind(StrEnum):
     NULL_STATUS = "null_status"
     DAEMON_ERROR = "daemon_error"
     STUCK_LOADING = "stuck_loading"
+    BAD_IMAGE = "bad_image"
     EXITED_WHILE_SSH_WORKS = "exited_while_ssh_works"
     HOST_OFFLINE = "host_offline"
     HOST_VANISHES = "host_vanishes"  # params: absent_after_s
     ADDRESS_CHANGES = "address_changes"
     DESTROYED_BY_OTHERS = "destroyed_by_others"
-    OUTBID = "outbid"
-    CONTRACT_END = "contract_end"
+    HOST_REBOOTS = "host_reboots"  # params: down_s
+    MAINTENANCE = "maintenance"  # off the market, then down; params: notice_s, down_s
+    MACHINE_UNLISTED = "machine_unlisted"
+    OUTBID = "outbid"  # params: by = rival | renter
+    CONTRACT_END = "contract_end"  # params: notice_s
+    PRICE_RAISED = "price_raised"  # of a running contract; params: factor
+    START_QUEUED = "start_queued"  # it stands still, and its GPU is let; params: after_s
     STOPPED_BY_OTHERS = "stopped_by_others"
     # One rental: what happens on its host.
     # params of the first three, where hosts are real: entrance = direct | proxy, how = refused
@@ -76,6 +87,7 @@ class FaultKind(StrEnum):
     DISK_FULL = "disk_full"
     GPU_LOST = "gpu_lost"
     DEPLOY_FAILS = "deploy_fails"
+    DISPLAY_LOST = "display_lost"  # and the offer of the machine says so from then on
     # keeper's own box; neither the market nor a host looks at these.
     KEEPER_KILLED = "keeper_killed"
     KEEPER_STOPPED = "keeper_stopped"
@@ -97,8 +109,14 @@ MARKET_RENTAL_KINDS = frozenset(
         FaultKind.HOST_VANISHES,
         FaultKind.ADDRESS_CHANGES,
         FaultKind.DESTROYED_BY_OTHERS,
+        FaultKind.BAD_IMAGE,
+        FaultKind.HOST_REBOOTS,
+        FaultKind.MAINTENANCE,
+        FaultKind.MACHINE_UNLISTED,
         FaultKind.OUTBID,
         FaultKind.CONTRACT_END,
+        FaultKind.PRICE_RAISED,
+        FaultKind.START_QUEUED,
         FaultKind.STOPPED_BY_OTHERS,
     }
 )
@@ -119,13 +137,21 @@ HOST_KINDS = frozenset(
         FaultKind.DISK_FULL,
         FaultKind.GPU_LOST,
         FaultKind.DEPLOY_FAILS,
+        FaultKind.DISPLAY_LOST,
     }
 )
 
 RENTAL_KINDS = MARKET_RENTAL_KINDS | HOST_KINDS
 
 # These may strike a rental whose container is not up yet; all others wait for a running one.
-BOOT_KINDS = frozenset({FaultKind.NULL_STATUS, FaultKind.DAEMON_ERROR, FaultKind.STUCK_LOADING})
+BOOT_KINDS = frozenset(
+    {
+        FaultKind.NULL_STATUS,
+        FaultKind.DAEMON_ERROR,
+        FaultKind.STUCK_LOADING,
+        FaultKind.BAD_IMAGE,
+    }
+)
 
 KEEPER_KINDS = frozenset(
     {

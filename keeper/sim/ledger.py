@@ -31,9 +31,10 @@ class Change:
     """What became of a rental, and what it had cost until then."""
 
     at: float
-    what: str  # created, running, stopped, exited, rebooting, offline, back, vanished, destroyed, …
+    what: str  # created, running, stopped, bid, price raised, offline, back, destroyed, …
     by: str  # account, market, host, renter, fault
     dollars: float
+    dollars_per_hour: float = 0.0  # its price while running, from here on
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,6 +47,8 @@ class Rental:
     host_id: int
     created_at: float
     dollars_per_hour: float
+    is_bid: bool = False
+    ends_at: float | None = None  # the contract's own end, as agreed at the beginning
     changes: list[Change] = field(default_factory=list)
     ended_at: float | None = None  # no longer billed, no longer exists
     dollars: float = 0.0  # as of the last change

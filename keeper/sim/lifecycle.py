@@ -16,10 +16,7 @@ from keeper.sim.contract import Box, Contract, Endpoints
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.ledger import Change, Ledger, Rental
 
-DAEMON_ERROR = (
-    "Error response from daemon: failed to create task for container: OCI runtime create failed: "
-    "could not select device driver with capabilities: [[gpu]]\n"
-)
+EXPIRED_KEPT_S = 172_800.0  # an expired contract is deleted this long after (docs, 2026-08)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +116,7 @@ class Lifecycle:
         self.tempo = tempo
         self.hosts = hosts
         self._rng = rng
-        self._agenda = agenda
+        self.agenda = agenda
         self._ledger = ledger
         self._on_change = on_change  # the account looks at its credit, faults at what is up
         self._queued: list[Contract] = []  # starts that wait for their GPU
@@ -128,8 +125,19 @@ class Lifecycle:
 
     def begin(self, contract: Contract, now: float) -> None:
         """Take a new contract into the books and boot it."""
-        contract.billed_at = now
         contract.machine.occupy(contract.gpus, contract.tenant)
+        self._enter(contract, now)
+        self.boot(contract, now, share=1.0)
+
+    def begin_stopped(self, contract: Contract, now: float, actual: str) -> None:
+        """Take a new contract into the books that is not started: it has a disk, and bills it."""
+        self._enter(contract, now)
+        contract.box = Box.DOWN
+        contract.intended = contract.current = contract.upcoming = "stopped"
+        self.report_later(contract, now + self.lag(), actual, None)
+
+    def _enter(self, contract: Contract, now: float) -> None:
+        contract.billed_at = now
         self._ledger.begin(
             Rental(
                 instance_id=contract.instance_id,
@@ -138,43 +146,71 @@ class Lifecycle:
                 host_id=contract.machine.host_id,
                 created_at=now,
                 dollars_per_hour=contract.dollars_per_hour,
+                is_bid=contract.is_bid,
+                ends_at=contract.end_at,
             )
         )
-        self._note(contract, now, "created", "account")
-        self._boot(contract, now, share=1.0)
-        self._agenda.enter(contract.machine.end_at, lambda at: self._expire(contract, at))
+        self.note(contract, now, "created", "account")
+        self.end_at(contract, contract.end_at)
+
+    def end_at(self, contract: Contract, at: float) -> None:
+        """Let the contract end at this time, known to its reads from now on."""
+        contract.end_at = at
+        self.agenda.enter(at, lambda now: self._expire(contract, now))
 
     def stop(self, contract: Contract, now: float, by: str = "account") -> None:
         """Stop the container after a while and give its GPU back to the market."""
-        self._new_stage(contract)
+        self.new_stage(contract)
         contract.intended = contract.upcoming = "stopped"
         if contract in self._queued:
             self._queued.remove(contract)
         if contract.box is Box.DOWN:
             return
-        self._later(contract, now + self.tempo.stop_s, lambda at: self._down(contract, at, by))
+        self.later(contract, now + self.tempo.stop_s, lambda at: self.down(contract, at, by))
 
     def start(self, contract: Contract, now: float) -> bool:
         """Start it if its GPU is free. False: queued, it may come up days later and bill."""
-        is_stopping = contract.intended == "stopped"
+        is_stopping = contract.upcoming == "stopped"
         contract.intended = contract.upcoming = "running"
         if contract.box is Box.UP and is_stopping:
             # The stop that is on its way is void, or the rental would lie down for good.
-            self._new_stage(contract)
-            self._report_later(contract, now + self._lag(), "running", "success, running")
+            self.new_stage(contract)
+            self.report_later(contract, now + self.lag(), "running", "success, running")
         elif contract.box is Box.RESTARTING and is_stopping:
-            self._boot(contract, now, share=0.2)
+            self.boot(contract, now, share=0.2)
         if contract.box in {Box.UP, Box.RESTARTING}:
             return True
         if contract.machine.is_free(contract.gpus):
             contract.machine.occupy(contract.gpus, contract.tenant)
         elif contract.machine.tenants[contract.gpus.start] != contract.tenant:
-            if contract not in self._queued:
-                self._queued.append(contract)
+            self.queue(contract)
             return False
         contract.current = "running"
-        self._boot(contract, now, share=0.3)
+        self.boot(contract, now, share=0.3)
         return True
+
+    def queue(self, contract: Contract) -> None:
+        """Let a start wait for its GPU; it may come up days later, and bill."""
+        if contract not in self._queued:
+            self._queued.append(contract)
+
+    def outbid(self, contract: Contract, now: float, *, keeps_intent: bool) -> None:
+        """Stop it because another pays more. It is still meant to run, or not: both were seen."""
+        contract.is_outbid = True
+        self.new_stage(contract)
+        if contract in self._queued:
+            self._queued.remove(contract)
+        contract.upcoming = "stopped"
+        if not keeps_intent:
+            contract.intended = "stopped"
+        if contract.box is not Box.DOWN:
+            self.later(
+                contract, now + self.tempo.stop_s, lambda at: self.down(contract, at, "outbid")
+            )
+
+    def repriced(self, contract: Contract, now: float, what: str, by: str) -> None:
+        """Write down another price."""
+        self.note(contract, now, what, by)
 
     def reboot(self, contract: Contract, now: float) -> None:
         """Stop and start the container on the same contract; disk and GPU are kept."""
@@ -189,7 +225,7 @@ class Lifecycle:
         """End it for good. It bills nothing from now on; reads show it a moment longer."""
         if contract.box is Box.GONE:
             return
-        self._new_stage(contract)
+        self.new_stage(contract)
         if contract in self._queued:
             self._queued.remove(contract)
         contract.bill(now)
@@ -198,8 +234,8 @@ class Lifecycle:
         contract.ended_at = now
         if was in {Box.UP, Box.DOWN, Box.RESTARTING}:
             self.hosts.halt(contract, keeps_disk=False)
-        self._note(contract, now, "destroyed", by, is_end=True)
-        self._release(contract, now)
+        self.note(contract, now, "destroyed", by, is_end=True)
+        self.release(contract, now)
 
     def freed(self, now: float) -> None:
         """Somebody gave GPUs back: queued starts may come up now."""
@@ -208,151 +244,71 @@ class Lifecycle:
                 self._queued.remove(contract)
                 self.start(contract, now)
 
-    # --- what befalls it ----------------------------------------------------------------------
-
-    def trouble(self, contract: Contract, fault: Fault, now: float) -> bool:
-        """Let a fault of MARKET_RENTAL_KINDS happen. False: it cannot strike this one now."""
-        match fault.kind:
-            case FaultKind.NULL_STATUS | FaultKind.EXITED_WHILE_SSH_WORKS:
-                contract.overlays.add(fault.kind)
-            case FaultKind.DAEMON_ERROR | FaultKind.STUCK_LOADING if contract.box is not Box.ABSENT:
-                return False
-            case FaultKind.DAEMON_ERROR:
-                self._fail_boot(contract, now)
-            case FaultKind.STUCK_LOADING:
-                self._stick(contract, now)
-            case FaultKind.HOST_OFFLINE:
-                self._offline(contract, now)
-            case FaultKind.HOST_VANISHES:
-                self._vanish(contract, now, fault)
-            case FaultKind.ADDRESS_CHANGES:
-                contract.endpoints = self.hosts.readdress(contract)
-                self._note(contract, now, "readdressed", "host")
-            case FaultKind.DESTROYED_BY_OTHERS:
-                self.destroy(contract, now, by="fault")
-            case FaultKind.STOPPED_BY_OTHERS | FaultKind.OUTBID | FaultKind.CONTRACT_END:
-                self.stop(contract, now, by=fault.kind.value)
-            case _:
-                return False
-        return True
-
-    def relief(self, contract: Contract, kind: FaultKind, now: float) -> None:
-        """End a fault that lasted."""
-        if kind is FaultKind.HOST_OFFLINE:
-            self._online(contract, now)
-        else:
-            contract.overlays.discard(kind)
-
     # --- steps --------------------------------------------------------------------------------
 
-    def _boot(self, contract: Contract, now: float, *, share: float) -> None:
+    def boot(self, contract: Contract, now: float, *, share: float) -> None:
+        """Bring the container up after a while; ``share`` of a first boot's time."""
         tempo = self.tempo
-        self._new_stage(contract)
+        self.new_stage(contract)
         spread = self._rng.uniform(1 - tempo.boot_spread, 1 + tempo.boot_spread)
         took = tempo.boot_s * share * spread
         contract.current = "running"
         if contract.box is Box.ABSENT:
-            self._report_later(contract, now + min(self._lag(), took * 0.2), "created", None)
-        self._report_later(
+            self.report_later(contract, now + min(self.lag(), took * 0.2), "created", None)
+        self.report_later(
             contract, now + took * 0.3, "loading", f"Pulling from {contract.image}: 7 of 12 layers"
         )
-        self._later(contract, now + took, lambda at: self._up(contract, at))
+        self.later(contract, now + took, lambda at: self._up(contract, at))
 
     def _up(self, contract: Contract, now: float) -> None:
         contract.bill(now)
         contract.box = Box.UP
         contract.ssh_ready_at = now + self._rng.uniform(0, self.tempo.ssh_ready_s)
         contract.endpoints = self.hosts.boot(contract)
-        self._report_later(
-            contract, now + self._lag(), "running", f"success, running {contract.image}/ssh"
+        self.report_later(
+            contract, now + self.lag(), "running", f"success, running {contract.image}/ssh"
         )
-        self._note(contract, now, "running", "host")
+        self.note(contract, now, "running", "host")
 
-    def _down(self, contract: Contract, now: float, by: str) -> None:
+    def down(self, contract: Contract, now: float, by: str) -> None:
+        """Stop the container now; its disk stays, its GPU goes."""
         contract.bill(now)
         if contract.box in {Box.UP, Box.RESTARTING}:
             self.hosts.halt(contract, keeps_disk=True)
         contract.box = Box.DOWN
         contract.current = "stopped"
-        self._report_later(contract, now + self._lag(), "exited", None)
-        self._note(contract, now, "stopped", by)
-        self._release(contract, now)
+        self.report_later(contract, now + self.lag(), "exited", None)
+        self.note(contract, now, "stopped", by)
+        self.release(contract, now)
 
     def _expire(self, contract: Contract, now: float) -> None:
-        """The owner's listing has ended, and with it every contract on the machine."""
-        contract.machine.is_listed = False
-        if contract.box is not Box.GONE:
-            self.stop(contract, now, by="expired")
+        """Stop a contract at its end, unless the end was moved; delete it some days later."""
+        if now < contract.end_at or contract.is_expired:
+            return
+        if now >= contract.machine.end_at:
+            contract.machine.is_listed = False
+        if contract.box is Box.GONE:
+            return
+        contract.is_expired = True
+        self.stop(contract, now, by="expired")
+        self.agenda.enter(now + EXPIRED_KEPT_S, lambda at: self.destroy(contract, at, by="market"))
 
     def _restart(self, contract: Contract, now: float, *, what: str, share: float) -> None:
         contract.bill(now)
         if contract.box is Box.UP:
             self.hosts.halt(contract, keeps_disk=what == "rebooting")
         contract.box = Box.RESTARTING
-        self._note(contract, now, what, "account")
-        self._boot(contract, now, share=share)
-        self._report_later(contract, now + self._lag() * 0.3, what, None)
-
-    def _fail_boot(self, contract: Contract, now: float) -> None:
-        """The container cannot start: every state word but the actual one flips to stopped."""
-        self._new_stage(contract)
-        contract.bill(now)
-        contract.box = Box.DOWN
-        contract.intended = contract.current = contract.upcoming = "stopped"
-        self._report_later(contract, now + self._lag(), "created", DAEMON_ERROR)
-        self._note(contract, now, "boot failed", "host")
-        self._release(contract, now)
-
-    def _stick(self, contract: Contract, now: float) -> None:
-        """The image pull never ends, and nothing that reads show tells so."""
-        self._new_stage(contract)
-        self._report_later(contract, now + self._lag(), "loading", "Retrying in 5 seconds")
-
-    def _offline(self, contract: Contract, now: float) -> None:
-        self._new_stage(contract)
-        contract.bill(now)
-        contract.is_reachable = False
-        contract.machine.is_listed = False
-        self.hosts.set_reachable(contract, is_reachable=False)
-        tempo = self.tempo
-        self._report_later(contract, now + tempo.unknown_after_s, "unknown", None)
-        self._report_later(contract, now + tempo.offline_after_s, "offline", None)
-        self._note(contract, now, "offline", "host")
-
-    def _online(self, contract: Contract, now: float) -> None:
-        if contract.box is Box.GONE or contract.is_reachable or contract.is_vanished:
-            return
-        contract.bill(now)
-        contract.is_reachable = True
-        contract.machine.is_listed = True
-        self.hosts.set_reachable(contract, is_reachable=True)
-        self._note(contract, now, "back", "host")
-        if contract.box is Box.UP:
-            self._new_stage(contract)
-            self._report_later(contract, now + self._lag(), "running", "success, running")
-        elif contract.intended == "running":
-            self._boot(contract, now, share=0.5)
-
-    def _vanish(self, contract: Contract, now: float, fault: Fault) -> None:
-        """The machine is gone for good; later, perhaps, the marketplace drops the contract too."""
-        if contract.box in {Box.UP, Box.DOWN, Box.RESTARTING}:
-            self.hosts.halt(contract, keeps_disk=False)
-        contract.is_vanished = True
-        self._offline(contract, now)
-        after_s = fault.params.get("absent_after_s")
-        if after_s is not None:
-            self._later(
-                contract,
-                now + float(after_s),
-                lambda at: self.destroy(contract, at, by="market"),
-            )
+        self.note(contract, now, what, "account")
+        self.boot(contract, now, share=share)
+        self.report_later(contract, now + self.lag() * 0.3, what, None)
 
     # --- shared -------------------------------------------------------------------------------
 
-    def _new_stage(self, contract: Contract) -> None:
+    def new_stage(self, contract: Contract) -> None:
+        """Void what was planned for this rental."""
         contract.stage += 1
 
-    def _later(self, contract: Contract, at: float, step: Callable[[float], None]) -> None:
+    def later(self, contract: Contract, at: float, step: Callable[[float], None]) -> None:
         """Plan a step of the present stage."""
         stage = contract.stage
 
@@ -360,27 +316,36 @@ class Lifecycle:
             if contract.stage == stage and contract.box is not Box.GONE:
                 step(due)
 
-        self._agenda.enter(at, take)
+        self.agenda.enter(at, take)
 
-    def _report_later(
-        self, contract: Contract, at: float, actual: str, message: str | None
-    ) -> None:
+    def report_later(self, contract: Contract, at: float, actual: str, message: str | None) -> None:
+        """Let reads say this from then on."""
+
         def report(_: float) -> None:
             contract.actual, contract.message = actual, message
 
-        self._later(contract, at, report)
+        self.later(contract, at, report)
 
-    def _lag(self) -> float:
+    def lag(self) -> float:
+        """Return how long reads are behind the truth, this time."""
         return self._rng.uniform(0.2, 1.8) * self.tempo.report_lag_s
 
-    def _note(
+    def note(
         self, contract: Contract, now: float, what: str, by: str, *, is_end: bool = False
     ) -> None:
-        change = Change(at=now, what=what, by=by, dollars=contract.dollars)
+        """Write down what became of a rental, and let the account look at its credit."""
+        change = Change(
+            at=now,
+            what=what,
+            by=by,
+            dollars=contract.dollars,
+            dollars_per_hour=contract.dollars_per_hour,
+        )
         self._ledger.change(contract.instance_id, change, is_end=is_end)
         self._on_change(contract, now)
 
-    def _release(self, contract: Contract, now: float) -> None:
+    def release(self, contract: Contract, now: float) -> None:
+        """Give its GPUs back to the market."""
         if contract.machine.tenants[contract.gpus.start] == contract.tenant:
             contract.machine.occupy(contract.gpus, "")
             self.freed(now)

@@ -8,13 +8,12 @@ marketplace's own rows and error bodies, and knows nothing of HTTP, SSH or keepe
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keeper.sim import catalog, search
 from keeper.sim.agenda import Agenda
+from keeper.sim.auction import Auction
 from keeper.sim.billing import Billing
 from keeper.sim.catalog import Ask
 from keeper.sim.contract import Box, Contract
@@ -22,14 +21,15 @@ from keeper.sim.faults import KEEPER_KINDS, RENTAL_KINDS, Aim, Fault, FaultBoard
 from keeper.sim.ledger import Ledger
 from keeper.sim.lifecycle import HostSide, Lifecycle, PlainHosts, Tempo
 from keeper.sim.reads import Reads
-from keeper.sim.refusals import Refusal, ReplyLost, check_create, race_lost
+from keeper.sim.refusals import Refusal, ReplyLost
+from keeper.sim.shelf import Shelf
+from keeper.sim.signing import Signing
 from keeper.sim.striking import Striker, aim_of
 from keeper.sim.supply import Supply
 
 __all__ = ["Market", "MarketShape", "Refusal", "ReplyLost"]
 
-OFFERS_MAX = 64  # an answer never holds more, whatever ``limit`` says
-PUBLIC_KEY = re.compile(r"(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp\d+) AAAA[0-9A-Za-z+/=]+")
+BID_MIN, BID_MAX = 0.001, 128.0  # dollars an hour (docs, change bid, read 2026-08)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ class MarketShape:
     renters_every_s: float = 240.0  # 0: nobody else rents
     renters_hold_s: float = 10_800.0
     price_drift_every_s: float = 3_600.0  # 0: prices stand still
+    bids_move_every_s: float = 1_800.0  # 0: nobody bids but the account
     key_lag_s: float = 0.0  # an attached key works after this
     tempo: Tempo = field(default_factory=Tempo)
 
@@ -64,7 +65,9 @@ class Market:
         self.faults = FaultBoard()
         self._clock = clock
         # One generator per purpose: a call more to the API does not change who boots how fast.
-        self._luck, boots, renters, aim = (random.Random(rng.getrandbits(64)) for _ in range(4))
+        luck, boots, renters, aim, rivals, dirt = (
+            random.Random(rng.getrandbits(64)) for _ in range(6)
+        )
         self._agenda = Agenda(clock())
         self.lifecycle = Lifecycle(
             tempo=self.shape.tempo,
@@ -76,7 +79,6 @@ class Market:
         )
         self.contracts: dict[int, Contract] = {}  # every one ever made, by id
         self.account_keys: dict[int, str] = {}
-        self._contract_ids = 40_000_000
         self._reads = Reads(self.contracts, self.faults)
         self._billing = Billing(
             agenda=self._agenda,
@@ -84,15 +86,8 @@ class Market:
             live=self._live,
             run_dry=self._stop_all,
         )
-        self._striker = Striker(
-            board=self.faults,
-            lifecycle=self.lifecycle,
-            agenda=self._agenda,
-            aim=aim,
-            live=self._live,
-        )
         self.supply = Supply(
-            luck=self._luck,
+            luck=luck,
             renters=renters,
             agenda=self._agenda,
             on_freed=self.lifecycle.freed,
@@ -102,6 +97,33 @@ class Market:
             renters_every_s=self.shape.renters_every_s,
             renters_hold_s=self.shape.renters_hold_s,
             price_drift_every_s=self.shape.price_drift_every_s,
+        )
+        self.auction = Auction(
+            rng=rivals,
+            agenda=self._agenda,
+            supply=self.supply,
+            lifecycle=self.lifecycle,
+            live=self._live,
+            move_every_s=self.shape.bids_move_every_s,
+        )
+        self._striker = Striker(
+            board=self.faults,
+            lifecycle=self.lifecycle,
+            auction=self.auction,
+            agenda=self._agenda,
+            aim=aim,
+            live=self._live,
+        )
+        self._shelf = Shelf(supply=self.supply, faults=self.faults, luck=luck, dirt=dirt)
+        self._signing = Signing(
+            contracts=self.contracts,
+            account_keys=self.account_keys,
+            supply=self.supply,
+            auction=self.auction,
+            lifecycle=self.lifecycle,
+            faults=self.faults,
+            luck=luck,
+            credit=self.credit,
         )
 
     # --- time ---------------------------------------------------------------------------------
@@ -132,37 +154,7 @@ class Market:
 
     def search(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Answer a search with offer rows. Raises search.BadQuery, Refusal."""
-        now = self.now()
-        if self.faults.take(FaultKind.SEARCH_QUOTA, Aim(endpoint="POST /bundles/"), now):
-            midnight = (now // 86_400 + 1) * 86_400
-            raise Refusal(
-                429,
-                {
-                    "success": False,
-                    "error": "search_quota_exceeded",
-                    "msg": "Daily search quota exceeded.",
-                    "reset": midnight,
-                },
-            )
-        is_bid = query.get("type") in {"bid", "interruptible"}
-        disk_gb = float(query.get("allocated_storage") or catalog.STORAGE_DEFAULT_GB)
-        rows = [self._offer_row(ask, disk_gb, now, is_bid=is_bid) for ask in self.supply.asks()]
-        filters = search.check(query, rows[0] if rows else ())
-        if self.faults.take(FaultKind.SEARCH_EMPTY, Aim(endpoint="POST /bundles/"), now):
-            return []
-        found = [row for row in rows if search.is_match(row, filters)]
-        order = query.get("order") or [["score", "desc"]]
-        ordered = [dict(row) for row in search.in_order(found, order)]
-        if query.get("disable_bundling"):
-            return ordered
-        return ordered[: min(OFFERS_MAX, int(query.get("limit") or OFFERS_MAX))]
-
-    def _offer_row(self, ask: Ask, disk_gb: float, now: float, *, is_bid: bool) -> dict[str, Any]:
-        row = catalog.offer_row(ask, disk_gb=disk_gb, now=now, luck=self._luck.random())
-        if is_bid:
-            row |= catalog.price_row(ask.machine, row["min_bid"], disk_gb)
-            row |= {"is_bid": True, "min_bid": row["dph_base"]}
-        return row
+        return self._shelf.search(query, self.now())
 
     def asks(self) -> list[Ask]:
         """Return the open asks, for whoever judges from outside what could have been rented."""
@@ -172,89 +164,8 @@ class Market:
     # --- what the account does ----------------------------------------------------------------
 
     def create(self, offer_id: int, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Rent an offer. Raises Refusal (even with a contract made) and ReplyLost."""
-        now = self.now()
-        check_create(body)
-        ask = self.supply.find(offer_id)
-        aim = Aim(
-            endpoint="PUT /asks/{id}/",
-            label=str(body.get("label") or ""),
-            offer_id=offer_id,
-            machine_id=ask.machine.machine_id if ask else None,
-        )
-        if ask is None or not ask.is_open or self.faults.take(FaultKind.OFFER_GONE, aim, now):
-            raise race_lost(offer_id, self._luck)
-        if self.credit(now) <= 0:
-            raise Refusal(
-                400,
-                {"error": "insufficient_credit", "msg": "Your account lacks credit; see billing."},
-            )
-        if self.faults.take(FaultKind.CREATE_SUCCESS_FALSE_200, aim, now):
-            raise Refusal(
-                200, {"success": False, "error": "server_error", "msg": "Please try again."}
-            )
-        self._contract_ids += self._luck.randrange(1, 40)
-        contract_id, api_key = self._contract_ids, f"{self._luck.getrandbits(256):064x}"
-        answer = {"success": True, "new_contract": contract_id, "instance_api_key": api_key}
-        if self.faults.take(FaultKind.CREATE_PHANTOM, aim, now):
-            return answer
-        self._rent(ask, contract_id, api_key, body, aim, now)
-        if self.faults.take(FaultKind.CREATE_REPLY_LOST, aim, now):
-            raise ReplyLost
-        if self.faults.take(FaultKind.CREATE_ERROR_BUT_MADE, aim, now):
-            text = "error 500/3999: the request could not be completed"
-            raise Refusal(
-                500,
-                {"success": False, "error": "server_error", "msg": text}
-                | {"new_contract": contract_id},
-            )
-        if self.faults.take(FaultKind.CREATE_SUCCESS_WITHOUT_ID, aim, now):
-            return {"success": True}
-        return answer
-
-    def _rent(
-        self,
-        ask: Ask,
-        contract_id: int,
-        api_key: str,
-        body: Mapping[str, Any],
-        aim: Aim,
-        now: float,
-    ) -> None:
-        gpu_dollars = ask.gpu_dollars_per_hour
-        if changed := self.faults.take(FaultKind.PRICE_CHANGED, aim, now):
-            gpu_dollars = round(gpu_dollars * changed.number("factor", 1.3), 6)
-        late = self.faults.take(FaultKind.INSTANCE_APPEARS_LATE, aim, now)
-        price = body.get("price")
-        env = body.get("env")
-        onstart = str(body.get("onstart") or "")
-        variables = env if isinstance(env, Mapping) else {}
-        contract = Contract(
-            instance_id=contract_id,
-            offer_id=ask.offer_id,
-            machine=ask.machine,
-            gpus=ask.gpus,
-            label=body.get("label"),
-            image=str(body.get("image") or "vastai/base-image:cuda-12.4"),
-            disk_gb=float(body.get("disk") or catalog.STORAGE_DEFAULT_GB),
-            # Vast.ai ignores variables that come as a flag string (docs, read 2026-08).
-            env={str(name): str(value) for name, value in variables.items()},
-            onstart=onstart,
-            runtype=str(body.get("runtype") or "ssh"),
-            gpu_dollars_per_hour=gpu_dollars if price is None else float(price),
-            is_bid=price is not None,
-            created_at=now,
-            visible_at=now + (late.number("after_s", 60.0) if late else 0.0),
-            api_key=api_key,
-        )
-        contract.keys = [
-            *self.account_keys.values(),
-            *PUBLIC_KEY.findall(onstart),
-            *PUBLIC_KEY.findall(str(variables.get("PUBLIC_KEY", ""))),
-        ]
-        self.contracts[contract_id] = contract
-        self.supply.list_anew(ask.machine, ask.gpus)  # the rented offer id is dead from now on
-        self.lifecycle.begin(contract, now)
+        """Rent an offer, or bid for it; see Signing. Raises Refusal (also made) and ReplyLost."""
+        return self._signing.create(offer_id, body, self.now())
 
     def destroy(self, instance_id: int) -> None:
         """End a rental. Raises Refusal when there is none."""
@@ -280,9 +191,38 @@ class Market:
         if state == "stopped":
             self.lifecycle.stop(contract, now)
             return True
+        self._check_start(contract, now)
+        if not self.auction.is_high_enough(contract):
+            contract.intended = "running"  # it comes up when its bid wins again
+            return False
+        contract.is_outbid = False
+        return self.lifecycle.start(contract, now)
+
+    def change_bid(self, instance_id: int, dollars_per_hour: float | None) -> None:
+        """Bid this for the GPU part of an interruptible rental; None: what wins now.
+
+        One that was outbid comes up again when the bid reaches the floor and the GPU is free, and
+        waits in the queue when it is let; one that runs is stopped by too low a bid. Raises Refusal.
+        """
+        contract, now = self._owned(instance_id), self.now()
+        if dollars_per_hour is not None and not BID_MIN <= dollars_per_hour <= BID_MAX:
+            text = f"price {dollars_per_hour} is out of range"
+            raise Refusal(400, {"success": False, "error": "invalid_args", "msg": text})
+        if not contract.is_bid:
+            return  # a rental on demand has a price, and nothing to bid for
+        self._check_start(contract, now)
+        self.auction.bid(contract, dollars_per_hour, now)
+
+    def _check_start(self, contract: Contract, now: float) -> None:
+        """Refuse what cannot be started at all."""
         if self.credit(now) <= 0:
             raise Refusal(400, {"error": "insufficient_credit", "msg": "Your credit is used up."})
-        return self.lifecycle.start(contract, now)
+        if contract.is_expired:
+            text = f"The contract {contract.instance_id} has expired."
+            raise Refusal(400, {"success": False, "error": "invalid_args", "msg": text})
+        if self.faults.active(FaultKind.PLATFORM_INCIDENT, self.aim_of(contract), now):
+            text = "Required resources are currently unavailable."
+            raise Refusal(400, {"success": False, "error": "resources_unavailable", "msg": text})
 
     def set_label(self, instance_id: int, label: str) -> None:
         """Name a rental anew; the ledger keeps the first name."""
@@ -372,8 +312,8 @@ class Market:
         return aim_of(contract)
 
     def _take_credit(self, now: float) -> None:
-        if self.faults.take(FaultKind.CREDIT_ZERO, Aim(), now):
-            self._billing.give(-max(0.0, self.credit(now)))
+        if struck := self.faults.take(FaultKind.CREDIT_ZERO, Aim(), now):
+            self._billing.give(min(0.0, struck.number("dollars", 0.0) - self.credit(now)))
             self._billing.watch(now)
 
     # --- inside -------------------------------------------------------------------------------

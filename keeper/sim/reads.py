@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keeper.sim.contract import Box, Contract, instance_row
-from keeper.sim.faults import RENTAL_KINDS, FaultBoard, FaultKind
+from keeper.sim.faults import RENTAL_KINDS, Aim, Fault, FaultBoard, FaultKind
 from keeper.sim.striking import aim_of
 
 # What waits for another call than the list, and leaves lists alone.
@@ -27,9 +27,14 @@ _SPARE_LISTS = RENTAL_KINDS | frozenset(
         FaultKind.DESTROY_REFUSED,
         FaultKind.SEARCH_EMPTY,
         FaultKind.SEARCH_QUOTA,
+        FaultKind.OFFERS_DIRTY,
+        FaultKind.OFFERS_LOOSE,
+        FaultKind.BID_TOO_LOW,
+        FaultKind.PLATFORM_INCIDENT,
         FaultKind.CREDIT_ZERO,
     }
 )
+LISTING_AIM = Aim(endpoint="GET /instances/")
 _AS_TEXT = ("id", "machine_id", "dph_total", "start_date", "ssh_port", "gpu_ram")
 
 
@@ -39,6 +44,7 @@ class Reads:
     def __init__(self, contracts: Mapping[int, Contract], faults: FaultBoard) -> None:
         self._contracts = contracts
         self._faults = faults
+        self._stale: tuple[Fault, list[dict[str, Any]]] | None = None  # shown again and again
         self._ghosts: dict[int, tuple[float, float]] = {}  # destroyed, but listed for a while
 
     def haunt(self, instance_id: int, since: float, until: float) -> None:
@@ -47,6 +53,14 @@ class Reads:
 
     def rows(self, now: float) -> list[dict[str, Any]]:
         """Return every rental as the list shows it, oldest first."""
+        stale = self._faults.active(FaultKind.LIST_STALE, LISTING_AIM, now)
+        if stale is None:
+            self._stale = None
+        elif self._stale is None or self._stale[0] is not stale:
+            self._stale = stale, self._rows(now)
+        return self._rows(now) if self._stale is None else list(self._stale[1])
+
+    def _rows(self, now: float) -> list[dict[str, Any]]:
         return [
             self._read(contract, now)
             for contract in self._contracts.values()
@@ -75,6 +89,8 @@ class Reads:
                 one.endpoints,
                 frozenset(one.overlays),
                 one.gpu_dollars_per_hour,
+                one.end_at,
+                (one.machine.is_listed, one.machine.min_bid(one.gpus)),
                 one.machine.is_listed,
             )
             for one in self._contracts.values()

@@ -145,12 +145,13 @@ class Routes:
             # Called deprecated, and still in use by the marketplace's own tools.
             rows = self.market.rows()
             return Answer(body={"instances_found": len(rows), "instances": rows})
+        is_stale = faults.active(FaultKind.LIST_STALE, aim, now)
         answer = listing.page(self.market.rows(), call.query)
         if faults.take(FaultKind.LIST_PAGE_REPEATS, aim, now):
             return Answer(body=listing.repeat_row(answer), note="list_page_repeats")
         if faults.take(FaultKind.LIST_SKIPS_ROW, aim, now):
             return Answer(body=listing.skip_row(answer), note="list_skips_row")
-        return Answer(body=answer)
+        return Answer(body=answer, note="list_stale" if is_stale else "")
 
     def _show(self, call: Call) -> Answer:
         return Answer(body={"instances": self.market.row(call.ids[0])})
@@ -207,12 +208,8 @@ class Routes:
         return OK
 
     def _bid(self, call: Call) -> Answer:
-        contract, price = self._contract(call), call.body.get("price")
-        if price is not None and not 0.001 <= float(price) <= 128:
-            return _bad("invalid_args", f"price {price} is out of range")
-        if contract.is_bid and price is not None:
-            contract.bill(self.market.now())
-            contract.gpu_dollars_per_hour = float(price)
+        price = call.body.get("price")
+        self.market.change_bid(call.ids[0], None if price is None else float(price))
         return OK
 
     # --- logs and commands --------------------------------------------------------------------

@@ -43,6 +43,7 @@ _SHAPE = MarketShape(
     tempo=Tempo(strike_retry_s=20.0),  # most faults wait for something to strike, some for days
 )
 _DRAIN_S = 120.0
+_HEALED = (FaultKind.HOST_OFFLINE, FaultKind.MACHINE_UNLISTED)  # by the calm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,8 +243,9 @@ def _calm(universe: Universe, box: OpsBox) -> None:
     market = universe.market
     market.advance()
     market.faults.clear()
+    market.auction.rest()
     for contract in tuple(market.contracts.values()):
-        for kind in (*sorted(contract.overlays), FaultKind.HOST_OFFLINE):
+        for kind in (*sorted(contract.overlays), *_HEALED):
             market.heal(contract, kind)
     universe.own_network_is_down = False
     universe.mailbox.refuse_until = 0.0

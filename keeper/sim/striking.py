@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterable
 
 from keeper.sim.agenda import Agenda
+from keeper.sim.auction import Auction
 from keeper.sim.contract import Box, Contract
 from keeper.sim.faults import (
     BOOT_KINDS,
@@ -21,6 +22,7 @@ from keeper.sim.faults import (
     is_hit,
 )
 from keeper.sim.lifecycle import Lifecycle
+from keeper.sim.mishaps import Mishaps
 
 
 def aim_of(contract: Contract) -> Aim:
@@ -40,12 +42,15 @@ class Striker:
         *,
         board: FaultBoard,
         lifecycle: Lifecycle,
+        auction: Auction,
         agenda: Agenda,
         aim: random.Random,
         live: Callable[[], Iterable[Contract]],
     ) -> None:
         self._board = board
         self._lifecycle = lifecycle
+        self._mishaps = Mishaps(lifecycle)
+        self._auction = auction
         self._agenda = agenda
         self._aim = aim
         self._live = live
@@ -56,8 +61,12 @@ class Striker:
         now = self._agenda.now
         if fault.kind in HOST_KINDS:
             has_struck = self._lifecycle.hosts.strike(contract, fault)
+            if has_struck and fault.kind is FaultKind.DISPLAY_LOST:
+                contract.machine.has_display = False
+        elif fault.kind is FaultKind.OUTBID:
+            has_struck = self._auction.outdo(contract, fault, now)
         else:
-            has_struck = self._lifecycle.trouble(contract, fault, now)
+            has_struck = self._mishaps.strike(contract, fault, now)
         if has_struck and fault.for_s is not None:
             self._agenda.enter(now + fault.for_s, lambda at: self.heal(contract, fault.kind, at))
         return has_struck
@@ -68,7 +77,7 @@ class Striker:
             if contract.box is Box.UP:
                 self._lifecycle.hosts.heal(contract, kind)
         else:
-            self._lifecycle.relief(contract, kind, now)
+            self._mishaps.relieve(contract, kind, now)
 
     def strike_waiting(self, now: float) -> None:
         """Look for a rental for every fault that waits; while one waits, look again later."""

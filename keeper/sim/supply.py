@@ -90,11 +90,17 @@ class Supply:
         if not choice:
             return
         ask = self._renters.choice(choice)
-        ask.machine.occupy(ask.gpus, f"other:{ask.offer_id}")
-        self.list_anew(ask.machine, ask.gpus)
+        self.let(ask.machine, ask.gpus, now)
+
+    def let(self, machine: Machine, gpus: range, now: float) -> None:
+        """Let somebody else rent a free chunk for a while."""
+        machine.occupy(
+            gpus, f"other:{self._asks[machine.machine_id, gpus.start, len(gpus)].offer_id}"
+        )
+        self.list_anew(machine, gpus)
 
         def leave(at: float) -> None:
-            ask.machine.occupy(ask.gpus, "")
+            machine.occupy(gpus, "")
             self._on_freed(at)
 
         hold_s = self._renters.expovariate(1 / self._renters_hold_s)

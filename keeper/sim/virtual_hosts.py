@@ -26,6 +26,8 @@ _PORTS = range(40_000, 60_000)
 _SSH_TROUBLES = frozenset(
     {FaultKind.SSH_DEAD_WHILE_RUNNING, FaultKind.SSH_HANG, FaultKind.BANNER_ONLY}
 )
+_DIES_AGAIN = frozenset({FaultKind.CRASH_LOOP, FaultKind.GPU_LOST, FaultKind.DISPLAY_LOST})
+_PROCESS_ENDS = _DIES_AGAIN | frozenset({FaultKind.DISK_FULL})
 _SUPERVISOR_TRIES = 6  # an inner supervisor gives up after so many quick deaths
 _SUPERVISOR_RETRY_S = 5.0
 
@@ -54,6 +56,7 @@ CURED_BY = {
     FaultKind.BANNER_ONLY: Cure.REBOOT,
     FaultKind.GPU_LOST: Cure.REPLACE,
     FaultKind.DEPLOY_FAILS: Cure.REPLACE,
+    FaultKind.DISPLAY_LOST: Cure.REPLACE,
     FaultKind.HOST_KEY_CHANGED: Cure.REPLACE,
 }
 
@@ -139,7 +142,10 @@ class VirtualHost:
                 "why": "",
             },
             "disk": {"free_mb": 0 if FaultKind.DISK_FULL in self.troubles else _FREE_MB},
-            "gpu": {"ok": gpu_ok, "display": gpu_ok},
+            "gpu": {
+                "ok": gpu_ok,
+                "display": gpu_ok and FaultKind.DISPLAY_LOST not in self.troubles,
+            },
         }
 
 
@@ -250,7 +256,7 @@ class VirtualHosts:
                 host.restarts += 1
                 self._end_process(host, "retrying")
                 self._later(host, _SUPERVISOR_RETRY_S, lambda: self._retry(host, 1))
-            case FaultKind.CRASH_LOOP | FaultKind.GPU_LOST | FaultKind.DISK_FULL:
+            case kind if kind in _PROCESS_ENDS:
                 self._end_process(host, "gone")
             case FaultKind.HOST_KEY_CHANGED:
                 host.host_key = self._new_key()
@@ -302,7 +308,7 @@ class VirtualHosts:
         host.stage += 1
         host.pid += 101
         host.process, host.is_warm = "up", False
-        if FaultKind.CRASH_LOOP in host.troubles or FaultKind.GPU_LOST in host.troubles:
+        if not _DIES_AGAIN.isdisjoint(host.troubles):
             after_s = self._rng.uniform(*self._pace.crash_s)
             self._later(host, after_s, lambda: self._end_process(host, "gone"))
         else:

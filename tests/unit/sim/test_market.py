@@ -1,6 +1,5 @@
 """The marketplace model: what is on offer, what a rental goes through, and what it costs."""
 
-import random
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,50 +8,9 @@ import pytest
 
 from keeper.sim.contract import Box
 from keeper.sim.faults import Fault, FaultKind
-from keeper.sim.lifecycle import PlainHosts, Tempo
-from keeper.sim.market import Market, MarketShape, Refusal, ReplyLost
-
-BEGAN = 1_800_000_000.0
-STILL = MarketShape(renters_every_s=0, price_drift_every_s=0)
-BODY = {"image": "vastai/base-image", "disk": 120, "label": "k:duel/0:1", "runtype": "ssh_direct"}
-CHEAPEST = {
-    "rentable": {"eq": True},
-    "gpu_frac": {"eq": 1.0},
-    "num_gpus": {"eq": 1},
-    "order": [["dph_total", "asc"]],
-    "allocated_storage": 120,
-}
-
-
-class Sim:
-    """A market and the hand on its clock."""
-
-    def __init__(self, shape: MarketShape = STILL, seed: int = 7) -> None:
-        self.now = BEGAN
-        self.hosts = PlainHosts()
-        self.market = Market(
-            rng=random.Random(seed), clock=lambda: self.now, shape=shape, hosts=self.hosts
-        )
-
-    def rent(self, **changes: Any) -> int:
-        offer = self.market.search(CHEAPEST)[0]
-        contract: int = self.market.create(offer["id"], BODY | changes)["new_contract"]
-        return contract
-
-    def run(self, seconds: float) -> None:
-        self.now += seconds
-        self.market.advance()
-
-    def rent_and_boot(self, **changes: Any) -> int:
-        instance_id = self.rent(**changes)
-        self.run(300)
-        assert self.row(instance_id)["actual_status"] == "running"
-        return instance_id
-
-    def row(self, instance_id: int) -> Mapping[str, Any]:
-        row = self.market.row(instance_id)
-        assert row is not None
-        return row
+from keeper.sim.lifecycle import Tempo
+from keeper.sim.market import MarketShape, Refusal, ReplyLost
+from tests.unit.sim.a_market import BEGAN, BODY, CHEAPEST, STILL, Sim
 
 
 @pytest.fixture

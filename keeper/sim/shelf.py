@@ -1,0 +1,127 @@
+"""What a search answers: the open asks, filtered, priced and cut; and the ways in which it lies.
+
+Rows may carry wrong values, come twice or come unasked; what was rented a moment ago may still be
+shown as open (Vast.ai docs; dumps and field reports, read 2026-08).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from keeper.sim import catalog, search
+from keeper.sim.catalog import Ask
+from keeper.sim.faults import Aim, FaultBoard, FaultKind
+from keeper.sim.refusals import Refusal
+from keeper.sim.supply import Supply
+
+OFFERS_MAX = 64  # an answer never holds more, whatever ``limit`` says
+BID_TYPES = frozenset({"bid", "interruptible"})
+DIRTY_SHARE = 0.5  # of the rows, while offers are dirty
+_AIM = Aim(endpoint="POST /bundles/")
+
+Row = dict[str, Any]
+
+
+class Shelf:
+    """The offers as searches see them."""
+
+    def __init__(
+        self, *, supply: Supply, faults: FaultBoard, luck: random.Random, dirt: random.Random
+    ) -> None:
+        self._supply = supply
+        self._faults = faults
+        self._luck = luck
+        self._dirt = dirt
+
+    def search(self, query: Mapping[str, Any], now: float) -> list[Row]:
+        """Answer a search with offer rows. Raises search.BadQuery, Refusal.
+
+        With ``type`` "bid" or "interruptible" a row's GPU price is the floor that a bid must reach.
+        """
+        if self._faults.take(FaultKind.SEARCH_QUOTA, _AIM, now):
+            midnight = (now // 86_400 + 1) * 86_400
+            raise Refusal(
+                429,
+                {
+                    "success": False,
+                    "error": "search_quota_exceeded",
+                    "msg": "Daily search quota exceeded.",
+                    "reset": midnight,
+                },
+            )
+        is_bid = query.get("type") in BID_TYPES
+        disk_gb = float(query.get("allocated_storage") or catalog.STORAGE_DEFAULT_GB)
+        rows = [self._row(ask, disk_gb, now, is_bid=is_bid) for ask in self._supply.asks()]
+        filters = search.check(query, rows[0] if rows else ())
+        if self._faults.take(FaultKind.SEARCH_EMPTY, _AIM, now):
+            return []
+        found = [row for row in rows if search.is_match(row, filters)]
+        if self._faults.take(FaultKind.OFFERS_LOOSE, _AIM, now):
+            found = self._loosened(found, rows)
+        ordered = search.in_order(found, query.get("order") or [["score", "desc"]])
+        shown = [dict(row) for row in ordered]
+        if not query.get("disable_bundling"):
+            shown = shown[: min(OFFERS_MAX, int(query.get("limit") or OFFERS_MAX))]
+        if self._faults.take(FaultKind.OFFERS_DIRTY, _AIM, now):
+            shown = [each for row in shown for each in self._soiled(row)]
+        return shown
+
+    def _row(self, ask: Ask, disk_gb: float, now: float, *, is_bid: bool) -> Row:
+        row = catalog.offer_row(ask, disk_gb=disk_gb, now=now, luck=self._luck.random())
+        if is_bid:
+            row |= catalog.price_row(ask.machine, row["min_bid"], disk_gb)
+            row["is_bid"] = True
+        return row
+
+    def _loosened(self, found: list[Row], rows: list[Row]) -> list[Row]:
+        """Add what was not asked for; and all of it is said to be free, taken or not."""
+        known = {row["id"] for row in found}
+        unasked = [row for row in rows if row["id"] not in known and self._dirt.random() < 0.5]
+        return [*found, *(row | {"rentable": True} for row in unasked)]
+
+    def _soiled(self, row: Row) -> list[Row]:
+        if self._dirt.random() >= DIRTY_SHARE:
+            return [row]
+        return self._dirt.choice(_DIRT)(row, self._dirt)
+
+
+def _as_text(row: Row, _: random.Random) -> list[Row]:
+    """Numbers as text, with blanks."""
+    is_number = {k for k, v in row.items() if type(v) in {int, float}}
+    return [{k: f" {v}\n" if k in is_number else v for k, v in row.items()}]
+
+
+def _without_parts(row: Row, rng: random.Random) -> list[Row]:
+    """Some fields are null, and some are not there."""
+    lost, gone = (set(rng.sample(sorted(row), len(row) // 5)) for _ in range(2))
+    return [{k: None if k in lost else v for k, v in row.items() if k not in gone}]
+
+
+def _twice(row: Row, _: random.Random) -> list[Row]:
+    """The same offer again."""
+    return [row, dict(row)]
+
+
+def _cheaper(row: Row, rng: random.Random) -> list[Row]:
+    """A price that will not be the contract's."""
+    factor = rng.uniform(0.3, 0.95)
+    return [row | {name: row[name] * factor for name in ("dph_base", "dph_total")}]
+
+
+def _absurd(row: Row, rng: random.Random) -> list[Row]:
+    """Values that no machine has."""
+    name = rng.choice(
+        ("gpu_ram", "dph_total", "reliability", "disk_space", "machine_id", "num_gpus")
+    )
+    return [row | {name: rng.choice((-1, 0, 1e30, "", [], {"a": 1}, True, "many"))}]
+
+
+_DIRT: tuple[Callable[[Row, random.Random], list[Row]], ...] = (
+    _as_text,
+    _without_parts,
+    _twice,
+    _cheaper,
+    _absurd,
+)
