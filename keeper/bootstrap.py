@@ -21,7 +21,8 @@ from prometheus_client import CollectorRegistry
 from keeper import __version__
 from keeper.adapters.clock import SystemClock
 from keeper.adapters.network import HttpNetwork
-from keeper.adapters.sql import SqlStore, peek
+from keeper.adapters.peek import peek
+from keeper.adapters.sql import SqlStore
 from keeper.adapters.ssh import SshHosts
 from keeper.adapters.systemd import SystemdHeartbeat
 from keeper.adapters.vastai import VastMarketplace

@@ -14,12 +14,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, delete, event, inspect, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.pool import StaticPool
 
 from keeper.adapters import tables
 from keeper.adapters.codec import Unreadable, decode
@@ -86,18 +85,9 @@ class SqlStore:
         self, *, slot: SlotId | None = None, limit: int = 200, after_seq: int = 0
     ) -> tuple[JournalEntry, ...]:
         """Read the newest facts after a sequence number, oldest first."""
-        query = (
-            select(tables.JOURNAL)
-            .where(tables.JOURNAL.c.seq > after_seq)
-            .order_by(tables.JOURNAL.c.seq.desc())
-            .limit(max(0, min(limit, JOURNAL_READ_MAX)))
+        return await self._opened().submit(
+            lambda connection: read_journal(connection, slot=slot, limit=limit, after_seq=after_seq)
         )
-        if slot is not None:
-            query = query.where(tables.JOURNAL.c.slot == slot)
-        rows = await self._opened().submit(
-            lambda connection: connection.execute(query).mappings().all()
-        )
-        return tuple(_entry(row) for row in reversed(rows))
 
     async def prune(self, before: datetime) -> int:
         """Forget facts and settled messages older than this, some at a time; returns how many."""
@@ -137,39 +127,9 @@ class SqlStore:
         """Check, migrate and read, in one transaction. Runs in the writer's thread."""
         _check(connection, self.path)
         _migrate(connection, self.path)
-        saved = _read(connection, self.path, made_at=self._clock.now())
+        saved = read_saved(connection, self.path, made_at=self._clock.now())
         connection.execute(tables.MARK_RUNNING)
         return saved
-
-
-def peek(path: Path) -> Saved:
-    """Read what a store holds without owning it: beside a running keeper, and writing nothing.
-
-    A store that was never used remembers nothing; its ``keeper_id`` is "". Raises StoreError. Blocks.
-    """
-    if not path.exists() or not path.stat().st_size:
-        return Saved(keeper_id="")
-    address = f"file:{quote(str(path.absolute()))}?mode=ro"
-    engine = create_engine(
-        "sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=NullPool
-    )
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            if not inspect(connection).has_table("alembic_version"):
-                return Saved(keeper_id="")
-            revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-            if revision != tables.REVISIONS[-1]:
-                raise StoreError(
-                    f"{path} was written by another version of keeper (schema {revision}): "
-                    "start this one once, so that it is brought up to date"
-                )
-            # A store with a schema has its identity too: both came in one transaction.
-            return _read(connection, path, made_at=datetime.fromtimestamp(0, UTC))
-    except (DBAPIError, sqlite3.Error) as error:
-        raise translated(error, path) from error
-    finally:
-        engine.dispose()
 
 
 # --- the database, as the writer's thread sees it ------------------------------------------------
@@ -268,7 +228,7 @@ def _migrate(connection: Connection, path: Path) -> None:
     command.upgrade(config, "head")
 
 
-def _read(connection: Connection, path: Path, *, made_at: datetime) -> Saved:
+def read_saved(connection: Connection, path: Path, *, made_at: datetime) -> Saved:
     """Read all that a starting keeper needs, and give a new file its identity."""
     meta = {row.key: row.value for row in connection.execute(select(tables.META))}
     if "keeper_id" not in meta:
@@ -330,6 +290,21 @@ class _Reader:
             return decode(kind, row.record)
         except Unreadable as error:
             raise _corrupt(self._path, f"{table.name} {row.key}: {error}") from error
+
+
+def read_journal(
+    connection: Connection, *, slot: SlotId | None, limit: int, after_seq: int
+) -> tuple[JournalEntry, ...]:
+    """Read the newest facts after a sequence number, oldest first."""
+    query = (
+        select(tables.JOURNAL)
+        .where(tables.JOURNAL.c.seq > after_seq)
+        .order_by(tables.JOURNAL.c.seq.desc())
+        .limit(max(0, min(limit, JOURNAL_READ_MAX)))
+    )
+    if slot is not None:
+        query = query.where(tables.JOURNAL.c.slot == slot)
+    return tuple(_entry(row) for row in reversed(connection.execute(query).mappings().all()))
 
 
 def _entry(row: Mapping[Any, Any]) -> JournalEntry:

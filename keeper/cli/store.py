@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from keeper.adapters.clock import SystemClock
-from keeper.adapters.sql import peek
+from keeper.adapters.peek import peek
 from keeper.core.decisions import Plan
 from keeper.core.model import SlotRecord
 from keeper.core.world import Snapshot, World

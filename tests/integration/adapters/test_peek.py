@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from keeper.adapters.clock import SystemClock
-from keeper.adapters.sql import SqlStore, peek
+from keeper.adapters.peek import peek, peek_journal
+from keeper.adapters.sql import SqlStore
 from keeper.core.model import SlotId, SlotRecord
 from keeper.core.world import Pause
-from keeper.ports import Batch, StoreCorrupt, StoreError, StoreLocked
+from keeper.ports import Batch, JournalEntry, StoreCorrupt, StoreError, StoreLocked
 
 SLOT = SlotId("duel/0")
 
@@ -35,6 +36,26 @@ async def test_sees_what_is_committed_beside_its_owner(path: Path) -> None:
         await store.close()
 
 
+def fact(tick: int, slot: SlotId | None = SLOT) -> JournalEntry:
+    at = datetime(2026, 8, 1, tzinfo=UTC)
+    return JournalEntry(at=at, tick=tick, event="stream.dark", slot=slot, facts={"slot": slot})
+
+
+async def test_reads_the_journal_beside_its_owner_and_goes_on_from_where_it_was(path: Path) -> None:
+    store = SqlStore(path, clock=SystemClock())
+    await store.load()
+    try:
+        await store.commit(Batch(journal=(fact(1), fact(2, None), fact(3))))
+        seen = peek_journal(path)
+        assert seen == await store.journal()
+        assert [each.tick for each in seen] == [1, 2, 3]
+        assert [each.tick for each in peek_journal(path, slot=SLOT, limit=1)] == [3]
+        await store.commit(Batch(journal=(fact(4),)))
+        assert [each.tick for each in peek_journal(path, after_seq=seen[-1].seq)] == [4]
+    finally:
+        await store.close()
+
+
 async def test_leaves_no_trace_in_the_store(path: Path) -> None:
     """A look after a crash must not make the crash look like a clean stop."""
     store = SqlStore(path, clock=SystemClock())
@@ -47,6 +68,7 @@ async def test_leaves_no_trace_in_the_store(path: Path) -> None:
 
 def test_a_store_that_was_never_used_remembers_nothing(path: Path) -> None:
     assert peek(path).keeper_id == ""
+    assert peek_journal(path) == ()
     assert not path.exists()
     path.touch()
     assert peek(path).keeper_id == ""
@@ -56,6 +78,8 @@ def test_a_file_that_is_no_database_is_damaged(path: Path) -> None:
     path.write_bytes(b"not a database at all " * 100)
     with pytest.raises(StoreCorrupt):
         peek(path)
+    with pytest.raises(StoreCorrupt):
+        peek_journal(path)
 
 
 async def test_a_store_of_another_version_is_not_guessed_at(path: Path) -> None:

@@ -24,6 +24,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from keeper.adapters import sql, tables
 from keeper.adapters.clock import SystemClock
+from keeper.adapters.peek import peek
 from keeper.adapters.sql import SqlStore
 from keeper.core.model import SlotId, SlotRecord
 from keeper.ports import (
@@ -501,7 +502,7 @@ async def test_a_commit_reaches_the_disk_before_it_is_told(store: SqlStore) -> N
 
 async def test_a_look_beside_the_owner_sees_what_is_committed(store: SqlStore, path: Path) -> None:
     await store.commit(Batch(records=(SlotRecord(slot=SLOT, attempt=4),)))
-    assert sql.peek(path).records == (SlotRecord(slot=SLOT, attempt=4),)
+    assert peek(path).records == (SlotRecord(slot=SLOT, attempt=4),)
 
 
 async def test_a_look_does_not_make_a_crash_look_clean(path: Path) -> None:
@@ -510,12 +511,12 @@ async def test_a_look_does_not_make_a_crash_look_clean(path: Path) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         process.kill()
-    assert not sql.peek(path).clean_stop
-    assert not sql.peek(path).clean_stop
+    assert not peek(path).clean_stop
+    assert not peek(path).clean_stop
 
 
 def test_a_look_at_nothing_makes_nothing(path: Path) -> None:
-    assert sql.peek(path).keeper_id == ""
+    assert peek(path).keeper_id == ""
     assert not path.parent.exists()
 
 
@@ -523,4 +524,4 @@ def test_a_look_at_damage_has_the_same_words(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"no database" * 1000)
     with pytest.raises(StoreCorrupt, match="is damaged"):
-        sql.peek(path)
+        peek(path)
