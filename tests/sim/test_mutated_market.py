@@ -129,7 +129,7 @@ class Fleet(Stage):
     def __init__(self, streams: Mapping[str, int] = STREAMS) -> None:
         super().__init__(streams=streams, change=_declared)
         self.http = SpoiltHttp(self.universe, self.marketplace._memory_http._power)
-        self.marketplace._http = self.marketplace._memory_http = self.http
+        self.marketplace._memory_http = self.marketplace._calls._connection = self.http
 
     async def settle(self) -> InstanceId:
         """Rent, serve, and end one of two; returns what serves."""
