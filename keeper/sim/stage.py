@@ -5,10 +5,19 @@ Short timers are production's; only the channel and the canary point into the si
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from keeper.alerts import registered_channels
-from keeper.core.model import Desired, FleetPolicy, Mode, OfferNeeds, Policy, Stream, StreamName
+from keeper.core.model import (
+    Desired,
+    FleetPolicy,
+    Mode,
+    OfferNeeds,
+    Policy,
+    Pricing,
+    Stream,
+    StreamName,
+)
 from keeper.daemon.declared import Declared
 from keeper.sim.evidence import Bounds
 from keeper.sim.limits import SPACING_S
@@ -16,11 +25,12 @@ from keeper.sim.memory import CANARY, MAILBOX_URL
 from keeper.workloads import registered
 
 DEFAULT_STREAMS: Mapping[str, int] = {"duel": 1, "turbo": 1}
+DEFAULT_BIDDERS: frozenset[str] = frozenset({"turbo"})  # streams that bid, and fall back
 _WORKLOAD = "sd-turbo"
 
 
-def declared(streams: Mapping[str, int]) -> Declared:
-    """Return the declaration of these streams (replicas by name)."""
+def declared(streams: Mapping[str, int], bidders: Collection[str] = ()) -> Declared:
+    """Return the declaration of these streams (replicas by name), some of which bid."""
     kind = registered()[_WORKLOAD]
     workload = kind.build(kind.settings.model_validate({"kind": _WORKLOAD}), {})
     webhook = registered_channels()["webhook"]
@@ -37,7 +47,7 @@ def declared(streams: Mapping[str, int]) -> Declared:
                     name=StreamName(name),
                     replicas=replicas,
                     mode=Mode.ACT,
-                    needs=workload.needs(OfferNeeds()),
+                    needs=workload.needs(_wanted(is_bidder=name in bidders)),
                     rental=workload.rental(),
                     policy=Policy(),
                     rungs=workload.rungs(),
@@ -50,6 +60,11 @@ def declared(streams: Mapping[str, int]) -> Declared:
         channels=(channel,),
         canary_addresses=(CANARY,),
     )
+
+
+def _wanted(*, is_bidder: bool) -> OfferNeeds:
+    pricing = Pricing.INTERRUPTIBLE_WITH_FALLBACK if is_bidder else Pricing.ON_DEMAND
+    return OfferNeeds(pricing=pricing)
 
 
 def bounds(converge_s: float) -> Bounds:

@@ -27,7 +27,7 @@ from keeper.sim.loop import run
 from keeper.sim.market import MarketShape, Refusal
 from keeper.sim.opsbox import OpsBox
 from keeper.sim.scenarios import Scenario
-from keeper.sim.stage import DEFAULT_STREAMS, bounds, declared
+from keeper.sim.stage import DEFAULT_BIDDERS, DEFAULT_STREAMS, bounds, declared
 from keeper.sim.universe import Message, Universe
 
 DAY_S = 86_400.0
@@ -73,7 +73,8 @@ def run_seed(seed: int, days: float, faults: str = "all") -> SeedResult:
     """Run one seed to its end and audit it. ``faults``: a preset's name or a file's path."""
     duration_s = days * DAY_S
     plan = plan_for(faults, seed=seed, until_s=duration_s - _calm_s(duration_s))
-    return Story(seed=seed, duration_s=duration_s, plan=plan).run().result
+    story = Story(seed=seed, duration_s=duration_s, plan=plan, bidders=DEFAULT_BIDDERS)
+    return story.run().result
 
 
 def run_scenario(scenario: Scenario, seed: int = 1, *, rate: float = float("inf")) -> Played:
@@ -100,6 +101,7 @@ class Story:
     duration_s: float
     plan: tuple[Fault, ...] = ()
     streams: Mapping[str, int] = field(default_factory=lambda: DEFAULT_STREAMS)
+    bidders: frozenset[str] = frozenset()  # streams that bid for interruptible hosts
     has_strangers: bool = True  # the account holds rentals that are not keeper's
 
     @property
@@ -118,7 +120,7 @@ class Story:
         disk = Disk(keeper_id=f"{self.seed:08x}")
         if self.has_strangers:
             _populate(universe, self.duration_s / 5)
-        box = OpsBox(universe, disk, lambda: declared(self.streams))
+        box = OpsBox(universe, disk, lambda: declared(self.streams, self.bidders))
         for fault in self.plan:
             loop.call_later(fault.at, _befall, universe, box, fault)
         calm_at = began_at + self.duration_s - self.calm_s
