@@ -112,6 +112,7 @@ def declare(
         canary_addresses=canary_addresses(settings),
         canary_interval_s=settings.canary.interval_s,
         retention_days=settings.retention_days,
+        register_ssh_key=settings.vast.register_ssh_key,
         redact=Redactor((*secrets_of(settings), *secrets_before)).text,
     )
 
@@ -254,12 +255,16 @@ def _stop_or_hurry(daemon: Daemon, number: signal.Signals) -> None:
 
 
 async def _check_key(marketplace: VastMarketplace) -> None:
-    """Fail at once when the key is refused; when nobody answers, the daemon copes by itself."""
+    """Fail at once when the key is refused; when nobody answers, the daemon copes by itself.
+
+    A good key that only may not read the account is good enough: the daemon says so and goes on.
+    """
     try:
         async with asyncio.timeout(_FIRST_CALL_DEADLINE_S):
             await marketplace.account()
-    except Unauthorized:
-        raise
+    except Unauthorized as refusal:
+        if not refusal.right:
+            raise
     except (PortError, TimeoutError):
         return
 

@@ -141,6 +141,23 @@ class AccountUnreadable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRegistered:
+    """Keeper's SSH key is now one of the account's: the marketplace's proxy lets keeper in."""
+
+    name: ClassVar[str] = "key.registered"
+    level: ClassVar[Level] = Level.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyNotRegistered:
+    """The account does not take keeper's SSH key: hosts are reached directly or not at all."""
+
+    name: ClassVar[str] = "key.not_registered"
+    level: ClassVar[Level] = Level.WARNING
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OffersSearched:
     """An offer search came back for a stream that has a vacant slot."""
 
@@ -521,7 +538,7 @@ class InstanceRebooted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActFailed:
-    """A reboot, bid or destroy was not accepted; it will be looked at again."""
+    """A reboot, a bid, a key or a destroy was not accepted; it will be looked at again."""
 
     name: ClassVar[str] = "act.failed"
     level: ClassVar[Level] = Level.WARNING
@@ -701,6 +718,8 @@ Event = (
     | OffersSearched
     | SearchesRefused
     | FuseTripped
+    | KeyRegistered
+    | KeyNotRegistered
     | FuseReset
     | DecisionMade
     | InstanceRenting

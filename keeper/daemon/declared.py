@@ -52,6 +52,7 @@ class Declared:
     canary_addresses: tuple[Address, ...] = ()
     canary_interval_s: float = 30.0
     retention_days: float = 30.0
+    register_ssh_key: bool = False  # with the account, where the marketplace's proxy looks for it
     # Takes the secrets out of what hosts and errors say, before anything remembers or repeats it.
     redact: Callable[[str], str] = nothing_to_hide
 

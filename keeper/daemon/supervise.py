@@ -43,6 +43,7 @@ from keeper.core.world import Order, Outcome, SearchRefused, Snapshot, World
 from keeper.daemon.board import Board
 from keeper.daemon.canary import Canary
 from keeper.daemon.declared import Declared, Ports, changes
+from keeper.daemon.enroll import Enroll
 from keeper.daemon.execute import Executor
 from keeper.daemon.follow import restless, targets
 from keeper.daemon.memory import Memory
@@ -135,6 +136,15 @@ class Daemon:
             nudge=self.nudge,
             refused=lambda refusal: self._note(AccountUnreadable(error=describe(refusal))),
         )
+        self._enroll = Enroll(
+            ports.marketplace,
+            ports.hosts,
+            declared=lambda: self._declared,
+            snapshot=self.snapshot,
+            changed=self.changed,
+            spawn=self._tasks.once,
+            note=self._note,
+        )
         self._watch = Watch(
             hosts=ports.hosts,
             network=ports.network,
@@ -199,6 +209,7 @@ class Daemon:
                 (self._notifier.run, "notifier"),
             ):
                 self._tasks.for_ever(job, name)
+            self._enroll.begin()
             try:
                 await self._tick_until_stopped()
                 await self._executor.drain(_DRAIN_S)
@@ -605,6 +616,8 @@ class Daemon:
         self._declared = declared
         self.config_ok, self.config_at = True, self._clock.now()
         self._note(ConfigReloaded(detail=", ".join(changed) or "nothing changed"))
+        if self._is_ready and not self._stop.is_set():
+            self._enroll.begin()
         self._ports.heartbeat.ready("configuration reloaded")
         return ReloadReport(changed=changed)
 

@@ -84,6 +84,7 @@ class VastSection(Section):
     api_key: SecretStr | None = None
     api_key_file: File | None = None
     timeout_s: Annotated[Duration, Field(gt=0)] = 30.0
+    register_ssh_key: bool = True
 
 
 class SshSection(Section):
