@@ -213,6 +213,7 @@ def test_no_limit_is_crossed(case: tuple[World, Desired]) -> None:
 
 @given(WORLDS)
 def test_nothing_lands_on_a_quarantined_machine(case: tuple[World, Desired]) -> None:
+    """Q25."""
     world, desired = case
     plan = reconcile(world, desired, NOW)
     for act in plan.acts:
@@ -250,7 +251,7 @@ def test_a_slot_holds_no_more_than_one_host_but_while_handing_over(
 
 @given(WORLDS)
 def test_only_ours_is_ended(case: tuple[World, Desired]) -> None:
-    """Every end is of a rental that a record, an outcome or a journalled label names (I8)."""
+    """Q37: every end is of a rental that a record, an outcome or a journalled label names (I8)."""
     world, desired = case
     plan = reconcile(world, desired, NOW)
     ours = {each.instance_id for each in world.condemned}

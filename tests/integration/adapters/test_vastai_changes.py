@@ -126,6 +126,7 @@ async def test_the_id_may_come_as_text() -> None:
     ],
 )
 async def test_a_create_without_a_clear_answer_is_uncertain(answer: Answer) -> None:
+    """Q2."""
     with pytest.raises(Uncertain) as caught:
         await create(answer)
     assert caught.value.instance_id is None
@@ -140,7 +141,7 @@ async def test_a_create_without_any_answer_is_uncertain() -> None:
 
 @pytest.mark.parametrize("status", [200, 400, 404, 429, 500])
 async def test_an_error_that_names_a_contract_keeps_its_id(status: int) -> None:
-    """A stopped contract may bill behind a refused bid: third parties met it in production."""
+    """Q4: a stopped contract may bill behind a refused bid: third parties met it in production."""
     body = LOST_RACE | {"new_contract": 4711}
     with pytest.raises(Uncertain) as caught:
         await create(says(body, status))
@@ -179,6 +180,7 @@ async def test_an_error_that_names_a_contract_keeps_its_id(status: int) -> None:
 async def test_a_refused_create_has_rented_nothing(
     status: int, body: Any, error: type[PortError]
 ) -> None:
+    """Q1."""
     with pytest.raises(error) as caught:
         await create(says(body, status))
     assert type(caught.value) is error
@@ -314,6 +316,7 @@ async def test_destroys() -> None:
 async def test_a_destroy_that_is_not_done_says_why(
     status: int, body: Any, error: type[PortError]
 ) -> None:
+    """Q15, Q16."""
     kind = "text/html" if isinstance(body, str) else "application/json"
     with pytest.raises(error) as caught:
         await destroy(says(body, status, content_type=kind))
@@ -343,6 +346,7 @@ async def test_reboots_what_exists() -> None:
 
 
 async def test_a_key_that_is_attached_already_is_attached() -> None:
+    """Q36."""
     said = {"success": False, "msg": "SSH key already associated with instance."}
     for answer in (says({"success": True}), says(said), says(said, 400)):
         async with scripted() as script, market_at(script.url) as market:

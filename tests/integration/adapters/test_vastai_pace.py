@@ -62,6 +62,7 @@ async def test_a_429_shuts_its_endpoint_and_no_other() -> None:
 
 
 async def test_a_429_without_a_hint_backs_off_all_the_same() -> None:
+    """Q17."""
     async with scripted() as script, market_at(script.url, wait_max_s=0.05) as market:
         script.on(ACCOUNT, says({"detail": "API requests too frequent"}, 429))
         with pytest.raises(RateLimited) as caught:

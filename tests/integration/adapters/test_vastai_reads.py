@@ -78,7 +78,7 @@ async def test_null_for_no_rentals_is_believed_where_all_else_says_so() -> None:
 
 
 async def test_a_failed_page_fails_the_whole_list() -> None:
-    """An instance on page two must never read as gone."""
+    """Q7: an instance on page two must never read as gone."""
     first = says(page(ROWS[:25], 60, "t"))
     with pytest.raises(Transient):
         await listed(first, says("<html>bad gateway</html>", 502, content_type="text/html"))
@@ -162,6 +162,7 @@ async def test_a_failed_page_fails_the_whole_list() -> None:
     ],
 )
 async def test_a_list_that_is_not_whole_is_malformed(answers: list[Answer]) -> None:
+    """Q6."""
     with pytest.raises(Malformed):
         await listed(*answers)
 
@@ -183,12 +184,13 @@ async def test_content_type_may_carry_a_charset() -> None:
 
 
 async def test_numbers_may_come_as_text() -> None:
+    """Q22."""
     body = page([row(1, id="4")], 1) | {"total_instances": "1", "instances_found": 1.0}
     assert await listed(says(body)) == (4,)
 
 
 async def test_dirty_text_of_one_host_does_not_blind_the_list() -> None:
-    """A status line is written by a stranger's machine."""
+    """Q22: a status line is written by a stranger's machine."""
     clean = json.dumps(page([row(1, status_msg="HERE"), row(2)], 2)).encode()
     for dirt in (b"\xff\xfe", b"\\ud800", b"a\x01b", b"\\u0000"):
         assert await listed(says(clean.replace(b"HERE", dirt))) == (1, 2)
@@ -196,6 +198,7 @@ async def test_dirty_text_of_one_host_does_not_blind_the_list() -> None:
 
 
 async def test_wrong_key_is_unauthorized_everywhere() -> None:
+    """Q35."""
     body = {"success": False, "error": "auth_error", "msg": "Invalid user key"}
     for status in (401, 404):
         async with scripted() as script, market_at(script.url) as market:

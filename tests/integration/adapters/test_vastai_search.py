@@ -68,6 +68,7 @@ async def test_a_search_without_readable_offers_is_malformed(body: Any) -> None:
 
 
 async def test_spent_quota_stops_searching_until_its_reset() -> None:
+    """Q18."""
     async with scripted() as script, market_at(script.url) as market:
         script.on(SEARCH, says({"error": "search_quota_exceeded", "msg": "daily quota"}, 429))
         for _ in range(3):

@@ -48,7 +48,7 @@ ROW: dict[str, Any] = {
 
 
 def test_the_price_is_never_below_its_parts() -> None:
-    """A search that ignored the disk size prices 8 GB."""
+    """Q20: a search that ignored the disk size prices 8 GB."""
     row = {"id": 1, "machine_id": 2, "dph_total": 0.3017, "dph_base": 0.30, "storage_cost": 0.15}
     (offer,) = offers_of(Offers(offers=[row]), 120.0)
     assert offer.dollars_per_hour == pytest.approx(0.325)
@@ -166,6 +166,7 @@ def test_the_floor_of_an_offer_on_demand_is_not_its_price() -> None:
 
 
 def test_a_search_sends_all_needs_as_filters() -> None:
+    """Q19, Q21, Q31."""
     needs = OfferNeeds(
         gpu_ram_min_gb=24,
         gpu_names=("RTX_4090", "RTX 5090"),

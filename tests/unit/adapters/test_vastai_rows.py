@@ -69,6 +69,7 @@ ANYTHING = st.recursive(
     ],
 )
 def test_state_folds_the_markets_words(word: Any, state: MarketState) -> None:
+    """Q9."""
     assert state_of(word) is state
 
 
@@ -85,6 +86,7 @@ def test_state_folds_the_markets_words(word: Any, state: MarketState) -> None:
     ],
 )
 def test_intent_is_what_the_contract_says(fields: dict[str, Any], expected: bool) -> None:
+    """Q10."""
     assert is_meant_to_run(InstanceRow(id=1, **fields)) is expected
 
 
@@ -104,6 +106,7 @@ def test_intent_is_what_the_contract_says(fields: dict[str, Any], expected: bool
     ],
 )
 def test_daemon_errors_are_known_by_their_texts(said: str, expected: bool) -> None:
+    """Q11."""
     assert has_daemon_error(said) is expected
 
 
@@ -125,6 +128,7 @@ def test_daemon_errors_are_known_by_their_texts(said: str, expected: bool) -> No
     ],
 )
 def test_ports_come_in_four_shapes(ports: Any, expected: dict[str, int]) -> None:
+    """Q22."""
     assert ports_of(ports) == expected
 
 

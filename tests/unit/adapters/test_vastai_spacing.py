@@ -234,6 +234,8 @@ def test_the_wait_stops_growing_and_is_forgotten_after_an_answer() -> None:
 
 
 def test_a_printed_threshold_is_learned() -> None:
+    """Q17."""
+
     async def story() -> None:
         lanes = limiter()
         async with lanes.turn(SHOW) as turn:

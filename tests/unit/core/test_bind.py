@@ -52,6 +52,7 @@ def beside(label: str, **changes: object) -> World:
     "label", ["", "mine", "keeper", "Keeper:k1:duel/0:1", " keeper:k1:duel/0:1"]
 )
 def test_what_does_not_carry_our_label_does_not_exist(label: str) -> None:
+    """Q37."""
     plan = decide(beside(label))
     assert plan.condemned == ()
     assert plan.events == ()
@@ -229,6 +230,7 @@ def test_two_separated_absences_ask_for_the_answer_by_id() -> None:
 
 
 def test_a_row_that_a_listing_skipped_is_found_by_its_id() -> None:
+    """Q7."""
     tenure = a_tenure(missing_since=ago(40), missing_listed_at=ago(20))
     world = a_world(a_record(tenure), listing=a_listing(age_s=1), shown={HOST: an_instance()})
     after = record_after(world, decide(world)).tenure
@@ -255,6 +257,7 @@ def ending(**changes: object) -> World:
 
 
 def test_an_end_takes_two_listings_and_the_answer_by_id() -> None:
+    """Q15."""
     world = ending()
     plan = decide(world)
     assert (plan.condemned[0].absent_since, plan.acts) == (ago(5), ())

@@ -167,6 +167,7 @@ def lost(machine_id: int = 201) -> World:
 
 
 def test_a_machine_that_fails_again_is_avoided_for_longer() -> None:
+    """Q25."""
     struck = [
         decide(replace(lost(), quarantine=known)).quarantine[0]
         for known in (

@@ -122,6 +122,7 @@ def test_a_vacant_slot_is_filled_unless_the_account_is_known_to_be_empty(
 
 
 def test_hosts_that_were_stopped_for_lack_of_credit_are_neither_ended_nor_blamed() -> None:
+    """Q23."""
     plan = decide(stopped_hosts(account=EMPTY))
     assert acts_in(plan) == ()
     assert plan.condemned == ()

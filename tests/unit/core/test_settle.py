@@ -104,7 +104,7 @@ def test_a_doubt_is_told_once() -> None:
 
 
 def test_an_error_that_made_a_contract_condemns_it_at_once() -> None:
-    """policy 4: error answer with an instance made."""
+    """Q4, policy 4: error answer with an instance made."""
     world = asked(OutcomeKind.UNCERTAIN, instance_id=HOST)
     plan = decide(world)
     assert [each.instance_id for each in plan.condemned] == [HOST]
@@ -114,6 +114,7 @@ def test_an_error_that_made_a_contract_condemns_it_at_once() -> None:
 
 
 def test_a_lost_race_avoids_the_offer_but_not_for_ever() -> None:
+    """Q1."""
     world = asked(OutcomeKind.FAILED, reason=Reason.OFFER_GONE)
     world = replace(world, offers={DUEL: a_book(an_offer(1))})
     plan = decide(world)
@@ -157,6 +158,7 @@ def test_a_late_answer_to_an_adopted_create_changes_nothing() -> None:
 
 
 def test_a_crash_between_intent_and_answer_is_a_doubt_not_a_second_create() -> None:
+    """Q2."""
     world = a_world(
         a_record(an_asked_tenure()), intents=(RENT,), offers={DUEL: a_book(an_offer(1))}
     )
@@ -383,6 +385,7 @@ def test_an_accepted_destroy_waits_for_the_listing() -> None:
 def test_a_refused_destroy_is_tried_quickly_at_first_and_then_for_ever(
     tries: int, pause_s: int
 ) -> None:
+    """Q16."""
     plan = decide(destroyed(OutcomeKind.FAILED, tries=tries))
     assert plan.condemned[0].next_try_at == ahead(pause_s - 1)
     assert events_of(plan, facts_of.ActFailed)[0].decision == "destroy"

@@ -80,6 +80,7 @@ def test_a_contract_that_costs_more_than_was_offered_is_told_and_measured_agains
 
 @pytest.mark.parametrize("is_meant_to_run", [True, False])
 def test_both_pictures_of_an_outbid_are_understood(is_meant_to_run: bool) -> None:
+    """Q32."""
     tenure = a_tenure(is_bid=True, bid_dollars_per_hour=0.3)
     beaten = after(tenure, state=MarketState.STOPPED, is_meant_to_run=is_meant_to_run)
     assert beaten.outbid_since == NOW

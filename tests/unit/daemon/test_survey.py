@@ -123,6 +123,8 @@ def test_a_hint_to_wait_for_ages_does_not_end_the_search(hint_s: float) -> None:
 
 
 def test_a_spent_quota_is_waited_for_and_no_longer() -> None:
+    """Q18."""
+
     async def play() -> None:
         market = _Market()
         market.errors = [QuotaSpent("spent", until=EPOCH + timedelta(hours=2))]
