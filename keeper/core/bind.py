@@ -11,9 +11,10 @@ from math import inf
 
 from keeper.core import terms
 from keeper.core.conditions import is_fatal
+from keeper.core.creates import absence_span_s, note_missing
 from keeper.core.decisions import Wait
 from keeper.core.draft import Draft
-from keeper.core.events import InstanceAdopted, OrphanCleared, OrphanSeen
+from keeper.core.events import InstanceAdopted, OrphanCleared, OrphanSeen, RentUncertain
 from keeper.core.labels import is_keepers, parse
 from keeper.core.model import (
     HostId,
@@ -28,7 +29,6 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.reasons import Reason
-from keeper.core.settle import absence_span_s, note_missing
 from keeper.core.world import Listing
 
 # A rental of a stream that is no longer declared is ended anyway, whatever it costs.
@@ -68,6 +68,8 @@ def _bind_tenure(
         instance = draft.world.shown.get(instance_id)
         if instance is not None:
             draft.listed[instance_id] = instance
+    if instance is not None and _is_stranger(tenure, instance):
+        return _let_go(draft, slot, tenure, instance)
     if instance is not None:
         return _follow(draft, slot, tenure, instance, listing)
     draft.is_busy = True
@@ -76,6 +78,27 @@ def _bind_tenure(
     if tenure.listed_at is not None and absence_span_s(tenure) >= apart_s:
         draft.show_ids.add(instance_id)
     return tenure
+
+
+def _is_stranger(tenure: Tenure, instance: Instance) -> bool:
+    """Say whether a rental shows, at first sight, that it is not ours; later a person relabelled it."""
+    return tenure.listed_at is None and instance.label not in ("", tenure.label)
+
+
+def _let_go(draft: Draft, slot: SlotId, tenure: Tenure, instance: Instance) -> Tenure:
+    """Take back that a create's answer named this rental: its label is somebody else's (I8)."""
+    error = f"rental {instance.instance_id}, named by the answer, carries another label"
+    draft.tell(RentUncertain(slot=slot, label=tenure.label, offer_id=tenure.offer_id, error=error))
+    draft.is_busy = True
+    return replace(
+        tenure,
+        instance_id=None,
+        rented_at=None,
+        booting_since=None,
+        missing_since=None,
+        missing_listed_at=None,
+        acted_at=draft.now,
+    )
 
 
 def _follow(

@@ -12,6 +12,7 @@ from typing import assert_never
 from keeper.core import incident
 from keeper.core.case import Proposal, Wish
 from keeper.core.conditions import after_act, after_reboot
+from keeper.core.creates import count_replacement
 from keeper.core.decisions import Deploy, Destroy, Hold, Rebid, Reboot, Restart, Wait
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import (
@@ -39,7 +40,6 @@ from keeper.core.model import (
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
 from keeper.core.rent import crosses_a_limit, fill
-from keeper.core.settle import count_replacement
 
 # What a machine is not to blame for.
 _BLAMELESS = (
@@ -348,6 +348,9 @@ def _tell_ended(draft: Draft, each: Condemned) -> None:
             label=each.label,
             duration_s=elapsed_s(each.condemned_at, draft.now),
             dollars=each.dollars_per_hour * rented_s / _SECONDS_PER_HOUR,
+            absent_since=each.absent_since,
+            absent_again_at=each.absent_listed_at,
+            by_id_absent_at=each.by_id_absent_at,
         )
     )
 

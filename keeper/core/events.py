@@ -400,6 +400,9 @@ class InstanceEnded:
     label: str
     duration_s: float  # since it was condemned
     dollars: float  # estimated cost of the whole rental
+    absent_since: datetime | None  # the first complete listing without it
+    absent_again_at: datetime | None  # another one, far enough apart
+    by_id_absent_at: datetime | None  # and the look at its id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -715,11 +718,11 @@ Event = (
     | MarketUnreadable
     | MarketReadable
     | AccountUnreadable
+    | KeyRegistered
+    | KeyNotRegistered
     | OffersSearched
     | SearchesRefused
     | FuseTripped
-    | KeyRegistered
-    | KeyNotRegistered
     | FuseReset
     | DecisionMade
     | InstanceRenting

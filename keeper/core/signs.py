@@ -9,10 +9,10 @@ from datetime import datetime
 
 from keeper.core.bids import bid_dollars_per_hour
 from keeper.core.case import Case, dark_since, process_is_down
+from keeper.core.creates import absence_span_s, absent_for
 from keeper.core.model import MarketState, Status, Subject
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
-from keeper.core.settle import absence_span_s, absent_for
 from keeper.core.terms import is_confirmed
 
 

@@ -7,9 +7,9 @@ Only a finished tick feeds the watchdog. It is the Control that the local API ta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from keeper.core.events import (
@@ -38,14 +38,16 @@ from keeper.core.model import (
     StreamName,
     stream_of,
 )
-from keeper.core.report import report
 from keeper.core.world import Order, Outcome, SearchRefused, Snapshot, World
 from keeper.daemon.board import Board
+from keeper.daemon.calendar import Calendar
 from keeper.daemon.canary import Canary
+from keeper.daemon.clocks import Clocks
 from keeper.daemon.declared import Declared, Ports, changes
 from keeper.daemon.enroll import Enroll
 from keeper.daemon.execute import Executor
 from keeper.daemon.follow import restless, targets
+from keeper.daemon.keys import Keys
 from keeper.daemon.memory import Memory
 from keeper.daemon.notify import Notifier
 from keeper.daemon.orders import Orders, facts_of
@@ -58,20 +60,15 @@ from keeper.daemon.wheel import Wheel
 from keeper.ports import (
     ConfigError,
     JournalEntry,
-    PortError,
     ReloadReport,
     StoreError,
 )
 
 _NUDGES_APART_S = 0.2  # what is seen within this time is decided on together
 _DRAIN_S = 45.0  # the unit's TimeoutStopSec is 90
-_CLOCK_STEP_S = 5.0
-_AWAY_S = 60.0  # without a finished tick for so long, keeper begins anew
 _FAILED_TICK_S = 5.0
 _FAILED_TICKS_MAX = 3
-_KEY_REFUSED_APART_S = 60.0
 _JOURNAL_BACKLOG_MAX = 1000
-_REPORT_FACTS_MAX = 10_000  # more in a day, and the report counts the newest
 
 
 class Daemon:
@@ -103,9 +100,7 @@ class Daemon:
         self._failed_ticks = 0
         self._own_events: list[Event] = []
         self._orders = Orders(self.nudge)
-        self._key_asked_at: dict[InstanceId, float] = {}
-        self._last_wall: tuple[datetime, float] | None = None
-        self._last_good_tick_s = self._clock.monotonic()
+        self._clocks = Clocks(self._clock.monotonic())
         self._unreadable_told = False
         self._next_check_at: datetime | None = None
         self._targets: dict[InstanceId, Target] = {}
@@ -145,6 +140,13 @@ class Daemon:
             spawn=self._tasks.once,
             note=self._note,
         )
+        self._keys = Keys(
+            ports.marketplace,
+            self._clock,
+            public_key=lambda: ports.hosts.public_key,
+            may_touch=self._may_touch,
+            spawn=self._tasks.once,
+        )
         self._watch = Watch(
             hosts=ports.hosts,
             network=ports.network,
@@ -153,7 +155,7 @@ class Daemon:
             wheel=self._wheel,
             spawn=self._tasks.once,
             keep=self._tasks.for_ever,
-            key_refused=self._ask_for_key,
+            key_refused=self._keys.refused,
             own_network=lambda: self._canary.status,
         )
         self._executor = Executor(
@@ -166,6 +168,15 @@ class Daemon:
             finished=self._finished,
             bug=self._note_bug,
             redact=self._redact,
+        )
+        self._calendar = Calendar(
+            ports,
+            self._tasks,
+            self._survey,
+            declared=lambda: self._declared,
+            records=lambda: self._remembered().records,
+            note=self._note,
+            nudge=self.nudge,
         )
         self._notifier = Notifier(
             network=ports.network,
@@ -198,7 +209,7 @@ class Daemon:
         await self.open()
         async with asyncio.TaskGroup() as group:
             self._tasks.own(group)
-            self._calendar()
+            self._calendar.start()
             for job, name in (
                 (self._survey.read_listings, "listings"),
                 (self._survey.read_wanted, "by_id_reads"),
@@ -297,7 +308,7 @@ class Daemon:
             self._fail_tick(f"{type(bug).__name__}: {bug}"[:200], told)
             return
         self._failed_ticks = 0
-        self._last_good_tick_s = self._clock.monotonic()
+        self._clocks.ticked(self._clock.monotonic())
         self._settle(ticked)
         self._executor.start(ticked.plan.acts)
         self._follow(ticked)
@@ -450,38 +461,19 @@ class Daemon:
         Deadlines have passed while nobody looked, and what was known is old. So it counts as a start:
         a host that was booting an hour ago gets the time to show that it has come up.
         """
-        wall_before, mono_before = self._last_wall or (now, mono_s)
-        self._last_wall = (now, mono_s)
-        step_s = (now - wall_before).total_seconds() - (mono_s - mono_before)
-        if abs(step_s) > _CLOCK_STEP_S:
-            self._own_events.append(ClockStepped(duration_s=round(step_s, 3)))
-            self._board.clock_stepped(step_s, now)
+        looked = self._clocks.look(now, mono_s, self._declared.desired.fleet.tick_interval_s)
+        if looked.step_s:
+            self._own_events.append(ClockStepped(duration_s=round(looked.step_s, 3)))
+            self._board.clock_stepped(looked.step_s, now)
             self._survey.offers.clear()  # their age is not known any more
-            self._remembered().started_at = now
-        away_s = max(_AWAY_S, 3.0 * self._declared.desired.fleet.tick_interval_s)
-        if mono_s - self._last_good_tick_s > away_s:
-            self._last_good_tick_s = mono_s
+        if looked.step_s or looked.was_away:
             self._remembered().started_at = now
 
-    def _ask_for_key(self, instance_id: InstanceId) -> None:
-        """The host refuses our key: ask the marketplace to attach it, at most once a minute."""
-        slot = next(
-            (s for s, r in self._remembered().records.items() if instance_id in rentals_of(r)), None
-        )
-        last_s = self._key_asked_at.get(instance_id, -_KEY_REFUSED_APART_S)
-        if (
-            slot is None
-            or not self._may_touch(slot)
-            or self._clock.monotonic() - last_s < _KEY_REFUSED_APART_S
-        ):
-            return
-        self._key_asked_at = {i: at for i, at in self._key_asked_at.items() if i in self._targets}
-        self._key_asked_at[instance_id] = self._clock.monotonic()
-        self._tasks.once(self._attach_key(instance_id), f"attach_key:{instance_id}")
-
-    def _may_touch(self, slot: SlotId) -> bool:
-        """Whether the marketplace may be asked to change something for a slot (I12)."""
-        stream = self._stream(slot)
+    def _may_touch(self, instance_id: InstanceId) -> bool:
+        """Whether the marketplace may be asked to change something for a rental (I12)."""
+        records = self._remembered().records
+        slot = next((s for s, r in records.items() if instance_id in rentals_of(r)), None)
+        stream = None if slot is None else self._stream(slot)
         return (
             not self._stop.is_set()
             and stream is not None
@@ -490,48 +482,6 @@ class Daemon:
             and self._snapshot is not None
             and not self._snapshot.plan.fuses  # a pause of the fleet is one of them
         )
-
-    async def _attach_key(self, instance_id: InstanceId) -> None:
-        try:
-            await self._ports.marketplace.attach_key(instance_id, self._ports.hosts.public_key)
-        except PortError:
-            return  # the next refused dial asks again
-
-    # --- calendar work ------------------------------------------------------------------------------
-
-    def _calendar(self) -> None:
-        cadence = self._ports.cadence
-        cadence.every(
-            "offer_scan", 3600.0, lambda: self._by_calendar("offer_scan", self._scan_offers)
-        )
-        cadence.cron(
-            "retention", "17 3 * * *", lambda: self._by_calendar("retention", self._forget_old)
-        )
-        cadence.cron("report", "0 6 * * *", lambda: self._by_calendar("report", self._report_day))
-        cadence.start()
-
-    async def _by_calendar(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a job as a task of the daemon's own, which is told about when it dies (I21)."""
-        await asyncio.wait({self._tasks.once(job(), name)})
-
-    async def _scan_offers(self) -> None:
-        """Keep a fresh picture of the market even when nothing is to be rented."""
-        for stream in self._declared.desired.streams:
-            await self._survey.search_for(stream)
-        self.nudge()
-
-    async def _report_day(self) -> None:
-        """Sum the last day up, a fact for each stream."""
-        now = self._clock.now()
-        since = now - timedelta(days=1)
-        entries = await self._ports.store.journal(limit=_REPORT_FACTS_MAX)
-        facts = [(entry.event, entry.slot, entry.facts) for entry in entries if entry.at >= since]
-        for each in report(facts, self._remembered().records, since=since, now=now):
-            self._note(each)
-
-    async def _forget_old(self) -> None:
-        before = self._clock.now() - timedelta(days=self._declared.retention_days)
-        await self._ports.store.prune(before)
 
     def _publish_now(self, events: tuple[Event, ...], at: datetime | None = None) -> None:
         when = at or self._clock.now()

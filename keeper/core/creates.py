@@ -1,0 +1,236 @@
+"""What became of a create: the rental it made, a refusal, or a doubt that only listings settle.
+
+A create is sent once (I1-I3). Its answer may be lost, may name a rental in spite of an error, and may
+name one that is somebody else's; the label that went with it tells in every case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from keeper.core.backoff import stepped_s
+from keeper.core.conditions import in_the_past
+from keeper.core.decisions import Adopt
+from keeper.core.draft import Draft, Seat
+from keeper.core.events import (
+    InstanceAdopted,
+    InstanceRented,
+    RentFailed,
+    RentUncertain,
+    RentVoided,
+)
+from keeper.core.model import InstanceId, Intent, IntentKind, SlotId, Tenure
+from keeper.core.moments import elapsed_s, later
+from keeper.core.reasons import Reason
+from keeper.core.rent import WISH_DROPPED_S
+from keeper.core.world import Outcome, OutcomeKind
+
+# Lost races that are remembered per slot; older offers have left the market by then.
+_AVOIDED_OFFERS_MAX = 20
+
+
+def answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
+    """Write down the answer to a create: taken in, refused, or in doubt."""
+    found = draft.seat_of_label(intent.slot, intent.label)
+    if found is None or intent.slot is None or found[1].instance_id is not None:
+        draft.closed.add(intent.intent_id)
+        named = outcome.instance_id
+        if found is None and named is not None and not _is_anothers(draft, named, intent):
+            # The slot has moved on; nothing may be left behind.
+            draft.condemn(
+                named, slot=intent.slot, label=intent.label,
+                reason=Reason.STRAY_RENTAL, dollars_per_hour=0.0, rented_at=outcome.at,
+            )  # fmt: skip
+        return
+    seat, tenure = found
+    if outcome.instance_id is not None and _is_anothers(draft, outcome.instance_id, intent):
+        # Whatever it means, it is not the rental that we asked for: the listing has to say (I8).
+        why = f"the answer names rental {outcome.instance_id}, which is another one"
+        doubt(draft, intent.slot, seat, tenure, at=outcome.at, error=why)
+    elif outcome.kind is OutcomeKind.DONE and outcome.instance_id is not None:
+        draft.closed.add(intent.intent_id)
+        take_in(draft, intent.slot, seat, replace(
+            tenure, instance_id=outcome.instance_id, rented_at=outcome.at,
+            booting_since=outcome.at,
+        ))  # fmt: skip
+        draft.tell(
+            InstanceRented(
+                slot=intent.slot,
+                instance_id=outcome.instance_id,
+                label=tenure.label,
+                dollars=tenure.dollars_per_hour,
+            )
+        )
+    elif outcome.kind is OutcomeKind.FAILED or outcome.instance_id is not None:
+        draft.closed.add(intent.intent_id)
+        _rent_failed(draft, intent.slot, seat, tenure, outcome)
+    else:
+        doubt(draft, intent.slot, seat, tenure, at=outcome.at, error=outcome.error)
+
+
+def _is_anothers(draft: Draft, instance_id: InstanceId, intent: Intent) -> bool:
+    """Say whether an id that a create's answer names is known to be something else.
+
+    It was listed before the create was sent, or it is listed with another label, or keeper has it in
+    another place already.
+    """
+    if instance_id in draft.condemned:
+        return True
+    if any(tenure.instance_id == instance_id for _, _, tenure in draft.seated()):
+        return True
+    row, listing = draft.listed.get(instance_id), draft.world.listing
+    if row is None or listing is None or row.label == intent.label:
+        return False
+    return bool(row.label) or listing.at <= intent.opened_at
+
+
+def take_in(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:
+    """Seat a rental that now has an id; a slot that found a host starts its search anew."""
+    draft.put(slot, seat, tenure)
+    record = draft.records[slot]
+    draft.records[slot] = replace(
+        record, offer_misses=0, next_rent_at=None, avoid_offers=(), offer_asked=None
+    )
+    if seat is Seat.INCOMING:
+        count_replacement(draft, slot)
+
+
+def count_replacement(draft: Draft, slot: SlotId) -> None:
+    """Use up one of the slot's replacements; those outside the window are forgotten here."""
+    record = draft.records[slot]
+    window_s = draft.policy(slot).replacements_window_s
+    recent = tuple(at for at in record.replaced_at if elapsed_s(at, draft.now) < window_s)
+    draft.records[slot] = replace(record, replaced_at=(*recent, draft.now))
+
+
+def _rent_failed(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure, outcome: Outcome) -> None:
+    reason = outcome.reason or Reason.BACKING_OFF
+    draft.tell(
+        RentFailed(
+            slot=slot,
+            reason=reason,
+            label=tenure.label,
+            offer_id=tenure.offer_id,
+            error=outcome.error,
+        )
+    )
+    if outcome.instance_id is not None:
+        # An error answer that still made a contract (policy section 4).
+        draft.condemn(
+            outcome.instance_id, slot=slot, label=tenure.label, reason=Reason.STRAY_RENTAL,
+            dollars_per_hour=tenure.dollars_per_hour, rented_at=outcome.at,
+        )  # fmt: skip
+    draft.put(slot, seat, None)
+    record = draft.records[slot]
+    avoid = record.avoid_offers
+    if reason in (Reason.OFFER_GONE, Reason.NO_SUITABLE_OFFER):
+        avoid = (*avoid, tenure.offer_id)[-_AVOIDED_OFFERS_MAX:]
+    was_asked = record.offer_asked == tenure.offer_id
+    if was_asked:
+        # This one and no other: what comes instead is for the operator to say, within a moment.
+        why = f"offer {tenure.offer_id} could not be rented: {outcome.error or reason.value}"
+        record = replace(record, offer_asked=None, rent_detail=why)
+    if reason is Reason.OFFER_GONE and not was_asked:
+        draft.records[slot] = replace(record, avoid_offers=avoid, next_rent_at=None)
+        return
+    steps = draft.policy(slot).no_offer_backoff_s
+    pause_s = max(stepped_s(record.offer_misses, steps, slot), outcome.retry_after_s or 0.0)
+    if was_asked:
+        pause_s = max(pause_s, WISH_DROPPED_S)
+    draft.records[slot] = replace(
+        record,
+        avoid_offers=avoid,
+        offer_misses=record.offer_misses + 1,
+        next_rent_at=later(draft.now, pause_s),
+        rent_reason=reason,
+        rent_detail=record.rent_detail if was_asked else outcome.error,
+    )
+
+
+def doubt(
+    draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure, *, at: datetime, error: str
+) -> None:
+    """Note once from when on the listing has to answer for a create."""
+    if tenure.acted_at is not None:
+        return
+    draft.put(slot, seat, replace(tenure, acted_at=at))
+    draft.tell(RentUncertain(slot=slot, label=tenure.label, offer_id=tenure.offer_id, error=error))
+
+
+def look_for(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:
+    """Adopt a doubtful create that a complete listing shows, or void it when time has told."""
+    draft.is_busy = True
+    listing = draft.world.listing
+    if (present := in_the_past(tenure, draft.now)) is not tenure:
+        tenure = present
+        draft.put(slot, seat, tenure)
+    if listing is None or listing.at <= tenure.requested_at:
+        return
+    shown = [i for i in listing.instances if i.label == tenure.label]
+    shown = [i for i in shown if i.instance_id not in draft.condemned]
+    if shown:
+        instance = min(shown, key=lambda each: each.instance_id)
+        began_at = tenure.requested_at
+        take_in(draft, slot, seat, replace(
+            tenure, instance_id=instance.instance_id, rented_at=began_at, booting_since=began_at,
+            missing_since=None, missing_listed_at=None,
+        ))  # fmt: skip
+        _close_rent(draft, tenure.label)
+        draft.decided.add(slot)
+        found = Reason.FOUND_BY_LABEL
+        draft.tell(
+            InstanceAdopted(
+                slot=slot, instance_id=instance.instance_id, label=tenure.label, reason=found
+            )
+        )
+        draft.decide(
+            slot,
+            Adopt(slot=slot, reason=found, instance_id=instance.instance_id, label=tenure.label),
+        )
+        return
+    since = tenure.acted_at or tenure.requested_at
+    if listing.at <= since:
+        return  # the create may have waited for its turn and left after this was asked
+    tenure = note_missing(tenure, listing.at)
+    draft.put(slot, seat, tenure)
+    policy = draft.policy(slot)
+    if absent_for(tenure, since) >= policy.create_settle_s and (
+        absence_span_s(tenure) >= policy.absence_apart_s
+    ):
+        draft.put(slot, seat, None)
+        _close_rent(draft, tenure.label)
+        draft.tell(
+            RentVoided(
+                slot=slot,
+                label=tenure.label,
+                duration_s=elapsed_s(tenure.requested_at, draft.now),
+            )
+        )
+
+
+def note_missing(tenure: Tenure, listed_at: datetime) -> Tenure:
+    """Write down that a complete listing lacks the rental; the same listing counts once."""
+    if tenure.missing_since is None or tenure.missing_since > listed_at:
+        return replace(tenure, missing_since=listed_at, missing_listed_at=listed_at)
+    if tenure.missing_listed_at is None or tenure.missing_listed_at < listed_at:
+        return replace(tenure, missing_listed_at=listed_at)
+    return tenure
+
+
+def absent_for(tenure: Tenure, since: datetime) -> float:
+    """Return how long after ``since`` the latest listing without the rental was taken, in seconds."""
+    return 0.0 if tenure.missing_listed_at is None else elapsed_s(since, tenure.missing_listed_at)
+
+
+def absence_span_s(tenure: Tenure) -> float:
+    """Return how far apart the first and the latest listing without the rental are."""
+    if tenure.missing_since is None or tenure.missing_listed_at is None:
+        return 0.0
+    return elapsed_s(tenure.missing_since, tenure.missing_listed_at)
+
+
+def _close_rent(draft: Draft, label: str) -> None:
+    for intent in draft.world.intents:
+        if intent.kind is IntentKind.RENT and intent.label == label:
+            draft.closed.add(intent.intent_id)

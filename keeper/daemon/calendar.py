@@ -1,0 +1,72 @@
+"""What is done by the calendar: the market is looked at, the day is summed up, the old is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import timedelta
+from typing import Any
+
+from keeper.core.events import Event
+from keeper.core.model import SlotId, SlotRecord
+from keeper.core.report import report
+from keeper.daemon.declared import Declared, Ports
+from keeper.daemon.survey import Survey
+from keeper.daemon.tasks import Tasks
+
+_SCAN_INTERVAL_S = 3600.0
+_REPORT_FACTS_MAX = 10_000  # more in a day, and the report counts the newest
+
+
+class Calendar:
+    """The daemon's jobs at fixed times."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        tasks: Tasks,
+        survey: Survey,
+        *,
+        declared: Callable[[], Declared],
+        records: Callable[[], Mapping[SlotId, SlotRecord]],
+        note: Callable[[Event], None],
+        nudge: Callable[[], None],
+    ) -> None:
+        self._ports = ports
+        self._tasks = tasks
+        self._survey = survey
+        self._declared = declared
+        self._records = records
+        self._note = note
+        self._nudge = nudge
+
+    def start(self) -> None:
+        """Begin. Times are UTC."""
+        cadence = self._ports.cadence
+        cadence.every("offer_scan", _SCAN_INTERVAL_S, lambda: self._run("offer_scan", self._scan))
+        cadence.cron("retention", "17 3 * * *", lambda: self._run("retention", self._forget_old))
+        cadence.cron("report", "0 6 * * *", lambda: self._run("report", self._report_day))
+        cadence.start()
+
+    async def _run(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a job as a task of the daemon's own, which is told about when it dies (I21)."""
+        await asyncio.wait({self._tasks.once(job(), name)})
+
+    async def _scan(self) -> None:
+        """Keep a fresh picture of the market even when nothing is to be rented."""
+        for stream in self._declared().desired.streams:
+            await self._survey.search_for(stream)
+        self._nudge()
+
+    async def _report_day(self) -> None:
+        """Sum the last day up, a fact for each stream."""
+        now = self._ports.clock.now()
+        since = now - timedelta(days=1)
+        entries = await self._ports.store.journal(limit=_REPORT_FACTS_MAX)
+        facts = [(entry.event, entry.slot, entry.facts) for entry in entries if entry.at >= since]
+        for each in report(facts, self._records(), since=since, now=now):
+            self._note(each)
+
+    async def _forget_old(self) -> None:
+        before = self._ports.clock.now() - timedelta(days=self._declared().retention_days)
+        await self._ports.store.prune(before)

@@ -1,0 +1,46 @@
+"""A host that refuses keeper's key: the marketplace is asked to attach it, now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from keeper.core.model import InstanceId
+from keeper.ports import Clock, Marketplace, PortError
+
+_APART_S = 60.0
+
+
+class Keys:
+    """Brings keeper's public key to the hosts that refuse it."""
+
+    def __init__(
+        self,
+        marketplace: Marketplace,
+        clock: Clock,
+        *,
+        public_key: Callable[[], str],
+        may_touch: Callable[[InstanceId], bool],
+        spawn: Callable[[Coroutine[Any, Any, None], str], object],
+    ) -> None:
+        self._marketplace = marketplace
+        self._clock = clock
+        self._public_key = public_key
+        self._may_touch = may_touch
+        self._spawn = spawn
+        self._asked_s: dict[InstanceId, float] = {}
+
+    def refused(self, instance_id: InstanceId) -> None:
+        """Take note of a refused dial; asks at most once a minute for each rental."""
+        now_s = self._clock.monotonic()
+        self._asked_s = {i: at_s for i, at_s in self._asked_s.items() if now_s - at_s < _APART_S}
+        if instance_id in self._asked_s or not self._may_touch(instance_id):
+            return
+        self._asked_s[instance_id] = now_s
+        self._spawn(self._attach(instance_id), f"attach_key:{instance_id}")
+
+    async def _attach(self, instance_id: InstanceId) -> None:
+        try:
+            await self._marketplace.attach_key(instance_id, self._public_key())
+        except PortError:
+            return  # the next refused dial asks again
