@@ -72,6 +72,10 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "account.unreadable": lambda f: (
         f"the API key may not read the account's credit: {f['error']}"
     ),
+    "key.registered": lambda _: "keeper's SSH key is now in the marketplace's account",
+    "key.not_registered": lambda f: (
+        f"the marketplace's account does not take keeper's SSH key: {f['error']}"
+    ),
     "offers.searched": lambda f: (
         f"searched offers for {f['stream']}: {f['suitable']} of {f['found']} suit; {f['detail']}"
     ),
