@@ -142,6 +142,8 @@ class SlotStatus:
     next_check_at: datetime | None
     pause: PauseStatus | None
     destroy_asked_at: datetime | None = None  # an operator's order that is not carried out yet
+    offer_asked: int | None = None  # an operator's choice for the next rental, not rented yet
+    rent_detail: str = ""  # why the last search or create came to nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
