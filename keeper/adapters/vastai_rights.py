@@ -76,7 +76,7 @@ BY_SLUG: Final[Mapping[str, Why]] = MappingProxyType(
 BY_STATUS: Final[Mapping[int, Why]] = MappingProxyType({403: Why.LACKS_RIGHT})
 
 _GIVE_KEY: Final = (
-    "set VAST_API_KEY, or the systemd credential vast_api_key, to a valid key; keys are made at "
+    "set VAST_API_KEY to a valid key, or use the systemd credential vast_api_key; keys are made at "
     f"{KEYS_PAGE}"
 )
 _SESSION: Final = (

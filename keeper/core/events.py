@@ -170,6 +170,16 @@ class OffersSearched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SearchesAllowed:
+    """The marketplace lets keeper search again, after so long."""
+
+    name: ClassVar[str] = "offers.allowed"
+    level: ClassVar[Level] = Level.INFO
+    reason: Reason  # why it did not
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchesRefused:
     """The marketplace lets nobody search: vacant slots stay vacant until it does. Told once."""
 
@@ -721,6 +731,7 @@ Event = (
     | KeyRegistered
     | KeyNotRegistered
     | OffersSearched
+    | SearchesAllowed
     | SearchesRefused
     | FuseTripped
     | FuseReset

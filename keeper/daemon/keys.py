@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from keeper.core.events import ActFailed, Event
 from keeper.core.model import InstanceId
-from keeper.ports import Clock, Marketplace, PortError
+from keeper.daemon.survey import describe
+from keeper.ports import Clock, Marketplace, PortError, Transient
 
 _APART_S = 60.0
 
@@ -22,13 +24,16 @@ class Keys:
         public_key: Callable[[], str],
         may_touch: Callable[[InstanceId], bool],
         spawn: Callable[[Coroutine[Any, Any, None], str], object],
+        note: Callable[[Event], None],
     ) -> None:
         self._marketplace = marketplace
         self._clock = clock
         self._public_key = public_key
         self._may_touch = may_touch
         self._spawn = spawn
+        self._note = note
         self._asked_s: dict[InstanceId, float] = {}
+        self._told = ""
 
     def refused(self, instance_id: InstanceId) -> None:
         """Take note of a refused dial; asks at most once a minute for each rental."""
@@ -42,5 +47,15 @@ class Keys:
     async def _attach(self, instance_id: InstanceId) -> None:
         try:
             await self._marketplace.attach_key(instance_id, self._public_key())
-        except PortError:
+        except Transient:
             return  # the next refused dial asks again
+        except PortError as error:
+            self._tell(instance_id, describe(error))
+
+    def _tell(self, instance_id: InstanceId, error: str) -> None:
+        """State a refusal, once for as long as the marketplace says the same."""
+        if error != self._told:
+            self._told = error
+            self._note(
+                ActFailed(slot=None, instance_id=instance_id, decision="attach_key", error=error)
+            )

@@ -22,7 +22,6 @@ from keeper.core.events import (
     KeeperStopping,
     MarketReadable,
     MarketUnreadable,
-    SearchesRefused,
     SlotBug,
     TickFailed,
     TickFinished,
@@ -120,9 +119,7 @@ class Daemon:
             ),
             nudge=self.nudge,
             offers_asked=self._offers_asked,
-            refused=lambda no: self._note(
-                SearchesRefused(reason=no.reason, error=no.error, until=no.until)
-            ),
+            tell=self._note,
         )
         self._purse = Purse(
             ports.marketplace,
@@ -146,6 +143,7 @@ class Daemon:
             public_key=lambda: ports.hosts.public_key,
             may_touch=self._may_touch,
             spawn=self._tasks.once,
+            note=self._note,
         )
         self._watch = Watch(
             hosts=ports.hosts,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from keeper.core.decisions import Wants
+from keeper.core.events import SearchesAllowed, SearchesRefused
 from keeper.core.market import Avoided, lacks_of
 from keeper.core.model import Instance, InstanceId, Offer, OfferId, Stream, StreamName
 from keeper.core.moments import elapsed_s, later
@@ -52,7 +53,7 @@ class Survey:
         list_interval_s: Callable[[], tuple[float, float]],  # quiet, busy
         nudge: Callable[[], None],
         offers_asked: Callable[[StreamName], frozenset[OfferId]] = lambda _: frozenset(),
-        refused: Callable[[SearchRefused], None] = lambda _: None,
+        tell: Callable[[SearchesRefused | SearchesAllowed], None] = lambda _: None,
     ) -> None:
         self._marketplace = marketplace
         self._clock = clock
@@ -60,7 +61,7 @@ class Survey:
         self._list_interval_s = list_interval_s
         self._nudge = nudge
         self._offers_asked = offers_asked
-        self._refused = refused
+        self._tell = tell
         self._surveyed_s: dict[StreamName, float] = {}
         self._list_soon = asyncio.Event()
         self._offers_wanted = asyncio.Event()
@@ -71,6 +72,7 @@ class Survey:
         self.unreadable_error = ""
         self.offers: dict[StreamName, OfferBook] = {}
         self.search_refused: SearchRefused | None = None
+        self._refused_at = clock.now()
         self.shown: dict[InstanceId, Instance | None] = {}
         self._last_shown = 0
 
@@ -192,7 +194,7 @@ class Survey:
             return min(error.retry_after_s or _FAILED_READ_APART_S, _HINT_MAX_S)
         except (PortError, TimeoutError):
             return _REFUSED_SEARCH_APART_S
-        self.search_refused = None
+        self._allow()
         around = await self._around(stream, offers)
         self.offers[stream.name] = OfferBook(
             offers=offers, at=asked_at, around=around, asked_for=asked
@@ -203,7 +205,15 @@ class Survey:
         before = self.search_refused
         self.search_refused = SearchRefused(reason=reason, until=until, error=describe(error))
         if before is None or before.reason is not reason:
-            self._refused(self.search_refused)
+            self._refused_at = self._clock.now()
+            self._tell(SearchesRefused(reason=reason, error=describe(error), until=until))
+
+    def _allow(self) -> None:
+        """Note the first search that was answered after refused ones."""
+        if self.search_refused is not None:
+            refused_s = elapsed_s(self._refused_at, self._clock.now())
+            reason, self.search_refused = self.search_refused.reason, None
+            self._tell(SearchesAllowed(reason=reason, duration_s=refused_s))
 
     async def _around(self, stream: Stream, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
         """Look wider when nothing suits, to say why; now and then, and never at the search's cost."""

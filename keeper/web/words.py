@@ -79,6 +79,7 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "offers.searched": lambda f: (
         f"searched offers for {f['stream']}: {f['suitable']} of {f['found']} suit; {f['detail']}"
     ),
+    "offers.allowed": lambda f: f"offers may be searched again, after {_s(f)}",
     "offers.refused": lambda f: (
         f"nobody may search offers now{_because(f)}: {f['error']}"
         + (f"; until {f['until']}" if f["until"] not in {None, "?"} else "")

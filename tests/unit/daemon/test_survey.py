@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from keeper.core.decisions import Wants
+from keeper.core.events import SearchesAllowed, SearchesRefused
 from keeper.core.model import (
     Instance,
     InstanceId,
@@ -20,7 +21,6 @@ from keeper.core.model import (
     StreamName,
 )
 from keeper.core.reasons import Reason
-from keeper.core.world import SearchRefused
 from keeper.daemon.survey import Survey, describe
 from keeper.ports import Malformed, Marketplace, PortError, QuotaSpent, RateLimited, Unauthorized
 from keeper.sim.loop import EPOCH, VirtualClock, run
@@ -78,7 +78,7 @@ class _Market:
 def _survey(
     market: _Market,
     asked: frozenset[OfferId] = frozenset(),
-    refused: Callable[[SearchRefused], None] = lambda _: None,
+    tell: Callable[[SearchesRefused | SearchesAllowed], None] = lambda _: None,
 ) -> Survey:
     fitted: Marketplace = market  # type: ignore[assignment]
     return Survey(
@@ -88,7 +88,7 @@ def _survey(
         list_interval_s=lambda: (30.0, 5.0),
         nudge=lambda: None,
         offers_asked=lambda _: asked,
-        refused=refused,
+        tell=tell,
     )
 
 
@@ -247,14 +247,38 @@ def test_a_refused_search_is_told_once_until_a_search_works_again() -> None:
         market = _Market()
         no = Unauthorized("the key lacks a right")
         market.errors = [no, no, QuotaSpent("spent"), no]
-        told: list[Reason] = []
-        survey = _survey(market, refused=lambda each: told.append(each.reason))
+        told: list[SearchesRefused | SearchesAllowed] = []
+        survey = _survey(market, tell=told.append)
         for _ in range(5):
             await survey.search_for(STREAM)
-        assert told == [Reason.UNAUTHORIZED, Reason.SEARCH_QUOTA_SPENT, Reason.UNAUTHORIZED]
+            await asyncio.sleep(60.0)
+        assert [(each.name, each.reason) for each in told] == [
+            ("offers.refused", Reason.UNAUTHORIZED),
+            ("offers.refused", Reason.SEARCH_QUOTA_SPENT),
+            ("offers.refused", Reason.UNAUTHORIZED),
+            ("offers.allowed", Reason.UNAUTHORIZED),
+        ]
         market.errors = [no]
         await survey.search_for(STREAM)
-        assert told[3:] == [Reason.UNAUTHORIZED]
+        assert [each.name for each in told[4:]] == ["offers.refused"]
+
+    run(play())
+
+
+def test_a_spent_quota_is_told_with_its_end_and_its_length() -> None:
+    async def play() -> None:
+        market = _Market()
+        until = EPOCH + timedelta(hours=2)
+        market.errors = [QuotaSpent("spent", until=until)]
+        told: list[SearchesRefused | SearchesAllowed] = []
+        survey = _survey(market, tell=told.append)
+        await asyncio.sleep(await survey.search_for(STREAM))
+        await survey.search_for(STREAM)
+        begins, ends = told
+        assert isinstance(begins, SearchesRefused)
+        assert isinstance(ends, SearchesAllowed)
+        assert begins.until == until
+        assert ends.duration_s == 7200.0
 
     run(play())
 
