@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from keeper.core.model import Instance, InstanceId, SlotId
+from keeper.core.model import InstanceId, SlotId, stream_of
 from keeper.ports import Malformed
 
 # Letters, digits, dots, dashes, and colons of IPv6: nothing that a shell or ssh reads otherwise.
@@ -56,12 +56,6 @@ class Connection:
     def alias(self) -> str:
         """The name of this host in an SSH configuration: one for each slot, stable."""
         return "keeper-" + re.sub(r"[^A-Za-z0-9.-]", "-", self.slot)
-
-
-def addresses_of(instance: Instance) -> tuple[tuple[str, int], ...]:
-    """Return where a rental can be reached: directly first, through the marketplace's proxy second."""
-    direct = instance.ports.get("22/tcp") or 0
-    return ((instance.public_ip, direct), (instance.ssh_host, instance.ssh_port))
 
 
 def connection_of(
@@ -113,13 +107,15 @@ def ssh_command(connection: Connection) -> str:
     return shlex.join(words)
 
 
-def told(connection: Connection, *, saved_to: str) -> str:
+def told(connection: Connection, *, price: str, saved_to: str) -> str:
     """Word it for a person: what is ready, how to log in, what to give to a deployment."""
     secrets = "\n".join(f"  {name}={value}" for name, value in connection.variables.items())
+    again = f"keeper provision {stream_of(connection.slot)} --export github | sh"
     return (
-        f"Instance {int(connection.instance_id)} is ready: {connection.slot} is on air.\n\n"
+        f"Instance {int(connection.instance_id)} is ready: {connection.slot} is on air.\n"
+        f"Price: {price}\n\n"
         f"SSH connection:\n  {ssh_command(connection)}\n\n"
-        f"GitHub secrets (set them with --export github):\n{secrets}\n\n"
+        f"GitHub secrets (add to the repository's settings, or: {again}):\n{secrets}\n\n"
         f"Configuration saved to: {saved_to}\n"
     )
 

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import click
 
-from keeper.cli import stages
 from keeper.cli.connection import (
     Connection,
     Export,
-    addresses_of,
     connection_of,
     exported,
     known_host,
@@ -23,11 +21,21 @@ from keeper.cli.errors import Stopped
 from keeper.cli.exit_codes import ExitCode
 from keeper.cli.oneshot import Pursuit
 from keeper.cli.terminal import say
-from keeper.core.model import InstanceId, SlotId, Stream, StreamName
+from keeper.core.model import (
+    Condemned,
+    InstanceId,
+    SlotId,
+    SlotRecord,
+    Stream,
+    StreamName,
+    Tenure,
+    stream_of,
+)
 from keeper.core.world import Snapshot
-from keeper.ports import Malformed
+from keeper.ports import Malformed, Saved
 from keeper.settings import Settings, build_workloads
-from keeper.web.shapes import FleetStatus, SlotStatus
+from keeper.web.shapes import FleetStatus, HostStatus, SlotStatus
+from keeper.web.status import status_of
 
 _SSH_PORT = 22
 
@@ -38,37 +46,19 @@ class Landing:
 
     connection: Connection
     host_key: str
+    price: str = ""  # in words
 
 
 def landings_of(settings: Settings, snapshot: Snapshot, stream: Stream) -> tuple[Landing, ...]:
     """Return the connections of a stream's slots, from a snapshot of our own."""
-    listing = snapshot.world.listing
-    listed = {each.instance_id: each for each in listing.instances} if listing is not None else {}
-    found = []
-    for slot in stream.slots:
-        record = snapshot.records.get(slot)
-        tenure = record.tenure if record is not None else None
-        if tenure is None or tenure.instance_id is None:
-            continue
-        instance = listed.get(tenure.instance_id)
-        addresses = addresses_of(instance) if instance is not None else ()
-        found.append(
-            _landing(settings, slot, tenure.instance_id, addresses, tenure.host_key, stream.name)
-        )
-    return tuple(found)
+    fleet = status_of(snapshot, snapshot.at)
+    return landings_shown(settings, slots_shown(fleet, stream.name))
 
 
 def landings_shown(settings: Settings, slots: Iterable[SlotStatus]) -> tuple[Landing, ...]:
     """Return the connections of slots, as a running keeper shows them."""
     return tuple(
-        _landing(
-            settings,
-            SlotId(slot.slot),
-            InstanceId(slot.host.instance_id),
-            tuple(_address(text) for text in slot.host.ssh_addresses),
-            slot.host.host_key,
-            StreamName(slot.stream),
-        )
+        _landing(settings, SlotId(slot.slot), InstanceId(slot.host.instance_id), slot.host)
         for slot in slots
         if slot.host is not None and slot.host.instance_id is not None
     )
@@ -110,7 +100,10 @@ def tell(
         else:
             saved_to = str(path)
         click.echo(
-            exported(connection, form) if form else told(connection, saved_to=saved_to), nl=False
+            exported(connection, form)
+            if form
+            else told(connection, price=landing.price, saved_to=saved_to),
+            nl=False,
         )
         if form:
             say(f"saved to {saved_to}")
@@ -118,15 +111,10 @@ def tell(
 
 def left_behind(pursuit: Pursuit, stream: Stream, timeout_s: float) -> Stopped:
     """Say why it ended early, which rentals there are now, and what to do with them."""
-    rented = [
-        (slot, record.tenure)
-        for slot in stream.slots
-        if pursuit.snapshot is not None
-        and (record := pursuit.snapshot.records.get(slot)) is not None
-        and record.tenure is not None
-    ]
-    condemned = stages.ending(pursuit.snapshot, stream) if pursuit.snapshot is not None else ()
-    if pursuit.hopeless is not None and not rented and not condemned:
+    seen = pursuit.snapshot
+    records = seen.records if seen is not None else {}
+    left = _left(records.values(), seen.plan.condemned if seen is not None else (), stream)
+    if pursuit.hopeless is not None and not left:
         return pursuit.hopeless
     if pursuit.is_interrupted:
         code, why = ExitCode.INTERRUPTED, "interrupted"
@@ -134,46 +122,104 @@ def left_behind(pursuit: Pursuit, stream: Stream, timeout_s: float) -> Stopped:
         code, why = pursuit.hopeless.code, pursuit.hopeless.what
     else:
         code, why = ExitCode.TRY_AGAIN, f"{stream.name} is not on air after {timeout_s:.0f} s"
-    if not rented and not condemned:
-        return Stopped(code, f"{why}; nothing is rented")
-    named = [
-        f"instance {int(tenure.instance_id)} ({tenure.dollars_per_hour:.3f} $/h) is rented for {slot}"
-        if tenure.instance_id is not None
-        else f"a rental labelled {tenure.label} may exist for {slot}"
-        for slot, tenure in rented
+    return _ended(code, why, left, stream)
+
+
+def interrupted(saved: Saved, stream: Stream, *, is_served: bool) -> Stopped:
+    """Say what an interrupt has left, by what is on the disk: nothing else can have been rented."""
+    if is_served:
+        return Stopped(
+            ExitCode.INTERRUPTED,
+            f"interrupted; the running keeper goes on with {stream.name}",
+            f"watch it: keeper status {stream.name} --watch",
+        )
+    left = _left(saved.records, saved.condemned, stream)
+    return _ended(ExitCode.INTERRUPTED, "interrupted", left, stream)
+
+
+def _left(
+    records: Iterable[SlotRecord], condemned: Iterable[Condemned], stream: Stream
+) -> list[tuple[SlotId, str]]:
+    """Name what is rented for a stream, what may be, and what is not confirmed gone."""
+    left = [
+        (record.slot, _rental(record.slot, tenure))
+        for record in sorted(records, key=lambda each: each.slot)
+        for tenure in (record.tenure, record.incoming)
+        if tenure is not None and record.slot in stream.slots
     ]
-    named += [
-        f"instance {int(each.instance_id)} ({each.dollars_per_hour:.3f} $/h) must end and is not"
-        " confirmed gone"
+    left += [
+        (each.slot, f"{_named(each.instance_id, each)} must end and is not confirmed gone")
         for each in condemned
+        if each.slot is not None and each.slot in stream.slots
     ]
-    slot = rented[0][0] if rented else condemned[0].slot
+    return left
+
+
+def _rental(slot: SlotId, tenure: Tenure) -> str:
+    if tenure.instance_id is None:
+        return f"a rental labelled {tenure.label} may exist for {slot}"
+    return f"{_named(tenure.instance_id, tenure)} is rented for {slot}"
+
+
+def _named(instance_id: InstanceId, what: Tenure | Condemned) -> str:
+    return f"instance {int(instance_id)} ({what.dollars_per_hour:.3f} $/h)"
+
+
+def _ended(code: ExitCode, why: str, left: list[tuple[SlotId, str]], stream: Stream) -> Stopped:
+    if not left:
+        return Stopped(code, f"{why}; nothing is rented")
     return Stopped(
         code,
-        f"{why}; {'; '.join(named)}; that is recorded",
-        f"go on with keeper provision {stream.name}, or end it with keeper destroy {slot}",
+        f"{why}; {'; '.join(words for _, words in left)}; that is recorded",
+        f"go on with keeper provision {stream.name}, or end it with keeper destroy {left[0][0]}",
     )
 
 
 def _landing(
-    settings: Settings,
-    slot: SlotId,
-    instance_id: InstanceId,
-    addresses: tuple[tuple[str, int], ...],
-    host_key: str,
-    stream: StreamName,
+    settings: Settings, slot: SlotId, instance_id: InstanceId, host: HostStatus
 ) -> Landing:
     key_file = settings.ssh.private_key_file or settings.state_dir / "id_ed25519"
-    workload = build_workloads(settings).get(stream)
+    workload = build_workloads(settings).get(stream_of(slot))
     port = workload.view().container_port if workload is not None else _SSH_PORT
     connection = connection_of(
         slot,
         instance_id,
-        addresses,
+        tuple(_address(text) for text in host.ssh_addresses),
         forwards=(port,) if port != _SSH_PORT else (),
         key_file=str(key_file),
     )
-    return Landing(connection=connection, host_key=host_key)
+    return Landing(connection=connection, host_key=host.host_key, price=_price(host))
+
+
+def _price(host: HostStatus) -> str:
+    """Say what a rental costs, part by part as far as it is known."""
+    traffic = host.traffic_dollars_per_hour
+    parts = [
+        f"{what} {dollars:.3f}"
+        for what, dollars in (
+            ("bid" if host.is_bid else "GPU", host.gpu_dollars_per_hour),
+            ("disk", host.disk_dollars_per_hour),
+            ("expected traffic", traffic or None),
+        )
+        if dollars is not None
+    ]
+    total = f"{host.dollars_per_hour + traffic:.3f} $/h"
+    return f"{total} ({' + '.join(parts)})" if parts else total
+
+
+def must_be_writable(out: Path | None) -> None:
+    """Try to write beside where the connection will be saved. Raises Stopped."""
+    if out is None:
+        return  # the state folder: the store is there too, and nothing is rented without it
+    try:
+        _save(out.with_name(f"{out.name}.try"), "")
+        out.with_name(f"{out.name}.try").unlink()
+    except OSError as error:
+        raise Stopped(
+            ExitCode.FAILED,
+            f"cannot write {out}: {error.strerror}; nothing was rented",
+            "choose another place with --out",
+        ) from error
 
 
 def _pinned(connection: Connection, path: Path) -> Connection:

@@ -7,11 +7,12 @@ too. Ctrl-C drains: what was rented is recorded, and the next keeper takes it up
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import signal
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from keeper import bootstrap
@@ -22,9 +23,11 @@ from keeper.core.model import SlotId, StreamName
 from keeper.core.text import plain
 from keeper.core.world import Order, OrderKind, Snapshot
 from keeper.daemon.once import run_until
+from keeper.ports import JournalEntry, PortError
 from keeper.settings import Settings, secrets_of
 from keeper.telemetry.logs import configure_logs
 
+_JOURNAL_MAX = 1000  # facts, to learn from how long earlier hosts took
 # No stream has this name (names have no blanks): all are set to observe.
 NO_STREAM = StreamName(" ")
 
@@ -57,6 +60,7 @@ async def pursue(
     only: StreamName,
     is_done: Callable[[Snapshot], bool],
     stage: Callable[[Snapshot], str],
+    expected: Callable[[Snapshot, Sequence[JournalEntry]], str] = lambda _s, _j: "",
     hopeless: Callable[[Snapshot], Stopped | None] = lambda _: None,
     orders: tuple[Order, ...] = (),
     timeout_s: float,
@@ -69,19 +73,17 @@ async def pursue(
     last: Snapshot | None = None
 
     async with bootstrap.open_daemon(settings, only=only) as daemon:
-        loop = asyncio.get_running_loop()
-
-        def interrupt() -> None:
-            nonlocal is_interrupted
-            is_interrupted = True
-            daemon.stop("interrupted")
-            # A second Ctrl-C does not wait for the drain; open intents are on disk.
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupt)
+        await daemon.open()
+        journal = await daemon.journal(limit=_JOURNAL_MAX)
         with Progress() as progress:
+
+            def interrupt() -> None:
+                nonlocal is_interrupted
+                is_interrupted = True
+                progress.remark(
+                    "interrupted: finishing what is under way; once more leaves at once"
+                )
+                daemon.stop("interrupted")
 
             def look(snapshot: Snapshot) -> None:
                 nonlocal last
@@ -90,7 +92,7 @@ async def pursue(
                         if outcome.error:
                             progress.remark(f"{outcome.intent.value} failed: {outcome.error}")
                 last = snapshot
-                progress.stage(stage(snapshot))
+                progress.stage(stage(snapshot), expected(snapshot, journal))
 
             def is_over(snapshot: Snapshot) -> bool:
                 nonlocal gave_up
@@ -100,15 +102,41 @@ async def pursue(
                 return gave_up is not None
 
             try:
-                found = await run_until(
-                    daemon, is_over, orders=orders, timeout_s=timeout_s, progress=look
-                )
-            finally:
-                for number in (signal.SIGINT, signal.SIGTERM):
-                    loop.remove_signal_handler(number)
+                with _once_by_signal(interrupt):
+                    found = await run_until(
+                        daemon, is_over, orders=orders, timeout_s=timeout_s, progress=look
+                    )
+            except PortError:
+                # An order that the stop has overtaken is no news: nothing of it was done.
+                if not is_interrupted:
+                    raise
+                found = False
         return Pursuit(
             is_done=found and gave_up is None,
             is_interrupted=is_interrupted,
             hopeless=gave_up,
             snapshot=daemon.snapshot() or last,
         )
+
+
+@contextlib.contextmanager
+def _once_by_signal(interrupt: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C or SIGTERM begin the drain.
+
+    A second one does not wait for it: open intents are on disk, and the next keeper settles them.
+    """
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def first() -> None:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+        interrupt()
+
+    for number in numbers:
+        loop.add_signal_handler(number, first)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

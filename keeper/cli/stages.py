@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from keeper.cli.errors import Stopped
 from keeper.cli.exit_codes import ExitCode
 from keeper.core.decisions import Decision, Hold
-from keeper.core.model import Condemned, ConditionKind, SlotId, SlotRecord, Status, Stream, Tenure
+from keeper.core.model import (
+    Condemned,
+    ConditionKind,
+    OfferId,
+    SlotId,
+    SlotRecord,
+    Status,
+    Stream,
+    Tenure,
+)
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.world import Snapshot
+from keeper.web.shapes import SlotStatus
+
+
+class Step(StrEnum):
+    """Where on its way to the air a slot is."""
+
+    LOOKING = "looking"
+    RENTING = "renting"
+    BOOTING = "booting"
+    REACHING = "reaching"
+    DEPLOYING = "deploying"
+    WARMING = "warming"
+    ON_AIR = "on air"
+    OUTBID = "outbid"
+    DARK = "dark"
+    ENDING = "ending"
+
 
 # With nothing rented, waiting does not help against these; a person has to change something first.
 _HOPELESS: dict[Reason, tuple[ExitCode, str]] = {
@@ -37,7 +65,8 @@ def stage(snapshot: Snapshot, slot: SlotId) -> str:
     if tenure is None:
         decision = decision_of(snapshot, slot)
         return f"{slot}: {SENTENCE[decision.reason] if decision else 'looking for a host'}"
-    return f"{slot}: {_stage_of(tenure, record)}"
+    assert record is not None
+    return f"{slot}: {_stage_of(snapshot, slot, tenure, record)}"
 
 
 def hopeless(snapshot: Snapshot, slot: SlotId) -> Stopped | None:
@@ -90,23 +119,163 @@ def unfilled(snapshot: Snapshot, stream: Stream) -> tuple[SlotId, ...]:
     return tuple(slot for slot in stream.slots if not is_on_air(snapshot, slot))
 
 
-def _stage_of(tenure: Tenure, record: SlotRecord | None) -> str:
+def step(snapshot: Snapshot, slot: SlotId) -> Step:
+    """Say where a slot is, from a snapshot of our own."""
+    record = snapshot.records.get(slot)
+    tenure = record.tenure if record else None
+    if tenure is None:
+        return Step.LOOKING
+    return _step(
+        is_rented=tenure.instance_id is not None,
+        is_running=tenure.running_at is not None,
+        is_reachable=_status(tenure, ConditionKind.REACHABLE) is Status.TRUE,
+        is_deployed=tenure.deployed_at is not None,
+        was_live=tenure.first_live_at is not None,
+        is_outbid=tenure.outbid_since is not None,
+        is_live=_status(tenure, ConditionKind.STREAMING) is Status.TRUE,
+    )
+
+
+def step_of_stream(snapshot: Snapshot, stream: Stream) -> Step:
+    """Say where the slot is that a person waits for."""
+    waiting = unfilled(snapshot, stream)
+    if ending(snapshot, stream) and (not waiting or hopeless(snapshot, waiting[0])):
+        return Step.ENDING
+    return step(snapshot, (*waiting, *stream.slots)[0])
+
+
+def step_shown(slot: SlotStatus) -> Step:
+    """Say where a slot is, as a running keeper shows it."""
+    host = slot.host
+    if host is None:
+        return Step.LOOKING
+    holds = {each.condition for each in slot.conditions if each.status is Status.TRUE}
+    return _step(
+        is_rented=host.instance_id is not None,
+        is_running=host.running_at is not None,
+        is_reachable=ConditionKind.REACHABLE in holds,
+        is_deployed=host.deployed_at is not None,
+        was_live=host.first_live_at is not None,
+        is_outbid=host.outbid_since is not None,
+        is_live=ConditionKind.STREAMING in holds,
+    )
+
+
+def stage_shown(slot: SlotStatus) -> str:
+    """Say what is going on for a slot, as a running keeper shows it."""
+    at = step_shown(slot)
+    host = slot.host
+    if host is None:
+        return f"{slot.slot}: {slot.why or slot.state.lower()}"
+    why = slot.incident.because if slot.incident is not None else ""
+    what = f"{host.gpu_name}, {host.dollars_per_hour:.3f} $/h"
+    return f"{slot.slot}: {_said(at, host.instance_id, host.offer_id or 0, what, why)}"
+
+
+def wish_refused(snapshot: Snapshot, slot: SlotId, wish: OfferId) -> Stopped | None:
+    """Say why the offer that was asked for did not become this slot's rental, if that is so.
+
+    Not to be asked before the order is on the disk: until then nobody has wished for anything.
+    """
+    record = snapshot.records.get(slot)
+    tenure = record.tenure if record is not None else None
+    if tenure is None:
+        if record is None or record.offer_asked == wish:
+            return None
+        return _wish_dropped(record.rent_reason, record.rent_detail, slot, wish)
+    listing = snapshot.world.listing
+    listed = next(
+        (each for each in (listing.instances if listing else ())
+         if each.instance_id == tenure.instance_id),
+        None,
+    )  # fmt: skip
+    machine_id = listed.machine_id if listed is not None else None
+    return _is_another(
+        slot, wish, tenure.offer_id, int(tenure.instance_id or 0), tenure.machine_id, machine_id
+    )
+
+
+def wish_refused_shown(slot: SlotStatus, wish: OfferId) -> Stopped | None:
+    """Say the same of a slot that a running keeper shows."""
+    host = slot.host
+    if host is None:
+        if slot.offer_asked == wish:
+            return None
+        decision = slot.decision
+        reason = Reason(decision.reason) if decision is not None else Reason.NO_SUITABLE_OFFER
+        return _wish_dropped(reason, slot.rent_detail, SlotId(slot.slot), wish)
+    return _is_another(
+        SlotId(slot.slot), wish, host.offer_id or 0, host.instance_id or 0, host.machine_id, None
+    )
+
+
+def _wish_dropped(reason: Reason, detail: str, slot: SlotId, wish: OfferId) -> Stopped:
+    code = ExitCode.TRY_AGAIN
+    if reason is Reason.NO_SUITABLE_OFFER:
+        code = ExitCode.REFUSED if "does not suit" in detail else ExitCode.NOT_FOUND
+    elif reason in _HOPELESS:
+        code = _HOPELESS[reason][0]
+    return Stopped(
+        code,
+        detail or f"offer {wish} was not rented for {slot}",
+        "choose another: keeper search; or let keeper choose: keeper provision without --offer",
+    )
+
+
+def _is_another(
+    slot: SlotId, wish: int, offer_id: int, instance_id: int, machine_id: int, listed: int | None
+) -> Stopped | None:
+    if offer_id == wish and listed in (None, machine_id):
+        return None
+    what = f"offer {offer_id}" if offer_id != wish else f"machine {listed}, not {machine_id}"
+    return Stopped(
+        ExitCode.FAILED,
+        f"{slot} has instance {instance_id} of {what}: that is not offer {wish}",
+        f"keep it: keeper provision without --offer; or end it: keeper destroy {slot}",
+    )
+
+
+def _step(
+    *,
+    is_rented: bool,
+    is_running: bool,
+    is_reachable: bool,
+    is_deployed: bool,
+    was_live: bool,
+    is_outbid: bool,
+    is_live: bool,
+) -> Step:
+    if is_live and was_live:
+        return Step.ON_AIR
+    rules = (
+        (not is_rented, Step.RENTING),
+        (is_outbid, Step.OUTBID),
+        (not is_running, Step.BOOTING),
+        (not is_reachable and not is_deployed, Step.REACHING),
+        (not is_deployed, Step.DEPLOYING),
+        (not was_live, Step.WARMING),
+    )
+    return next((at for holds, at in rules if holds), Step.DARK)
+
+
+def _stage_of(snapshot: Snapshot, slot: SlotId, tenure: Tenure, record: SlotRecord) -> str:
+    why = SENTENCE[record.incident.reason] if record.incident else ""
     what = f"{tenure.gpu_name}, {tenure.dollars_per_hour:.3f} $/h"
-    if tenure.instance_id is None:
-        return f"renting offer {int(tenure.offer_id)} ({what})"
-    named = f"instance {int(tenure.instance_id)}"
-    if tenure.running_at is None:
-        return f"{named} is booting ({what})"
-    if _status(tenure, ConditionKind.REACHABLE) is not Status.TRUE and tenure.deployed_at is None:
-        return f"{named} runs; waiting for SSH"
-    if tenure.deployed_at is None:
-        return f"{named}: putting the workload on it"
-    if tenure.first_live_at is None:
-        return f"{named}: the workload warms up"
-    if _status(tenure, ConditionKind.STREAMING) is Status.TRUE:
-        return f"{named} is on air"
-    reason = record.incident.reason if record and record.incident else None
-    return f"{named} is dark" + (f": {SENTENCE[reason]}" if reason else "")
+    return _said(step(snapshot, slot), tenure.instance_id, tenure.offer_id, what, why)
+
+
+def _said(at: Step, instance_id: int | None, offer_id: int, what: str, why: str) -> str:
+    named = f"instance {int(instance_id or 0)}"
+    words = {
+        Step.RENTING: f"renting offer {int(offer_id)} ({what})",
+        Step.BOOTING: f"{named} is booting ({what})",
+        Step.REACHING: f"{named} runs; waiting for SSH",
+        Step.DEPLOYING: f"{named}: putting the workload on it",
+        Step.WARMING: f"{named}: the workload warms up",
+        Step.ON_AIR: f"{named} is on air",
+        Step.OUTBID: f"{named} was stopped: somebody bids more",
+    }
+    return words.get(at) or f"{named} is dark" + (f": {why}" if why else "")
 
 
 def _status(tenure: Tenure, kind: ConditionKind) -> Status:

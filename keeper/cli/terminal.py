@@ -161,6 +161,7 @@ class Progress:
         self._loop = asyncio.get_running_loop()  # also asked by the thread that redraws the line
         self._started_s = self._loop.time()
         self._stage = ""
+        self._expected = ""
         self._stage_at_s = self._started_s
 
     def __enter__(self) -> Self:
@@ -188,14 +189,14 @@ class Progress:
             self._live.stop()
             self._leave_line()
 
-    def stage(self, text: str) -> None:
-        """Say what goes on now. The same stage again says nothing."""
+    def stage(self, text: str, expected: str = "") -> None:
+        """Say what goes on now, and how long it usually takes. The same stage again says nothing."""
         text = plain(text)
         if text == self._stage:
             return
         if self._live is not None:
             self._leave_line()
-        self._stage, self._stage_at_s = text, self._loop.time()
+        self._stage, self._stage_at_s, self._expected = text, self._loop.time(), plain(expected)
         if self._live is None:
             self._leave_line()
 
@@ -205,15 +206,18 @@ class Progress:
 
     def _leave_line(self) -> None:
         if self._stage:
-            self._print(self._stage_at_s, Text(self._stage))
+            # Where no line is alive, it is also the only chance to say how long it may take.
+            expects = f"; {self._expected}" if self._expected and self._live is None else ""
+            self._print(self._stage_at_s, Text(f"{self._stage}{expects}"))
 
     def _print(self, at_s: float, text: Text) -> None:
         self._console.print(Text.assemble((self._stamp(at_s), "dim"), text))
 
     def _live_line(self) -> Text:
         lasts = duration(self._loop.time() - self._stage_at_s)
+        expects = f", {self._expected}" if self._expected else ""
         return Text.assemble(
-            (self._stamp(self._stage_at_s), "dim"), self._stage, (f" … {lasts}", "dim")
+            (self._stamp(self._stage_at_s), "dim"), self._stage, (f" … {lasts}{expects}", "dim")
         )
 
     def _stamp(self, at_s: float) -> str:
@@ -223,6 +227,17 @@ class Progress:
 def say(text: str) -> None:
     """Narrate on stderr; a terminal gets it folded between words."""
     console(stderr=True).print(cell(text, length_max=2000))
+
+
+def say_list(entries: Iterable[tuple[str, Iterable[str]]]) -> None:
+    """Narrate on stderr what belongs to names: a name, and its lines beside it, folded in place."""
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, lines in entries:
+        text = Text("\n").join([cell(line, length_max=1000) for line in lines])
+        made.add_row(cell(f"  {name}"), text)
+    show(console(stderr=True), [made])
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ import pytest
 from keeper.cli.connection import (
     Connection,
     Export,
-    addresses_of,
     exported,
     known_host,
     ssh_command,
@@ -42,7 +41,10 @@ INSTANCE = Instance(
 
 
 def connection_of(slot: SlotId, instance: Instance, **more: Any) -> Connection:
-    return connection_to(slot, instance.instance_id, addresses_of(instance), **more)
+    """Connect as the API and the landing do: directly first, by the marketplace's relay second."""
+    direct = (instance.public_ip, instance.ports.get("22/tcp") or 0)
+    relay = (instance.ssh_host, instance.ssh_port)
+    return connection_to(slot, instance.instance_id, (direct, relay), **more)
 
 
 def test_direct_address_is_preferred_to_the_proxy() -> None:
@@ -53,13 +55,19 @@ def test_direct_address_is_preferred_to_the_proxy() -> None:
 
 def test_people_are_told_how_to_log_in_and_what_to_give_to_a_deployment() -> None:
     connection = connection_of(SLOT, INSTANCE, forwards=(5555,))
-    assert told(connection, saved_to="/var/lib/keeper/connect/duel-0.env") == (
+    assert told(
+        connection,
+        price="0.552 $/h (GPU 0.517 + disk 0.035)",
+        saved_to="/var/lib/keeper/connect/duel-0.env",
+    ) == (
         "Instance 12345678 is ready: duel/0 is on air.\n"
+        "Price: 0.552 $/h (GPU 0.517 + disk 0.035)\n"
         "\n"
         "SSH connection:\n"
         "  ssh root@ssh4.vast.ai -p 12345 -L 5555:localhost:5555\n"
         "\n"
-        "GitHub secrets (set them with --export github):\n"
+        "GitHub secrets (add to the repository's settings, or:"
+        " keeper provision duel --export github | sh):\n"
         "  VAST_SSH_HOST=ssh4.vast.ai\n"
         "  VAST_SSH_PORT=12345\n"
         "  VAST_SSH_USER=root\n"
