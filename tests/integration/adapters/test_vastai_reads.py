@@ -346,6 +346,21 @@ async def test_account_tells_what_can_be_spent() -> None:
         assert abs(offset) < 60
 
 
+@pytest.mark.parametrize(
+    ("date", "ahead_s"),
+    [("Thu, 01 Jan 2099 00:00:00 GMT", 2e9), ("Mon, 01 Jan 2001 00:00:00 GMT", -7e8)],
+)
+async def test_the_servers_clock_is_the_date_of_its_answers(date: str, ahead_s: float) -> None:
+    """Q39: it is the only clock that the marketplace shows."""
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(ACCOUNT, says({"credit": 1}, Date=date))
+        assert market.server_clock_offset_s is None
+        await market.account()
+        offset = market.server_clock_offset_s
+        assert offset is not None
+        assert (offset > ahead_s) if ahead_s > 0 else (offset < ahead_s)
+
+
 async def test_account_without_money_is_malformed() -> None:
     async with scripted() as script, market_at(script.url) as market:
         script.on(ACCOUNT, says({"id": 1}))
