@@ -92,6 +92,7 @@ BY_TEXT: Final[tuple[tuple[str, type[PortError]], ...]] = (
     ("spend rate", OutOfCredit),  # the cap of new accounts; the cure is with the account's owner
     ("no_such_instance", Missing),
     ("instance not found", Missing),
+    ("invalid instance_id", Missing),  # a reboot of what is gone, as 400 invalid_args
 )
 
 # The daemon of a host took the request into a queue: it may come up days later and bill.

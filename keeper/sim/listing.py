@@ -15,11 +15,11 @@ from typing import Any
 from keeper.sim import search
 
 PAGE_MAX = 25
-# Columns that are stored, and so can be filtered by; prices are computed and cannot.
+# Columns that are stored, and so can be filtered by; prices and `num_gpus` are computed and cannot.
 STORED = frozenset(
     {
         "id", "label", "actual_status", "intended_status", "cur_state", "next_state", "gpu_name",
-        "num_gpus", "verification", "machine_id", "host_id", "image_uuid", "start_date", "end_date",
+        "verification", "machine_id", "host_id", "image_uuid", "start_date", "end_date",
         "geolocation", "is_bid", "disk_space", "template_hash_id",
     }
 )  # fmt: skip
@@ -44,7 +44,7 @@ def page(rows: Sequence[Mapping[str, Any]], query: Mapping[str, str]) -> dict[st
             raise search.BadQuery(f"order_by: unknown column {column}")
     chosen = [row for row in rows if search.is_match(row, filters)]
     ordered = search.in_order(chosen, order)
-    start = _start(ordered, query.get("after_token"))
+    start = _start(ordered, order, query.get("after_token"))
     limit = _limit(query.get("limit"))
     shown = ordered[start : start + limit]
     has_more = start + limit < len(ordered)
@@ -53,7 +53,7 @@ def page(rows: Sequence[Mapping[str, Any]], query: Mapping[str, str]) -> dict[st
         "instances_found": len(shown),
         "total_instances": len(ordered),
         "label_counts": dict(Counter(str(row.get("label") or "") for row in ordered)),
-        "next_token": _token(shown[-1]) if has_more and shown else None,
+        "next_token": _token(shown[-1], order) if has_more and shown else None,
         "instances": [_columns_of(row, _json(query, "select_cols", ["*"])) for row in shown],
     }
 
@@ -105,22 +105,27 @@ def _limit(text: str | None) -> int:
     return 5 if limit <= 0 else min(limit, PAGE_MAX)
 
 
-def _token(row: Mapping[str, Any]) -> str:
-    return base64.b64encode(json.dumps({"values": {"id": int(row["id"])}}).encode()).decode()
+def _token(row: Mapping[str, Any], order: Any) -> str:  # noqa: ANN401 - JSON
+    """Return what comes after this row: its place in the order, the id last."""
+    values = {column: row.get(column) for column, _ in search.columns(order)}
+    values = {**values, "id": int(row["id"])}
+    return base64.b64encode(json.dumps({"values": values}).encode()).decode()
 
 
-def _start(rows: Sequence[Mapping[str, Any]], token: str | None) -> int:
+def _start(rows: Sequence[Mapping[str, Any]], order: Any, token: str | None) -> int:  # noqa: ANN401
     """Return where the page after this token begins, even if its row is gone by now."""
     if not token:
         return 0
     try:
-        last = int(json.loads(base64.b64decode(token, validate=True))["values"]["id"])
+        values = json.loads(base64.b64decode(token, validate=True))["values"]
+        last = int(values["id"])
     except (binascii.Error, ValueError, KeyError, TypeError) as error:
         raise BadToken(token) from error
     for index, row in enumerate(rows):
         if int(row["id"]) == last:
             return index + 1
-    return next((index for index, row in enumerate(rows) if int(row["id"]) > last), len(rows))
+    gone = {**values, "id": last}
+    return [row is gone for row in search.in_order([*rows, gone], order)].index(True)
 
 
 def _columns_of(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

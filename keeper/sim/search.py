@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
+_NUMBER_MAX = 1e9
 
 # Switches and plain values beside the filters of a search.
 PLAIN_KEYS = frozenset(
@@ -21,6 +22,10 @@ PLAIN_KEYS = frozenset(
 
 # Filters that have no field of the same name and value on an offer.
 SWITCHES = frozenset({"verified", "external", "datacenter", "rented", "ubuntu_version"})
+
+
+# "on-demand" is what the official client sends, the documents print the others.
+TYPES = frozenset({"on-demand", "ondemand", "ask", "bid", "interruptible", "reserved"})
 
 
 class BadQuery(ValueError):
@@ -94,6 +99,22 @@ def value_of(row: Row, name: str) -> Any:  # noqa: ANN401 - JSON leaves here
             return row.get(name)
 
 
+def with_plain_read(query: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a query whose plain values are what they should be. Raises BadQuery."""
+    found = dict(query)
+    kind = query.get("type")
+    if kind is not None and str(kind) not in TYPES:
+        raise BadQuery(f"q.type: {kind!r} is none")
+    for name in ("limit", "allocated_storage"):
+        value = query.get(name)
+        number = 0.0 if value is None else _number_of(value)
+        if number is None or isinstance(value, bool) or not 0 <= number <= _NUMBER_MAX:
+            raise BadQuery(f"q.{name}: a number is expected")
+        if value is not None:
+            found[name] = int(number) if name == "limit" else number
+    return found
+
+
 def check(query: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Mapping[str, Any]]:
     """Return the filters of a query, each an object of known operators on a known field."""
     known = set(fields) | SWITCHES
@@ -109,6 +130,9 @@ def check(query: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Mapping[
             if operator not in OPERATORS:
                 raise BadQuery(f"q.{name}: unknown operator {operator}")
         filters[name] = conditions
+    for column, _ in columns(query.get("order")):
+        if column not in known:
+            raise BadQuery(f"order: unknown column {column}")
     return filters
 
 
@@ -141,6 +165,8 @@ def in_order(rows: Iterable[Row], order: Any, tiebreak: str = "id") -> list[Row]
 def columns(order: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - JSON enters here
     """Read an order into pairs of column and direction. Raises BadQuery."""
     found: list[tuple[str, str]] = []
+    if not isinstance(order or [], list | tuple):
+        raise BadQuery("order: a list is expected")
     for entry in order or ():
         match entry:
             case [str(column), str(direction)]:

@@ -79,6 +79,7 @@ def failure(answer: Reply, effect: Effect = Effect.READ) -> PortError | None:
         (404, {"error": "invalid_id"}, Missing),
         (404, {"detail": "Not found"}, Missing),
         (200, {"success": False, "error": "no_such_instance"}, Missing),
+        (400, {"error": "invalid_args", "msg": "invalid instance_id"}, Missing),
         # The pace.
         (429, "API requests too frequent", RateLimited),
         (429, "API requests too frequent: endpoint threshold=4.5", RateLimited),

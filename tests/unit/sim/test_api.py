@@ -113,6 +113,8 @@ def test_a_page_goes_on_where_a_destroyed_row_was(client: Client) -> None:
         ({"select_filters": '{"dph_total":{"gt":1}}'}, "invalid_request"),
         ({"order_by": '[{"col":"colour","dir":"asc"}]'}, "invalid_request"),
         ({"select_filters": "nonsense"}, "invalid_request"),
+        ({"select_filters": '{"num_gpus":{"eq":1}}'}, "invalid_request"),
+        ({"limit": "many"}, "invalid_request"),
     ],
 )
 def test_refuses_a_list_it_cannot_make(client: Client, query: dict[str, str], slug: str) -> None:
@@ -155,7 +157,14 @@ def test_shows_one_under_a_plural_name_and_null_when_unknown(client: Client) -> 
         ("PUT", "/api/v0/asks/1/", {"image": "x"}, None, "no_such_ask"),
         ("DELETE", "/api/v0/instances/1/", {}, 404, "no_such_instance"),
         ("PUT", "/api/v0/instances/1/", {"label": "x"}, 404, "no_such_instance"),
-        ("PUT", "/api/v0/instances/reboot/1/", {}, 404, "no_such_instance"),
+        ("PUT", "/api/v0/instances/reboot/1/", {}, 400, "invalid_args"),
+        ("PUT", "/api/v0/instances/recycle/1/", {}, 400, "invalid_id"),
+        ("PUT", "/api/v0/instances/bid_price/1/", {"price": 1}, 404, "no_such_instance"),
+        ("PUT", "/api/v0/instances/command/1/", b"{", 483, "invalid_args"),
+        ("POST", "/api/v0/instances/start", {"IDs": "1"}, 400, "missing_input"),
+        ("PUT", "/api/v0/instances/", {"state": "flying", "ids": [1]}, 400, "invalid_args"),
+        ("DELETE", "/api/v0/instances/", {"instance_ids": []}, 400, "missing_input"),
+        ("PUT", "/api/v0/instances/prepay/1/", {"amount": 1}, 400, "No such instance"),
         ("POST", "/api/v0/instances/1/ssh/", {"ssh_key": "ssh-x"}, 404, "no_such_instance"),
         ("DELETE", "/api/v0/ssh/1/", {}, 400, "no_ssh_key"),
     ],
@@ -210,8 +219,13 @@ def test_logs_come_in_two_steps(client: Client) -> None:
 
 def test_execute_is_no_shell(client: Client) -> None:
     path = f"/api/v0/instances/command/{client.rent()}/"
-    assert client.call("PUT", path, {"command": "ls /"}).body["success"]
-    assert client.call("PUT", path, {"command": "curl x"}).status == 400
+    early = client.call("PUT", path, {"command": "ls /"})
+    assert (early.status, early.body["error"]) == (400, "invalid_container_id")
+    client.now += 600
+    assert client.call("PUT", path, {"command": "ls /"}).body["result_url"]
+    for command in ("curl x", "", "ls " + "x" * 510):
+        refused = client.call("PUT", path, {"command": command})
+        assert (refused.status, refused.body["error"]) == (400, "invalid_args")
 
 
 # --- the door --------------------------------------------------------------------------------
