@@ -249,7 +249,8 @@ class Marketplace(Protocol):
     async def survey_offers(self, needs: OfferNeeds) -> tuple[Offer, ...]:
         """Return what is on the market around the needs, for an explanation of what they exclude.
 
-        Only the number of GPUs and rentability are asked for. May raise QuotaSpent.
+        What misses one need alone is among it, also what is only priced on the other basis; of what
+        is dearer not all. It takes several searches. May raise QuotaSpent.
         """
         ...
 
