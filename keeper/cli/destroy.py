@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,24 +24,18 @@ from keeper.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from keeper.cli.client import LocalKeeper
+    from keeper.cli.endings import Ended, Loss
+    from keeper.cli.terminal import Progress
+    from keeper.core.model import FleetPolicy
     from keeper.core.world import Snapshot
-    from keeper.ports import Saved
     from keeper.settings import Settings
     from keeper.web.shapes import FleetStatus
 
 _TIMEOUT_S = 600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """One slot's rental that would end."""
-
-    slot: str
-    instance_ids: tuple[int, ...]
-    what: str  # "": nothing
-    is_ordered: bool = False
+_LOOK_S = 0.5
 
 
 @click.command(
@@ -73,60 +68,79 @@ def destroy(
 ) -> int:
     """End the rental of a slot, or of all, for certain.
 
-    Says what will be lost and asks. Then the rental is ended and followed until two listings and a
-    look at its id confirm that it is gone and no longer billed. The slot is held afterwards, so
-    that nothing is rented for it again before `keeper resume SLOT`.
+    Says what will be lost and how long it takes, and asks. Then the rental is ended and followed
+    until two complete listings and a look at its id confirm that it is gone and no longer billed;
+    the times of these are said. The slot is held afterwards, so that nothing is rented for it again
+    before `keeper resume SLOT`. Rentals that are not keeper's are never touched.
     """
+    from keeper.cli.client import socket_of
     from keeper.cli.terminal import run_async
-    from keeper.settings import load_settings
 
     if (slot is None) != everything:
         message = "name one slot, or give --all"
         raise click.UsageError(message)
-    settings = load_settings(config, os.environ, overrides=overrides_of(vast_url))
-    return run_async(
-        _destroy(
-            settings,
-            socket or settings.socket,
-            slot,
-            yes=yes,
-            dry_run=dry_run,
-            reason=reason,
-            timeout_s=timeout_s,
-        )
-    )
+    where = socket_of(config, socket)
+    asked = _Asked(slot=slot, yes=yes, dry_run=dry_run, reason=reason, timeout_s=timeout_s)
+    return run_async(_destroy(config, where, vast_url, asked))
 
 
-async def _destroy(
-    settings: Settings,
-    socket: Path,
-    name: str | None,
-    *,
-    yes: bool,
-    dry_run: bool,
-    reason: str,
-    timeout_s: float,
-) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What the command line says."""
+
+    slot: str | None  # None: all
+    yes: bool
+    dry_run: bool
+    reason: str
+    timeout_s: float
+
+
+async def _destroy(config: Path, socket: Path, vast_url: str | None, asked: _Asked) -> int:
     from keeper.cli.client import is_running, local_keeper
-    from keeper.cli.store import remembered
+    from keeper.cli.endings import losses_of
 
     if await is_running(socket):
+        policy = _policy_to_look(config)
         async with local_keeper(socket) as keeper:
-            losses = _chosen(_losses_shown(await keeper.fleet()), name)
-        by_daemon = True
+            fleet = await keeper.fleet()
+            losses = _chosen(losses_of(fleet, is_live=True), asked.slot)
+            if not _agreed(fleet, losses, policy, asked):
+                return 0
+            ended = await _order(keeper, losses, policy, asked)
     else:
-        losses = _chosen(_losses_remembered(await remembered(settings)), name)
-        by_daemon = False
-    if not _agreed(losses, yes=yes, dry_run=dry_run):
-        return 0
-    if by_daemon:
-        await _order(socket, losses, reason, timeout_s)
-    else:
-        await _by_itself(settings, losses, reason, timeout_s)
-    for loss in losses:
-        ids = ", ".join(str(each) for each in loss.instance_ids)
-        click.echo(f"{loss.slot}: ended, confirmed gone{f' (instance {ids})' if ids else ''}")
+        from keeper.settings import load_settings, to_desired
+
+        settings = load_settings(config, os.environ, overrides=overrides_of(vast_url))
+        policy = to_desired(settings).fleet
+        fleet = await _remembered(settings)
+        losses = _chosen(losses_of(fleet, is_live=False), asked.slot)
+        if not _agreed(fleet, losses, policy, asked):
+            return 0
+        ended = await _by_itself(settings, losses, policy, asked)
+    _tell(losses, ended)
     return 0
+
+
+def _policy_to_look(config: Path) -> FleetPolicy:
+    """Read the fleet's numbers where that is allowed; a running keeper need not share its file."""
+    from keeper.cli.client import settings_to_look
+    from keeper.core.model import FleetPolicy
+    from keeper.ports import ConfigError
+    from keeper.settings import to_desired
+
+    try:
+        return to_desired(settings_to_look(config)).fleet
+    except ConfigError:
+        return FleetPolicy()
+
+
+async def _remembered(settings: Settings) -> FleetStatus:
+    from keeper.adapters.clock import SystemClock
+    from keeper.cli.store import remembered_snapshot
+    from keeper.web.status import status_of
+
+    snapshot, _ = await remembered_snapshot(settings)
+    return status_of(snapshot, SystemClock().now())
 
 
 def _chosen(losses: Iterable[Loss], name: str | None) -> tuple[Loss, ...]:
@@ -135,164 +149,216 @@ def _chosen(losses: Iterable[Loss], name: str | None) -> tuple[Loss, ...]:
 
     every = tuple(losses)
     if name is not None:
-        name = slot_named((loss.slot for loss in every), name)
+        name = slot_named({loss.slot for loss in every if loss.slot}, name)
     return tuple(loss for loss in every if loss.what and name in (None, loss.slot))
 
 
-def _agreed(losses: tuple[Loss, ...], *, yes: bool, dry_run: bool) -> bool:
-    """Say what would be lost, and ask. False: there is nothing to do."""
-    from keeper.cli.terminal import confirm, say
+def _agreed(
+    fleet: FleetStatus, losses: tuple[Loss, ...], policy: FleetPolicy, asked: _Asked
+) -> bool:
+    """Say what would be lost and how long it takes, and ask. False: there is nothing to do."""
+    from keeper.cli.endings import told_expected, untouched
+    from keeper.cli.terminal import confirm, say, say_list
 
-    if not losses:
+    new = sum(1 for loss in losses if not loss.is_ordered)
+    if losses:
+        say("This ends for good:" if new else "This was ordered before, and is followed:")
+        say_list([(loss.slot or "(no slot)", loss.what) for loss in losses])
+    else:
         say("nothing is rented there, so there is nothing to end")
+    if asked.slot is None and (left := untouched(fleet)):
+        say("This stays, whatever is ended:")
+        say_list([("", left)])
+    if not losses:
         return False
-    say("This ends, with everything on their disks:")
-    for loss in losses:
-        say(f"  {loss.slot}: {loss.what}")
-    if dry_run:
+    say(told_expected(losses, policy))
+    if asked.dry_run:
         say("(dry run: nothing was changed)")
         return False
-    confirm("End it?" if len(losses) == 1 else f"End these {len(losses)}?", yes=yes)
+    if new:
+        say("Nothing is rented for it again before: keeper resume SLOT")
+        confirm("End it?" if new == 1 else f"End these {new}?", yes=asked.yes)
     return True
 
 
-def _losses_shown(fleet: FleetStatus) -> list[Loss]:
-    from keeper.cli.terminal import duration
+class _Told:
+    """Tells each step of each rental once, whichever of them moves."""
 
-    found = []
-    for slot in (slot for stream in fleet.streams for slot in stream.slots):
-        hosts = [host for host in (slot.host, slot.incoming) if host is not None]
-        ids = tuple(host.instance_id for host in hosts if host.instance_id is not None)
-        what = "; ".join(
-            f"instance {host.instance_id or '(being rented)'}, {host.gpu_name},"
-            f" {host.dollars_per_hour:.3f} $/h,"
-            f" for {duration((fleet.now - host.requested_at).total_seconds())}"
-            for host in hosts
-        )
-        if what and slot.is_on_air:
-            what += ", ON AIR"
-        found.append(Loss(slot=slot.slot, instance_ids=ids, what=what))
-    return [*found, *(_ending_already(r.slot, r.instance_id) for r in fleet.condemned)]
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._told: dict[str, str] = {}
+
+    def tell(self, left: Mapping[str, str]) -> None:
+        for name, words in left.items():
+            if self._told.get(name) != words:
+                self._told[name] = words
+                self._progress.stage(words)
 
 
-def _losses_remembered(saved: Saved) -> list[Loss]:
-    found = []
-    for record in saved.records:
-        tenures = [tenure for tenure in (record.tenure, record.incoming) if tenure is not None]
-        found.append(
-            Loss(
-                slot=record.slot,
-                instance_ids=tuple(
-                    int(t.instance_id) for t in tenures if t.instance_id is not None
-                ),
-                what="; ".join(
-                    f"instance {t.instance_id or '(being rented)'}, {t.gpu_name},"
-                    f" {t.dollars_per_hour:.3f} $/h, since {t.requested_at:%Y-%m-%d %H:%M} UTC"
-                    for t in tenures
-                ),
-            )
-        )
-    return [*found, *(_ending_already(r.slot, r.instance_id) for r in saved.condemned)]
+# --- with a running keeper --------------------------------------------------------------------------
 
 
-def _ending_already(slot: str | None, instance_id: int) -> Loss:
-    """Describe a rental that is being ended: nothing more is lost, but it is followed too."""
-    return Loss(
-        slot=slot or "(no slot)",
-        instance_ids=(int(instance_id),),
-        what=f"instance {int(instance_id)}, which is being ended already",
-        is_ordered=True,
+async def _order(
+    keeper: LocalKeeper, losses: tuple[Loss, ...], policy: FleetPolicy, asked: _Asked
+) -> tuple[Ended, ...]:
+    """Order it of the running keeper, and follow it in its journal."""
+    import asyncio
+
+    from keeper.cli.endings import ended_of, left_of
+    from keeper.cli.errors import Stopped
+    from keeper.cli.exit_codes import ExitCode
+    from keeper.cli.terminal import Progress, stopped_by_signal
+    from keeper.core.world import OrderKind
+    from keeper.web.shapes import EventPage
+
+    after = (await keeper.get("events", EventPage, limit=1)).next_after
+    loop = asyncio.get_running_loop()
+    ends_at_s = loop.time() + asked.timeout_s
+    given: list[str] = [loss.slot for loss in losses if loss.is_ordered]
+    with stopped_by_signal() as stop, Progress() as progress:
+        told = _Told(progress)
+        for loss in losses:
+            if stop.is_set():
+                break
+            if not loss.is_ordered:
+                await keeper.order(OrderKind.DESTROY, loss.slot, reason=asked.reason)
+                given.append(loss.slot)
+        while not stop.is_set() and loop.time() < ends_at_s:
+            left = left_of(await keeper.fleet(), losses, policy)
+            if not left:
+                page = await keeper.get("events", EventPage, after=after, limit=1000)
+                return ended_of((each.event, each.facts) for each in page.events)
+            told.tell(left)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await stop.wait()
+    not_given = [loss.slot for loss in losses if loss.slot not in given]
+    what = (
+        f"the end of {_names(given)} is ordered and recorded, and keeper goes on until it is gone"
+    )
+    if not given:
+        what = "nothing was ordered"
+    if not_given:
+        what += f"; {_names(not_given)} was not touched"
+    cure = "run the same command again to follow it, or: keeper status --watch"
+    if stop.is_set():
+        raise Stopped(ExitCode.INTERRUPTED, f"interrupted; {what}", cure)
+    raise Stopped(
+        ExitCode.TRY_AGAIN, f"not confirmed gone after {asked.timeout_s:.0f} s; {what}", cure
     )
 
 
-async def _order(socket: Path, losses: tuple[Loss, ...], reason: str, timeout_s: float) -> None:
-    """Order it of the running keeper, and follow."""
-    import asyncio
-
-    from keeper.cli.client import local_keeper
-    from keeper.cli.errors import Stopped
-    from keeper.cli.exit_codes import ExitCode
-    from keeper.cli.terminal import Progress
-    from keeper.core.world import OrderKind
-
-    async with local_keeper(socket) as keeper:
-        for loss in losses:
-            if not loss.is_ordered:
-                await keeper.order(OrderKind.DESTROY, loss.slot, reason=reason)
-        try:
-            async with asyncio.timeout(timeout_s):
-                with Progress() as progress:
-                    while left := _left_shown(await keeper.fleet(), losses):
-                        progress.stage(left)
-                        await asyncio.sleep(1.0)
-        except TimeoutError as error:
-            raise Stopped(
-                ExitCode.TRY_AGAIN,
-                f"not confirmed gone after {timeout_s:.0f} s; keeper goes on until it is",
-                "watch it: keeper status --watch",
-            ) from error
-
-
-def _left_shown(fleet: FleetStatus, losses: tuple[Loss, ...]) -> str:
-    """Say what is not confirmed gone; "" when all is."""
-    ids = {each for loss in losses for each in loss.instance_ids}
-    slots = {loss.slot for loss in losses if not loss.is_ordered}
-    for rental in fleet.condemned:
-        if rental.instance_id in ids or rental.slot in slots:
-            return _ending(rental.instance_id, rental.tries)
-    for slot in (slot for stream in fleet.streams for slot in stream.slots):
-        if slot.slot in slots and (slot.host is not None or slot.incoming is not None):
-            return f"{slot.slot}: the order is being taken"
-    return ""
+# --- without one ------------------------------------------------------------------------------------
 
 
 async def _by_itself(
-    settings: Settings, losses: tuple[Loss, ...], reason: str, timeout_s: float
-) -> None:
+    settings: Settings, losses: tuple[Loss, ...], policy: FleetPolicy, asked: _Asked
+) -> tuple[Ended, ...]:
     """Run the daemon with nothing to do but this."""
-    from keeper.cli.errors import Stopped
-    from keeper.cli.exit_codes import ExitCode
+    from keeper.adapters.clock import SystemClock
+    from keeper.cli.endings import ended_of, left_of, untouched
     from keeper.cli.oneshot import NO_STREAM, new_order, pursue
+    from keeper.cli.store import journal, last_seq
+    from keeper.cli.terminal import say, say_list
     from keeper.core.model import SlotId
     from keeper.core.world import OrderKind
+    from keeper.web.status import status_of
+
+    after = await last_seq(settings)
+    clock = SystemClock()
+
+    def left(snapshot: Snapshot) -> Mapping[str, str]:
+        return left_of(status_of(snapshot, clock.now()), losses, policy)
 
     pursuit = await pursue(
         settings,
         only=NO_STREAM,
-        is_done=lambda snapshot: not _left(snapshot, losses),
-        stage=lambda snapshot: _left(snapshot, losses) or "confirmed gone",
+        is_done=lambda snapshot: not left(snapshot),
+        stage=lambda snapshot: _first(left(snapshot)),
         orders=tuple(
-            new_order(OrderKind.DESTROY, SlotId(loss.slot), reason)
+            new_order(OrderKind.DESTROY, SlotId(loss.slot), asked.reason)
             for loss in losses
             if not loss.is_ordered
         ),
-        timeout_s=timeout_s,
+        timeout_s=asked.timeout_s,
     )
+    entries = await journal(settings, after_seq=after)
+    ended = ended_of((each.event, each.facts) for each in entries)
     if pursuit.is_done:
-        return
-    code = ExitCode.INTERRUPTED if pursuit.is_interrupted else ExitCode.TRY_AGAIN
-    why = "interrupted" if pursuit.is_interrupted else f"not done after {timeout_s:.0f} s"
-    left = _left(pursuit.snapshot, losses) if pursuit.snapshot is not None else "nothing was done"
-    raise Stopped(
-        code,
-        f"{why}; {left}. What must end is recorded, and may be billed until a keeper ends it",
+        if asked.slot is None and pursuit.snapshot is not None:
+            stays = untouched(status_of(pursuit.snapshot, clock.now()))
+            if stays:
+                say("Not touched:")
+                say_list([("", stays)])
+        return ended
+    raise await _left_behind(settings, losses, ended, asked, is_interrupted=pursuit.is_interrupted)
+
+
+async def _left_behind(
+    settings: Settings,
+    losses: tuple[Loss, ...],
+    ended: tuple[Ended, ...],
+    asked: _Asked,
+    *,
+    is_interrupted: bool,
+) -> Exception:
+    """Say from the store, which has the last word, what is gone, what is ordered, what is neither."""
+    from keeper.cli.endings import losses_of
+    from keeper.cli.errors import Stopped
+    from keeper.cli.exit_codes import ExitCode
+
+    why = "interrupted" if is_interrupted else f"not done after {asked.timeout_s:.0f} s"
+    meant = {loss.slot for loss in losses}
+    now = [
+        loss
+        for loss in losses_of(await _remembered(settings), is_live=False)
+        if loss.what and loss.slot in meant
+    ]
+    parts = [each.sentence() for each in ended]
+    ordered = [loss for loss in now if loss.is_ordered]
+    standing = [loss for loss in now if not loss.is_ordered]
+    if ordered:
+        parts.append(
+            f"the end of {_named(ordered)} is recorded; it may be billed until a keeper ends it"
+        )
+    if standing:
+        parts.append(f"{_named(standing)} was not touched")
+    return Stopped(
+        ExitCode.INTERRUPTED if is_interrupted else ExitCode.TRY_AGAIN,
+        "; ".join([why, *parts] if parts else [why, "nothing was done"]),
         "run the same command again, or start keeper",
     )
 
 
-def _left(snapshot: Snapshot, losses: tuple[Loss, ...]) -> str:
-    """Say what is not confirmed gone; "" when all is."""
+def _first(left: Mapping[str, str]) -> str:
+    """Say of the first how far it is, and how many follow."""
+    words = next(iter(left.values()), "confirmed gone")
+    return words if len(left) < 2 else f"{words} ({len(left) - 1} more)"  # noqa: PLR2004 - itself
+
+
+# --- words ------------------------------------------------------------------------------------------
+
+
+def _tell(losses: tuple[Loss, ...], ended: tuple[Ended, ...]) -> None:
+    """Say of each rental by what it is confirmed gone."""
     ids = {each for loss in losses for each in loss.instance_ids}
-    slots = {loss.slot for loss in losses if not loss.is_ordered}
-    for rental in snapshot.plan.condemned:
-        if rental.instance_id in ids or rental.slot in slots:
-            return _ending(int(rental.instance_id), rental.tries)
-    for slot, record in snapshot.records.items():
-        if slot in slots and (record.tenure is not None or record.incoming is not None):
-            return f"{slot}: the order is being taken"
-    return ""
+    slots = {loss.slot for loss in losses if loss.is_bound}
+    meant = [each for each in ended if each.instance_id in ids or each.slot in slots]
+    for each in meant:
+        click.echo(each.sentence())
+    told = {each.slot for each in meant}
+    for loss in losses:
+        if loss.is_bound and loss.slot not in told:
+            click.echo(f"{loss.slot}: no rental came of it, confirmed")
 
 
-def _ending(instance_id: int, tries: int) -> str:
-    tried = "destroy sent, confirming that it is gone" if tries else "destroying"
-    return f"instance {instance_id}: {tried}"
+def _named(losses: Iterable[Loss]) -> str:
+    return _names(
+        f"{loss.slot or '(no slot)'}"
+        + (f" (instance {', '.join(map(str, loss.instance_ids))})" if loss.instance_ids else "")
+        for loss in losses
+    )
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(name or "(no slot)" for name in names))

@@ -6,11 +6,11 @@ import asyncio
 from datetime import UTC, datetime
 
 from keeper.adapters.clock import SystemClock
-from keeper.adapters.peek import peek
+from keeper.adapters.peek import peek, peek_journal
 from keeper.core.decisions import Plan
-from keeper.core.model import SlotRecord
+from keeper.core.model import SlotId, SlotRecord
 from keeper.core.world import Snapshot, World
-from keeper.ports import Saved
+from keeper.ports import JournalEntry, Saved
 from keeper.settings import Settings, to_desired
 
 
@@ -19,13 +19,35 @@ async def remembered(settings: Settings) -> Saved:
     return await asyncio.to_thread(peek, settings.state_dir / "keeper.db")
 
 
+async def journal(
+    settings: Settings, *, slot: SlotId | None = None, limit: int = 1000, after_seq: int = 0
+) -> tuple[JournalEntry, ...]:
+    """Read the newest facts after a number, oldest first. Raises StoreError."""
+    path = settings.state_dir / "keeper.db"
+    return await asyncio.to_thread(
+        lambda: peek_journal(path, slot=slot, limit=limit, after_seq=after_seq)
+    )
+
+
+async def last_seq(settings: Settings) -> int:
+    """Return the number of the newest fact; 0 when there is none."""
+    newest = await journal(settings, limit=1)
+    return newest[-1].seq if newest else 0
+
+
+def written_at(settings: Settings) -> datetime:
+    """Return when the store was last written; the beginning of time when it never was."""
+    path = settings.state_dir / "keeper.db"
+    files = (path, path.with_name("keeper.db-wal"))
+    written = max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+    return datetime.fromtimestamp(written, UTC)
+
+
 async def remembered_snapshot(settings: Settings) -> tuple[Snapshot, datetime]:
     """Describe what is remembered as a snapshot without a decision, and say when it was written."""
     saved = await remembered(settings)
     now = SystemClock().now()
-    path = settings.state_dir / "keeper.db"
-    files = (path, path.with_name("keeper.db-wal"))
-    written = max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+    written = written_at(settings)
     desired = to_desired(settings)
     records = {slot: SlotRecord(slot=slot) for stream in desired.streams for slot in stream.slots}
     records |= {record.slot: record for record in saved.records}
@@ -46,4 +68,4 @@ async def remembered_snapshot(settings: Settings) -> tuple[Snapshot, datetime]:
         at=now,
         tick=0,
     )
-    return snapshot, datetime.fromtimestamp(written, UTC)
+    return snapshot, written

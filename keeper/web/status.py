@@ -339,7 +339,10 @@ def _sentence(slots: list[SlotStatus]) -> str:
         return "No stream is declared."
     on_air = [slot for slot in slots if slot.is_on_air]
     dark = [slot for slot in slots if slot.dark_since is not None]
-    coming = len(slots) - len(on_air) - len(dark)
+    # What was paused without a host, a slot that was destroyed by order for one, waits for a person.
+    resting = [slot for slot in slots if slot.pause is not None and slot.host is None]
+    resting = [slot for slot in resting if slot.dark_since is None]
+    coming = len(slots) - len(on_air) - len(dark) - len(resting)
     if len(on_air) == len(slots):
         noun = "The stream is" if len(slots) == 1 else f"All {len(slots)} streams are"
         return f"{noun} on air."
@@ -350,6 +353,8 @@ def _sentence(slots: list[SlotStatus]) -> str:
         parts.append(f"{names}{more} dark")
     if coming:
         parts.append(f"{coming} on the way")
+    if resting:
+        parts.append(f"{len(resting)} paused")
     return "; ".join(parts) + "."
 
 

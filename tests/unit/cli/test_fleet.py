@@ -93,7 +93,7 @@ def test_a_contract_that_ends_says_when_and_what_follows(width: int) -> None:
     assert "duel/2 on air, ends 3h12m" in said
     assert "the rental's contract ends in 2h40m (08-01 05:40 UTC)" in said
     assert "ends soon" not in said
-    assert "next host: being rented, RTX 4090, 0.462 $/h" in said
+    assert "next host: being rented, RTX 4090, 0.463 $/h" in said
 
 
 def test_what_does_not_fit_is_said_below_instead_of_being_cut() -> None:
