@@ -54,6 +54,11 @@ class _Rental(msgspec.Struct):
     public_ipaddr: str | None = None
     ports: dict[str, Any] | None = None
     dph_total: float | None = None
+    dph_base: float | None = None
+    storage_total_cost: float | None = None
+    is_bid: bool | None = None
+    min_bid: float | None = None
+    rentable: bool | None = None
     start_date: float | None = None
     end_date: float | None = None
     geolocation: str | None = None
