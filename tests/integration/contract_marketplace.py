@@ -10,13 +10,22 @@ simulator's in-memory face in virtual time; a story only ever sleeps with asynci
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import pytest
 
-from keeper.core.model import Instance, InstanceId, Offer, OfferId, OfferNeeds, Port, RentalSpec
-from keeper.ports import Marketplace, Missing, OfferGone
+from keeper.core.model import (
+    Instance,
+    InstanceId,
+    Offer,
+    OfferId,
+    OfferNeeds,
+    Port,
+    Pricing,
+    RentalSpec,
+)
+from keeper.ports import Invalid, Marketplace, Missing, OfferGone, Uncertain
 
 T = TypeVar("T")
 
@@ -154,12 +163,123 @@ async def a_key_may_be_attached_twice(market: Marketplace) -> None:
     await market.attach_key(instance_id, KEY)
 
 
+# --- prices, bids and wider looks ----------------------------------------------------------------
+
+BIDS: Final = replace(NEEDS, pricing=Pricing.INTERRUPTIBLE)
+
+
+async def rent_by_bid(market: Marketplace, label: str) -> tuple[InstanceId, float]:
+    """Rent the cheapest floor with a bid well above it."""
+
+    async def attempt() -> tuple[InstanceId, float] | None:
+        for offer in await market.search_offers(BIDS):
+            bid = round(offer.gpu_dollars_per_hour * 1.2, 3)
+            try:
+                made = await market.create(offer.offer_id, label, SPEC, bid_dollars_per_hour=bid)
+            except OfferGone:
+                continue
+            return made, bid
+        return None
+
+    return await eventually("a bid that is taken", attempt)
+
+
+async def with_its_price(
+    market: Marketplace, instance_id: InstanceId, dollars: float | None = None
+) -> Instance:
+    """Wait until a rental shows its price, or this one for its GPU."""
+
+    async def shown() -> Instance | None:
+        instance = await market.show_instance(instance_id)
+        if instance is None or instance.dollars_per_hour <= 0:
+            return None
+        gpu = instance.gpu_dollars_per_hour
+        return instance if dollars is None or gpu == pytest.approx(dollars) else None
+
+    return await eventually("the rental with its price", shown)
+
+
+async def a_rental_costs_the_sum_of_its_parts(market: Marketplace) -> None:
+    instance_id, offer = await rent(market, "keeper:contract/0:1")
+    instance = await with_its_price(market, instance_id)
+    parts = instance.gpu_dollars_per_hour + instance.disk_dollars_per_hour
+    assert instance.dollars_per_hour == pytest.approx(parts)
+    assert instance.disk_dollars_per_hour == pytest.approx(offer.disk_dollars_per_hour, rel=0.02)
+    assert not instance.is_bid
+    assert instance.is_machine_listed
+
+
+async def an_ask_is_cheaper_for_a_bid(market: Marketplace) -> None:
+    on_demand = {one.offer_id: one for one in await market.search_offers(NEEDS)}
+    floors = await market.search_offers(BIDS)
+    assert floors
+    assert all(one.is_bid for one in floors)
+    assert not any(one.is_bid for one in on_demand.values())
+    both = [one for one in floors if one.offer_id in on_demand]
+    assert both
+    for one in both:
+        assert one.gpu_dollars_per_hour < on_demand[one.offer_id].gpu_dollars_per_hour
+    either = replace(NEEDS, pricing=Pricing.INTERRUPTIBLE_WITH_FALLBACK)
+    assert {one.is_bid for one in await market.search_offers(either)} == {True, False}
+
+
+async def a_bid_is_what_the_gpu_costs_and_can_be_raised(market: Marketplace) -> None:
+    instance_id, bid = await rent_by_bid(market, "keeper:contract/0:1")
+    instance = await with_its_price(market, instance_id, bid)
+    assert instance.is_bid
+    assert instance.min_bid_dollars_per_hour > 0
+    for _ in range(2):  # the same bid twice is one bid
+        await market.change_bid(instance_id, bid + 0.1)
+    await with_its_price(market, instance_id, bid + 0.1)
+    with pytest.raises(Missing):
+        await market.change_bid(NOBODY, 0.5)
+
+
+async def a_bid_below_the_floor_is_refused_or_leaves_what_it_names(market: Marketplace) -> None:
+    floor = (await market.search_offers(BIDS))[-1]
+    low = floor.gpu_dollars_per_hour / 2
+    made: InstanceId | None = None
+    try:
+        made = await market.create(floor.offer_id, "keeper:low", SPEC, bid_dollars_per_hour=low)
+    except (Invalid, OfferGone):
+        pass
+    except Uncertain as doubt:
+        made = doubt.instance_id
+    if made is not None:  # it stands still, and bills its disk, until its bid wins
+        await market.destroy(made)
+    assert await market.list_instances() == ()
+
+
+async def one_offer_is_found_by_its_number(market: Marketplace) -> None:
+    offer = (await market.search_offers(NEEDS))[-1]
+    needs = replace(NEEDS, price_max_dollars_per_hour=0.0001)  # whatever it misses
+    found = await market.search_offers(needs, offer_id=offer.offer_id)
+    assert [one.offer_id for one in found] == [offer.offer_id]
+    assert await market.search_offers(NEEDS, offer_id=OfferId(999_999_999)) == ()
+
+
+async def a_look_around_shows_what_the_needs_exclude(market: Marketplace) -> None:
+    needs = replace(NEEDS, price_max_dollars_per_hour=0.0001)
+    assert await market.search_offers(needs) == ()
+    around = await market.survey_offers(needs)
+    assert any(one.gpu_display_active and one.rentable for one in around)
+    cheap = await market.survey_offers(replace(NEEDS, gpu_count=1))
+    assert {one.gpu_display_active for one in cheap} == {True, False}
+    assert {one.is_bid for one in cheap} == {True, False}
+
+
 async def the_account_has_something_to_spend(market: Marketplace) -> None:
     assert (await market.account()).spendable_dollars > 0
 
 
 STORIES: Final[tuple[Story, ...]] = (
     an_empty_account_lists_no_rentals,
+    a_rental_costs_the_sum_of_its_parts,
+    an_ask_is_cheaper_for_a_bid,
+    a_bid_is_what_the_gpu_costs_and_can_be_raised,
+    a_bid_below_the_floor_is_refused_or_leaves_what_it_names,
+    one_offer_is_found_by_its_number,
+    a_look_around_shows_what_the_needs_exclude,
     offers_meet_the_needs_cheapest_first,
     a_rental_is_listed_and_shown_with_its_label,
     each_rental_is_listed_once,
