@@ -73,6 +73,7 @@ class Billing:
             "email_verified": True,
             "created_at": 1_700_000_000.0,
             "sid": "S0",
+            "key_id": 7_001,
             "ssh_key": ssh_key,
             "can_pay": True,
             "has_billing": True,

@@ -271,6 +271,7 @@ def price_row(machine: Machine, gpu_dollars: float, disk_gb: float) -> dict[str,
         "dph_total": total,
         "dph_total_adj": total + machine.inet_up_dollars_per_gb + machine.inet_down_dollars_per_gb,
         "discounted_dph_total": total,
+        "discounted_hourly": 0,
         "discount_rate": None,
         "credit_discount_max": 0.4,
         "storage_total_cost": storage,
@@ -319,6 +320,9 @@ def offer_row(ask: Ask, *, disk_gb: float, now: float, luck: float) -> dict[str,
         "avail_vol_ask_id": None,
         "avail_vol_dph": None,
         "avail_vol_size": None,
+        "nw_disk_min_bw": None,
+        "nw_disk_max_bw": None,
+        "nw_disk_avg_bw": None,
     }
     assert math.isfinite(row["score"])
     return row

@@ -168,6 +168,10 @@ def instance_row(contract: Contract, now: float) -> dict[str, Any]:
     row |= hardware_row(machine, contract.gpus)
     row |= price_row(machine, contract.gpu_dollars_per_hour, contract.disk_gb)
     row |= {
+        # Described as a plain truth value here, and null on offers.
+        "external": False,
+        "dlperf_per_dphtotal": row["dlperf"] / row["dph_total"],
+        "flops_per_dphtotal": row["total_flops"] / row["dph_total"],
         "gpu_totalram": machine.gpu.ram_mib * len(contract.gpus),
         "bundle_id": 1_880_000_000 + machine.machine_id * 16,
         "image_uuid": contract.image,

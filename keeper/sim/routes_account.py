@@ -53,7 +53,7 @@ class AccountRoutes:
         if call.ids[0] not in self.market.account_keys or not _key_of(call):
             return bad("no_ssh_key", "no such key")
         self.market.account_keys[call.ids[0]] = bare(_key_of(call))
-        return OK
+        return Answer(body={"success": True, "key": _key_row(call.ids[0], bare(_key_of(call)))})
 
     def _drop_key(self, call: Call) -> Answer:
         if self.market.account_keys.pop(call.ids[0], None) is None:

@@ -369,7 +369,7 @@ def test_webhooks_tell_their_secret_once(client: Client) -> None:
     turned = client.call("POST", f"{one}rotate-secret/").body["webhook"]
     assert turned["webhook_secret"] != made["webhook_secret"]
     assert (turned["name"], turned["webhook_url"]) == ("night", HOOK["webhook_url"])
-    assert client.call("POST", f"{one}test/").status == 400, "no public address, no delivery"
+    assert client.call("POST", f"{one}test/").body["success"], "accepted; nothing is delivered"
     assert client.call("DELETE", one).body["success"]
     for method, gone in (("DELETE", one), ("PUT", one), ("POST", f"{one}test/")):
         assert client.call(method, gone).status == 404
