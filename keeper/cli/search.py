@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from keeper.settings import Settings
 
 
+_LOOK_AROUND = "usually within 20s: its searches must be 6s apart"
+
+
 @click.command(
     cls=Verb,
     examples=(
@@ -102,7 +105,7 @@ async def look_for(
     The wider look costs a search and rents nothing: where it fails, what was found has to do.
     """
     from keeper.cli.offers import look_at
-    from keeper.cli.terminal import say
+    from keeper.cli.terminal import Progress, say
     from keeper.daemon.survey import describe
     from keeper.ports import PortError
 
@@ -112,7 +115,9 @@ async def look_for(
     if look.suitable and not explain:
         return look
     try:
-        around = await marketplace.survey_offers(stream.needs)
+        with Progress() as progress:
+            progress.stage(f"{stream.name}: looking around on the market", _LOOK_AROUND)
+            around = await marketplace.survey_offers(stream.needs)
     except PortError as error:
         say(f"warning: no wider look at the market: {describe(error)}")
         return look

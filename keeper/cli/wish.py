@@ -69,11 +69,8 @@ def shortcomings(offer: Offer, needs: OfferNeeds, avoided: Avoided) -> Iterator[
     for what in lacks_of(offer, needs, avoided):
         words = WORDS[what]
         has = words.has(offer, needs)
-        yield (
-            f"{what}: it has {has}, asked for {words.asked(needs)}"
-            if has
-            else (f"{what}: asked for {words.asked(needs)}")
-        )
+        said = f"{has}; asked for " if has else "asked for "
+        yield f"{what}: {said}{words.asked(needs)}"
 
 
 def refused(offer: Offer, stream: Stream, avoided: Avoided) -> Stopped | None:

@@ -1,6 +1,7 @@
 """However a provision ends, what is rented is named, and the next command with it."""
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,22 @@ import pytest
 
 from keeper.cli.errors import Stopped
 from keeper.cli.exit_codes import ExitCode
-from keeper.cli.landing import landings_of, landings_shown, left_behind, slots_shown, tell
+from keeper.cli.landing import (
+    interrupted,
+    landings_of,
+    landings_shown,
+    left_behind,
+    must_be_writable,
+    slots_shown,
+    tell,
+)
 from keeper.cli.oneshot import Pursuit
 from keeper.core.model import SlotId, SlotRecord, StreamName
-from keeper.core.world import Snapshot
+from keeper.core.world import Listing, Snapshot
+from keeper.ports import Saved
 from keeper.settings import Settings, load_settings
 from keeper.web.status import status_of
-from tests.snapshots import NOW, condemned, record, snapshot, stream, tenure
+from tests.snapshots import NOW, condemned, instance, record, snapshot, stream, tenure
 
 CONFIG = """\
 state_dir: {folder}
@@ -124,3 +134,68 @@ def test_several_slots_are_saved_beside_each_other(
     tell(settings, landings_of(settings, seen, stream(replicas=2)), export=None, out=out)
     assert "VAST_INSTANCE_ID=7001" in out.read_text()
     assert "VAST_INSTANCE_ID=7002" in (tmp_path / "x.env.1").read_text()
+
+
+def test_the_price_is_told_in_its_parts(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = snapshot(record(tenure=tenure(traffic_dollars_per_hour=0.02)))
+    told = replace(
+        instance(), dollars_per_hour=0.45, gpu_dollars_per_hour=0.4, disk_dollars_per_hour=0.05
+    )
+    seen = replace(seen, world=replace(seen.world, listing=Listing(instances=(told,), at=NOW)))
+    tell(settings, landings_of(settings, seen, stream()), export=None, out=None)
+    out = capsys.readouterr().out
+    assert "Price: 0.470 $/h (GPU 0.400 + disk 0.050 + expected traffic 0.020)\n" in out
+
+
+def test_a_price_of_unknown_parts_is_told_as_it_is(settings: Settings) -> None:
+    (landing,) = landings_of(settings, snapshot(record()), stream())
+    assert landing.price == "0.450 $/h"
+
+
+@pytest.mark.parametrize("at", ["file/x.env", "file/deeper/x.env"])
+def test_a_place_that_cannot_be_written_is_found_before_anything_is_rented(
+    tmp_path: Path, at: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Stopped) as stopped:
+        must_be_writable(tmp_path / at)
+    assert stopped.value.code is ExitCode.FAILED
+    assert "nothing was rented" in stopped.value.what
+    assert "--out" in stopped.value.cure
+
+
+def test_trying_a_place_leaves_nothing_there(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "x.env"
+    must_be_writable(out)
+    assert list(out.parent.iterdir()) == []
+    out.write_text("before")
+    must_be_writable(out)
+    assert out.read_text() == "before"
+    must_be_writable(None)
+
+
+def saved(*records: SlotRecord, **given: Any) -> Saved:
+    return Saved(keeper_id="k1", records=records, **given)
+
+
+def test_an_interrupt_is_answered_by_what_is_on_the_disk() -> None:
+    found = interrupted(saved(), stream(), is_served=False)
+    assert (found.code, found.what) == (ExitCode.INTERRUPTED, "interrupted; nothing is rented")
+    others = saved(record("other/0"), condemned=(condemned(slot="other/0"), condemned(slot=None)))
+    assert interrupted(others, stream(), is_served=False).what == "interrupted; nothing is rented"
+    found = interrupted(saved(record(tenure=tenure(instance_id=None))), stream(), is_served=False)
+    assert "a rental labelled keeper-k1-1 may exist for duel/0; that is recorded" in found.what
+    two = saved(record(incoming=tenure(2)), condemned=(condemned(),))
+    found = interrupted(two, stream(), is_served=False)
+    for number in (7001, 7002, 7009):
+        assert f"instance {number} (" in found.what
+    assert found.cure == "go on with keeper provision duel, or end it with keeper destroy duel/0"
+
+
+def test_an_interrupt_beside_a_running_keeper_changes_nothing() -> None:
+    found = interrupted(saved(record()), stream(), is_served=True)
+    assert found.code is ExitCode.INTERRUPTED
+    assert "the running keeper goes on with duel" in found.what
+    assert found.cure == "watch it: keeper status duel --watch"

@@ -5,16 +5,29 @@ from dataclasses import replace
 import pytest
 
 from keeper.cli import stages
+from keeper.cli.errors import Stopped
 from keeper.cli.exit_codes import ExitCode
-from keeper.core.model import ConditionKind, SlotId, SlotRecord, Status, Tenure
+from keeper.cli.stages import Step
+from keeper.core.model import (
+    ConditionKind,
+    MachineId,
+    OfferId,
+    SlotId,
+    SlotRecord,
+    Status,
+    Tenure,
+)
 from keeper.core.reasons import Reason
-from keeper.core.world import Snapshot
+from keeper.core.world import Listing, Snapshot
+from keeper.web.shapes import SlotStatus
+from keeper.web.status import status_of
 from tests.snapshots import (
     NOW,
     condemned,
     conditions,
     dark,
     hold,
+    instance,
     record,
     snapshot,
     stream,
@@ -23,6 +36,7 @@ from tests.snapshots import (
 )
 
 SLOT = SlotId("duel/0")
+DARK = (Status.FALSE, Reason.FROZEN)
 VACANT = SlotRecord(slot=SLOT)
 YOUNG = tenure(first_live_at=None, deployed_at=None, running_at=None, conditions=())
 
@@ -114,3 +128,105 @@ def test_nothing_is_given_up_while_a_failed_host_may_still_be_billed() -> None:
     on_air = snapshot(record(), condemned=(condemned(),))
     assert not stages.is_settled(on_air, stream())
     assert stages.is_settled(snapshot(record(), condemned=(condemned(slot="sd/0"),)), stream())
+
+
+# --- what a running keeper shows --------------------------------------------------------------------
+
+
+def shown(seen: Snapshot) -> SlotStatus:
+    return status_of(seen, NOW).streams[0].slots[0]
+
+
+@pytest.mark.parametrize(
+    ("found", "at"),
+    [
+        (replace(YOUNG, instance_id=None), Step.RENTING),
+        (YOUNG, Step.BOOTING),
+        (replace(YOUNG, running_at=NOW), Step.REACHING),
+        (replace(YOUNG, running_at=NOW, conditions=conditions()), Step.DEPLOYING),
+        (
+            replace(YOUNG, running_at=NOW, deployed_at=NOW, conditions=conditions()),
+            Step.WARMING,
+        ),
+        (tenure(), Step.ON_AIR),
+        (
+            replace(tenure(), outbid_since=NOW, conditions=conditions(streaming=DARK)),
+            Step.OUTBID,
+        ),
+        (replace(tenure(), conditions=conditions(streaming=DARK)), Step.DARK),
+    ],
+)
+def test_a_step_is_the_same_from_a_snapshot_and_from_the_api(found: Tenure, at: Step) -> None:
+    seen = seen_with(found)
+    assert stages.step(seen, SLOT) is at
+    assert stages.step_shown(shown(seen)) is at
+    # The API has the price of the contract, where the listing tells another than the offer's.
+    words = stages.stage(seen, SLOT).replace("0.420", "0.450")
+    assert stages.stage_shown(shown(seen)).replace("0.420", "0.450") == words
+
+
+def test_a_vacant_slot_is_told_in_the_words_of_the_running_keeper() -> None:
+    vacant = shown(snapshot(VACANT, decisions=[waiting("duel/0", Reason.OFFERS_STALE)]))
+    assert stages.step_shown(vacant) is Step.LOOKING
+    assert stages.stage_shown(vacant) == f"duel/0: {vacant.why}"
+
+
+def test_the_slot_that_is_waited_for_gives_the_step_of_the_stream() -> None:
+    two = stream(replicas=2)
+    young = SlotRecord(slot=SlotId("duel/1"), tenure=YOUNG)
+    assert stages.step_of_stream(snapshot(record(), young), two) is Step.BOOTING
+    gone = snapshot(record(), condemned=(condemned(),))
+    assert stages.step_of_stream(gone, stream()) is Step.ENDING
+
+
+# --- the offer that was asked for -------------------------------------------------------------------
+
+WISH = OfferId(101)
+
+
+def both(seen: Snapshot, wish: OfferId = WISH) -> list[Stopped | None]:
+    return [
+        stages.wish_refused(seen, SLOT, wish),
+        stages.wish_refused_shown(shown(seen), wish),
+    ]
+
+
+def test_a_wish_that_is_not_decided_yet_is_waited_for() -> None:
+    assert both(snapshot(replace(VACANT, offer_asked=WISH))) == [None, None]
+    assert both(seen_with(replace(YOUNG, instance_id=None))) == [None, None]
+    assert both(seen_with(YOUNG)) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "code"),
+    [
+        (Reason.NO_SUITABLE_OFFER, "offer 101 is not on the market", ExitCode.NOT_FOUND),
+        (Reason.NO_SUITABLE_OFFER, "offer 101 does not suit: 0 of 1", ExitCode.REFUSED),
+        (Reason.OFFER_GONE, "offer 101 could not be rented: no_such_ask", ExitCode.TRY_AGAIN),
+        (Reason.OUT_OF_CREDIT, "offer 101 could not be rented: no credit", ExitCode.FAILED),
+        (Reason.UNAUTHORIZED, "offer 101 could not be rented: no", ExitCode.UNAUTHORIZED),
+    ],
+)
+def test_a_wish_that_was_dropped_ends_the_waiting_with_its_reason(
+    reason: Reason, detail: str, code: ExitCode
+) -> None:
+    dropped = replace(VACANT, rent_reason=reason, rent_detail=detail)
+    for no in both(snapshot(dropped, decisions=[waiting("duel/0", reason)])):
+        assert no is not None
+        assert (no.code, no.what) == (code, detail)
+        assert no.cure
+
+
+def test_a_rental_of_another_offer_is_not_what_was_asked_for() -> None:
+    for no in both(snapshot(record()), OfferId(999)):
+        assert no is not None
+        assert no.code is ExitCode.FAILED
+        assert no.what == "duel/0 has instance 7001 of offer 101: that is not offer 999"
+
+
+def test_a_contract_on_another_machine_is_not_what_was_asked_for() -> None:
+    listing = Listing(instances=(instance(machine_id=MachineId(666)),), at=NOW)
+    seen = snapshot(record(), listing=listing)
+    no = stages.wish_refused(seen, SLOT, WISH)
+    assert no is not None
+    assert no.what == "duel/0 has instance 7001 of machine 666, not 4001: that is not offer 101"
