@@ -22,7 +22,7 @@ from keeper.adapters.vastai_http import Connection
 from keeper.adapters.vastai_reply import Effect, Reply
 from keeper.adapters.vastai_spacing import Endpoint
 from keeper.core.market import Avoided, search
-from keeper.core.model import Instance, InstanceId, Offer, OfferNeeds, RentalSpec
+from keeper.core.model import Instance, InstanceId, Offer, OfferNeeds, Pricing, RentalSpec
 from keeper.ports import Account, PortError, Uncertain
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.loop import VirtualClock, run
@@ -307,11 +307,19 @@ class Lacking:
     needs: OfferNeeds = NEEDS
 
 
+BIDS: Final = replace(NEEDS, pricing=Pricing.INTERRUPTIBLE)
+
 LACKING: Final = (
     Lacking("not rentable", {"rentable": False}),
     Lacking("no display", {"gpu_display_active": False}),
     Lacking("not verified", {"verification": "unverified"}),
     Lacking("a floor for bids", {"is_bid": True}),
+    Lacking("a price on demand", {"is_bid": False}, BIDS),
+    Lacking(
+        "price of the least bid",
+        {"is_bid": True, "dph_base": 0.3, "min_bid": 0.3, "dph_total": 0.325},
+        replace(BIDS, price_max_dollars_per_hour=0.2),
+    ),
     Lacking("GPU name", needs=replace(NEEDS, gpu_names=("RTX 9090",))),
     Lacking("GPU count", {"num_gpus": 2}),
     Lacking("GPU memory", needs=replace(NEEDS, gpu_ram_min_gb=1000.0)),
@@ -342,18 +350,21 @@ async def test_no_mutated_field_makes_an_offer_suitable(lacking: Lacking) -> Non
     answer = json.loads(call.told[0].reply.body)
     answer["offers"] = [answer["offers"][0] | lacking.says]
     body = json.dumps(answer).encode()
-    told = replace(call.told[0], reply=replace(call.told[0].reply, body=body))
+    # Whatever is asked for: the needs are another's than the recorded ones.
+    told = replace(call.told[0], reply=replace(call.told[0].reply, body=body), body=None)
+    asked = replace(call, ask=lambda m: m.search_offers(lacking.needs))
 
     async def suitable(one: Told) -> tuple[Offer, ...]:
-        came_to = await _played(replace(call, ask=lambda m: m.search_offers(lacking.needs)), [one])
+        came_to = await _played(asked, [one])
         offers = () if isinstance(came_to, PortError) else came_to
         return search(offers, lacking.needs, Avoided()).suitable
 
     def could_be_said(path: Path, mutation: Mutation) -> bool:
-        # Left out is how an offer on demand may look (docs, read 2026-08).
+        # Left out is how an offer of the basis that was asked for may look (docs, read 2026-08).
         is_absent = path[-1:] == ("is_bid",) and mutation.name in ("missing", "null")
         return is_absent or is_plausible(at(answer, path), mutation)
 
+    assert len(await _played(asked, [told])) == 1
     assert await suitable(told) == ()
     wrong = [
         f"{said(path)} -> {mutation.name}: {found[0]}"
