@@ -69,6 +69,15 @@ _SHORT: Final = {
     ConditionKind.HAS_GPU: "GPU",
     ConditionKind.HAS_ROOM: "disk",
 }
+
+
+def _hours(seconds: float) -> str:
+    """Say a runway in hours, as one thinks of it when money has to be moved."""
+    hours = seconds / 3600.0
+    return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"  # noqa: PLR2004 - three digits
+
+
+_ENVIRONMENT.filters["hours"] = _hours
 _ENVIRONMENT.filters["commands"] = _commands
 _ENVIRONMENT.filters["ago"] = _ago
 _ENVIRONMENT.filters["part"] = lambda text: quote(text, safe="")

@@ -5,7 +5,8 @@ import io
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import aiohttp
 import pytest
@@ -15,10 +16,10 @@ from playwright.async_api import Page, async_playwright, expect
 from keeper.core.events import TickFailed
 from keeper.core.model import SlotId
 from keeper.core.reasons import Reason
-from keeper.core.world import Pause
+from keeper.core.world import AccountSeen, Listing, Pause, Snapshot
 from tests.components import require
 from tests.integration.web.conftest import Keeper, Serve, journal_of, rich_snapshot
-from tests.snapshots import hold, instance, record, snapshot, tenure
+from tests.snapshots import NOW, ago, dark, hold, instance, record, snapshot, tenure
 
 EVIL = (
     "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>\x1b[2J"
@@ -78,8 +79,8 @@ async def test_shows_the_fleet_and_asks_nobody_else(serve: Serve, real_now: date
         text = await page.inner_text("main")
         for expected in (
             "1 of 2 on air; duel/1 dark.",
-            "RTX 4090 · SE · machine 4001",
-            "$0.45/h",
+            "RTX 4090 · 120 GB disk · SE · rental 7001 on machine 4001",
+            "$0.450/h",
             "frames arrive, but it is always the same frame",
             "30 fps",
             "What happened",
@@ -159,6 +160,63 @@ async def test_fits_the_screen(serve: Serve, real_now: datetime, width: int) -> 
     served = await serve(Keeper(shown=shown, time=real_now))
     async with browser(served.url, width=width) as opened:
         assert await opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def costly_snapshot(**given: Any) -> Snapshot:
+    """A bid that was beaten, a contract that ends, a host to come, strangers, and little credit."""
+    beaten = dark("duel/0", tenure=tenure(is_bid=True, outbid_since=ago(minutes=2)))
+    ending = {"ending_since": ago(minutes=3), "ends_at": NOW + timedelta(hours=2, minutes=40)}
+    lasting = record(
+        "duel/1",
+        tenure=tenure(2, traffic_dollars_per_hour=0.06, **ending),
+        incoming=tenure(3, is_bid=True, bid_dollars_per_hour=0.31, first_live_at=None),
+    )
+    account = AccountSeen(spendable_dollars=3.0, at=NOW)
+    built = snapshot(beaten, lasting, account=account, **given)
+    parts = {"gpu_ram_gb": 24.564, "disk_gb": 120.0, "disk_dollars_per_hour": 0.05}
+    rows = (
+        instance(1, is_bid=True, gpu_dollars_per_hour=0.38, min_bid_dollars_per_hour=0.41, **parts),
+        instance(2, gpu_dollars_per_hour=0.4, ends_at=ending["ends_at"], **parts),
+        instance(3, is_bid=True, gpu_dollars_per_hour=0.31, **parts),
+        instance(80, label="training"),
+    )
+    listing = Listing(instances=rows, at=NOW)
+    return replace(built, world=replace(built.world, listing=listing))
+
+
+async def test_page_says_what_things_cost_and_what_is_about_to_end(serve: Serve) -> None:
+    served = await serve(Keeper(shown=costly_snapshot()))
+    async with aiohttp.ClientSession() as session, session.get(served.url) as reply:
+        text = " ".join(re.sub(r"<[^>]*>", " ", await reply.text()).split())
+    for expected in (
+        "Dark, outbid",
+        "for 2 min : our bid is $0.380/h, the least that runs now $0.410/h",
+        "bid $0.380 + disk $0.050",
+        "On air, changing host",
+        "$0.510/h GPU $0.400 + disk $0.050 + traffic $0.060",
+        "ends in 2 h 40 min , 03-01 14:40 UTC",
+        "RTX 4090 24 GB · 120 GB disk · SE · rental 7002 on machine 4002",
+        "proving itself, for $0.450/h bid $0.310 + disk $0.050",
+        "in 6 h · up 5 h 57 min",
+        "Credit $3.00 lasts 1.6 h",
+        "7080 not keeper&#39;s never touched $0.45/h",
+    ):
+        assert expected.replace("&#39;", "'") in text.replace("&#39;", "'"), expected
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.real("chromium")
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_prices_fit_the_screen(serve: Serve, width: int) -> None:
+    served = await serve(Keeper(shown=costly_snapshot()))
+    async with browser(served.url, width=width) as opened:
+        page = opened.page
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        figures = page.locator(".figures > div")
+        assert await figures.count() == 4
+        tops = [(await figures.nth(n).bounding_box() or {"y": -1})["y"] for n in range(4)]
+        assert len(set(tops)) == 1, "the figures stand in one row"
+        assert opened.complaints == []
 
 
 @pytest.mark.timeout(120)
