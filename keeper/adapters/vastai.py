@@ -13,7 +13,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import aiohttp
 from typing_extensions import override
@@ -30,7 +30,13 @@ from keeper.adapters.vastai_rows import (
 )
 from keeper.adapters.vastai_search import OfferSearch
 from keeper.adapters.vastai_secrets import redactor
-from keeper.adapters.vastai_spacing import PUBLISHED_INTERVAL_S, Endpoint, Limiter
+from keeper.adapters.vastai_spacing import (
+    PUBLISHED_INTERVAL_S,
+    Endpoint,
+    Lanes,
+    Limiter,
+    lanes_of,
+)
 from keeper.adapters.vastai_wire import (
     Created,
     InstanceRow,
@@ -49,8 +55,6 @@ from keeper.ports import (
     OfferGone,
     Uncertain,
 )
-
-T = TypeVar("T")
 
 PAGE_ROWS: Final = 25  # the most the server gives (Vast API docs, show instances, read 2026-08)
 # Dollars per hour for the whole chunk of the machine (Vast API docs, create instance, read 2026-08).
@@ -85,9 +89,14 @@ class VastMarketplace:
         redact = redactor(api_key)
         self._clock = clock
         self._public_key = " ".join(public_key.split())
-        self._limiter = Limiter(
-            monotonic=clock.monotonic, interval_s=spacing, wait_max_s=wait_max_s
+        # Whoever brings a connection of their own is alone on it: in the simulator a killed keeper
+        # leaves nothing to the next.
+        lanes = (
+            lanes_of(url, api_key, monotonic=clock.monotonic, interval_s=spacing)
+            if connection is None
+            else Lanes(monotonic=clock.monotonic, interval_s=spacing)
         )
+        self._limiter = Limiter(lanes, wait_max_s=wait_max_s)
         self._http: Connection = connection or VastHttp(
             url=url,
             api_key=api_key,
