@@ -1,7 +1,7 @@
 """Keeps calls to one endpoint of Vast.ai apart, across all tasks, and pushes it out after a 429.
 
-Each endpoint has one lane: calls go one at a time, in the order in which they asked, and the next
-one leaves a published interval after the *answer* to the one before. Counting from the answer and
+Each endpoint has one lane for each identity, whoever calls: calls go one at a time, in the order in
+which they asked, and the next one leaves a published interval after the *answer* to the one before. Counting from the answer and
 not from the sending makes the distance hold at the server's end too, whatever the network delays.
 It knows nothing of HTTP.
 """
@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from keeper.ports import RateLimited
 
@@ -72,7 +73,16 @@ _JITTER_RATIO: Final = 0.25
 class _Lane:
     """The state of one endpoint."""
 
-    __slots__ = ("backoff_s", "endpoint", "interval_s", "lock", "penalty_s", "ready_at_s", "streak")
+    __slots__ = (
+        "backoff_s",
+        "endpoint",
+        "interval_s",
+        "lock",
+        "penalty_s",
+        "ready_at_s",
+        "streak",
+        "waiting",
+    )
 
     def __init__(self, endpoint: Endpoint, interval_s: float) -> None:
         self.endpoint = endpoint
@@ -82,6 +92,7 @@ class _Lane:
         self.ready_at_s = float("-inf")
         self.streak = 0  # 429s in a row
         self.backoff_s = 0.0  # what the call under way has earned
+        self.waiting = 0
 
 
 class Turn:
@@ -112,25 +123,73 @@ class Turn:
         return lane.backoff_s
 
 
-class Limiter:
-    """One lane for each endpoint, shared by every task that uses the marketplace."""
+class Lanes:
+    """One lane for each endpoint, of one identity."""
 
     def __init__(
         self,
         *,
         monotonic: Callable[[], float],
         interval_s: Mapping[Endpoint, float] = PUBLISHED_INTERVAL_S,
+    ) -> None:
+        self.monotonic = monotonic
+        self._lanes = {endpoint: _Lane(endpoint, 0.0) for endpoint in Endpoint}
+        self.widen(interval_s)
+
+    def __getitem__(self, endpoint: Endpoint) -> _Lane:
+        """Return the lane of an endpoint."""
+        return self._lanes[endpoint]
+
+    def widen(self, interval_s: Mapping[Endpoint, float]) -> None:
+        """Keep at least these distances; what was learned to be longer stays."""
+        for endpoint, lane in self._lanes.items():
+            wanted_s = interval_s.get(endpoint, PUBLISHED_INTERVAL_S[endpoint])
+            lane.interval_s = max(lane.interval_s, wanted_s)
+
+
+_SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[bytes, Lanes]] = WeakKeyDictionary()
+
+
+def lanes_of(
+    url: str,
+    api_key: str,
+    *,
+    monotonic: Callable[[], float],
+    interval_s: Mapping[Endpoint, float],
+) -> Lanes:
+    """Return the lanes of an identity: the same ones for all clients of one key in this process.
+
+    The server counts by key and address (docs, read 2026-08), not by client; and a client that was
+    closed a moment ago still counts. Without a running loop there is nobody to share with.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return Lanes(monotonic=monotonic, interval_s=interval_s)
+    origin = url.strip().rstrip("/").removesuffix("/api/v0").lower()
+    identity = hashlib.sha256(f"{origin}\0{api_key}".encode()).digest()
+    shared = _SHARED.setdefault(loop, {})
+    lanes = shared.get(identity)
+    if lanes is None:
+        lanes = shared[identity] = Lanes(monotonic=monotonic, interval_s=interval_s)
+    lanes.widen(interval_s)
+    return lanes
+
+
+class Limiter:
+    """Gives turns in the lanes, to every task that uses the marketplace."""
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        *,
         wait_max_s: float,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self._monotonic = monotonic
+        self._lanes = lanes
+        self._monotonic = lanes.monotonic
         self._sleep = sleep
         self._wait_max_s = wait_max_s
-        self._lanes = {
-            endpoint: _Lane(endpoint, interval_s.get(endpoint, PUBLISHED_INTERVAL_S[endpoint]))
-            for endpoint in Endpoint
-        }
-        self._waiting = dict.fromkeys(Endpoint, 0)
 
     @asynccontextmanager
     async def turn(self, endpoint: Endpoint) -> AsyncIterator[Turn]:
@@ -150,7 +209,7 @@ class Limiter:
     def wait_s(self, endpoint: Endpoint) -> float:
         """Return the least wait of a call that asked now."""
         lane = self._lanes[endpoint]
-        ahead = self._waiting[endpoint] + lane.lock.locked()
+        ahead = lane.waiting + lane.lock.locked()
         return max(0.0, lane.ready_at_s - self._monotonic()) + ahead * lane.interval_s
 
     async def _wait(self, lane: _Lane) -> None:
@@ -158,11 +217,11 @@ class Limiter:
         if (wait_s := self.wait_s(lane.endpoint)) > self._wait_max_s:
             raise _too_long(lane.endpoint, wait_s)
         deadline_s = self._monotonic() + self._wait_max_s
-        self._waiting[lane.endpoint] += 1
+        lane.waiting += 1
         try:
             # The one ahead may hang, or be told to wait for long, after this call has queued.
             # Without others nothing is waited for, and nothing needs to be timed.
-            if lane.lock.locked() or self._waiting[lane.endpoint] > 1:
+            if lane.lock.locked() or lane.waiting > 1:
                 async with asyncio.timeout(self._wait_max_s):
                     await lane.lock.acquire()
             else:
@@ -170,7 +229,7 @@ class Limiter:
         except TimeoutError:
             raise _too_long(lane.endpoint, self.wait_s(lane.endpoint)) from None
         finally:
-            self._waiting[lane.endpoint] -= 1
+            lane.waiting -= 1
         try:
             if lane.ready_at_s > deadline_s:
                 raise _too_long(lane.endpoint, lane.ready_at_s - self._monotonic())

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keeper.adapters.vastai_spacing import PUBLISHED_INTERVAL_S, Endpoint, Limiter
+from keeper.adapters.vastai_spacing import (
+    PUBLISHED_INTERVAL_S,
+    Endpoint,
+    Lanes,
+    Limiter,
+    lanes_of,
+)
 from keeper.ports import RateLimited
 from keeper.sim.loop import run
 
@@ -18,7 +24,7 @@ SHOW, CREATE, DESTROY = Endpoint.SHOW, Endpoint.CREATE, Endpoint.DESTROY
 
 
 def limiter(wait_max_s: float = 60.0) -> Limiter:
-    return Limiter(monotonic=asyncio.get_running_loop().time, wait_max_s=wait_max_s)
+    return Limiter(Lanes(monotonic=now), wait_max_s=wait_max_s)
 
 
 def now() -> float:
@@ -317,3 +323,58 @@ def test_no_two_calls_come_closer_than_the_interval(calls: list[Any]) -> None:
         assert all(lanes.wait_s(endpoint) <= 80.0 for endpoint in Endpoint)
 
     run(story())
+
+
+def test_clients_of_one_key_share_its_lanes() -> None:
+    """I24: the server counts by key and address, not by client."""
+
+    def client(origin: str, key: str, interval_s: float = 2.0) -> Limiter:
+        interval = dict.fromkeys(Endpoint, interval_s)
+        return Limiter(lanes_of(origin, key, monotonic=now, interval_s=interval), wait_max_s=60.0)
+
+    async def story() -> None:
+        async with client("https://a", "key").turn(SHOW):
+            pass
+        for origin, key in (("https://a", "other"), ("https://b", "key")):
+            async with client(origin, key).turn(SHOW):
+                assert now() == 0.0
+        # The first client is gone by now; its calls still count.
+        async with client("https://a", "key").turn(SHOW) as turn:
+            assert now() == 2.0
+            turn.was_limited(hint_s=10.0, threshold_s=None)
+        assert client("https://a", "key", 1.0).wait_s(SHOW) == 10.0
+        assert client("https://a", "key").wait_s(DESTROY) == 0.0
+        async with client("https://a", "key", 7.0).turn(SHOW):
+            assert now() == 12.0
+        assert client("https://a", "key", 1.0).wait_s(SHOW) == 7.0, "the wider distance holds"
+
+    run(story())
+    run(story())  # another loop, another process
+
+
+def test_who_waits_in_another_client_is_ahead() -> None:
+    async def story() -> None:
+        left: list[tuple[int, float]] = []
+        clients = [
+            Limiter(
+                lanes_of("https://a", "key", monotonic=now, interval_s={SHOW: 2.0}),
+                wait_max_s=60.0,
+            )
+            for _ in range(3)
+        ]
+
+        async def call(number: int) -> None:
+            async with clients[number].turn(SHOW):
+                left.append((number, now()))
+
+        async with asyncio.TaskGroup() as group:
+            for number in (0, 1, 2):
+                group.create_task(call(number))
+        assert left == [(0, 0.0), (1, 2.0), (2, 4.0)]
+
+    run(story())
+
+
+def test_no_lane_remembers_a_key() -> None:
+    lanes = lanes_of("https://a", "s3cret-k3y", monotonic=lambda: 0.0, interval_s={})
+    assert "s3cret" not in repr(vars(lanes))
