@@ -306,7 +306,7 @@ async def test_destroys() -> None:
         (200, {"success": False, "error": "no_such_instance"}, Missing),
         (404, {"error": "auth_error", "msg": "Invalid user key"}, Unauthorized),
         (404, "<html>404</html>", Malformed),
-        (400, {"success": False, "error": "invalid_args", "msg": "invalid instance_id"}, Invalid),
+        (400, {"success": False, "error": "invalid_args", "msg": "invalid instance_id"}, Missing),
         (429, {"error": "rate_limit_exceeded", "msg": "threshold=3.0"}, RateLimited),
         (502, "<html>502</html>", Transient),
         (200, "<html>ok</html>", Malformed),
