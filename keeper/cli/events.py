@@ -14,7 +14,7 @@ from keeper.cli.options import complete_slots, config_option, json_option, socke
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from keeper.web.shapes import EventStatus
+    from keeper.web.shapes import EventPage, EventStatus
 
 _LOOK_S = 1.0
 _STYLE = {"warning": "yellow", "error": "bold red", "debug": "dim"}
@@ -39,13 +39,16 @@ _STYLE = {"warning": "yellow", "error": "bold red", "debug": "dim"}
 def events(
     slot: str | None, limit: int, follow: bool, as_json: bool, config: Path, socket: Path | None
 ) -> int:
-    """What happened, as it was written down. With --json one object a line."""
+    """What happened, as it was written down, oldest first. With --json one object a line.
+
+    While no keeper runs, what the last one wrote is read from its store, and that is said.
+    """
     from keeper.cli.client import socket_of
     from keeper.cli.terminal import run_async
 
     where = socket_of(config, socket)
     try:
-        return run_async(_events(where, slot, limit, follow=follow, as_json=as_json))
+        return run_async(_events(config, where, slot, limit, follow=follow, as_json=as_json))
     except KeyboardInterrupt:
         if not follow:
             raise
@@ -53,33 +56,77 @@ def events(
 
 
 async def _events(
-    socket: Path, name: str | None, limit: int, *, follow: bool, as_json: bool
+    config: Path, socket: Path, name: str | None, limit: int, *, follow: bool, as_json: bool
 ) -> int:
     import asyncio
 
-    from keeper.cli.client import encoded, local_keeper
-    from keeper.cli.declared import slot_named
-    from keeper.cli.terminal import console, show
-    from keeper.web.shapes import EventPage
+    from keeper.cli.client import encoded
+    from keeper.cli.terminal import console, say, show
 
     out = console()
+    was_live = True
+    after = 0
+    while True:
+        # A keeper may start or stop while somebody follows: facts have the same numbers in both.
+        page, note = await _look(
+            config, socket, name, limit=limit if not after else 1000, after=after
+        )
+        if note and was_live:
+            say(note)
+        was_live = not note
+        for event in page.events:
+            if as_json:
+                click.echo(json.dumps(json.loads(encoded(event)), ensure_ascii=False))
+            else:
+                show(out, [_line(event)])
+        if not follow:
+            return 0
+        out.file.flush()
+        after = page.next_after
+        await asyncio.sleep(_LOOK_S)
+
+
+async def _look(
+    config: Path, socket: Path, name: str | None, *, limit: int, after: int
+) -> tuple[EventPage, str]:
+    """Ask the running keeper; without one, read its store and say so."""
+    from keeper.cli.client import is_running, local_keeper
+    from keeper.cli.declared import slot_named
+    from keeper.web.shapes import EventPage
+
+    if not await is_running(socket):
+        return await _look_into_store(config, socket, name, limit=limit, after=after)
     async with local_keeper(socket) as keeper:
-        query: dict[str, str | int] = {"limit": limit}
+        query: dict[str, str | int] = {"limit": limit, "after": after}
         if name is not None:
             fleet = await keeper.fleet()
             query["slot"] = slot_named((s.slot for t in fleet.streams for s in t.slots), name)
-        while True:
-            page = await keeper.get("events", EventPage, **query)
-            for event in page.events:
-                if as_json:
-                    click.echo(json.dumps(json.loads(encoded(event)), ensure_ascii=False))
-                else:
-                    show(out, [_line(event)])
-            if not follow:
-                return 0
-            out.file.flush()
-            query |= {"after": page.next_after, "limit": 1000}
-            await asyncio.sleep(_LOOK_S)
+        return await keeper.get("events", EventPage, **query), ""
+
+
+async def _look_into_store(
+    config: Path, socket: Path, name: str | None, *, limit: int, after: int
+) -> tuple[EventPage, str]:
+    from keeper.cli.client import no_daemon, settings_to_look
+    from keeper.cli.declared import slot_named
+    from keeper.cli.store import journal, remembered_snapshot, written_at
+    from keeper.ports import ConfigError
+    from keeper.web.api import event_status
+    from keeper.web.shapes import EventPage
+
+    try:
+        settings = settings_to_look(config)
+    except ConfigError as error:
+        raise no_daemon(socket) from error
+    slot = None
+    if name is not None:
+        slot = slot_named((await remembered_snapshot(settings))[0].records, name)
+    entries = await journal(settings, slot=slot, limit=limit, after_seq=after)
+    at = written_at(settings)
+    note = "no keeper is running: this is read from its store"
+    note += f", last written at {at:%Y-%m-%d %H:%M:%S} UTC" if at.timestamp() else ", which is new"
+    events = tuple(event_status(entry) for entry in entries)
+    return EventPage(events=events, next_after=events[-1].seq if events else after), note
 
 
 def _line(event: EventStatus) -> RenderableType:

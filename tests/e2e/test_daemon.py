@@ -208,10 +208,44 @@ async def test_orders_are_taken_and_told(box: Box) -> None:
 
 
 async def test_verbs_for_a_running_keeper_say_that_there_is_none(box: Box) -> None:
-    for words in (("pause",), ("restart", "duel"), ("events",), ("explain", "duel/0")):
+    for words in (("pause",), ("restart", "duel"), ("explain", "duel/0")):
         done = await box.keeper(*words)
         assert (done.code, done.out) == (7, ""), words
         assert f"no keeper is running behind {box.socket}" in done.err
+
+
+async def test_events_are_read_from_the_store_while_no_keeper_runs(box: Box) -> None:
+    done = await box.keeper("events")
+    assert (done.code, done.out) == (0, "")
+    assert "no keeper is running: this is read from its store, which is new" in done.err
+    daemon = await box.daemon(until_on_air=True)
+    live = await box.keeper("events", "--slot", "duel", "--json")
+    assert live.err == ""
+    daemon.kill(signal.SIGTERM)
+    assert await daemon.ended() == 0
+    left = await box.keeper("events", "--slot", "duel", "--json")
+    assert left.code == 0
+    assert re.search(r"read from its store, last written at \d{4}-\d\d-\d\d \d\d:", left.err)
+    assert left.out.splitlines()[: len(live.out.splitlines())] == live.out.splitlines()
+    people = await box.keeper("events", "--limit", "1")
+    assert "keeper is stopping" in people.out or "decided to hold" in people.out
+    assert (await box.keeper("events", "--slot", "deul/0")).code == 5
+
+
+async def test_who_follows_events_hears_of_the_next_keeper_too(box: Box) -> None:
+    following = await box.start("events", "--follow", "--json")
+    await following.says("no keeper is running", stream="err")
+    daemon = await box.daemon()
+    await following.says('"event": "keeper.started"')
+    await following.says('"event": "stream.on_air"')
+    daemon.kill(signal.SIGTERM)
+    await daemon.ended()
+    await following.says('"event": "keeper.stopping"')
+    following.kill(signal.SIGINT)
+    assert await following.ended() == 0
+    told = [json.loads(line)["seq"] for line in following.out]
+    assert told == sorted(set(told)), "every fact once, in order"
+    assert len([line for line in following.err if "no keeper is running" in line]) == 2
 
 
 async def test_a_slot_that_was_destroyed_is_held_until_somebody_says_so(box: Box) -> None:
