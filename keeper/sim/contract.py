@@ -59,6 +59,7 @@ class Contract:
     runtype: str
     gpu_dollars_per_hour: float
     is_bid: bool
+    offered_dollars_per_hour: float  # by the open offer, with the disk really taken; 0.0: a bid
     created_at: float
     visible_at: float
     end_at: float  # when the owner takes the machine back

@@ -20,6 +20,9 @@ LISTING = ("GET", "/instances/")
 CREATE = ("PUT", "/asks/{id}/")
 DESTROY = ("DELETE", "/instances/{id}/")
 REBOOT = ("PUT", "/instances/reboot/{id}/")
+SEARCH = ("POST", "/bundles/")
+ACCOUNT = ("GET", "/users/current/")
+BID = "bid"  # what a rental's change of bid is called
 
 # What the hosts write down about the picture, from the truth and not from a probe.
 PICTURE_LIVE = "picture.live"
@@ -64,6 +67,11 @@ class Bounds:
     abandoned_s: float = 3600.0  # a condemned rental hears of it again within this
     converge_s: float = 7200.0  # calm for this long, every stream is on air
     well_s: float = 900.0  # untroubled for this long, a rental is beyond suspicion
+    outbid_patience_s: float = 1800.0  # an outbid host is bid for again, or given up, within this
+    drift_ratio: float = 1.25  # a contract may cost so many times its offer
+    ending_notice_s: float = 3600.0  # an end known so long ahead is no surprise
+    # what one host may cost, by stream, disk included
+    price_max_dollars_per_hour: Mapping[str, float] = field(default_factory=dict)
     spacing_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
@@ -117,6 +125,30 @@ class Evidence:
             for r in self.ledger.requests
             if (r.method, r.endpoint) == LISTING and r.status == 200 and not r.note
         )
+
+    def clean_between(self, since: float, until: float, call: tuple[str, str]) -> list[float]:
+        """Return when a call of this kind was truly answered in a stretch of time."""
+        return [
+            r.at
+            for r in self.ledger.requests
+            if (r.method, r.endpoint) == call
+            and since <= r.at <= until
+            and r.status == 200
+            and not r.note
+        ]
+
+    @cached_property
+    def penniless(self) -> tuple[tuple[float, float], ...]:
+        """Return the stretches in which the account had no credit."""
+        found: list[tuple[float, float]] = []
+        since: float | None = None
+        for at, is_empty in self.ledger.credit:
+            if is_empty and since is None:
+                since = at
+            elif not is_empty and since is not None:
+                found.append((since, at))
+                since = None
+        return (*found, (since, self.ended_at)) if since is not None else tuple(found)
 
     @cached_property
     def bad_listings(self) -> tuple[float, ...]:

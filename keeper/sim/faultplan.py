@@ -256,7 +256,7 @@ MENU: tuple[Row, ...] = (
         per_day=0.3,
         presets="market",
         count=(1, 1),
-        params=lambda rng: {"factor": round(rng.uniform(1.05, 4.0), 2)},
+        params=lambda rng: {"factor": round(rng.uniform(1.05, rng.choice((1.5, 12.0))), 2)},
     ),
     Row(
         kind=FaultKind.START_QUEUED,

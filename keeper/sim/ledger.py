@@ -47,6 +47,7 @@ class Rental:
     host_id: int
     created_at: float
     dollars_per_hour: float
+    offered_dollars_per_hour: float = 0.0  # as the open offer said; 0.0: a bid
     is_bid: bool = False
     ends_at: float | None = None  # the contract's own end, as agreed at the beginning
     changes: list[Change] = field(default_factory=list)
@@ -76,6 +77,7 @@ class Ledger:
         self.requests: list[Request] = []
         self.rentals: dict[int, Rental] = {}
         self.hosts: list[HostEntry] = []
+        self.credit: list[tuple[float, bool]] = []  # since when the account is empty, or not
 
     def request(self, entry: Request) -> None:
         """Write down a call."""
@@ -93,6 +95,11 @@ class Ledger:
         if is_end:
             rental.ended_at = change.at
 
+    def empty(self, at: float, *, is_empty: bool) -> None:
+        """Write down that the account has run out of credit, or has some again."""
+        if (self.credit[-1][1] if self.credit else False) is not is_empty:
+            self.credit.append((at, is_empty))
+
     def host(self, entry: HostEntry) -> None:
         """Write down what a host did."""
         self.hosts.append(entry)
@@ -106,5 +113,6 @@ class Ledger:
         return {
             "requests": [asdict(entry) for entry in self.requests],
             "rentals": [asdict(rental) for rental in self.rentals.values()],
+            "credit": [{"at": at, "is_empty": empty} for at, empty in self.credit],
             "hosts": [asdict(entry) for entry in self.hosts],
         }

@@ -146,6 +146,7 @@ class Lifecycle:
                 host_id=contract.machine.host_id,
                 created_at=now,
                 dollars_per_hour=contract.dollars_per_hour,
+                offered_dollars_per_hour=contract.offered_dollars_per_hour,
                 is_bid=contract.is_bid,
                 ends_at=contract.end_at,
             )

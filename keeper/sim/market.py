@@ -29,6 +29,7 @@ from keeper.sim.supply import Supply
 
 __all__ = ["Market", "MarketShape", "Refusal", "ReplyLost"]
 
+NOTHING_DOLLARS = 1e-6  # the account is shown to this grain
 BID_MIN, BID_MAX = 0.001, 128.0  # dollars an hour (docs, change bid, read 2026-08)
 
 
@@ -271,8 +272,9 @@ class Market:
 
     def give_credit(self, dollars: float) -> None:
         """Pay in (or, negative, take away)."""
+        now = self.now()
         self._billing.give(dollars)
-        self._billing.watch(self.now())
+        self._watch_credit(now)
 
     def settle(self) -> None:
         """Bring the ledger's dollars of living rentals up to now."""
@@ -314,7 +316,7 @@ class Market:
     def _take_credit(self, now: float) -> None:
         if struck := self.faults.take(FaultKind.CREDIT_ZERO, Aim(), now):
             self._billing.give(min(0.0, struck.number("dollars", 0.0) - self.credit(now)))
-            self._billing.watch(now)
+            self._watch_credit(now)
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -332,9 +334,14 @@ class Market:
     def _on_change(self, contract: Contract, now: float) -> None:
         if contract.box is Box.GONE:
             self._billing.ended(contract)
+        self._watch_credit(now)
+
+    def _watch_credit(self, now: float) -> None:
         self._billing.watch(now)
+        self.ledger.empty(now, is_empty=self.credit(now) < NOTHING_DOLLARS)
 
     def _stop_all(self, now: float) -> None:
+        self.ledger.empty(now, is_empty=True)
         for contract in self._live():
             if contract.intended != "stopped":
                 self.lifecycle.stop(contract, now, by="market")

@@ -195,6 +195,7 @@ class Mishaps:
         """The owner takes the machine back, earlier than was said."""
         at = now + fault.number("notice_s", 0.0)
         self._life.end_at(contract, min(at, contract.end_at))
+        self._life.note(contract, now, "end moved", "owner")
 
     def _raise_price(self, contract: Contract, fault: Fault, now: float) -> None:
         factor = fault.number("factor", 1.3)

@@ -142,6 +142,7 @@ class Signing:
             runtype=str(body.get("runtype") or "ssh"),
             gpu_dollars_per_hour=gpu_dollars if price is None else float(price),
             is_bid=price is not None,
+            offered_dollars_per_hour=_offered(ask, body) if price is None else 0.0,
             created_at=now,
             visible_at=now + (late.number("after_s", 60.0) if late else 0.0),
             end_at=ask.machine.end_at,
@@ -153,6 +154,11 @@ class Signing:
             *PUBLIC_KEY.findall(str(variables.get("PUBLIC_KEY", ""))),
         ]
         return contract
+
+
+def _offered(ask: Ask, body: Mapping[str, Any]) -> float:
+    disk_gb = float(body.get("disk") or catalog.STORAGE_DEFAULT_GB)
+    return ask.gpu_dollars_per_hour + catalog.storage_dollars_per_hour(ask.machine, disk_gb)
 
 
 def _too_low(bid: float, ask: Ask) -> dict[str, Any]:

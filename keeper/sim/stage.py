@@ -6,6 +6,7 @@ Short timers are production's; only the channel and the canary point into the si
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from keeper.alerts import registered_channels
 from keeper.core.model import (
@@ -22,7 +23,7 @@ from keeper.daemon.declared import Declared
 from keeper.sim.evidence import Bounds
 from keeper.sim.limits import SPACING_S
 from keeper.sim.memory import CANARY, MAILBOX_URL
-from keeper.workloads import registered
+from keeper.workloads import Workload, registered
 
 DEFAULT_STREAMS: Mapping[str, int] = {"duel": 1, "turbo": 1}
 DEFAULT_BIDDERS: frozenset[str] = frozenset({"turbo"})  # streams that bid, and fall back
@@ -43,15 +44,7 @@ def declared(streams: Mapping[str, int], bidders: Collection[str] = ()) -> Decla
     return Declared(
         desired=Desired(
             streams=tuple(
-                Stream(
-                    name=StreamName(name),
-                    replicas=replicas,
-                    mode=Mode.ACT,
-                    needs=workload.needs(_wanted(is_bidder=name in bidders)),
-                    rental=workload.rental(),
-                    policy=Policy(),
-                    rungs=workload.rungs(),
-                )
+                _stream(name, replicas, workload, is_bidder=name in bidders)
                 for name, replicas in streams.items()
             ),
             fleet=FleetPolicy(),
@@ -62,14 +55,25 @@ def declared(streams: Mapping[str, int], bidders: Collection[str] = ()) -> Decla
     )
 
 
-def _wanted(*, is_bidder: bool) -> OfferNeeds:
+def _stream(name: str, replicas: int, workload: Workload, *, is_bidder: bool) -> Stream:
+    """Return a stream as the settings would: what is priced is the disk that is rented."""
     pricing = Pricing.INTERRUPTIBLE_WITH_FALLBACK if is_bidder else Pricing.ON_DEMAND
-    return OfferNeeds(pricing=pricing)
+    needs, rental = workload.needs(OfferNeeds(pricing=pricing)), workload.rental()
+    disk_gb = max(needs.disk_gb, rental.disk_gb)
+    return Stream(
+        name=StreamName(name),
+        replicas=replicas,
+        mode=Mode.ACT,
+        needs=replace(needs, disk_gb=disk_gb),
+        rental=replace(rental, disk_gb=disk_gb),
+        policy=Policy(),
+        rungs=workload.rungs(),
+    )
 
 
-def bounds(converge_s: float) -> Bounds:
+def bounds(converge_s: float, streams: Collection[str] = ()) -> Bounds:
     """Return the same numbers in the auditor's words."""
-    policy = Policy()
+    policy, needs = Policy(), OfferNeeds()
     return Bounds(
         restarts_max=policy.restarts_max,
         restarts_window_s=policy.restarts_window_s,
@@ -82,6 +86,8 @@ def bounds(converge_s: float) -> Bounds:
         settle_s=policy.create_settle_s,
         absence_apart_s=policy.absence_apart_s,
         converge_s=converge_s,
+        drift_ratio=policy.price_drift_max_ratio,
+        price_max_dollars_per_hour=dict.fromkeys(streams, needs.price_max_dollars_per_hour),
         spacing_s={
             (method, path): spacing_s
             for endpoint, spacing_s in SPACING_S.items()

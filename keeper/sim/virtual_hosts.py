@@ -202,7 +202,8 @@ class VirtualHosts:
         if host is None:
             return
         host.stage += 1
-        host.process, host.is_warm = "stopped", False
+        # What the real sentinel finds after a restart: a pid file of before, and nobody behind it.
+        host.process, host.is_warm = "gone", False
         self._cut(host, "the container was stopped")
         if not keeps_disk:
             host.is_deployed = False

@@ -42,6 +42,9 @@ class Run:
         note: str = "",
         made: bool = True,
         written: bool = True,
+        dollars: float = 0.5,
+        offered: float = 0.5,
+        is_bid: bool = False,
     ) -> None:
         if written:
             self.labels.append((BEGAN + at - 0.1, label))
@@ -54,9 +57,18 @@ class Run:
                     machine_id=7,
                     host_id=3,
                     created_at=BEGAN + at,
-                    dollars_per_hour=0.5,
+                    dollars_per_hour=dollars,
+                    offered_dollars_per_hour=offered,
+                    is_bid=is_bid,
                 )
             )
+            self.change(instance_id, at, "created", dollars=dollars)
+
+    def change(
+        self, instance_id: int, at: float, what: str, by: str = "account", *, dollars: float = 0.5
+    ) -> None:
+        change = Change(at=BEGAN + at, what=what, by=by, dollars=0.0, dollars_per_hour=dollars)
+        self.ledger.change(instance_id, change)
 
     def request(
         self,
@@ -115,6 +127,7 @@ class Run:
             calm_at=BEGAN + DAY - 10_000,
             ended_at=BEGAN + DAY,
             labels_written=tuple(self.labels),
+            bounds=Bounds(price_max_dollars_per_hour={"duel": 1.0}),
         )
 
 
@@ -328,6 +341,65 @@ def journal_cut_short(run: Run) -> Evidence:
     return replace(run.evidence(), journals=(b"a\nb\n", b"a\n"))
 
 
+def bid_over_the_limit(run: Run) -> Evidence:
+    run.rent(101, "k:duel/0:2", at=5000.0, dollars=1.01, is_bid=True)
+    run.destroy(101, 5100.0)
+    return run.evidence()
+
+
+def bid_again_over_the_limit(run: Run) -> Evidence:
+    run.picture(100, 5000.0, live=False)
+    run.destroy(100, 5000.5)
+    run.rent(101, "k:duel/0:2", at=5001.0, is_bid=True)
+    run.change(101, 5200.0, "bid", dollars=1.2)
+    run.picture(101, 5300.0)
+    return run.evidence()
+
+
+def on_air_for_much_more_than_offered(run: Run) -> Evidence:
+    run.picture(100, 5000.0, live=False)
+    run.destroy(100, 5000.5)
+    run.rent(101, "k:duel/0:2", at=5001.0, dollars=0.7)
+    run.picture(101, 6000.0)
+    return run.evidence()
+
+
+def paying_over_the_limit_after_the_calm(run: Run) -> Evidence:
+    run.change(100, 5000.0, "price raised", "owner", dollars=1.3)
+    return run.evidence()
+
+
+def outbid_and_kept(run: Run) -> Evidence:
+    run.picture(100, 5000.0, live=False)
+    run.destroy(100, 5000.5)
+    run.rent(101, "k:duel/0:2", at=5001.0, is_bid=True)
+    run.change(101, 7000.0, "stopped", "outbid")
+    run.destroy(101, 9000.0)
+    run.rent(102, "k:duel/0:3", at=9001.0)
+    run.picture(102, 9300.0)
+    return run.evidence()
+
+
+def asked_for_on_an_empty_account(run: Run) -> Evidence:
+    run.ledger.empty(BEGAN + 5000.0, is_empty=True)
+    run.request("GET", "/users/current/", 5100.0)
+    run.rent(101, "k:duel/0:2", at=5200.0, status=400, made=False)
+    run.ledger.empty(BEGAN + 6000.0, is_empty=False)
+    return run.evidence()
+
+
+def ended_as_was_known(run: Run, *, asked: bool = False, moved_at: float = 5000.0) -> Evidence:
+    run.change(100, moved_at, "end moved", "owner")
+    run.change(100, 20_000.0, "stopped", "expired")
+    run.picture(100, 20_000.0, live=False)
+    if asked:
+        run.rent(0, "k:duel/0:2", at=19_000.0, status=400, made=False)
+    run.destroy(100, 20_050.0)
+    run.rent(101, "k:duel/0:3", at=20_100.0)
+    run.picture(101, 20_400.0)
+    return run.evidence()
+
+
 BREAKS: list[tuple[str, Callable[[Run], Evidence]]] = [
     ("I1", two_live_under_one_label),
     ("I2", created_before_written),
@@ -336,6 +408,12 @@ BREAKS: list[tuple[str, Callable[[Run], Evidence]]] = [
     ("I3", asked_again_before_listing),
     ("I3", killed_while_asking),
     ("I10", asked_again_too_soon),
+    ("I4", bid_over_the_limit),
+    ("I4", bid_again_over_the_limit),
+    ("I4", on_air_for_much_more_than_offered),
+    ("I4", paying_over_the_limit_after_the_calm),
+    ("I4", outbid_and_kept),
+    ("I4", asked_for_on_an_empty_account),
     ("I5", three_for_one_replica),
     ("I5", hand_over_without_end),
     ("I7", condemned_and_forgotten),
@@ -355,6 +433,7 @@ BREAKS: list[tuple[str, Callable[[Run], Evidence]]] = [
     ("I17", two_remedies_at_once),
     ("I18", dark_after_the_calm),
     ("I18", never_on_air),
+    ("I18", ended_as_was_known),
     ("I21", a_task_died),
     ("I24", listings_too_close),
     ("I25", journals_differ),
@@ -376,6 +455,35 @@ def test_the_auditor_goes_red(invariant: str, breaks: Callable[[Run], Evidence])
 def test_every_check_has_a_run_that_breaks_it() -> None:
     checked = {name for names in CHECKS for name in names.split(", ")}
     assert checked == {invariant for invariant, _ in BREAKS}
+
+
+def test_terms_that_are_kept_are_not_blamed() -> None:
+    assert audit(ended_as_was_known(Run(), asked=True)) == ()
+    assert audit(ended_as_was_known(Run(), moved_at=19_000.0)) == ()  # too late to be known ahead
+    run = Run()
+    run.picture(100, 5000.0, live=False)
+    run.destroy(100, 5000.5)
+    run.rent(101, "k:duel/0:2", at=5001.0, dollars=0.7)  # given back before it was of use
+    run.destroy(101, 5100.0)
+    run.rent(102, "k:duel/0:3", at=5201.0, is_bid=True, offered=0.0)
+    run.picture(102, 5500.0)
+    run.change(102, 7000.0, "stopped", "outbid")
+    run.picture(102, 7000.0, live=False)
+    run.change(102, 7200.0, "bid", dollars=0.9)
+    run.change(102, 7300.0, "running", "host", dollars=0.9)
+    run.picture(102, 7400.0)
+    assert audit(run.evidence()) == ()
+
+
+def test_an_account_that_nobody_saw_empty_may_be_asked() -> None:
+    run = Run()
+    run.ledger.empty(BEGAN + 5000.0, is_empty=True)
+    run.request("GET", "/users/current/", 5100.0, status=502)
+    run.rent(0, "k:duel/0:2", at=5200.0, status=400, made=False)
+    run.ledger.empty(BEGAN + 6000.0, is_empty=False)
+    run.request("GET", "/users/current/", 6100.0)
+    run.rent(0, "k:duel/0:3", at=6200.0, status=400, made=False)
+    assert audit(run.evidence()) == ()
 
 
 def test_forgiven_restarts_do_not_count_together() -> None:
@@ -405,7 +513,14 @@ def test_darkness_counts_from_the_first_picture() -> None:
 
 
 def test_the_auditor_imports_nothing_that_it_judges() -> None:
-    for name in ("audit", "evidence", "ledger", "promises_money", "promises_stream"):
+    for name in (
+        "audit",
+        "evidence",
+        "ledger",
+        "promises_money",
+        "promises_stream",
+        "promises_terms",
+    ):
         source = Path(f"keeper/sim/{name}.py").read_text(encoding="utf-8")
         for judged in ("keeper.core", "keeper.daemon", "keeper.adapters", "keeper.ports"):
             assert judged not in source, f"keeper/sim/{name}.py knows {judged}"
