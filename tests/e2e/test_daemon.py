@@ -165,6 +165,16 @@ async def test_status_tells_people_and_programs(box: Box) -> None:
     assert status["is_live"]
     assert slot["is_on_air"]
     assert slot["host"]["instance_id"] in box.live()
+    host = slot["host"]
+    parts = host["gpu_dollars_per_hour"] + host["disk_dollars_per_hour"]
+    assert host["dollars_per_hour"] == pytest.approx(parts)
+    assert (host["gpu_ram_gb"] >= 20, host["disk_gb"], host["is_bid"]) == (True, 120, False)
+    assert 0 < host["spent_dollars"] < 0.1
+    account = status["account"]
+    assert account["dollars_per_hour"] == pytest.approx(host["dollars_per_hour"])
+    lasts_h = account["spendable_dollars"] / account["dollars_per_hour"]
+    assert account["runway_s"] == pytest.approx(lasts_h * 3600, rel=0.01)
+    assert "of credit, " in done.out
     assert (await box.keeper("status", "deul")).code == 5
     one = await box.keeper("status", "duel", "--json")
     assert [stream["stream"] for stream in one.json()["streams"]] == ["duel"]

@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import termios
 from collections.abc import AsyncIterator
@@ -132,6 +133,69 @@ async def test_ctrl_c_ends_a_watch_and_leaves_the_screen_as_it_was(
     assert await terminal.ended() == 0
     assert "\x1b[?1049l" in terminal.raw, "the alternate screen was not left"
     assert "Traceback" not in terminal.text
+
+
+async def test_a_watch_redraws_in_place_and_tells_when_the_keeper_has_gone(
+    box: Box, terminal: Terminal
+) -> None:
+    """Clearing the screen before each look is what flickers."""
+    daemon = await box.daemon(until_on_air=True)
+    await terminal.start("status", "--watch", "0.3")
+    await terminal.sees("The stream is on air.")
+    before = len(terminal.raw)
+    looks = terminal.text.count("Ctrl-C ends this")
+    daemon.kill(signal.SIGTERM)
+    await terminal.sees("no keeper is running: this is what the last one knew")
+    assert terminal.text.count("Ctrl-C ends this") > looks
+    assert "\x1b[2J" not in terminal.raw[before:]
+    assert "\x1b[H" in terminal.raw[before:]
+    terminal.type("\x03")
+    assert await terminal.ended() == 0
+    assert "Traceback" not in terminal.text
+
+
+async def test_a_watch_of_a_name_that_is_not_there_takes_no_screen(
+    box: Box, terminal: Terminal
+) -> None:
+    await box.daemon()
+    await terminal.start("status", "deul", "--watch")
+    assert await terminal.ended() == 5
+    assert "did you mean 'duel'?" in terminal.text
+    assert "\x1b[?1049h" not in terminal.raw
+
+
+async def test_an_end_is_asked_for_and_followed_in_80_columns(box: Box, terminal: Terminal) -> None:
+    await box.daemon(until_on_air=True)
+    (instance_id,) = box.live()
+    await terminal.start("destroy", "duel")
+    await terminal.sees("End it? [y/N]")
+    assert f"instance {instance_id}, " in terminal.text
+    assert "its picture is ON AIR now" in terminal.text
+    assert box.live() == [instance_id]
+    terminal.type("y\r")
+    assert await terminal.ended() == 0, terminal.text
+    assert f"instance {instance_id} is confirmed gone" in terminal.text
+    assert "Traceback" not in terminal.text
+    assert box.live() == []
+
+
+async def test_ctrl_c_at_the_end_of_a_rental_is_a_no_and_later_only_ends_the_following(
+    box: Box, terminal: Terminal
+) -> None:
+    await box.daemon(until_on_air=True)
+    (instance_id,) = box.live()
+    await terminal.start("destroy", "duel")
+    await terminal.sees("End it? [y/N]")
+    terminal.type("\x03")
+    assert await terminal.ended() == 130
+    assert box.live() == [instance_id]
+    await terminal.start("destroy", "duel", "--yes")
+    await terminal.sees(f"instance {instance_id}: ")
+    terminal.type("\x03")
+    assert await terminal.ended() == 130
+    assert "the end of duel/0 is ordered and recorded" in " ".join(terminal.text.split())
+    assert "Traceback" not in terminal.text
+    await box.until(lambda: box.live() == [])
 
 
 async def test_lines_fit_and_are_folded_between_words(box: Box, terminal: Terminal) -> None:

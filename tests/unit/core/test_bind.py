@@ -270,6 +270,9 @@ def test_an_end_takes_two_listings_and_the_answer_by_id() -> None:
     assert plan.condemned == ()
     ended = events_of(plan, facts_of.InstanceEnded)[0]
     assert ended.duration_s == 88
+    # Each witness is named by when it looked: what an operator who follows an end is told.
+    assert (ended.absent_since, ended.absent_again_at) == (ago(5), ahead(26))
+    assert ended.by_id_absent_at == ahead(28)
     assert ended.dollars == pytest.approx(0.41 * (3600 - 5) / 3600)
 
 
