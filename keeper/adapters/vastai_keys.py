@@ -6,13 +6,14 @@ rental. So keeper's key goes to both.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
 from keeper.adapters.vastai_calls import Calls, decoded
 from keeper.adapters.vastai_errors import fits_port, is_already_there
-from keeper.adapters.vastai_reply import Effect, read_complaint, says_no
+from keeper.adapters.vastai_reply import Effect, Reply, read_complaint, says_no, slug_of
 from keeper.adapters.vastai_rows import account_of
 from keeper.adapters.vastai_spacing import Endpoint
 from keeper.adapters.vastai_wire import User
@@ -62,14 +63,21 @@ class VastAccount:
         return error is None
 
     async def _registered(self) -> frozenset[tuple[str, str]]:
-        """Return the keys of the account. An account without any answers 404 (docs, 2026-08)."""
+        """Return the keys of the account."""
         reply = await self._calls.send(Endpoint.LIST_KEYS, "/api/v0/ssh/", effect=Effect.READ)
         if reply.is_ok and reply.is_json and not says_no(read_complaint(reply)):
             return frozenset(identity_of(key) for key in keys_of(reply.body))
         error = self._calls.failure(reply, Endpoint.LIST_KEYS, Effect.READ)
-        if isinstance(error, Missing):
+        if isinstance(error, Missing) or says_no_key(reply):
             return frozenset()
         raise fits_port(error or Malformed(f"{Endpoint.LIST_KEYS}: no list of keys"))
+
+
+def says_no_key(reply: Reply) -> bool:
+    """Whether an account has no key at all: a 404, for which the documents name no body (2026-08)."""
+    if reply.status != HTTPStatus.NOT_FOUND:
+        return False
+    return not reply.body.strip() or slug_of(read_complaint(reply)) == "no_ssh_key"
 
 
 class _KeyRow(msgspec.Struct):

@@ -38,6 +38,8 @@ async def registered(listed: Answer, answer: Answer = REGISTERED) -> tuple[bool,
     [
         pytest.param(NONE, id="none: 404"),
         pytest.param(says({"success": False, "error": "not_found"}, 404), id="none: 404, slug"),
+        pytest.param(says("", 404), id="none: 404 without a word"),
+        pytest.param(says({"success": False, "error": "no_ssh_key"}, 404), id="none: no key"),
         pytest.param(rows(), id="none: an empty list"),
         pytest.param(rows(OTHER), id="another with the same comment"),
         pytest.param(rows("/root/.ssh/id.pub", "", "?"), id="odd strings"),
