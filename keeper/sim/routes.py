@@ -76,6 +76,7 @@ class Routes:
             "POST /bundles/": lambda call: self._offers(call.body),
             "GET /bundles/": lambda call: self._offers(_query_of(call)),
             "PUT /search/asks/": self._new_search,
+            "GET /gpu_names/unique/": self._gpu_names,
             "PUT /asks/{id}/": lambda call: self._create(call.ids[0], call.body),
             "POST /asks/bulk/": self._create_all,
             "PUT /launch_instance/": self._launch,
@@ -93,6 +94,10 @@ class Routes:
         if "*" not in columns:
             found = [{name: row.get(name) for name in columns} for row in found]
         return Answer(body={"offers": found})
+
+    def _gpu_names(self, _: Call) -> Answer:
+        names = {machine.gpu.name for machine in self.market.supply.machines.values()}
+        return Answer(body={"gpu_names": sorted(names)})
 
     def _create(self, offer_id: int, body: Mapping[str, Any]) -> Answer:
         merged = self.templates.merged(body)

@@ -64,7 +64,7 @@ class AccountRoutes:
         return Answer(body={"success": True, "secrets": dict.fromkeys(self.secrets, SECRET_MASK)})
 
     def _add_secret(self, call: Call) -> Answer:
-        return self._set(call, must_exist=False, verb="created")
+        return self._set(call, must_exist=False, verb="added")
 
     def _change_secret(self, call: Call) -> Answer:
         return self._set(call, must_exist=True, verb="updated")
@@ -76,7 +76,7 @@ class AccountRoutes:
         if must_exist != (name in self.secrets):
             return bad("nonexistent_key" if must_exist else "existing_key", name)
         self.secrets[name] = call.body["value"]
-        return Answer(body={"success": True, "msg": f"Environment variable {verb}."})
+        return Answer(body={"success": True, "msg": f"Environment variable {verb} successfully"})
 
     def _drop_secret(self, call: Call) -> Answer:
         name = str(call.body.get("key") or "").upper()
@@ -84,7 +84,7 @@ class AccountRoutes:
             return bad("missing_input", "'key' is required.")
         if self.secrets.pop(name, None) is None:
             return bad("nonexistent_key", name)
-        return Answer(body={"success": True, "msg": "Environment variable deleted."})
+        return Answer(body={"success": True, "msg": "Environment variable deleted successfully"})
 
 
 def bare(key: str) -> str:

@@ -131,6 +131,7 @@ class Templates:
             return _absent()
         changed = {name: call.body[name] for name in _FIELDS if name in call.body}
         row |= changed
+        row["recommended_disk_space"] = _gb(row["recommended_disk_space"])
         row["hash_id"] = _hash(row)
         return Answer(body={"success": True, "msg": "Template updated.", "template": dict(row)})
 
@@ -173,7 +174,7 @@ def _row(number: int, body: Mapping[str, Any], *, creator_id: int, now: float) -
     row |= {
         "tag": row["tag"] or "latest",
         "runtype": row["runtype"] or "args",
-        "recommended_disk_space": row["recommended_disk_space"] or 8.0,
+        "recommended_disk_space": _gb(row["recommended_disk_space"]),
         "extra_filters": row["extra_filters"] or {},
         "private": row["private"] is not False,
     }
@@ -188,6 +189,14 @@ def _row(number: int, body: Mapping[str, Any], *, creator_id: int, now: float) -
         "recommended": False,
     }
     return row | {"hash_id": _hash(row)}
+
+
+def _gb(value: Any) -> float:  # noqa: ANN401 - JSON
+    """Read a size that the official client sends as text."""
+    try:
+        return float(value or 8.0)
+    except (TypeError, ValueError):
+        return 8.0
 
 
 def _hash(row: Mapping[str, Any]) -> str:

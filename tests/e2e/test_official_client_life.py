@@ -207,7 +207,7 @@ async def test_the_whole_life_of_an_instance(served: Served, tmp_path: Path) -> 
     # What else an account has.
     assert "success" in (await vastai("show", "deposit", instance_id)).json()
     assert "No environment variables found." in (await vastai("show", "env-vars")).out
-    assert "created successfully" in (await vastai("create", "env-var", "token", "x")).out
+    assert "added successfully" in (await vastai("create", "env-var", "token", "x")).out
     said = await vastai("show", "env-vars")
     assert ("Name: TOKEN" in said.out, "Value: *****" in said.out) == (True, True)
     assert "deleted successfully" in (await vastai("delete", "env-var", "token")).out
@@ -259,7 +259,9 @@ async def _ssh_url(vastai: Official, instance_id: int) -> str:
 
 @pytest.fixture
 async def sim(short_path: Path) -> AsyncIterator[SimServer]:
-    shape = MarketShape(renters_every_s=0, price_drift_every_s=0, tempo=quick_tempo(0.5))
+    shape = MarketShape(
+        renters_every_s=0, price_drift_every_s=0, bids_move_every_s=0, tempo=quick_tempo(0.5)
+    )
     async with SimServer(
         seed=7, state_dir=short_path, api_key=KEY, spacing_scale=0, shape=shape
     ) as server:

@@ -22,7 +22,7 @@ Holds = Callable[[Row], bool]
 @pytest.fixture
 async def sim(short_path: Path) -> AsyncIterator[SimServer]:
     """A market that stands still, so that what is found can be told beforehand."""
-    shape = MarketShape(machines=48, renters_every_s=0, price_drift_every_s=0)
+    shape = MarketShape(machines=48, renters_every_s=0, price_drift_every_s=0, bids_move_every_s=0)
     async with SimServer(
         seed=11, state_dir=short_path, api_key=KEY, spacing_scale=0, shape=shape
     ) as server:

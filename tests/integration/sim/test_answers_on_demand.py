@@ -16,7 +16,9 @@ from keeper.sim.serve import SimServer, quick_tempo
 from keeper.sim.shapes import MENU
 from tests.integration.adapters.vast_server import market_at
 
-SHAPE = MarketShape(renters_every_s=0, price_drift_every_s=0, tempo=quick_tempo(0.2))
+SHAPE = MarketShape(
+    renters_every_s=0, price_drift_every_s=0, bids_move_every_s=0, tempo=quick_tempo(0.2)
+)
 USER = "/api/v0/users/current"
 SEARCH = "/api/v0/bundles/"
 

@@ -13,7 +13,9 @@ from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.market import MarketShape
 from keeper.sim.serve import SimServer, quick_tempo
 
-SHAPE = MarketShape(renters_every_s=0, price_drift_every_s=0, tempo=quick_tempo(0.2))
+SHAPE = MarketShape(
+    renters_every_s=0, price_drift_every_s=0, bids_move_every_s=0, tempo=quick_tempo(0.2)
+)
 
 
 @pytest.fixture

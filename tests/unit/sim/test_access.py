@@ -52,6 +52,11 @@ def test_a_call_needs_one_right_and_no_other(
     assert client.call(method, path, key="only").status != 403
 
 
+def test_names_of_gpus_are_told_to_anybody(client: Client) -> None:
+    names = client.call("GET", "/api/v0/gpu_names/unique/", key="").body["gpu_names"]
+    assert "RTX 4090" in names
+
+
 def test_what_has_no_page_of_its_own_is_the_accounts() -> None:
     assert right_for("POST /webhooks/") == "user_write"
     assert right_for("PUT /launch_instance/") == "instance_write"

@@ -13,7 +13,7 @@ from keeper.sim.limits import Limits
 from keeper.sim.market import Market, MarketShape
 
 LABEL = "k:duel/0:1"
-STILL = MarketShape(renters_every_s=0, price_drift_every_s=0)
+STILL = MarketShape(renters_every_s=0, price_drift_every_s=0, bids_move_every_s=0)
 
 
 class Client:
