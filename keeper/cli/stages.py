@@ -18,6 +18,7 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.text import plain
 from keeper.core.world import Snapshot
 from keeper.web.shapes import SlotStatus
 
@@ -39,7 +40,11 @@ class Step(StrEnum):
 
 # With nothing rented, waiting does not help against these; a person has to change something first.
 _HOPELESS: dict[Reason, tuple[ExitCode, str]] = {
-    Reason.UNAUTHORIZED: (ExitCode.UNAUTHORIZED, "give a valid key in VAST_API_KEY"),
+    Reason.UNAUTHORIZED: (
+        ExitCode.UNAUTHORIZED,
+        "give a valid key with every right that keeper uses in VAST_API_KEY",
+    ),
+    Reason.SEARCH_QUOTA_SPENT: (ExitCode.TRY_AGAIN, "run the same command after midnight UTC"),
     Reason.OUT_OF_CREDIT: (ExitCode.FAILED, "add credit at https://cloud.vast.ai/billing/"),
     Reason.BUDGET: (ExitCode.REFUSED, "raise spend_max_dollars_per_hour, or end something else"),
     Reason.REPLACEMENTS_SPENT: (ExitCode.REFUSED, "find out why hosts fail: keeper events"),
@@ -47,6 +52,10 @@ _HOPELESS: dict[Reason, tuple[ExitCode, str]] = {
     Reason.OBSERVE_ONLY: (ExitCode.REFUSED, "set the stream's mode to act"),
     Reason.NO_SUITABLE_OFFER: (ExitCode.NOT_FOUND, "see what was filtered out: keeper search"),
 }
+
+# Of these the marketplace itself says more than keeper can.
+_REFUSALS = frozenset({Reason.UNAUTHORIZED, Reason.OUT_OF_CREDIT})
+_REFUSAL_MAX = 600
 
 
 def is_on_air(snapshot: Snapshot, slot: SlotId) -> bool:
@@ -79,7 +88,19 @@ def hopeless(snapshot: Snapshot, slot: SlotId) -> Stopped | None:
     if known is None:
         return None
     wanted = f"keeper would {decision.wanted} {slot}, but " if isinstance(decision, Hold) else ""
-    return Stopped(known[0], f"{wanted}{SENTENCE[decision.reason]}; nothing is rented", known[1])
+    said = _refusal(snapshot, record, decision.reason)
+    why = f"{SENTENCE[decision.reason]} ({said})" if said else SENTENCE[decision.reason]
+    return Stopped(known[0], f"{wanted}{why}; nothing is rented", known[1])
+
+
+def _refusal(snapshot: Snapshot, record: SlotRecord | None, reason: Reason) -> str:
+    """Return the marketplace's own words: they name the right that a key lacks, and the cure."""
+    refused = snapshot.world.search_refused
+    if refused is not None and refused.reason is reason:
+        return plain(refused.error, _REFUSAL_MAX)
+    if record is not None and record.rent_reason is reason and reason in _REFUSALS:
+        return plain(record.rent_detail, _REFUSAL_MAX)
+    return ""
 
 
 def stage_of_stream(snapshot: Snapshot, stream: Stream) -> str:

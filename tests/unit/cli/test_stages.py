@@ -18,7 +18,7 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.reasons import Reason
-from keeper.core.world import Listing, Snapshot
+from keeper.core.world import Listing, SearchRefused, Snapshot
 from keeper.web.shapes import SlotStatus
 from keeper.web.status import status_of
 from tests.snapshots import (
@@ -97,6 +97,7 @@ def test_on_air_is_what_the_viewer_sees_now() -> None:
         (Reason.REPLACEMENTS_SPENT, ExitCode.REFUSED),
         (Reason.UNAUTHORIZED, ExitCode.UNAUTHORIZED),
         (Reason.OUT_OF_CREDIT, ExitCode.FAILED),
+        (Reason.SEARCH_QUOTA_SPENT, ExitCode.TRY_AGAIN),
     ],
 )
 def test_waiting_is_given_up_when_a_person_must_act(reason: Reason, code: ExitCode) -> None:
@@ -105,6 +106,22 @@ def test_waiting_is_given_up_when_a_person_must_act(reason: Reason, code: ExitCo
     assert found is not None
     assert found.code is code
     assert found.cure
+
+
+@pytest.mark.parametrize("where", ["search", "create"])
+def test_a_refused_key_is_told_with_what_it_lacks(where: str) -> None:
+    said = "Unauthorized: HTTP 403; give the key the right instance_write"
+    vacant = replace(VACANT, rent_reason=Reason.UNAUTHORIZED, rent_detail=said)
+    refused = SearchRefused(reason=Reason.UNAUTHORIZED, until=None, error=said)
+    held = [hold("duel/0", Reason.UNAUTHORIZED)]
+    seen = (
+        snapshot(VACANT, decisions=held, search_refused=refused)
+        if where == "search"
+        else snapshot(vacant, decisions=held)
+    )
+    found = stages.hopeless_stream(seen, stream())
+    assert found is not None
+    assert said in found.what
 
 
 @pytest.mark.parametrize("reason", [Reason.OFFERS_STALE, Reason.BACKING_OFF, Reason.OFFER_GONE])
