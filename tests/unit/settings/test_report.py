@@ -136,6 +136,13 @@ STREAM = "streams:\n  - name: duel\n    workload: {kind: tiny}\n"
                 "found 'vast.ai'"
             ),
         ),
+        (
+            "vast: {url: 'http://Console.vast.ai/'}",
+            (
+                "keeper.yaml:1:8: vast.url: the API key would travel in the clear: "
+                "write https://, found 'http://Console.vast.ai/'"
+            ),
+        ),
         ("ssh: {dials_max: 2.5}", "keeper.yaml:1:7: ssh.dials_max: expected a whole number"),
         ("ssh: 5", "keeper.yaml:1:1: ssh: expected a mapping of keys to values, found 5"),
         ("streams: {}", "keeper.yaml:1:1: streams: expected a list"),
