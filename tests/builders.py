@@ -467,7 +467,11 @@ def applied(world: World, plan: Plan, **changes: Any) -> World:
     seen = {event.instance_id for event in events_of(plan, OrphanSeen)}
     cleared = {event.instance_id for event in events_of(plan, OrphanCleared)}
     destroys = {act.instance_id for act in plan.acts if isinstance(act, Destroy)}
-    slots = {act.slot for act in plan.acts if act.name in {"rent", "deploy", "restart", "reboot"}}
+    slots = {
+        act.slot
+        for act in plan.acts
+        if act.name in {"rent", "deploy", "restart", "reboot", "rebid"}
+    }
     after = replace(
         world,
         records=records,

@@ -21,7 +21,10 @@ from keeper.core.model import (
     MachineId,
     MarketState,
     Mode,
+    OfferId,
+    OfferNeeds,
     OrphanPolicy,
+    Pricing,
     Reading,
     RemedyUse,
     Rung,
@@ -34,7 +37,16 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.reasons import Reason
-from keeper.core.world import OfferBook, Order, OrderKind, Outcome, OutcomeKind, World
+from keeper.core.world import (
+    AccountSeen,
+    OfferBook,
+    Order,
+    OrderKind,
+    Outcome,
+    OutcomeKind,
+    SearchRefused,
+    World,
+)
 from tests.builders import (
     KEEPER_ID,
     a_condition,
@@ -79,6 +91,28 @@ SUBJECT_OF = {
     Subject.GPU: ConditionKind.HAS_GPU,
     Subject.DISK: ConditionKind.HAS_ROOM,
 }
+
+
+ACCOUNTS = (
+    None,
+    None,
+    AccountSeen(spendable_dollars=50.0, at=ago(60)),
+    AccountSeen(spendable_dollars=50.0, at=ago(60), empty_at=ago(90)),
+    AccountSeen(spendable_dollars=-0.5, at=ago(20), empty_at=ago(20)),
+    AccountSeen(spendable_dollars=0.0, at=ago(9000), empty_at=ago(9000)),
+)
+PAUSES = (None, a_pause(), a_pause(50), a_pause(-5))
+REFUSALS = (
+    None,
+    None,
+    SearchRefused(reason=Reason.SEARCH_QUOTA_SPENT, until=ahead(3000), error="no more today"),
+    SearchRefused(reason=Reason.UNAUTHORIZED, until=None, error="no"),
+)
+
+
+def seldom(draw: st.DrawFn, others: int) -> bool:
+    """Once in so many others. (Generated integers love their bounds: "== 0" would be often.)"""
+    return draw(st.sampled_from([False] * others + [True]))
 
 
 @st.composite
@@ -136,11 +170,22 @@ def tenure(draw: st.DrawFn, slot: SlotId, number: int, attempt: int) -> Tenure:
         more["good_in_a_row"] = draw(st.integers(0, 6))
         more["process_changed_at"] = tuple(sorted(draw(st.lists(SECONDS.map(ago), max_size=4))))
         more["conditions"] = tuple(draw(condition(kind)) for kind in ConditionKind)
-    if draw(st.integers(0, 4)) == 0:
+    if seldom(draw, 4):
         missing = ago(draw(SECONDS))
         more["missing_since"], more["missing_listed_at"] = missing, max(missing, ago(30))
-    if draw(st.integers(0, 4)) == 0:
+    if seldom(draw, 4):
         more["dead_since"] = ago(draw(SECONDS))
+    if seldom(draw, 3):
+        more["is_bid"] = True
+        more["bid_dollars_per_hour"] = draw(st.sampled_from([0.05, 0.3, 1.9]))
+        more["rebids"] = draw(st.integers(0, 3))
+        if draw(st.booleans()):
+            more["dead_since"] = more["outbid_since"] = ago(draw(SECONDS))
+    more["offered_dollars_per_hour"] = draw(st.sampled_from([0.0, 0.41]))
+    if seldom(draw, 3):
+        more["ending_since"] = ago(draw(SECONDS))
+    if seldom(draw, 5):
+        more["dear_since"] = ago(draw(SECONDS))
     return base(instance_id=InstanceId(7000 + number), **{**common, **more})
 
 
@@ -149,7 +194,7 @@ def record(draw: st.DrawFn, slot: SlotId, number: int) -> SlotRecord:
     attempt = draw(st.integers(1, 5))
     seated = draw(st.none() | tenure(slot, number, attempt))
     incoming = None
-    if seated is not None and draw(st.integers(0, 4)) == 0:
+    if seated is not None and seldom(draw, 4):
         attempt += 1
         incoming = draw(tenure(slot, number + 50, attempt))
     was_live = seated is not None and seated.first_live_at is not None
@@ -166,29 +211,38 @@ def record(draw: st.DrawFn, slot: SlotId, number: int) -> SlotRecord:
                 st.lists(st.tuples(st.sampled_from([*Rung][:3]), SECONDS), max_size=5)
             )
         ),
-        replaced_at=tuple(sorted(draw(st.lists(SECONDS.map(ago), max_size=7)))),
+        replaced_at=tuple(sorted(draw(st.lists(SECONDS.map(ago), max_size=7))))
+        if seldom(draw, 2)
+        else (),
         ever_on_air=ever,
         dark_since=draw(st.none() | SECONDS.map(ago)) if ever else None,
         healthy_since=draw(st.none() | SECONDS.map(ago)) if ever else None,
         offer_misses=draw(st.integers(0, 3)),
-        next_rent_at=draw(st.none() | SECONDS.map(ahead)),
-        replace_asked_at=draw(st.none() | st.just(ago(5))),
-        restart_asked_at=draw(st.none() | st.just(ago(5))),
-        destroy_asked_at=draw(st.none() | st.none() | st.just(ago(5))),
+        next_rent_at=ahead(draw(SECONDS)) if seldom(draw, 3) else None,
+        offer_asked=draw(st.sampled_from([None, None, None, OfferId(102), OfferId(999)])),
+        outbid_at=draw(st.none() | SECONDS.map(ago)),
+        replace_asked_at=ago(5) if seldom(draw, 3) else None,
+        restart_asked_at=ago(5) if seldom(draw, 3) else None,
+        destroy_asked_at=ago(5) if seldom(draw, 5) else None,
     )
 
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[Stream, ...]:
     names = draw(st.sampled_from([("duel",), ("duel", "turbo")]))
-    modes = st.sampled_from([Mode.ACT, Mode.ACT, Mode.ACT, Mode.OBSERVE])
-    limits = st.sampled_from([0.4, 1.0, 5.0, 50.0])
+    modes = st.sampled_from([Mode.ACT] * 6 + [Mode.OBSERVE])
+    limits = st.sampled_from([0.4, 1.0, 5.0, 5.0, 50.0])
     return tuple(
         a_stream(
             name,
             replicas=draw(st.integers(0, 3)),
             mode=draw(modes),
             spend_max_dollars_per_hour=draw(limits),
+            needs=OfferNeeds(
+                pricing=draw(st.sampled_from(list(Pricing))),
+                price_max_dollars_per_hour=draw(st.sampled_from([0.5, 2.0])),
+                egress_gb_per_hour=draw(st.sampled_from([0.0, 4.5])),
+            ),
         )
         for name in names
     )
@@ -237,16 +291,21 @@ def instances(draw: st.DrawFn, world: World) -> tuple[Instance, ...]:
     found: dict[InstanceId, Instance] = {}
     for _, seated in rentals_of(world):
         instance_id = seated.instance_id or InstanceId(8000 + seated.machine_id)
-        if draw(st.integers(0, 5)) == 0:
+        if seldom(draw, 5):
             continue
         found[instance_id] = an_instance(
             instance_id,
             seated.label,
             machine_id=seated.machine_id,
             state=draw(st.sampled_from([MarketState.RUNNING] * 4 + list(MarketState))),
-            is_meant_to_run=draw(st.integers(0, 5)) != 0,
-            has_daemon_error=draw(st.integers(0, 5)) == 0,
+            is_meant_to_run=not seldom(draw, 5),
+            has_daemon_error=seldom(draw, 5),
             dollars_per_hour=draw(st.sampled_from([seated.dollars_per_hour, 0.9, 9.0])),
+            disk_dollars_per_hour=0.05,
+            is_bid=seated.is_bid,
+            min_bid_dollars_per_hour=draw(st.sampled_from([0.0, 0.1, 0.45, 3.0])),
+            ends_at=draw(st.none() | SECONDS.map(ahead)),
+            is_machine_listed=not seldom(draw, 5),
         )
     for each in world.condemned:
         if draw(st.booleans()):
@@ -286,7 +345,9 @@ def outcomes(draw: st.DrawFn, intents: tuple[Intent, ...]) -> tuple[Outcome, ...
             )
         named = intent.instance_id
         if named is None:
-            named = draw(st.none() | st.just(InstanceId(5000 + len(found))))
+            # New, or somebody else's: an answer may say anything.
+            new = st.just(InstanceId(5000 + len(found)))
+            named = draw(st.none() | new | new | st.just(InstanceId(6000)))
         found.append(
             Outcome(
                 intent_id=intent.intent_id, intent=intent.kind, kind=kind, slot=intent.slot,
@@ -301,17 +362,17 @@ def outcomes(draw: st.DrawFn, intents: tuple[Intent, ...]) -> tuple[Outcome, ...
 def worlds(draw: st.DrawFn) -> tuple[World, Desired]:
     declared = draw(streams())
     fleet: dict[str, Any] = {
-        "spend_max_dollars_per_hour": draw(st.sampled_from([0.4, 2.0, 10.0])),
+        "spend_max_dollars_per_hour": draw(st.sampled_from([0.4, 2.0, 10.0, 10.0])),
         "orphans": draw(st.sampled_from(list(OrphanPolicy))),
         "replacements_in_flight_max": draw(st.integers(0, 3)),
     }
     desired = a_desire(*declared, **fleet) if declared else a_desire(**fleet)
     slots = [slot for stream in declared for slot in stream.slots]
-    if draw(st.integers(0, 4)) == 0:
+    if seldom(draw, 4):
         slots.append(SlotId("gone/0"))
     records = {}
     for number, slot in enumerate(slots):
-        if draw(st.integers(0, 5)):
+        if not seldom(draw, 5):
             records[slot] = draw(record(slot, number))
     condemned = tuple(
         Condemned(
@@ -330,12 +391,12 @@ def worlds(draw: st.DrawFn) -> tuple[World, Desired]:
             accepted_at=draw(st.none() | st.just(ago(1))),
         )
         for number, slot in enumerate(slots)
-        if draw(st.integers(0, 4)) == 0
+        if seldom(draw, 4)
     )
     world = World(keeper_id=KEEPER_ID, records=records, condemned=condemned)
     intents = []
     for number, (slot, seated) in enumerate(rentals_of(world)):
-        if seated.instance_id is None or draw(st.integers(0, 4)) == 0:
+        if seated.instance_id is None or seldom(draw, 4):
             kinds = [IntentKind.RENT]
             if seated.instance_id is not None:
                 kinds = [
@@ -353,34 +414,42 @@ def worlds(draw: st.DrawFn) -> tuple[World, Desired]:
             )  # fmt: skip
     ids = [seated.instance_id for _, seated in rentals_of(world) if seated.instance_id is not None]
     heard_s = draw(st.sampled_from([0, 1, 50]))
-    listing = a_listing(*draw(instances(world)), age_s=draw(st.sampled_from([0, 2, 30, 200])))
+    # Most worlds are free to act: what a closed fleet may not do is soon said.
+    is_calm = draw(st.sampled_from([True, True, True, False]))
+    age_s = draw(st.sampled_from([0, 2, 30] if is_calm else [2, 200]))
+    listing = a_listing(*draw(instances(world)), age_s=age_s)
     books = {
         stream.name: OfferBook(
             offers=tuple(
-                an_offer(n, rentable=draw(st.booleans()), machine_id=MachineId(200 + n))
-                for n in range(draw(st.integers(0, 4)))
+                an_offer(
+                    n,
+                    rentable=not seldom(draw, 4),
+                    machine_id=MachineId(200 + n),
+                    is_bid=seldom(draw, 2),
+                )
+                for n in range(draw(st.integers(0, 5)))
             ),
-            at=ago(draw(st.sampled_from([1, 59, 61]))),
+            at=ago(draw(st.sampled_from([1, 1, 59, 61]))),
         )
         for stream in declared
-        if draw(st.booleans())
+        if not seldom(draw, 3)
     }
-    quarantined = draw(st.lists(st.integers(200, 206), unique=True, max_size=3))
+    quarantined = draw(st.lists(st.integers(200, 206), unique=True, max_size=2))
     orders = tuple(
         Order(order_id="o", kind=kind, slot=slot, actor="ada", reason="", at=ago(1))
         for slot in slots
-        if draw(st.integers(0, 7)) == 0
+        if seldom(draw, 7)
         for kind in [draw(st.sampled_from(list(OrderKind)))]
     )
     shown: dict[InstanceId, Instance | None] = {
         instance_id: None
         for instance_id in [*ids, *(each.instance_id for each in condemned)]
-        if draw(st.integers(0, 3)) == 0
+        if seldom(draw, 3)
     }
     world = replace(
         world,
-        listing=draw(st.sampled_from([listing, listing, listing, None])),
-        unreadable_since=draw(st.sampled_from([None, None, None, ago(5), ago(500)])),
+        listing=listing if is_calm else draw(st.sampled_from([listing, None])),
+        unreadable_since=None if is_calm else draw(st.sampled_from([None, ago(5), ago(500)])),
         shown=shown,
         offers=books,
         readings=draw(readings(ids)),
@@ -388,11 +457,11 @@ def worlds(draw: st.DrawFn) -> tuple[World, Desired]:
             (instance_id, subject): ago(heard_s)
             for instance_id in ids
             for subject in Subject
-            if draw(st.integers(0, 9))
+            if not seldom(draw, 9)
         },
         intents=tuple(intents),
         outcomes=draw(outcomes(tuple(intents))),
-        in_flight=frozenset(slot for slot in slots if draw(st.integers(0, 7)) == 0),
+        in_flight=frozenset(slot for slot in slots if seldom(draw, 7)),
         in_flight_instances=frozenset(
             each.instance_id for each in condemned if draw(st.booleans())
         ),
@@ -400,13 +469,15 @@ def worlds(draw: st.DrawFn) -> tuple[World, Desired]:
         orphans_known=frozenset(InstanceId(6000 + n) for n in range(3) if draw(st.booleans())),
         orphans_seen_at={InstanceId(6000 + n): ago(100) for n in range(3)},
         orders=orders,
-        pause=draw(st.sampled_from([None, None, None, a_pause(), a_pause(50), a_pause(-5)])),
-        slot_pauses={slot: a_pause() for slot in slots if draw(st.integers(0, 6)) == 0},
-        held_slots=frozenset(slot for slot in slots if draw(st.integers(0, 9)) == 0),
-        is_leader=draw(st.integers(0, 9)) != 0,
-        is_stopping=draw(st.integers(0, 9)) == 0,
-        own_network=draw(st.sampled_from([Status.UNKNOWN, Status.TRUE, Status.TRUE, Status.FALSE])),
-        started_at=draw(st.sampled_from([None, ago(8000), ago(40), ago(3)])),
+        pause=None if is_calm else draw(st.sampled_from(PAUSES)),
+        slot_pauses={slot: a_pause() for slot in slots if seldom(draw, 6)},
+        held_slots=frozenset(slot for slot in slots if seldom(draw, 9)),
+        is_leader=is_calm or not seldom(draw, 9),
+        is_stopping=not is_calm and seldom(draw, 9),
+        own_network=Status.TRUE if is_calm else draw(st.sampled_from(list(Status))),
+        started_at=draw(st.sampled_from([None, ago(8000), ago(8000), ago(40), ago(3)])),
+        account=draw(st.sampled_from(ACCOUNTS)),
+        search_refused=draw(st.sampled_from(REFUSALS)),
     )
     answered = {outcome.intent_id for outcome in world.outcomes}
     busy = {i.slot for i in world.intents if i.intent_id in answered}
