@@ -52,7 +52,7 @@ class Enroll:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Begin, unless it is under way or not wanted. A reload asks again: the key may be better."""
+        """Begin, unless it is under way or not wanted. A reload asks again: rights may have been given."""
         is_under_way = self._task is not None and not self._task.done()
         if self._declared().register_ssh_key and not is_under_way:
             self._task = self._spawn(self._run(), "enroll")

@@ -119,7 +119,7 @@ def test_the_account_is_left_alone_where_keeper_may_not_act(why: str) -> None:
 
 
 def test_a_reload_asks_again() -> None:
-    """The new configuration may have a key with the right that was missing."""
+    """The right that was missing may have been given to the key meanwhile."""
 
     async def play() -> None:
         stage = Stage(change=wanted, reload=lambda: stage.declared)
