@@ -255,6 +255,8 @@ async def _by_itself(
     settings: Settings, losses: tuple[Loss, ...], policy: FleetPolicy, asked: _Asked
 ) -> tuple[Ended, ...]:
     """Run the daemon with nothing to do but this."""
+    import asyncio
+
     from keeper.adapters.clock import SystemClock
     from keeper.cli.endings import ended_of, left_of, untouched
     from keeper.cli.oneshot import NO_STREAM, new_order, pursue
@@ -270,18 +272,22 @@ async def _by_itself(
     def left(snapshot: Snapshot) -> Mapping[str, str]:
         return left_of(status_of(snapshot, clock.now()), losses, policy)
 
-    pursuit = await pursue(
-        settings,
-        only=NO_STREAM,
-        is_done=lambda snapshot: not left(snapshot),
-        stage=lambda snapshot: _first(left(snapshot)),
-        orders=tuple(
-            new_order(OrderKind.DESTROY, SlotId(loss.slot), asked.reason)
-            for loss in losses
-            if not loss.is_ordered
-        ),
-        timeout_s=asked.timeout_s,
-    )
+    try:
+        pursuit = await pursue(
+            settings,
+            only=NO_STREAM,
+            is_done=lambda snapshot: not left(snapshot),
+            stage=lambda snapshot: _first(left(snapshot)),
+            orders=tuple(
+                new_order(OrderKind.DESTROY, SlotId(loss.slot), asked.reason)
+                for loss in losses
+                if not loss.is_ordered
+            ),
+            timeout_s=asked.timeout_s,
+        )
+    except asyncio.CancelledError:
+        # Before the daemon was there to be told, or for the second time: the store says what holds.
+        raise await _left_behind(settings, losses, (), asked, is_interrupted=True) from None
     entries = await journal(settings, after_seq=after)
     ended = ended_of((each.event, each.facts) for each in entries)
     if pursuit.is_done:
