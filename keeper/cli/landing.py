@@ -215,9 +215,11 @@ def must_be_writable(out: Path | None) -> None:
         _save(out.with_name(f"{out.name}.try"), "")
         out.with_name(f"{out.name}.try").unlink()
     except OSError as error:
+        above = next((each for each in out.parents if each.exists()), out)
+        why = error.strerror if above.is_dir() else f"{above} is no folder"
         raise Stopped(
             ExitCode.FAILED,
-            f"cannot write {out}: {error.strerror}; nothing was rented",
+            f"cannot write {out}: {why}; nothing was rented",
             "choose another place with --out",
         ) from error
 

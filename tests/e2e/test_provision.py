@@ -1,12 +1,14 @@
 """A stream brought on air by one command, with and without a keeper that runs."""
 
 import asyncio
+import re
 import signal
 import stat
 import subprocess
 
 import pytest
 
+from keeper.sim.faults import Fault, FaultKind
 from tests.e2e.conftest import Box
 
 pytestmark = pytest.mark.timeout(180)
@@ -28,10 +30,12 @@ async def test_brings_a_stream_on_air_and_says_how_to_connect(box: Box) -> None:
     assert done.code == 0, done.err
     (instance_id,) = box.live()
     assert f"Instance {instance_id} is ready: duel/0 is on air." in done.out
+    assert re.search(r"\nPrice: 0\.\d{3} \$/h \(GPU 0\.\d{3} \+ disk 0\.\d{3}\)\n", done.out)
+    assert f"\n  VAST_INSTANCE_ID={instance_id}\n" in done.out
     saved = box.state / "connect" / "duel-0.env"
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     assert f"VAST_INSTANCE_ID={instance_id}" in saved.read_text()
-    assert "is booting" in done.err
+    assert re.search(r"is booting \(.*\); usually 30s to 5m, given up after 15m00s\n", done.err)
     assert "\x1b" not in done.err
     # Once more is no second rental, and the words can be pasted.
     out = box.folder / "ssh_config"
@@ -58,7 +62,7 @@ async def test_no_offer_is_no_wait(box: Box) -> None:
     done = await box.keeper("provision", "duel", "--yes")
     assert done.code == 5
     assert "no offer suits duel; nothing was rented" in done.err
-    assert (await box.keeper("search")).code == 5
+    assert "would suit with offer.gpu_names: [RTX 9999, RTX" in " ".join(done.err.split())
 
 
 @pytest.mark.parametrize("mode", ["observe", "suggest"])
@@ -108,10 +112,11 @@ async def test_an_interrupt_before_anything_is_rented_leaves_nothing(box: Box) -
 
 
 async def test_time_up_names_what_is_rented(box: Box) -> None:
-    running = await box.keeper("provision", "duel", "--yes", "--timeout", "2")
+    box.sim.market.arm(Fault(kind=FaultKind.STUCK_LOADING))
+    running = await box.keeper("provision", "duel", "--yes", "--timeout", "12")
     assert running.code == 75
     (instance_id,) = box.live()
-    assert f"duel is not on air after 2 s; instance {instance_id}" in running.err
+    assert f"duel is not on air after 12 s; instance {instance_id}" in running.err
 
 
 async def test_with_a_running_keeper_it_waits_and_connects(box: Box) -> None:
@@ -131,3 +136,46 @@ async def test_with_a_running_keeper_it_waits_and_connects(box: Box) -> None:
     assert len(box.live()) == 1
     daemon.kill(signal.SIGTERM)
     assert await daemon.ended() == 0
+
+
+# --- what goes wrong --------------------------------------------------------------------------------
+
+
+async def test_a_place_that_cannot_be_written_is_said_before_money_is_spent(box: Box) -> None:
+    (box.folder / "file").write_text("")
+    out = box.folder / "file" / "vast.env"
+    done = await box.keeper("provision", "duel", "--yes", "--out", str(out))
+    assert done.code == 1
+    assert f"cannot write {out}: {out.parent} is no folder; nothing was rented" in done.err
+    assert box.sim.ledger.plain()["requests"] == []
+
+
+async def test_a_key_that_is_refused(box: Box) -> None:
+    done = await box.keeper("provision", "duel", "--yes", environ={"VAST_API_KEY": "wrong"})
+    assert done.code == 4
+    assert box.creates() == []
+
+
+async def test_an_account_without_credit(box: Box) -> None:
+    box.sim.market.arm(Fault(kind=FaultKind.CREDIT_ZERO))
+    done = await box.keeper("provision", "duel", "--yes")
+    assert done.code == 1
+    assert "nothing is rented" in done.err
+    assert "https://cloud.vast.ai/billing/" in done.err
+    assert box.live() == []
+
+
+async def test_a_second_provision_waits_its_turn(box: Box) -> None:
+    running = await box.start("provision", "duel", "--yes")
+    await running.says("is booting", stream="err")
+    done = await box.keeper("provision", "duel", "--yes")
+    assert done.code == 75
+    assert await running.ended() == 0
+    assert len(box.creates()) == 1
+
+
+async def test_a_wrong_configuration(box: Box) -> None:
+    box.configure("    ofer: {}")
+    done = await box.keeper("provision", "duel", "--yes")
+    assert done.code == 78
+    assert "did you mean" in done.err
