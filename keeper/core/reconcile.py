@@ -81,7 +81,11 @@ def _take_orders(draft: Draft) -> None:
             case OrderKind.RENT:
                 if record.tenure is not None:
                     continue  # it is filled; a wish must not lie in wait for its next host
-                record = replace(record, offer_asked=order.offer_id, next_rent_at=None)
+                # Whoever names an offer has seen it on the market: a race that was lost is over.
+                avoid = tuple(each for each in record.avoid_offers if each != order.offer_id)
+                record = replace(
+                    record, offer_asked=order.offer_id, next_rent_at=None, avoid_offers=avoid
+                )
             case OrderKind.PAUSE | OrderKind.RESUME:
                 continue
             case _:

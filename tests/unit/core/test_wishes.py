@@ -181,3 +181,11 @@ def test_an_order_to_rent_for_a_filled_slot_leaves_no_wish_for_the_next_host() -
     plan = decide(world)
     assert record_after(world, plan).offer_asked is None
     assert not plan.acts
+
+
+def test_an_offer_that_was_lost_before_may_be_asked_for_again() -> None:
+    order = replace(an_order(OrderKind.RENT), offer_id=WISH)
+    world = replace(wishing(a_record(avoid_offers=(WISH, BEST.offer_id))), orders=(order,))
+    decision = decision_for(decide(world))
+    assert isinstance(decision, Rent)
+    assert decision.offer_id == WISH
