@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
@@ -80,12 +81,14 @@ class _Lane:
         "lock",
         "penalty_s",
         "ready_at_s",
+        "salt",
         "streak",
         "waiting",
     )
 
-    def __init__(self, endpoint: Endpoint, interval_s: float) -> None:
+    def __init__(self, endpoint: Endpoint, interval_s: float, salt: str) -> None:
         self.endpoint = endpoint
+        self.salt = salt
         self.interval_s = interval_s
         self.penalty_s = PENALTY_S.get(endpoint, 0.0)
         self.lock = asyncio.Lock()  # wakes its waiters in the order in which they came
@@ -117,7 +120,7 @@ class Turn:
         if threshold_s is not None:
             lane.interval_s = max(lane.interval_s, min(threshold_s, _LEARNED_MAX_S))
         if hint_s is None:
-            hint_s = _backoff_s(lane.endpoint, lane.interval_s, lane.streak)
+            hint_s = _backoff_s(f"{lane.endpoint}{lane.salt}", lane.interval_s, lane.streak)
         lane.streak += 1
         lane.backoff_s = max(min(hint_s, _HINT_MAX_S), lane.interval_s) + lane.penalty_s
         return lane.backoff_s
@@ -131,9 +134,11 @@ class Lanes:
         *,
         monotonic: Callable[[], float],
         interval_s: Mapping[Endpoint, float] = PUBLISHED_INTERVAL_S,
+        salt: str = "",
     ) -> None:
+        """``salt`` sets the jitter apart from that of others who were refused at the same moment."""
         self.monotonic = monotonic
-        self._lanes = {endpoint: _Lane(endpoint, 0.0) for endpoint in Endpoint}
+        self._lanes = {endpoint: _Lane(endpoint, 0.0, salt) for endpoint in Endpoint}
         self.widen(interval_s)
 
     def __getitem__(self, endpoint: Endpoint) -> _Lane:
@@ -171,7 +176,9 @@ def lanes_of(
     shared = _SHARED.setdefault(loop, {})
     lanes = shared.get(identity)
     if lanes is None:
-        lanes = shared[identity] = Lanes(monotonic=monotonic, interval_s=interval_s)
+        # Two keepers of one key that were refused together must not come back together.
+        lanes = Lanes(monotonic=monotonic, interval_s=interval_s, salt=secrets.token_hex(8))
+        shared[identity] = lanes
     lanes.widen(interval_s)
     return lanes
 
@@ -247,9 +254,9 @@ def _too_long(endpoint: Endpoint, wait_s: float) -> RateLimited:
     )
 
 
-def _backoff_s(endpoint: Endpoint, interval_s: float, streak: int) -> float:
-    """Return the wait after the ``streak``-th 429 in a row, with jitter that repeats."""
+def _backoff_s(name: str, interval_s: float, streak: int) -> float:
+    """Return the wait after the ``streak``-th 429 in a row, with jitter that repeats for a name."""
     base_s: float = min(_BACKOFF_MAX_S, max(interval_s, _BACKOFF_MIN_S) * 2.0 ** min(streak, 10))
-    digest = hashlib.sha256(f"{endpoint}:{streak}".encode()).digest()
+    digest = hashlib.sha256(f"{name}:{streak}".encode()).digest()
     share = int.from_bytes(digest[:8]) / 2**64  # 0…1
     return base_s * (1.0 + _JITTER_RATIO * share)

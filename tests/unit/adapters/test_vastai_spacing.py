@@ -222,6 +222,17 @@ def test_without_a_hint_the_wait_doubles_with_a_jitter_that_repeats() -> None:
     assert run(limited(DESTROY))[0] / 3.0 != first / 2.0
 
 
+def test_two_keepers_of_one_key_do_not_come_back_together() -> None:
+    async def wait_of(salt: str) -> float:
+        lanes = Limiter(Lanes(monotonic=now, salt=salt), wait_max_s=60.0)
+        async with lanes.turn(SHOW) as turn:
+            return turn.was_limited(hint_s=None, threshold_s=None)
+
+    waits = [run(wait_of(salt)) for salt in "abcd"]
+    assert len(set(waits)) == 4
+    assert all(2.0 <= wait <= 2.5 for wait in waits)
+
+
 def test_the_wait_stops_growing_and_is_forgotten_after_an_answer() -> None:
     async def story() -> None:
         lanes = limiter(wait_max_s=math.inf)
