@@ -111,11 +111,13 @@ def told(connection: Connection, *, price: str, saved_to: str) -> str:
     """Word it for a person: what is ready, how to log in, what to give to a deployment."""
     secrets = "\n".join(f"  {name}={value}" for name, value in connection.variables.items())
     again = f"keeper provision {stream_of(connection.slot)} --export github | sh"
+    # The headings are those of the script that operators know.
     return (
         f"Instance {int(connection.instance_id)} is ready: {connection.slot} is on air.\n"
         f"Price: {price}\n\n"
-        f"SSH connection:\n  {ssh_command(connection)}\n\n"
-        f"GitHub secrets (add to the repository's settings, or: {again}):\n{secrets}\n\n"
+        f"SSH Connection:\n  {ssh_command(connection)}\n\n"
+        f"GitHub Secrets (add to repository settings):\n{secrets}\n"
+        f"  or: {again}\n\n"
         f"Configuration saved to: {saved_to}\n"
     )
 

@@ -92,7 +92,8 @@ async def pursue(
                         if outcome.error:
                             progress.remark(f"{outcome.intent.value} failed: {outcome.error}")
                 last = snapshot
-                progress.stage(stage(snapshot), expected(snapshot, journal))
+                if not is_interrupted:
+                    progress.stage(stage(snapshot), expected(snapshot, journal))
 
             def is_over(snapshot: Snapshot) -> bool:
                 nonlocal gave_up
