@@ -49,7 +49,7 @@ from keeper.web.shapes import (
 )
 from keeper.web.tone import Tone, tell
 
-# How many dark slots the one sentence names.
+# How many slots the one sentence names.
 _NAMES_MAX = 3
 
 
@@ -338,24 +338,31 @@ def _sentence(slots: list[SlotStatus]) -> str:
     if not slots:
         return "No stream is declared."
     on_air = [slot for slot in slots if slot.is_on_air]
-    dark = [slot for slot in slots if slot.dark_since is not None]
-    # What was paused without a host, a slot that was destroyed by order for one, waits for a person.
-    resting = [slot for slot in slots if slot.pause is not None and slot.host is None]
-    resting = [slot for slot in resting if slot.dark_since is None]
-    coming = len(slots) - len(on_air) - len(dark) - len(resting)
     if len(on_air) == len(slots):
         noun = "The stream is" if len(slots) == 1 else f"All {len(slots)} streams are"
         return f"{noun} on air."
+    dark = [slot for slot in slots if slot.dark_since is not None]
+    left = [slot for slot in slots if not slot.is_on_air and slot.dark_since is None]
+    outbid = [slot for slot in left if slot.host is not None and slot.host.outbid_since is not None]
+    # What was paused without a host, a slot that was destroyed by order for one, waits for a person.
+    resting = [slot for slot in left if slot.host is None and slot.pause is not None]
+    coming = len(left) - len(outbid) - len(resting)
     parts = [f"{len(on_air)} of {len(slots)} on air"]
     if dark:
-        names = ", ".join(slot.slot for slot in dark[:_NAMES_MAX])
-        more = f" and {len(dark) - _NAMES_MAX} more" if len(dark) > _NAMES_MAX else ""
-        parts.append(f"{names}{more} dark")
+        parts.append(f"{_named(dark)} dark")
+    if outbid:
+        parts.append(f"{_named(outbid)} outbid")
     if coming:
         parts.append(f"{coming} on the way")
     if resting:
         parts.append(f"{len(resting)} paused")
     return "; ".join(parts) + "."
+
+
+def _named(slots: list[SlotStatus]) -> str:
+    names = ", ".join(slot.slot for slot in slots[:_NAMES_MAX])
+    more = f" and {len(slots) - _NAMES_MAX} more" if len(slots) > _NAMES_MAX else ""
+    return f"{names}{more}"
 
 
 def _natural(slot: SlotId) -> tuple[str, int]:

@@ -37,10 +37,14 @@ class Told:
 def tell(record: SlotRecord, decision: Decision | None, now: datetime, *, is_paused: bool) -> Told:
     """Describe one slot."""
     streaming = _status(record.tenure, ConditionKind.STREAMING)
+    outbid_since = record.tenure.outbid_since if record.tenure is not None else None
+    # The marketplace stopped it: what the viewer saw last is past, though nothing says dark yet.
+    is_stopped = outbid_since is not None and streaming is not Status.TRUE
     is_on_air = (
         record.tenure is not None
         and record.tenure.first_live_at is not None
         and record.dark_since is None
+        and not is_stopped
     )
     phase_now = phase(record, now)
     doing = _doing(record, phase_now)
@@ -49,7 +53,7 @@ def tell(record: SlotRecord, decision: Decision | None, now: datetime, *, is_pau
         since = record.healthy_since or record.tenure.first_live_at
         if record.incoming is not None:
             state, tone = "On air, changing host", Tone.WARN
-        elif record.tenure.outbid_since is not None:
+        elif outbid_since is not None:
             state, tone = "On air, outbid", Tone.WARN
         elif record.tenure.ending_since is not None:
             state, tone = "On air, contract ending", Tone.WARN
@@ -62,12 +66,14 @@ def tell(record: SlotRecord, decision: Decision | None, now: datetime, *, is_pau
     elif record.dark_since is not None:
         since = record.dark_since
         state, tone = f"Dark, {doing}", Tone.BAD
+    elif outbid_since is not None:
+        since, state = outbid_since, "Outbid"
+        tone = Tone.BAD if record.ever_on_air else Tone.WARN
     elif is_paused:
         since, state, tone = None, "Paused", Tone.IDLE
     else:
         since = record.tenure.requested_at if record.tenure is not None else None
-        is_outbid = record.tenure is not None and record.tenure.outbid_since is not None
-        is_stuck = isinstance(decision, Hold) or record.offer_misses > 0 or is_outbid
+        is_stuck = isinstance(decision, Hold) or record.offer_misses > 0
         state, tone = doing[:1].upper() + doing[1:], Tone.WARN if is_stuck else Tone.WORK
     return Told(phase=phase_now, tone=tone, state=state, why=why, since=since, is_on_air=is_on_air)
 

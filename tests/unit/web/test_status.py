@@ -53,6 +53,8 @@ INSTALLING = replace(BOOTING, booted_at=ago(minutes=1))
 WARMING = replace(INSTALLING, deployed_at=ago(minutes=1))
 UNSEEN = conditions(streaming=(Status.UNKNOWN, Reason.SILENT))
 
+GONE_TO_A_BIDDER = tenure(is_bid=True, outbid_since=ago(seconds=9), conditions=UNSEEN)
+
 # sentence, record, decision, (state, tone, on air)
 ROWS: list[tuple[str, SlotRecord, Decision, tuple[str, Tone, bool]]] = [
     ("well", record(), waiting(SLOT), ("On air", Tone.GOOD, True)),
@@ -127,6 +129,12 @@ ROWS: list[tuple[str, SlotRecord, Decision, tuple[str, Tone, bool]]] = [
         ("On air, outbid", Tone.WARN, True),
     ),
     (
+        "outbid, and nobody sees a picture any more",
+        record(tenure=GONE_TO_A_BIDDER),
+        waiting(SLOT, Reason.OUTBID),
+        ("Outbid", Tone.BAD, False),
+    ),
+    (
         "outbid before it ever ran",
         replace(NEW, tenure=replace(BOOTING, is_bid=True, outbid_since=ago(minutes=1))),
         waiting(SLOT, Reason.OUTBID),
@@ -183,6 +191,10 @@ def test_a_hold_says_what_it_refused_and_why() -> None:
             "1 of 3 on air; duel/1 dark; 1 on the way.",
         ),
         (
+            [record(), record("duel/1", tenure=GONE_TO_A_BIDDER), dark("duel/2")],
+            "1 of 3 on air; duel/2 dark; duel/1 outbid.",
+        ),
+        (
             [dark(f"duel/{n}") for n in range(5)],
             "0 of 5 on air; duel/0, duel/1, duel/2 and 2 more dark.",
         ),
@@ -190,6 +202,13 @@ def test_a_hold_says_what_it_refused_and_why() -> None:
 )
 def test_says_the_fleet_in_one_sentence(records: list[SlotRecord], sentence: str) -> None:
     assert status_of(snapshot(*records), NOW).sentence == sentence
+
+
+def test_a_slot_that_is_held_without_a_host_is_not_on_its_way() -> None:
+    held = replace(NEW, slot=SlotId("duel/1"))
+    pause = Pause(since=NOW, until=None, actor="ada", reason="")
+    fleet = status_of(snapshot(record(), held, slot_pauses={held.slot: pause}), NOW)
+    assert fleet.sentence == "1 of 2 on air; 1 paused."
 
 
 def test_orders_slots_as_people_count() -> None:
