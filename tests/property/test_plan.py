@@ -41,9 +41,10 @@ from keeper.core.reconcile import reconcile
 from keeper.core.spend import committed_by_stream
 from keeper.core.world import OrderKind, World
 from tests.builders import KEEPER_ID, NOW, applied, shuffled_world
-from tests.property.worlds import worlds
+from tests.property.worlds import willing_worlds, worlds
 
 WORLDS = worlds()
+WILLING = willing_worlds()
 DAY = timedelta(days=1)
 
 
@@ -207,7 +208,8 @@ def test_a_mass_failure_is_seen_by_its_number(case: tuple[World, Desired]) -> No
         assert Reason.MASS_FAILURE in plan.fuses
 
 
-@given(WORLDS)
+@given(WILLING | WORLDS)
+@settings(max_examples=300)
 def test_no_limit_is_crossed(case: tuple[World, Desired]) -> None:
     """What may bill after the plan stays within every cap that the plan had a say in (I4)."""
     world, desired = case
@@ -222,7 +224,7 @@ def test_no_limit_is_crossed(case: tuple[World, Desired]) -> None:
             assert spent[stream.name] <= stream.spend_max_dollars_per_hour + 1e-9
 
 
-@given(WORLDS)
+@given(WILLING | WORLDS)
 def test_nothing_lands_on_a_quarantined_machine(case: tuple[World, Desired]) -> None:
     """Q25."""
     world, desired = case
@@ -234,7 +236,7 @@ def test_nothing_lands_on_a_quarantined_machine(case: tuple[World, Desired]) -> 
             assert elapsed_s(offers.at, NOW) <= 60
 
 
-@given(WORLDS)
+@given(WILLING | WORLDS)
 def test_a_slot_holds_no_more_than_one_host_but_while_handing_over(
     case: tuple[World, Desired],
 ) -> None:
@@ -497,7 +499,7 @@ def test_nothing_of_somebody_else_is_touched(case: tuple[World, Desired]) -> Non
             assert seated is None or seated.instance_id not in strangers
 
 
-@given(WORLDS)
+@given(WILLING | WORLDS)
 def test_an_empty_account_spends_nothing(case: tuple[World, Desired]) -> None:
     """Q23: nothing is rented, bid for or given up that could not be followed by anything."""
     world, desired = case
@@ -510,7 +512,7 @@ def test_an_empty_account_spends_nothing(case: tuple[World, Desired]) -> None:
     assert not [act for act in plan.acts if isinstance(act, Rent | Rebid)]
 
 
-@given(WORLDS)
+@given(WILLING | WORLDS)
 @settings(max_examples=300)
 def test_what_is_paid_for_a_host_is_what_the_stream_allows(case: tuple[World, Desired]) -> None:
     """A bid or a price, with the disk and the traffic, within the limit and on the asked basis."""

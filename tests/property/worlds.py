@@ -484,8 +484,66 @@ def worlds(draw: st.DrawFn) -> tuple[World, Desired]:
     return replace(world, in_flight=world.in_flight - busy), desired
 
 
+@st.composite
+def willing_worlds(draw: st.DrawFn) -> tuple[World, Desired]:
+    """Vacant slots that want hosts: only prices, limits and the account can stand in the way."""
+    limit = st.sampled_from([0.4, 0.45, 0.5, 1.0])
+    declared = tuple(
+        a_stream(
+            name,
+            replicas=draw(st.integers(1, 3)),
+            spend_max_dollars_per_hour=draw(st.sampled_from([0.45, 1.0, 5.0])),
+            needs=OfferNeeds(
+                pricing=draw(st.sampled_from(list(Pricing))),
+                price_max_dollars_per_hour=draw(limit),
+                egress_gb_per_hour=draw(st.sampled_from([0.0, 4.5])),
+            ),
+        )
+        for name in draw(st.sampled_from([("duel",), ("duel", "turbo")]))
+    )
+    desired = a_desire(*declared, spend_max_dollars_per_hour=draw(st.sampled_from([0.8, 10.0])))
+    slots = [slot for stream in declared for slot in stream.slots]
+    records = {
+        slot: SlotRecord(
+            slot=slot,
+            offer_asked=draw(st.sampled_from([None, None, OfferId(102), OfferId(999)])),
+            outbid_at=draw(st.none() | SECONDS.map(ago)),
+        )
+        for slot in slots
+    }
+    books = {
+        stream.name: OfferBook(
+            offers=tuple(
+                an_offer(
+                    n,
+                    rentable=not seldom(draw, 4),
+                    machine_id=MachineId(200 + n),
+                    is_bid=draw(st.booleans()),
+                    gpu_dollars_per_hour=draw(st.sampled_from([0.1, 0.35, 0.4, 0.9])),
+                    dollars_per_hour=draw(st.sampled_from([0.15, 0.41, 0.46, 0.95])),
+                )
+                for n in range(draw(st.integers(1, 6)))
+            ),
+            at=ago(1),
+        )
+        for stream in declared
+    }
+    world = World(
+        keeper_id=KEEPER_ID,
+        records=records,
+        listing=a_listing(age_s=2),
+        offers=books,
+        started_at=ago(8000),
+        own_network=Status.TRUE,
+        quarantine={MachineId(201): a_quarantine(201)} if draw(st.booleans()) else {},
+        account=draw(st.sampled_from(ACCOUNTS)),
+        search_refused=draw(st.sampled_from(REFUSALS)),
+    )
+    return world, desired
+
+
 def names_of(desired: Desired) -> set[str]:
     return {stream.name for stream in desired.streams}
 
 
-__all__ = ["BAD", "condition", "names_of", "rentals_of", "stream_of", "worlds"]
+__all__ = ["BAD", "condition", "names_of", "rentals_of", "stream_of", "willing_worlds", "worlds"]
