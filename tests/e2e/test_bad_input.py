@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from keeper.adapters.vastai_rights import RIGHT
+from keeper.sim.access import Grant, Session
 from tests.e2e.conftest import Box, Done
 
 pytestmark = pytest.mark.timeout(120)
@@ -86,6 +88,31 @@ async def test_a_rejected_api_key(box: Box, ends: Ends, verb: tuple[str, ...]) -
     assert "the marketplace refuses the API key" in done.err
     assert "set VAST_API_KEY to a valid key" in done.err
     assert "a-wrong-key" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("verb", "lacks"),
+    [
+        (("search",), "misc"),
+        (("plan",), "instance_read"),
+        (("provision", "duel", "--yes"), "instance_write"),
+    ],
+)
+async def test_a_key_that_lacks_a_right(box: Box, verb: tuple[str, ...], lacks: str) -> None:
+    rights = frozenset(RIGHT.values()) - {lacks}
+    box.sim.api.keys.give("scoped", Grant(rights=rights))
+    done = await box.keeper(*verb, environ={"VAST_API_KEY": "scoped"})
+    assert done.code == 4, done.err
+    assert f"the right {lacks}" in done.err
+    assert "https://cloud.vast.ai/manage-keys/" in done.err
+    assert len(done.err.splitlines()) < 12
+    assert box.live() == []
+
+
+async def test_an_account_with_two_factors_and_no_session(box: Box, ends: Ends) -> None:
+    box.sim.api.keys.give("scoped", Grant(session=Session.NEEDED))
+    done = await ends(4, "run", environ={"VAST_API_KEY": "scoped"})
+    assert "the account asks for two-factor authentication: run `vastai tfa login`" in done.err
 
 
 async def test_a_marketplace_out_of_reach(box: Box, ends: Ends) -> None:
