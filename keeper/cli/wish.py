@@ -10,7 +10,7 @@ from keeper.cli.errors import Stopped
 from keeper.cli.exit_codes import ExitCode
 from keeper.cli.offers import gpu
 from keeper.cli.terminal import say
-from keeper.core.market import Avoided, Price, lacks_of, price_of
+from keeper.core.market import Avoided, Price, lacks_of, price_of, search
 from keeper.core.model import Offer, OfferId, OfferNeeds, Stream
 from keeper.core.shortage import WORDS
 from keeper.core.text import plain
@@ -34,17 +34,24 @@ class Wanted:
         return f"keeper provision --offer {self.offer}" if self.offer else "keeper provision"
 
 
-async def wished(marketplace: Marketplace, stream: Stream, wish: OfferId) -> Offer:
-    """Look one offer up. Raises Stopped (not found) when nobody offers it now."""
-    found = await marketplace.search_offers(stream.needs, offer_id=wish)
-    offer = next((each for each in found if each.offer_id == wish), None)
-    if offer is None:
+async def wished(
+    marketplace: Marketplace, stream: Stream, wish: OfferId, avoided: Avoided
+) -> Offer:
+    """Look one offer up. Raises Stopped (not found) when nobody offers it now.
+
+    One that can be had for a bid as well as on demand is taken as keeper would take it.
+    """
+    needs = stream.needs
+    found = await marketplace.search_offers(needs, offer_id=wish)
+    ways = [each for each in found if each.offer_id == wish]
+    if not ways:
         raise Stopped(
             ExitCode.NOT_FOUND,
             f"offer {int(wish)} is not on the market: it is taken, or never was; nothing was rented",
             f"choose from what is there: keeper search {stream.name}",
         )
-    return offer
+    suitable = search(ways, needs, avoided).suitable
+    return suitable[0] if suitable else min(ways, key=lambda o: len(lacks_of(o, needs, avoided)))
 
 
 def described(offer: Offer, needs: OfferNeeds) -> str:
@@ -100,7 +107,7 @@ async def looked_up(
     wish: OfferId, stream: Stream, marketplace: Marketplace, avoided: Avoided
 ) -> Offer:
     """Look the named offer up, say what it is, and go on only when it suits. Raises Stopped."""
-    offer = await wished(marketplace, stream, wish)
+    offer = await wished(marketplace, stream, wish, avoided)
     say(f"{stream.name}: {described(offer, stream.needs)}")
     no = refused(offer, stream, avoided)
     if no is not None:

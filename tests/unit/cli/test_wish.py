@@ -36,15 +36,28 @@ def market(*offers: Offer) -> Any:
 
 async def test_an_offer_is_looked_up_by_its_number() -> None:
     counter = market(an_offer(1))
-    assert await wished(counter, STREAM, OfferId(101)) == an_offer(1)
+    assert await wished(counter, STREAM, OfferId(101), NOBODY) == an_offer(1)
     assert counter.asked == [101]
+
+
+@pytest.mark.parametrize("pricing", list(Pricing))
+async def test_one_that_can_be_had_both_ways_is_taken_as_keeper_would(pricing: Pricing) -> None:
+    both = (an_offer(1), an_offer(1, is_bid=True, gpu_dollars_per_hour=0.2))
+    stream = a_stream(needs=OfferNeeds(pricing=pricing))
+    for found in (both, both[::-1]):
+        offer = await wished(market(*found), stream, OfferId(101), NOBODY)
+        assert offer.is_bid == (pricing is not Pricing.ON_DEMAND)
+    # Where neither suits, the one that misses least is explained.
+    dear = (an_offer(1, reliability=0.1), replace(both[1], reliability=0.1))
+    offer = await wished(market(*dear), stream, OfferId(101), NOBODY)
+    assert offer.is_bid == (pricing is Pricing.INTERRUPTIBLE) or "fallback" in pricing
 
 
 @pytest.mark.parametrize("found", [(), (an_offer(2),)])
 async def test_one_that_nobody_offers_is_not_found(found: tuple[Offer, ...]) -> None:
     """Also when the marketplace answers with another one."""
     with pytest.raises(Stopped) as stopped:
-        await wished(market(*found), STREAM, OfferId(101))
+        await wished(market(*found), STREAM, OfferId(101), NOBODY)
     assert stopped.value.code is ExitCode.NOT_FOUND
     assert "offer 101 is not on the market" in stopped.value.what
     assert stopped.value.cure == "choose from what is there: keeper search duel"
