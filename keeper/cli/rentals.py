@@ -7,9 +7,9 @@ from datetime import datetime
 from rich.text import Text
 
 from keeper.cli.terminal import cell, duration
+from keeper.web.money import hours
 from keeper.web.shapes import AccountStatus, FleetStatus, HostStatus
 
-_HOUR_S = 3600.0
 _IDS_MAX = 5  # strangers that are named one by one
 
 
@@ -82,7 +82,7 @@ def shown_account(account: AccountStatus) -> Text:
     if account.dollars_per_hour is not None:
         said += f", {account.dollars_per_hour:.3f} $/h"
     if account.runway_s is not None:
-        said += f"; it lasts {runway_hours(account.runway_s)}"
+        said += f"; it lasts {hours(account.runway_s)}"
         if account.empty_at is not None and account.runway_s > 0:
             said += f", until {_moment(account.empty_at, account.seen_at)} UTC"
     elif account.dollars_per_hour == 0:
@@ -92,12 +92,6 @@ def shown_account(account: AccountStatus) -> Text:
 
 def _moment(at: datetime, now: datetime) -> str:
     return f"{at:%m-%d %H:%M}" if at.year == now.year else f"{at:%Y-%m-%d %H:%M}"
-
-
-def runway_hours(runway_s: float) -> str:
-    """Say a runway in hours, as one thinks of it when money has to be moved."""
-    hours = runway_s / _HOUR_S
-    return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"  # noqa: PLR2004 - three digits
 
 
 def others(fleet: FleetStatus) -> str:

@@ -17,6 +17,7 @@ from keeper.core.world import Snapshot
 from keeper.web.shapes import AccountStatus, OthersStatus
 
 _HOUR_S = 3600.0
+_EXACT_HOURS = 100
 # The end of a credit that lasts for centuries is no date.
 _RUNWAY_MAX_S = 10 * 365 * 86_400.0
 
@@ -88,6 +89,12 @@ def account_of(snapshot: Snapshot, now: datetime) -> AccountStatus | None:
         empty_at=empty_at,
         is_low=left_s is not None and left_s <= snapshot.desired.fleet.runway_alert_s,
     )
+
+
+def hours(seconds: float) -> str:
+    """Say a runway in hours, as one thinks of it when money has to be moved."""
+    number = seconds / _HOUR_S
+    return f"{number:.1f} h" if number < _EXACT_HOURS else f"{number:,.0f} h"
 
 
 def others_of(snapshot: Snapshot) -> OthersStatus | None:

@@ -17,6 +17,7 @@ from keeper.core.model import ConditionKind
 from keeper.core.text import plain
 from keeper.web.answers import CONTROL, now_of
 from keeper.web.api import event_status
+from keeper.web.money import hours
 from keeper.web.shapes import EventStatus, FleetStatus
 from keeper.web.status import status_of
 
@@ -71,13 +72,7 @@ _SHORT: Final = {
 }
 
 
-def _hours(seconds: float) -> str:
-    """Say a runway in hours, as one thinks of it when money has to be moved."""
-    hours = seconds / 3600.0
-    return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"  # noqa: PLR2004 - three digits
-
-
-_ENVIRONMENT.filters["hours"] = _hours
+_ENVIRONMENT.filters["hours"] = hours
 _ENVIRONMENT.filters["commands"] = _commands
 _ENVIRONMENT.filters["ago"] = _ago
 _ENVIRONMENT.filters["part"] = lambda text: quote(text, safe="")
