@@ -190,17 +190,9 @@ class Executor:
 
     async def _rent(self, act: Rent) -> InstanceId:
         async with asyncio.timeout(_MARKET_DEADLINE_S):
-            instance_id = await self._marketplace.create(
+            return await self._marketplace.create(
                 act.offer_id, act.label, act.spec, bid_dollars_per_hour=act.bid_dollars_per_hour
             )
-        try:
-            async with asyncio.timeout(_MARKET_DEADLINE_S):
-                await self._marketplace.attach_key(instance_id, self._hosts.public_key)
-        except (PortError, TimeoutError):
-            # The key also travels in the container's start script; a host that refuses it will say
-            # so when dialled, and the watch asks for the key again then.
-            pass
-        return instance_id
 
     async def _steps(self, instance_id: InstanceId, steps: tuple[Step, ...]) -> None:
         link = await self._watch.link(instance_id, _LINK_WAIT_S)

@@ -409,6 +409,7 @@ class Daemon:
         if all(a is b for a, b in zip(basis, self._followed, strict=True)):
             return  # the quiet case: nothing that matters here has changed
         self._followed = basis
+        self._keys.bring(records.values())
         self._targets = targets(records, listing, self._declared, self._targets)
         self._board.restless = restless(records)
         self._watch.follow(self._targets)

@@ -267,9 +267,6 @@ async def _cases_of_reads(reads: Reads) -> list[Case]:
     async with Fleet() as fleet:
         assert await fleet.endure(None, list_is_empty=reads.list_is_empty) == ""
         of_interest = f"/{fleet.serving()}/" if reads.list_is_empty else "/"
-    if reads.call is Endpoint.ACCOUNT and reads.call not in fleet.http.heard:
-        # TODO: let this fail once World.account is filled.
-        pytest.skip("the daemon does not look at the account")
     told = next(each for each in fleet.http.heard[reads.call] if of_interest in each[0])
     found = await cases_of(reads.call, *told)
     # Two witnesses who agree, both in good form, are no mutation: it is gone.
@@ -420,3 +417,33 @@ def test_mutated_answers_to_changes_leave_one_rental_on_air(number: int, part: i
         if what or not http.spoiled:
             wrong.append(f"{case}: {what or 'nothing was mutated'}")
     assert not wrong, f"{len(wrong)} of {len(mine)}:\n" + "\n".join(wrong[:20])
+
+
+async def _named_anothers(kind: str) -> None:
+    """Every create is answered with the id of somebody else's rental, in an answer of one kind."""
+    async with Newcomer() as newcomer:
+        market, ledger = newcomer.universe.market, newcomer.universe.market.ledger
+        dear = max(market.search({}), key=lambda row: row["dph_total"])
+        market.create(dear["id"], {"image": "a:1", "disk": 20.0, "label": "somebody else's"})
+        theirs = next(each for each in ledger.live())
+        name = Mutation("somebody else's", str(theirs.instance_id).encode())
+        fault = None if kind == "yes" else Fault(kind=FaultKind.CREATE_ERROR_BUT_MADE)
+        newcomer.http.case = Case(Endpoint.CREATE, ("new_contract",), name)
+        if fault is not None:
+            market.arm(fault)
+        await asyncio.sleep(_CUT_S)
+        newcomer.http.case = None
+        await asyncio.sleep(_DONE_S - _CUT_S)
+        assert newcomer.http.spoiled
+        touched = [each for each in newcomer.changes() if f"/{theirs.instance_id}/" in each]
+        assert touched == []
+        ours = [each for each in ledger.live() if each.label != "somebody else's"]
+        assert len(ours) == 1
+        assert newcomer.serving() == ours[0].instance_id
+        assert newcomer._is_on_air(SLOT)
+
+
+@pytest.mark.parametrize("kind", ["yes", "an error"])
+def test_a_create_that_names_somebody_elses_rental_touches_nothing_of_it(kind: str) -> None:
+    """I8: the label says whose it is, not the answer."""
+    run(_named_anothers(kind))
