@@ -41,13 +41,18 @@ class Api:
         limits: Limits | None = None,
         limit_style: str = "detail",
         read_logs: Callable[[int, int], str] | None = None,
+        execute: Callable[[int, str], str] | None = None,
     ) -> None:
         self.market = market
         self.limits = limits or Limits()
         self.keys = Keyring(api_key)  # "": any key that is not empty
         self.script = Script()
         self._limit_style = limit_style
-        self.routes = Routes(market, read_logs=read_logs or (lambda _id, _tail: ""))
+        self.routes = Routes(
+            market,
+            read_logs=read_logs or (lambda _id, _tail: ""),
+            execute=execute or (lambda _id, _command: ""),
+        )
 
     def answer(self, request: ApiRequest) -> ApiReply:
         """Take one request to its end, and write it down with what was really answered."""

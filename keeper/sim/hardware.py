@@ -12,6 +12,7 @@ from keeper.sim.contract import Contract
 
 GPU_LOST_FILE = "gpu-lost"
 DISK_FULL_FILE = "disk-full"
+DISPLAY_LOST_FILE = "display-lost"
 
 _NVIDIA_SMI = """#!/bin/sh
 # Stand-in for nvidia-smi on a simulated host.
@@ -19,6 +20,10 @@ here=$(dirname "$0")
 if [ -e "$here/{gpu_lost}" ]; then
   echo "Unable to determine the device handle for GPU 0000:01:00.0: Unknown Error"
   exit 15
+fi
+display="{display}" attached="{attached}" on="{on}"
+if [ -e "$here/{display_lost}" ]; then
+  display=Disabled attached=No on=Off
 fi
 answer() {{
   case "$1" in
@@ -29,8 +34,8 @@ answer() {{
     memory.total) echo "{memory} MiB" ;;
     memory.used) echo "2210 MiB" ;;
     memory.free) echo "{free} MiB" ;;
-    display_mode | display_active) echo "{display}" ;;
-    display_attached) echo "{attached}" ;;
+    display_mode | display_active) echo "$display" ;;
+    display_attached) echo "$attached" ;;
     utilization.gpu) echo "71 %" ;;
     temperature.gpu) echo 58 ;;
     power.draw) echo "210.50 W" ;;
@@ -47,7 +52,7 @@ for word in "$@"; do
 done
 if [ -z "${{fields:-}}" ]; then
   echo "NVIDIA-SMI {driver}    Driver Version: {driver}    CUDA Version: {cuda}"
-  echo "|   0  {name}     {on} |"
+  echo "|   0  {name}     $on |"
   exit 0
 fi
 case "${{formats:-}}" in *,nounits,*) units=no ;; esac
@@ -98,6 +103,7 @@ def install(folder: Path, contract: Contract) -> None:
     machine, gpu = contract.machine, contract.machine.gpu
     text = _NVIDIA_SMI.format(
         gpu_lost=GPU_LOST_FILE,
+        display_lost=DISPLAY_LOST_FILE,
         name=f"NVIDIA GeForce {gpu.name}" if gpu.name.startswith("RTX") else f"NVIDIA {gpu.name}",
         machine=machine.machine_id,
         driver=machine.driver,

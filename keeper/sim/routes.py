@@ -28,6 +28,7 @@ class Routes:
 
     market: Market
     read_logs: Callable[[int, int], str]  # instance, lines
+    execute: Callable[[int, str], str]  # instance, command
     account: AccountRoutes = field(init=False)
     rentals: RentalRoutes = field(init=False)
     templates: Templates = field(default_factory=Templates)
@@ -36,7 +37,12 @@ class Routes:
 
     def __post_init__(self) -> None:
         self.account = AccountRoutes(self.market)
-        self.rentals = RentalRoutes(self.market, self.read_logs, self.templates)
+        self.rentals = RentalRoutes(
+            market=self.market,
+            read_logs=self.read_logs,
+            execute=self.execute,
+            templates=self.templates,
+        )
         self._table = {
             **self._offer_table(),
             **self.rentals.table(),
@@ -115,6 +121,8 @@ class Routes:
         answer = self.market.create(offer_id, merged)
         if contract := self.market.contracts.get(answer.get("new_contract", 0)):
             self.rentals.remember_template(contract.instance_id, body.get("template_hash_id"))
+            if merged.get("target_state") == "stopped":
+                self.market.set_state(contract.instance_id, "stopped")
         return Answer(body=answer, note="" if "new_contract" in answer else "made")
 
     def _create_all(self, call: Call) -> Answer:

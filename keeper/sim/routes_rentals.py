@@ -40,6 +40,7 @@ class RentalRoutes:
 
     market: Market
     read_logs: Callable[[int, int], str]  # instance, lines
+    execute: Callable[[int, str], str]  # instance, command
     templates: Templates
     results: dict[str, _Result] = field(default_factory=dict)
     deposits: dict[int, float] = field(default_factory=dict)  # dollars, by contract
@@ -268,7 +269,7 @@ class RentalRoutes:
             return bad("invalid_args", "Invalid command given.")
         if contract.box is Box.ABSENT:
             return bad("invalid_container_id", "The instance has no container.")
-        answer = self._later(call, "\n")
+        answer = self._later(call, self.execute(contract.instance_id, command) or "\n")
         return Answer(body=answer.body | {"writeable_path": f"/var/lib/docker/{call.ids[0]}"})
 
     def _later(self, call: Call, text: str) -> Answer:

@@ -21,7 +21,7 @@ from keeper.sim.shapes import MENU, Shape
 STATUSES = range(100, 600)
 DELAY_MAX_S = 600.0
 _KEYS = frozenset(
-    {"endpoint", "answer", "status", "body", "text", "headers", "count", "after", "delay_s"}
+    {"endpoint", "answer", "status", "body", "text", "headers", "count", "skip", "after", "delay_s"}
 )
 
 
@@ -35,6 +35,7 @@ class Cue:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
     left: int = 1  # 0: for as long as it stands
+    skip: int = 0  # so many calls pass before the first is hit, as pages of a list
 
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> Cue:
@@ -57,6 +58,7 @@ class Cue:
             headers={str(key): str(value) for key, value in headers.items()},
             delay_s=delay_s,
             left=int(_number(row, "count", 1, most=1_000_000)),
+            skip=int(_number(row, "skip", 0, most=1_000_000)),
         )
 
     def plain(self) -> dict[str, Any]:
@@ -65,6 +67,7 @@ class Cue:
             "endpoint": self.endpoint,
             "answer": self.name,
             "count": self.left,
+            "skip": self.skip,
             "after": self.is_after,
             "delay_s": self.delay_s,
         }
@@ -120,6 +123,9 @@ class Script:
         """Return the first cue for a call and use it up by one."""
         for cue in self._cues:
             if fnmatchcase(endpoint, cue.endpoint):
+                if cue.skip:
+                    cue.skip -= 1
+                    continue
                 if cue.left == 1:
                     self._cues.remove(cue)
                 elif cue.left:

@@ -127,6 +127,7 @@ class SimServer:
             limits=Limits(self._spacing_scale, searches_per_day=self._searches_per_day),
             limit_style=self._limit_style,
             read_logs=self.hosts.read_logs,
+            execute=self.hosts.execute,
         )
         self._runner = web.AppRunner(
             HttpFace(self.api, self).app(), access_log=None, shutdown_timeout=1.0

@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncssh
 
-from keeper.sim import hardware
+from keeper.sim import disk_verbs, hardware
 from keeper.sim.contract import Contract, Endpoints
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.ledger import HostEntry, Ledger
@@ -44,6 +44,7 @@ PICTURES = {
 FLAGS = {
     FaultKind.GPU_LOST: hardware.GPU_LOST_FILE,
     FaultKind.DISK_FULL: hardware.DISK_FULL_FILE,
+    FaultKind.DISPLAY_LOST: hardware.DISPLAY_LOST_FILE,
 }
 # What the control API calls the faults that a visitor may want.
 VERBS = {
@@ -264,6 +265,11 @@ class LoopbackHosts:
         """Return the end of a container's log."""
         host = self._hosts.get(instance_id)
         return "" if host is None else "\n".join([*host.log_lines][-lines:]) + "\n"
+
+    def execute(self, instance_id: int, command: str) -> str:
+        """Do what the marketplace lets one do without SSH, and return what it prints."""
+        host = self._hosts.get(instance_id)
+        return "" if host is None else disk_verbs.run(host.home, command)
 
     # --- the end ------------------------------------------------------------------------------
 

@@ -72,7 +72,8 @@ async def test_keepers_client_answers_every_shape_with_an_error_of_the_port_or_t
     for name in MENU:
         sim.api.script.clear()
         sim.api.script.add(Cue.parse({"answer": name, "count": 0}))
-        async with market_at(sim.url) as market:  # a fresh one: it remembers to wait
+        # Each with a key of its own: all clients of one key remember together how long to wait.
+        async with market_at(sim.url, key=f"key-of-{name}") as market:
             try:
                 await market.list_instances()
                 told[name] = "a list"
@@ -83,6 +84,19 @@ async def test_keepers_client_answers_every_shape_with_an_error_of_the_port_or_t
         "Unauthorized"
     }
     assert {kind for name, kind in told.items() if name.startswith("429")} == {"RateLimited"}
+
+
+async def test_a_page_that_fails_spoils_the_whole_listing(sim: SimServer) -> None:
+    query = {"rentable": {"eq": True}, "num_gpus": {"eq": 1}, "disable_bundling": True}
+    for row in sim.market.search(query)[:26]:
+        sim.market.create(row["id"], {"image": "x", "disk": 16})
+    async with market_at(sim.url) as market:
+        assert len(await market.list_instances()) == 26
+        order = {"endpoint": "GET /instances/", "skip": 1, "answer": "html_502"}
+        sim.api.script.add(Cue.parse(order))
+        with pytest.raises(PortError):
+            await market.list_instances()
+        assert len(await market.list_instances()) == 26
 
 
 async def test_cues_are_shown_and_taken_back(web: aiohttp.ClientSession) -> None:

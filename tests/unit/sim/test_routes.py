@@ -120,6 +120,14 @@ def test_takes_what_clients_send_and_ignores_what_it_does_not_know(client: Clien
     assert not contract.is_bid
 
 
+def test_a_rental_may_be_wanted_stopped(client: Client) -> None:
+    made = create(client, target_state="stopped").body
+    client.now += 600
+    client.market.advance()
+    contract = client.market.contracts[made["new_contract"]]
+    assert (contract.intended, contract.actual in {"stopped", "exited"}) == ("stopped", True)
+
+
 def test_several_offers_at_once(client: Client) -> None:
     by_machine = {row["machine_id"]: row["id"] for row in offers(client)}
     ids = [*list(by_machine.values())[:2], 1]

@@ -56,6 +56,18 @@ def test_own_bytes_status_and_headers_can_be_ordered_and_counted(client: Client)
     assert client.call("GET", "/api/v0/users/current").body["credit"] > 0
 
 
+def test_so_many_calls_may_pass_before(client: Client) -> None:
+    for number in range(3):
+        client.rent(f"n{number}")
+    order = {"endpoint": "GET /instances/", "skip": 1, "answer": "html_502"}
+    client.api.script.add(Cue.parse(order))
+    page = client.call("GET", "/api/v1/instances/", query={"limit": "2"})
+    assert page.status == 200
+    query = {"limit": "2", "after_token": page.body["next_token"]}
+    assert client.call("GET", "/api/v1/instances/", query=query).status == 502, "a page fails"
+    assert client.call("GET", "/api/v1/instances/", query=query).status == 200
+
+
 def test_a_late_answer_is_the_truth(client: Client) -> None:
     client.api.script.add(Cue.parse({"delay_s": 4}))
     reply = client.call("PUT", f"/api/v0/asks/{offer(client)}/", BODY)
