@@ -6,6 +6,7 @@ rental. So keeper's key goes to both.
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from keeper.adapters.vastai_errors import fits_port, is_already_there
 from keeper.adapters.vastai_reply import Effect, Reply, read_complaint, says_no, slug_of
 from keeper.adapters.vastai_rows import account_of
 from keeper.adapters.vastai_spacing import Endpoint
-from keeper.adapters.vastai_wire import User
+from keeper.adapters.vastai_wire import User, moment
 from keeper.core.model import InstanceId
 from keeper.ports import Account, Malformed, Missing
 
@@ -88,6 +89,7 @@ class _KeyRow(msgspec.Struct):
     deleted_at: Any = None
 
 
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _ROWS: Final = msgspec.json.Decoder(list[_KeyRow])
 
 
@@ -97,15 +99,22 @@ def keys_of(body: bytes) -> tuple[str, ...]:
         rows = _ROWS.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Malformed(f"{Endpoint.LIST_KEYS}: the answer is no list of keys") from None
-    written = [
-        row.key if row.public_key is None else row.public_key
-        for row in rows
-        if row.deleted_at is None
-    ]
-    keys = tuple(each for each in written if isinstance(each, str))
-    if len(keys) != len(written):
-        raise Malformed(f"{Endpoint.LIST_KEYS}: a key without its text")
-    return keys
+    found: list[str] = []
+    for row in rows:
+        written = [each for each in (row.key, row.public_key) if each is not None]
+        texts = [each for each in written if isinstance(each, str)]
+        if not texts or len(texts) != len(written):
+            raise Malformed(f"{Endpoint.LIST_KEYS}: a key without its text")
+        if not _is_moment(row.deleted_at):
+            found += texts
+    return tuple(dict.fromkeys(found))
+
+
+def _is_moment(value: Any) -> bool:
+    """Whether a key was deleted at some time: "2026-01-01T…" or seconds."""
+    if isinstance(value, str) and _DAY.match(value):
+        return True
+    return moment(value) is not None
 
 
 def identity_of(public_key: str) -> tuple[str, str]:
