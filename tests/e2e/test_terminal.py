@@ -65,6 +65,11 @@ class Terminal:
     def text(self) -> str:
         return SEQUENCE.sub("", self.raw).replace("\r", "")
 
+    @property
+    def lines(self) -> list[str]:
+        """Every line as it was drawn; one that is alive is drawn again after a carriage return."""
+        return re.split(r"[\r\n]+", SEQUENCE.sub("", self.raw))
+
     def _read(self) -> None:
         try:
             while got := os.read(self._master, 65_536):
@@ -202,7 +207,7 @@ async def test_lines_fit_and_are_folded_between_words(box: Box, terminal: Termin
     await terminal.start("search", "--explain")
     assert await terminal.ended() == 0
     assert "duel: " in terminal.text
-    assert [line for line in terminal.text.splitlines() if len(line) > COLUMNS] == []
+    assert [line for line in terminal.lines if len(line) > COLUMNS] == []
     assert "\x1b[1m" in terminal.raw
 
 
