@@ -114,6 +114,7 @@ def left_behind(pursuit: Pursuit, stream: Stream, timeout_s: float) -> Stopped:
     seen = pursuit.snapshot
     records = seen.records if seen is not None else {}
     left = _left(records.values(), seen.plan.condemned if seen is not None else (), stream)
+    wishes = _wishes(records.values(), stream)
     if pursuit.hopeless is not None and not left:
         return pursuit.hopeless
     if pursuit.is_interrupted:
@@ -122,7 +123,7 @@ def left_behind(pursuit: Pursuit, stream: Stream, timeout_s: float) -> Stopped:
         code, why = pursuit.hopeless.code, pursuit.hopeless.what
     else:
         code, why = ExitCode.TRY_AGAIN, f"{stream.name} is not on air after {timeout_s:.0f} s"
-    return _ended(code, why, left, stream)
+    return _ended(code, why + wishes, left, stream)
 
 
 def interrupted(saved: Saved, stream: Stream, *, is_served: bool) -> Stopped:
@@ -134,7 +135,8 @@ def interrupted(saved: Saved, stream: Stream, *, is_served: bool) -> Stopped:
             f"watch it: keeper status {stream.name} --watch",
         )
     left = _left(saved.records, saved.condemned, stream)
-    return _ended(ExitCode.INTERRUPTED, "interrupted", left, stream)
+    why = f"interrupted{_wishes(saved.records, stream)}"
+    return _ended(ExitCode.INTERRUPTED, why, left, stream)
 
 
 def _left(
@@ -153,6 +155,15 @@ def _left(
         if each.slot is not None and each.slot in stream.slots
     ]
     return left
+
+
+def _wishes(records: Iterable[SlotRecord], stream: Stream) -> str:
+    """Name an offer that is asked for and not rented: the next keeper takes that up too."""
+    return "".join(
+        f"; offer {int(record.offer_asked)} stays asked for {record.slot}"
+        for record in records
+        if record.offer_asked is not None and record.tenure is None and record.slot in stream.slots
+    )
 
 
 def _rental(slot: SlotId, tenure: Tenure) -> str:

@@ -19,7 +19,7 @@ from keeper.cli.landing import (
     tell,
 )
 from keeper.cli.oneshot import Pursuit
-from keeper.core.model import SlotId, SlotRecord, StreamName
+from keeper.core.model import OfferId, SlotId, SlotRecord, StreamName
 from keeper.core.world import Listing, Snapshot
 from keeper.ports import Saved
 from keeper.settings import Settings, load_settings
@@ -199,3 +199,14 @@ def test_an_interrupt_beside_a_running_keeper_changes_nothing() -> None:
     assert found.code is ExitCode.INTERRUPTED
     assert "the running keeper goes on with duel" in found.what
     assert found.cure == "watch it: keeper status duel --watch"
+
+
+def test_a_wish_that_outlives_the_command_is_said() -> None:
+    vacant = SlotRecord(slot=SlotId("duel/0"), offer_asked=OfferId(5))
+    said = "interrupted; offer 5 stays asked for duel/0; nothing is rented"
+    assert interrupted(saved(vacant), stream(), is_served=False).what == said
+    assert left_behind(pursuit(snapshot(vacant)), stream(), 60).what == said
+    others = SlotRecord(slot=SlotId("other/0"), offer_asked=OfferId(5))
+    assert interrupted(saved(others), stream(), is_served=False).what == (
+        "interrupted; nothing is rented"
+    )
