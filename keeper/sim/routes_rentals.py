@@ -52,6 +52,9 @@ class RentalRoutes:
         return {
             "GET /instances/": self._list,
             "GET /instances/filters/": self._filters,
+            "GET /instances/pending-price-increases/": _no_proposals,
+            "PUT /instances/accept-price-increase/": _no_proposal,
+            "PUT /instances/reject-price-increase/": _no_proposal,
             "PUT /instances/": self._set_states,
             "POST /instances/start/": self._start_all,
             "DELETE /instances/": self._destroy_all,
@@ -318,6 +321,17 @@ class RentalRoutes:
             body = {"success": False, "error": slug, "msg": text.format(call.ids[0])}
             raise Refusal(status, body)
         return contract
+
+
+def _no_proposals(_: Call) -> Answer:
+    """Owners here raise a price without asking; see FaultKind.PRICE_RAISED."""
+    body = {"success": True, "count": 0, "truncated": False, "pending_price_increases": []}
+    return Answer(body=body)
+
+
+def _no_proposal(_: Call) -> Answer:
+    body = {"success": False, "error": "no_pending_price_increase"}
+    return Answer(status=404, body=body)
 
 
 def _queued() -> Answer:
