@@ -17,6 +17,7 @@ from keeper.sim.templates import Templates, flags
 
 LABEL_MAX = 1024
 COMMAND_MAX = 512
+BID_MAX_PER_GPU = 32.0  # of a changed bid; a first one may go to 128 (docs, change bid)
 COMMANDS_ALLOWED = frozenset({"ls", "rm", "du"})
 RESULT_AFTER_S = 0.5  # logs take a while to be uploaded; until then the result is not there
 STATES = frozenset({"running", "stopped"})
@@ -214,6 +215,9 @@ class RentalRoutes:
         price = call.body.get("price")
         if price is not None and (isinstance(price, bool) or not isinstance(price, int | float)):
             return bad("invalid_args", "Please set a bid price >= 0.001.")
+        most = BID_MAX_PER_GPU * len(self._owned(call).gpus)
+        if price is not None and price > most:
+            return bad("invalid_args", f"Please set a bid price <= {most:g}.")
         self.market.change_bid(call.ids[0], None if price is None else float(price))
         return OK
 

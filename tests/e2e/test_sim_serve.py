@@ -58,6 +58,7 @@ async def test_options_shape_keys_limits_answers_and_the_former_address(short_pa
             async with web.get(f"{url}{LISTING}") as reply:
                 assert reply.status == expected
         assert "Retry-After" in reply.headers
+        body: dict[str, str] = {}
         for expected in (200, 429):
             async with web.post(f"{url}/api/v0/bundles/", json={"limit": 1}) as reply:
                 assert reply.status == expected

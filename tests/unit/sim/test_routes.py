@@ -231,7 +231,7 @@ def test_an_update_makes_the_container_anew(client: Client) -> None:
     assert contract.env == {"-p 8000:8000": "1", "B": "2"}
 
 
-@pytest.mark.parametrize("price", ["1", True, 0, 129, [1]])
+@pytest.mark.parametrize("price", ["1", True, 0, 33, [1]])
 def test_refuses_a_bid_that_is_none(client: Client, price: Any) -> None:
     made = create(client, price=offers(client)[0]["dph_base"]).body
     path = f"/api/v0/instances/bid_price/{made['new_contract']}/"
