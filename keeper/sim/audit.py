@@ -23,6 +23,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "I4": (
         terms.bids_stay_under_the_limit,
         terms.a_drift_is_refused,
+        terms.a_raised_price_is_escaped,
         terms.an_outbid_host_is_not_kept,
         terms.no_create_on_an_empty_account,
     ),

@@ -68,6 +68,7 @@ class Bounds:
     converge_s: float = 7200.0  # calm for this long, every stream is on air
     well_s: float = 900.0  # untroubled for this long, a rental is beyond suspicion
     outbid_patience_s: float = 1800.0  # an outbid host is bid for again, or given up, within this
+    dear_patience_s: float = 7200.0  # a host that has become too dear is left within this
     drift_ratio: float = 1.25  # a contract may cost so many times its offer
     ending_notice_s: float = 3600.0  # an end known so long ahead is no surprise
     # what one host may cost, by stream, disk included

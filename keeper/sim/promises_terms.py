@@ -35,10 +35,9 @@ def bids_stay_under_the_limit(seen: Evidence) -> Iterator[Broken]:
 
 
 def a_drift_is_refused(seen: Evidence) -> Iterator[Broken]:
-    """A contract much dearer than its offer is given back; at the end nobody pays over the limit."""
+    """A contract much dearer than its offer is given back before it is of use."""
     for slot, rental in _ours(seen):
         bounds, offered = seen.bounds, rental.offered_dollars_per_hour
-        limit = _limit(seen, slot)
         if offered and rental.dollars_per_hour > offered * bounds.drift_ratio + _SAME_DOLLARS:
             live = seen.on_air(rental.instance_id)
             until = live[0][0] if live else rental.created_at
@@ -54,15 +53,28 @@ def a_drift_is_refused(seen: Evidence) -> Iterator[Broken]:
                     text=f"{slot} went on air on {rental.instance_id} for"
                     f" {rental.dollars_per_hour:.4f} $/h; its offer said {offered:.4f}",
                 )
-        if limit is not None and end_of_use(seen, rental) >= seen.ended_at and not rental.is_bid:
-            now = rental.changes[-1].dollars_per_hour if rental.changes else 0.0
-            if now > limit * bounds.drift_ratio + _SAME_DOLLARS:
-                yield Broken(
-                    invariant="I4",
-                    at=seen.ended_at,
-                    text=f"after the calm {slot} still pays {now:.4f} $/h for"
-                    f" {rental.instance_id}; the limit is {limit:.4f}",
-                )
+
+
+def a_raised_price_is_escaped(seen: Evidence) -> Iterator[Broken]:
+    """A host whose owner asks for more than the stream may pay is left before long."""
+    for slot, rental in _ours(seen):
+        limit = _limit(seen, slot)
+        raised = [c for c in rental.changes if c.what == "price raised"]
+        if limit is None or not raised:
+            continue
+        most = limit * seen.bounds.drift_ratio + _SAME_DOLLARS
+        since = next((c for c in raised if c.dollars_per_hour > most), None)
+        until = end_of_use(seen, rental)
+        if since is None or until <= since.at:
+            continue
+        paid_s = until - since.at - _excused_s(seen, slot, since.at, until)
+        if paid_s > seen.bounds.dear_patience_s:
+            yield Broken(
+                invariant="I4",
+                at=until,
+                text=f"{slot} stayed on {rental.instance_id} for {until - since.at:.0f} s after its"
+                f" price rose to {since.dollars_per_hour:.4f} $/h; the limit is {limit:.4f}",
+            )
 
 
 def an_outbid_host_is_not_kept(seen: Evidence) -> Iterator[Broken]:

@@ -28,6 +28,11 @@ from keeper.workloads import Workload, registered
 DEFAULT_STREAMS: Mapping[str, int] = {"duel": 1, "turbo": 1}
 DEFAULT_BIDDERS: frozenset[str] = frozenset({"turbo"})  # streams that bid, and fall back
 _WORKLOAD = "sd-turbo"
+# So low that what owners raise, and what rivals bid for the better machines, can be above it.
+_NEEDS = OfferNeeds(price_max_dollars_per_hour=0.9)
+_BIDDERS_NEEDS = OfferNeeds(
+    pricing=Pricing.INTERRUPTIBLE_WITH_FALLBACK, price_max_dollars_per_hour=0.6
+)
 
 
 def declared(streams: Mapping[str, int], bidders: Collection[str] = ()) -> Declared:
@@ -57,8 +62,8 @@ def declared(streams: Mapping[str, int], bidders: Collection[str] = ()) -> Decla
 
 def _stream(name: str, replicas: int, workload: Workload, *, is_bidder: bool) -> Stream:
     """Return a stream as the settings would: what is priced is the disk that is rented."""
-    pricing = Pricing.INTERRUPTIBLE_WITH_FALLBACK if is_bidder else Pricing.ON_DEMAND
-    needs, rental = workload.needs(OfferNeeds(pricing=pricing)), workload.rental()
+    wanted = _BIDDERS_NEEDS if is_bidder else _NEEDS
+    needs, rental = workload.needs(wanted), workload.rental()
     disk_gb = max(needs.disk_gb, rental.disk_gb)
     return Stream(
         name=StreamName(name),
@@ -71,9 +76,11 @@ def _stream(name: str, replicas: int, workload: Workload, *, is_bidder: bool) ->
     )
 
 
-def bounds(converge_s: float, streams: Collection[str] = ()) -> Bounds:
+def bounds(
+    converge_s: float, streams: Collection[str] = (), bidders: Collection[str] = ()
+) -> Bounds:
     """Return the same numbers in the auditor's words."""
-    policy, needs = Policy(), OfferNeeds()
+    policy = Policy()
     return Bounds(
         restarts_max=policy.restarts_max,
         restarts_window_s=policy.restarts_window_s,
@@ -87,7 +94,10 @@ def bounds(converge_s: float, streams: Collection[str] = ()) -> Bounds:
         absence_apart_s=policy.absence_apart_s,
         converge_s=converge_s,
         drift_ratio=policy.price_drift_max_ratio,
-        price_max_dollars_per_hour=dict.fromkeys(streams, needs.price_max_dollars_per_hour),
+        price_max_dollars_per_hour={
+            name: (_BIDDERS_NEEDS if name in bidders else _NEEDS).price_max_dollars_per_hour
+            for name in streams
+        },
         spacing_s={
             (method, path): spacing_s
             for endpoint, spacing_s in SPACING_S.items()

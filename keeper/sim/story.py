@@ -159,7 +159,7 @@ class Story:
             began_at=began_at,
             calm_at=calm_at,
             ended_at=universe.time_s(),
-            bounds=bounds(converge_s, self.streams),
+            bounds=bounds(converge_s, self.streams, self.bidders),
             labels_written=tuple((universe.at(at), label) for at, label in box.disk.labels_written),
             paused=tuple(box.paused),
             killed_at=tuple(box.killed_at),

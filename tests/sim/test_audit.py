@@ -364,7 +364,7 @@ def on_air_for_much_more_than_offered(run: Run) -> Evidence:
     return run.evidence()
 
 
-def paying_over_the_limit_after_the_calm(run: Run) -> Evidence:
+def paying_a_price_raised_over_the_limit(run: Run) -> Evidence:
     run.change(100, 5000.0, "price raised", "owner", dollars=1.3)
     return run.evidence()
 
@@ -411,7 +411,7 @@ BREAKS: list[tuple[str, Callable[[Run], Evidence]]] = [
     ("I4", bid_over_the_limit),
     ("I4", bid_again_over_the_limit),
     ("I4", on_air_for_much_more_than_offered),
-    ("I4", paying_over_the_limit_after_the_calm),
+    ("I4", paying_a_price_raised_over_the_limit),
     ("I4", outbid_and_kept),
     ("I4", asked_for_on_an_empty_account),
     ("I5", three_for_one_replica),
