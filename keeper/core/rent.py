@@ -7,6 +7,7 @@ is ever asked for twice: a new attempt has a new label.
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 from keeper.core.backoff import longest_s, stepped_s
 from keeper.core.decisions import Hold, Rent, Wait
@@ -101,11 +102,22 @@ def _needs_now(draft: Draft, slot: SlotId, stream: Stream) -> OfferNeeds:
 
 
 def _looked_at(draft: Draft, slot: SlotId, stream: Stream) -> tuple[Offer, ...]:
-    """Return the offers a slot chooses from: the one an operator asked for, or all that are known."""
+    """Return the offers a slot chooses from: the one an operator asked for, or all that are fresh."""
     book = draft.world.offers[stream.name]
-    known = merged(book.around, book.offers)
+    age_s = inf if book.around_at is None else elapsed_s(book.around_at, draft.now)
+    is_fresh = age_s <= stream.policy.offers_max_age_s
+    return _asked_for(draft, slot, merged(book.around if is_fresh else (), book.offers))
+
+
+def _known(draft: Draft, slot: SlotId, stream: Stream) -> tuple[Offer, ...]:
+    """Return every offer that can explain why none suits, those of an older look around included."""
+    book = draft.world.offers[stream.name]
+    return _asked_for(draft, slot, merged(book.around, book.offers))
+
+
+def _asked_for(draft: Draft, slot: SlotId, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
     asked = draft.records[slot].offer_asked
-    return known if asked is None else tuple(each for each in known if each.offer_id == asked)
+    return offers if asked is None else tuple(each for each in offers if each.offer_id == asked)
 
 
 def _is_asked_offer_here(draft: Draft, slot: SlotId, stream: Stream) -> bool:
@@ -180,7 +192,7 @@ def _found_nothing(
     draft: Draft, slot: SlotId, stream: Stream, needs: OfferNeeds, avoided: Avoided
 ) -> None:
     record = draft.records[slot]
-    said = explain(_looked_at(draft, slot, stream), needs, avoided).sentence()[:_DETAIL_MAX]
+    said = explain(_known(draft, slot, stream), needs, avoided).sentence()[:_DETAIL_MAX]
     if record.offer_asked is not None:
         _drop_wish(draft, slot, f"offer {record.offer_asked} does not suit: {said}")
         return

@@ -47,12 +47,13 @@ class OfferBook:
     """The answer to one search, with its age.
 
     ``around`` is what a wider search found when nothing suited: offers that miss the needs here and
-    there. They explain, and are filtered like all others.
+    there. They explain; while they are as fresh as the rest they are chosen from like all others.
     """
 
     offers: tuple[Offer, ...]
     at: datetime
     around: tuple[Offer, ...] = ()
+    around_at: datetime | None = None  # when they were asked for; it may be a look before this one
     asked_for: frozenset[OfferId] = frozenset()  # single offers that were looked up too
 
 

@@ -195,9 +195,9 @@ class Survey:
         except (PortError, TimeoutError):
             return _REFUSED_SEARCH_APART_S
         self._allow()
-        around = await self._around(stream, offers)
+        around, around_at = await self._around(stream, offers)
         self.offers[stream.name] = OfferBook(
-            offers=offers, at=asked_at, around=around, asked_for=asked
+            offers=offers, at=asked_at, around=around, around_at=around_at, asked_for=asked
         )
         return 0.0
 
@@ -215,22 +215,28 @@ class Survey:
             reason, self.search_refused = self.search_refused.reason, None
             self._tell(SearchesAllowed(reason=reason, duration_s=refused_s))
 
-    async def _around(self, stream: Stream, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
-        """Look wider when nothing suits, to say why; now and then, and never at the search's cost."""
+    async def _around(
+        self, stream: Stream, offers: tuple[Offer, ...]
+    ) -> tuple[tuple[Offer, ...], datetime | None]:
+        """Look wider when nothing suits, to say why; now and then, and never at the search's cost.
+
+        Returns what was found and when it was asked for, which may be an earlier time.
+        """
         if any(not lacks_of(offer, stream.needs, Avoided()) for offer in offers):
-            return ()
-        now_s = self._clock.monotonic()
-        known = self.offers.get(stream.name)
+            return (), None
+        now_s, asked_at = self._clock.monotonic(), self._clock.now()
+        book = self.offers.get(stream.name)
+        known = ((), None) if book is None else (book.around, book.around_at)
         last_s = self._surveyed_s.get(stream.name)
-        if known is not None and last_s is not None and now_s - last_s < _SURVEYS_APART_S:
-            return known.around
+        if book is not None and last_s is not None and now_s - last_s < _SURVEYS_APART_S:
+            return known
         try:
             async with asyncio.timeout(_READ_DEADLINE_S):
                 around = await self._marketplace.survey_offers(stream.needs)
         except (PortError, TimeoutError):
-            return known.around if known is not None else ()
+            return known
         self._surveyed_s[stream.name] = now_s
-        return around
+        return around, asked_at
 
 
 def describe(error: BaseException) -> str:

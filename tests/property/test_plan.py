@@ -232,8 +232,11 @@ def test_nothing_lands_on_a_quarantined_machine(case: tuple[World, Desired]) -> 
     for act in plan.acts:
         if isinstance(act, Rent):
             assert act.machine_id not in world.quarantine
-            offers = world.offers[stream_of(act.slot)]
-            assert elapsed_s(offers.at, NOW) <= 60
+            book = world.offers[stream_of(act.slot)]
+            assert elapsed_s(book.at, NOW) <= 60
+            if act.offer_id not in {each.offer_id for each in book.offers}:
+                assert book.around_at is not None
+                assert elapsed_s(book.around_at, NOW) <= 60
 
 
 @given(WILLING | WORLDS)
@@ -524,7 +527,8 @@ def test_what_is_paid_for_a_host_is_what_the_stream_allows(case: tuple[World, De
         needs = streams[stream_of(act.slot)].needs
         if isinstance(act, Rent):
             book = world.offers[stream_of(act.slot)]
-            offer = next(each for each in book.offers if each.offer_id == act.offer_id)
+            known = (*book.offers, *book.around)
+            offer = next(each for each in known if each.offer_id == act.offer_id)
             assert offer.is_bid is (act.bid_dollars_per_hour is not None)
             assert needs.pricing is not (
                 Pricing.ON_DEMAND if offer.is_bid else Pricing.INTERRUPTIBLE

@@ -430,6 +430,8 @@ def worlds(draw: st.DrawFn) -> tuple[World, Desired]:
                 for n in range(draw(st.integers(0, 5)))
             ),
             at=ago(draw(st.sampled_from([1, 1, 59, 61]))),
+            around=tuple(an_offer(n, machine_id=MachineId(200 + n)) for n in range(7, 9)),
+            around_at=ago(draw(st.sampled_from([1, 59, 61, 119]))),
         )
         for stream in declared
         if not seldom(draw, 3)
@@ -522,9 +524,11 @@ def willing_worlds(draw: st.DrawFn) -> tuple[World, Desired]:
                     gpu_dollars_per_hour=draw(st.sampled_from([0.1, 0.35, 0.4, 0.9])),
                     dollars_per_hour=draw(st.sampled_from([0.15, 0.41, 0.46, 0.95])),
                 )
-                for n in range(draw(st.integers(1, 6)))
+                for n in range(draw(st.sampled_from([0, 1, 2, 6])))
             ),
             at=ago(1),
+            around=tuple(an_offer(n, machine_id=MachineId(200 + n)) for n in range(7, 9)),
+            around_at=ago(draw(st.sampled_from([1, 61]))),
         )
         for stream in declared
     }
