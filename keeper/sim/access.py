@@ -128,7 +128,9 @@ class Keyring:
             # Search still works without a session; most reads of the account do not.
             return _reply(_SESSIONS[grant.session])
         if right_for(endpoint) not in grant.rights:
-            return _reply("forbidden", msg=f"This key lacks the right {right_for(endpoint)}.")
+            return _reply(
+                "forbidden", msg=f"Your key lacks the {right_for(endpoint)} permission group"
+            )
         if grant.instance_id is not None and instance_id != grant.instance_id:
             return _reply("forbidden", msg="This key belongs to one instance.")
         if grant.is_team and endpoint in {"POST /ssh/", "PUT /ssh/{id}/"}:

@@ -78,15 +78,17 @@ class Api:
 
     def _read(self, request: ApiRequest) -> tuple[Call, str]:
         """Take a request apart. A body that is not JSON is kept as None."""
-        key = request.authorization.removeprefix("Bearer ").strip() or request.query.get(
-            "api_key", ""
-        )
+        bearer = request.authorization.removeprefix("Bearer ").strip()
+        in_query = request.query.get("api_key", "")
+        key = bearer or in_query
         endpoint, ids = fold(request.method, request.path)
         try:
             body = json.loads(request.body) if request.body.strip() else {}
         except ValueError:
             body = None
-        identity = hashlib.sha256(f"{key} {request.client}".encode()).hexdigest()[:12]
+        # Token, the parameter `api_key` and the address together (docs, rate limits).
+        who = f"{bearer} {in_query} {request.client}"
+        identity = hashlib.sha256(who.encode()).hexdigest()[:12]
         call = Call(
             ids=ids,
             query=request.query,

@@ -16,7 +16,7 @@ from keeper.sim.exchange import HTML, Delivery
 from keeper.sim.refusals import GONE_TEXT
 
 TOO_FREQUENT = "API requests too frequent"
-TWO_FACTOR = "Two Factor Authentication is required for this account."
+TWO_FACTOR = "This requires you to have logged in using Two Factor Authentication."
 SESSION_EXPIRED = "Session expired. Please log in again."
 _HTML_503 = HTML.replace("502 Bad Gateway", "503 Service Unavailable").replace("502", "503")
 
@@ -58,10 +58,13 @@ MENU: Mapping[str, Shape] = MappingProxyType(
         "key_401": _no(401, "auth_error", "Invalid user key", _DOCS),
         "key_404": _no(404, "auth_error", "Invalid user key", "docs, search; field reports"),
         "key_404_bare": Shape(status=404, body={"msg": "Invalid user key"}, source=_DOCS),
+        "key_403_expired": Shape(
+            status=403, body={"msg": "Invalid or expired API key"}, source=_LIVE
+        ),
         "key_401_text": Shape(status=401, body="Unauthorized", source=_CLIENT),
         "forbidden": Shape(
             status=403,
-            body={"error": "forbidden", "msg": "This key lacks the right."},
+            body={"error": "forbidden", "msg": "Your key lacks the instance_read permission group"},
             source=_LIVE,  # without `success`
         ),
         "not_authorized": _no(403, "not_authorized", "You do not own this.", "docs, logs"),

@@ -157,7 +157,7 @@ async def test_a_key_that_may_not_is_told_what_to_do(sim: SimServer, vastai: Off
     assert re.search(r"Failed with error 403: .*user_read", said.err)
     assert (await vastai("--api-key", WEAK, "search", "offers", "--limit", 1)).out
     said = await vastai("--api-key", HALF, "show", "instances")
-    assert "Failed with error 401: Two Factor Authentication" in said.err
+    assert "logged in using Two Factor Authentication" in said.err
     assert "vastai tfa login" in said.err, "quirk 34: it knows what to do"
     said = await vastai("--api-key", TEAM, "create", "ssh-key", "ssh-ed25519 AAAA me")
     assert "Failed with error 400: team SSH keys are not supported" in said.err

@@ -8,7 +8,9 @@ import aiohttp
 import pytest
 
 from keeper.cli.sim import LIMIT_STYLES
-from keeper.ports import PortError
+from keeper.core.model import InstanceId
+from keeper.ports import Missing, PortError, Unauthorized
+from keeper.sim.access import RIGHTS, Grant, Session
 from keeper.sim.limits import STYLES
 from keeper.sim.market import MarketShape
 from keeper.sim.script import Cue
@@ -148,6 +150,40 @@ async def test_keys_with_rights_limits_and_credit_are_set_from_outside(
     status, said = await post(web, "/sim/credit", {"dollars": -40})
     assert (status, said["credit"]) == (200, 60.0)
     assert (await post(web, "/sim/credit", {"dollars": "x"}))[0] == 400
+
+
+READS: tuple[tuple[str, str], ...] = (
+    ("list_instances", "instance_read"),
+    ("account", "user_read"),
+)
+
+
+@pytest.mark.parametrize(("call", "right"), READS)
+async def test_keeper_names_the_right_that_its_key_lacks(
+    sim: SimServer, call: str, right: str
+) -> None:
+    sim.api.keys.give("weak", Grant(rights=RIGHTS - {right}))
+    async with market_at(sim.url, key="weak") as market:
+        with pytest.raises(Unauthorized) as refused:
+            await getattr(market, call)()
+        assert (refused.value.right, right in refused.value.cure) == (right, True)
+        with pytest.raises(Missing):
+            await market.destroy(InstanceId(1))
+    sim.api.keys.give("weak", Grant(rights=RIGHTS - {"instance_write"}))
+    async with market_at(sim.url, key="weak") as market:
+        with pytest.raises(Unauthorized, match="instance_write"):
+            await market.destroy(InstanceId(1))
+
+
+@pytest.mark.parametrize("session", [Session.NEEDED, Session.EXPIRED, Session.EXPIRED_404])
+async def test_keeper_says_what_to_do_about_a_second_factor(
+    sim: SimServer, session: Session
+) -> None:
+    sim.api.keys.give(f"half-{session}", Grant(session=session))
+    async with market_at(sim.url, key=f"half-{session}") as market:
+        with pytest.raises(Unauthorized) as refused:
+            await market.list_instances()
+    assert "vastai tfa login" in refused.value.cure
 
 
 async def test_a_slow_answer_is_slow_and_true(web: aiohttp.ClientSession) -> None:

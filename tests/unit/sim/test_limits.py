@@ -22,6 +22,15 @@ def test_each_printed_threshold_holds(endpoint: str, seconds: float) -> None:
     assert limits.refuse(endpoint, "another", now) is None, "each identity counts for itself"
 
 
+def test_an_identity_is_the_token_the_parameter_and_the_address() -> None:
+    client = Client(spacing=1.0)
+    listing = ("GET", "/api/v1/instances/")
+    assert client.call(*listing).status == 200
+    assert client.call(*listing, query={"api_key": "secret"}).status == 200
+    assert client.call(*listing, query={"api_key": "secret"}, key="").status == 200
+    assert client.call(*listing).status == 429
+
+
 def test_hammering_does_not_shut_the_door_for_ever() -> None:
     limits, endpoint = Limits(), "PUT /asks/{id}/"
     for tenth in range(100):
