@@ -100,7 +100,7 @@ def _limit(text: str | None) -> int:
         return PAGE_MAX
     try:
         limit = int(float(text))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise search.BadQuery("limit: a number is expected") from error
     return 5 if limit <= 0 else min(limit, PAGE_MAX)
 
@@ -119,7 +119,7 @@ def _start(rows: Sequence[Mapping[str, Any]], order: Any, token: str | None) -> 
     try:
         values = json.loads(base64.b64decode(token, validate=True))["values"]
         last = int(values["id"])
-    except (binascii.Error, ValueError, KeyError, TypeError) as error:
+    except (binascii.Error, ValueError, KeyError, TypeError, OverflowError) as error:
         raise BadToken(token) from error
     for index, row in enumerate(rows):
         if int(row["id"]) == last:
@@ -130,4 +130,4 @@ def _start(rows: Sequence[Mapping[str, Any]], order: Any, token: str | None) -> 
 
 def _columns_of(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """Return the asked columns; an unknown one comes back as null."""
-    return dict(row) if "*" in names else {name: row.get(name) for name in names}
+    return dict(row) if "*" in names else {str(name): row.get(str(name)) for name in names}

@@ -95,7 +95,8 @@ class Routes:
         query = call.body.get("q") or {}
         if not isinstance(query, dict):
             raise search.BadQuery("q: an object is expected")
-        columns = call.body.get("select_cols") or ["*"]
+        wanted = call.body.get("select_cols") or ["*"]
+        columns = [str(name) for name in wanted] if isinstance(wanted, list) else ["*"]
         found = self._offers(query).body["offers"]
         if "*" not in columns:
             found = [{name: row.get(name) for name in columns} for row in found]

@@ -226,7 +226,7 @@ class RentalRoutes:
         amount = call.body.get("amount")
         if self.market.row(call.ids[0]) is None:
             return Answer(status=400, body={"success": False, "msg": "No such instance"})
-        if isinstance(amount, bool) or not isinstance(amount, int | float) or amount <= 0:
+        if isinstance(amount, bool) or not isinstance(amount, int | float) or not amount > 0:
             return bad("invalid_args", "amount: dollars above 0 are required")
         if amount > self.market.credit(self.market.now()):
             return Answer(status=411, body={"success": False, "msg": "Insufficient credit"})

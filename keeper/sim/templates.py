@@ -103,7 +103,7 @@ class Templates:
                 raise search.BadQuery(f"select_filters.{name}: not a column of templates")
             if unknown := set(conditions) - set(search.OPERATORS):
                 raise search.BadQuery(f"select_filters.{name}: unknown operator {min(unknown)}")
-        columns = json_of(call.query, "select_cols", ["*"])
+        columns = [str(name) for name in json_of(call.query, "select_cols", ["*"])]
         found = [row for row in self.rows.values() if search.is_match(row, filters)]
         if order := call.query.get("order_by"):
             found = [dict(row) for row in search.in_order(found, [[order, "asc"]])]

@@ -1,6 +1,7 @@
 """What calls about offers, rentals and the account mean, beside the everyday ones."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -412,7 +413,9 @@ def test_four_webhooks_are_the_most(client: Client) -> None:
 ODD: tuple[Any, ...] = ({}, {"id": "x"}, {"ids": "x"}, {"state": [1]}, {"label": {"a": 1}},
                         {"tail": [1]}, {"ssh_key": 7}, {"env": 7}, {"command": {}}, {"key": 1},
                         {"amount": "x"}, {"q": 7}, {"order": 7}, {"event_types": 7}, [1], 7, "x",
-                        None, {"price": {}}, {"image": []}, {"template_hash_id": {}})  # fmt: skip
+                        None, {"amount": math.nan}, {"price": math.nan, "image": "x"},
+                        {"disk": math.inf, "image": "x"}, {"limit": math.inf},
+                        {"select_cols": [[]]}, {"select_cols": 7}, {"price": {}}, {"image": []}, {"template_hash_id": {}})  # fmt: skip
 
 
 def test_no_odd_body_is_an_accident(client: Client) -> None:
@@ -426,3 +429,27 @@ def test_no_odd_body_is_an_accident(client: Client) -> None:
             reply = client.call(method, f"/api/v0{path}", json.dumps(body).encode())
             assert 200 <= reply.status < 500, (endpoint, body)
     assert len(client.market.ledger.rentals) == 1
+    assert math.isfinite(client.market.credit(client.now))
+
+
+ODD_QUERIES = (
+    {"limit": "inf"}, {"limit": "nan"}, {"limit": ""}, {"select_cols": "[[]]"},
+    {"select_cols": "7"}, {"select_filters": "[]"}, {"select_filters": '{"id":7}'},
+    {"select_filters": '{"id":{"in":7}}'}, {"select_filters": '{"id":{"gt":[]}}'},
+    {"order_by": "{}"}, {"order_by": "[7]"}, {"order_by": '[["id"]]'}, {"after_token": "e30="},
+    {"after_token": "W10="}, {"after_token": "eyJ2YWx1ZXMiOiB7ImlkIjogSW5maW5pdHl9fQ=="},
+    {"after_token": "eyJ2YWx1ZXMiOiB7ImlkIjogWzFdfX0="}, {"q": "7"}, {"q": "{"}, {"api_key": ""},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("query", ODD_QUERIES, ids=str)
+def test_no_odd_query_is_an_accident(client: Client, query: dict[str, str]) -> None:
+    client.rent()
+    client.now += 600
+    for path in (
+        "/api/v1/instances/",
+        "/api/v0/instances/",
+        "/api/v0/bundles/",
+        "/api/v0/template/",
+    ):
+        assert client.call("GET", path, query=query).status in {200, 400}
