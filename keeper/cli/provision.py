@@ -128,7 +128,9 @@ def provision(
         landings = run_async(_provision(settings, where, declared, wanted))
         if not dry_run:
             tell(settings, landings, export=export, out=out)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
+        if isinstance(error, click.Abort):
+            click.echo(err=True)  # the question is still on that line
         # A provision that waits for its end says so by itself; this is for every other moment.
         saved, is_served = run_async(_left(settings, where))
         raise interrupted(saved, declared, is_served=is_served) from None

@@ -54,10 +54,22 @@ async def through_daemon(
         if target is not None:
             # Before it is resumed: a slot that may rent does so at once.
             await keeper.order(OrderKind.RENT, target, reason=wanted.reason, offer_id=wanted.offer)
+        for slot in slots:
+            if slot.host is None and slot.offer_asked is None and slot.slot != target:
+                await _look_again(keeper, slot.slot, wanted)
         for name in paused:
             await keeper.order(OrderKind.RESUME, name, reason=wanted.reason)
         say(f"{stream.name}: the running keeper brings it on air; Ctrl-C only ends this waiting")
         return await _wait(settings, keeper, stream, target, wanted)
+
+
+async def _look_again(keeper: LocalKeeper, slot: str, wanted: Wanted) -> None:
+    """End a vacant slot's back-off: a person waits. One that is filled meanwhile needs nothing."""
+    try:
+        await keeper.order(OrderKind.RENT, slot, reason=wanted.reason)
+    except Stopped as no:
+        if no.code is not ExitCode.REFUSED:
+            raise
 
 
 def _must_be_allowed(fleet: FleetStatus, slots: tuple[SlotStatus, ...], stream: Stream) -> None:

@@ -317,6 +317,7 @@ class Daemon:
         """Gather everything known into one immutable value. Waits for nothing."""
         memory, survey = self._remembered(), self._survey
         orders = self._orders.take()
+        survey.outdate(orders)
         pause, slot_pauses = pauses_after(orders, memory.pause, memory.slot_pauses, now)
         if memory.held_until:
             memory.held_until = {s: t for s, t in memory.held_until.items() if t > now}

@@ -14,10 +14,18 @@ from datetime import datetime
 from keeper.core.decisions import Wants
 from keeper.core.events import SearchesAllowed, SearchesRefused
 from keeper.core.market import Avoided, lacks_of
-from keeper.core.model import Instance, InstanceId, Offer, OfferId, Stream, StreamName
+from keeper.core.model import (
+    Instance,
+    InstanceId,
+    Offer,
+    OfferId,
+    Stream,
+    StreamName,
+    stream_of,
+)
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
-from keeper.core.world import Listing, OfferBook, SearchRefused
+from keeper.core.world import Listing, OfferBook, Order, OrderKind, SearchRefused
 from keeper.ports import (
     Clock,
     Malformed,
@@ -172,6 +180,12 @@ class Survey:
             self._nudge()
             if pause_s:
                 await asyncio.sleep(pause_s)
+
+    def outdate(self, orders: tuple[Order, ...]) -> None:
+        """Forget the offers known where somebody orders to rent: that asks for the market of now."""
+        for order in orders:
+            if order.kind is OrderKind.RENT and order.slot is not None:
+                self.offers.pop(stream_of(order.slot), None)
 
     async def search_for(self, stream: Stream) -> float:
         """Search once for one stream; returns how long to leave the marketplace alone."""

@@ -179,3 +179,16 @@ async def test_a_wrong_configuration(box: Box) -> None:
     done = await box.keeper("provision", "duel", "--yes")
     assert done.code == 78
     assert "did you mean" in done.err
+
+
+async def test_a_running_keeper_that_backs_off_looks_again_for_whoever_waits(box: Box) -> None:
+    """Its next search may be minutes away; the market had nothing, and now it has."""
+    box.sim.market.arm(Fault(kind=FaultKind.SEARCH_EMPTY, for_s=20.0))
+    box.configure("    policy: {no_offer_backoff_s: [10m]}")
+    daemon = await box.daemon()
+    await daemon.says('"reason":"no_suitable_offer"')
+    box.sim.market.faults.clear()
+    done = await box.keeper("provision", "duel")
+    assert done.code == 0, done.err
+    daemon.kill(signal.SIGTERM)
+    assert await daemon.ended() == 0

@@ -17,14 +17,16 @@ from keeper.core.model import (
     OfferNeeds,
     Policy,
     RentalSpec,
+    SlotId,
     Stream,
     StreamName,
 )
 from keeper.core.reasons import Reason
+from keeper.core.world import OrderKind
 from keeper.daemon.survey import Survey, describe
 from keeper.ports import Malformed, Marketplace, PortError, QuotaSpent, RateLimited, Unauthorized
 from keeper.sim.loop import EPOCH, VirtualClock, run
-from tests.builders import an_offer
+from tests.builders import an_offer, an_order
 
 STREAM = Stream(
     name=StreamName("duel"), replicas=1, mode=Mode.ACT, needs=OfferNeeds(),
@@ -292,3 +294,17 @@ def test_an_error_is_told_with_what_cures_it() -> None:
     assert describe(refusal).endswith("x; give it user_read")
     assert len(describe(Unauthorized("?" * 999, cure="!" * 999))) == 600
     assert describe(Malformed("no list")) == "contract broken: no list"
+
+
+def test_an_order_to_rent_wants_the_market_as_it_is_now() -> None:
+    async def play() -> None:
+        survey = _survey(_Market())
+        await survey.search_for(STREAM)
+        survey.outdate((an_order(OrderKind.RESTART), an_order(OrderKind.PAUSE, None)))
+        assert STREAM.name in survey.offers
+        survey.outdate((an_order(OrderKind.RENT, SlotId("other/0")),))
+        assert STREAM.name in survey.offers
+        survey.outdate((an_order(OrderKind.RENT),))
+        assert STREAM.name not in survey.offers
+
+    run(play())
