@@ -11,6 +11,16 @@ from keeper.sim.market import Market
 from keeper.sim.templates import USER_ID
 
 SECRET_MASK = "*****"  # noqa: S105 - what is shown instead of one
+# Fields of an account that have been seen and mean nothing here.
+_UNUSED: dict[str, Any] = {
+    "autobill_threshold": 0.0,
+    "autobill_amount": 0.0,
+    "billed_expected": 0.0,
+    "billed_verified": 0.0,
+    "paid_expected": 0.0,
+    "paid_verified": 0.0,
+    "got_signup_credit": 0,
+}
 
 
 @dataclass(slots=True)
@@ -35,7 +45,7 @@ class AccountRoutes:
         }
 
     def _user(self, call: Call) -> Answer:
-        return Answer(body=self.market.user() | {"api_key": call.key})
+        return Answer(body=_UNUSED | self.market.user() | {"api_key": call.key})
 
     def _keys(self, _: Call) -> Answer:
         keys = [_key_row(number, key) for number, key in self.market.account_keys.items()]
