@@ -6,6 +6,7 @@ an open intent) before it can be executed, so that no crash makes it happen twic
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
@@ -76,7 +77,7 @@ def enact(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> Non
             )
         case Wish.RENT:
             seat = Seat.INCOMING if proposal.is_incoming else Seat.TENURE
-            if fill(draft, slot, stream, seat, proposal.reason):
+            if fill(draft, slot, stream, seat, proposal.reason, _breaking(draft, slot, proposal)):
                 _note_act(draft, slot, "rent", proposal.reason)
         case Wish.DEPLOY:
             _deploy(draft, slot, proposal)
@@ -108,6 +109,26 @@ def hold(draft: Draft, slot: SlotId, proposal: Proposal, refusal: Refusal) -> No
             until=refusal.until,
         ),
     )
+
+
+def _breaking(draft: Draft, slot: SlotId, proposal: Proposal) -> Callable[[], None] | None:
+    """Return how to break before making, where keeping the present host costs too much.
+
+    An owner may raise a price so far that no second host fits the budget beside it; waiting for room
+    would pay that price for ever.
+    """
+    if proposal.reason is not Reason.PRICE_DRIFT:
+        return None
+
+    def leave() -> None:
+        instead = replace(proposal, wish=Wish.REPLACE, is_incoming=False)
+        refusal = refuse(draft, slot, instead)
+        if refusal is None:
+            retire(draft, slot, Seat.TENURE, proposal.reason)
+        else:
+            hold(draft, slot, instead, refusal)
+
+    return leave
 
 
 def _seat(proposal: Proposal) -> Seat:

@@ -6,6 +6,7 @@ is ever asked for twice: a new attempt has a new label.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 
@@ -37,7 +38,7 @@ from keeper.core.model import (
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
 from keeper.core.shortage import explain
-from keeper.core.spend import committed_by_stream
+from keeper.core.spend import committed_by_stream, record_dollars_per_hour
 
 # A refused create may come with the marketplace's own wish for patience, up to this.
 _RETRY_AFTER_MAX_S = 3600.0
@@ -46,8 +47,19 @@ WISH_DROPPED_S = 30.0
 _DETAIL_MAX = 600
 
 
-def fill(draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Reason) -> bool:
-    """Decide how to get a host for a seat; returns whether a rental was asked for."""
+def fill(
+    draft: Draft,
+    slot: SlotId,
+    stream: Stream,
+    seat: Seat,
+    reason: Reason,
+    break_first: Callable[[], None] | None = None,
+) -> bool:
+    """Decide how to get a host for a seat; returns whether a rental was asked for.
+
+    ``break_first`` is called instead of holding when two hosts side by side cross a limit that the
+    new one alone does not.
+    """
     record, now = draft.records[slot], draft.now
     longest_wait_s = max(longest_s(stream.policy.no_offer_backoff_s), _RETRY_AFTER_MAX_S)
     if not is_due(record.next_rent_at, now, longest_wait_s):
@@ -68,6 +80,9 @@ def fill(draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Reason)
     offer = funnel.suitable[0]
     dollars = price_dollars_per_hour(offer, needs)
     if (too_dear := crosses_a_limit(draft, stream, dollars)) is not None:
+        if break_first is not None and _fits_instead(draft, slot, stream, dollars):
+            break_first()
+            return False
         draft.decide(
             slot,
             Hold(slot=slot, reason=Reason.BUDGET, wanted="rent", wanted_reason=reason),
@@ -223,6 +238,12 @@ def crosses_a_limit(draft: Draft, stream: Stream, dollars: float) -> str | None:
     if of_fleet > draft.fleet.spend_max_dollars_per_hour:
         return f"{of_fleet:.3f} of {draft.fleet.spend_max_dollars_per_hour:.3f} $/h for the fleet"
     return None
+
+
+def _fits_instead(draft: Draft, slot: SlotId, stream: Stream, dollars: float) -> bool:
+    """Say whether one more rental fits every limit once the slot's present one is gone."""
+    freed = record_dollars_per_hour(draft.records[slot])
+    return crosses_a_limit(draft, stream, dollars - freed) is None
 
 
 def _rent(

@@ -428,6 +428,17 @@ ROWS = (
                          offered_dollars_per_hour=0.4),
         decision="wait", reason=Reason.HEALTHY,
     ),
+    Row(
+        sentence="one so dear that its successor does not fit the budget beside it is given up first",
+        world=with_terms(listed_as(healthy_world(), dollars_per_hour=4.8), dear_since=ago(36)),
+        decision="destroy", reason=Reason.PRICE_DRIFT,
+    ),
+    Row(
+        sentence="nothing is given up for its price while nothing else suits",
+        world=replace(with_terms(listed_as(healthy_world(), dollars_per_hour=4.8),
+                                 dear_since=ago(36)), offers={DUEL: a_book()}),
+        decision="wait", reason=Reason.NO_SUITABLE_OFFER,
+    ),
     # --- the contract's end ---
     Row(
         sentence="a contract that ends in two hours is handed over while it serves",
