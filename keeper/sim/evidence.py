@@ -70,6 +70,7 @@ class Bounds:
     outbid_patience_s: float = 1800.0  # an outbid host is bid for again, or given up, within this
     dear_patience_s: float = 7200.0  # a host that has become too dear is left within this
     drift_ratio: float = 1.25  # a contract may cost so many times its offer
+    ending_s: float = 10_800.0  # a contract that ends sooner is replaced ahead of time
     ending_notice_s: float = 3600.0  # an end known so long ahead is no surprise
     # what one host may cost, by stream, disk included
     price_max_dollars_per_hour: Mapping[str, float] = field(default_factory=dict)
@@ -240,6 +241,24 @@ class Evidence:
         return not any(since <= change.at < at for change in rental.changes) and not any(
             since <= entry.at < at for entry in self.deeds.get(instance_id, ())
         )
+
+    def is_leftover(self, rental: Rental) -> bool:
+        """Whether a create was refused, and left a contract all the same that never ran."""
+        was_refused = rental.label in self._refused_labels
+        return was_refused and not any(change.what == "running" for change in rental.changes)
+
+    @cached_property
+    def _refused_labels(self) -> frozenset[str]:
+        return frozenset(c.label for c in self.creates if c.status >= _CLEAR_REFUSALS.start)
+
+    def expected_to_move(self, rental: Rental, at: float) -> bool:
+        """Whether the terms of a rental, as its reads tell them, are a reason to look for another."""
+        changes = [c for c in rental.changes if c.at <= at]
+        ends_soon = rental.ends_at is not None and rental.ends_at - at <= self.bounds.ending_s
+        slot = self.slot_of(rental.label) or ""
+        limit = self.bounds.price_max_dollars_per_hour.get(slot.rpartition("/")[0])
+        is_dear = bool(changes) and limit is not None and changes[-1].dollars_per_hour > limit
+        return ends_soon or is_dear
 
     def is_unclear(self, create: Request) -> bool:
         """Whether the caller of this create could not know if it rents."""

@@ -157,6 +157,7 @@ class Lifecycle:
     def end_at(self, contract: Contract, at: float) -> None:
         """Let the contract end at this time, known to its reads from now on."""
         contract.end_at = at
+        self._ledger.rentals[contract.instance_id].ends_at = at
         self.agenda.enter(at, lambda now: self._expire(contract, now))
 
     def stop(self, contract: Contract, now: float, by: str = "account") -> None:

@@ -218,5 +218,7 @@ def acts_on_the_well(seen: Evidence) -> Iterator[tuple[Request, int]]:
             for rental in seen.rentals.get(slot or "", ())
             if rental.created_at < request.at <= end_of_use(seen, rental)
         ]
-        if len(using) == 1 and seen.was_well(using[0], request.at):
+        if len(using) != 1 or not seen.was_well(using[0], request.at):
+            continue
+        if not (is_create and seen.expected_to_move(seen.ledger.rentals[using[0]], request.at)):
             yield request, using[0]

@@ -73,7 +73,8 @@ def remedies_within_their_caps(seen: Evidence) -> Iterator[Broken]:
         yield from _at_most(moments, bounds.reboots_max, bounds.climb_window_s, what)
     for slot, rentals in seen.rentals.items():
         yield from _at_most(
-            [rental.created_at for rental in rentals][1:],  # the first fills the slot
+            # The first fills the slot; what a refused create has left behind never could.
+            [r.created_at for r in rentals if not seen.is_leftover(r)][1:],
             bounds.replacements_max,
             bounds.replacements_window_s,
             f"replacements of {slot}",

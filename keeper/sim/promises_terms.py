@@ -180,7 +180,7 @@ def _excuses(seen: Evidence) -> Iterator[tuple[float, float]]:
         # A spent quota is over at midnight; a listing or a search that fails is over soon.
         if (request.method, request.endpoint) == SEARCH and request.status != 200:
             day = 86_400.0
-            is_quota = request.note == "search_quota"
+            is_quota = request.status == 429 and not request.note
             yield request.at, (request.at // day + 1) * day if is_quota else request.at + 120.0
         elif (request.method, request.endpoint) == LISTING and (
             request.status != 200 or request.note

@@ -93,6 +93,7 @@ def bounds(
         settle_s=policy.create_settle_s,
         absence_apart_s=policy.absence_apart_s,
         converge_s=converge_s,
+        ending_s=policy.contract_ending_s,
         drift_ratio=policy.price_drift_max_ratio,
         price_max_dollars_per_hour={
             name: (_BIDDERS_NEEDS if name in bidders else _NEEDS).price_max_dollars_per_hour

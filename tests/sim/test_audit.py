@@ -475,6 +475,32 @@ def test_terms_that_are_kept_are_not_blamed() -> None:
     assert audit(run.evidence()) == ()
 
 
+def test_a_hand_over_before_a_known_end_is_no_panic() -> None:
+    run = Run()
+    run.list_(5000.0, note="list_empty")
+    run.rent(101, "k:duel/0:2", at=5010.0)
+    run.picture(101, 5300.0)
+    run.destroy(100, 6000.0)
+    assert {broken.invariant for broken in audit(run.evidence())} == {"I9"}
+    run.ledger.rentals[100].ends_at = BEGAN + 12_000.0
+    assert audit(run.evidence()) == ()
+
+
+def test_what_refused_creates_leave_behind_replaces_nothing() -> None:
+    run = Run()
+    run.picture(100, 5000.0, live=False)
+    run.destroy(100, 5000.0)
+    for number in range(1, 8):
+        run.rent(100 + number, f"k:duel/0:{number + 1}", at=5000.0 + 300 * number, status=400)
+        if number < 7:
+            run.destroy(100 + number, 5010.0 + 300 * number)
+    run.picture(107, 7500.0)
+    assert audit(run.evidence()) == ()
+    for instance_id in range(101, 108):
+        run.change(instance_id, 7100.0, "running", "host")
+    assert {broken.invariant for broken in audit(run.evidence())} == {"I13"}
+
+
 def test_an_account_that_nobody_saw_empty_may_be_asked() -> None:
     run = Run()
     run.ledger.empty(BEGAN + 5000.0, is_empty=True)
