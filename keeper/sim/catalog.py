@@ -280,6 +280,22 @@ def price_row(machine: Machine, gpu_dollars: float, disk_gb: float) -> dict[str,
     }
 
 
+def reserved(row: dict[str, Any]) -> dict[str, Any]:
+    """Return an offer as a search for reserved ones shows it: with what a deposit can save.
+
+    The fields are known and the sums are a guess: nobody has published such an answer.
+    """
+    rate = row["credit_discount_max"]
+    saved = row["dph_base"] * rate
+    left = row["dph_total"] - saved
+    return row | {
+        "discount_rate": rate,
+        "discounted_hourly": saved,
+        "discounted_dph_total": left,
+        "search": row["search"] | {"discountTotalHour": saved, "discountedTotalPerHour": left},
+    }
+
+
 def offer_row(ask: Ask, *, disk_gb: float, now: float, luck: float) -> dict[str, Any]:
     """Return an offer as a search answers it. ``luck`` (0..1) moves the score, as in the field."""
     machine = ask.machine

@@ -64,6 +64,8 @@ class Shelf:
         shown = [dict(row) for row in ordered]
         if not query.get("disable_bundling"):
             shown = shown[: min(OFFERS_MAX, int(query.get("limit") or OFFERS_MAX))]
+        if query.get("type") == "reserved":
+            shown = [catalog.reserved(row) for row in shown]
         if self._faults.take(FaultKind.OFFERS_DIRTY, _AIM, now):
             shown = [each for row in shown for each in self._soiled(row)]
         return shown

@@ -159,6 +159,10 @@ async def test_order_limit_storage_and_price_basis(sim: SimServer, vastai: Offic
             more = row["storage_cost"] * 450 / 720
             assert stored[row["id"]]["dph_total"] - row["dph_total"] == pytest.approx(more)
     on_demand = {row["id"]: row for row in await vastai.raw("search", "offers", "-n", "-o", "id")}
+    (reserved,) = await vastai.raw(
+        *("search", "offers", "-o", "dph", "--type", "reserved", "--storage", 50, "--limit", 1)
+    )
+    assert reserved["discounted_dph_total"] < reserved["dph_total"] == cheap[0]["dph_total"]
     for row in bids:
         assert row["is_bid"]
         if row["id"] in on_demand:

@@ -56,6 +56,14 @@ def test_both_spellings_of_a_type_are_in_use(client: Client, kind: str) -> None:
     assert [(row["id"], row["is_bid"]) for row in shown] == [(row["id"], False) for row in plain]
 
 
+def test_a_reserved_offer_says_what_a_deposit_saves(client: Client) -> None:
+    (plain,), (reserved,) = (offers(client, type=kind, limit=1) for kind in ("ask", "reserved"))
+    assert (plain["discount_rate"], plain["discounted_dph_total"]) == (None, plain["dph_total"])
+    assert reserved["dph_total"] == plain["dph_total"]
+    saved = reserved["dph_base"] * reserved["discount_rate"]
+    assert reserved["discounted_dph_total"] == pytest.approx(reserved["dph_total"] - saved)
+
+
 def test_plain_values_may_come_as_text(client: Client) -> None:
     rows = offers(client, limit="2", allocated_storage="50")
     assert [row["id"] for row in rows] == [
