@@ -200,8 +200,6 @@ class Mishaps:
     def _raise_price(self, contract: Contract, fault: Fault, now: float) -> None:
         factor = fault.number("factor", 1.3)
         contract.reprice(round(contract.gpu_dollars_per_hour * factor, 6), now)
-        machine = contract.machine
-        machine.gpu_dollars_per_hour = round(machine.gpu_dollars_per_hour * factor, 6)
         self._life.note(contract, now, "price raised", "owner")
 
     def _lose_gpu(self, contract: Contract, fault: Fault, now: float) -> None:

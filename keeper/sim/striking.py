@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 from keeper.sim.agenda import Agenda
 from keeper.sim.auction import Auction
+from keeper.sim.catalog import Machine
 from keeper.sim.contract import Box, Contract
 from keeper.sim.faults import (
     BOOT_KINDS,
@@ -23,6 +24,9 @@ from keeper.sim.faults import (
 )
 from keeper.sim.lifecycle import Lifecycle
 from keeper.sim.mishaps import Mishaps
+
+
+_DISPLAY_AWAY_S = 43_200.0
 
 
 def aim_of(contract: Contract) -> Aim:
@@ -62,7 +66,7 @@ class Striker:
         if fault.kind in HOST_KINDS:
             has_struck = self._lifecycle.hosts.strike(contract, fault)
             if has_struck and fault.kind is FaultKind.DISPLAY_LOST:
-                contract.machine.has_display = False
+                self._lose_display(contract.machine, now)
         elif fault.kind is FaultKind.OUTBID:
             has_struck = self._auction.outdo(contract, fault, now)
         else:
@@ -70,6 +74,15 @@ class Striker:
         if has_struck and fault.for_s is not None:
             self._agenda.enter(now + fault.for_s, lambda at: self.heal(contract, fault.kind, at))
         return has_struck
+
+    def _lose_display(self, machine: Machine, now: float) -> None:
+        """Let the offers say so as well, until its owner has looked after it."""
+        machine.has_display = False
+
+        def restore(_: float) -> None:
+            machine.has_display = True
+
+        self._agenda.enter(now + _DISPLAY_AWAY_S, restore)
 
     def heal(self, contract: Contract, kind: FaultKind, now: float) -> None:
         """End a fault that lasts."""
