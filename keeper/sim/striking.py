@@ -25,7 +25,6 @@ from keeper.sim.faults import (
 from keeper.sim.lifecycle import Lifecycle
 from keeper.sim.mishaps import Mishaps
 
-
 _DISPLAY_AWAY_S = 43_200.0
 
 
