@@ -268,6 +268,10 @@ class Evidence:
             return self._made(create)
         return create.status != 200 or bool(create.note)
 
+    def may_have_made(self, create: Request) -> bool:
+        """Whether the caller of this create could think that it rents."""
+        return create.status not in _CLEAR_REFUSALS or self._made(create)
+
     def _made(self, create: Request) -> bool:
         """Whether a rental came of it, whatever the answer said."""
         return any(

@@ -208,8 +208,8 @@ def _is_excused(seen: Evidence, slot: str, at: float) -> bool:
 
 
 def _allowance_spent(seen: Evidence, slot: str) -> Iterator[tuple[float, float]]:
-    """Yield the stretches in which a slot has had all the hosts that it may have."""
-    made = [rental.created_at for rental in seen.rentals.get(slot, ())]
+    """Yield the stretches in which a slot has asked for all the hosts that it may have."""
+    made = [c.at for c in seen.creates if seen.slot_of(c.label) == slot and seen.may_have_made(c)]
     most, window_s = seen.bounds.replacements_max, seen.bounds.replacements_window_s
     for first, last in zip(made, made[most - 1 :], strict=False):
         if last - first < window_s:
