@@ -43,6 +43,9 @@ HOURS_PER_MONTH: Final = 720.0
 _LABEL_MAX: Final = 1024  # the longest label that the API takes
 _PORT_MAX: Final = 65_535
 _COUNTRY_CODE_LENGTH: Final = 2
+# How far a total may lie from the sum of its parts: they are rounded on their way.
+_SUM_ERROR_DOLLARS: Final = 0.002
+_SUM_ERROR_RATIO: Final = 0.02
 _LIST_ROWS_MAX: Final = 10_000  # 400 pages, far above any fleet; bounds a walk that never ends
 _CURSOR_MAX: Final = 4096  # it goes into an address; those seen have some 40 characters
 
@@ -192,8 +195,7 @@ def instance_of(row: InstanceRow) -> Instance:
         raise Malformed("a row of the answer has no id")
     machine_id, host_id = identity(row.machine_id), identity(row.host_id)
     status_text = text(row.status_msg)
-    dollars = price(row.dph_total) or 0.0
-    gpu, disk = _price_parts(row, dollars)
+    dollars, gpu, disk = _prices(row)
     is_bid = flag(row.is_bid) is True
     return Instance(
         instance_id=InstanceId(instance_id),
@@ -224,12 +226,26 @@ def instance_of(row: InstanceRow) -> Instance:
     )
 
 
-def _price_parts(row: InstanceRow, total: float) -> tuple[float, float]:
-    """Split what a contract costs into GPU and disk; the sum is exact in every sample seen.
+def _prices(row: InstanceRow) -> tuple[float, float, float]:
+    """Read what a contract costs, and its GPU and disk of that; 0.0 for what is not told.
 
-    A part that is above the total, or is not told, is what the other leaves of it.
+    The sum is exact in every sample seen. So a total that its parts contradict is not told: a host
+    on air is left for a price, and one wrong field of an answer must not cost it.
     """
+    total = price(row.dph_total) or 0.0
     base, storage = price(row.dph_base), price(row.storage_total_cost)
+    if base is not None and storage is not None and not _adds_up(base + storage, total):
+        return 0.0, 0.0, 0.0
+    gpu, disk = _parts(total, base, storage)
+    return total, gpu, disk
+
+
+def _adds_up(dollars: float, total: float) -> bool:
+    return abs(dollars - total) <= _SUM_ERROR_DOLLARS + _SUM_ERROR_RATIO * total
+
+
+def _parts(total: float, base: float | None, storage: float | None) -> tuple[float, float]:
+    """Take a part that is above the total, or is not told, for what the other leaves of it."""
     gpu = base if base is not None and base <= total else None
     disk = storage if storage is not None and storage <= total else None
     if gpu is None:

@@ -43,7 +43,7 @@ _REFUSED_SEARCH_APART_S = 30.0
 # A spent quota is asked about again when the marketplace says, else after an hour; never at once.
 _QUOTA_S = 3600.0
 _QUOTA_LEAST_S = 60.0
-_SURVEYS_APART_S = 120.0  # a look around costs up to six searches, and the market is not so fast
+_SURVEYS_APART_S = 300.0  # a look around costs up to six searches of the day's quota
 # A hint to wait is believed up to here: a broken header must not end the search for hosts.
 _HINT_MAX_S = 300.0
 _ERROR_MAX = 600  # characters of an error with its cure

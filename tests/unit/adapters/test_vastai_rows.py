@@ -202,7 +202,11 @@ PRICED = {"dph_total": 0.325, "dph_base": 0.30, "storage_total_cost": 0.025}
         ({}, 0.325, 0.30, 0.025),
         ({"dph_base": None}, 0.325, 0.30, 0.025),
         ({"storage_total_cost": None}, 0.325, 0.30, 0.025),
-        ({"dph_base": 9.9}, 0.325, 0.30, 0.025),  # a part above the whole
+        ({"dph_total": 0.3251, "dph_base": 0.2999}, 0.3251, 0.2999, 0.025),  # rounded
+        # One of the three is wrong, and nobody knows which: nothing is told.
+        ({"dph_base": 9.9}, 0.0, 0.0, 0.0),
+        ({"dph_total": 50.0}, 0.0, 0.0, 0.0),
+        ({"dph_total": 0.2}, 0.0, 0.0, 0.0),
         ({"storage_total_cost": 1e308}, 0.325, 0.30, 0.025),
         ({"dph_base": "0.30", "storage_total_cost": "NaN"}, 0.325, 0.30, 0.025),
         ({"dph_base": None, "storage_total_cost": None}, 0.325, 0.0, 0.0),

@@ -208,11 +208,11 @@ def test_only_a_search_that_finds_nothing_is_followed_by_a_look_around_and_not_e
         looks: list[object] = []
         for _ in range(4):
             await survey.search_for(STREAM)
-            await asyncio.sleep(45.0)
+            await asyncio.sleep(110.0)
             assert survey.offers[STREAM.name].around == market.around
             looks.append(survey.offers[STREAM.name].around_at)
-        assert market.surveys == [0.0, 135.0]
-        assert looks == [EPOCH] * 3 + [EPOCH + timedelta(seconds=135)]
+        assert market.surveys == [0.0, 330.0]
+        assert looks == [EPOCH] * 3 + [EPOCH + timedelta(seconds=330)]
 
     run(play())
 

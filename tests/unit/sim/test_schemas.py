@@ -24,31 +24,31 @@ DESCRIBED: Mapping[str, Any] = json.loads(
 )
 KEY = {"ssh_key": "ssh-ed25519 AAAAmine me"}
 _401 = "401 the status is not described"
-# What does not fit, and where it is known (sections of the dossier of the service).
+# What does not fit, and where it is known (docs/vast-assumptions.md says on what evidence).
 EXCEPTIONS: Mapping[str, str] = {
     # A bad key is said everywhere, whether or not the page of the call says so.
-    f"DELETE /instances/{{id}}/ {_401}": "1.3",
-    f"DELETE /instances/{{id}}/ssh/{{id}}/ {_401}": "1.3",
-    f"DELETE /ssh/{{id}}/ {_401}": "1.3",
-    f"GET /instances/balance/{{id}}/ {_401}": "1.3",
-    f"PUT /instances/bid_price/{{id}}/ {_401}": "1.3",
-    f"PUT /instances/prepay/{{id}}/ {_401}": "1.3",
-    f"PUT /instances/request_logs/{{id}}/ {_401}": "1.3",
-    f"PUT /ssh/{{id}}/ {_401}": "1.3",
+    f"DELETE /instances/{{id}}/ {_401}": "observed: a refused key",
+    f"DELETE /instances/{{id}}/ssh/{{id}}/ {_401}": "observed: a refused key",
+    f"DELETE /ssh/{{id}}/ {_401}": "observed: a refused key",
+    f"GET /instances/balance/{{id}}/ {_401}": "observed: a refused key",
+    f"PUT /instances/bid_price/{{id}}/ {_401}": "observed: a refused key",
+    f"PUT /instances/prepay/{{id}}/ {_401}": "observed: a refused key",
+    f"PUT /instances/request_logs/{{id}}/ {_401}": "observed: a refused key",
+    f"PUT /ssh/{{id}}/ {_401}": "observed: a refused key",
     # So is a missing right; field reports show it without a page.
-    "GET /instances/ 403 the status is not described": "1.2",
-    "POST /ssh/ 403 the status is not described": "1.2",
+    "GET /instances/ 403 the status is not described": "observed: a missing right",
+    "POST /ssh/ 403 the status is not described": "observed: a missing right",
     # Ten searches a minute, and a lost race as 409.
-    "POST /bundles/ 429 the status is not described": "1.5",
-    "PUT /asks/{id}/ 400 .error: enum 'insufficient_credit'": "1.4",
-    "PUT /asks/{id}/ 409 the status is not described": "2.2, quirk 1",
-    "PUT /instances/command/{id}/ 404 the status is not described": "1.4",
+    "POST /bundles/ 429 the status is not described": "documented in the guide to limits",
+    "PUT /asks/{id}/ 400 .error: enum 'insufficient_credit'": "observed: a refusal",
+    "PUT /asks/{id}/ 409 the status is not described": "observed: a lost race (Q1)",
+    "PUT /instances/command/{id}/ 404 the status is not described": "observed: a refusal",
     # Rows of rentals: pairs of variables, Docker's map of ports, nulls where seen.
-    "GET /instances/{id}/ 200 .instances.extra_env[]: type list": "3.2, 8",
-    "GET /instances/{id}/ 200 .instances.ports: type dict": "2.4, 3.2",
-    "GET /instances/{id}/ 200 .instances: type NoneType": "2.4",
-    "GET /instances/{id}/ 200 .instances.cpu_util: type NoneType": "3.2",
-    "GET /instances/ 200 .instances[].onstart: type NoneType": "3.2",
+    "GET /instances/{id}/ 200 .instances.extra_env[]: type list": "official client: pairs",
+    "GET /instances/{id}/ 200 .instances.ports: type dict": "observed: a map of ports",
+    "GET /instances/{id}/ 200 .instances: type NoneType": "observed: nothing by that id",
+    "GET /instances/{id}/ 200 .instances.cpu_util: type NoneType": "observed: not reported",
+    "GET /instances/ 200 .instances[].onstart: type NoneType": "observed: not reported",
 }
 # Described, and never said here.
 UNSAID: Mapping[tuple[str, str], str] = {
@@ -79,7 +79,7 @@ def absent(schema: Mapping[str, Any], value: Any, path: str) -> Iterator[str]:
         for one in value:
             yield from absent(schema.get("items", {}), one, f"{path}[]")
     elif isinstance(value, dict) and value.get("actual_status", "") is not None:
-        # (A rental that boots says little more than its id: section 2.4.)
+        # (A rental that boots says little more than its id; observed.)
         for name, inner in schema.get("properties", {}).items():
             if name in value:
                 yield from absent(inner, value[name], f"{path}.{name}")
