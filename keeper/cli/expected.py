@@ -69,7 +69,9 @@ def expected(at: Step, known: Learned, policy: Policy) -> str:
     """
     boot_max, warmup_max = duration(policy.boot_max_s), duration(policy.warmup_max_s)
     match at:
-        case Step.LOOKING | Step.RENTING:
+        case Step.LOOKING:
+            return "usually within 15s"  # two searches, which must be 6 s apart
+        case Step.RENTING:
             return "takes seconds"
         case Step.BOOTING:
             return f"{_usual(known.boots, '30s to 5m')}, given up after {boot_max}"

@@ -65,7 +65,9 @@ async def by_itself(settings: Settings, stream: Stream, wanted: Wanted) -> tuple
     pursuit = await pursue(
         settings,
         only=stream.name,
-        is_done=lambda snapshot: stages.is_settled(snapshot, stream),
+        is_done=lambda snapshot: (
+            stages.is_settled(snapshot, stream) and stages.is_seen(snapshot, stream)
+        ),
         stage=lambda snapshot: stages.stage_of_stream(snapshot, stream),
         expected=how_long,
         hopeless=hopeless,

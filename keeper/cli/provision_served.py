@@ -132,7 +132,7 @@ async def _wait(
                 while True:
                     slots = slots_shown(await keeper.fleet(), stream.name)
                     _must_be_the_offer(slots, target, wanted.offer)
-                    if slots and all(slot.is_on_air for slot in slots):
+                    if slots and all(_is_landed(slot) for slot in slots):
                         return landings_shown(settings, slots)
                     slot = next((each for each in slots if not each.is_on_air), None)
                     if slot is not None:
@@ -155,6 +155,11 @@ def _must_be_the_offer(
             no = stages.wish_refused_shown(slot, wish)
             if no is not None:
                 raise no
+
+
+def _is_landed(slot: SlotStatus) -> bool:
+    """Whether it is on air, and where: a keeper that has just begun knows the first from its store."""
+    return slot.is_on_air and slot.host is not None and bool(slot.host.ssh_addresses)
 
 
 async def _learned(keeper: LocalKeeper, stream: Stream) -> Learned:

@@ -15,6 +15,7 @@ from keeper.core.model import (
     SlotRecord,
     Status,
     Stream,
+    Subject,
     Tenure,
 )
 from keeper.core.reasons import SENTENCE, Reason
@@ -110,12 +111,30 @@ def stage_of_stream(snapshot: Snapshot, stream: Stream) -> str:
     if left and (not waiting or hopeless(snapshot, waiting[0])):
         named = ", ".join(str(int(each.instance_id)) for each in left)
         return f"{stream.name}: confirming that instance {named} is gone"
+    if not waiting and not is_seen(snapshot, stream):
+        return f"{stream.name}: every slot was on air; looking again"
     return stage(snapshot, (*waiting, *stream.slots)[0])
 
 
 def is_settled(snapshot: Snapshot, stream: Stream) -> bool:
     """Whether every slot is on air, and every host that failed on the way is confirmed gone."""
     return not unfilled(snapshot, stream) and not ending(snapshot, stream)
+
+
+def is_seen(snapshot: Snapshot, stream: Stream) -> bool:
+    """Whether every slot's host was listed, and its picture seen, since this keeper began.
+
+    What is remembered of a host is how it was when the last keeper looked.
+    """
+    listing = snapshot.world.listing
+    listed = {each.instance_id for each in listing.instances} if listing is not None else set()
+    records = [snapshot.records.get(slot) for slot in stream.slots]
+    ids = {r.tenure.instance_id for r in records if r is not None and r.tenure is not None}
+    pictures = {
+        each for (each, subject), reading in snapshot.latest.items()
+        if subject is Subject.PICTURE and reading.status is Status.TRUE
+    }  # fmt: skip
+    return all(each in listed and each in pictures for each in ids if each is not None)
 
 
 def hopeless_stream(snapshot: Snapshot, stream: Stream) -> Stopped | None:

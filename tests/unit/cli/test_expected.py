@@ -49,7 +49,7 @@ def test_a_clock_that_stepped_back_teaches_nothing_negative() -> None:
 @pytest.mark.parametrize(
     ("at", "known", "words"),
     [
-        (Step.LOOKING, Learned(), "takes seconds"),
+        (Step.LOOKING, Learned(), "usually within 15s"),
         (Step.RENTING, Learned(), "takes seconds"),
         (Step.BOOTING, Learned(), "usually 30s to 5m, given up after 15m00s"),
         (

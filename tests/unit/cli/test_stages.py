@@ -10,11 +10,13 @@ from keeper.cli.exit_codes import ExitCode
 from keeper.cli.stages import Step
 from keeper.core.model import (
     ConditionKind,
+    InstanceId,
     MachineId,
     OfferId,
     SlotId,
     SlotRecord,
     Status,
+    Subject,
     Tenure,
 )
 from keeper.core.reasons import Reason
@@ -28,6 +30,7 @@ from tests.snapshots import (
     dark,
     hold,
     instance,
+    picture,
     record,
     snapshot,
     stream,
@@ -145,6 +148,27 @@ def test_nothing_is_given_up_while_a_failed_host_may_still_be_billed() -> None:
     on_air = snapshot(record(), condemned=(condemned(),))
     assert not stages.is_settled(on_air, stream())
     assert stages.is_settled(snapshot(record(), condemned=(condemned(slot="sd/0"),)), stream())
+
+
+def test_what_was_on_air_when_the_last_keeper_looked_is_looked_at_again() -> None:
+    """A provision once ended before the first listing, and knew no address to connect to."""
+    seen = {(InstanceId(7001), Subject.PICTURE): picture()}
+    frozen = {key: replace(each, status=Status.FALSE) for key, each in seen.items()}
+    fresh = snapshot(record(), latest=seen)
+    assert stages.is_seen(fresh, stream())
+    assert stages.stage_of_stream(fresh, stream()) == "duel/0: instance 7001 is on air"
+    for stale in (
+        snapshot(record()),
+        snapshot(record(), latest=frozen),
+        snapshot(record(), latest=seen, listing=None),
+    ):
+        assert stages.is_settled(stale, stream())
+        assert not stages.is_seen(stale, stream())
+        assert stages.stage_of_stream(stale, stream()) == (
+            "duel: every slot was on air; looking again"
+        )
+    two = snapshot(record(), record("duel/1", tenure=tenure(2)), latest=seen)
+    assert not stages.is_seen(two, stream(replicas=2))
 
 
 # --- what a running keeper shows --------------------------------------------------------------------
