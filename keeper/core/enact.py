@@ -55,6 +55,8 @@ _BLAMELESS = (
 )
 # Ends after which nobody expects a picture from the slot.
 _UNWANTED = (Reason.STREAM_REMOVED,)
+# A host on air that costs too much is held so long before its picture is given up for the money.
+_DEAR_HELD_S = 900.0
 _SECONDS_PER_HOUR = 3600.0
 _REMEDIES_MAX = 32  # far above all caps together
 
@@ -115,9 +117,14 @@ def _breaking(draft: Draft, slot: SlotId, proposal: Proposal) -> Callable[[], No
     """Return how to break before making, where keeping the present host costs too much.
 
     An owner may raise a price so far that no second host fits the budget beside it; waiting for room
-    would pay that price for ever.
+    would pay that price for ever. A person hears of the hold first, and has a while to make room.
     """
-    if proposal.reason is not Reason.PRICE_DRIFT:
+    tenure = draft.records[slot].tenure
+    if proposal.reason is not Reason.PRICE_DRIFT or tenure is None or tenure.dear_since is None:
+        return None
+    break_at = later(tenure.dear_since, _DEAR_HELD_S)
+    if break_at > draft.now:
+        draft.wake(break_at)
         return None
 
     def leave() -> None:

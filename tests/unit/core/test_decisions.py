@@ -430,13 +430,18 @@ ROWS = (
     ),
     Row(
         sentence="one so dear that its successor does not fit the budget beside it is given up first",
-        world=with_terms(listed_as(healthy_world(), dollars_per_hour=4.8), dear_since=ago(36)),
+        world=with_terms(listed_as(healthy_world(), dollars_per_hour=4.8), dear_since=ago(906)),
         decision="destroy", reason=Reason.PRICE_DRIFT,
+    ),
+    Row(
+        sentence="but not before a person had a quarter of an hour to make room for both",
+        world=with_terms(listed_as(healthy_world(), dollars_per_hour=4.8), dear_since=ago(895)),
+        decision="hold", reason=Reason.BUDGET, wanted="rent",
     ),
     Row(
         sentence="nothing is given up for its price while nothing else suits",
         world=replace(with_terms(listed_as(healthy_world(), dollars_per_hour=4.8),
-                                 dear_since=ago(36)), offers={DUEL: a_book()}),
+                                 dear_since=ago(906)), offers={DUEL: a_book()}),
         decision="wait", reason=Reason.NO_SUITABLE_OFFER,
     ),
     # --- the contract's end ---
