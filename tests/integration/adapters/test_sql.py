@@ -346,7 +346,8 @@ async def test_a_crash_during_the_first_migration_leaves_an_empty_file(
         raise sqlite3.OperationalError("the power went")
 
     with monkeypatch.context() as patched:
-        patched.setattr(sql, "read_saved", fail)  # after the tables are made, in the same transaction
+        # After the tables are made, in the same transaction.
+        patched.setattr(sql, "read_saved", fail)
         with pytest.raises(StoreError, match="the power went"):
             await SqlStore(path, clock=SystemClock()).load()
     with contextlib.closing(sqlite3.connect(path)) as database:
