@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from math import inf
 
 from keeper.core.backoff import longest_s, stepped_s
@@ -32,6 +33,7 @@ from keeper.core.model import (
     OfferNeeds,
     Pricing,
     SlotId,
+    SlotRecord,
     Stream,
     Tenure,
 )
@@ -228,6 +230,17 @@ def _found_nothing(
     )
 
 
+def _charged_now(draft: Draft, record: SlotRecord, seat: Seat) -> tuple[datetime, ...]:
+    """Count a replacement from now on: it was counted when the host before was given up.
+
+    The allowance is about hosts. One that waited for an offer longer than the window is long would
+    otherwise not be in it.
+    """
+    if seat is Seat.INCOMING or not record.replaced_at:
+        return record.replaced_at
+    return (*record.replaced_at[:-1], draft.now)
+
+
 def crosses_a_limit(draft: Draft, stream: Stream, dollars: float) -> str | None:
     """Say which limit one more rental would cross, counting everything that may still bill (I4)."""
     committed = committed_by_stream(draft.records.values(), draft.condemned.values())
@@ -258,7 +271,13 @@ def _rent(
     record = draft.records[slot]
     attempt = record.attempt + 1
     label = label_for(draft.world.keeper_id, slot, attempt)
-    draft.records[slot] = replace(record, attempt=attempt, next_rent_at=None, rent_detail="")
+    draft.records[slot] = replace(
+        record,
+        attempt=attempt,
+        next_rent_at=None,
+        rent_detail="",
+        replaced_at=_charged_now(draft, record, seat),
+    )
     intent_id = draft.open_intent(IntentKind.RENT, slot, label, None, reason)
     draft.offers_taken.add(offer.offer_id)
     draft.put(

@@ -155,6 +155,18 @@ def test_an_allowance_of_none_is_never_used() -> None:
     assert decision.until == ahead(21_600 - 500)  # type: ignore[union-attr]
 
 
+def test_a_replacement_counts_from_when_it_is_rented_however_long_that_took() -> None:
+    """One that waited for offers for longer than the window let a sixth one through."""
+    vacated = a_record(ever_on_air=True, attempt=1, replaced_at=(ago(2000), ago(500)))
+    world = a_world(vacated, offers={DUEL: a_book(an_offer(1))})
+    plan = decide(world)
+    assert decision_for(plan).name == "rent"
+    assert record_after(world, plan).replaced_at == (ago(2000), ago(0))
+    first = a_record(ever_on_air=False)
+    world = a_world(first, offers={DUEL: a_book(an_offer(1))})
+    assert record_after(world, decide(world)).replaced_at == ()
+
+
 # --- machines ---------------------------------------------------------------------------------------
 
 
