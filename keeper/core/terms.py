@@ -37,7 +37,7 @@ def followed(
     tenure: Tenure, instance: Instance, listed_at: datetime, policy: Policy, needs: OfferNeeds
 ) -> Tenure:
     """Take over what a listing says of the terms; the same object when nothing is new."""
-    dollars = instance.dollars_per_hour or tenure.dollars_per_hour
+    dollars = _committed(tenure, instance)
     ends_at = tenure.ends_at
     if instance.ends_at is not None and not _is_same_end(ends_at, instance.ends_at):
         ends_at = instance.ends_at
@@ -125,6 +125,19 @@ def told(
         left_s = elapsed_s(listed_at, after.ends_at)
         events.append(ContractEnding(slot=slot, instance_id=instance_id, left_s=left_s))
     return tuple(events)
+
+
+def _committed(tenure: Tenure, instance: Instance) -> float:
+    """Return what a rental may cost: what is listed, and never less than what we bid for it.
+
+    A listing may be older than our latest bid, or show what a stopped rental costs; another slot must
+    not spend the difference meanwhile (I4).
+    """
+    dollars = instance.dollars_per_hour or tenure.dollars_per_hour
+    if not tenure.bid_dollars_per_hour:
+        return dollars
+    bid = tenure.bid_dollars_per_hour + instance.disk_dollars_per_hour
+    return bid if bid > dollars + _SAME_DOLLARS else dollars
 
 
 def _is_same_end(before: datetime | None, now: datetime) -> bool:

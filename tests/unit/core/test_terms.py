@@ -89,3 +89,14 @@ def test_both_pictures_of_an_outbid_are_understood(is_meant_to_run: bool) -> Non
 
 def test_who_rents_on_demand_cannot_be_outbid() -> None:
     assert after(a_tenure(), state=MarketState.STOPPED).outbid_since is None
+
+
+@pytest.mark.parametrize("shown", [0.35, 0.05], ids=["the old bid", "a disk that stands still"])
+def test_a_bid_counts_in_full_from_the_order_on_whatever_a_listing_shows(shown: float) -> None:
+    """Else another slot would spend what a bid on its way takes up (I4)."""
+    rebid = a_tenure(
+        is_bid=True, rebids=1, bid_dollars_per_hour=0.50, dollars_per_hour=0.55, booting_since=NOW
+    )
+    row = {"dollars_per_hour": shown, "disk_dollars_per_hour": 0.05, "is_bid": True}
+    assert after(rebid, **row).dollars_per_hour == pytest.approx(0.55)
+    assert after(rebid, **{**row, "dollars_per_hour": 0.60}).dollars_per_hour == 0.60
