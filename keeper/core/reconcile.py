@@ -211,6 +211,8 @@ def _propose(draft: Draft, slot: SlotId, stream: Stream) -> Proposal:
         return Proposal(wish=Wish.WAIT, reason=Reason.CREATE_UNSETTLED)
     record = _without_stale_order(draft, record)
     proposal = _propose_for_host(draft, stream, record, tenure)
+    if proposal.wish is Wish.RENT:  # a successor for the contract's end or for the price
+        return _ended_first(draft, slot) or proposal
     if proposal.wish is not Wish.WAIT and proposal.wish is not Wish.HOLD:
         return proposal
     if record.incoming is not None:

@@ -196,6 +196,38 @@ def test_an_order_to_replace_waits_until_an_earlier_host_has_heard_of_its_end() 
     assert decision_for(decide(world)).reason is Reason.CONDEMNED
 
 
+@pytest.mark.parametrize("why", ["its contract ends", "it grew dear"])
+def test_no_third_host_is_rented_while_an_earlier_successor_has_not_heard_of_its_end(
+    why: str,
+) -> None:
+    """A marketplace that creates but does not destroy would pile them up (I5)."""
+    ends_at = ahead(7200) if why == "its contract ends" else None
+    dollars = 0.41 if ends_at else 2.6
+    tenure = a_tenure(
+        rented_at=ago(86_400),
+        ends_at=ends_at,
+        dollars_per_hour=dollars,
+        ending_since=ago(36) if ends_at else None,
+        dear_since=None if ends_at else ago(36),
+    )
+    world = healthy_world()
+    rows = (
+        an_instance(ends_at=ends_at, dollars_per_hour=dollars),
+        an_instance(HOST + 5, dollars_per_hour=0.41),
+    )
+    world = replace(
+        world,
+        records={SLOT: replace(world.records[SLOT], tenure=tenure)},
+        listing=a_listing(*rows),
+        offers={DUEL: a_book(an_offer(2))},
+    )
+    desired = a_desire(a_stream(spend_max_dollars_per_hour=10.0))
+    unheard = replace(world, condemned=(a_condemned(HOST + 5, accepted_at=None),))
+    assert decision_for(decide(unheard, desired)).reason is Reason.CONDEMNED
+    heard = replace(world, condemned=(a_condemned(HOST + 5),))
+    assert decision_for(decide(heard, desired)).name == "rent"
+
+
 def test_a_handover_counts_as_one_replacement_once_its_rental_exists() -> None:
     intent = an_intent(IntentKind.RENT, label="keeper:k1:duel/0:2")
     asked = an_asked_tenure(label="keeper:k1:duel/0:2", attempt=2)
