@@ -209,6 +209,7 @@ class Survey:
         except (PortError, TimeoutError):
             return _REFUSED_SEARCH_APART_S
         self._allow()
+        self._forget_undeclared()
         around, around_at = await self._around(stream, offers)
         self.offers[stream.name] = OfferBook(
             offers=offers, at=asked_at, around=around, around_at=around_at, asked_for=asked
@@ -229,6 +230,11 @@ class Survey:
             reason, self.search_refused = self.search_refused.reason, None
             self._tell(SearchesAllowed(reason=reason, duration_s=refused_s))
 
+    def _forget_undeclared(self) -> None:
+        declared = {stream.name for stream in self._streams()}
+        self.offers = {name: book for name, book in self.offers.items() if name in declared}
+        self._surveyed_s = {n: at_s for n, at_s in self._surveyed_s.items() if n in declared}
+
     async def _around(
         self, stream: Stream, offers: tuple[Offer, ...]
     ) -> tuple[tuple[Offer, ...], datetime | None]:
@@ -244,12 +250,12 @@ class Survey:
         last_s = self._surveyed_s.get(stream.name)
         if book is not None and last_s is not None and now_s - last_s < _SURVEYS_APART_S:
             return known
+        self._surveyed_s[stream.name] = now_s  # one that fails has cost as much
         try:
             async with asyncio.timeout(_READ_DEADLINE_S):
                 around = await self._marketplace.survey_offers(stream.needs)
         except (PortError, TimeoutError):
             return known
-        self._surveyed_s[stream.name] = now_s
         return around, asked_at
 
 

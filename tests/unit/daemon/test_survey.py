@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -228,6 +229,33 @@ def test_a_look_around_that_fails_leaves_the_search_as_it_is(error: PortError) -
         book = survey.offers[STREAM.name]
         assert book.offers == market.supply
         assert book.around == ()
+
+    run(play())
+
+
+def test_a_look_around_that_keeps_failing_is_not_repeated_with_each_search() -> None:
+    """What fails has cost up to six searches of the day's quota all the same."""
+
+    async def play() -> None:
+        market = _Market()
+        market.survey_errors = [Malformed() for _ in range(9)]
+        survey = _survey(market)
+        for _ in range(6):
+            await survey.search_for(STREAM)
+            await asyncio.sleep(60.0)
+        assert market.surveys == [0.0, 300.0]
+
+    run(play())
+
+
+def test_the_market_of_a_stream_that_is_no_longer_declared_is_forgotten() -> None:
+    async def play() -> None:
+        market = _Market()
+        survey = _survey(market)
+        gone = replace(STREAM, name=StreamName("gone"))
+        await survey.search_for(gone)
+        await survey.search_for(STREAM)
+        assert list(survey.offers) == [STREAM.name]
 
     run(play())
 
