@@ -113,10 +113,12 @@ def in_the_past(tenure: Tenure, now: datetime) -> Tenure:
     The same tenure when the clock was not stepped back behind anything it remembers.
     """
     acted_at, booting_since = tenure.acted_at, tenure.booting_since
+    terms = (tenure.dear_since, tenure.ending_since, tenure.outbid_since, tenure.unlisted_since)
     if (
         tenure.requested_at <= now
         and (acted_at is None or acted_at <= now)
         and (booting_since is None or booting_since <= now)
+        and all(at is None or at <= now for at in terms)
         and all(condition.since <= now for condition in tenure.conditions)
     ):
         return tenure
@@ -136,5 +138,9 @@ def in_the_past(tenure: Tenure, now: datetime) -> Tenure:
         dead_since=bounded(tenure.dead_since),
         missing_since=bounded(tenure.missing_since),
         missing_listed_at=bounded(tenure.missing_listed_at),
+        dear_since=bounded(tenure.dear_since),
+        ending_since=bounded(tenure.ending_since),
+        outbid_since=bounded(tenure.outbid_since),
+        unlisted_since=bounded(tenure.unlisted_since),
         conditions=tuple(replace(c, since=min(c.since, now)) for c in tenure.conditions),
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from keeper.core.conditions import in_the_past
 from keeper.core.events import ContractEnding, InstanceOutbid, MachineUnlisted, PriceDrifted
 from keeper.core.model import MarketState, OfferNeeds, Policy, Tenure
 from keeper.core.terms import followed, margin_s, price_limit, told
@@ -100,3 +101,13 @@ def test_a_bid_counts_in_full_from_the_order_on_whatever_a_listing_shows(shown: 
     row = {"dollars_per_hour": shown, "disk_dollars_per_hour": 0.05, "is_bid": True}
     assert after(rebid, **row).dollars_per_hour == pytest.approx(0.55)
     assert after(rebid, **{**row, "dollars_per_hour": 0.60}).dollars_per_hour == 0.60
+
+
+def test_a_clock_that_stepped_back_does_not_put_off_what_follows_from_a_term() -> None:
+    """Else a contract that ends, or a price, waits for the clock to catch up."""
+    soon = ahead(3600.0)
+    tenure = a_tenure(dear_since=soon, ending_since=soon, outbid_since=soon, unlisted_since=soon)
+    present = in_the_past(tenure, NOW)
+    assert (present.dear_since, present.ending_since) == (NOW, NOW)
+    assert (present.outbid_since, present.unlisted_since) == (NOW, NOW)
+    assert in_the_past(present, NOW) is present
