@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from keeper.adapters.vastai_spacing import PUBLISHED_INTERVAL_S, Endpoint
-from keeper.cli.rentals import others, price_parts, size
+from keeper.cli.rentals import others, price_parts, vram
 from keeper.cli.terminal import duration
 from keeper.core.model import FleetPolicy
 from keeper.core.text import plain
@@ -84,7 +84,7 @@ def losses_of(fleet: FleetStatus, *, is_live: bool) -> list[Loss]:
 
 def _what(host: HostStatus, now: datetime) -> Iterator[str]:
     name = f"instance {host.instance_id}" if host.instance_id is not None else "a host being rented"
-    model = " ".join(part for part in (host.gpu_name, size(host.gpu_ram_gb).strip("-")) if part)
+    model = " ".join(part for part in (host.gpu_name, vram(host).strip("-")) if part)
     lasts = duration((now - (host.rented_at or host.requested_at)).total_seconds())
     yield f"{name}, {model}, rented for {lasts}"
     disk = f"everything on its disk of {host.disk_gb:.0f} GB" if host.disk_gb else "its disk"

@@ -24,6 +24,7 @@ from keeper.cli.rentals import (
     spent,
     total_price,
     uptime,
+    vram,
 )
 from keeper.cli.terminal import cell, duration, rough, table
 from keeper.core.reasons import SENTENCE, Reason
@@ -291,7 +292,7 @@ def _health(slot: SlotStatus, now: datetime) -> tuple[Text, ...]:
 def _rented(host: HostStatus | None, now: datetime) -> tuple[Text, ...]:
     traffic = (host.traffic_dollars_per_hour or None) if host is not None else None
     return (
-        cell(size(host.gpu_ram_gb if host else None)),
+        cell(vram(host)),
         cell(size(host.disk_gb if host else None)),
         cell(gpu_price(host), "magenta" if host is not None and host.is_bid else ""),
         cell(price(host.disk_dollars_per_hour if host else None)),
@@ -327,7 +328,8 @@ def _remarks(fleet: FleetStatus) -> Iterator[RenderableType]:
         yield cell(f"not keeper's, and not touched: {strangers}", "dim")
     for alert in fleet.alerts:
         if alert.needs_human and not alert.is_muted:
-            yield cell(f"{alert.name}: {alert.summary}: {alert.needs_human}", "bold red")
+            advice = alert.needs_human[:1].upper() + alert.needs_human[1:]
+            yield cell(f"{alert.name}: {alert.summary}. {advice}", "bold red")
 
 
 def _pause(pause: PauseStatus) -> str:

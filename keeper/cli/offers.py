@@ -16,7 +16,7 @@ from keeper.cli.terminal import cell, table
 from keeper.core.market import Avoided, merged, price_of, search
 from keeper.core.model import MachineId, Offer, OfferNeeds, Stream, StreamName
 from keeper.core.shortage import Miss, Shortage, explain
-from keeper.core.text import plain
+from keeper.core.text import plain, sold_gb
 
 SHOWN_MAX = 20  # nobody reads further; --json has them all
 _SENTENCE_MAX = 600  # as long as the decision's detail may be
@@ -107,7 +107,7 @@ def ranked(look: Look) -> Table:
             str(rank),
             str(int(offer.offer_id)),
             Text(gpu(offer), no_wrap=True, overflow="ellipsis"),
-            f"{offer.gpu_ram_gb:.0f}",
+            str(sold_gb(offer.gpu_ram_gb)),
             f"{price.dollars_per_hour:.3f}",
             f"{bid}{price.gpu_dollars_per_hour:.3f}",
             f"{price.disk_dollars_per_hour:.3f}",

@@ -7,6 +7,7 @@ from datetime import datetime
 from rich.text import Text
 
 from keeper.cli.terminal import cell, duration
+from keeper.core.text import sold_gb
 from keeper.web.money import hours
 from keeper.web.shapes import AccountStatus, FleetStatus, HostStatus
 
@@ -21,8 +22,13 @@ def rental_id(host: HostStatus | None) -> str:
 
 
 def size(gigabytes: float | None) -> str:
-    """Say a size for a column: VRAM as cards are sold, so 24564 MiB are 24 GB."""
+    """Say a size for a column."""
     return f"{int(gigabytes)} GB" if gigabytes else "-"
+
+
+def vram(host: HostStatus | None) -> str:
+    """Say a card's memory for a column, as cards are sold: 24564 MiB are 24 GB."""
+    return f"{sold_gb(host.gpu_ram_gb)} GB" if host is not None and host.gpu_ram_gb else "-"
 
 
 def gpu_price(host: HostStatus | None) -> str:

@@ -254,6 +254,8 @@ def _adopt_orphan(draft: Draft, slot: SlotId, instance: Instance, listing: Listi
         rented_at=draft.now,
         booting_since=draft.now,
         listed_at=listing.at,
+        gpu_ram_gb=instance.gpu_ram_gb,
+        disk_dollars_per_hour=instance.disk_dollars_per_hour,
     )
     draft.records[slot] = replace(record, attempt=max(record.attempt, label.attempt), tenure=tenure)
     draft.tell(

@@ -405,6 +405,9 @@ class Tenure:
     unlisted_since: datetime | None = (
         None  # first listing by which its machine takes no more renters
     )
+    # As offered: for people, where no listing tells. 0: not told.
+    gpu_ram_gb: float = 0.0
+    disk_dollars_per_hour: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

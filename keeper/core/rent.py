@@ -296,6 +296,8 @@ def _rent(
             bid_dollars_per_hour=price.bid_dollars_per_hour or 0.0,
             offered_dollars_per_hour=price.rental_dollars_per_hour,
             traffic_dollars_per_hour=price.traffic_dollars_per_hour,
+            gpu_ram_gb=offer.gpu_ram_gb,
+            disk_dollars_per_hour=price.disk_dollars_per_hour,
         ),
     )
     draft.is_busy = True

@@ -28,6 +28,15 @@ def plain(text: str, length_max: int = TEXT_MAX) -> str:
     return _cut(_UNSAFE.sub(_shown, text), length_max)
 
 
+def sold_gb(gpu_ram_gb: float) -> int:
+    """Return a card's memory as cards are sold.
+
+    The marketplace tells MiB and calls a thousand of them a GB: 24.564 for a card of 24, whose
+    driver keeps a little of it back. A GB of a card has 1024.
+    """
+    return round(gpu_ram_gb * 1000 / 1024)
+
+
 def _cut(text: str, length_max: int) -> str:
     return text if len(text) <= length_max else text[: max(0, length_max - 1)] + "…"
 

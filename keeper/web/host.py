@@ -36,7 +36,7 @@ def host_status(
         ends_at=(listed.ends_at if listed is not None else None) or tenure.ends_at,
         ssh_addresses=_ssh_addresses(listed),
         host_key=plain(tenure.host_key, 1000),
-        gpu_ram_gb=(listed.gpu_ram_gb or None) if listed is not None else None,
+        gpu_ram_gb=(listed.gpu_ram_gb if listed is not None else 0.0) or tenure.gpu_ram_gb or None,
         disk_gb=_disk_gb(listed, stream),
         gpu_dollars_per_hour=parts.gpu_dollars_per_hour,
         disk_dollars_per_hour=parts.disk_dollars_per_hour,

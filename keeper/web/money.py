@@ -32,7 +32,7 @@ class Parts:
 
 
 def parts_of(tenure: Tenure, listed: Instance | None) -> Parts:
-    """Take a price apart: as listed, else as bid. What the listing does not tell stays unknown."""
+    """Take a price apart: as listed, else as bid or as offered. What nobody tells stays unknown."""
     total = tenure.dollars_per_hour
     gpu = disk = None
     if listed is not None:
@@ -41,6 +41,8 @@ def parts_of(tenure: Tenure, listed: Instance | None) -> Parts:
         disk = listed.disk_dollars_per_hour or None
     if gpu is None and tenure.is_bid and tenure.bid_dollars_per_hour:
         gpu = tenure.bid_dollars_per_hour
+    if gpu is None and disk is None and listed is None:
+        disk = min(tenure.disk_dollars_per_hour, total) or None
     if gpu is None and disk is not None:
         gpu = max(0.0, total - disk)
     if disk is None and gpu is not None:

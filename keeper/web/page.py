@@ -13,13 +13,13 @@ from markupsafe import Markup, escape
 
 from keeper.alerts.wording import duration
 from keeper.core.events import Level
-from keeper.core.model import ConditionKind
-from keeper.core.text import plain
+from keeper.core.text import plain, sold_gb
 from keeper.web.answers import CONTROL, now_of
 from keeper.web.api import event_status
 from keeper.web.money import hours
 from keeper.web.shapes import EventStatus, FleetStatus
 from keeper.web.status import status_of
+from keeper.web.words import CONDITIONS
 
 _HERE: Final = Path(__file__).parent
 _EVENTS_READ = 200
@@ -62,21 +62,12 @@ def _commands(text: str) -> Markup:
     )
 
 
-# Seven of them share the width of a card.
-_SHORT: Final = {
-    ConditionKind.REACHABLE: "SSH",
-    ConditionKind.RUNNING: "process",
-    ConditionKind.STREAMING: "picture",
-    ConditionKind.HAS_GPU: "GPU",
-    ConditionKind.HAS_ROOM: "disk",
-}
-
-
 _ENVIRONMENT.filters["hours"] = hours
 _ENVIRONMENT.filters["commands"] = _commands
 _ENVIRONMENT.filters["ago"] = _ago
 _ENVIRONMENT.filters["part"] = lambda text: quote(text, safe="")
-_ENVIRONMENT.filters["short"] = lambda condition: _SHORT.get(condition, str(condition))
+_ENVIRONMENT.filters["short"] = lambda condition: CONDITIONS.get(condition, str(condition))
+_ENVIRONMENT.filters["sold_gb"] = sold_gb
 _ENVIRONMENT.filters["words"] = lambda text: str(text).replace("_", " ")
 
 

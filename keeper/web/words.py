@@ -11,9 +11,21 @@ from typing import Any, Final
 
 from keeper.alerts.wording import count, duration
 from keeper.core.events import EVENT_TYPES, Level
+from keeper.core.model import ConditionKind
 from keeper.core.text import plain
 
 Facts = Mapping[str, Any]
+
+# What is judged of a rental, as people call it. Seven of them share the width of a card.
+CONDITIONS: Final[Mapping[str, str]] = {
+    ConditionKind.RENTED: "rental",
+    ConditionKind.REACHABLE: "SSH",
+    ConditionKind.DEPLOYED: "set-up",
+    ConditionKind.RUNNING: "process",
+    ConditionKind.STREAMING: "picture",
+    ConditionKind.HAS_GPU: "GPU",
+    ConditionKind.HAS_ROOM: "disk",
+}
 
 LEVELS: Final[Mapping[str, Level]] = {event.name: event.level for event in EVENT_TYPES}
 
@@ -143,7 +155,7 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
         f"the marketplace did not take the {str(f['decision']).replace('_', ' ')}: {f['error']}"
     ),
     "condition.changed": lambda f: (
-        f"{f['condition']} is {_truth(f)}: {f['because']}"
+        f"{CONDITIONS.get(str(f['condition']), f['condition'])} {_truth(f)}: {f['because']}"
     ),
     "stream.on_air": lambda f: (
         f"on air, after {_s(f)} of darkness" if _is_positive(f) else "on air"
@@ -181,7 +193,7 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
 
 
 def _truth(facts: Facts) -> str:
-    return {"true": "so", "false": "not so", "unknown": "not known"}.get(facts["status"], "?")
+    return {"true": "good", "false": "bad", "unknown": "not known"}.get(facts["status"], "?")
 
 
 def _is_positive(facts: Facts) -> bool:

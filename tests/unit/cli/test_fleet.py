@@ -136,7 +136,7 @@ def test_what_holds_for_the_whole_fleet_is_said_below() -> None:
     assert "ending: instance 24800001 (0.300 $/h), for 2m00s, 2 tries" in said
     assert "orphan: instance 1 (0.200 $/h)" in said
     assert "not keeper's, and not touched: instances 5, 77 (0.800 $/h)" in said
-    assert "KeeperStreamDark: sd/0 is dark: look at the workload's log" in said
+    assert "KeeperStreamDark: sd/0 is dark. Look at the workload's log" in said
 
 
 def test_a_muted_alert_is_not_repeated() -> None:

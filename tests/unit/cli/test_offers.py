@@ -34,7 +34,7 @@ def offer(number: int, **given: Any) -> Offer:
             "host_id": HostId(number),
             "gpu_name": "RTX 4090",
             "gpu_count": 1,
-            "gpu_ram_gb": 24.0,
+            "gpu_ram_gb": 24.564,  # MiB by the thousand: what a card of 24 GB reports
             "gpu_display_active": True,
             "verified": True,
             "rentable": True,
@@ -105,7 +105,7 @@ def test_on_a_narrow_terminal_only_the_name_of_the_gpu_gives_way() -> None:
             gpu_name="NVIDIA RTX PRO 6000 Blackwell Max-Q",
             dollars_per_hour=0.4,
             is_bid=True,
-            gpu_ram_gb=96.0,
+            gpu_ram_gb=97.887,
         ),
         pricing=Pricing.INTERRUPTIBLE,
     )

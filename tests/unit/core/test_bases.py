@@ -51,3 +51,11 @@ def test_an_ask_with_two_prices_is_taken_at_the_one_that_is_wanted(
 def test_looks_put_together_hold_each_price_once_as_it_was_seen_last() -> None:
     dearer = replace(ON_DEMAND, dollars_per_hour=0.9)
     assert merged([ON_DEMAND, BID], [dearer]) == (dearer, BID)
+
+
+def test_what_was_rented_is_remembered_for_people() -> None:
+    plan = decide(a_world(a_record(), offers={DUEL: a_book(ON_DEMAND)}), a_desire(a_stream()))
+    (record,) = plan.records
+    assert record.tenure is not None
+    assert record.tenure.gpu_ram_gb == ON_DEMAND.gpu_ram_gb
+    assert record.tenure.disk_dollars_per_hour == ON_DEMAND.disk_dollars_per_hour > 0

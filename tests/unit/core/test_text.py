@@ -2,7 +2,7 @@
 
 import pytest
 
-from keeper.core.text import plain
+from keeper.core.text import plain, sold_gb
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,11 @@ def test_shows_controls_as_text(text: str, shown: str) -> None:
 def test_cuts_at_the_bound() -> None:
     assert plain("x" * 600) == "x" * 499 + "…"
     assert plain("abc", 2) == "a…"
+
+
+@pytest.mark.parametrize(
+    ("mib", "sold_as"),
+    [(10240, 10), (16376, 16), (24564, 24), (32607, 32), (49140, 48), (81559, 80), (98304, 96)],
+)
+def test_video_memory_is_said_as_cards_are_sold(mib: int, sold_as: int) -> None:
+    assert sold_gb(mib / 1000) == sold_as

@@ -277,6 +277,14 @@ def test_parts_that_are_not_told_are_not_made_up() -> None:
     assert unlisted.dollars_per_hour == 0.42, "as it was decided upon"
 
 
+def test_what_was_rented_is_remembered_without_a_listing() -> None:
+    """Nobody may be looking: after a one-shot provision, or while keeper is down."""
+    host = shown_host(tenure(gpu_ram_gb=24.564, disk_dollars_per_hour=0.04), None)
+    assert host.gpu_ram_gb == 24.564
+    assert host.gpu_dollars_per_hour == pytest.approx(0.38)
+    assert host.disk_dollars_per_hour == pytest.approx(0.04)
+
+
 def test_a_bid_is_shown_as_one_with_what_it_would_take_now() -> None:
     listed = instance(is_bid=True, min_bid_dollars_per_hour=0.5)
     host = shown_host(tenure(is_bid=True, bid_dollars_per_hour=0.4), listed)

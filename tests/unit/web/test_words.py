@@ -34,3 +34,18 @@ def test_hostile_values_stay_values() -> None:
     assert "\x1b" not in sentence
     assert "\n" not in sentence
     assert len(sentence) <= 300
+
+
+@pytest.mark.parametrize(
+    ("condition", "status", "said"),
+    [
+        ("streaming", "true", "picture good: all is well"),
+        ("has_gpu", "false", "GPU bad: all is well"),
+        ("reachable", "unknown", "SSH not known: all is well"),
+        ("deployed", "true", "set-up good: all is well"),
+        ("of another version", "true", "of another version good: all is well"),
+    ],
+)
+def test_a_condition_is_said_as_the_page_calls_it(condition: str, status: str, said: str) -> None:
+    told = {"condition": condition, "status": status, "because": "all is well"}
+    assert words("condition.changed", told) == said
