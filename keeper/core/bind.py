@@ -257,7 +257,9 @@ def _adopt_orphan(draft: Draft, slot: SlotId, instance: Instance, listing: Listi
         gpu_ram_gb=instance.gpu_ram_gb,
         disk_dollars_per_hour=instance.disk_dollars_per_hour,
     )
-    draft.records[slot] = replace(record, attempt=max(record.attempt, label.attempt), tenure=tenure)
+    draft.records[slot] = replace(
+        record, attempt=max(record.attempt, label.attempt), tenure=tenure, offer_asked=None
+    )
     draft.tell(
         InstanceAdopted(
             slot=slot,

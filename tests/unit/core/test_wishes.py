@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from keeper.core.decisions import Hold, Rent, Wait
-from keeper.core.model import OfferId, SlotRecord
+from keeper.core.labels import label_for
+from keeper.core.model import OfferId, OrphanPolicy, SlotRecord
 from keeper.core.reasons import Reason
 from keeper.core.world import OrderKind, OutcomeKind, World
 from tests.builders import (
@@ -16,11 +17,14 @@ from tests.builders import (
     SLOT,
     a_book,
     a_desire,
+    a_listing,
     a_record,
     a_stream,
     a_world,
+    ago,
     ahead,
     an_asked_tenure,
+    an_instance,
     an_intent,
     an_offer,
     an_order,
@@ -189,3 +193,17 @@ def test_an_offer_that_was_lost_before_may_be_asked_for_again() -> None:
     decision = decision_for(decide(world))
     assert isinstance(decision, Rent)
     assert decision.offer_id == WISH
+
+
+def test_a_wish_does_not_outlive_the_adoption_of_another_rental() -> None:
+    """It would lie in wait for the next host, which nobody named an offer for."""
+    stray = an_instance(9009, label_for("k0", SLOT, 4))
+    world = a_world(
+        a_record(offer_asked=WISH),
+        listing=a_listing(stray),
+        orphans_known=frozenset({stray.instance_id}),
+        orphans_seen_at={stray.instance_id: ago(60)},
+    )
+    after = record_after(world, decide(world, a_desire(orphans=OrphanPolicy.ADOPT)))
+    assert after.tenure is not None
+    assert after.offer_asked is None
