@@ -102,20 +102,27 @@ class Keyring:
     def __init__(self, only: str = "") -> None:
         self._only = only
         self._grants: dict[str, Grant] = {}
+        self._gone: set[str] = set()
 
     def give(self, key: str, grant: Grant) -> None:
         """Make a key, or change what it may."""
         self._grants[key] = grant
+        self._gone.discard(key)
 
     def take(self, key: str) -> bool:
-        """Delete a key that was given; False: there was none."""
-        return self._grants.pop(key, None) is not None
+        """Delete a key, which opens nothing from now on; False: there was none."""
+        if self.grant_of(key) is None:
+            return False
+        self._grants.pop(key, None)
+        self._gone.add(key)
+        return True
 
     def grant_of(self, key: str) -> Grant | None:
         """Return what a key may; None: it is no key."""
         if key in self._grants:
             return self._grants[key]
-        return FULL if key and self._only in {"", key} else None
+        is_known = bool(key) and key not in self._gone and self._only in {"", key}
+        return FULL if is_known else None
 
     def refusal(self, key: str, endpoint: str, instance_id: int | None) -> ApiReply | None:
         """Return why a call is refused; None: it may go on."""

@@ -120,9 +120,10 @@ class Script:
         self._cues.append(cue)
 
     def take(self, endpoint: str) -> Cue | None:
-        """Return the first cue for a call and use it up by one."""
+        """Return the first cue for a call and use it up by one. A last slash says nothing."""
+        bare = endpoint.rstrip("/")
         for cue in self._cues:
-            if fnmatchcase(endpoint, cue.endpoint):
+            if any(fnmatchcase(each, cue.endpoint) for each in (f"{bare}/", bare)):
                 if cue.skip:
                     cue.skip -= 1
                     continue

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from keeper.sim.access import RIGHTS, Grant, Session, right_for
+from keeper.sim.access import RIGHTS, Grant, Keyring, Session, right_for
 from tests.unit.sim.test_api import LABEL, Client
 
 
@@ -94,6 +94,17 @@ def test_a_key_can_be_taken_away(client: Client) -> None:
     assert client.api.keys.take("guest")
     assert client.call("GET", "/api/v0/users/current", key="guest").status == 401
     assert not client.api.keys.take("guest")
+
+
+def test_where_any_key_is_known_a_deleted_one_is_not() -> None:
+    keys = Keyring()
+    keys.give("reader", Grant())
+    assert keys.take("reader")
+    assert keys.take("never given by name")
+    assert (keys.grant_of("reader"), keys.grant_of("never given by name")) == (None, None)
+    assert keys.grant_of("any other") is not None
+    keys.give("reader", Grant())
+    assert keys.grant_of("reader") is not None
 
 
 def test_a_containers_own_key_reaches_its_own_rental_only() -> None:

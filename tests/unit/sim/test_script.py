@@ -113,6 +113,15 @@ def test_cues_are_taken_in_the_order_in_which_they_came() -> None:
     assert [cue.name if cue else None for cue in taken] == ["html_502", "race_400", None]
 
 
+@pytest.mark.parametrize("pattern", ["GET /users/current", "GET /users/current/", "GET /users/*"])
+def test_a_last_slash_says_nothing(pattern: str) -> None:
+    script = Script()
+    script.add(Cue.parse({"endpoint": pattern, "answer": "html_502", "count": 0}))
+    assert script.take("GET /users/current/")
+    assert script.take("GET /users/current")
+    assert script.take("GET /users/other/") is None or pattern.endswith("*")
+
+
 def test_cues_come_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "answers.yaml"
     path.write_text("- {endpoint: 'PUT /asks/*', answer: race_400, count: 3}\n- {delay_s: 1}\n")
