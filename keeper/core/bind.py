@@ -11,7 +11,7 @@ from math import inf
 
 from keeper.core import terms
 from keeper.core.conditions import is_fatal
-from keeper.core.creates import absence_span_s, note_missing
+from keeper.core.creates import absence_span_s, note_missing, without_search
 from keeper.core.decisions import Wait
 from keeper.core.draft import Draft
 from keeper.core.events import InstanceAdopted, OrphanCleared, OrphanSeen, RentUncertain
@@ -258,7 +258,7 @@ def _adopt_orphan(draft: Draft, slot: SlotId, instance: Instance, listing: Listi
         disk_dollars_per_hour=instance.disk_dollars_per_hour,
     )
     draft.records[slot] = replace(
-        record, attempt=max(record.attempt, label.attempt), tenure=tenure, offer_asked=None
+        without_search(record), attempt=max(record.attempt, label.attempt), tenure=tenure
     )
     draft.tell(
         InstanceAdopted(

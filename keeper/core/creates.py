@@ -20,7 +20,7 @@ from keeper.core.events import (
     RentUncertain,
     RentVoided,
 )
-from keeper.core.model import InstanceId, Intent, IntentKind, SlotId, Tenure
+from keeper.core.model import InstanceId, Intent, IntentKind, SlotId, SlotRecord, Tenure
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.rent import WISH_DROPPED_S
@@ -88,12 +88,25 @@ def _is_anothers(draft: Draft, instance_id: InstanceId, intent: Intent) -> bool:
 def take_in(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:
     """Seat a rental that now has an id; a slot that found a host starts its search anew."""
     draft.put(slot, seat, tenure)
-    record = draft.records[slot]
-    draft.records[slot] = replace(
-        record, offer_misses=0, next_rent_at=None, avoid_offers=(), offer_asked=None
-    )
+    draft.records[slot] = without_search(draft.records[slot])
     if seat is Seat.INCOMING:
         count_replacement(draft, slot)
+
+
+def without_search(record: SlotRecord) -> SlotRecord:
+    """Return a record as it is when no host is looked for; the same object when none was."""
+    if not (
+        record.offer_misses or record.next_rent_at or record.avoid_offers or record.offer_asked
+    ):
+        return record
+    return replace(
+        record,
+        offer_misses=0,
+        next_rent_at=None,
+        rent_detail="",
+        avoid_offers=(),
+        offer_asked=None,
+    )
 
 
 def count_replacement(draft: Draft, slot: SlotId) -> None:

@@ -21,6 +21,7 @@ from keeper.core import incident
 from keeper.core.bind import bind
 from keeper.core.case import Proposal, Wish, case_of
 from keeper.core.conditions import status_of
+from keeper.core.creates import without_search
 from keeper.core.decisions import Hold, Plan, Wait
 from keeper.core.draft import Draft, Seat
 from keeper.core.enact import enact, end_condemned, hold, retire
@@ -219,6 +220,9 @@ def _propose(draft: Draft, slot: SlotId, stream: Stream) -> Proposal:
         return _propose_for_incoming(draft, stream, record, record.incoming, proposal)
     if record.replace_asked_at is not None:
         return _propose_ordered_replacement(draft, record, tenure)
+    if proposal.reason is Reason.HEALTHY:
+        # A successor that was looked for is no longer needed: the contract was prolonged, say.
+        draft.records[slot] = without_search(record)
     return proposal
 
 

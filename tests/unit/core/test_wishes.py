@@ -20,6 +20,7 @@ from tests.builders import (
     a_listing,
     a_record,
     a_stream,
+    a_tenure,
     a_world,
     ago,
     ahead,
@@ -207,3 +208,36 @@ def test_a_wish_does_not_outlive_the_adoption_of_another_rental() -> None:
     after = record_after(world, decide(world, a_desire(orphans=OrphanPolicy.ADOPT)))
     assert after.tenure is not None
     assert after.offer_asked is None
+
+
+@pytest.mark.parametrize("filled", ["adopted", "healthy"])
+def test_a_slot_that_wants_no_host_any_more_forgets_its_search(filled: str) -> None:
+    """An alert about missing offers, or a refused create, would never end."""
+    search = {
+        "offer_misses": 4,
+        "next_rent_at": ahead(300),
+        "rent_reason": Reason.OUT_OF_CREDIT,
+        "avoid_offers": (WISH,),
+    }
+    if filled == "healthy":  # its contract was to end, and was prolonged
+        world = a_world(a_record(a_tenure(), **search))
+    else:
+        stray = an_instance(9009, label_for("k0", SLOT, 4))
+        world = a_world(
+            a_record(**search),
+            listing=a_listing(stray),
+            orphans_known=frozenset({stray.instance_id}),
+            orphans_seen_at={stray.instance_id: ago(60)},
+        )
+    plan = decide(world, a_desire(orphans=OrphanPolicy.ADOPT))
+    after = record_after(world, plan)
+    assert after.tenure is not None
+    assert (after.offer_misses, after.next_rent_at, after.avoid_offers) == (0, None, ())
+
+
+def test_a_slot_that_still_hands_over_remembers_its_search() -> None:
+    tenure = a_tenure(rented_at=ago(86_400), ends_at=ahead(7200), ending_since=ago(36))
+    record = a_record(tenure, offer_misses=4, next_rent_at=ahead(300))
+    world = a_world(record, listing=a_listing(an_instance(ends_at=ahead(7200))))
+    after = record_after(world, decide(world))
+    assert (after.offer_misses, after.next_rent_at) == (4, ahead(300))
