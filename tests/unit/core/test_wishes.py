@@ -213,7 +213,7 @@ def test_a_wish_does_not_outlive_the_adoption_of_another_rental() -> None:
 @pytest.mark.parametrize("filled", ["adopted", "healthy"])
 def test_a_slot_that_wants_no_host_any_more_forgets_its_search(filled: str) -> None:
     """An alert about missing offers, or a refused create, would never end."""
-    search = {
+    search: dict[str, Any] = {
         "offer_misses": 4,
         "next_rent_at": ahead(300),
         "rent_reason": Reason.OUT_OF_CREDIT,
