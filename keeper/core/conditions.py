@@ -20,6 +20,8 @@ from keeper.core.model import (
 from keeper.core.moments import elapsed_s
 from keeper.core.reasons import Reason
 
+_HOUR_S = 3600.0
+
 KINDS = tuple(ConditionKind)
 RENTED, REACHABLE, DEPLOYED, RUNNING, STREAMING, HAS_GPU, HAS_ROOM = range(len(KINDS))
 _AT = {kind: position for position, kind in enumerate(KINDS)}
@@ -72,6 +74,7 @@ def after_reboot(tenure: Tenure, at: datetime) -> Tenure:
         tenure,
         booting_since=at,
         running_at=None,
+        gpu_spent_dollars=tenure.gpu_spent_dollars + _run_dollars(tenure, at),
         booted_at=None,
         deployed_at=None,
         warm_at=None,
@@ -82,6 +85,15 @@ def after_reboot(tenure: Tenure, at: datetime) -> Tenure:
         process_changed_at=(),
         conditions=tuple(conditions),
     )
+
+
+def _run_dollars(tenure: Tenure, at: datetime) -> float:
+    """Estimate what the GPU has cost since it began to run."""
+    if tenure.running_at is None:
+        return 0.0
+    run_s = elapsed_s(tenure.running_at, min(tenure.outbid_since or at, at))
+    gpu = max(0.0, tenure.dollars_per_hour - tenure.disk_dollars_per_hour)
+    return gpu * run_s / _HOUR_S
 
 
 def after_act(tenure: Tenure, at: datetime) -> Tenure:

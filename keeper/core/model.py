@@ -408,6 +408,7 @@ class Tenure:
     # As offered: for people, where no listing tells. 0: not told.
     gpu_ram_gb: float = 0.0
     disk_dollars_per_hour: float = 0.0
+    gpu_spent_dollars: float = 0.0  # about, by its runs before the present one; for people, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,7 @@ def spent_dollars(tenure: Tenure, parts: Parts, now: datetime) -> float:
     if tenure.first_live_at is not None:
         until = min(tenure.outbid_since or now, now)
         spent += tenure.traffic_dollars_per_hour * elapsed_s(tenure.first_live_at, until)
-    return spent / _HOUR_S
+    return tenure.gpu_spent_dollars + spent / _HOUR_S
 
 
 def account_of(snapshot: Snapshot, now: datetime) -> AccountStatus | None:

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from keeper.core.conditions import after_reboot
 from keeper.core.decisions import Decision
 from keeper.core.model import (
     Desired,
@@ -312,6 +313,18 @@ def test_estimates_what_was_spent_by_what_is_billed_in_each_state(
     host = shown_host(tenure(traffic_dollars_per_hour=0.07, **given), instance(**LISTED))
     disk, gpu, live = hours
     assert host.spent_dollars == pytest.approx(disk * 0.05 + gpu * 0.40 + live * 0.07)
+
+
+def test_what_earlier_runs_cost_stays_spent() -> None:
+    """A reboot and a won bid begin a new run, and the sum on the screen must not go back."""
+    before = tenure(dollars_per_hour=0.45, disk_dollars_per_hour=0.05)
+    after = after_reboot(before, NOW)
+    running = replace(after, running_at=NOW)
+    spent = shown_host(before, instance(**LISTED)).spent_dollars
+    assert shown_host(after, instance(**LISTED)).spent_dollars == pytest.approx(spent)
+    assert shown_host(running, instance(**LISTED)).spent_dollars == pytest.approx(spent)
+    outbid = after_reboot(replace(before, outbid_since=ago(hours=1)), NOW)
+    assert shown_host(outbid, instance(**LISTED)).spent_dollars == pytest.approx(spent - 0.40)
 
 
 def test_traffic_counts_as_the_budget_counts_it() -> None:
