@@ -9,7 +9,7 @@ from typing import Final
 from keeper.adapters.vastai_reply import Reply, http_date, read_complaint
 from keeper.adapters.vastai_wire import number
 
-_QUOTA_RESET_MAX_S: Final = 90_000.0  # a day, and an hour for clocks that disagree
+QUOTA_RESET_MAX_S: Final = 90_000.0  # a day, and an hour for clocks that disagree
 _HINT_MAX_S: Final = 300.0  # as in vastai_spacing.py: a broken hint must not keep a stream dark
 
 
@@ -38,7 +38,7 @@ def quota_until(reply: Reply, now: datetime) -> datetime:
     """Return when the daily search quota starts again: as told, else the next UTC midnight."""
     midnight = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
     epoch_s = number(reply.headers.get("x-ratelimit-reset"))
-    if epoch_s is None or not 0 < epoch_s - now.timestamp() <= _QUOTA_RESET_MAX_S:
+    if epoch_s is None or not 0 < epoch_s - now.timestamp() <= QUOTA_RESET_MAX_S:
         return midnight  # a reset in the past or beyond a day is no reset of a daily quota
     return datetime.fromtimestamp(epoch_s, UTC)
 

@@ -12,11 +12,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from keeper.adapters.vastai_calls import Calls, decoded
+from keeper.adapters.vastai_hints import QUOTA_RESET_MAX_S
 from keeper.adapters.vastai_offers import cheapest_first, offers_of, totals_of
 from keeper.adapters.vastai_rows import MIB_PER_GB
 from keeper.adapters.vastai_spacing import Endpoint
 from keeper.adapters.vastai_wire import Offers
 from keeper.core.model import Offer, OfferId, OfferNeeds, Pricing
+from keeper.core.moments import is_due
 from keeper.ports import Invalid, QuotaSpent
 
 # The server caps an answer at 64 rows whatever is asked for (reports from the field, 2026-08). They
@@ -89,7 +91,8 @@ class OfferSearch:
 
     async def _ask(self, body: Body) -> Offers:
         """Search once. A spent quota is not asked again before its reset."""
-        if self._quota_until is not None and self._now() < self._quota_until:
+        # A reset beyond any day's was reckoned by a clock that has been set right since.
+        if not is_due(self._quota_until, self._now(), QUOTA_RESET_MAX_S):
             raise QuotaSpent(f"{Endpoint.SEARCH}: not sent", until=self._quota_until)
         try:
             reply = await self._calls.read(

@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
+from keeper.adapters.clock import SystemClock
 from keeper.adapters.vastai_search import OFFERS_MAX, SURVEY_SEARCHES_MAX
 from keeper.core.model import OfferId, OfferNeeds, Pricing
 from keeper.ports import Malformed, QuotaSpent, RateLimited
@@ -77,6 +80,30 @@ async def test_spent_quota_stops_searching_until_its_reset() -> None:
             assert caught.value.until is not None
             assert caught.value.until.hour == caught.value.until.minute == 0
         assert script.count(SEARCH) == 1
+
+
+class _Stepping(SystemClock):
+    """A wall clock that is set right by so many days."""
+
+    ahead = timedelta(days=400)
+
+    @override
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+async def test_a_quota_spent_by_a_clock_that_was_wrong_is_not_waited_for_until_that_clock_comes() -> (
+    None
+):
+    """A box that starts with a wrong date would not search for a year."""
+    clock = _Stepping()
+    async with scripted() as script, market_at(script.url, clock=clock) as market:
+        spent = says({"error": "search_quota_exceeded", "msg": "daily quota"}, 429)
+        script.on(SEARCH, spent, says(NOTHING))
+        with pytest.raises(QuotaSpent):
+            await market.search_offers(OfferNeeds())
+        clock.ahead = timedelta()
+        assert await market.search_offers(OfferNeeds()) == ()
 
 
 # --- by pricing ----------------------------------------------------------------------------------

@@ -175,10 +175,8 @@ async def market_at(
     url: str, *, timeout_s: float = 10.0, key: str = KEY, **rest: Any
 ) -> AsyncIterator[VastMarketplace]:
     """Open the real adapter, with no spacing unless the test asks for it."""
-    spacing = rest.pop("spacing", dict.fromkeys(Endpoint, 0.0))
-    market = VastMarketplace(
-        url=url, api_key=key, clock=RealClock(), timeout_s=timeout_s, spacing=spacing, **rest
-    )
+    rest = {"spacing": dict.fromkeys(Endpoint, 0.0), "clock": RealClock(), **rest}
+    market = VastMarketplace(url=url, api_key=key, timeout_s=timeout_s, **rest)
     try:
         yield market
     finally:
