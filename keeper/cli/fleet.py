@@ -13,6 +13,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from keeper.alerts.wording import count
 from keeper.cli.rentals import (
     gpu_price,
     left_of_contract,
@@ -316,7 +317,7 @@ def _remarks(fleet: FleetStatus) -> Iterator[RenderableType]:
         ago = duration((fleet.now - rental.condemned_at).total_seconds())
         yield cell(
             f"ending: instance {rental.instance_id} ({rental.dollars_per_hour:.3f} $/h), for {ago},"
-            f" {rental.tries} tries: {rental.because}"
+            f" {count(rental.tries, 'try', 'tries')}: {rental.because}"
         )
     for orphan in fleet.orphans:
         yield cell(

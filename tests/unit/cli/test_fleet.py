@@ -134,6 +134,8 @@ def test_what_holds_for_the_whole_fleet_is_said_below() -> None:
     assert "fuse: too many slots are sick at once" in said
     assert "marketplace: unreadable for 4m00s: HTTP 502 \\x1b[2Jgateway" in said
     assert "ending: instance 24800001 (0.300 $/h), for 2m00s, 2 tries" in said
+    once = replace(SICK, condemned=(replace(SICK.condemned[0], tries=1),))
+    assert "for 2m00s, 1 try: " in "\n".join(text(shown_fleet(once, width=200), 200))
     assert "orphan: instance 1 (0.200 $/h)" in said
     assert "not keeper's, and not touched: instances 5, 77 (0.800 $/h)" in said
     assert "KeeperStreamDark: sd/0 is dark. Look at the workload's log" in said
