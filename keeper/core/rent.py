@@ -6,7 +6,7 @@ is ever asked for twice: a new attempt has a new label.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from math import inf
@@ -35,6 +35,7 @@ from keeper.core.model import (
     SlotId,
     SlotRecord,
     Stream,
+    StreamName,
     Tenure,
 )
 from keeper.core.moments import elapsed_s, is_due, later
@@ -79,7 +80,7 @@ def fill(
     if not funnel.suitable:
         _found_nothing(draft, slot, stream, needs, avoided)
         return False
-    offer = funnel.suitable[0]
+    offer = _affordable(draft, stream, needs, funnel.suitable)
     dollars = price_dollars_per_hour(offer, needs)
     if (too_dear := crosses_a_limit(draft, stream, dollars)) is not None:
         if break_first is not None and _fits_instead(draft, slot, stream, dollars):
@@ -241,9 +242,32 @@ def _charged_now(draft: Draft, record: SlotRecord, seat: Seat) -> tuple[datetime
     return (*record.replaced_at[:-1], draft.now)
 
 
+def _affordable(
+    draft: Draft, stream: Stream, needs: OfferNeeds, suitable: tuple[Offer, ...]
+) -> Offer:
+    """Return the best offer that the limits leave room for; the cheapest when there is none.
+
+    The best is not always the cheapest: a bid comes before on demand, a free machine before one in use.
+    """
+    best = suitable[0]
+    if crosses_a_limit(draft, stream, price_dollars_per_hour(best, needs)) is None:
+        return best
+    prices = [(price_dollars_per_hour(offer, needs), offer) for offer in suitable]
+    least, cheapest = min(prices, key=lambda each: each[0])
+    if crosses_a_limit(draft, stream, least) is not None:
+        return cheapest
+    return next(o for dollars, o in prices if crosses_a_limit(draft, stream, dollars) is None)
+
+
 def crosses_a_limit(draft: Draft, stream: Stream, dollars: float) -> str | None:
     """Say which limit one more rental would cross, counting everything that may still bill (I4)."""
     committed = committed_by_stream(draft.records.values(), draft.condemned.values())
+    return _crossed(draft, stream, committed, dollars)
+
+
+def _crossed(
+    draft: Draft, stream: Stream, committed: Mapping[StreamName | None, float], dollars: float
+) -> str | None:
     of_stream = committed.get(stream.name, 0.0) + dollars
     of_fleet = sum(committed.values()) + dollars
     if of_stream > stream.spend_max_dollars_per_hour:
@@ -254,7 +278,13 @@ def crosses_a_limit(draft: Draft, stream: Stream, dollars: float) -> str | None:
 
 
 def _fits_instead(draft: Draft, slot: SlotId, stream: Stream, dollars: float) -> bool:
-    """Say whether one more rental fits every limit once the slot's present one is gone."""
+    """Say whether one more rental fits every limit once the slot's present one is gone, and only then.
+
+    What is condemned already makes room by itself, and a picture is not given up for that (I11).
+    """
+    lasting = committed_by_stream(draft.records.values(), ())
+    if _crossed(draft, stream, lasting, dollars) is None:
+        return False
     freed = record_dollars_per_hour(draft.records[slot])
     return crosses_a_limit(draft, stream, dollars - freed) is None
 

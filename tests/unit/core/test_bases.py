@@ -59,3 +59,19 @@ def test_what_was_rented_is_remembered_for_people() -> None:
     assert record.tenure is not None
     assert record.tenure.gpu_ram_gb == ON_DEMAND.gpu_ram_gb
     assert record.tenure.disk_dollars_per_hour == ON_DEMAND.disk_dollars_per_hour > 0
+
+
+def test_a_first_choice_that_the_budget_has_no_room_for_gives_way_to_one_that_fits() -> None:
+    """I18: a bid is preferred, a free machine too; neither is worth a dark stream."""
+    dear_bid = replace(an_offer(2), is_bid=True, gpu_dollars_per_hour=1.0, dollars_per_hour=1.05)
+    stream = a_stream(spend_max_dollars_per_hour=0.6)
+    pricing = Pricing.INTERRUPTIBLE_WITH_FALLBACK
+    stream = replace(stream, needs=replace(stream.needs, pricing=pricing))
+    world = a_world(a_record(), offers={DUEL: a_book(dear_bid, ON_DEMAND)})
+    rent = decision_for(decide(world, a_desire(stream)))
+    assert isinstance(rent, Rent)
+    assert rent.offer_id == ON_DEMAND.offer_id
+    roomy = replace(stream, spend_max_dollars_per_hour=5.0)
+    rent = decision_for(decide(world, a_desire(roomy)))
+    assert isinstance(rent, Rent)
+    assert rent.offer_id == dear_bid.offer_id

@@ -228,6 +228,23 @@ def test_no_third_host_is_rented_while_an_earlier_successor_has_not_heard_of_its
     assert decision_for(decide(heard, desired)).name == "rent"
 
 
+def test_a_picture_is_not_given_up_for_room_that_an_ending_host_is_about_to_make() -> None:
+    """I11: the budget is full for a minute, of a successor that failed and must be confirmed gone."""
+    tenure = a_tenure(dollars_per_hour=2.6, dear_since=ago(906))
+    world = healthy_world()
+    world = replace(
+        world,
+        records={SLOT: replace(world.records[SLOT], tenure=tenure)},
+        listing=a_listing(an_instance(dollars_per_hour=2.6), an_instance(HOST + 5)),
+        condemned=(a_condemned(HOST + 5, dollars_per_hour=2.0),),
+        offers={DUEL: a_book(an_offer(2))},
+    )
+    held = decision_for(decide(world))
+    assert (held.name, held.reason) == ("hold", Reason.BUDGET)
+    unheld = replace(world, condemned=())
+    assert decision_for(decide(unheld)).name == "rent"
+
+
 def test_a_handover_counts_as_one_replacement_once_its_rental_exists() -> None:
     intent = an_intent(IntentKind.RENT, label="keeper:k1:duel/0:2")
     asked = an_asked_tenure(label="keeper:k1:duel/0:2", attempt=2)
