@@ -28,6 +28,8 @@ from keeper.core.world import Outcome, OutcomeKind
 
 # Lost races that are remembered per slot; older offers have left the market by then.
 _AVOIDED_OFFERS_MAX = 20
+# So many lost one after the other are no bad luck: the next one waits like any fruitless search.
+_RACES_MAX = 10
 
 
 def answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
@@ -140,10 +142,14 @@ def _rent_failed(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure, outcome
     if reason in (Reason.OFFER_GONE, Reason.NO_SUITABLE_OFFER):
         avoid = (*avoid, tenure.offer_id)[-_AVOIDED_OFFERS_MAX:]
     was_asked = record.offer_asked == tenure.offer_id
+    why = outcome.error
     if was_asked:
         # This one and no other: what comes instead is for the operator to say, within a moment.
         why = f"offer {tenure.offer_id} could not be rented: {outcome.error or reason.value}"
-        record = replace(record, offer_asked=None, rent_detail=why)
+        record = replace(record, offer_asked=None)
+    elif reason is Reason.OFFER_GONE and len(avoid) >= _RACES_MAX:
+        reason = Reason.NO_SUITABLE_OFFER
+        why = f"{len(avoid)} offers in a row were gone, the last one so: {outcome.error}"
     if reason is Reason.OFFER_GONE and not was_asked:
         draft.records[slot] = replace(record, avoid_offers=avoid, next_rent_at=None)
         return
@@ -157,7 +163,7 @@ def _rent_failed(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure, outcome
         offer_misses=record.offer_misses + 1,
         next_rent_at=later(draft.now, pause_s),
         rent_reason=reason,
-        rent_detail=record.rent_detail if was_asked else outcome.error,
+        rent_detail=why,
     )
 
 

@@ -63,6 +63,28 @@ def acted(kind: IntentKind, outcome: OutcomeKind, record: SlotRecord | None = No
     )
 
 
+@pytest.mark.parametrize(("lost", "pauses"), [(8, False), (9, True), (20, True)])
+def test_races_that_are_lost_one_after_the_other_are_a_miss_in_the_end(
+    lost: int, pauses: bool
+) -> None:
+    """A marketplace that calls every offer gone was asked to rent every few seconds, for ever."""
+    world = asked(
+        OutcomeKind.FAILED, reason=Reason.OFFER_GONE, error="no_such_ask", instance_id=None
+    )
+    avoid = tuple(OfferId(900 + each) for each in range(lost))
+    record = replace(world.records[SLOT], avoid_offers=avoid)
+    world = replace(world, records={SLOT: record}, offers={DUEL: a_book(an_offer(7))})
+    plan = decide(world)
+    after = record_after(world, plan)
+    assert (decision_for(plan).name == "wait") is pauses
+    assert after.offer_misses == pauses
+    if pauses:
+        assert decision_for(plan).reason is Reason.NO_SUITABLE_OFFER
+        assert after.next_rent_at is not None
+        assert after.next_rent_at > NOW
+        assert "no_such_ask" in after.rent_detail
+
+
 # --- creates ----------------------------------------------------------------------------------------
 
 
