@@ -35,6 +35,7 @@ class Purse:
         self._nudge = nudge
         self._refused = refused
         self._is_refused = False
+        self._soon = asyncio.Event()
         self.seen: AccountSeen | None = None
 
     async def run(self) -> None:
@@ -43,7 +44,18 @@ class Purse:
             await self.look()
             is_empty = self.seen is not None and self.seen.spendable_dollars <= 0
             interval_s = self._interval_s()
-            await asyncio.sleep(min(interval_s, _EMPTY_INTERVAL_S) if is_empty else interval_s)
+            try:
+                async with asyncio.timeout(
+                    min(interval_s, _EMPTY_INTERVAL_S) if is_empty else interval_s
+                ):
+                    await self._soon.wait()
+            except TimeoutError:
+                continue
+            self._soon.clear()
+
+    def hurry(self) -> None:
+        """Look now: the marketplace has refused something for want of credit."""
+        self._soon.set()
 
     async def look(self) -> None:
         """Ask once; a failure keeps what was known."""

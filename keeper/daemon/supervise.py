@@ -37,6 +37,7 @@ from keeper.core.model import (
     StreamName,
     stream_of,
 )
+from keeper.core.reasons import Reason
 from keeper.core.world import Order, Outcome, SearchRefused, Snapshot, World
 from keeper.daemon.board import Board
 from keeper.daemon.calendar import Calendar
@@ -419,6 +420,8 @@ class Daemon:
 
     def _finished(self, outcome: Outcome) -> None:
         self._remembered().outcomes.append(outcome)
+        if outcome.reason is Reason.OUT_OF_CREDIT:
+            self._purse.hurry()
         self.nudge()
 
     def _note(self, event: Event) -> None:

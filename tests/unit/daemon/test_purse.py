@@ -88,3 +88,22 @@ def test_an_empty_account_is_asked_about_often_so_that_credit_is_seen_soon() -> 
         assert purse.seen.empty_at == EPOCH + timedelta(seconds=330)
 
     run(play())
+
+
+def test_a_refusal_for_want_of_credit_is_looked_into_at_once() -> None:
+    async def play() -> None:
+        bank, heard = _Bank(9.0, 0.0, 0.0), _Heard()
+        purse = _purse(bank, heard)
+        task = asyncio.create_task(purse.run())
+        await asyncio.sleep(100.0)
+        purse.hurry()
+        await asyncio.sleep(1.0)
+        assert bank.asked_s == [0.0, 100.0]
+        assert heard.nudges == 2
+        await asyncio.sleep(28.0)
+        assert len(bank.asked_s) == 2, "one hurry is one look"
+        await asyncio.sleep(2.0)
+        assert bank.asked_s == [0.0, 100.0, 130.0]
+        task.cancel()
+
+    run(play())
