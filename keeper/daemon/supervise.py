@@ -531,7 +531,8 @@ class Daemon:
         if self._snapshot is None:
             return "the first tick has not finished"
         if self._survey.listing is None:
-            return f"no complete listing yet: {self._survey.unreadable_error or 'asking'}"
+            error = self._redact(self._survey.unreadable_error)
+            return f"no complete listing yet: {error or 'asking'}"
         return ""
 
     @property

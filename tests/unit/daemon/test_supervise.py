@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from keeper.core.model import Mode, OrphanPolicy
+from keeper.core.model import Instance, Mode, OrphanPolicy
 from keeper.core.world import OrderKind
 from keeper.daemon.declared import Declared
-from keeper.ports import ConfigError, PortError, TimedOut, Uncertain
+from keeper.ports import ConfigError, PortError, TimedOut, Uncertain, Unreachable
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.loop import run
 from tests.stage import SLOT, Stage, without_acting
@@ -117,6 +117,26 @@ def test_ready_is_told_after_the_first_tick_that_could_be_committed() -> None:
             stage.store.is_full = False
             await stage.until(lambda: "alive" in stage.heartbeat.told, within_s=60.0)
             assert stage.heartbeat.told[0] == "ready"
+
+    run(play())
+
+
+def test_why_keeper_is_not_ready_is_told_without_secrets() -> None:
+    """I22: anybody may ask that."""
+
+    async def play() -> None:
+        async def list_instances() -> tuple[Instance, ...]:
+            raise Unreachable("no way to https://ada:hush@proxy")
+
+        def deaf(stage: Stage) -> None:
+            stage.marketplace.list_instances = list_instances  # type: ignore[method-assign]
+
+        def hidden(declared: Declared) -> Declared:
+            return replace(declared, redact=lambda said: said.replace("hush", "[hidden]"))
+
+        async with Stage(change=hidden, setup=deaf) as stage:
+            await stage.until(lambda: stage.facts.named("market.unreadable"))
+            assert "ada:[hidden]@" in stage.daemon.not_ready_because()
 
     run(play())
 
