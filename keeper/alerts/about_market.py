@@ -121,6 +121,8 @@ def no_offer(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             stream=stream,
             summary=f"no offer on the market suits {stream}"
             if reason is Reason.NO_SUITABLE_OFFER
+            else f"no search of the market works for {stream}"
+            if reason is Reason.SEARCH_FAILS
             else f"nobody may search the market for {stream}",
             why=why,
             did=did,
@@ -137,7 +139,11 @@ def _searches_refused(refused: SearchRefused, slots: list[SlotId]) -> tuple[str,
     if refused.until is not None:
         did = f"keeper searches again at {refused.until:%Y-%m-%d %H:%M} UTC for {names(slots)}"
         return did, "Search less by hand and with other programs of the account, or ask for more."
-    return f"keeper tries again all the time for {names(slots)}", HUMAN[Reason.UNAUTHORIZED]
+    did = f"keeper tries again all the time for {names(slots)}"
+    if refused.reason is Reason.SEARCH_FAILS:
+        cure = f"`keeper search {stream_of(slots[0])}` shows the marketplace's answer"
+        return did, f"If it lasts: {cure}; check vast.url and the stream's `offer` settings."
+    return did, HUMAN[Reason.UNAUTHORIZED]
 
 
 def credit_low(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:

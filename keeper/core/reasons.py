@@ -81,6 +81,7 @@ class Reason(StrEnum):
     UNREACHABLE_TOO_LONG = "unreachable_too_long"
     OFFERS_STALE = "offers_stale"
     SEARCH_QUOTA_SPENT = "search_quota_spent"
+    SEARCH_FAILS = "search_fails"
     NO_SUITABLE_OFFER = "no_suitable_offer"
     OFFER_GONE = "offer_gone"
     PAUSED = "paused"
@@ -169,6 +170,7 @@ SENTENCE: dict[Reason, str] = {
     Reason.UNREACHABLE_TOO_LONG: "the host has been out of reach for too long",
     Reason.OFFERS_STALE: "the offers known are too old; asking for fresh ones",
     Reason.SEARCH_QUOTA_SPENT: "the day's searches of the marketplace are used up",
+    Reason.SEARCH_FAILS: "the marketplace has answered no search for minutes",
     Reason.NO_SUITABLE_OFFER: "no offer passes the filters",
     Reason.OFFER_GONE: "somebody else was faster; taking the next offer",
     Reason.PAUSED: "an operator has paused keeper",

@@ -59,9 +59,9 @@ class OfferBook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRefused:
-    """The marketplace does not let anybody of this account search, for a while or until a cure."""
+    """Nobody of this account can search the market, for a while or until a cure."""
 
-    reason: Reason  # SEARCH_QUOTA_SPENT or UNAUTHORIZED
+    reason: Reason  # SEARCH_QUOTA_SPENT, UNAUTHORIZED or SEARCH_FAILS
     until: datetime | None
     error: str  # bounded, redacted
 

@@ -40,6 +40,7 @@ _READ_DEADLINE_S = 120.0  # a thousand rentals are 40 pages, one a second
 _SHOWS_AT_ONCE = 5
 _FAILED_READ_APART_S = 5.0
 _REFUSED_SEARCH_APART_S = 30.0
+_SEARCH_FAILS_S = 300.0  # a search that has failed for so long is told like a refused one
 # A spent quota is asked about again when the marketplace says, else after an hour; never at once.
 _QUOTA_S = 3600.0
 _QUOTA_LEAST_S = 60.0
@@ -81,6 +82,7 @@ class Survey:
         self.offers: dict[StreamName, OfferBook] = {}
         self.search_refused: SearchRefused | None = None
         self._refused_at = clock.now()
+        self._failing_s: float | None = None  # since when no search was answered, either way
         self.shown: dict[InstanceId, Instance | None] = {}
         self._last_shown = 0
 
@@ -205,8 +207,10 @@ class Survey:
             self._refuse(Reason.UNAUTHORIZED, None, error)
             return _REFUSED_SEARCH_APART_S
         except Transient as error:
+            self._fail(error)
             return min(error.retry_after_s or _FAILED_READ_APART_S, _HINT_MAX_S)
-        except (PortError, TimeoutError):
+        except (PortError, TimeoutError) as error:
+            self._fail(error)
             return _REFUSED_SEARCH_APART_S
         self._allow()
         self._forget_undeclared()
@@ -216,7 +220,19 @@ class Survey:
         )
         return 0.0
 
-    def _refuse(self, reason: Reason, until: datetime | None, error: PortError) -> None:
+    def _fail(self, error: PortError | TimeoutError) -> None:
+        """Note a search that came to nothing; one alone is weather."""
+        now_s = self._clock.monotonic()
+        if self._failing_s is None:
+            self._failing_s = now_s
+        if now_s - self._failing_s >= _SEARCH_FAILS_S:
+            self._refuse(Reason.SEARCH_FAILS, None, error)
+
+    def _refuse(
+        self, reason: Reason, until: datetime | None, error: PortError | TimeoutError
+    ) -> None:
+        if reason is not Reason.SEARCH_FAILS:
+            self._failing_s = None  # no is an answer
         before = self.search_refused
         self.search_refused = SearchRefused(reason=reason, until=until, error=describe(error))
         if before is None or before.reason is not reason:
@@ -225,6 +241,7 @@ class Survey:
 
     def _allow(self) -> None:
         """Note the first search that was answered after refused ones."""
+        self._failing_s = None
         if self.search_refused is not None:
             refused_s = elapsed_s(self._refused_at, self._clock.now())
             reason, self.search_refused = self.search_refused.reason, None

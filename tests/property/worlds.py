@@ -107,6 +107,7 @@ REFUSALS = (
     None,
     SearchRefused(reason=Reason.SEARCH_QUOTA_SPENT, until=ahead(3000), error="no more today"),
     SearchRefused(reason=Reason.UNAUTHORIZED, until=None, error="no"),
+    SearchRefused(reason=Reason.SEARCH_FAILS, until=None, error="no list"),
 )
 
 

@@ -397,6 +397,15 @@ def test_a_spent_quota_says_when_keeper_searches_again() -> None:
     assert "the day's searches" in alert.why
 
 
+def test_a_market_that_answers_no_search_says_how() -> None:
+    waits = replace(NEVER, tenure=None, last_reason=Reason.SEARCH_FAILS)
+    failing = SearchRefused(reason=Reason.SEARCH_FAILS, until=None, error="Malformed: no\x1b list")
+    (alert,) = firing(snapshot(waits, search_refused=failing), NOW)
+    assert alert.summary == "no search of the market works for duel"
+    assert "Malformed: no\\x1b list" in alert.why
+    assert "keeper search duel" in alert.needs_human
+
+
 def test_an_empty_account_is_one_message_however_many_streams_are_dark() -> None:
     dark_slots = [dark(f"duel/{n}") for n in range(3)]
     given = snapshot(

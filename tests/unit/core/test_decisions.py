@@ -284,6 +284,12 @@ ROWS = (
         decision="wait", reason=Reason.UNAUTHORIZED,
     ),
     Row(
+        sentence="a marketplace that answers no search is named",
+        world=a_world(a_record(), search_refused=SearchRefused(
+            reason=Reason.SEARCH_FAILS, until=None, error="no list")),
+        decision="wait", reason=Reason.SEARCH_FAILS,
+    ),
+    Row(
         sentence="an empty account rents nothing",
         world=vacant(account=AccountSeen(spendable_dollars=0.0, at=ago(10))),
         decision="hold", reason=Reason.OUT_OF_CREDIT, wanted="rent",

@@ -25,7 +25,15 @@ from keeper.core.model import (
 from keeper.core.reasons import Reason
 from keeper.core.world import OrderKind
 from keeper.daemon.survey import Survey, describe
-from keeper.ports import Malformed, Marketplace, PortError, QuotaSpent, RateLimited, Unauthorized
+from keeper.ports import (
+    Malformed,
+    Marketplace,
+    PortError,
+    QuotaSpent,
+    RateLimited,
+    TimedOut,
+    Unauthorized,
+)
 from keeper.sim.loop import EPOCH, VirtualClock, run
 from tests.builders import an_offer, an_order
 
@@ -294,6 +302,33 @@ def test_a_refused_search_is_told_once_until_a_search_works_again() -> None:
         market.errors = [no]
         await survey.search_for(STREAM)
         assert [each.name for each in told[4:]] == ["offers.refused"]
+
+    run(play())
+
+
+@pytest.mark.parametrize("error", [Malformed("no list"), TimedOut("no answer")])
+def test_searches_that_fail_for_long_are_told_until_one_works(error: PortError) -> None:
+    """A vacant slot waited for ever for fresh offers, and nobody was told."""
+
+    async def play() -> None:
+        told: list[SearchesRefused | SearchesAllowed] = []
+        market = _Market()
+        market.errors = [error] * 12
+        survey = _survey(market, tell=told.append)
+        for _ in range(10):
+            await survey.search_for(STREAM)
+            assert survey.search_refused is None, "weather"
+            await asyncio.sleep(30.0)
+        for _ in range(2):
+            await survey.search_for(STREAM)
+            await asyncio.sleep(30.0)
+        refused = survey.search_refused
+        assert refused is not None
+        assert (refused.reason, refused.until) == (Reason.SEARCH_FAILS, None)
+        assert str(error) in refused.error
+        await survey.search_for(STREAM)
+        assert survey.search_refused is None
+        assert [each.name for each in told] == ["offers.refused", "offers.allowed"]
 
     run(play())
 
