@@ -80,9 +80,9 @@ def fill(
     if not funnel.suitable:
         _found_nothing(draft, slot, stream, needs, avoided)
         return False
-    offer = _affordable(draft, stream, needs, funnel.suitable)
+    offer, too_dear = _affordable(draft, stream, needs, funnel.suitable)
     dollars = price_dollars_per_hour(offer, needs)
-    if (too_dear := crosses_a_limit(draft, stream, dollars)) is not None:
+    if too_dear is not None:
         if break_first is not None and _fits_instead(draft, slot, stream, dollars):
             break_first()
             return False
@@ -244,19 +244,18 @@ def _charged_now(draft: Draft, record: SlotRecord, seat: Seat) -> tuple[datetime
 
 def _affordable(
     draft: Draft, stream: Stream, needs: OfferNeeds, suitable: tuple[Offer, ...]
-) -> Offer:
-    """Return the best offer that the limits leave room for; the cheapest when there is none.
+) -> tuple[Offer, str | None]:
+    """Return the best offer that the limits leave room for; or the cheapest and which it crosses.
 
     The best is not always the cheapest: a bid comes before on demand, a free machine before one in use.
     """
-    best = suitable[0]
-    if crosses_a_limit(draft, stream, price_dollars_per_hour(best, needs)) is None:
-        return best
-    prices = [(price_dollars_per_hour(offer, needs), offer) for offer in suitable]
-    least, cheapest = min(prices, key=lambda each: each[0])
-    if crosses_a_limit(draft, stream, least) is not None:
-        return cheapest
-    return next(o for dollars, o in prices if crosses_a_limit(draft, stream, dollars) is None)
+    committed = committed_by_stream(draft.records.values(), draft.condemned.values())
+    priced = [(price_dollars_per_hour(offer, needs), offer) for offer in suitable]
+    for dollars, offer in priced:
+        if _crossed(draft, stream, committed, dollars) is None:
+            return offer, None
+    least, cheapest = min(priced, key=lambda each: each[0])
+    return cheapest, _crossed(draft, stream, committed, least)
 
 
 def crosses_a_limit(draft: Draft, stream: Stream, dollars: float) -> str | None:
