@@ -6,6 +6,7 @@ absent, and KEEPER_TEST_REQUIRE_ALL=1 turns every skip into a failure.
 
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections import Counter
@@ -23,6 +24,10 @@ REQUIRE_ALL = os.environ.get("KEEPER_TEST_REQUIRE_ALL") == "1"
 settings.register_profile("check", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("explore", deadline=None, max_examples=2000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
+
+# A job in the background of a script begins with Ctrl-C ignored, and so would all that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # --- absence is counted ----------------------------------------------------------------------
