@@ -7,7 +7,7 @@ object, so that the shell writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +15,7 @@ from enum import StrEnum
 from keeper.core.credit import was_starved
 from keeper.core.decisions import Decision, Hold, Plan, Wait, Wants
 from keeper.core.events import DecisionMade, Event, InstanceCondemned, MachineQuarantined
+from keeper.core.market import Funnel
 from keeper.core.model import (
     Condemned,
     Desired,
@@ -79,6 +80,9 @@ class Draft:
         self.fuses: tuple[Reason, ...] = ()
         self.offers_for: set[StreamName] = set()
         self.offers_taken: set[OfferId] = set()
+        # What was asked of the market in vain, and what was found: a thousand vacant slots of a stream
+        # need not look a thousand times.
+        self.fruitless: dict[Hashable, tuple[Funnel, str]] = {}
         self.show_ids: set[InstanceId] = set()
         self.is_busy = False  # a fresh listing would settle something
         self._wake_at: datetime | None = None

@@ -76,9 +76,9 @@ def fill(
     avoided = _avoided(draft, slot)
     if record.offer_asked is not None and not _is_asked_offer_here(draft, slot, stream):
         return False
-    funnel = _search(draft, slot, stream, needs, avoided)
+    funnel, shortage = _search(draft, slot, stream, needs, avoided)
     if not funnel.suitable:
-        _found_nothing(draft, slot, stream, needs, avoided)
+        _found_nothing(draft, slot, stream, shortage)
         return False
     offer, too_dear = _affordable(draft, stream, needs, funnel.suitable)
     dollars = price_dollars_per_hour(offer, needs)
@@ -183,9 +183,18 @@ def _avoided(draft: Draft, slot: SlotId) -> Avoided:
 
 def _search(
     draft: Draft, slot: SlotId, stream: Stream, needs: OfferNeeds, avoided: Avoided
-) -> Funnel:
-    offers = _looked_at(draft, slot, stream)
-    funnel = search(offers, needs, avoided, _machines_in_use(draft))
+) -> tuple[Funnel, str]:
+    """Return what suits, best first; and where nothing does, why."""
+    question = (stream.name, needs, avoided, draft.records[slot].offer_asked)
+    if question in draft.fruitless:
+        funnel, shortage = draft.fruitless[question]
+    else:
+        offers = _looked_at(draft, slot, stream)
+        funnel, shortage = search(offers, needs, avoided, _machines_in_use(draft)), ""
+        if not funnel.suitable:
+            known = _known(draft, slot, stream)
+            shortage = explain(known, needs, avoided).sentence()[:_DETAIL_MAX]
+            draft.fruitless[question] = funnel, shortage
     draft.tell(
         OffersSearched(
             stream=stream.name,
@@ -194,7 +203,7 @@ def _search(
             detail=funnel.sentence(),
         )
     )
-    return funnel
+    return funnel, shortage
 
 
 def _machines_in_use(draft: Draft) -> frozenset[MachineId]:
@@ -206,11 +215,8 @@ def _machines_in_use(draft: Draft) -> frozenset[MachineId]:
     )
 
 
-def _found_nothing(
-    draft: Draft, slot: SlotId, stream: Stream, needs: OfferNeeds, avoided: Avoided
-) -> None:
+def _found_nothing(draft: Draft, slot: SlotId, stream: Stream, said: str) -> None:
     record = draft.records[slot]
-    said = explain(_known(draft, slot, stream), needs, avoided).sentence()[:_DETAIL_MAX]
     if record.offer_asked is not None:
         _drop_wish(draft, slot, f"offer {record.offer_asked} does not suit: {said}")
         return
