@@ -247,6 +247,7 @@ def _rebid(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> No
     draft.put(slot, seat, replace(
         started,
         rebids=rebids,
+        is_bid_unsure=False,
         outbid_since=None,
         bid_dollars_per_hour=proposal.bid_dollars_per_hour,
         dollars_per_hour=tenure.dollars_per_hour + more,

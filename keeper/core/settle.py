@@ -26,7 +26,11 @@ from keeper.core.events import (
 )
 from keeper.core.model import Intent, IntentKind, Rung, SlotId, SlotRecord, Tenure
 from keeper.core.moments import later
+from keeper.core.reasons import Reason
 from keeper.core.world import Outcome, OutcomeKind
+
+# Reasons of a failure that was not the marketplace's judgement: trouble that passes, or its pace.
+_NO_ANSWER = (None, Reason.BACKING_OFF)
 
 
 def settle(draft: Draft) -> None:
@@ -91,6 +95,8 @@ def _cut_short(draft: Draft, intent: Intent) -> None:
         # Whether it was sent is unknown. Believing so costs a repeated deploy, the contrary could
         # cost a host that waits for a picture from a process that no longer runs.
         _believe_rebooted(draft, intent, draft.now)
+    elif intent.kind is IntentKind.REBID:
+        _doubt_bid(draft, intent)
     draft.closed.add(intent.intent_id)
 
 
@@ -190,9 +196,11 @@ def _believe_rebooted(draft: Draft, intent: Intent, at: datetime) -> None:
 
 
 def _rebid_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
-    """A bid may be sent again, so a lost answer is no more than a refusal."""
+    """A bid may be sent again; one whose answer says nothing about it will be."""
     draft.closed.add(intent.intent_id)
     if outcome.kind is not OutcomeKind.DONE:
+        if outcome.kind is OutcomeKind.UNCERTAIN or outcome.reason in _NO_ANSWER:
+            _doubt_bid(draft, intent)
         draft.tell(
             ActFailed(
                 slot=intent.slot,
@@ -203,6 +211,13 @@ def _rebid_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
         )
     elif intent.slot is not None and intent.instance_id is not None:
         draft.tell(InstanceRebid(slot=intent.slot, instance_id=intent.instance_id))
+
+
+def _doubt_bid(draft: Draft, intent: Intent) -> None:
+    found = _seat_of_host(draft, intent)
+    if found is not None:
+        slot, seat, tenure = found
+        draft.put(slot, seat, replace(tenure, is_bid_unsure=True))
 
 
 def _destroy_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:

@@ -82,15 +82,21 @@ def _is_agreed(case: Case, since: datetime | None) -> bool:
 def next_bid(case: Case) -> float | None:
     """Return what to bid for an outbid host; None when a higher bid is no way out.
 
-    The floor must be told and lie above our own bid, else the bid is not what stopped it.
+    The floor must be told and lie above our own bid, else the bid is not what stopped it. A bid that
+    may never have arrived is sent again.
     """
     tenure, instance = case.tenure, case.instance
     if not is_outbid(case) or instance is None or tenure.rebids >= case.policy.rebids_max:
         return None
-    if instance.min_bid_dollars_per_hour <= tenure.bid_dollars_per_hour:
+    is_beaten = instance.min_bid_dollars_per_hour > tenure.bid_dollars_per_hour
+    if not is_beaten and not tenure.is_bid_unsure:
         return None
     beside = instance.disk_dollars_per_hour + tenure.traffic_dollars_per_hour
     bid = bid_dollars_per_hour(instance.min_bid_dollars_per_hour, beside, case.stream.needs)
+    if not is_beaten:
+        same = tenure.bid_dollars_per_hour
+        limit = case.stream.needs.price_max_dollars_per_hour
+        return same if bid is not None and round(same + beside, 9) <= limit else None
     return bid if bid is not None and bid > tenure.bid_dollars_per_hour else None
 
 

@@ -180,6 +180,7 @@ def tenure(draw: st.DrawFn, slot: SlotId, number: int, attempt: int) -> Tenure:
         more["is_bid"] = True
         more["bid_dollars_per_hour"] = draw(st.sampled_from([0.05, 0.3, 1.9]))
         more["rebids"] = draw(st.integers(0, 3))
+        more["is_bid_unsure"] = draw(st.booleans())
         if draw(st.booleans()):
             more["dead_since"] = more["outbid_since"] = ago(draw(SECONDS))
     more["offered_dollars_per_hour"] = draw(st.sampled_from([0.0, 0.41]))

@@ -146,11 +146,13 @@ def outbid(stopped_for_s: float = 40, **terms: object) -> World:
     )  # fmt: skip
     return with_tenure(
         world,
-        is_bid=True,
-        bid_dollars_per_hour=0.35,
-        dead_since=ago(stopped_for_s),
-        outbid_since=ago(stopped_for_s),
-        **terms,
+        **{
+            "is_bid": True,
+            "bid_dollars_per_hour": 0.35,
+            "dead_since": ago(stopped_for_s),
+            "outbid_since": ago(stopped_for_s),
+            **terms,
+        },
     )
 
 
@@ -514,6 +516,16 @@ ROWS = (
     Row(
         sentence="a host is bid for only so often",
         world=outbid(rebids=3, stopped_for_s=130), decision="destroy", reason=Reason.OUTBID,
+    ),
+    Row(
+        sentence="a raised bid that does not lift a host ends the bidding",
+        world=outbid(rebids=1, stopped_for_s=130, bid_dollars_per_hour=0.5),
+        decision="destroy", reason=Reason.OUTBID,
+    ),
+    Row(
+        sentence="but one that may never have arrived is sent once more",
+        world=outbid(rebids=1, stopped_for_s=130, bid_dollars_per_hour=0.5, is_bid_unsure=True),
+        decision="rebid", reason=Reason.OUTBID,
     ),
     Row(
         sentence="a raised bid is given time to start the container",

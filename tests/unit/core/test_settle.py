@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,41 @@ def test_races_that_are_lost_one_after_the_other_are_a_miss_in_the_end(
         assert after.next_rent_at is not None
         assert after.next_rent_at > NOW
         assert "no_such_ask" in after.rent_detail
+
+
+def bidding(**changes: Any) -> SlotRecord:
+    return a_record(a_tenure(is_bid=True, bid_dollars_per_hour=0.5, rebids=1, **changes))
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "is_unsure"),
+    [
+        (OutcomeKind.DONE, None, False),
+        (OutcomeKind.UNCERTAIN, None, True),
+        (OutcomeKind.FAILED, None, True),  # a lost answer, a 503
+        (OutcomeKind.FAILED, Reason.BACKING_OFF, True),  # its turn did not come
+        (OutcomeKind.FAILED, Reason.UNAUTHORIZED, False),
+        (OutcomeKind.FAILED, Reason.NO_SUITABLE_OFFER, False),
+    ],
+)
+def test_a_bid_whose_answer_says_nothing_about_it_may_not_have_arrived(
+    kind: OutcomeKind, reason: Reason | None, is_unsure: bool
+) -> None:
+    """One 503 to a bid gave up a host that the same bid would have kept."""
+    intent = an_intent(IntentKind.REBID, opened_at=ago(10))
+    outcomes = (an_outcome(intent, kind, reason=reason, error="it broke"),)
+    world = a_world(bidding(), intents=(intent,), outcomes=outcomes)
+    tenure = record_after(world, decide(world)).tenure
+    assert tenure is not None
+    assert tenure.is_bid_unsure is is_unsure
+
+
+def test_a_bid_that_a_crash_cut_short_may_not_have_arrived() -> None:
+    intent = an_intent(IntentKind.REBID, opened_at=ago(10))
+    world = a_world(bidding(), intents=(intent,))
+    tenure = record_after(world, decide(world)).tenure
+    assert tenure is not None
+    assert tenure.is_bid_unsure
 
 
 # --- creates ----------------------------------------------------------------------------------------
