@@ -165,7 +165,7 @@ def credit_low(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
         summary="the marketplace account is empty"
         if is_empty
         else f"the account's credit lasts less than {limit_s / 3600:g} h",
-        why=f"${world.account.spendable_dollars:.2f} are left, and its rentals cost"
+        why=f"{_signed(world.account.spendable_dollars)} are left, and its rentals cost"
         f" ${burn or 0.0:.2f}/h",
         did="keeper rents and replaces nothing, and blames no host, until there is credit again"
         if is_empty
@@ -245,3 +245,7 @@ def destroy_stuck(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             reason=condemned.reason,
             over=f"rental {condemned.instance_id} is confirmed gone",
         )
+
+
+def _signed(dollars: float) -> str:
+    return f"{'-' if dollars < 0 else ''}${abs(dollars):.2f}"

@@ -88,8 +88,9 @@ def shown_account(account: AccountStatus) -> Text:
     if account.dollars_per_hour is not None:
         said += f", {account.dollars_per_hour:.3f} $/h"
     if account.runway_s is not None:
-        said += f"; it lasts {hours(account.runway_s)}"
-        if account.empty_at is not None and account.runway_s > 0:
+        is_used_up = account.runway_s <= 0
+        said += "; it is used up" if is_used_up else f"; it lasts {hours(account.runway_s)}"
+        if account.empty_at is not None and not is_used_up:
             said += f", until {_moment(account.empty_at, account.seen_at)} UTC"
     elif account.dollars_per_hour == 0:
         said += "; nothing uses it up"

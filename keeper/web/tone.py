@@ -47,7 +47,7 @@ def tell(record: SlotRecord, decision: Decision | None, now: datetime, *, is_pau
         and not is_stopped
     )
     phase_now = phase(record, now)
-    doing = _doing(record, phase_now)
+    doing = _doing(record, phase_now, is_held=isinstance(decision, Hold))
     why = _why(record, decision)
     if is_on_air and record.tenure is not None:
         since = record.healthy_since or record.tenure.first_live_at
@@ -78,11 +78,13 @@ def tell(record: SlotRecord, decision: Decision | None, now: datetime, *, is_pau
     return Told(phase=phase_now, tone=tone, state=state, why=why, since=since, is_on_air=is_on_air)
 
 
-def _doing(record: SlotRecord, phase_now: str) -> str:
+def _doing(record: SlotRecord, phase_now: str, *, is_held: bool) -> str:
     """Say what goes on in a phase; a bid that was beaten says more than any of them."""
     if record.tenure is not None and record.tenure.outbid_since is not None:
         return "outbid"
     match phase_now:
+        case "vacant" if is_held:
+            return "may not rent"
         case "vacant":
             return "no suitable offer" if record.offer_misses else "looking for a host"
         case "renting":

@@ -96,7 +96,10 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
         f"nobody may search offers now{_because(f)}: {f['error']}"
         + (f"; until {f['until']}" if f["until"] not in {None, "?"} else "")
     ),
-    "fuse.tripped": lambda f: f"fuse tripped: {f['because']}. {f['detail']}",
+    "fuse.tripped": lambda f: (
+        f"fuse tripped: {f['because']}"
+        + (f" ({f['detail']})" if f["detail"] not in {"", "?", f["because"]} else "")
+    ),
     "fuse.reset": lambda f: f"fuse reset: no longer so that {f['because']}",
     "slot.decided": lambda f: (
         f"decided to {str(f['decision']).replace('_', ' ')}{_because(f)}"

@@ -418,3 +418,8 @@ def test_an_empty_account_is_one_message_however_many_streams_are_dark() -> None
     assert len(found) > 3
     heard = [alert.key for alert in found if alert.key not in inhibited(found)]
     assert heard == ["KeeperCreditLow"]
+
+
+def test_a_debt_is_said_as_one() -> None:
+    (alert,) = firing(snapshot(replace(NEVER, tenure=None), account=holding(-497.62)), NOW)
+    assert alert.why.startswith("-$497.62 are left")

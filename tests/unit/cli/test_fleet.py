@@ -108,7 +108,7 @@ def test_what_does_not_fit_is_said_below_instead_of_being_cut() -> None:
     ("account", "said"),
     [
         ({"runway_s": 3600.0 * 5, "is_low": True}, "it lasts 5.0 h, until 08-02 05:40 UTC."),
-        ({"runway_s": 0.0}, "0.463 $/h; it lasts 0.0 h."),
+        ({"runway_s": 0.0}, "0.463 $/h; it is used up."),
         (
             {"runway_s": None, "empty_at": None, "dollars_per_hour": 0.0},
             "12.34 $ of credit, 0.000 $/h; nothing uses it up.",

@@ -151,7 +151,7 @@ ROWS: list[tuple[str, SlotRecord, Decision, tuple[str, Tone, bool]]] = [
         "held before it ever ran",
         replace(NEW, tenure=None),
         hold(SLOT, Reason.BUDGET),
-        ("Looking for a host", Tone.WARN, False),
+        ("May not rent", Tone.WARN, False),
     ),
 ]
 

@@ -25,6 +25,12 @@ def test_survives_facts_of_another_version(name: str) -> None:
     assert words(name, dict.fromkeys(("slot", "duration_s", "dollars", "acts"), "nonsense"))
 
 
+def test_what_says_the_same_twice_is_said_once() -> None:
+    told = {"because": "the account has no credit", "detail": "the account has no credit"}
+    assert words("fuse.tripped", told) == "fuse tripped: the account has no credit"
+    assert words("fuse.tripped", {**told, "detail": "3 of 4"}).endswith("no credit (3 of 4)")
+
+
 def test_an_unknown_event_is_said_by_its_name() -> None:
     assert words("moon.landed_softly", {}) == "moon landed softly"
 
