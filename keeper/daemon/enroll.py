@@ -67,7 +67,7 @@ class Enroll:
             wait_s = min(_AGAIN_AFTER_MAX_S, 2.0 * wait_s)
 
     async def _until_allowed(self) -> None:
-        """Wait until keeper may change something: where a stream acts, and nobody has paused it."""
+        """Wait until keeper may change something: a stream acts, and neither pause nor fuse holds."""
         while not self._is_allowed():
             await self._changed()
 
@@ -77,6 +77,7 @@ class Enroll:
             declared.register_ssh_key
             and snapshot is not None
             and snapshot.world.pause is None
+            and not snapshot.plan.fuses
             and any(s.mode is Mode.ACT and s.slots for s in declared.desired.streams)
         )
 

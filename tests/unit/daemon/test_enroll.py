@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from keeper.core.events import KeyNotRegistered, KeyRegistered
-from keeper.core.model import Mode
+from keeper.core.model import Instance, Mode
 from keeper.core.world import OrderKind, Pause
 from keeper.daemon.declared import Declared
 from keeper.ports import Invalid, Malformed, PortError, Transient, Unauthorized
@@ -90,6 +90,31 @@ def test_what_may_pass_is_tried_again_ever_more_slowly() -> None:
             assert apart[0] < 60.0
             assert apart[-1] <= 3700.0
             assert not stage.facts.named("key.not_registered")
+
+    run(play())
+
+
+def test_nothing_is_registered_while_the_fleet_must_keep_its_hands_still() -> None:
+    """I12: a fuse holds for the account as it does for rentals."""
+
+    async def play() -> None:
+        async with Stage(change=wanted) as stage:
+            account = Account(stage, Transient("502"))
+            await stage.until_on_air()
+            reads = stage.marketplace.list_instances
+
+            async def unreadable() -> tuple[Instance, ...]:
+                raise Transient("502")
+
+            stage.marketplace.list_instances = unreadable  # type: ignore[method-assign]
+            await stage.until(lambda: stage.snapshot.plan.fuses)
+            await asyncio.sleep(60.0)
+            before = len(account.asked_s)
+            await asyncio.sleep(7_200.0)
+            assert len(account.asked_s) == before
+            stage.marketplace.list_instances = reads  # type: ignore[method-assign]
+            await asyncio.sleep(7_200.0)
+            assert len(account.asked_s) > before
 
     run(play())
 
