@@ -18,6 +18,8 @@ from keeper.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from keeper.cli.offers import Look
     from keeper.core.market import Avoided
     from keeper.core.model import MachineId, Stream
@@ -109,6 +111,7 @@ async def look_for(
     from keeper.daemon.survey import describe
     from keeper.ports import PortError
 
+    stream = as_it_rents_now(stream, saved, clock.now())
     avoided, in_use = avoided_by(saved, settings, clock, stream), machines_of(saved)
     found = await marketplace.search_offers(stream.needs)
     look = look_at(stream, found, avoided, machines_in_use=in_use)
@@ -122,6 +125,24 @@ async def look_for(
         say(f"warning: no wider look at the market: {describe(error)}")
         return look
     return look_at(stream, found, avoided, around=around, machines_in_use=in_use)
+
+
+def as_it_rents_now(stream: Stream, saved: Saved, now: datetime) -> Stream:
+    """Return the stream with what its next host must be: on demand for a while after an outbid."""
+    from dataclasses import replace
+
+    from keeper.cli.terminal import say
+    from keeper.core.bids import needs_now
+    from keeper.core.model import SlotRecord
+
+    records = {record.slot: record for record in saved.records}
+    known = [records.get(slot) or SlotRecord(slot=slot) for slot in stream.slots]
+    next_ones = [record for record in known if record.tenure is None] or known
+    needs = [needs_now(stream, record.outbid_at, now) for record in next_ones]
+    if not needs or any(each == stream.needs for each in needs):
+        return stream
+    say(f"{stream.name}: outbid lately, so hosts are rented on demand for a while")
+    return replace(stream, needs=needs[0])
 
 
 def avoided_by(saved: Saved, settings: Settings, clock: Clock, stream: Stream) -> Avoided:

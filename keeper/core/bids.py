@@ -6,13 +6,27 @@ instance and change bid, read 2026-08).
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from math import ceil, floor
 
-from keeper.core.model import OfferNeeds
+from keeper.core.model import OfferNeeds, Pricing, Stream
+from keeper.core.moments import elapsed_s
 
 GRAIN_DOLLARS_PER_HOUR = 0.001
 # Prices are binary fractions: 0.22 / 0.001 is a little more than 220 and must not become 221.
 _DIGITS = 6
+
+
+def needs_now(stream: Stream, outbid_at: datetime | None, now: datetime) -> OfferNeeds:
+    """Return the stream's needs; a slot that was outbid lately falls back to on demand if it may."""
+    if (
+        stream.needs.pricing is Pricing.INTERRUPTIBLE_WITH_FALLBACK
+        and outbid_at is not None
+        and elapsed_s(outbid_at, now) < stream.policy.outbid_fallback_s
+    ):
+        return replace(stream.needs, pricing=Pricing.ON_DEMAND)
+    return stream.needs
 
 
 def bid_dollars_per_hour(

@@ -12,6 +12,7 @@ from datetime import datetime
 from math import inf
 
 from keeper.core.backoff import longest_s, stepped_s
+from keeper.core.bids import needs_now
 from keeper.core.decisions import Hold, Rent, Wait
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import InstanceRenting, OffersSearched
@@ -31,7 +32,6 @@ from keeper.core.model import (
     MachineId,
     Offer,
     OfferNeeds,
-    Pricing,
     SlotId,
     SlotRecord,
     Stream,
@@ -72,7 +72,7 @@ def fill(
     if book is None or elapsed_s(book.at, now) > stream.policy.offers_max_age_s:
         _ask_for_offers(draft, slot, stream)
         return False
-    needs = _needs_now(draft, slot, stream)
+    needs = needs_now(stream, draft.records[slot].outbid_at, draft.now)
     avoided = _avoided(draft, slot)
     if record.offer_asked is not None and not _is_asked_offer_here(draft, slot, stream):
         return False
@@ -105,18 +105,6 @@ def _ask_for_offers(draft: Draft, slot: SlotId, stream: Stream) -> None:
     else:
         wait = Wait(slot=slot, reason=refused.reason, until=refused.until)
         draft.decide(slot, wait, detail=refused.error)
-
-
-def _needs_now(draft: Draft, slot: SlotId, stream: Stream) -> OfferNeeds:
-    """Return the stream's needs; a slot that was outbid lately falls back to on demand if it may."""
-    outbid_at = draft.records[slot].outbid_at
-    if (
-        stream.needs.pricing is Pricing.INTERRUPTIBLE_WITH_FALLBACK
-        and outbid_at is not None
-        and elapsed_s(outbid_at, draft.now) < stream.policy.outbid_fallback_s
-    ):
-        return replace(stream.needs, pricing=Pricing.ON_DEMAND)
-    return stream.needs
 
 
 def _looked_at(draft: Draft, slot: SlotId, stream: Stream) -> tuple[Offer, ...]:

@@ -1,11 +1,14 @@
 """The bid: above the floor, on the marketplace's grain, never above what the limit leaves."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keeper.core.bids import GRAIN_DOLLARS_PER_HOUR, bid_dollars_per_hour
-from keeper.core.model import OfferNeeds
+from keeper.core.bids import GRAIN_DOLLARS_PER_HOUR, bid_dollars_per_hour, needs_now
+from keeper.core.model import OfferNeeds, Pricing
+from tests.builders import NOW, a_stream, ago
 
 NEEDS = OfferNeeds(price_max_dollars_per_hour=0.50, bid_margin_ratio=1.10)
 
@@ -46,3 +49,21 @@ def test_no_bid_breaks_the_limit_or_misses_the_floor(
     assert bid + beside <= limit + 1e-6
     assert bid >= floor - 1e-6
     assert bid == pytest.approx(round(bid / GRAIN_DOLLARS_PER_HOUR) * GRAIN_DOLLARS_PER_HOUR)
+
+
+@pytest.mark.parametrize(
+    ("pricing", "outbid_s", "expected"),
+    [
+        (Pricing.INTERRUPTIBLE_WITH_FALLBACK, 60.0, Pricing.ON_DEMAND),
+        (Pricing.INTERRUPTIBLE_WITH_FALLBACK, 22_000.0, Pricing.INTERRUPTIBLE_WITH_FALLBACK),
+        (Pricing.INTERRUPTIBLE_WITH_FALLBACK, None, Pricing.INTERRUPTIBLE_WITH_FALLBACK),
+        (Pricing.INTERRUPTIBLE, 60.0, Pricing.INTERRUPTIBLE),
+        (Pricing.ON_DEMAND, 60.0, Pricing.ON_DEMAND),
+    ],
+)
+def test_after_an_outbid_a_slot_rents_on_demand_for_a_while(
+    pricing: Pricing, outbid_s: float | None, expected: Pricing
+) -> None:
+    stream = replace(a_stream(), needs=replace(NEEDS, pricing=pricing))
+    outbid_at = None if outbid_s is None else ago(outbid_s)
+    assert needs_now(stream, outbid_at, NOW) == replace(NEEDS, pricing=expected)
