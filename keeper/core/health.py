@@ -97,8 +97,9 @@ def judge(tenure: Tenure, evidence: Evidence) -> Judged:
         bench.read(reading)
     bench.see_crash_loop()
     bench.see_blindness()
-    next_check_at = bench.see_silence()
-    return bench.judged(next_check_at)
+    ends_at = bench.see_end()
+    silent_at = bench.see_silence()
+    return bench.judged(min((at for at in (ends_at, silent_at) if at is not None), default=None))
 
 
 class _Bench:
@@ -319,6 +320,34 @@ class _Bench:
             elif condition.bad_streak:
                 self.conditions[position] = replace(condition, bad_streak=0)
 
+    def see_end(self) -> datetime | None:
+        """Know that there is no picture where the marketplace has stopped the rental.
+
+        Its word and the silence of link and viewer are witnesses enough for the story: what follows
+        from it, the rules for hosts that are down say. Returns when that would be next, if it is near.
+        """
+        if not self._is_stopped_unseen():
+            return None
+        rented, streaming = self.conditions[RENTED], self.conditions[STREAMING]
+        policy = self.evidence.policy
+        believed_at = later(rented.since, policy.failures_to_fail * policy.probe_interval_s)
+        if believed_at > self.now:
+            return believed_at
+        if streaming.status is not Status.FALSE:
+            self._level(STREAMING, Status.FALSE, rented.reason, rented.since)
+        return None
+
+    def _is_stopped_unseen(self) -> bool:
+        instance, rented = self.evidence.instance, self.conditions[RENTED]
+        if instance is None or rented.status is not Status.FALSE or self.evidence.is_blind:
+            return False
+        seen_at = self.evidence.heard_at.get((instance.instance_id, Subject.PICTURE))
+        return (
+            (instance.state is MarketState.STOPPED or not instance.is_meant_to_run)
+            and self.conditions[REACHABLE].status is not Status.TRUE
+            and (seen_at is None or seen_at < rented.since)
+        )
+
     def see_silence(self) -> datetime | None:
         """Turn what nobody has confirmed for too long to Unknown; returns when that is next due."""
         evidence = self.evidence
@@ -326,10 +355,13 @@ class _Bench:
         assert instance_id is not None, "only a rental with an id is judged"
         stale_s = evidence.policy.probe_stale_s
         earliest: datetime | None = None
+        is_stopped = self._is_stopped_unseen()
         for position, subject in _WITNESS:
             condition = self.conditions[position]
             if condition.status is Status.UNKNOWN:
                 continue
+            if position == STREAMING and condition.status is Status.FALSE and is_stopped:
+                continue  # not merely unheard of: it cannot be there
             heard_at = evidence.heard_at.get((instance_id, subject))
             if heard_at is None:
                 heard_at = condition.since

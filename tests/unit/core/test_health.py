@@ -425,3 +425,65 @@ def test_conditions_of_an_older_record_are_completed() -> None:
     after = judged(a_world(a_record(tenure)))
     assert [condition.kind for condition in after.conditions] == list(ConditionKind)
     assert status_of(after, ConditionKind.STREAMING) is T
+
+
+# --- a rental that the marketplace has stopped ------------------------------------------------------
+
+STOPPED = {"state": MarketState.STOPPED, "is_meant_to_run": False}
+
+
+def stopped(for_s: float, *, seen_s: float | None, **said: object) -> World:
+    """A host on air that listings have shown as stopped for so long; its picture was seen last then."""
+    told = {
+        "rented": a_condition(ConditionKind.RENTED, F, Reason.MARKET_STOPPED_IT, for_s=for_s),
+        "reachable": (U, Reason.LINK_LOST),
+        **said,
+    }
+    tenure = a_tenure(dead_since=ago(for_s), conditions=conditions(**told))  # type: ignore[arg-type]
+    heard = {} if seen_s is None else {(HOST, Subject.PICTURE): ago(seen_s)}
+    return a_world(
+        a_record(tenure),
+        heard_at=heard,
+        listing=a_listing(an_instance(HOST, tenure.label, **STOPPED)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("world", "status"),
+    [
+        (stopped(31, seen_s=40), F),
+        (stopped(31, seen_s=None), F),
+        (stopped(29, seen_s=40), T),  # as much patience as a bad picture needs
+        (stopped(31, seen_s=5), T),  # seen since: the picture is the truth
+        (stopped(31, seen_s=40, reachable=(T, Reason.LINK_UP)), T),  # the link contradicts it
+        (stopped(9000, seen_s=9100), F),  # and it does not fall back to not knowing
+    ],
+)
+def test_a_stopped_rental_that_nobody_sees_is_dark(world: World, status: Status) -> None:
+    """The listing and the silence of the viewer are two witnesses; 82 s were not counted as dark."""
+    tenure = judged(world)
+    assert status_of(tenure, ConditionKind.STREAMING) is status
+    if status is F:
+        streaming = condition_of(tenure, ConditionKind.STREAMING)
+        assert streaming is not None
+        assert streaming.reason is Reason.MARKET_STOPPED_IT
+        assert streaming.since == ago(9000 if world == stopped(9000, seen_s=9100) else 31)
+        again = applied(world, decide(replace(world, is_leader=False)))
+        assert judged(again) is again.records[SLOT].tenure
+
+
+def test_an_offline_host_is_not_known_to_be_dark() -> None:
+    """A marketplace that hears nothing of a host knows as little as we do."""
+    world = stopped(31, seen_s=40)
+    assert world.listing is not None
+    silent = tuple(
+        replace(each, state=MarketState.OFFLINE, is_meant_to_run=True)
+        for each in world.listing.instances
+    )
+    world = replace(world, listing=replace(world.listing, instances=silent))
+    assert status_of(judged(world), ConditionKind.STREAMING) is not F
+
+
+def test_a_stopped_rental_is_looked_at_when_its_patience_ends() -> None:
+    plan = decide(replace(stopped(10, seen_s=15), is_leader=False))
+    assert plan.next_check_at == ahead(20)
