@@ -12,6 +12,7 @@ from math import inf
 from keeper.core import terms
 from keeper.core.conditions import is_fatal
 from keeper.core.creates import absence_span_s, note_missing, without_search
+from keeper.core.credit import is_out_of_credit, was_starved
 from keeper.core.decisions import Wait
 from keeper.core.draft import Draft
 from keeper.core.events import InstanceAdopted, OrphanCleared, OrphanSeen, RentUncertain
@@ -106,7 +107,11 @@ def _follow(
 ) -> Tenure:
     stream = draft.slots.get(slot)
     needs = _NO_LIMIT if stream is None else stream.needs
-    termed = terms.followed(tenure, instance, listing.at, draft.policy(slot), needs)
+    account = draft.world.account
+    is_starved = is_out_of_credit(account, draft.now) or was_starved(account, tenure)
+    termed = terms.followed(
+        tenure, instance, listing.at, draft.policy(slot), needs, is_starved=is_starved
+    )
     for event in terms.told(slot, instance.instance_id, tenure, termed, listing.at):
         draft.tell(event)
     return _seen(termed, instance, listing)

@@ -34,14 +34,24 @@ _SAME_END_S = 60.0
 
 
 def followed(
-    tenure: Tenure, instance: Instance, listed_at: datetime, policy: Policy, needs: OfferNeeds
+    tenure: Tenure,
+    instance: Instance,
+    listed_at: datetime,
+    policy: Policy,
+    needs: OfferNeeds,
+    *,
+    is_starved: bool = False,
 ) -> Tenure:
-    """Take over what a listing says of the terms; the same object when nothing is new."""
+    """Take over what a listing says of the terms; the same object when nothing is new.
+
+    ``is_starved`` says that the account was empty when the rental went down: then that, and no higher
+    bid, is why it stands still.
+    """
     dollars = _committed(tenure, instance)
     ends_at = tenure.ends_at
     if instance.ends_at is not None and not _is_same_end(ends_at, instance.ends_at):
         ends_at = instance.ends_at
-    outbid_since = _outbid_since(tenure, instance, listed_at)
+    outbid_since = None if is_starved else _outbid_since(tenure, instance, listed_at)
     is_dear = dollars > price_limit(tenure, policy, needs)
     dear_since = (tenure.dear_since or listed_at) if is_dear else None
     is_soon = _is_soon(tenure, ends_at, listed_at, policy)

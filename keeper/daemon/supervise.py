@@ -15,6 +15,7 @@ from typing import Any
 from keeper.core.events import (
     AccountUnreadable,
     ClockStepped,
+    ConditionChanged,
     ConfigRejected,
     ConfigReloaded,
     Event,
@@ -28,6 +29,7 @@ from keeper.core.events import (
     TickOverran,
 )
 from keeper.core.model import (
+    ConditionKind,
     InstanceId,
     Mode,
     OfferId,
@@ -69,6 +71,16 @@ _DRAIN_S = 45.0  # the unit's TimeoutStopSec is 90
 _FAILED_TICK_S = 5.0
 _FAILED_TICKS_MAX = 3
 _JOURNAL_BACKLOG_MAX = 1000
+
+
+def _is_stop(event: Event) -> bool:
+    """Whether a fact says that the marketplace has stopped a rental."""
+    return (
+        isinstance(event, ConditionChanged)
+        and event.condition is ConditionKind.RENTED
+        and event.status is Status.FALSE
+        and event.reason is Reason.MARKET_STOPPED_IT
+    )
 
 
 class Daemon:
@@ -367,6 +379,8 @@ class Daemon:
         for bug in ticked.bugs:
             memory.held_until[bug.slot] = hold_until(ticked.snapshot.at)
         self._notifier.take(ticked.batch.outbox)
+        if any(_is_stop(event) for event in ticked.plan.events):
+            self._purse.hurry()  # an empty account may be why, and then nothing is given up for it
         self._next_check_at = ticked.plan.next_check_at
         self._snapshot = ticked.snapshot
 

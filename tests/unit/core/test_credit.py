@@ -262,3 +262,14 @@ def test_the_runway_is_what_is_left_by_what_burns(
     seen: AccountSeen | None, burn: float | None, expected_s: float | None
 ) -> None:
     assert runway_s(seen, burn) == expected_s
+
+
+def test_a_bid_rental_that_starved_is_replaced_as_stopped_and_not_bid_for_again() -> None:
+    stream = a_stream(needs=OfferNeeds(pricing=Pricing.INTERRUPTIBLE))
+    world = stopped_hosts(account=account(9.0, empty_s=100.0))
+    record = world.records[SLOT]
+    assert record.tenure is not None
+    tenure = replace(record.tenure, is_bid=True, bid_dollars_per_hour=0.35)
+    world = replace(world, records={SLOT: replace(record, tenure=tenure)})
+    plan = decide(world, a_desire(stream))
+    assert [each.reason for each in plan.condemned] == [Reason.MARKET_STOPPED_IT]

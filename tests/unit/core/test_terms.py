@@ -111,3 +111,13 @@ def test_a_clock_that_stepped_back_does_not_put_off_what_follows_from_a_term() -
     assert (present.dear_since, present.ending_since) == (NOW, NOW)
     assert (present.outbid_since, present.unlisted_since) == (NOW, NOW)
     assert in_the_past(present, NOW) is present
+
+
+def test_a_rental_that_an_empty_account_has_stopped_was_not_outbid() -> None:
+    tenure = a_tenure(is_bid=True, bid_dollars_per_hour=0.3)
+    row = an_instance(HOST, tenure.label, state=MarketState.STOPPED, is_meant_to_run=False)
+    starved = followed(tenure, row, NOW, POLICY, NEEDS, is_starved=True)
+    assert starved.outbid_since is None
+    # Nor when that is known a moment later than the stop.
+    beaten = followed(tenure, row, NOW, POLICY, NEEDS)
+    assert followed(beaten, row, NOW, POLICY, NEEDS, is_starved=True).outbid_since is None
