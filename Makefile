@@ -47,9 +47,13 @@ system: ## Install the real components tests talk to (root and apt), or say what
 demo: $(VENV)/.runtime ## Watch the real daemon keep simulated streams on air; no account, no GPU, no root
 	@$(BIN)/keeper demo $(ARGS)
 
+# Two more than there are cores: the tests of whole commands mostly wait, for a simulated host to boot
+# and for the marketplace's spacing.
+WORKERS ?= $(shell expr $$(nproc) + 2)
+
 .PHONY: test
 test: setup system ## Run every test, on all cores; ARGS="-k name" to choose
-	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 .PHONY: lint
 lint: setup ## Format, lint, types, import contract, shell scripts
