@@ -298,7 +298,7 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
             dollars_per_hour=tenure.dollars_per_hour,
             rented_at=tenure.rented_at,
         )
-    if reason not in _BLAMELESS:
+    if reason not in _BLAMELESS and not _waited_for_its_turn(tenure):
         draft.strike(tenure, reason)
     if reason is Reason.OUTBID:
         draft.records[slot] = replace(draft.records[slot], outbid_at=draft.now)
@@ -309,6 +309,11 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
     if reason is not Reason.GONE:
         _note_act(draft, slot, "destroy", reason)
         draft.conclude(slot, "destroy", reason)
+
+
+def _waited_for_its_turn(tenure: Tenure) -> bool:
+    """Whether a rental never came up after a bid for it: others held the machine, it is not sick."""
+    return tenure.rebids > 0 and tenure.booted_at is None
 
 
 def _vacate(draft: Draft, slot: SlotId, reason: Reason) -> None:

@@ -334,7 +334,8 @@ class _Bench:
         if believed_at > self.now:
             return believed_at
         if streaming.status is not Status.FALSE:
-            self._level(STREAMING, Status.FALSE, rented.reason, rented.since)
+            reason = rented.reason if self.before.outbid_since is None else Reason.OUTBID
+            self._level(STREAMING, Status.FALSE, reason, rented.since)
         return None
 
     def _is_stopped_unseen(self) -> bool:

@@ -199,6 +199,19 @@ def test_a_machine_that_was_never_told_is_not_struck() -> None:
     assert decide(lost(machine_id=0)).quarantine == ()
 
 
+def test_a_machine_that_others_hold_is_not_struck_for_it() -> None:
+    """After a higher bid it may wait for its turn for longer than a boot may take."""
+    for rebids, strikes in ((0, 1), (1, 0)):
+        tenure = a_fresh_tenure(
+            rented_at=ago(901), requested_at=ago(901), booting_since=ago(901), listed_at=ago(890),
+            is_bid=True, bid_dollars_per_hour=0.3, rebids=rebids,
+        )  # fmt: skip
+        row = an_instance(HOST, tenure.label, state=MarketState.PENDING, is_bid=True)
+        plan = decide(a_world(a_record(tenure), listing=a_listing(row), heard_at={}))
+        assert [each.reason for each in plan.condemned] == [Reason.BOOT_STUCK]
+        assert len(plan.quarantine) == strikes
+
+
 def test_strikes_are_forgotten_long_after_the_last_quarantine() -> None:
     kept = {
         MachineId(1): a_quarantine(1, until=ago(604_800)),

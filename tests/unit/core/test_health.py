@@ -487,3 +487,14 @@ def test_an_offline_host_is_not_known_to_be_dark() -> None:
 def test_a_stopped_rental_is_looked_at_when_its_patience_ends() -> None:
     plan = decide(replace(stopped(10, seen_s=15), is_leader=False))
     assert plan.next_check_at == ahead(20)
+
+
+def test_an_outbid_host_is_dark_for_being_outbid() -> None:
+    world = stopped(31, seen_s=40)
+    record = world.records[SLOT]
+    assert record.tenure is not None
+    beaten = replace(record.tenure, is_bid=True, outbid_since=ago(31))
+    world = replace(world, records={SLOT: replace(record, tenure=beaten)})
+    streaming = condition_of(judged(world), ConditionKind.STREAMING)
+    assert streaming is not None
+    assert (streaming.status, streaming.reason) == (F, Reason.OUTBID)
