@@ -14,11 +14,9 @@ from keeper.core import incident
 from keeper.core.case import Proposal, Wish
 from keeper.core.conditions import after_act, after_reboot
 from keeper.core.creates import count_replacement
-from keeper.core.decisions import Deploy, Destroy, Hold, Rebid, Reboot, Restart, Wait
+from keeper.core.decisions import Deploy, Hold, Rebid, Reboot, Restart, Wait
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import (
-    InstanceDestroying,
-    InstanceEnded,
     InstanceGone,
     InstanceRebidding,
     InstanceRebooting,
@@ -27,10 +25,7 @@ from keeper.core.events import (
 )
 from keeper.core.fuses import Refusal, refuse
 from keeper.core.model import (
-    Condemned,
     InstanceId,
-    Intent,
-    IntentId,
     IntentKind,
     RemedyUse,
     Rung,
@@ -38,7 +33,7 @@ from keeper.core.model import (
     Stream,
     Tenure,
 )
-from keeper.core.moments import elapsed_s, is_due, later
+from keeper.core.moments import later
 from keeper.core.reasons import Reason
 from keeper.core.rent import crosses_a_limit, fill
 
@@ -57,7 +52,6 @@ _BLAMELESS = (
 _UNWANTED = (Reason.STREAM_REMOVED,)
 # A host on air that costs too much is held so long before its picture is given up for the money.
 _DEAR_HELD_S = 900.0
-_SECONDS_PER_HOUR = 3600.0
 _REMEDIES_MAX = 32  # far above all caps together
 
 
@@ -333,103 +327,3 @@ def _vacate(draft: Draft, slot: SlotId, reason: Reason) -> None:
     )
     if is_wanted and record.incoming is None:
         count_replacement(draft, slot)
-
-
-# --- condemned rentals ------------------------------------------------------------------------------
-
-
-def end_condemned(draft: Draft) -> None:
-    """Forget what is confirmed gone, and ask again for the end of what is not (I7, I20)."""
-    for instance_id in sorted(draft.condemned):
-        each = draft.condemned[instance_id]
-        if each.condemned_at > draft.now:
-            each = draft.condemned[instance_id] = replace(each, condemned_at=draft.now)
-        draft.is_busy = True
-        if _is_confirmed(draft, each):
-            del draft.condemned[instance_id]
-            _tell_ended(draft, each)
-            continue
-        if each.absent_since is not None:
-            if _absence_s(each) >= draft.fleet.absence_apart_s:
-                draft.show_ids.add(instance_id)
-            if each.tries > 0:
-                continue  # nothing to destroy as far as anyone can see; only to be confirmed
-        _destroy_when_due(draft, each)
-
-
-def _absence_s(each: Condemned) -> float:
-    if each.absent_since is None or each.absent_listed_at is None:
-        return 0.0
-    return elapsed_s(each.absent_since, each.absent_listed_at)
-
-
-def _is_confirmed(draft: Draft, each: Condemned) -> bool:
-    return (
-        _absence_s(each) >= draft.fleet.absence_apart_s
-        and each.by_id_absent_at is not None
-        and each.absent_since is not None
-        and each.tries > 0
-    )
-
-
-def _tell_ended(draft: Draft, each: Condemned) -> None:
-    # The first listing without it is the best estimate of when billing stopped.
-    rented_s = elapsed_s(each.rented_at or each.condemned_at, each.absent_since or draft.now)
-    draft.tell(
-        InstanceEnded(
-            slot=each.slot,
-            instance_id=each.instance_id,
-            label=each.label,
-            duration_s=elapsed_s(each.condemned_at, draft.now),
-            dollars=each.dollars_per_hour * rented_s / _SECONDS_PER_HOUR,
-            absent_since=each.absent_since,
-            absent_again_at=each.absent_listed_at,
-            by_id_absent_at=each.by_id_absent_at,
-        )
-    )
-
-
-def _destroy_when_due(draft: Draft, each: Condemned) -> None:
-    world, fleet = draft.world, draft.fleet
-    if each.instance_id in world.in_flight_instances:
-        return
-    if not is_due(each.next_try_at, draft.now, fleet.destroy_retry_s):
-        draft.wake(each.next_try_at)
-        return
-    if world.is_stopping or not world.is_leader:
-        return
-    tries = each.tries + 1
-    # Should the outcome be lost, the next try comes by itself.
-    draft.condemned[each.instance_id] = replace(
-        each, tries=tries, next_try_at=later(draft.now, fleet.destroy_retry_s)
-    )
-    intent_id = IntentId(f"destroy:{each.instance_id}@{draft.now:%Y%m%dT%H%M%S}:{tries}")
-    draft.opened.append(
-        Intent(
-            intent_id=intent_id,
-            kind=IntentKind.DESTROY,
-            slot=each.slot,
-            label=each.label,
-            instance_id=each.instance_id,
-            opened_at=draft.now,
-            reason=each.reason,
-        )
-    )
-    draft.tell(
-        InstanceDestroying(
-            slot=each.slot,
-            instance_id=each.instance_id,
-            label=each.label,
-            reason=each.reason,
-            attempt=tries,
-        )
-    )
-    draft.decisions.append(
-        Destroy(
-            slot=each.slot,
-            reason=each.reason,
-            intent_id=intent_id,
-            instance_id=each.instance_id,
-            label=each.label,
-        )
-    )

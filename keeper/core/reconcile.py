@@ -5,7 +5,7 @@
     judge    what to believe of each rental       health.py, incident.py
     decide   what each slot needs                 remedy.py
     admit    what may be done now                 fuses.py, rent.py
-    enact    write it down                        enact.py
+    enact    write it down                        enact.py, ends.py
 
 Pure: facts, wishes and the time come in, a plan goes out. Nothing here waits, asks or tells.
 """
@@ -24,7 +24,8 @@ from keeper.core.conditions import status_of
 from keeper.core.creates import without_search
 from keeper.core.decisions import Hold, Plan, Wait
 from keeper.core.draft import Draft, Seat
-from keeper.core.enact import enact, end_condemned, hold, retire
+from keeper.core.enact import enact, hold, retire
+from keeper.core.ends import end_condemned
 from keeper.core.events import ConditionChanged, HostKeyChanged, InstanceBooted
 from keeper.core.fuses import refuse, trip
 from keeper.core.health import Evidence, judge
