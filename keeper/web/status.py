@@ -346,7 +346,11 @@ def _sentence(slots: list[SlotStatus]) -> str:
     outbid = [slot for slot in left if slot.host is not None and slot.host.outbid_since is not None]
     # What was paused without a host, a slot that was destroyed by order for one, waits for a person.
     resting = [slot for slot in left if slot.host is None and slot.pause is not None]
-    coming = len(left) - len(outbid) - len(resting)
+    # No offer suits, or none may be rented: nothing comes before that changes.
+    stuck = [
+        slot for slot in left if slot.host is None and slot.pause is None and slot.tone is Tone.WARN
+    ]
+    coming = len(left) - len(outbid) - len(resting) - len(stuck)
     parts = [f"{len(on_air)} of {len(slots)} on air"]
     if dark:
         parts.append(f"{_named(dark)} dark")
@@ -354,6 +358,8 @@ def _sentence(slots: list[SlotStatus]) -> str:
         parts.append(f"{_named(outbid)} outbid")
     if coming:
         parts.append(f"{coming} on the way")
+    if stuck:
+        parts.append(f"{len(stuck)} without a host")
     if resting:
         parts.append(f"{len(resting)} paused")
     return "; ".join(parts) + "."

@@ -192,6 +192,10 @@ def test_a_hold_says_what_it_refused_and_why() -> None:
             "1 of 3 on air; duel/1 dark; 1 on the way.",
         ),
         (
+            [record(), replace(NEW, slot=SlotId("duel/1"), offer_misses=3)],
+            "1 of 2 on air; 1 without a host.",
+        ),
+        (
             [record(), record("duel/1", tenure=GONE_TO_A_BIDDER), dark("duel/2")],
             "1 of 3 on air; duel/2 dark; duel/1 outbid.",
         ),
