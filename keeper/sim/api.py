@@ -60,6 +60,8 @@ class Api:
         call, endpoint = self._read(request)
         reply = self._answer(call, endpoint, now, url=f"{request.base_url}{request.path}")
         path = VERSION_PREFIX.sub("", request.path)
+        if request.body:
+            self.market.ledger.arrive(now, request.body.decode("utf-8", "replace"))
         self.market.ledger.request(
             Request(
                 at=now,

@@ -23,7 +23,15 @@ from keeper.core.model import (
     SlotRecord,
 )
 from keeper.core.world import Pause
-from keeper.ports import Batch, JournalEntry, OutboxRow, Saved, StoreError, StoreFull
+from keeper.ports import (
+    Batch,
+    JournalEntry,
+    OutboxRow,
+    Saved,
+    StoreError,
+    StoreFull,
+    StoreLocked,
+)
 from keeper.sim.power import Power
 
 _COMMIT_S = 0.002  # a disk that is neither new nor broken
@@ -49,6 +57,7 @@ class Disk:
     labels_written: list[tuple[float, str]] = field(default_factory=list)  # loop time, label
     commits: int = 0
     commits_to_refuse: int = 0  # fault: so many of the next commits find the disk full
+    owner: Power | None = None  # the process that has it open: the kernel's lock on the real file
 
     def write(self, batch: Batch, now_s: float) -> None:
         """Take a whole batch at once."""
@@ -93,9 +102,15 @@ class MemoryStore:
         self._is_open = True
 
     async def load(self) -> Saved:
-        """Read everything; from here on a stop counts as unclean until ``close``."""
+        """Read everything; from here on a stop counts as unclean until ``close``.
+
+        Raises StoreLocked while another process that lives has it open.
+        """
         await self._power.gate()
         disk = self._disk
+        if disk.owner is not None and disk.owner.is_on and disk.owner is not self._power:
+            raise StoreLocked("the store is in use by another keeper")
+        disk.owner = self._power
         saved = Saved(
             keeper_id=disk.keeper_id,
             records=tuple(disk.records.values()),
@@ -158,3 +173,4 @@ class MemoryStore:
         await self._power.gate()
         self._is_open = False
         self._disk.clean_stop = True
+        self._disk.owner = None

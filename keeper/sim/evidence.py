@@ -29,6 +29,7 @@ PICTURE_LIVE = "picture.live"
 PICTURE_LOST = "picture.lost"
 COMMAND = "command"
 COMMAND_ENDED = "command.ended"
+LINKED = "linked"  # over SSH, by somebody who takes the key in the detail for this host's
 
 # Notes on a create's answer after which a caller cannot know whether it rents. A refusal in the 4xx
 # range says clearly that it does not.
@@ -239,7 +240,8 @@ class Evidence:
             return False
         rental = self.ledger.rentals[instance_id]
         return not any(since <= change.at < at for change in rental.changes) and not any(
-            since <= entry.at < at for entry in self.deeds.get(instance_id, ())
+            since <= entry.at < at and entry.what != LINKED
+            for entry in self.deeds.get(instance_id, ())
         )
 
     def is_leftover(self, rental: Rental) -> bool:

@@ -70,6 +70,15 @@ class HostEntry:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A text that arrived at a host, or at the marketplace, the first time that it did."""
+
+    at: float
+    instance_id: int | None  # None: the marketplace
+    text: str
+
+
 class Ledger:
     """Every request, every rental, every deed of a host."""
 
@@ -78,6 +87,7 @@ class Ledger:
         self.rentals: dict[int, Rental] = {}
         self.hosts: list[HostEntry] = []
         self.credit: list[tuple[float, bool]] = []  # since when the account is empty, or not
+        self.arrivals: dict[tuple[int | None, str], Arrival] = {}  # each different text once
 
     def request(self, entry: Request) -> None:
         """Write down a call."""
@@ -103,6 +113,12 @@ class Ledger:
     def host(self, entry: HostEntry) -> None:
         """Write down what a host did."""
         self.hosts.append(entry)
+
+    def arrive(self, at: float, text: str, instance_id: int | None = None) -> None:
+        """Write down what somebody sent."""
+        if (instance_id, text) not in self.arrivals:
+            arrival = Arrival(at=at, instance_id=instance_id, text=text)
+            self.arrivals[instance_id, text] = arrival
 
     def live(self) -> Iterator[Rental]:
         """Yield the rentals that exist."""

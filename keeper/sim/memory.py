@@ -83,6 +83,7 @@ class MemoryHttp:
             query=query,
             body=body or b"",
             authorization=self._authorization,
+            client=self._power.box,
         )
         reply = self._universe.api.answer(request)
         self._universe.wind()
@@ -257,9 +258,10 @@ class MemoryNetwork:
         universe = self._universe
         if universe.own_network_is_down:
             raise Unreachable("no route to host")
-        if universe.time_s() < universe.mailbox.refuse_until:
-            return HttpReply(status=503, headers={}, body=b"", elapsed_s=_HALF_TRIP_S)
         message = Message(at=universe.time_s(), url=request.url, body=request.body)
+        if universe.time_s() < universe.mailbox.refuse_until:
+            universe.mailbox.refused.append(message)
+            return HttpReply(status=503, headers={}, body=b"", elapsed_s=_HALF_TRIP_S)
         universe.mailbox.messages.append(message)
         await asyncio.sleep(_HALF_TRIP_S)
         await self._power.gate()

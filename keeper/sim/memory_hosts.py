@@ -90,6 +90,7 @@ class MemoryHosts:
             raise Unauthorized(f"{address.host}:{address.port} refuses our key")
         link = MemoryLink(self._universe, self._power, host, self._links.discard)
         self._links.add(link)
+        self._universe.hosts.linked(host)
         return link
 
     def _drop_all(self) -> None:
@@ -143,6 +144,7 @@ class MemoryLink:
             await asyncio.sleep(min(_SILENCE_S, command.timeout_s))
             raise Uncertain(f"{command.name}: the connection was lost")
         self._universe.market.advance()
+        self._universe.hosts.received(host, f"{command.script} {dict(command.env)}")
         self._universe.hosts.began(host, command.name)
         self._running.add(command.name)
         try:
@@ -156,6 +158,8 @@ class MemoryLink:
         finally:
             self._end(command.name)
         self._universe.wind()
+        if code:  # a shell that traces tells what it was given
+            stderr = f"{stderr} {dict(command.env)}"
         return CommandResult(exit_code=code, stdout="", stderr=stderr)
 
     async def upload(self, upload: Upload) -> None:
@@ -166,11 +170,13 @@ class MemoryLink:
         await self._power.gate()
         if not self._is_heard():
             raise Unreachable(f"{upload.path}: the connection was lost")
+        self._universe.hosts.received(self._host, upload.content.decode("utf-8", "replace"))
         if FaultKind.DISK_FULL in self._host.troubles:
             raise CommandFailed(f"{upload.path}: No space left on device")
 
     def watch(self, script: str) -> AsyncIterator[str]:
         """Run the sentinel."""
+        self._universe.hosts.received(self._host, script)
         sentinel = _Sentinel(self._host, self._is_heard)
         if self._why:
             sentinel.end(self._why)

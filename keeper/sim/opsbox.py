@@ -53,16 +53,21 @@ class Unhandled:
 class SimSink:
     """The Sink port: counts facts, and notices those that only a bug of keeper's can state."""
 
-    def __init__(self, power: Power, unhandled: Unhandled, counts: Counter[str]) -> None:
+    def __init__(
+        self, power: Power, unhandled: Unhandled, counts: Counter[str], said: set[str]
+    ) -> None:
         self._power = power
         self._unhandled = unhandled
         self._counts = counts
+        self._said = said
 
     def publish(self, event: Event, *, at: datetime, tick: int) -> None:
         """Take one fact."""
         if not self._power.is_on:
             return
         self._counts[event.name] += 1
+        self._said.add(getattr(event, "error", ""))
+        self._said.add(getattr(event, "detail", ""))
         match event:
             case SlotBug() | TaskDied():
                 self._unhandled.add(f"{event.name}: {event.error}")
@@ -86,6 +91,7 @@ class OpsBox:
         self.clock = VirtualClock()
         self.unhandled = Unhandled(universe)
         self.counts: Counter[str] = Counter()
+        self.said: set[str] = set()  # what facts quoted: every log line and metric is made of them
         self.killed_at: list[float] = []
         self.paused: list[tuple[float, float]] = []
         self.blind: list[tuple[float, float]] = []
@@ -115,7 +121,7 @@ class OpsBox:
         me = asyncio.current_task()
         assert me is not None
         self._bystanders = {task for task in asyncio.all_tasks() if task is not me} | {me}
-        life = asyncio.create_task(self.daemon.run(), name="keeper")
+        life = asyncio.create_task(self._life(self.daemon), name="keeper")
         death = asyncio.create_task(cut.wait(), name="death")
         await asyncio.wait({life, death}, return_when=asyncio.FIRST_COMPLETED)
         death.cancel()
@@ -137,9 +143,13 @@ class OpsBox:
             clock=self.clock,
             cadence=VirtualCadence(self.clock),
             heartbeat=MemoryHeartbeat(power),
-            sink=SimSink(power, self.unhandled, self.counts),
+            sink=SimSink(power, self.unhandled, self.counts, self.said),
         )
         return Daemon(ports, self._declare(), version=__version__)
+
+    async def _life(self, daemon: Daemon) -> None:
+        """Be one process, from its start to its end."""
+        await daemon.run()
 
     async def _bury(self) -> None:
         """Throw away every task of the dead process; without power they can do nothing more."""

@@ -5,6 +5,7 @@ Short timers are production's; only the channel and the canary point into the si
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
@@ -22,7 +23,8 @@ from keeper.core.model import (
 from keeper.daemon.declared import Declared
 from keeper.sim.evidence import Bounds
 from keeper.sim.limits import SPACING_S
-from keeper.sim.memory import CANARY, MAILBOX_URL
+from keeper.sim.memory import API_KEY, CANARY, MAILBOX_URL
+from keeper.telemetry.redact import Redactor
 from keeper.workloads import Workload, registered
 
 DEFAULT_STREAMS: Mapping[str, int] = {"duel": 1, "turbo": 1}
@@ -35,28 +37,49 @@ _BIDDERS_NEEDS = OfferNeeds(
 )
 
 
+# Nothing else looks like these, so that whoever searches for them finds a leak and no accident.
+SIGNING_SECRET = f"whsec_{b64encode(b'canary of the mailbox signing key').decode()}"
+
+
+def secret_of(stream: str) -> str:
+    """Return the secret of a stream, which its own hosts get and nobody else."""
+    return f"canary-{stream}-f3e91c7a5d"
+
+
+def secrets(streams: Collection[str]) -> Mapping[str, str]:
+    """Return every secret, and the stream on whose hosts it may be; "": on none."""
+    return {API_KEY: "", SIGNING_SECRET: "", **{secret_of(name): name for name in streams}}
+
+
 def declared(streams: Mapping[str, int], bidders: Collection[str] = ()) -> Declared:
     """Return the declaration of these streams (replicas by name), some of which bid."""
     kind = registered()[_WORKLOAD]
-    workload = kind.build(kind.settings.model_validate({"kind": _WORKLOAD}), {})
+    settings = kind.settings.model_validate({"kind": _WORKLOAD})
+    workloads = {name: kind.build(settings, {"STREAM_KEY": secret_of(name)}) for name in streams}
     webhook = registered_channels()["webhook"]
     channel = webhook.build(
         webhook.settings.model_validate(
-            {"kind": "webhook", "name": "mailbox", "url": f"{MAILBOX_URL}ops"}
+            {
+                "kind": "webhook",
+                "name": "mailbox",
+                "url": f"{MAILBOX_URL}ops",
+                "signing_secret": "MAILBOX_KEY",
+            }
         ),
-        {},
+        {"MAILBOX_KEY": SIGNING_SECRET},
     )
     return Declared(
         desired=Desired(
             streams=tuple(
-                _stream(name, replicas, workload, is_bidder=name in bidders)
+                _stream(name, replicas, workloads[name], is_bidder=name in bidders)
                 for name, replicas in streams.items()
             ),
             fleet=FleetPolicy(),
         ),
-        workloads={StreamName(name): workload for name in streams},
+        workloads={StreamName(name): workload for name, workload in workloads.items()},
         channels=(channel,),
         canary_addresses=(CANARY,),
+        redact=Redactor(secrets(streams)).text,
     )
 
 

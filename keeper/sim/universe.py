@@ -31,6 +31,7 @@ class Mailbox:
     """Where alerts arrive. ``refuse_until``: the receiver is down until then (epoch seconds)."""
 
     messages: list[Message] = field(default_factory=list)
+    refused: list[Message] = field(default_factory=list)
     refuse_until: float = 0.0
 
 

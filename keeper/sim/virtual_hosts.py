@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from keeper.sim.contract import Box, Contract, Endpoints
-from keeper.sim.evidence import COMMAND, COMMAND_ENDED, PICTURE_LIVE, PICTURE_LOST
+from keeper.sim.evidence import COMMAND, COMMAND_ENDED, LINKED, PICTURE_LIVE, PICTURE_LOST
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.ledger import HostEntry
 from keeper.sim.market import Market
@@ -277,6 +277,14 @@ class VirtualHosts:
             self.look(host)
 
     # --- what commands do -----------------------------------------------------------------------
+
+    def linked(self, host: VirtualHost) -> None:
+        """Write down that somebody trusts this host's key, and is connected."""
+        self._write(host, LINKED, host.host_key)
+
+    def received(self, host: VirtualHost, text: str) -> None:
+        """Write down what was sent here."""
+        self.market.ledger.arrive(self.market.present, text, host.contract.instance_id)
 
     def began(self, host: VirtualHost, name: str) -> None:
         """Write down that a command runs from now on."""
