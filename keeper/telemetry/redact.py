@@ -6,16 +6,20 @@ line that quotes one. It must never be the reason that a line is lost.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
-from urllib.parse import quote
+
+from keeper.telemetry.secret_forms import (
+    encoded_of,
+    forms_of,
+    grams_of,
+    head_of,
+    longest_first,
+    parts_of,
+)
 
 HIDDEN = "[redacted]"
-
-# A shorter "secret" would be found in ordinary words and hide the log instead of the secret.
-_SECRET_MIN = 4
 
 # How deep a value may nest; deeper ones are shown as text. Logs of ours are two levels deep.
 _DEPTH_MAX = 6
@@ -62,15 +66,20 @@ class Redactor:
     """Knows the secrets of this process and what secrets look like."""
 
     def __init__(self, secrets: Collection[str] = ()) -> None:
-        """Learn the values. A secret is also hidden as JSON and as a URL would write it."""
-        forms = {
-            form
-            for secret in (each.strip() for each in secrets)
-            if len(secret) >= _SECRET_MIN
-            for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""), quote(secret))
-        }
+        """Learn the values, in every form that one may take, and by their ends where they are cut."""
+        parts = {part for secret in secrets for part in parts_of(secret)}
+        forms = {form for part in parts for form in forms_of(part)}
+        encoded = {form for part in parts for form in encoded_of(part)} - forms
         # The longest first: one secret may be the beginning of another.
-        self._known = tuple(sorted(forms, key=lambda form: (-len(form), form)))
+        self._known = longest_first(forms | encoded)
+        grams: dict[str, list[tuple[str, int]]] = {}
+        for form in self._known:
+            for gram, begin in grams_of(form) if form in forms else head_of(form):
+                grams.setdefault(gram, []).append((form, begin))
+        self._grams = grams
+        # Whoever holds a whole form holds one of its pieces.
+        pieces = {each for at in grams.values() for each, _ in at}
+        self._signs = (*grams, *(form for form in self._known if form not in pieces))
 
     def is_suspect(self, text: str) -> bool:
         """Whether a closer look is worth its cost. Never False for something ``text()`` would hide."""
@@ -78,12 +87,16 @@ class Redactor:
         for hint in _HINTS:  # a loop: any() over a generator costs twice as much, on every line
             if hint in lower:
                 return True
-        return any(form in text for form in self._known)
+        return any(map(text.__contains__, self._signs))
 
     def text(self, text: str) -> str:
         """Return the text without secrets."""
-        for form in self._known:
-            text = text.replace(form, HIDDEN)
+        if any(map(text.__contains__, self._signs)):
+            for form in self._known:
+                text = text.replace(form, HIDDEN)
+            for gram, forms in self._grams.items():
+                if gram in text:
+                    text = _without_pieces(text, gram, forms)
         lower = text.lower()
         if any(hint in lower for hint in _HINTS):
             for pattern, instead in _PATTERNS:
@@ -108,3 +121,26 @@ class Redactor:
                 return [self.value(each, depth + 1) for each in value]
             case _:
                 return self.text(str(value))
+
+
+def _without_pieces(text: str, gram: str, forms: list[tuple[str, int]]) -> str:
+    """Hide what is left of a secret that was cut, from the piece outwards as far as it agrees."""
+    begin = text.find(gram)
+    while begin >= 0:
+        left, right = begin, begin + len(gram)
+        for form, offset in forms:
+            low, high = begin, begin + len(gram)
+            while (
+                low and offset - (begin - low) and text[low - 1] == form[offset - (begin - low) - 1]
+            ):
+                low -= 1
+            while (
+                high < len(text)
+                and offset + high - begin < len(form)
+                and text[high] == form[offset + high - begin]
+            ):
+                high += 1
+            left, right = min(left, low), max(right, high)
+        text = text[:left] + HIDDEN + text[right:]
+        begin = text.find(gram, left + len(HIDDEN))
+    return text

@@ -1,6 +1,14 @@
 """What looks like a secret does not reach the log, and what is none stays readable."""
 
+import base64
+import hashlib
+import json
+import shlex
+from urllib.parse import quote_plus
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keeper.telemetry.redact import HIDDEN, Redactor
 
@@ -73,3 +81,86 @@ def test_survives_values_without_end() -> None:
     loop: dict[str, object] = {}
     loop["again"] = loop
     assert "again" in Redactor().value(loop)
+
+
+TOKEN = "Zk3-9qLw/7Xv+2Bd=5Tn8Rm1Yc6Hj4Gp0Sa"
+
+
+@pytest.mark.parametrize("keep", [8, 12, 20, len(TOKEN) - 1])
+def test_hides_what_is_left_of_a_secret_that_was_cut(keep: int) -> None:
+    redactor = Redactor([TOKEN])
+    assert redactor.text(f"set-up said {TOKEN[:keep]}") == f"set-up said {HIDDEN}"
+    assert redactor.text(f"{TOKEN[:keep]}… and more") == f"{HIDDEN}… and more"
+    assert redactor.text(f"…{TOKEN[-keep:]} was refused") == f"…{HIDDEN} was refused"
+    assert redactor.is_suspect(TOKEN[:keep])
+    assert redactor.is_suspect(TOKEN[-keep:])
+
+
+def test_hides_the_middle_of_a_long_secret() -> None:
+    digests = (hashlib.sha256(bytes([number])).digest() for number in range(20))
+    long = base64.b64encode(b"".join(digests)).decode()
+    assert Redactor([long]).text(f"it said {long[300:500]}") == f"it said {HIDDEN}"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        base64.b64encode(TOKEN.encode()).decode(),
+        base64.b64encode(b"user:" + TOKEN.encode() + b"@host").decode(),
+        base64.urlsafe_b64encode(b"x:" + TOKEN.encode()).decode(),
+        TOKEN.encode().hex(),
+        quote_plus(TOKEN),
+        json.dumps({"said": json.dumps(TOKEN)}),
+    ],
+)
+def test_hides_an_encoded_secret(written: str) -> None:
+    redactor = Redactor([TOKEN])
+    assert redactor.is_suspect(written)
+    shown = redactor.text(f"answer {written} end")
+    assert HIDDEN in shown
+    assert len(shown) < len(HIDDEN) + 30
+
+
+def test_hides_what_a_shell_that_traces_writes_of_a_secret() -> None:
+    secret = "it's-a-Secret-42"
+    assert secret.partition("'")[2] not in Redactor([secret]).text(
+        f"+ export K={shlex.quote(secret)}"
+    )
+
+
+def test_hides_what_the_sentinel_lets_through_of_a_secret() -> None:
+    assert Redactor(["p!s$7wOrd#92x%Q"]).text("FATAL ps7wOrd92xQ") == f"FATAL {HIDDEN}"
+
+
+def test_hides_each_line_of_a_key() -> None:
+    key = "-----BEGIN KEY-----\nb3BlbnNzaC1rZXk0\nQyNTUxOQAAACBx7y\n-----END KEY-----"
+    assert Redactor([key]).text("it read QyNTUxOQAAACBx7y there") == f"it read {HIDDEN} there"
+
+
+def test_hides_the_tokens_of_a_secret_address_and_no_other_address() -> None:
+    redactor = Redactor(["https://u:pass%2Fw0rd@hooks.example.org/services/T0AB12CD3/XyZ98765abc"])
+    assert redactor.text("XyZ98765abc and T0AB12CD3") == f"{HIDDEN} and {HIDDEN}"
+    assert redactor.text("the word is pass/w0rd") == f"the word is {HIDDEN}"
+    ordinary = "https://hooks.example.org/services answers with 503"
+    assert redactor.text(ordinary) == ordinary
+
+
+@pytest.mark.parametrize("secret", ["streaming-key", "condition-of-use", "healthyhosts"])
+def test_the_beginning_of_a_weak_secret_hides_no_ordinary_word(secret: str) -> None:
+    line = '"event":"condition.changed","condition":"streaming","reason":"healthy"'
+    assert Redactor([secret]).text(line) == line
+    assert Redactor([secret]).text(f"it is {secret}") == f"it is {HIDDEN}"
+
+
+@given(
+    secret=st.text(st.characters(codec="utf-8"), min_size=12, max_size=90),
+    before=st.text(max_size=40),
+    after=st.text(max_size=40),
+)
+def test_no_whole_secret_is_ever_left(secret: str, before: str, after: str) -> None:
+    redactor = Redactor([secret])
+    text = f"{before}{secret.strip()}{after}"
+    shown = redactor.text(text)
+    if len(secret.strip()) >= 4:
+        assert redactor.is_suspect(text)
+        assert secret.strip() not in shown.replace(HIDDEN, "\0")
