@@ -73,8 +73,9 @@ class Redactor:
         # The longest first: one secret may be the beginning of another.
         self._known = longest_first(forms | encoded)
         grams: dict[str, list[tuple[str, int]]] = {}
-        for form in self._known:
-            for gram, begin in grams_of(form) if form in forms else head_of(form):
+        # First as they are: other forms agree with them in pieces only.
+        for form in sorted(self._known, key=lambda form: form not in parts):
+            for gram, begin in head_of(form) if form in encoded else grams_of(form):
                 grams.setdefault(gram, []).append((form, begin))
         self._grams = grams
         # Whoever holds a whole form holds one of its pieces.
