@@ -248,4 +248,5 @@ def destroy_stuck(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
 
 
 def _signed(dollars: float) -> str:
-    return f"{'-' if dollars < 0 else ''}${abs(dollars):.2f}"
+    amount = f"{dollars:z.2f}"
+    return f"-${amount[1:]}" if amount.startswith("-") else f"${amount}"

@@ -84,7 +84,7 @@ def left_of_contract(host: HostStatus, now: datetime) -> str:
 
 def shown_account(account: AccountStatus) -> Text:
     """Say what the account can pay, and for how long."""
-    said = f"Account: {account.spendable_dollars:.2f} $ of credit"
+    said = f"Account: {account.spendable_dollars:z.2f} $ of credit"
     if account.dollars_per_hour is not None:
         said += f", {account.dollars_per_hour:.3f} $/h"
     if account.runway_s is not None:

@@ -110,6 +110,10 @@ def test_what_does_not_fit_is_said_below_instead_of_being_cut() -> None:
         ({"runway_s": 3600.0 * 5, "is_low": True}, "it lasts 5.0 h, until 08-02 05:40 UTC."),
         ({"runway_s": 0.0}, "0.463 $/h; it is used up."),
         (
+            {"runway_s": 0.0, "spendable_dollars": -0.0004},
+            "Account: 0.00 $ of credit, 0.463 $/h; it is used up.",
+        ),
+        (
             {"runway_s": None, "empty_at": None, "dollars_per_hour": 0.0},
             "12.34 $ of credit, 0.000 $/h; nothing uses it up.",
         ),
