@@ -16,7 +16,7 @@ from keeper.core.events import SlotBug
 from keeper.core.model import InstanceId, IntentKind, Rung, SlotId
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome, OutcomeKind
-from keeper.daemon.survey import describe
+from keeper.daemon.survey import describe, shortened
 from keeper.daemon.watch import Watch
 from keeper.ports import (
     Clock,
@@ -151,7 +151,7 @@ class Executor:
                 duration_s=self._clock.monotonic() - started_s,
                 instance_id=instance_id,
                 reason=reason,
-                error=self._redact(error),
+                error=shortened(self._redact(error)),
                 retry_after_s=retry_after_s,
             )
         )

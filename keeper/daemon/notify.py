@@ -15,6 +15,7 @@ from keeper.alerts import Channel, DeliveryKind
 from keeper.alerts.dispatch import from_payload
 from keeper.alerts.wording import RETRY_AFTER_MAX_S
 from keeper.core.events import Event, NoticeFailed, NoticeSent
+from keeper.daemon.declared import nothing_to_hide
 from keeper.daemon.survey import describe
 from keeper.ports import Batch, Clock, Network, OutboxRow, PortError, Store, StoreError
 
@@ -34,12 +35,14 @@ class Notifier:
         clock: Clock,
         channels: Callable[[], Mapping[str, Channel]],
         publish: Callable[[Event], None],
+        redact: Callable[[str], str] = nothing_to_hide,
     ) -> None:
         self._network = network
         self._store = store
         self._clock = clock
         self._channels = channels
         self._publish = publish
+        self._redact = redact
         self._rows: dict[str, OutboxRow] = {}
         self._changed = asyncio.Event()
         self._disabled: set[str] = set()
@@ -117,6 +120,7 @@ class Notifier:
             error = describe(failure)
         except Exception as bug:  # noqa: BLE001 - one message that cannot be worded must not stop all others
             kind, error = DeliveryKind.DROP, describe(bug)
+        error = self._redact(error)  # a receiver may repeat the address, which is a secret
         now = self._clock.now()
         if kind is DeliveryKind.DELIVERED:
             self._publish(

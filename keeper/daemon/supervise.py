@@ -54,7 +54,7 @@ from keeper.daemon.memory import Memory
 from keeper.daemon.notify import Notifier
 from keeper.daemon.orders import Orders, facts_of
 from keeper.daemon.purse import Purse
-from keeper.daemon.survey import Survey, describe
+from keeper.daemon.survey import Survey, describe, shortened
 from keeper.daemon.tasks import Tasks
 from keeper.daemon.tick import Ticked, decide, hold_until, pauses_after, rentals_of
 from keeper.daemon.watch import Target, Watch
@@ -178,7 +178,7 @@ class Daemon:
             spawn=self._tasks.once,
             finished=self._finished,
             bug=self._note_bug,
-            redact=self._redact,
+            redact=self._hide,
         )
         self._calendar = Calendar(
             ports,
@@ -195,6 +195,7 @@ class Daemon:
             clock=self._clock,
             channels=lambda: {channel.name: channel for channel in self._declared.channels},
             publish=self._note,
+            redact=self._redact,
         )
 
     # --- life -------------------------------------------------------------------------------------
@@ -316,7 +317,7 @@ class Daemon:
             self._fail_tick(describe(error), told)
             return
         except Exception as bug:  # noqa: BLE001 - net 2 of 2: a bug costs a tick, and is told
-            self._fail_tick(f"{type(bug).__name__}: {bug}"[:200], told)
+            self._fail_tick(describe(bug), told)
             return
         self._failed_ticks = 0
         self._clocks.ticked(self._clock.monotonic())
@@ -444,8 +445,11 @@ class Daemon:
         del self._own_events[:-_JOURNAL_BACKLOG_MAX]
         self.nudge()
 
+    def _hide(self, text: str) -> str:
+        return self._declared.redact(text)  # of the configuration that is in force now
+
     def _redact(self, text: str) -> str:
-        return self._declared.redact(text)
+        return shortened(self._hide(text))
 
     def _without_secrets(self, event: Event) -> Event:
         for name in ("error", "detail"):
@@ -591,7 +595,7 @@ class Daemon:
 
     def _rejected(self, problems: tuple[str, ...]) -> ReloadReport:
         self.config_ok = False
-        self._note(ConfigRejected(detail="; ".join(problems)[:500]))
+        self._note(ConfigRejected(detail="; ".join(problems)))
         self._ports.heartbeat.ready("the new configuration was rejected; the old one stays")
         return ReloadReport(problems=problems)
 

@@ -47,7 +47,8 @@ _QUOTA_LEAST_S = 60.0
 _SURVEYS_APART_S = 300.0  # a look around costs up to six searches of the day's quota
 # A hint to wait is believed up to here: a broken header must not end the search for hosts.
 _HINT_MAX_S = 300.0
-_ERROR_MAX = 600  # characters of an error with its cure
+ERROR_MAX = 600  # characters of an error with its cure
+_LINE_MAX = 4096  # of an error, before its secrets are taken out
 
 
 class Survey:
@@ -277,12 +278,21 @@ class Survey:
 
 
 def describe(error: BaseException) -> str:
-    """Name an error in one bounded line, and what a person can do about it where that is known."""
-    text = str(error).splitlines()[0] if str(error) else ""
+    """Name an error in one line, and what a person can do about it where that is known.
+
+    Not yet cut to what is shown: half a secret would not be recognised any more. ``shortened`` does
+    that, once the secrets are out.
+    """
+    text = str(error).splitlines()[0][:_LINE_MAX] if str(error) else ""
     kind = "contract broken" if isinstance(error, Malformed) else type(error).__name__
-    line = f"{kind}: {text}"[:200] if text else kind
+    line = f"{kind}: {text}" if text else kind
     cure = error.cure if isinstance(error, Unauthorized) else ""
-    return f"{line}; {cure}"[:_ERROR_MAX] if cure else line
+    return f"{line}; {cure}" if cure else line
+
+
+def shortened(said: str) -> str:
+    """Cut what an error says to what is kept of it."""
+    return said if len(said) <= ERROR_MAX else f"{said[: ERROR_MAX - 1]}…"
 
 
 async def _wait_at_most(event: asyncio.Event, seconds: float) -> None:
