@@ -261,7 +261,8 @@ class MemoryNetwork:
         message = Message(at=universe.time_s(), url=request.url, body=request.body)
         if universe.time_s() < universe.mailbox.refuse_until:
             universe.mailbox.refused.append(message)
-            return HttpReply(status=503, headers={}, body=b"", elapsed_s=_HALF_TRIP_S)
+            status = universe.mailbox.refuses_with
+            return HttpReply(status=status, headers={}, body=b"", elapsed_s=_HALF_TRIP_S)
         universe.mailbox.messages.append(message)
         await asyncio.sleep(_HALF_TRIP_S)
         await self._power.gate()

@@ -96,6 +96,7 @@ class OpsBox:
         self.paused: list[tuple[float, float]] = []
         self.blind: list[tuple[float, float]] = []
         self.daemon: Daemon | None = None
+        self.marketplace: MemoryMarketplace | None = None  # of the newest process
         self._power = Power()
         self._down_s = _RESTART_S
         self._is_over = False
@@ -135,8 +136,9 @@ class OpsBox:
         self.daemon = None
 
     def _boot(self, power: Power) -> Daemon:
+        self.marketplace = MemoryMarketplace(self._universe, power, clock=self.clock)
         ports = Ports(
-            marketplace=MemoryMarketplace(self._universe, power, clock=self.clock),
+            marketplace=self.marketplace,
             hosts=MemoryHosts(self._universe, power),
             network=MemoryNetwork(self._universe, power),
             store=MemoryStore(self.disk, power),

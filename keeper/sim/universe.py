@@ -28,11 +28,12 @@ class Message:
 
 @dataclass(slots=True)
 class Mailbox:
-    """Where alerts arrive. ``refuse_until``: the receiver is down until then (epoch seconds)."""
+    """Where alerts arrive. ``refuse_until``: the receiver says no until then (epoch seconds)."""
 
     messages: list[Message] = field(default_factory=list)
     refused: list[Message] = field(default_factory=list)
     refuse_until: float = 0.0
+    refuses_with: int = 503  # 410: for good
 
 
 class Universe:

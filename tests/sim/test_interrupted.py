@@ -85,7 +85,7 @@ async def _played(cuts: tuple[int, ...]) -> Ending:
     await asyncio.sleep(0)  # it is there before keeper is, or it would be buried with it
     life = asyncio.create_task(box.run(), name="ops box")
     await asyncio.sleep(OVER_S)
-    calls = tuple(power.calls for power in box.powers)
+    calls = tuple(power.moments for power in box.powers)
     await asyncio.wait({life}, timeout=CALM_S)
     await plot
     universe.market.advance()
