@@ -13,12 +13,14 @@ from pathlib import Path
 import asyncssh
 from typing_extensions import override
 
-from keeper.adapters.ssh_link import ANSWER_SLACK_S, SshLink, error_text
+from keeper.adapters.ssh_gate import Gate
+from keeper.adapters.ssh_link import ANSWER_SLACK_S, HOSTILE, SshLink, error_text
 from keeper.ports import (
     Address,
     ConfigError,
     HostKeyChanged,
     Link,
+    Malformed,
     PortError,
     TimedOut,
     Unauthorized,
@@ -130,13 +132,14 @@ class SshHosts:
             ) from error
         except asyncssh.PermissionDenied as error:
             raise Unauthorized(f"{where} refuses our SSH key {self._fingerprint}") from error
-        except (OSError, asyncssh.Error, ValueError) as error:
-            # ValueError: a hostile packet that asyncssh could not read.
+        except HOSTILE as error:
             raise Unreachable(f"{where}: {error_text(error)}") from error
         pins = (
             pinned_host_key if pinned else _with_pin(pinned_host_key, client.shown_host_key, relay)
         )
-        return SshLink(connection, pins, answer_slack_s=self._answer_slack_s)
+        return SshLink(
+            connection, pins, answer_slack_s=self._answer_slack_s, why_lost=client.why_lost
+        )
 
     @property
     def _fingerprint(self) -> str:
@@ -167,19 +170,44 @@ class SshHosts:
 
 
 class _Client(asyncssh.SSHClient):
-    """Trusts the first key a host shows, then only that one."""
+    """Trusts the first key a host shows, then only that one, as often as it is shown."""
 
     def __init__(self, pinned: str) -> None:
         self._pinned = pinned
         self._banners = 0
+        self._gate: Gate | None = None
+        self._lost_by: Exception | None = None
         self.shown_host_key = ""
+
+    @override
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self._gate = Gate(conn)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost_by = exc
+
+    def why_lost(self) -> PortError | None:
+        """Say why the connection went, where that is worth more than that it went."""
+        if isinstance(self._lost_by, asyncssh.HostKeyNotVerifiable):
+            return HostKeyChanged(
+                f"the host shows {_fingerprint(self.shown_host_key)} in the middle of a connection, "
+                f"pinned is {_fingerprint(self._pinned)}"
+            )
+        if self._gate is not None and self._gate.complaint:
+            return Malformed(self._gate.complaint)
+        return None
 
     @override
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
     ) -> bool:
+        if self._gate is not None:
+            self._gate.key_exchanged()
         self.shown_host_key = _one_line(key)
-        return not self._pinned or self.shown_host_key == self._pinned
+        # Keys are exchanged again in the middle of a connection: a first contact is trusted once.
+        self._pinned = self._pinned or self.shown_host_key
+        return self.shown_host_key == self._pinned
 
     @override
     def auth_banner_received(self, msg: str, lang: str) -> None:

@@ -26,6 +26,9 @@ LINES_WAITING_MAX = 64
 # A host that sends this much more than was asked for is cut off instead of being read on.
 FLOOD_MAX_BYTES = 32 * 1024 * 1024
 CHATTER_MAX_BYTES = 4096
+# Of what a sentinel has no business to send (errors, lines too long, chatter before its start). The
+# honest one sends none; a login shell's greeting fits in many times over.
+SENTINEL_WASTE_MAX_BYTES = 4 * 1024 * 1024
 # Small on purpose: what a host may have under way to us before we have looked at any of it.
 WINDOW_BYTES = 131_072
 STDERR = asyncssh.EXTENDED_DATA_STDERR
@@ -203,6 +206,7 @@ class WatchSession(asyncssh.SSHClientSession[bytes]):
         self._part = bytearray()
         self._is_skipping = False  # inside a line that was too long
         self._is_paused = False
+        self._wasted = 0
         self._chan: asyncssh.SSHClientChannel[bytes] | None = None
         self.lines: deque[str] = deque()
         self.news = asyncio.Event()
@@ -222,6 +226,7 @@ class WatchSession(asyncssh.SSHClientSession[bytes]):
     @override
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         if datatype == STDERR:
+            self._waste(len(data))
             return
         *whole, rest = data.split(b"\n")
         for piece in whole:
@@ -238,6 +243,7 @@ class WatchSession(asyncssh.SSHClientSession[bytes]):
     def _extend(self, piece: bytes) -> None:
         if self._is_skipping or len(self._part) + len(piece) > LINE_MAX_BYTES:
             self._is_skipping = True
+            self._waste(len(self._part) + len(piece))
             self._part.clear()
         else:
             self._part += piece
@@ -249,6 +255,22 @@ class WatchSession(asyncssh.SSHClientSession[bytes]):
         elif line == self._nonce:
             self.is_proven = True
             self.news.set()
+        else:
+            self._waste(len(line) + 1)
+
+    def _waste(self, length: int) -> None:
+        """Count what is of no use; a host that sends it without end is cut off."""
+        self._wasted += length
+        if self.has_flooded and not self.has_ended:
+            self.has_ended = True
+            self.news.set()
+            if self._chan is not None:
+                self._chan.abort()
+
+    @property
+    def has_flooded(self) -> bool:
+        """Whether the host was cut off because it would not stop sending."""
+        return self._wasted > SENTINEL_WASTE_MAX_BYTES
 
     def pop(self) -> str:
         """Take the oldest line; let the host go on sending when few are left."""

@@ -11,7 +11,7 @@ import hashlib
 import posixpath
 import secrets
 import shlex
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import asyncssh
@@ -48,6 +48,23 @@ _UPLOAD_S = 120.0
 _WATCH_START_S = 20.0
 _FORWARD_S = 10.0
 _TEXT_MAX = 300
+# A sentinel says a line every 2 s. More than this many are taken up only as time goes by; meanwhile
+# SSH's flow control holds the host back, and the loop is free for the others.
+_LINES_AT_ONCE = 128
+_LINES_PAUSE_S = 0.1
+# What asyncssh raises, and what hostile packets were seen to make it stumble over: such an exception
+# ends the connection, and everything that waits for it is told that same exception.
+HOSTILE = (
+    OSError,
+    asyncssh.Error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,  # RecursionError among them
+    TypeError,
+    ValueError,
+)
 
 
 class SshLink:
@@ -59,8 +76,10 @@ class SshLink:
         host_key: str,
         *,
         answer_slack_s: float = ANSWER_SLACK_S,
+        why_lost: Callable[[], PortError | None] = lambda: None,
     ) -> None:
         self._connection = connection
+        self._why_lost = why_lost
         self._host_key = host_key
         self._answer_slack_s = answer_slack_s
         self._channels = asyncio.Semaphore(_CHANNELS_MAX)
@@ -127,7 +146,7 @@ class SshLink:
             raise TimedOut(f"{name}: no channel in {timeout_s:.0f} s") from error
         except asyncssh.ChannelOpenError as error:
             raise self._not_opened(name, session, error) from error
-        except (OSError, asyncssh.Error) as error:
+        except HOSTILE as error:
             if session.is_sent:
                 raise Uncertain(f"{name}: {error_text(error)}") from error
             raise Unreachable(f"{name}: {error_text(error)}") from error
@@ -167,7 +186,7 @@ class SshLink:
             raise TimedOut(f"upload of {upload.path}: not done in {_UPLOAD_S:.0f} s") from error
         except asyncssh.SFTPError as error:
             raise CommandFailed(f"cannot write {upload.path}: {error_text(error)}") from error
-        except (OSError, asyncssh.Error) as error:
+        except HOSTILE as error:
             raise Unreachable(f"upload of {upload.path}: {error_text(error)}") from error
         except Uncertain as error:
             # An upload may be repeated, so not knowing is no worse than not having done it.
@@ -176,14 +195,20 @@ class SshLink:
     async def _send_by_sftp(self, upload: Upload, part: str) -> None:
         async with self._channels:
             self._check_up()
-            async with self._connection.start_sftp_client() as sftp:
+            sftp = await self._connection.start_sftp_client()
+            # No `async with`: at its end asyncssh waits for the host once more, and no deadline ends
+            # that, because ours has been spent on what came before.
+            try:
                 folder = posixpath.dirname(upload.path)
                 if folder:
                     await sftp.makedirs(folder, exist_ok=True)
                 attributes = asyncssh.SFTPAttrs(permissions=upload.mode)
-                async with sftp.open(part, "wb", attributes) as file:
-                    await file.write(upload.content)
+                file = await sftp.open(part, "wb", attributes)
+                await file.write(upload.content)
+                await file.close()
                 await sftp.chmod(part, upload.mode)
+            finally:
+                sftp.exit()
 
     async def _send_by_cat(self, upload: Upload, part: str) -> None:
         folder = shlex.quote(posixpath.dirname(upload.path) or ".")
@@ -245,17 +270,26 @@ class SshLink:
                     session.news.clear()
                     await session.news.wait()
             if not session.is_proven:
-                raise Malformed("the login shell did not run the sentinel")
+                raise self._why_lost() or Malformed("the login shell did not run the sentinel")
+            taken = 0
             while True:
                 while session.lines:
                     yield session.pop()
+                    taken += 1
+                    if taken >= _LINES_AT_ONCE:
+                        taken = 0
+                        await asyncio.sleep(_LINES_PAUSE_S)
+                if session.has_flooded:
+                    raise Malformed("the sentinel would not stop sending what it must not send")
                 if session.has_ended:
-                    return
+                    break
                 session.news.clear()
                 await session.news.wait()
+            if why := self._why_lost():
+                raise why
         except TimeoutError as error:
             raise TimedOut(f"the sentinel did not start in {_WATCH_START_S:.0f} s") from error
-        except (OSError, asyncssh.Error) as error:
+        except HOSTILE as error:
             raise Unreachable(f"sentinel: {error_text(error)}") from error
         finally:
             if channel is not None:
@@ -274,7 +308,7 @@ class SshLink:
                         )
                 except TimeoutError as error:
                     raise TimedOut(f"no forward to port {remote_port}") from error
-                except (OSError, asyncssh.Error) as error:
+                except HOSTILE as error:
                     raise Unreachable(
                         f"forward to port {remote_port}: {error_text(error)}"
                     ) from error
@@ -287,7 +321,7 @@ class SshLink:
             listener.close()
         self._forwards.clear()
         self._connection.close()
-        with suppress(TimeoutError, OSError, asyncssh.Error):
+        with suppress(TimeoutError, *HOSTILE):
             async with asyncio.timeout(_CLOSE_S):
                 await self._connection.wait_closed()
                 return

@@ -25,6 +25,7 @@ from keeper.ports import (
     Hosts,
     HttpRequest,
     Link,
+    Malformed,
     Network,
     PictureLimits,
     PortError,
@@ -149,7 +150,7 @@ class Watch:
     # --- inside: the link and its sentinel --------------------------------------------------------
 
     async def _keep_link(self, watched: _Watched) -> None:
-        failures = 0
+        failures = nonsense = 0
         while True:
             target = watched.target
             addresses = _addresses(target.instance)
@@ -180,10 +181,15 @@ class Watch:
                 watched.link = None
                 watched.forwards.clear()
                 await asyncio.shield(link.close())
-            self._pin_link(watched.target, Status.UNKNOWN, Reason.LINK_LOST, detail=why)
-            await self._pause_before_redial(watched, 0)
+            lost = (Status.UNKNOWN, Reason.LINK_LOST)
+            if isinstance(why, HostKeyChanged):
+                lost = _dial_failure(why)
+            self._pin_link(watched.target, *lost, detail=str(why))
+            # A host that talks nonsense, or without end, is dialled ever less often, like a silent one.
+            nonsense = nonsense + 1 if isinstance(why, Malformed) else 0
+            await self._pause_before_redial(watched, nonsense)
 
-    async def _listen(self, watched: _Watched, link: Link) -> str:
+    async def _listen(self, watched: _Watched, link: Link) -> PortError:
         """Read the sentinel until it ends or falls silent; says why it ended."""
         target = watched.target
         instance_id = target.instance.instance_id
@@ -204,11 +210,11 @@ class Watch:
                         continue  # nothing changed: that it was said is all there is to know
                     for reading in target.workload.interpret(line, instance_id, at):
                         self._board.pin(reading)
-                return "the sentinel ended"
+                return Unreachable("the sentinel ended")
         except TimeoutError:
-            return "the sentinel fell silent"
+            return Unreachable("the sentinel fell silent")
         except PortError as error:
-            return str(error)
+            return error
         finally:
             closing = getattr(lines, "aclose", None)
             if closing is not None:
