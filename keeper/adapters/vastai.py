@@ -86,7 +86,7 @@ class VastMarketplace:
         connection: Connection | None = None,
     ) -> None:
         api_key = api_key.strip()  # a credential file ends in a newline
-        redact = redactor(api_key)
+        redact = self._redact = redactor(api_key)
         self._clock = clock
         self._public_key = " ".join(public_key.split())
         # Whoever brings a connection of their own is alone on it: in the simulator a killed keeper
@@ -132,7 +132,7 @@ class VastMarketplace:
 
     async def list_instances(self) -> tuple[Instance, ...]:
         """Return all rentals of the account, or raise: never a part of them (I9)."""
-        listing = Listing(self._readings)
+        listing = Listing(self._readings, self._redact)
         while not listing.is_complete:
             query = {"limit": str(PAGE_ROWS), "order_by": _ORDER_BY_ID}
             if listing.next_token:
@@ -162,7 +162,7 @@ class VastMarketplace:
         row = rows if isinstance(rows, InstanceRow) else next(iter(rows), None)
         if row is None or (isinstance(rows, list) and len(rows) != 1):
             raise Malformed(f"{Endpoint.SHOW}: the answer is not about one rental")
-        instance = instance_of(row)
+        instance = instance_of(row, self._redact)
         if instance.instance_id != instance_id:
             raise Malformed(f"{Endpoint.SHOW}: asked for {instance_id}, told of another")
         return instance

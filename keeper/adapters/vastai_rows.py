@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
@@ -188,8 +188,16 @@ def _ssh_port(row: InstanceRow) -> int:
     return port if 0 < port <= _PORT_MAX else 0
 
 
-def instance_of(row: InstanceRow) -> Instance:
-    """Make a rental of a row. Raises Malformed when it has no id."""
+def _as_it_is(said: str) -> str:
+    return said
+
+
+def instance_of(row: InstanceRow, redact: Callable[[str], str] = _as_it_is) -> Instance:
+    """Make a rental of a row. Raises Malformed when it has no id.
+
+    ``redact`` clears what the host's Docker says: its errors repeat the container's environment, and
+    with it the instance's own key.
+    """
     instance_id = identity(row.id)
     if instance_id is None:
         raise Malformed("a row of the answer has no id")
@@ -203,7 +211,7 @@ def instance_of(row: InstanceRow) -> Instance:
         state=state_of(row.actual_status),
         is_meant_to_run=is_meant_to_run(row),
         has_daemon_error=has_daemon_error(status_text),
-        status_text=status_text,
+        status_text=redact(status_text) if status_text else "",
         machine_id=None if machine_id is None else MachineId(machine_id),
         host_id=None if host_id is None else HostId(host_id),
         gpu_name=text(row.gpu_name, NAME_MAX),
@@ -266,10 +274,10 @@ def is_same(row: InstanceRow, before: InstanceRow) -> bool:
         return False
 
 
-def reading_of(row: InstanceRow) -> Reading:
+def reading_of(row: InstanceRow, redact: Callable[[str], str] = _as_it_is) -> Reading:
     """Read a row. Raises Malformed."""
     row.ports = row.ports.copy()  # else the row keeps all of its page
-    return row, instance_of(row)
+    return row, instance_of(row, redact)
 
 
 def _none_of(page: Page, total: int | None, found: int | None) -> list[InstanceRow]:
@@ -290,9 +298,14 @@ class Listing:
     add up to the total that each page states, no row may come twice, and the cursor must move.
     """
 
-    def __init__(self, before: Readings = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        before: Readings = MappingProxyType({}),
+        redact: Callable[[str], str] = _as_it_is,
+    ) -> None:
         """Begin a list. ``before`` are the readings of an earlier one, to read less anew."""
         self._before = before
+        self._redact = redact
         self._rows: dict[InstanceId, Reading] = {}
         self._tokens: set[str] = set()
         self._total: int | None = None
@@ -319,7 +332,7 @@ class Listing:
             instance_id = row.id
             known = before.get(InstanceId(instance_id)) if type(instance_id) is int else None
             if known is None or not is_same(row, known[0]):  # few rows, most of the time
-                known = reading_of(row)
+                known = reading_of(row, self._redact)
                 instance_id = known[1].instance_id
             if instance_id in rows:
                 raise Malformed(f"rental {instance_id} is listed twice")

@@ -453,3 +453,19 @@ async def test_a_row_that_says_the_same_is_read_once_and_a_change_is_seen() -> N
     ]
     assert third[0] == first[0]
     assert (third[1].instance_id, third[1].state, third[1].ssh_port) == (3, MarketState.RUNNING, 0)
+
+
+async def test_what_docker_says_of_a_rental_is_cleared_of_its_keys() -> None:
+    """Docker's errors repeat the container's environment, and with it the instance's own key."""
+    own, token = "Zk39qLw7Xv2Bd5Tn", "9f86d081884c7d659a2feaa0c55ad015"
+    said = f"Error response from daemon: -e CONTAINER_API_KEY={own} JUPYTER_TOKEN={token} {KEY}"
+    loud = row(1, status_msg=said)
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(LIST, says(page([loud], 1)))
+        script.on(SHOW, says({"instances": loud}))
+        shown = [*(await market.list_instances()), await market.show_instance(InstanceId(1))]
+    for one in shown:
+        assert one is not None
+        assert one.has_daemon_error
+        assert "Error response from daemon" in one.status_text
+        assert not [each for each in (own, token, KEY) if each in one.status_text]
