@@ -459,11 +459,11 @@ async def test_what_docker_says_of_a_rental_is_cleared_of_its_keys() -> None:
     """Docker's errors repeat the container's environment, and with it the instance's own key."""
     own, token = "Zk39qLw7Xv2Bd5Tn", "9f86d081884c7d659a2feaa0c55ad015"
     said = f"Error response from daemon: -e CONTAINER_API_KEY={own} JUPYTER_TOKEN={token} {KEY}"
-    loud = row(1, status_msg=said)
+    loud = row(5, status_msg=said)
     async with scripted() as script, market_at(script.url) as market:
         script.on(LIST, says(page([loud], 1)))
         script.on(SHOW, says({"instances": loud}))
-        shown = [*(await market.list_instances()), await market.show_instance(InstanceId(1))]
+        shown = [*(await market.list_instances()), await market.show_instance(InstanceId(5))]
     for one in shown:
         assert one is not None
         assert one.has_daemon_error
