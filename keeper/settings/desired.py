@@ -14,7 +14,11 @@ from keeper.core.model import Desired, Stream, StreamName
 from keeper.ports import Address
 from keeper.settings.document import Place
 from keeper.settings.tree import CANARIES, VAST_URL, Settings, StreamSection, parse_address
+from keeper.telemetry.secret_forms import in_address
 from keeper.workloads import Workload
+
+# A word of an address of at least this many characters with digits in it is taken for a token.
+_TOKEN_MIN = 16
 
 
 def to_desired(settings: Settings) -> Desired:
@@ -110,26 +114,41 @@ def http_address(settings: Settings) -> Address:
 
 
 def secrets_of(settings: Settings) -> frozenset[str]:
-    """Give every secret's value, for the redactor."""
+    """Give every secret's value, for the redactor.
+
+    So it gives what looks like one inside an address, whatever the manual says of secrets in files.
+    """
     named = (value.get_secret_value() for value in settings.named_secrets.values())
-    return frozenset(value for value in (*named, *_secrets_in(settings)) if value)
+    written = (
+        part
+        for leaf in _leaves(settings)
+        if _is_address(leaf)
+        for part in in_address(leaf, word_min=_TOKEN_MIN)
+    )
+    return frozenset(value for value in (*named, *_secrets_in(settings), *written) if value)
 
 
 def _secrets_in(value: Any) -> Iterator[str]:
+    return (each.get_secret_value() for each in _leaves(value) if isinstance(each, SecretStr))
+
+
+def _is_address(value: Any) -> bool:
+    return isinstance(value, str) and "://" in value and not any(map(str.isspace, value))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
     match value:
-        case SecretStr():
-            yield value.get_secret_value()
         case BaseModel():
             for name in type(value).model_fields:
-                yield from _secrets_in(getattr(value, name))
+                yield from _leaves(getattr(value, name))
         case Mapping():
             for item in value.values():
-                yield from _secrets_in(item)
+                yield from _leaves(item)
         case list() | tuple():
             for item in value:
-                yield from _secrets_in(item)
+                yield from _leaves(item)
         case _:
-            return
+            yield value
 
 
 def redacted_dump(settings: Settings) -> dict[str, Any]:

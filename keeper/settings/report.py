@@ -97,6 +97,8 @@ def _found(error: ErrorDetails, place: Place, values: Mapping[str, Any]) -> str:
     if not isinstance(value, str | int | float | bool) or is_secret(field_at(place, values)):
         return ""
     shown = repr(value)
+    if "://" in shown and ("@" in shown or "?" in shown):
+        return ""  # an address with a password or a token in it
     if len(shown) > _SHOWN_MAX or (isinstance(value, str) and shown in error["msg"]):
         return ""
     return f", found {shown}"

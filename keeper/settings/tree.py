@@ -65,7 +65,10 @@ def _web_address(written: str) -> str:
     scheme, separator, rest = written.partition("://")
     if scheme not in {"http", "https"} or not separator or not rest.strip("/"):
         raise PydanticCustomError("url", "expected a URL like https://console.vast.ai")
-    host = rest.partition("/")[0].rpartition("@")[2].partition(":")[0].lower()
+    if "@" in rest.partition("/")[0] or "?" in rest:
+        # They would be shown wherever the address is, and the API key goes in a header.
+        raise PydanticCustomError("url", "no user, password or query belongs into this address")
+    host = rest.partition("/")[0].partition(":")[0].lower()
     if scheme == "http" and f".{host}".endswith(".vast.ai"):
         raise PydanticCustomError("url", "the API key would travel in the clear: write https://")
     return written.rstrip("/")

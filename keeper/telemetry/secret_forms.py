@@ -46,7 +46,7 @@ def parts_of(secret: str) -> Iterator[str]:
         yield whole.removeprefix("whsec_")
 
 
-def in_address(address: str) -> Iterator[str]:
+def in_address(address: str, *, word_min: int = _PART_MIN) -> Iterator[str]:
     """Yield what may be secret in an address: password, words of the path, values of the query."""
     try:
         split = urlsplit(address)
@@ -55,7 +55,7 @@ def in_address(address: str) -> Iterator[str]:
     password = split.password or ""
     words = [*split.path.split("/"), *re.split(r"[&=;]", split.query), split.fragment]
     for word in words:
-        if len(word) >= _PART_MIN and not _is_wordlike(word):
+        if len(word) >= word_min and not _is_wordlike(word):
             yield from dict.fromkeys((word, unquote(word)))
     if len(password) >= SECRET_MIN:
         yield from dict.fromkeys((password, unquote(password)))

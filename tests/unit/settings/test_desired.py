@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from keeper.core.model import FleetPolicy, Mode, OfferNeeds, Policy, Rung
 from keeper.ports import Address
 from keeper.settings import (
+    Settings,
     build_channels,
     build_workloads,
     canary_addresses,
@@ -17,6 +18,7 @@ from keeper.settings import (
     json_schema,
     parse_address,
     redacted_dump,
+    secrets_of,
     to_desired,
 )
 from keeper.settings.plugins import channel_models, workload_models
@@ -173,3 +175,21 @@ def test_every_number_of_the_core_is_a_setting(load: Load) -> None:
     dump = redacted_dump(load(""))
     for section, source in (("fleet", FleetPolicy), ("policy", Policy)):
         assert set(dump[section]) == {field.name for field in dataclasses.fields(source)}
+
+
+def test_what_looks_like_a_secret_in_an_address_is_hidden_like_one() -> None:
+    settings = Settings.model_validate(
+        {
+            "alerts": {
+                "channels": [
+                    {
+                        "kind": "webhook",
+                        "name": "pager",
+                        "url": "https://ops:paZZ%2Fw0rd@hook.example/v1/keeper?t=Zk39qLw7Xv2Bd5Tn&n=1",
+                        "runbooks_url": "https://example.org/keeper/main/docs/runbooks",
+                    }
+                ]
+            }
+        }
+    )
+    assert secrets_of(settings) == {"paZZ%2Fw0rd", "paZZ/w0rd", "Zk39qLw7Xv2Bd5Tn"}

@@ -143,6 +143,14 @@ STREAM = "streams:\n  - name: duel\n    workload: {kind: tiny}\n"
                 "write https://, found 'http://Console.vast.ai/'"
             ),
         ),
+        (
+            "vast: {url: 'https://me:paZZw0rd@vast.example'}",
+            "keeper.yaml:1:8: vast.url: no user, password or query belongs into this address",
+        ),
+        (
+            "vast: {url: 'https://vast.example?api_key=Zk39'}",
+            "keeper.yaml:1:8: vast.url: no user, password or query belongs into this address",
+        ),
         ("ssh: {dials_max: 2.5}", "keeper.yaml:1:7: ssh.dials_max: expected a whole number"),
         ("ssh: 5", "keeper.yaml:1:1: ssh: expected a mapping of keys to values, found 5"),
         ("streams: {}", "keeper.yaml:1:1: streams: expected a list"),
