@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -140,6 +141,9 @@ FAMILIES: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         ),
     ),
 )
+
+# What holds a secret in the environment of a verb.
+_SECRET_NAME = re.compile(r"(?i)VAST_API_KEY|KEEPER_(?:SECRET_.*|.*(?:TOKEN|API_KEY|SECRET))$")
 
 _ENTRIES: dict[str, Entry] = {entry.name: entry for _, verbs in FAMILIES for entry in verbs}
 
@@ -270,8 +274,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
     except BaseException as error:
-        if isinstance(error, GeneratorExit) or "--debug" in given:
+        if isinstance(error, GeneratorExit):
             raise
+        if "--debug" in given:
+            _trace(error)
         return _complain(error, color=color)
     return answer if isinstance(answer, int) else ExitCode.OK
 
@@ -279,13 +285,34 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _complain(error: BaseException, *, color: bool | None) -> ExitCode:
     from keeper.cli.errors import complaint_of
 
-    complaint = complaint_of(error)
+    complaint, hide = complaint_of(error), _hiding()
     for detail in complaint.details:
-        click.echo(detail, err=True, color=color)
-    _echo("error: ", complaint.what, "red", color=color)
+        click.echo(hide(detail), err=True, color=color)
+    _echo("error: ", hide(complaint.what), "red", color=color)
     if complaint.cure:
         _echo("  try: ", complaint.cure, None, color=color)
     return complaint.code
+
+
+def _trace(error: BaseException) -> None:
+    """Show where an error came from: source lines and no values of variables."""
+    import traceback
+
+    from keeper.core.text import plain
+
+    for line in _hiding()("".join(traceback.format_exception(error))).splitlines():
+        click.echo(plain(line), err=True)
+
+
+def _hiding() -> Callable[[str], str]:
+    """Return what hides the secrets of this process's environment: a second net under every error.
+
+    Only values that were given: what merely looks like a secret may be the name of a setting.
+    """
+    from keeper.telemetry.redact import Redactor
+
+    environ = os.environ.items()
+    return Redactor([value for name, value in environ if _SECRET_NAME.match(name)]).known
 
 
 def _complain_usage(error: click.UsageError, *, color: bool | None) -> int:

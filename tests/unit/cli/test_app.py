@@ -107,8 +107,34 @@ def test_a_bug_is_one_sentence_and_a_traceback_only_when_asked(
     shown = capsys.readouterr().err
     assert "bug of its own: ZeroDivisionError: a \\x1b[31mred\\x1b[0m thing" in shown
     assert "Traceback" not in shown
-    with pytest.raises(ZeroDivisionError):
-        run(["--debug", "breaking"])
+    assert run(["--debug", "breaking"]) == ExitCode.FAILED
+    shown = capsys.readouterr().err
+    assert shown.startswith("Traceback (most recent call last):")
+    assert "ZeroDivisionError: a \\x1b[31mred\\x1b[0m thing" in shown
+    assert "bug of its own" in shown
+
+
+@pytest.mark.parametrize("words", [["breaking"], ["--debug", "breaking"]])
+def test_no_secret_of_the_environment_is_in_an_error_or_its_traceback(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secrets = {
+        "VAST_API_KEY": "3f9a7c0d55b1e2aa9d",
+        "KEEPER_HTTP__TOKEN": "Zk39qLw7Xv2Bd5Tn",
+        "KEEPER_SECRET_STREAM_KEY": "sk_us_12345678",
+    }
+
+    @click.command()
+    def breaking() -> None:
+        raise ZeroDivisionError(" ".join(secrets.values()))
+
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(root, "get_command", lambda *_: breaking)
+    run(words)
+    shown = capsys.readouterr().err
+    assert "ZeroDivisionError: [redacted] [redacted] [redacted]" in shown
+    assert [name for name, value in secrets.items() if value[:8] in shown] == []
 
 
 def test_ctrl_c_is_exit_130(
