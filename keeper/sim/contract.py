@@ -7,6 +7,7 @@ It bills itself by the second. It knows nothing of other rentals.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -182,7 +183,7 @@ def instance_row(contract: Contract, now: float) -> dict[str, Any]:
         "template_id": None,
         "template_hash_id": None,
         "template_name": None,
-        "jupyter_token": f"{contract.instance_id:064x}",
+        "jupyter_token": hashlib.sha256(contract.api_key.encode()).hexdigest(),
         "is_bid": contract.is_bid,
         "rentable": machine.is_listed,
         "disk_space": contract.disk_gb,
