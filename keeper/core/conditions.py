@@ -47,6 +47,20 @@ def status_of(tenure: Tenure | None, kind: ConditionKind) -> Status:
     return Status.UNKNOWN if condition is None else condition.status
 
 
+def has_just_gone_silent(tenure: Tenure) -> bool:
+    """Say whether a host that served is lost to the link, or to the viewer's first looks.
+
+    Ports move while a container lives; then nobody is at the old address, and nothing is wrong.
+    """
+    if tenure.first_live_at is None:
+        return False
+    reachable = condition_of(tenure, ConditionKind.REACHABLE)
+    streaming = condition_of(tenure, ConditionKind.STREAMING)
+    return (reachable is not None and reachable.reason is Reason.LINK_LOST) or (
+        streaming is not None and streaming.bad_streak > 0 and streaming.status is Status.TRUE
+    )
+
+
 def is_fatal(instance: Instance) -> bool:
     """Say whether the marketplace reports a state that does not heal by waiting a little."""
     return (

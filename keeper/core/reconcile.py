@@ -20,7 +20,7 @@ from typing import assert_never
 from keeper.core import incident
 from keeper.core.bind import bind
 from keeper.core.case import Proposal, Wish, case_of
-from keeper.core.conditions import status_of
+from keeper.core.conditions import has_just_gone_silent, status_of
 from keeper.core.creates import without_search
 from keeper.core.decisions import Hold, Plan, Wait
 from keeper.core.draft import Draft, Seat
@@ -157,8 +157,9 @@ def _judge_tenure(
         since = tenure.booting_since or tenure.rented_at or tenure.requested_at
         duration_s = elapsed_s(since, draft.now)
         draft.tell(InstanceBooted(slot=slot, instance_id=instance_id, duration_s=duration_s))
-    if tenure.dead_since is not None or judged.tenure.booted_at is None:
-        draft.is_busy = True  # the next listing may end the waiting
+    is_waiting = tenure.dead_since is not None or judged.tenure.booted_at is None
+    if is_waiting or has_just_gone_silent(judged.tenure):
+        draft.is_busy = True  # the next listing may end the waiting, or show another address
 
 
 # --- decide and admit -------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar
+from datetime import datetime
+from typing import Any, ClassVar
 
 import pytest
 from typing_extensions import override
@@ -18,8 +19,10 @@ from keeper.core.model import (
     MarketState,
     Mode,
     Offer,
+    Reading,
     SlotId,
     Status,
+    Subject,
 )
 from keeper.core.reasons import Reason
 from keeper.core.world import OfferBook, OutcomeKind, World
@@ -35,12 +38,14 @@ from tests.builders import (
     a_listing,
     a_pause,
     a_quarantine,
+    a_reading,
     a_record,
     a_stream,
     a_tenure,
     a_world,
     ago,
     ahead,
+    all_heard,
     an_asked_tenure,
     an_instance,
     an_intent,
@@ -278,6 +283,24 @@ def test_a_rental_is_written_down_before_it_is_asked_for() -> None:
     assert (tenure.label, tenure.attempt) == ("keeper:k1:duel/0:7", 7)
     assert [intent.label for intent in plan.intents_opened] == ["keeper:k1:duel/0:7"]
     assert plan.wants.listing_by is not None
+
+
+@pytest.mark.parametrize(
+    ("readings", "heard_at"),
+    [
+        (bad_pictures(1, Reason.UNREACHABLE), all_heard()),
+        ((a_reading(Subject.LINK, Status.UNKNOWN, Reason.LINK_LOST),), all_heard()),
+    ],
+    ids=["the picture", "the link"],
+)
+def test_where_a_host_is_is_asked_for_as_soon_as_nobody_answers_there(
+    readings: tuple[Reading, ...], heard_at: dict[Any, datetime]
+) -> None:
+    """Ports moved, the old address refused three looks, and a good process was restarted."""
+    assert decide(healthy_world()).wants.listing_by is None
+    plan = decide(healthy_world(readings=readings, heard_at=heard_at))
+    assert plan.wants.listing_by is not None
+    assert plan.acts == ()
 
 
 # --- deciding ---------------------------------------------------------------------------------------
