@@ -270,6 +270,7 @@ def a_tenure(**changes: Any) -> Tenure:
         process_identity="41:1",
         process_restarts=0,
         good_in_a_row=6,
+        network="192.0.0.0/16",
     )
     return replace(tenure, **changes)
 
@@ -486,6 +487,7 @@ def applied(world: World, plan: Plan, **changes: Any) -> World:
         in_flight_instances=world.in_flight_instances | destroys,
         orphans_known=(world.orphans_known | seen) - cleared,
         fuses_known=frozenset(plan.fuses),
+        causes_known=frozenset((each.trait.value, each.value) for each in plan.causes),
     )
     return replace(after, **changes)
 

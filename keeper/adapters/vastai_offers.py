@@ -99,6 +99,7 @@ def _offer_of(loose: Any, disk_gb: float, *, is_bid: bool) -> Offer | None:
         geolocation=country_of(row.geolocation),
         cuda_max=amount(row.cuda_max_good) or 0.0,
         is_bid=is_floor,
+        driver_version=text(row.driver_version, NAME_MAX).strip(),
     )
 
 

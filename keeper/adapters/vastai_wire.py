@@ -142,6 +142,7 @@ class OfferRow(msgspec.Struct):
     duration: Any = None
     geolocation: Any = None
     cuda_max_good: Any = None
+    driver_version: Any = None
 
 
 class Offers(msgspec.Struct):

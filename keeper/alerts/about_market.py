@@ -24,7 +24,6 @@ RUNWAY_CRITICAL_S = 7200.0
 _DETAIL_MAX = 600
 # A rental that should have ended an hour ago is money that only a person can stop.
 DESTROY_CRITICAL_S = 3600.0
-_MASS = (Reason.MASS_FAILURE, Reason.OWN_NETWORK_DOWN)
 
 
 def market_unreadable(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
@@ -52,38 +51,6 @@ def market_unreadable(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
         reason=Reason.MARKET_UNREADABLE,
         over="the marketplace can be read again",
     )
-
-
-def mass_failure(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
-    """Too many slots are sick at once, or this box cannot see: suspect a common cause."""
-    for reason in _MASS:
-        if reason not in snapshot.plan.fuses:
-            continue
-        sick = [slot for slot, record in snapshot.records.items() if record.incident is not None]
-        opened = [r.incident.opened_at for r in snapshot.records.values() if r.incident is not None]
-        yield Alert(
-            name="KeeperMassFailure",
-            key="KeeperMassFailure",
-            severity=Severity.CRITICAL,
-            slot=None,
-            stream=None,
-            summary=(
-                f"{len(sick)} of {len(snapshot.records)} slots are sick at once"
-                if reason is Reason.MASS_FAILURE
-                else "keeper's own network is down"
-            ),
-            why=SENTENCE[reason],
-            did="keeper has stopped everything destructive and keeps watching",
-            needs_human="Look for what they share: this box's network, the image, the ingest, "
-            "the marketplace. If the hosts really are gone: `keeper replace SLOT`.",
-            since=max(opened, default=now),
-            labels={"slots": names(sorted(sick))},
-            reason=reason,
-            over="keeper acts again: the sickness is no longer everywhere"
-            if reason is Reason.MASS_FAILURE
-            else "keeper's own network is back",
-        )
-        return
 
 
 def no_offer(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:

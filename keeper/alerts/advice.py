@@ -13,6 +13,10 @@ HUMAN: dict[Reason, str] = {
         "Look at why hosts keep failing (`keeper explain {slot}`), then `keeper replace {slot}` "
         "or raise `replacements_max`."
     ),
+    Reason.BAD_DEPLOY: (
+        "Put the workload back to what worked, or mend it, and reload keeper; then, or to try once "
+        "more: `keeper replace {slot}`."
+    ),
     Reason.BUDGET: "Raise the spending limit, or end something: `keeper status` shows what costs what.",
     Reason.OUT_OF_CREDIT: "Add credit to the marketplace account.",
     Reason.UNAUTHORIZED: "Check the API key and its rights; `keeper search STREAM` tries it.",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from keeper.alerts import Alert, Severity
+from keeper.alerts import about_causes as causes
 from keeper.alerts import about_market as market
 from keeper.alerts import about_slots as slots
 from keeper.core.world import Snapshot
@@ -21,7 +22,8 @@ RULES: dict[str, Rule] = {
     "KeeperStreamDark": slots.stream_dark,
     "KeeperSlotHeld": slots.slot_held,
     "KeeperMarketUnreadable": market.market_unreadable,
-    "KeeperMassFailure": market.mass_failure,
+    "KeeperMassFailure": causes.mass_failure,
+    "KeeperCommonCause": causes.common_cause,
     "KeeperNoOffer": market.no_offer,
     "KeeperOrphan": market.orphan,
     "KeeperDestroyStuck": market.destroy_stuck,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from math import inf
 
 from keeper.core import terms
+from keeper.core.cause import network_of
 from keeper.core.conditions import is_fatal
 from keeper.core.creates import absence_span_s, note_missing, without_search
 from keeper.core.credit import is_out_of_credit, was_starved
@@ -128,6 +129,7 @@ def _seen(tenure: Tenure, instance: Instance, listing: Listing) -> Tenure:
         and (tenure.running_at is not None or not is_running)
         and (tenure.dead_since is not None) is is_dead
         and instance.machine_id in (tenure.machine_id, None)
+        and (tenure.network or not instance.public_ip)
     ):
         return tenure
     dead_since = tenure.dead_since if is_dead else None
@@ -145,6 +147,7 @@ def _seen(tenure: Tenure, instance: Instance, listing: Listing) -> Tenure:
         dead_since=dead_since,
         machine_id=tenure.machine_id if instance.machine_id is None else instance.machine_id,
         host_id=tenure.host_id if instance.host_id is None else instance.host_id,
+        network=tenure.network or network_of(instance.public_ip),
     )
     return tenure if after == tenure else after
 
@@ -261,6 +264,7 @@ def _adopt_orphan(draft: Draft, slot: SlotId, instance: Instance, listing: Listi
         listed_at=listing.at,
         gpu_ram_gb=instance.gpu_ram_gb,
         disk_dollars_per_hour=instance.disk_dollars_per_hour,
+        region=instance.geolocation,
     )
     draft.records[slot] = replace(
         without_search(record), attempt=max(record.attempt, label.attempt), tenure=tenure

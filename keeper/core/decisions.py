@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
+from keeper.core.cause import Cause
 from keeper.core.events import Event
 from keeper.core.model import (
     Condemned,
@@ -163,6 +164,8 @@ class Plan:
     quarantine_forgotten: tuple[MachineId, ...] = ()
     events: tuple[Event, ...] = ()
     fuses: tuple[Reason, ...] = ()  # fleet-wide fuses that are tripped now
+    causes: tuple[Cause, ...] = ()  # what failed hosts share, the clearest first
+    alike: str = ""  # who failed alike within minutes, and what they share
     wants: Wants = field(default_factory=Wants)
     next_check_at: datetime | None = None
 

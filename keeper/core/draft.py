@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
+from keeper.core.cause import Cause
 from keeper.core.credit import was_starved
 from keeper.core.decisions import Decision, Hold, Plan, Wait, Wants
 from keeper.core.events import DecisionMade, Event, InstanceCondemned, MachineQuarantined
@@ -19,6 +20,7 @@ from keeper.core.market import Funnel
 from keeper.core.model import (
     Condemned,
     Desired,
+    Failure,
     Instance,
     InstanceId,
     Intent,
@@ -78,6 +80,11 @@ class Draft:
         self.struck: dict[MachineId, Quarantine] = {}
         self.forgotten: list[SlotId] = []
         self.fuses: tuple[Reason, ...] = ()
+        self.failures: tuple[Failure, ...] = ()  # that still count, the oldest first
+        self.alike = ""
+        self.causes: tuple[Cause, ...] = ()
+        self.bad_deploys: dict[StreamName, tuple[Failure, ...]] = {}  # what convicts each
+        self.bursts: dict[SlotId, tuple[Failure, ...]] = {}  # sick slots whose fault is not alone
         self.offers_for: set[StreamName] = set()
         self.offers_taken: set[OfferId] = set()
         # What was asked of the market in vain, and what was found: a thousand vacant slots of a stream
@@ -237,6 +244,8 @@ class Draft:
             quarantine_forgotten=self._pardoned(),
             events=tuple(self.events),
             fuses=self.fuses,
+            causes=self.causes,
+            alike=self.alike,
             wants=self._wants(),
             next_check_at=self._next_check_at(),
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
-from keeper.core import incident
+from keeper.core import incident, suspects
 from keeper.core.case import Proposal, Wish
 from keeper.core.conditions import after_act, after_reboot
 from keeper.core.creates import count_replacement
@@ -48,6 +48,8 @@ _BLAMELESS = (
     Reason.STREAM_REMOVED,
     Reason.SUPERSEDED,
 )
+# What took a host away that may have seemed to fail.
+_TAKEN_AWAY = (Reason.CONTRACT_ENDING, Reason.MARKET_STOPPED_IT, Reason.OUTBID)
 # Ends after which nobody expects a picture from the slot.
 _UNWANTED = (Reason.STREAM_REMOVED,)
 # A host on air that costs too much is held so long before its picture is given up for the money.
@@ -76,9 +78,9 @@ def enact(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> Non
             if fill(draft, slot, stream, seat, proposal.reason, _breaking(draft, slot, proposal)):
                 _note_act(draft, slot, "rent", proposal.reason)
         case Wish.DEPLOY:
-            _deploy(draft, slot, proposal)
+            _deploy(draft, slot, stream, proposal)
         case Wish.RESTART:
-            _restart(draft, slot, proposal)
+            _restart(draft, slot, stream, proposal)
         case Wish.REBOOT:
             _reboot(draft, slot, proposal)
         case Wish.REBID:
@@ -154,13 +156,13 @@ def _note_act(draft: Draft, slot: SlotId, name: str, reason: Reason) -> None:
 # --- acts on a host ---------------------------------------------------------------------------------
 
 
-def _deploy(draft: Draft, slot: SlotId, proposal: Proposal) -> None:
+def _deploy(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> None:
     seat = _seat(proposal)
     tenure, instance_id = _host(draft, slot, seat)
     intent_id = draft.open_intent(
         IntentKind.DEPLOY, slot, tenure.label, instance_id, proposal.reason
     )
-    draft.put(slot, seat, after_act(tenure, draft.now))
+    draft.put(slot, seat, replace(after_act(tenure, draft.now), revision=stream.revision))
     _note_act(draft, slot, "deploy", proposal.reason)
     draft.tell(WorkloadDeploying(slot=slot, instance_id=instance_id, reason=proposal.reason))
     draft.decide(
@@ -169,13 +171,16 @@ def _deploy(draft: Draft, slot: SlotId, proposal: Proposal) -> None:
     )
 
 
-def _restart(draft: Draft, slot: SlotId, proposal: Proposal) -> None:
+def _restart(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> None:
     tenure, instance_id = _host(draft, slot, Seat.TENURE)
     rung = proposal.rung or Rung.RESTART_PROCESS
     intent_id = draft.open_intent(
         IntentKind.RESTART, slot, tenure.label, instance_id, proposal.reason
     )
-    draft.put(slot, Seat.TENURE, after_act(tenure, draft.now))
+    acted = after_act(tenure, draft.now)
+    if rung is Rung.RESTART_WORKLOAD:
+        acted = replace(acted, revision=stream.revision)  # all of a deploy once more
+    draft.put(slot, Seat.TENURE, acted)
     if proposal.is_ordered:
         # An operator's restart is not charged to the ladder, and done once.
         draft.records[slot] = replace(draft.records[slot], restart_asked_at=None)
@@ -294,6 +299,9 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
         )
     if reason not in _BLAMELESS and not _waited_for_its_turn(tenure):
         draft.strike(tenure, reason)
+        suspects.convict(draft, slot, tenure, reason)
+    elif reason in _TAKEN_AWAY:
+        suspects.absolve(draft, slot, tenure)
     if reason is Reason.OUTBID:
         draft.records[slot] = replace(draft.records[slot], outbid_at=draft.now)
     if seat is Seat.INCOMING:

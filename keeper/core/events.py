@@ -210,6 +210,26 @@ class FuseReset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CauseNamed:
+    """Hosts that failed share a trait that healthy ones lack; it is avoided where that is possible."""
+
+    name: ClassVar[str] = "cause.named"
+    level: ClassVar[Level] = Level.WARNING
+    trait: str
+    detail: str  # the trait's value and the numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CauseCleared:
+    """A named cause explains nothing any more: its failures are too old, or others have it too."""
+
+    name: ClassVar[str] = "cause.cleared"
+    level: ClassVar[Level] = Level.INFO
+    trait: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionMade:
     """What keeper decided for a slot; recorded when it differs from the decision before."""
 
@@ -735,6 +755,8 @@ Event = (
     | SearchesRefused
     | FuseTripped
     | FuseReset
+    | CauseNamed
+    | CauseCleared
     | DecisionMade
     | InstanceRenting
     | InstanceRented

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
 
+from keeper.core import suspects
 from keeper.core.case import Proposal, Wish
 from keeper.core.conditions import condition_of, status_of
 from keeper.core.credit import is_out_of_credit, was_starved
@@ -68,8 +69,11 @@ def trip(draft: Draft) -> None:
     if is_out_of_credit(world.account, draft.now):
         tripped.append(Reason.OUT_OF_CREDIT)
     sick = _sick_slots(draft)
+    suspects.suspect(draft)
     if len(sick) > _sick_max(draft):
         tripped.append(Reason.MASS_FAILURE)
+    elif sick and _find_bursts(draft, sick):
+        tripped.append(Reason.COMMON_CAUSE)
     draft.fuses = tuple(tripped)
     if draft.fuses or world.fuses_known:
         _tell_changes(draft, sick)
@@ -104,9 +108,10 @@ def refuse(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
         return None  # a person has looked at it (I12)
     return (
         _refuse_by_operator(draft, slot)
-        or _refuse_by_fleet(draft, slot)
+        or _refuse_by_fleet(draft, slot, proposal)
         or (_refuse_by_market(draft) if proposal.wish in _NEEDS_MARKET else None)
         or _refuse_by_credit(draft, proposal)
+        or _refuse_by_deploy(draft, slot, proposal)
         or _refuse_by_allowance(draft, slot, proposal)
     )
 
@@ -122,13 +127,18 @@ def _refuse_by_operator(draft: Draft, slot: SlotId) -> Refusal | None:
     return None
 
 
-def _refuse_by_fleet(draft: Draft, slot: SlotId) -> Refusal | None:
+def _refuse_by_fleet(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
     if Reason.OWN_NETWORK_DOWN in draft.fuses:
         return Refusal(reason=Reason.OWN_NETWORK_DOWN)
     if Reason.MASS_FAILURE in draft.fuses:
         trial_at = _trial_at(draft, slot)
         if trial_at is None or trial_at > draft.now:
             return Refusal(reason=Reason.MASS_FAILURE, until=trial_at)
+    if Reason.COMMON_CAUSE in draft.fuses and proposal.wish in _NEEDS_MARKET:
+        # Nothing that ends or begins a rental; a restart of the process may well be the cure.
+        trial_at = _burst_trial_at(draft, slot)
+        if trial_at is None or trial_at > draft.now:
+            return Refusal(reason=Reason.COMMON_CAUSE, until=trial_at)
     return None
 
 
@@ -151,6 +161,23 @@ def _refuse_by_credit(draft: Draft, proposal: Proposal) -> Refusal | None:
     spends = proposal.wish in _NEEDS_CREDIT and proposal.reason not in _ENDS_ONLY
     if spends and Reason.OUT_OF_CREDIT in draft.fuses:
         return Refusal(reason=Reason.OUT_OF_CREDIT)
+    return None
+
+
+def _refuse_by_deploy(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
+    """Rent and give up nothing for a workload that fails wherever it goes: that costs, and cures not.
+
+    What never showed a picture may be ended: it is of no use to anybody.
+    """
+    stream = draft.slots.get(slot)
+    bad = () if stream is None else draft.bad_deploys.get(stream.name, ())
+    if not bad or proposal.reason in _ENDS_ONLY:
+        return None
+    tenure = draft.records[slot].tenure
+    gives_up = proposal.wish is Wish.REPLACE and not proposal.is_incoming and tenure is not None
+    if proposal.wish is Wish.RENT or (gives_up and tenure and tenure.first_live_at is not None):
+        until = later(bad[-2].at, draft.fleet.common_cause_memory_s)
+        return Refusal(reason=Reason.BAD_DEPLOY, until=until)
     return None
 
 
@@ -206,6 +233,32 @@ def _trial_at(draft: Draft, slot: SlotId) -> datetime | None:
     return later(began_at, draft.fleet.mass_failure_trial_s)
 
 
+def _find_bursts(draft: Draft, sick: list[SlotId]) -> bool:
+    """Find the sick slots whose fault others had within minutes, those given up since included."""
+    draft.bursts = {slot: found for slot in sick if (found := suspects.burst_of(draft, slot))}
+    if draft.bursts:
+        together = {each.label: each for found in draft.bursts.values() for each in found}
+        draft.alike = suspects.said_of(draft, tuple(together.values()))
+    return bool(draft.bursts)
+
+
+def _burst_trial_at(draft: Draft, slot: SlotId) -> datetime | None:
+    """Return when a slot may be treated in spite of a suspected common cause; None: not now.
+
+    After the same while as in a mass failure. Of those that share the fault one at a time; others
+    have another one.
+    """
+    began_at = max(found[1].at for found in draft.bursts.values())
+    trial_at = later(min(began_at, draft.now), draft.fleet.mass_failure_trial_s)
+    labels = {each.label for found in draft.bursts.values() for each in found}
+    alike = {s for s, r in draft.records.items() if any(f.label in labels for f in r.failures)}
+    if slot not in alike:
+        return trial_at
+    mending = sorted(each for each in alike if _is_between_hosts(draft.records[each]))
+    eldest = min(draft.bursts, key=lambda each: (_sick_since(draft.records[each]), each))
+    return trial_at if slot == (mending[0] if mending else eldest) else None
+
+
 def _is_between_hosts(record: SlotRecord) -> bool:
     """Whether a slot that was on air has given up its host and has no good one yet."""
     tenure = record.tenure
@@ -233,6 +286,8 @@ def _tell_changes(draft: Draft, sick: list[SlotId]) -> None:
             detail = SENTENCE[reason]
             if reason is Reason.MASS_FAILURE:
                 detail = f"{len(sick)} of {len(draft.slots)} slots are sick: {', '.join(sick[:10])}"
+            elif reason is Reason.COMMON_CAUSE:
+                detail = draft.alike
             elif reason is Reason.MARKET_UNREADABLE:
                 detail = draft.world.unreadable_error or detail
             draft.tell(FuseTripped(reason=reason, detail=detail))

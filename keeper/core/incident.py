@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from keeper.core import suspects
 from keeper.core.conditions import condition_of
 from keeper.core.draft import Draft
 from keeper.core.events import IncidentClosed, IncidentOpened, StreamDark, StreamOnAir
@@ -31,8 +32,11 @@ def follow(draft: Draft, slot: SlotId) -> None:
             _on_air(draft, record, record.tenure)
         elif record.remedies:
             _forgive(draft, record)
+        suspects.prove(draft, slot)
     elif record.ever_on_air and record.dark_since is None:
         go_dark(draft, slot, streaming.reason)
+        assert record.tenure is not None, "what is judged is a rental's"
+        suspects.remember(draft, slot, record.tenure, streaming.reason)
     elif record.healthy_since is not None:
         draft.records[slot] = replace(record, healthy_since=None)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from keeper.core.bids import bid_dollars_per_hour
+from keeper.core.cause import Trait
 from keeper.core.model import (
     HostId,
     MachineId,
@@ -28,6 +29,8 @@ class Avoided:
     offers: frozenset[OfferId] = frozenset()
     machines: frozenset[MachineId] = frozenset()
     hosts: frozenset[HostId] = frozenset()
+    # Suspected causes, by cause.Trait: ranked last, so that a wrong name never empties the market.
+    traits: tuple[tuple[Trait, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,8 @@ class Funnel:
     removed: tuple[Removed, ...]
     nearest: Offer | None  # the cheapest of those that only one filter removes
     nearest_lacks: str
+    suspect: int = 0  # of the suitable ones; ranked last
+    suspect_what: str = ""
 
     def sentence(self) -> str:
         """Say which filter removed how many, and what came closest."""
@@ -54,6 +59,8 @@ class Funnel:
         text = f"{len(self.suitable)} of {self.found} offers suit"
         if parts:
             text += "; removed " + ", ".join(parts)
+        if self.suspect:
+            text += f"; {self.suspect} ranked last for {self.suspect_what}"
         if self.nearest is not None:
             text += (
                 f"; nearest miss: offer {self.nearest.offer_id} ({self.nearest.gpu_name},"
@@ -116,6 +123,13 @@ def _is_payable(offer: Offer, needs: OfferNeeds) -> bool:
     return has_bid and round(price.dollars_per_hour, 9) <= needs.price_max_dollars_per_hour
 
 
+# How an offer says what a rental's traits will be.
+TRAIT_OF_OFFER: Mapping[Trait, Callable[[Offer], str]] = {
+    Trait.OWNER: lambda o: str(o.host_id),
+    Trait.DRIVER: lambda o: o.driver_version,
+    Trait.GPU: lambda o: o.gpu_name,
+    Trait.REGION: lambda o: o.geolocation,
+}
 _Filter = tuple[str, Callable[[Offer, OfferNeeds], bool]]
 
 # In the order of how telling they are: the first that bites gets the blame.
@@ -182,7 +196,9 @@ def search(
     nearest = min(near, key=lambda each: (*each[:2], each[2].is_bid), default=None)
     return Funnel(
         found=found,
-        suitable=tuple(sorted(suitable, key=lambda o: _rank(o, needs, machines_in_use))),
+        suitable=tuple(sorted(suitable, key=lambda o: _rank(o, needs, avoided, machines_in_use))),
+        suspect=sum(_is_suspect(offer, avoided.traits) for offer in suitable),
+        suspect_what=", ".join(f"{trait} {value}" for trait, value in avoided.traits),
         removed=tuple(Removed(what=what, count=removed[what]) for what in sorted(removed)),
         nearest=nearest[2] if nearest else None,
         nearest_lacks=nearest[3] if nearest else "",
@@ -200,11 +216,17 @@ def lacks_of(offer: Offer, needs: OfferNeeds, avoided: Avoided) -> list[str]:
     return lacks
 
 
+def _is_suspect(offer: Offer, traits: tuple[tuple[Trait, str], ...]) -> bool:
+    """Say whether an offer has a trait that explains why others failed."""
+    return any(TRAIT_OF_OFFER[trait](offer) == value for trait, value in traits)
+
+
 def _rank(
-    offer: Offer, needs: OfferNeeds, machines_in_use: Collection[MachineId]
-) -> tuple[bool, bool, float, float, int]:
+    offer: Offer, needs: OfferNeeds, avoided: Avoided, machines_in_use: Collection[MachineId]
+) -> tuple[bool, bool, bool, float, float, int]:
     return (
         offer.machine_id in machines_in_use,
+        _is_suspect(offer, avoided.traits),
         not offer.is_bid,  # where both bases suit, on demand is the fallback
         price_dollars_per_hour(offer, needs),
         -offer.reliability,

@@ -149,6 +149,11 @@ class FleetPolicy:
     # After a mass failure that lasts, one slot at a time is treated: if it comes right, the cause was
     # not a common one. Without that, two hosts that fail by chance would hold a small fleet for ever.
     mass_failure_trial_s: float = 900.0
+    # The same fault on so many hosts within so long is one cause, however few they are.
+    common_cause_hosts: int = 2
+    common_cause_window_s: float = 300.0
+    # For so long a failure counts when a cause is named, and what is named is avoided.
+    common_cause_memory_s: float = 21_600.0
     replacements_in_flight_max: int = 3
     spend_max_dollars_per_hour: float = 10.0
     destroy_retry_s: float = 60.0
@@ -198,6 +203,7 @@ class Stream:
     policy: Policy
     rungs: tuple[Rung, ...] = (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT)
     spend_max_dollars_per_hour: float = 5.0
+    revision: str = ""  # of the workload and what is rented for it; "": not told
 
     @property
     def slots(self) -> tuple[SlotId, ...]:
@@ -249,6 +255,7 @@ class Offer:
     geolocation: str  # two-letter code or ""
     cuda_max: float
     is_bid: bool = False
+    driver_version: str = ""  # "": not told
 
 
 class MarketState(StrEnum):
@@ -410,6 +417,23 @@ class Tenure:
     gpu_ram_gb: float = 0.0
     disk_dollars_per_hour: float = 0.0
     gpu_spent_dollars: float = 0.0  # about, by its runs before the present one; for people, too
+    # What it may share with others that fail; "": not told.
+    network: str = ""  # of its public address
+    driver: str = ""
+    region: str = ""
+    image: str = ""
+    revision: str = ""  # of the workload that was put on it last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A host that failed, and what it had in common with others: what a cause is named from."""
+
+    label: str  # of the rental; one rental is one failure
+    machine_id: MachineId
+    at: datetime  # when it was last seen to fail
+    reason: Reason  # the deepest failing condition's, else that of its end
+    traits: Mapping[str, str] = field(default_factory=dict)  # by cause.Trait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -456,6 +480,8 @@ class SlotRecord:
     replace_asked_at: datetime | None = None  # an operator's order, until it is done
     restart_asked_at: datetime | None = None  # the same
     destroy_asked_at: datetime | None = None  # the same
+    failures: tuple[Failure, ...] = ()  # of its latest hosts, bounded
+    proven_revision: str = ""  # of the workload that was last on air for long
     last_decision: str = ""
     last_reason: Reason = Reason.STARTING_UP
     last_act: str = ""  # last decision that did something, for the page and `status`

@@ -88,6 +88,8 @@ class Reason(StrEnum):
     OBSERVE_ONLY = "observe_only"
     NOT_LEADER = "not_leader"
     MASS_FAILURE = "mass_failure"
+    COMMON_CAUSE = "common_cause"
+    BAD_DEPLOY = "bad_deploy"
     MARKET_UNREADABLE = "market_unreadable"
     OWN_NETWORK_DOWN = "own_network_down"
     BUDGET = "budget"
@@ -177,6 +179,8 @@ SENTENCE: dict[Reason, str] = {
     Reason.OBSERVE_ONLY: "this stream is set to observe only",
     Reason.NOT_LEADER: "another keeper holds the lease",
     Reason.MASS_FAILURE: "too many slots are sick at once; suspecting a common cause",
+    Reason.COMMON_CAUSE: "the same fault on several hosts within minutes; suspecting one cause",
+    Reason.BAD_DEPLOY: "what fails is a workload revision that never worked; another host would not help",
     Reason.MARKET_UNREADABLE: "the marketplace gives no trustworthy list",
     Reason.OWN_NETWORK_DOWN: "this box's own network fails its canary",
     Reason.BUDGET: "it would cross a spending limit",

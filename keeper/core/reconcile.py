@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from keeper.core import incident
+from keeper.core import incident, suspects
 from keeper.core.bind import bind
 from keeper.core.case import Proposal, Wish, case_of
 from keeper.core.conditions import has_just_gone_silent, status_of
@@ -39,6 +39,7 @@ from keeper.core.model import (
     Status,
     Stream,
     Tenure,
+    stream_of,
 )
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
@@ -76,7 +77,10 @@ def _take_orders(draft: Draft) -> None:
             case OrderKind.RESTART:
                 record = replace(record, restart_asked_at=draft.now)
             case OrderKind.REPLACE:
-                # A person has looked: the allowance of replacements begins anew.
+                # A person has looked: the allowance of replacements begins anew, and no revision
+                # is held to be bad.
+                suspects.pardon(draft, stream_of(order.slot or record.slot))
+                record = draft.records[record.slot]
                 record = replace(record, replace_asked_at=draft.now, replaced_at=())
             case OrderKind.DESTROY:
                 record = replace(record, destroy_asked_at=draft.now)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from math import inf
 
+from keeper.core import suspects
 from keeper.core.backoff import longest_s, stepped_s
 from keeper.core.bids import needs_now
 from keeper.core.decisions import Hold, Rent, Wait
@@ -166,6 +167,7 @@ def _avoided(draft: Draft, slot: SlotId) -> Avoided:
         offers=frozenset(draft.records[slot].avoid_offers) | draft.offers_taken,
         machines=machines,
         hosts=hosts,
+        traits=suspects.avoided(draft.causes),
     )
 
 
@@ -321,6 +323,9 @@ def _rent(
             traffic_dollars_per_hour=price.traffic_dollars_per_hour,
             gpu_ram_gb=offer.gpu_ram_gb,
             disk_dollars_per_hour=price.disk_dollars_per_hour,
+            driver=offer.driver_version,
+            region=offer.geolocation,
+            image=stream.rental.image,
         ),
     )
     draft.is_busy = True

@@ -161,6 +161,7 @@ class World:
     orphans_known: frozenset[InstanceId] = frozenset()  # already told
     orphans_seen_at: Mapping[InstanceId, datetime] = field(default_factory=dict)  # first listing
     fuses_known: frozenset[Reason] = frozenset()  # tripped at the last tick
+    causes_known: frozenset[tuple[str, str]] = frozenset()  # trait and value, named last tick
     orders: tuple[Order, ...] = ()  # new ones
     pause: Pause | None = None  # of the whole fleet
     slot_pauses: Mapping[SlotId, Pause] = field(default_factory=dict)

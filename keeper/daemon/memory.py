@@ -43,6 +43,7 @@ class Memory:
     outcomes: list[Outcome] = field(default_factory=list)
     orphans_seen_at: Mapping[InstanceId, datetime] = field(default_factory=dict)  # told of then
     fuses_known: frozenset[Reason] = frozenset()
+    causes_known: frozenset[tuple[str, str]] = frozenset()
     held_until: dict[SlotId, datetime] = field(default_factory=dict)
 
     @staticmethod
@@ -82,3 +83,4 @@ class Memory:
                 m: each for m, each in (self.quarantine | added).items() if m not in forgotten
             }
         self.fuses_known = frozenset(plan.fuses)
+        self.causes_known = frozenset((each.trait.value, each.value) for each in plan.causes)

@@ -356,6 +356,7 @@ class Daemon:
             orphans_known=frozenset(memory.orphans_seen_at),
             orphans_seen_at=memory.orphans_seen_at,
             fuses_known=memory.fuses_known,
+            causes_known=memory.causes_known,
             orders=orders,
             pause=pause,
             slot_pauses=slot_pauses,

@@ -97,6 +97,11 @@ POLICY_RULES: Final[tuple[Rule, ...]] = (
 FLEET_RULES: Final[tuple[Rule, ...]] = (
     _at_most("list_interval_busy_s", "list_interval_s", "a busy fleet is listed more often"),
     _below("list_interval_s", "listing_stale_s", "every listing would be stale before the next"),
+    _below(
+        "common_cause_window_s",
+        "common_cause_memory_s",
+        "a failure would be forgotten before the next one can be compared with it",
+    ),
     _at_most("destroy_quick_retry_s", "destroy_retry_s", "the quick tries come first"),
     _ascending("quarantine_s"),
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,6 +21,9 @@ from keeper.workloads import Workload
 
 # A word of an address of at least this many characters with digits in it is taken for a token.
 _TOKEN_MIN = 16
+
+
+_REVISION_LENGTH = 12
 
 
 def to_desired(settings: Settings) -> Desired:
@@ -46,7 +51,18 @@ def _stream(settings: Settings, section: StreamSection, workload: Workload) -> S
         policy=settings.policy_of(section),
         rungs=workload.rungs(),
         spend_max_dollars_per_hour=section.spend_max_dollars_per_hour,
+        revision=_revision(section),
     )
+
+
+def _revision(section: StreamSection) -> str:
+    """Name what is deployed, so that a failure can be told from one of the deploy before.
+
+    Of secrets only the names take part: what is shown everywhere must not be made of their values.
+    """
+    written = {"workload": section.workload.model_dump(mode="json"), "secrets": section.secrets}
+    text = json.dumps(written, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:_REVISION_LENGTH]
 
 
 def build_workloads(settings: Settings) -> Mapping[StreamName, Workload]:

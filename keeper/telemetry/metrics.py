@@ -112,6 +112,11 @@ METRICS: tuple[Described, ...] = (
     _state("keeper_paused", "Whether an operator has paused the fleet."),
     _state("keeper_paused_slots", "Slots that an operator has paused one by one."),
     _state("keeper_fuse_tripped", "Whether a fleet-wide fuse says no, by its reason.", "reason"),
+    _state(
+        "keeper_common_cause_hosts",
+        "Failed hosts that a suspected common cause explains, by what they share; 0: none suspected.",
+        "trait",
+    ),
     # What the viewer sees.
     _state(
         "keeper_stream_on_air", "Whether the viewer sees the slot's picture.", "stream", "slot"

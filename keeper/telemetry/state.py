@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from keeper.core.cause import Trait
 from keeper.core.events import OrphanCleared, OrphanSeen
 from keeper.core.model import (
     ConditionKind,
@@ -29,6 +30,7 @@ FUSES: tuple[Reason, ...] = (
     Reason.OWN_NETWORK_DOWN,
     Reason.MARKET_UNREADABLE,
     Reason.MASS_FAILURE,
+    Reason.COMMON_CAUSE,
     Reason.OUT_OF_CREDIT,
 )
 
@@ -44,6 +46,7 @@ def gauges(snapshot: Snapshot) -> Samples:
             ((reason.value,), float(reason in tripped))
             for reason in (*FUSES, *sorted(tripped.difference(FUSES)))
         ],
+        "keeper_common_cause_hosts": _causes(snapshot),
         "keeper_stream_on_air": [
             ((stream_of(slot), slot), float(is_on_air(record))) for slot, record in records.items()
         ],
@@ -171,6 +174,11 @@ def _rentals(snapshot: Snapshot) -> Counter[StreamName]:
     for slot, record in snapshot.records.items():
         counts[stream_of(slot)] += sum(1 for _ in _tenures(record))
     return counts
+
+
+def _causes(snapshot: Snapshot) -> list[tuple[tuple[str, ...], float]]:
+    found = {cause.trait: cause.failed for cause in snapshot.plan.causes}
+    return [((trait.value,), float(found.get(trait, 0))) for trait in Trait]
 
 
 def _frames(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], float]]:

@@ -101,6 +101,8 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
         + (f" ({f['detail']})" if f["detail"] not in {"", "?", f["because"]} else "")
     ),
     "fuse.reset": lambda f: f"fuse reset: no longer so that {f['because']}",
+    "cause.named": lambda f: f"a common cause is suspected, the {f['trait']}: {f['detail']}",
+    "cause.cleared": lambda f: f"no longer suspected as a common cause: {f['trait']} {f['detail']}",
     "slot.decided": lambda f: (
         f"decided to {str(f['decision']).replace('_', ' ')}{_because(f)}"
         + (f" ({f['detail']})" if f["detail"] not in {"", "?"} else "")

@@ -314,3 +314,11 @@ def test_a_page_keeps_the_limit_of_the_price() -> None:
     assert body["dph_total"] == {"lte": 2.0, "gte": 0.4}
     assert body["type"] == "bid"
     assert priced(filters_of(needs), needs, "bid")["dph_total"] == {"lte": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [("565.57.01", "565.57.01"), (" 550.90.07\n", "550.90.07"), (None, "")]
+)
+def test_the_driver_is_as_it_was_told(said: Any, expected: str) -> None:
+    (offer,) = offers_of(Offers(offers=[{**ROW, "driver_version": said}]), 120.0)
+    assert offer.driver_version == expected

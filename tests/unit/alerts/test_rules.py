@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from keeper.alerts import Severity
 from keeper.alerts.dispatch import inhibited
 from keeper.alerts.rules import RULES, firing
+from keeper.core.cause import Cause, Trait
 from keeper.core.events import OrphanCleared, OrphanSeen
 from keeper.core.model import (
     Desired,
@@ -55,6 +57,17 @@ def ahead(**left: float) -> datetime:
     return NOW + timedelta(**left)
 
 
+def with_plan(seen: Snapshot, **changes: Any) -> Snapshot:
+    return replace(seen, plan=replace(seen.plan, **changes))
+
+
+def cause(trait: str, value: str = "7") -> Cause:
+    return Cause(
+        trait=Trait(trait), value=value, failed=3, failed_in_all=3, healthy=0, healthy_in_all=5,
+        luck=1 / 56,
+    )  # fmt: skip
+
+
 NEVER = record(ever_on_air=False, healthy_since=None)
 
 # sentence, snapshot, the keys that fire with their severity
@@ -64,6 +77,24 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         "a dark slot that keeper still repairs is a warning",
         snapshot(dark()),
         {"KeeperStreamDark:duel/0": Severity.WARNING},
+    ),
+    (
+        "hosts that failed alike are one alert",
+        with_plan(snapshot(dark()), fuses=(Reason.COMMON_CAUSE,), alike="duel/0, duel/1 alike"),
+        {"KeeperMassFailure": Severity.CRITICAL, "KeeperStreamDark:duel/0": Severity.WARNING},
+    ),
+    (
+        "what the failed share is told, the clearest of it",
+        with_plan(snapshot(record()), causes=(cause("owner"), cause("region"))),
+        {"KeeperCommonCause:owner": Severity.WARNING},
+    ),
+    (
+        "a bad deploy waits for a person",
+        snapshot(dark(), decisions=[hold("duel/0", Reason.BAD_DEPLOY)]),
+        {
+            "KeeperStreamDark:duel/0": Severity.CRITICAL,
+            "KeeperSlotHeld:bad_deploy:duel/0": Severity.CRITICAL,
+        },
     ),
     (
         "a dark slot that waits for a person is critical, and its hold is named",
@@ -423,3 +454,22 @@ def test_an_empty_account_is_one_message_however_many_streams_are_dark() -> None
 def test_a_debt_is_said_as_one() -> None:
     (alert,) = firing(snapshot(replace(NEVER, tenure=None), account=holding(-497.62)), NOW)
     assert alert.why.startswith("-$497.62 are left")
+
+
+def test_a_common_cause_says_its_numbers_and_what_else_it_could_be() -> None:
+    seen = with_plan(snapshot(record()), causes=(cause("owner"), cause("region", "SE")))
+    (alert,) = firing(seen, NOW)
+    assert "machines of owner 7: 3 of 3 failed hosts, 0 of 5 healthy ones" in alert.why
+    assert "machines in SE" in alert.why
+    assert alert.needs_human == ""
+    (ours,) = firing(with_plan(snapshot(record()), causes=(cause("image", "x:2"),)), NOW)
+    assert "changed last" in ours.needs_human
+
+
+def test_hosts_that_failed_alike_say_what_they_share() -> None:
+    seen = with_plan(
+        snapshot(record()), fuses=(Reason.COMMON_CAUSE,), alike="duel/0, duel/1 share owner 7"
+    )
+    (alert,) = firing(seen, NOW)
+    assert alert.why == "duel/0, duel/1 share owner 7"
+    assert "restarts what it can" in alert.did

@@ -52,6 +52,7 @@ from tests.builders import (
     good_pictures,
     healthy_world,
 )
+from tests.unit.core.test_suspects import a_fleet, deployed, frozen
 
 GONE_PROCESS = (Status.FALSE, Reason.PROCESS_GONE)
 FROZEN = (Status.FALSE, Reason.FROZEN)
@@ -195,6 +196,10 @@ def two_sick() -> tuple[World, Desired]:
         ),
     ]  # fmt: skip
     return a_world(*records), a_desire(a_stream(replicas=2))
+
+
+def two_alike() -> tuple[World, Desired]:
+    return a_fleet(frozen(0), frozen(1))
 
 
 def handing_over(**changes: object) -> World:
@@ -865,6 +870,17 @@ ROWS = (
         sentence="two sick slots of two suspect the observer",
         world=two_sick()[0], desired=two_sick()[1],
         decision="hold", reason=Reason.MASS_FAILURE, wanted="restart",
+    ),
+    Row(
+        sentence="one fault on two hosts of many suspects a common cause",
+        world=two_alike()[0], desired=two_alike()[1],
+        decision="hold", reason=Reason.COMMON_CAUSE, wanted="replace",
+    ),
+    Row(
+        sentence="a revision that fails wherever it goes gets no other host",
+        world=a_world(deployed(), offers={DUEL: a_book(an_offer(1))}),
+        desired=a_desire(a_stream(revision="r2")),
+        decision="hold", reason=Reason.BAD_DEPLOY, wanted="rent",
     ),
     Row(
         sentence="nothing is rented before the first listing",

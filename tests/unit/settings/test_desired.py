@@ -54,6 +54,18 @@ def test_streams_become_core_values(load: Load) -> None:
     assert duel.rungs == (Rung.RESTART_PROCESS,)
 
 
+def test_a_revision_is_that_of_what_is_deployed(load: Load) -> None:
+    """The number of replicas or a price changes nothing on a host; a secret's value is not in it."""
+    base = to_desired(load(TWO, {"KEEPER_SECRET_ADMIN_CODE": "x"})).streams
+    same = to_desired(load(TWO, {"KEEPER_SECRET_ADMIN_CODE": "y"})).streams
+    other = to_desired(
+        load(TWO.replace("replicas: 2", "replicas: 3"), {"KEEPER_SECRET_ADMIN_CODE": "x"})
+    )
+    assert base[0].revision == same[0].revision == other.streams[0].revision
+    assert len(base[0].revision) == 12
+    assert base[0].revision != base[1].revision
+
+
 def test_the_workload_adds_to_what_a_host_must_be(load: Load) -> None:
     duel, _ = to_desired(load(TWO, {"KEEPER_SECRET_ADMIN_CODE": "x"})).streams
     assert duel.needs == OfferNeeds(
