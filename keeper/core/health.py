@@ -95,6 +95,7 @@ def judge(tenure: Tenure, evidence: Evidence) -> Judged:
     bench.see_market()
     for reading in evidence.readings:
         bench.read(reading)
+    bench.see_own_stop()
     bench.see_crash_loop()
     bench.see_blindness()
     ends_at = bench.see_end()
@@ -116,6 +117,7 @@ class _Bench:
         self.process_identity = tenure.process_identity
         self.process_restarts = tenure.process_restarts
         self.process_changed_at = tenure.process_changed_at
+        self.is_left_stopped = tenure.is_left_stopped
 
     # --- the marketplace and the record -----------------------------------------------------------
 
@@ -180,6 +182,8 @@ class _Bench:
         """Take the manager's word as it comes: it is said once, on change, and only a hint."""
         before = self.conditions[RUNNING]
         self._note_incarnation(reading)
+        if reading.status is Status.TRUE and self._is_after_our_act(reading.at):
+            self.is_left_stopped = False
         is_settled = not self._is_our_doing(reading.at)
         if reading.status is Status.FALSE and not reading.is_certain:
             self._level(RUNNING, Status.UNKNOWN, reading.reason, reading.at, reading.detail)
@@ -214,6 +218,10 @@ class _Bench:
             self.process_changed_at = (*self.process_changed_at, *added)[-_CHANGES_MAX:]
         self.process_identity = reading.identity
         self.process_restarts = reading.restarts
+
+    def _is_after_our_act(self, at: datetime) -> bool:
+        acted_at = self.before.acted_at
+        return acted_at is None or at > acted_at
 
     def _is_our_doing(self, at: datetime) -> bool:
         acted_at = self.before.acted_at
@@ -304,6 +312,16 @@ class _Bench:
                 self._level(RUNNING, Status.FALSE, Reason.CRASH_LOOP, self.now)
         elif running.reason is Reason.CRASH_LOOP:
             self._level(RUNNING, Status.TRUE, Reason.PROCESS_UP, self.now)
+
+    def see_own_stop(self) -> None:
+        """Take a process that keeper's own restart has left stopped for one that is gone.
+
+        A restart that broke off between its stop and its start looks like a person at work on the
+        host, who would be waited for in vain.
+        """
+        running = self.conditions[RUNNING]
+        if self.is_left_stopped and running.reason is Reason.PROCESS_STOPPED_ON_PURPOSE:
+            self._level(RUNNING, running.status, Reason.PROCESS_GONE, running.since)
 
     def see_blindness(self) -> None:
         """Take back what was seen from outside as bad while this box itself could not see.
@@ -402,6 +420,7 @@ class _Bench:
             or self.process_identity != before.process_identity
             or self.process_restarts != before.process_restarts
             or self.process_changed_at is not before.process_changed_at
+            or self.is_left_stopped is not before.is_left_stopped
             or host_key != before.host_key
             or has_booted
             or warm_at is not before.warm_at
@@ -413,6 +432,7 @@ class _Bench:
                 process_identity=self.process_identity,
                 process_restarts=self.process_restarts,
                 process_changed_at=self.process_changed_at,
+                is_left_stopped=self.is_left_stopped,
                 host_key=host_key,
                 booted_at=self.now if has_booted else before.booted_at,
                 warm_at=warm_at,

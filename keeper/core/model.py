@@ -405,6 +405,7 @@ class Tenure:
     outbid_since: datetime | None = None  # first listing that showed it stopped by a higher bid
     rebids: int = 0
     is_bid_unsure: bool = False  # the latest bid may never have arrived
+    is_left_stopped: bool = False  # keeper's own restart broke off: nobody else stopped the process
     offered_dollars_per_hour: float = 0.0  # as decided upon, to tell a drift of the contract
     traffic_dollars_per_hour: float = 0.0  # expected, beside dollars_per_hour
     dear_since: datetime | None = None  # first listing with a price above the limit

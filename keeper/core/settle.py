@@ -97,6 +97,8 @@ def _cut_short(draft: Draft, intent: Intent) -> None:
         _believe_rebooted(draft, intent, draft.now)
     elif intent.kind is IntentKind.REBID:
         _doubt_bid(draft, intent)
+    elif intent.kind is IntentKind.RESTART:
+        _leave_stopped(draft, intent)
     draft.closed.add(intent.intent_id)
 
 
@@ -122,6 +124,7 @@ def _deploy_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
     if outcome.kind is OutcomeKind.DONE:
         draft.put(slot, seat, replace(
             tenure, deployed_at=outcome.at, warm_at=None, deploy_failures=0, acted_at=outcome.at,
+            is_left_stopped=False,
         ))  # fmt: skip
         draft.tell(
             WorkloadDeployed(
@@ -147,16 +150,24 @@ def _restart_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
     slot, seat, tenure = found
     rung = _rung_of(draft.records[slot], intent)
     if outcome.kind is not OutcomeKind.DONE:
-        draft.put(slot, seat, replace(tenure, acted_at=outcome.at))
+        draft.put(slot, seat, replace(tenure, acted_at=outcome.at, is_left_stopped=True))
         draft.tell(
             RestartFailed(slot=slot, instance_id=intent.instance_id, rung=rung, error=outcome.error)
         )
         return
-    tenure = replace(tenure, acted_at=outcome.at)
+    tenure = replace(tenure, acted_at=outcome.at, is_left_stopped=False)
     if rung is Rung.RESTART_WORKLOAD:
         tenure = replace(tenure, deployed_at=outcome.at, warm_at=None)
     draft.put(slot, seat, tenure)
     draft.tell(WorkloadRestarted(slot=slot, instance_id=intent.instance_id, rung=rung))
+
+
+def _leave_stopped(draft: Draft, intent: Intent) -> None:
+    """Remember that a restart broke off: between its stop and its start nothing runs."""
+    found = _seat_of_host(draft, intent)
+    if found is not None:
+        slot, seat, tenure = found
+        draft.put(slot, seat, replace(tenure, is_left_stopped=True))
 
 
 def _rung_of(record: SlotRecord, intent: Intent) -> Rung:

@@ -19,7 +19,7 @@ class Tasks:
     def __init__(self, died: Callable[[TaskDied], None]) -> None:
         self._died = died
         self._group: asyncio.TaskGroup | None = None
-        self._alive: set[asyncio.Task[Any]] = set()
+        self._alive: dict[asyncio.Task[Any], None] = {}  # in the order in which they began
 
     def own(self, group: asyncio.TaskGroup | None) -> None:
         """Start (or stop) owning: tasks begun from here on belong to this group."""
@@ -32,8 +32,8 @@ class Tasks:
             message = f"{name} was begun while the daemon is not running"
             raise RuntimeError(message)
         task = self._group.create_task(self._telling(work, name), name=name)
-        self._alive.add(task)
-        task.add_done_callback(self._alive.discard)
+        self._alive[task] = None
+        task.add_done_callback(self._alive.pop)
         return task
 
     def for_ever(

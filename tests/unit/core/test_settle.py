@@ -17,6 +17,7 @@ from keeper.core.model import (
     Rung,
     SlotRecord,
     Status,
+    Subject,
 )
 from keeper.core.reasons import Reason
 from keeper.core.world import OutcomeKind, World
@@ -29,11 +30,13 @@ from tests.builders import (
     a_condemned,
     a_condition,
     a_listing,
+    a_reading,
     a_record,
     a_tenure,
     a_world,
     ago,
     ahead,
+    all_heard,
     an_asked_tenure,
     an_instance,
     an_intent,
@@ -447,3 +450,51 @@ def test_a_refused_destroy_is_tried_quickly_at_first_and_then_for_ever(
     plan = decide(destroyed(OutcomeKind.FAILED, tries=tries))
     assert plan.condemned[0].next_try_at == ahead(pause_s - 1)
     assert events_of(plan, facts_of.ActFailed)[0].decision == "destroy"
+
+
+# --- a restart that breaks off ----------------------------------------------------------------------
+
+
+def stopped(**changes: Any) -> SlotRecord:
+    """A dark slot whose process somebody has stopped."""
+    said = {
+        "running": (Status.FALSE, Reason.PROCESS_STOPPED_ON_PURPOSE),
+        "streaming": (Status.FALSE, Reason.UNREACHABLE),
+    }
+    tenure = a_tenure(conditions=conditions(**said), **changes)
+    return a_record(tenure, dark_since=ago(60))
+
+
+@pytest.mark.parametrize("outcome", [None, OutcomeKind.UNCERTAIN, OutcomeKind.FAILED])
+def test_a_process_that_a_restart_of_ours_left_stopped_is_started(
+    outcome: OutcomeKind | None,
+) -> None:
+    """Killed between its stop and its start, keeper waited for ever for "somebody at work"."""
+    intent = an_intent(IntentKind.RESTART, opened_at=ago(40))
+    outcomes = () if outcome is None else (an_outcome(intent, outcome, at=ago(30), error="lost"),)
+    world = a_world(
+        stopped(), intents=(intent,), outcomes=outcomes, heard_at=all_heard(), started_at=ago(600)
+    )
+    assert decision_for(decide(world)).name == "restart"
+
+
+def test_what_a_person_has_stopped_stays_stopped() -> None:
+    world = a_world(stopped(), heard_at=all_heard(), started_at=ago(600))
+    decision = decision_for(decide(world))
+    assert (decision.name, decision.reason) == ("wait", Reason.PROCESS_STOPPED_ON_PURPOSE)
+
+
+def test_once_it_was_seen_up_again_a_stopped_process_is_a_persons_doing() -> None:
+    world = a_world(
+        stopped(is_left_stopped=True, acted_at=ago(100)),
+        readings=(
+            a_reading(Subject.PROCESS, Status.TRUE, Reason.PROCESS_UP, age_s=50.0),
+            a_reading(
+                Subject.PROCESS, Status.FALSE, Reason.PROCESS_STOPPED_ON_PURPOSE, is_certain=True
+            ),
+        ),
+        heard_at=all_heard(),
+        started_at=ago(600),
+    )
+    decision = decision_for(decide(world))
+    assert (decision.name, decision.reason) == ("wait", Reason.PROCESS_STOPPED_ON_PURPOSE)
