@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from keeper.core.events import Event
+from keeper.core.meter import Meter
 from keeper.core.model import (
     Condemned,
     Instance,
@@ -527,6 +528,7 @@ class Saved:
     alert_state: Mapping[str, Any] = field(default_factory=dict)
     outbox: tuple[OutboxRow, ...] = ()  # undelivered
     clean_stop: bool = True
+    meter: Meter = field(default_factory=Meter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -545,6 +547,8 @@ class Batch:
     alert_state: Mapping[str, Any] | None = None
     outbox: tuple[OutboxRow, ...] = ()  # inserted or updated by notice_id
     journal: tuple[JournalEntry, ...] = ()
+    meter: Meter | None = None  # with those tallies that have changed; None: unchanged
+    meter_periods_deleted: tuple[str, ...] = ()
 
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""

@@ -488,6 +488,7 @@ def applied(world: World, plan: Plan, **changes: Any) -> World:
         orphans_known=(world.orphans_known | seen) - cleared,
         fuses_known=frozenset(plan.fuses),
         causes_known=frozenset((each.trait.value, each.value) for each in plan.causes),
+        meter=plan.meter or world.meter,
     )
     return replace(after, **changes)
 

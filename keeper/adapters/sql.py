@@ -11,6 +11,7 @@ import contextlib
 import secrets
 import sqlite3
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +25,8 @@ from keeper.adapters import tables
 from keeper.adapters.codec import Unreadable, decode
 from keeper.adapters.ownership import Ownership
 from keeper.adapters.writer import NotStorable, Writer
-from keeper.core.model import Condemned, Intent, Quarantine, SlotId, SlotRecord
+from keeper.core.meter import Meter, Tally
+from keeper.core.model import Condemned, Intent, Quarantine, SlotId, SlotRecord, StreamName
 from keeper.core.world import Pause
 from keeper.ports import (
     Batch,
@@ -256,6 +258,7 @@ def read_saved(connection: Connection, path: Path, *, made_at: datetime) -> Save
             for row in connection.execute(select(tables.ALERT_STATE))
         },
         outbox=read.undelivered(),
+        meter=read.meter(meta.get("meter")),
     )
 
 
@@ -284,6 +287,19 @@ class _Reader:
         )
         rows = self._connection.execute(query)
         return tuple(self._record(OutboxRow, outbox, row) for row in rows)
+
+    def meter(self, head: str | None) -> Meter:
+        tallies: dict[str, dict[StreamName, Tally]] = {}
+        columns = tables.TALLIES.c
+        query = select(columns.period.label("key"), columns.stream, columns.record)
+        for row in self._connection.execute(query):
+            tally = self._record(Tally, tables.TALLIES, row)
+            tallies.setdefault(row.key, {})[StreamName(row.stream)] = tally
+        try:
+            meter = Meter() if head is None else decode(Meter, head)
+        except Unreadable as error:
+            raise _corrupt(self._path, f"meta meter: {error}") from error
+        return replace(meter, tallies=tallies)
 
     def _record(self, kind: type[_Read], table: Any, row: Any) -> _Read:
         try:

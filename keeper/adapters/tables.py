@@ -9,6 +9,7 @@ compares the two.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -37,7 +38,7 @@ from keeper.core.world import Pause
 from keeper.ports import Batch, JournalEntry, OutboxRow
 
 # Newest last. The migrations in versions/ have these names; a test holds the two together.
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 
 METADATA = MetaData(
     naming_convention={
@@ -47,7 +48,7 @@ METADATA = MetaData(
     }
 )
 
-# keeper_id, clean_stop, made_at: one value each.
+# keeper_id, clean_stop, made_at, meter (without its tallies): one value each.
 META = Table("meta", METADATA, Column("key", String, primary_key=True), Column("value", Text))
 
 SLOTS = Table(
@@ -134,6 +135,15 @@ JOURNAL = Table(
     sqlite_autoincrement=True,
 )
 
+# What each stream has cost in a day, a month or in total.
+TALLIES = Table(
+    "tallies",
+    METADATA,
+    Column("period", String, primary_key=True),
+    Column("stream", String, primary_key=True),
+    Column("record", Text, nullable=False),
+)
+
 Statement = Insert | Update | Delete
 Row = Mapping[str, Any]
 
@@ -162,6 +172,8 @@ _CLEAR_ALERT_STATE = delete(ALERT_STATE)
 _INSERT_ALERT_STATE = ALERT_STATE.insert()
 _UPSERT_OUTBOX = upsert(OUTBOX)
 _INSERT_JOURNAL = JOURNAL.insert()
+_UPSERT_TALLY = upsert(TALLIES)
+_DELETE_TALLIES = delete(TALLIES).where(TALLIES.c.period == bindparam("key"))
 
 MARK_RUNNING = update(META).where(META.c.key == "clean_stop").values(value="0")
 MARK_CLEAN = update(META).where(META.c.key == "clean_stop").values(value="1")
@@ -169,7 +181,7 @@ MARK_CLEAN = update(META).where(META.c.key == "clean_stop").values(value="1")
 
 def writes(batch: Batch, now_s: float) -> tuple[tuple[Statement, tuple[Row, ...]], ...]:
     """Say a batch as statements with their rows, in an order in which each may be repeated."""
-    found = (*_records(batch, now_s), *_pauses(batch), *_messages(batch))
+    found = (*_records(batch, now_s), *_pauses(batch), *_messages(batch), *_meter(batch))
     return tuple((statement, rows) for statement, rows in found if rows)
 
 
@@ -208,6 +220,21 @@ def _messages(batch: Batch) -> Iterator[tuple[Statement, tuple[Row, ...]]]:
         yield _INSERT_ALERT_STATE, rows
     yield _UPSERT_OUTBOX, tuple(map(_outbox, batch.outbox))
     yield _INSERT_JOURNAL, tuple(map(_entry, batch.journal))
+
+
+def _meter(batch: Batch) -> Iterator[tuple[Statement, tuple[Row, ...]]]:
+    if batch.meter is not None:
+        head = replace(batch.meter, tallies={})
+        yield UPSERT_META, ({"key": "meter", "value": encode(head)},)
+        yield (
+            _UPSERT_TALLY,
+            tuple(
+                {"period": period, "stream": stream, "record": encode(tally)}
+                for period, tallies in batch.meter.tallies.items()
+                for stream, tally in tallies.items()
+            ),
+        )
+    yield _DELETE_TALLIES, tuple({"key": period} for period in batch.meter_periods_deleted)
 
 
 def _slot(record: SlotRecord, now_s: float) -> Row:

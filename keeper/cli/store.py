@@ -59,6 +59,7 @@ async def remembered_snapshot(settings: Settings) -> tuple[Snapshot, datetime]:
         quarantine={each.machine_id: each for each in saved.quarantine},
         pause=saved.pause,
         slot_pauses=saved.slot_pauses,
+        meter=saved.meter,
     )
     snapshot = Snapshot(
         desired=desired,

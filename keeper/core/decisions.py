@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from keeper.core.cause import Cause
 from keeper.core.events import Event
+from keeper.core.meter import Meter
 from keeper.core.model import (
     Condemned,
     InstanceId,
@@ -168,6 +169,7 @@ class Plan:
     alike: str = ""  # who failed alike within minutes, and what they share
     wants: Wants = field(default_factory=Wants)
     next_check_at: datetime | None = None
+    meter: Meter | None = None  # the ledger as of now; None: nothing to write
 
     @property
     def acts(self) -> tuple[Act, ...]:

@@ -17,6 +17,7 @@ from keeper.core.credit import was_starved
 from keeper.core.decisions import Decision, Hold, Plan, Wait, Wants
 from keeper.core.events import DecisionMade, Event, InstanceCondemned, MachineQuarantined
 from keeper.core.market import Funnel
+from keeper.core.meter import Meter, caught_up
 from keeper.core.model import (
     Condemned,
     Desired,
@@ -91,6 +92,8 @@ class Draft:
         # need not look a thousand times.
         self.fruitless: dict[Hashable, tuple[Funnel, str]] = {}
         self.show_ids: set[InstanceId] = set()
+        self.meter_after: Meter | None = None  # what is to be written of the ledger
+        self._ledger: Meter | None = None
         self.is_busy = False  # a fresh listing would settle something
         self._wake_at: datetime | None = None
 
@@ -124,6 +127,13 @@ class Draft:
                 return Seat.INCOMING, record.incoming
         return None
 
+    @property
+    def ledger(self) -> Meter:
+        """What was spent up to now. Counted once a tick, and only when somebody asks."""
+        if self._ledger is None:
+            self._ledger = caught_up(self.world.meter, self.now, self.world.started_at)
+        return self._ledger
+
     # --- remembering ------------------------------------------------------------------------------
 
     def put(self, slot: SlotId, seat: Seat, tenure: Tenure | None) -> None:
@@ -134,6 +144,10 @@ class Draft:
                 self.records[slot] = replace(record, tenure=tenure)
         elif record.incoming is not tenure:
             self.records[slot] = replace(record, incoming=tenure)
+
+    def note(self, ledger: Meter) -> None:
+        """Remember something in the ledger: it is written with this tick."""
+        self._ledger = self.meter_after = ledger
 
     def condemn(
         self, instance_id: InstanceId, *, slot: SlotId | None, label: str, reason: Reason,
@@ -248,6 +262,7 @@ class Draft:
             alike=self.alike,
             wants=self._wants(),
             next_check_at=self._next_check_at(),
+            meter=self.meter_after,
         )
 
     def _wants(self) -> Wants:

@@ -5,7 +5,7 @@
     judge    what to believe of each rental       health.py, incident.py
     decide   what each slot needs                 remedy.py
     admit    what may be done now                 fuses.py, rent.py
-    enact    write it down                        enact.py, ends.py
+    enact    write it down                        enact.py, ends.py, books.py
 
 Pure: facts, wishes and the time come in, a plan goes out. Nothing here waits, asks or tells.
 """
@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from keeper.core import incident, suspects
+from keeper.core import books, incident, suspects
 from keeper.core.bind import bind
 from keeper.core.case import Proposal, Wish, case_of
 from keeper.core.conditions import has_just_gone_silent, status_of
@@ -64,6 +64,7 @@ def reconcile(world: World, desired: Desired, now: datetime) -> Plan:
     _end_strays(draft)
     end_condemned(draft)
     _forget_slots(draft)
+    books.keep(draft)
     return draft.plan()
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from keeper.core.decisions import Plan
+from keeper.core.meter import Meter
 from keeper.core.model import (
     Condemned,
     Desired,
@@ -172,6 +173,7 @@ class World:
     started_at: datetime | None = None  # of this process, or of its return from being away
     search_refused: SearchRefused | None = None  # the answer to the latest search
     account: AccountSeen | None = None  # None: not asked yet, or the key may not ask
+    meter: Meter = field(default_factory=Meter)  # as last written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

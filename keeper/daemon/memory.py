@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from keeper.core.decisions import Plan
+from keeper.core.meter import Meter, reopened
 from keeper.core.model import (
     Condemned,
     InstanceId,
@@ -39,6 +40,7 @@ class Memory:
     slot_pauses: dict[SlotId, Pause]
     alert_state: Mapping[str, Any]
     started_at: datetime  # of this process, or of its latest return from being away
+    meter: Meter
     # Not durable: rebuilt by looking again.
     outcomes: list[Outcome] = field(default_factory=list)
     orphans_seen_at: Mapping[InstanceId, datetime] = field(default_factory=dict)  # told of then
@@ -59,6 +61,7 @@ class Memory:
             slot_pauses=dict(saved.slot_pauses),
             alert_state=saved.alert_state,
             started_at=started_at,
+            meter=reopened(saved.meter, started_at),
         )
 
     def absorb(self, plan: Plan) -> None:
@@ -82,5 +85,7 @@ class Memory:
             self.quarantine = {
                 m: each for m, each in (self.quarantine | added).items() if m not in forgotten
             }
+        if plan.meter is not None:
+            self.meter = plan.meter
         self.fuses_known = frozenset(plan.fuses)
         self.causes_known = frozenset((each.trait.value, each.value) for each in plan.causes)

@@ -30,6 +30,7 @@ async def preview(
         quarantine={each.machine_id: each for each in saved.quarantine},
         pause=saved.pause,
         slot_pauses=saved.slot_pauses,
+        meter=saved.meter,
         started_at=now,
     )
     desired = declared.desired

@@ -28,6 +28,7 @@ from keeper.core.events import (
     TickFinished,
     TickOverran,
 )
+from keeper.core.meter import shifted
 from keeper.core.model import (
     ConditionKind,
     InstanceId,
@@ -366,6 +367,7 @@ class Daemon:
             started_at=memory.started_at,
             search_refused=self._search_refused(),
             account=self._purse.seen,
+            meter=memory.meter,
         )
 
     def _settle(self, ticked: Ticked) -> None:
@@ -488,6 +490,7 @@ class Daemon:
             self._own_events.append(ClockStepped(duration_s=round(looked.step_s, 3)))
             self._board.clock_stepped(looked.step_s, now)
             self._survey.offers.clear()  # their age is not known any more
+            self._remembered().meter = shifted(self._remembered().meter, looked.step_s)
         if looked.step_s or looked.was_away:
             self._remembered().started_at = now
 

@@ -15,6 +15,7 @@ from keeper.alerts.dispatch import Numbers, dispatch, to_payload
 from keeper.alerts.rules import firing
 from keeper.core.decisions import Plan
 from keeper.core.events import Event, OrphanCleared, OrphanSeen, SlotBug, facts
+from keeper.core.meter import newer
 from keeper.core.model import Desired, InstanceId, SlotId, SlotRecord
 from keeper.core.reconcile import reconcile
 from keeper.core.world import Order, OrderKind, Pause, Snapshot, World
@@ -96,6 +97,8 @@ def decide(
         alert_state=alert_state if alert_state != memory.alert_state else None,
         outbox=outbox,
         journal=tuple(entry(event, now, tick) for event in events),
+        meter=None if plan.meter is None else newer(world.meter, plan.meter),
+        meter_periods_deleted=_periods_forgotten(world, plan),
     )
     return Ticked(
         world=world,
@@ -109,6 +112,12 @@ def decide(
         orphans_seen_at=_orphans(world, plan),
         bugs=bugs,
     )
+
+
+def _periods_forgotten(world: World, plan: Plan) -> tuple[str, ...]:
+    if plan.meter is None:
+        return ()
+    return tuple(sorted(world.meter.tallies.keys() - plan.meter.tallies.keys()))
 
 
 def entry(event: Event, now: datetime, tick: int) -> JournalEntry:

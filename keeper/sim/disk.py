@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from keeper.core.meter import Meter, Tally
 from keeper.core.model import (
     Condemned,
     Intent,
@@ -21,6 +22,7 @@ from keeper.core.model import (
     Quarantine,
     SlotId,
     SlotRecord,
+    StreamName,
 )
 from keeper.core.world import Pause
 from keeper.ports import (
@@ -49,6 +51,8 @@ class Disk:
     pause: Pause | None = None
     slot_pauses: Mapping[SlotId, Pause] = field(default_factory=dict)
     alert_state: Mapping[str, Any] = field(default_factory=dict)
+    meter: Meter = field(default_factory=Meter)  # without its tallies
+    tallies: dict[str, dict[StreamName, Tally]] = field(default_factory=dict)
     outbox: dict[tuple[str, str], OutboxRow] = field(default_factory=dict)
     journal: list[JournalEntry] = field(default_factory=list)
     chronicle: list[JournalEntry] = field(default_factory=list)  # the same, never forgotten
@@ -78,6 +82,11 @@ class Disk:
             self.slot_pauses = dict(batch.slot_pauses)
         if batch.alert_state is not None:
             self.alert_state = dict(batch.alert_state)
+        if batch.meter is not None:
+            self.meter = replace(batch.meter, tallies={})
+            for period, tallies in batch.meter.tallies.items():
+                self.tallies.setdefault(period, {}).update(tallies)
+        _forget(self.tallies, batch.meter_periods_deleted)
         for entry in batch.journal:
             numbered = replace(entry, seq=self.next_seq)
             self.journal.append(numbered)
@@ -124,6 +133,7 @@ class MemoryStore:
                 row for row in disk.outbox.values() if row.delivered_at is None and not row.given_up
             ),
             clean_stop=disk.clean_stop,
+            meter=replace(disk.meter, tallies={p: dict(t) for p, t in disk.tallies.items()}),
         )
         disk.clean_stop = False
         return saved

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.adapters.codec import Unreadable, clean, decode, encode
+from keeper.core.meter import Meter
 from keeper.core.model import (
     Condemned,
     Condition,
@@ -28,7 +29,7 @@ from keeper.core.reasons import Reason
 from keeper.core.world import Pause
 from keeper.ports import Batch, JournalEntry, OutboxRow
 
-DURABLE: tuple[type, ...] = (SlotRecord, Condemned, Intent, Quarantine, Pause, OutboxRow)
+DURABLE: tuple[type, ...] = (SlotRecord, Condemned, Intent, Quarantine, Pause, OutboxRow, Meter)
 NOW = datetime(2026, 11, 21, 3, 4, 5, 678_901, tzinfo=UTC)
 
 _WHOLE = st.integers(min_value=-(2**63), max_value=2**63 - 1)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from keeper.adapters.clock import SystemClock
 from keeper.adapters.sql import SqlStore
+from keeper.core.meter import Dark, Meter, Rate, Stop, Tally, Warned
 from keeper.core.model import (
     Condemned,
     HostId,
@@ -20,6 +22,7 @@ from keeper.core.model import (
     Quarantine,
     SlotId,
     SlotRecord,
+    StreamName,
 )
 from keeper.core.reasons import Reason
 from keeper.core.world import Pause
@@ -278,3 +281,36 @@ async def test_many_at_once_are_all_written(opened: Opener) -> None:
     await asyncio.gather(*(store.commit(Batch(journal=(fact(tick),))) for tick in range(200)))
     assert sorted(entry.tick for entry in await store.journal(limit=500)) == list(range(200))
     await store.close()
+
+
+async def test_the_ledger_comes_back_whole_though_only_changes_are_written(opened: Opener) -> None:
+    duel, paint = StreamName("duel"), StreamName("paint")
+    head = Meter(
+        metered_at=NOW,
+        clock_off_s=-3600.0,
+        rates={duel: Rate(dollars_per_hour=0.5, on_air=1)},
+        dark={PAINT: Dark(dollars=1.25, dollars_per_hour=0.4)},
+        warned={"duel/day@2026-11-21:5": Warned(ratio=0.5, at=NOW, dollars=2.5, reached_at=None)},
+        stops={"/total@total": Stop(at=NOW, cap_dollars=100.0)},
+    )
+    first, second = Tally(dollars=1.5, good_s=60.0), Tally(dollars=2.5, good_s=120.0)
+    store = opened()
+    assert (await store.load()).meter == Meter()
+    await store.commit(
+        Batch(
+            meter=replace(
+                head, tallies={"total": {duel: first, paint: first}, "2026-11-20": {duel: first}}
+            )
+        )
+    )
+    await store.commit(
+        Batch(
+            meter=replace(head, rates={}, tallies={"total": {duel: second}}),
+            meter_periods_deleted=("2026-11-20",),
+        )
+    )
+    await store.close()
+    again = opened()
+    meter = (await again.load()).meter
+    assert meter == replace(head, rates={}, tallies={"total": {duel: second, paint: first}})
+    await again.close()

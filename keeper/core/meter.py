@@ -1,0 +1,362 @@
+"""keeper's own ledger of dollars: by stream, by UTC day, by month, in total; good picture beside them.
+
+A rental counts from the intent to rent until its end is confirmed: GPU, disk and expected traffic, or
+the disk alone while it stands still (Vast.ai docs, billing, read 2026-08). A boot counts in full,
+though loading is free, so the ledger is rather above the bill than below it.
+
+Nothing is written while nothing changes. What was spent since ``metered_at`` follows from the rates,
+which are durable with it: a tick that was not committed has not happened, and a gap in which keeper
+was down costs what was rented when it began. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from math import fsum
+from types import MappingProxyType
+from typing import Any
+
+from keeper.core.model import (
+    Condemned,
+    Instance,
+    InstanceId,
+    MarketState,
+    SlotId,
+    SlotRecord,
+    StreamName,
+    Tenure,
+    stream_of,
+)
+from keeper.core.moments import elapsed_s
+
+TOTAL = "total"
+# A clock that is wrong by years must not invent a fortune: one gap counts for at most this long. It
+# covers a weekend in which keeper was down.
+GAP_MAX_S = 3 * 86_400.0
+# A crash loses no dollars, only the good seconds since the last write; so this need not be short.
+WRITE_APART_S = 900.0
+# So long a picture must have been good to end what was spent in the dark.
+GOOD_S = 60.0
+_DAYS_KEPT = 62
+_MONTHS_KEPT = 36
+_HOUR_S = 3600.0
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What one stream has cost in one period, and for how long its slots showed a picture."""
+
+    dollars: float = 0.0
+    good_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """What one stream costs now, and how many of its slots are on air."""
+
+    dollars_per_hour: float = 0.0
+    on_air: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dark:
+    """What one slot has cost since its last good minute of picture."""
+
+    dollars: float = 0.0
+    dollars_per_hour: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """The highest share of a cap that was told of, when, and when the cap is reached at that rate."""
+
+    ratio: float
+    at: datetime
+    dollars: float
+    reached_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """A hard stop: nothing is rented again before the period is over or the cap is raised."""
+
+    at: datetime
+    cap_dollars: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """Everything that has been counted, and the rates since then. Durable."""
+
+    metered_at: datetime | None = None
+    clock_off_s: float = 0.0  # the sum of the clock's jumps, so that one that is undone is known
+    rates: Mapping[StreamName, Rate] = field(default_factory=dict)
+    dark: Mapping[SlotId, Dark] = field(default_factory=dict)
+    warned: Mapping[str, Warned] = field(default_factory=dict)  # by cap and period
+    stops: Mapping[str, Stop] = field(default_factory=dict)  # by cap and period
+    tallies: Mapping[str, Mapping[StreamName, Tally]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """What is paid for now, by stream, and by slot as far as it shows no picture."""
+
+    rates: Mapping[StreamName, Rate]
+    dark: Mapping[SlotId, float]
+    good: frozenset[SlotId]  # on air for a good minute
+
+
+# --- periods ----------------------------------------------------------------------------------------
+
+
+def day_of(at: datetime) -> str:
+    """Name the UTC day of a moment: "2026-11-21"."""
+    return f"{at.astimezone(UTC):%Y-%m-%d}"
+
+
+def month_of(at: datetime) -> str:
+    """Name the UTC month of a moment: "2026-11"."""
+    return f"{at.astimezone(UTC):%Y-%m}"
+
+
+def day_ends_at(at: datetime) -> datetime:
+    """Return the next UTC midnight."""
+    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return day + timedelta(days=1)
+
+
+def month_ends_at(at: datetime) -> datetime:
+    """Return the first moment of the next UTC month."""
+    first = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1)
+
+
+# --- what is paid for now ---------------------------------------------------------------------------
+
+
+def flow_of(
+    records: Iterable[SlotRecord],
+    condemned: Iterable[Condemned],
+    listed: Mapping[InstanceId, Instance],
+    now: datetime,
+    paused: frozenset[SlotId] = frozenset(),
+) -> Flow:
+    """Read off what everything of ours costs at this moment.
+
+    A paused slot is in a person's hands: what it costs in the dark is theirs to judge.
+    """
+    dollars: dict[StreamName, list[float]] = {}
+    on_air: dict[StreamName, int] = {}
+    dark: dict[SlotId, list[float]] = {}
+    lit: set[SlotId] = set()
+    good: set[SlotId] = set()
+    for record in records:
+        if record.tenure is None and record.incoming is None:
+            continue
+        stream = stream_of(record.slot)
+        costs = [
+            tenure_dollars_per_hour(tenure, listed)
+            for tenure in (record.tenure, record.incoming)
+            if tenure is not None
+        ]
+        dollars.setdefault(stream, []).extend(costs)
+        if is_on_air(record):
+            lit.add(record.slot)
+            on_air[stream] = on_air.get(stream, 0) + 1
+            healthy_since = record.healthy_since
+            if healthy_since is not None and elapsed_s(healthy_since, now) >= GOOD_S:
+                good.add(record.slot)
+        else:
+            dark[record.slot] = [] if record.slot in paused else costs
+    for gone in condemned:
+        stream = StreamName("") if gone.slot is None else stream_of(gone.slot)
+        costs_now = condemned_dollars_per_hour(gone, listed)
+        dollars.setdefault(stream, []).append(costs_now)
+        if gone.slot is not None and gone.slot not in lit and gone.slot not in paused:
+            dark[gone.slot] = [*dark.get(gone.slot, ()), costs_now]
+    # Summed exactly, so that the order in which rentals are told does not matter.
+    rates = {
+        stream: Rate(dollars_per_hour=fsum(each), on_air=on_air.get(stream, 0))
+        for stream, each in dollars.items()
+    }
+    without_picture = {slot: fsum(each) for slot, each in dark.items()}
+    return Flow(rates=rates, dark=without_picture, good=frozenset(good))
+
+
+def is_on_air(record: SlotRecord) -> bool:
+    """Whether the viewer sees the slot's picture. Not knowing for a moment is not dark."""
+    tenure = record.tenure
+    return tenure is not None and tenure.first_live_at is not None and record.dark_since is None
+
+
+def tenure_dollars_per_hour(tenure: Tenure, listed: Mapping[InstanceId, Instance]) -> float:
+    """Return what a rental of a slot costs now, asked for or listed."""
+    instance = None if tenure.instance_id is None else listed.get(tenure.instance_id)
+    if instance is not None and instance.state is MarketState.STOPPED:
+        disk = instance.disk_dollars_per_hour or tenure.disk_dollars_per_hour
+        return disk or tenure.dollars_per_hour  # what nobody tells counts in full
+    return tenure.dollars_per_hour + tenure.traffic_dollars_per_hour
+
+
+def condemned_dollars_per_hour(each: Condemned, listed: Mapping[InstanceId, Instance]) -> float:
+    """Return what a rental costs that must end and is not confirmed gone."""
+    instance = listed.get(each.instance_id)
+    if instance is None:
+        return each.dollars_per_hour
+    if instance.state is MarketState.STOPPED and instance.disk_dollars_per_hour:
+        return instance.disk_dollars_per_hour
+    return max(each.dollars_per_hour, instance.dollars_per_hour)
+
+
+# --- counting ---------------------------------------------------------------------------------------
+
+
+def caught_up(meter: Meter, now: datetime, watched_from: datetime | None = None) -> Meter:
+    """Add what was spent since ``metered_at``.
+
+    ``watched_from`` says since when this process has looked: nobody knows whether a picture was good
+    before. What lies ahead of now was counted already, when the clock had leapt there (``shifted``).
+    """
+    since = meter.metered_at
+    if since is not None and 0 <= (since - now).total_seconds() <= GAP_MAX_S:
+        return meter
+    if since is None or since > now or not meter.rates:
+        return replace(meter, metered_at=now)
+    since = max(since, now - timedelta(seconds=GAP_MAX_S))
+    watched_from = since if watched_from is None else max(since, watched_from)
+    tallies = dict(meter.tallies)
+    for begin, end in _days_between(since, now):
+        hours = (end - begin).total_seconds() / _HOUR_S
+        good_s = elapsed_s(max(begin, watched_from), end)
+        for period in (day_of(begin), month_of(begin), TOTAL):
+            tallies[period] = _added(tallies.get(period, _NOTHING), meter.rates, hours, good_s)
+    watched_hours = elapsed_s(watched_from, now) / _HOUR_S
+    dark = {
+        slot: replace(each, dollars=each.dollars + each.dollars_per_hour * watched_hours)
+        if each.dollars_per_hour
+        else each
+        for slot, each in meter.dark.items()
+    }
+    if day_of(since) != day_of(now):
+        tallies = _without_old(tallies, now)
+    return replace(meter, metered_at=now, tallies=tallies, dark=dark)
+
+
+def _days_between(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+    while since < until:
+        end = min(day_ends_at(since), until)
+        yield since, end
+        since = end
+
+
+def _added(
+    before: Mapping[StreamName, Tally],
+    rates: Mapping[StreamName, Rate],
+    hours: float,
+    good_s: float,
+) -> Mapping[StreamName, Tally]:
+    after = dict(before)
+    for stream, rate in rates.items():
+        tally = before.get(stream) or Tally()
+        after[stream] = Tally(
+            dollars=tally.dollars + rate.dollars_per_hour * hours,
+            good_s=tally.good_s + rate.on_air * good_s,
+        )
+    return after
+
+
+def _without_old(
+    tallies: dict[str, Mapping[StreamName, Tally]], now: datetime
+) -> dict[str, Mapping[StreamName, Tally]]:
+    oldest_day = day_of(now - timedelta(days=_DAYS_KEPT))
+    oldest_month = month_of(now - timedelta(days=31 * _MONTHS_KEPT))
+    day_length = len(oldest_day)
+    return {
+        period: each
+        for period, each in tallies.items()
+        if period == TOTAL or period >= (oldest_day if len(period) == day_length else oldest_month)
+    }
+
+
+def shifted(meter: Meter, step_s: float) -> Meter:
+    """Follow a wall clock that was seen to jump against the monotonic one.
+
+    Back: what was not counted yet must not be lost, so the mark moves with the clock. Forward: the
+    box may have slept while its rentals ran, so it counts as time, up to ``GAP_MAX_S``. A jump that
+    undoes an earlier one the other way is neither: no hour is counted twice.
+    """
+    at, off_s = meter.metered_at, meter.clock_off_s
+    undone_s = min(abs(step_s), abs(off_s)) if step_s * off_s < 0 else 0.0
+    moved_s = step_s + undone_s if step_s < 0 else undone_s
+    off_s = max(-GAP_MAX_S, min(GAP_MAX_S, off_s + step_s))
+    metered_at = None if at is None else at + timedelta(seconds=moved_s)
+    return replace(meter, metered_at=metered_at, clock_off_s=off_s)
+
+
+def reopened(meter: Meter, now: datetime) -> Meter:
+    """Take up a stored ledger. One from the future counts from now on: rather twice than not at all."""
+    if meter.metered_at is None or meter.metered_at <= now:
+        return meter if not meter.clock_off_s else replace(meter, clock_off_s=0.0)
+    return replace(meter, metered_at=now, clock_off_s=0.0)
+
+
+def is_due(meter: Meter, flow: Flow, now: datetime) -> bool:
+    """Say whether the ledger must be written: something costs otherwise, or it is long ago."""
+    if meter.rates != flow.rates or meter.dark.keys() != _dark_after(meter, flow).keys():
+        return True
+    if any(each.dollars_per_hour != flow.dark.get(slot, 0.0) for slot, each in meter.dark.items()):
+        return True
+    at = meter.metered_at
+    if at is None or not meter.rates:
+        return False
+    return elapsed_s(at, now) >= WRITE_APART_S or (at < now and day_of(at) != day_of(now))
+
+
+def flowing(meter: Meter, flow: Flow) -> Meter:
+    """Go on counting at other rates. The meter has been caught up."""
+    return replace(meter, rates=flow.rates, dark=_dark_after(meter, flow))
+
+
+def _dark_after(meter: Meter, flow: Flow) -> dict[SlotId, Dark]:
+    """Keep what slots spent without a picture until a good minute; a vacant one remembers it."""
+    after = {
+        slot: replace(each, dollars_per_hour=flow.dark.get(slot, 0.0))
+        if each.dollars_per_hour != flow.dark.get(slot, 0.0)
+        else each
+        for slot, each in meter.dark.items()
+        if slot not in flow.good and (each.dollars or slot in flow.dark)
+    }
+    for slot, dollars_per_hour in flow.dark.items():
+        if slot not in after:
+            after[slot] = Dark(dollars_per_hour=dollars_per_hour)
+    return after
+
+
+# --- reading ----------------------------------------------------------------------------------------
+
+
+def spent(meter: Meter, period: str, stream: StreamName | None = None) -> Tally:
+    """Return what a stream has cost in a period, or the whole fleet when none is named."""
+    tallies = meter.tallies.get(period, _NOTHING)
+    if stream is not None:
+        return tallies.get(stream) or Tally()
+    return Tally(
+        dollars=fsum(each.dollars for each in tallies.values()),
+        good_s=fsum(each.good_s for each in tallies.values()),
+    )
+
+
+def newer(before: Meter, after: Meter) -> Meter:
+    """Return the meter with only those tallies that differ from before: what a commit writes."""
+    tallies: dict[str, Mapping[StreamName, Tally]] = {}
+    for period, streams in after.tallies.items():
+        old = before.tallies.get(period, _NOTHING)
+        if streams is old:
+            continue
+        new = {stream: each for stream, each in streams.items() if old.get(stream) != each}
+        if new:
+            tallies[period] = new
+    return replace(after, tallies=tallies)
