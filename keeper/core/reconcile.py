@@ -56,12 +56,12 @@ def reconcile(world: World, desired: Desired, now: datetime) -> Plan:
     bind(draft)
     _judge_all(draft)
     trip(draft)
+    _end_strays(draft)  # first: what is to end counts before anything is rented beside it
     for slot, stream in draft.slots.items():
         _decide_slot(draft, slot, stream)
     for slot in tuple(draft.records):
         if slot not in draft.slots:
             _wind_up(draft, slot)
-    _end_strays(draft)
     end_condemned(draft)
     _forget_slots(draft)
     books.keep(draft)
@@ -190,10 +190,11 @@ def _decide_slot(draft: Draft, slot: SlotId, stream: Stream) -> None:
     if draft.records[slot].destroy_asked_at is not None and _end_as_ordered(draft, slot):
         return
     proposal = _propose(draft, slot, stream)
+    while proposal.wish is Wish.FORGET and refuse(draft, slot, proposal) is None:
+        # Nothing has to be ended, so what is left can have its decision at once.
+        _admit(draft, slot, stream, proposal)
+        proposal = _propose(draft, slot, stream)
     _admit(draft, slot, stream, proposal)
-    if proposal.wish is Wish.FORGET and draft.records[slot].tenure is None:
-        # Nothing had to be ended, so the slot can be filled at once.
-        _admit(draft, slot, stream, _propose(draft, slot, stream))
 
 
 def _admit(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> None:

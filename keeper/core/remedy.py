@@ -152,13 +152,15 @@ def _replace_ill_equipped(case: Case) -> Proposal:
 
 
 def _dead_at(case: Case) -> datetime | None:
+    """When the marketplace is believed; None once only a newer listing can say more."""
     since = case.tenure.dead_since
-    return None if since is None else later(since, market_patience_s(case))
+    until = None if since is None else later(since, market_patience_s(case))
+    return None if until is None or until <= case.now else until
 
 
 def _deploy(case: Case) -> Proposal:
     tenure, policy = case.tenure, case.policy
-    if not case.is_reachable:
+    if not case.has_link:
         return Proposal(
             wish=Wish.WAIT, reason=Reason.NOT_DEPLOYED, is_incoming=case.is_incoming,
             until=_unreachable_at(case),

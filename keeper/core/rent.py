@@ -38,6 +38,7 @@ from keeper.core.model import (
     Stream,
     StreamName,
     Tenure,
+    stream_of,
 )
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
@@ -245,7 +246,7 @@ def _affordable(
 
     The best is not always the cheapest: a bid comes before on demand, a free machine before one in use.
     """
-    committed = committed_by_stream(draft.records.values(), draft.condemned.values())
+    committed = _committed(draft)
     priced = [(price_dollars_per_hour(offer, needs), offer) for offer in suitable]
     for dollars, offer in priced:
         if _crossed(draft, stream, committed, dollars) is None:
@@ -256,8 +257,17 @@ def _affordable(
 
 def crosses_a_limit(draft: Draft, stream: Stream, dollars: float) -> str | None:
     """Say which limit one more rental would cross, counting everything that may still bill (I4)."""
+    return _crossed(draft, stream, _committed(draft), dollars)
+
+
+def _committed(draft: Draft) -> dict[StreamName | None, float]:
+    """Return all that may bill, by stream: also what is ours and sits in no slot, not yet condemned."""
     committed = committed_by_stream(draft.records.values(), draft.condemned.values())
-    return _crossed(draft, stream, committed, dollars)
+    for instance, slot, _ in draft.unbound:
+        if instance.instance_id not in draft.condemned:
+            owner = None if slot is None else stream_of(slot)
+            committed[owner] = committed.get(owner, 0.0) + instance.dollars_per_hour
+    return committed
 
 
 def _crossed(

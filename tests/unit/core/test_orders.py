@@ -241,7 +241,8 @@ def test_a_picture_is_not_given_up_for_room_that_an_ending_host_is_about_to_make
     )
     held = decision_for(decide(world))
     assert (held.name, held.reason) == ("hold", Reason.BUDGET)
-    unheld = replace(world, condemned=())
+    gone = a_listing(an_instance(dollars_per_hour=2.6))
+    unheld = replace(world, condemned=(), listing=gone)
     assert decision_for(decide(unheld)).name == "rent"
 
 

@@ -1,0 +1,141 @@
+"""What exhausting every small world has found, one row each (docs/reliability.md)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from keeper.core.labels import label_for
+from keeper.core.model import InstanceId, MachineId, MarketState, Status
+from keeper.core.reasons import Reason
+from tests.builders import (
+    HOST,
+    KEEPER_ID,
+    SLOT,
+    a_book,
+    a_desire,
+    a_listing,
+    a_pause,
+    a_record,
+    a_stream,
+    a_tenure,
+    a_world,
+    ago,
+    an_instance,
+    an_offer,
+    conditions,
+    decide,
+    decision_for,
+    record_after,
+)
+
+
+def test_a_stray_ends_before_the_next_host_is_rented() -> None:
+    """One tick rented beside a stray of the slot: two hosts, and one of them outside the budget."""
+    stray = an_instance(9009, label_for(KEEPER_ID, SLOT, 1))
+    world = a_world(
+        a_record(attempt=1),
+        listing=a_listing(stray),
+        offers={a_stream().name: a_book(an_offer())},
+    )
+    plan = decide(world)
+    assert decision_for(plan).reason is Reason.CONDEMNED
+    assert [(act.name, act.reason) for act in plan.acts] == [("destroy", Reason.STRAY_RENTAL)]
+
+
+def test_a_stray_counts_towards_the_limits_of_other_slots() -> None:
+    """The rental of another slot is weighed with it, in the very tick in which it is seen."""
+    stray = an_instance(9009, label_for(KEEPER_ID, SLOT, 1), dollars_per_hour=0.5)
+    world = a_world(
+        a_record(attempt=1),
+        listing=a_listing(stray),
+        offers={a_stream().name: a_book(an_offer())},
+    )
+    desired = a_desire(a_stream(replicas=2), spend_max_dollars_per_hour=0.7)
+    plan = decide(world, desired)
+    assert [act.name for act in plan.acts] == ["destroy"]
+    assert decision_for(plan, a_stream(replicas=2).slots[1]).reason is Reason.BUDGET
+
+
+def test_a_stray_of_a_paused_slot_counts_as_long_as_it_may_not_be_ended() -> None:
+    stray = an_instance(9009, label_for(KEEPER_ID, SLOT, 1), dollars_per_hour=0.5)
+    stream = a_stream(replicas=2)
+    world = a_world(
+        a_record(attempt=1),
+        listing=a_listing(stray),
+        offers={stream.name: a_book(an_offer())},
+        slot_pauses={SLOT: a_pause()},
+    )
+    for limit, expected in ((0.7, Reason.BUDGET), (1.0, Reason.VACANT)):
+        streams = a_stream(replicas=2, spend_max_dollars_per_hour=limit)
+        assert decision_for(decide(world, a_desire(streams)), stream.slots[1]).reason is expected
+        plan = decide(world, a_desire(stream, spend_max_dollars_per_hour=limit))
+        assert decision_for(plan, stream.slots[1]).reason is expected
+
+
+def test_a_replacement_that_is_gone_leaves_its_slot_a_decision() -> None:
+    """The tick that forgot it said nothing of the host that serves."""
+    serving = a_tenure()
+    incoming = a_tenure(
+        label=label_for(KEEPER_ID, SLOT, 2), attempt=2, instance_id=InstanceId(7777),
+        missing_since=ago(60), missing_listed_at=ago(35),
+        conditions=conditions(
+            streaming=(Status.UNKNOWN, Reason.SILENT), reachable=(Status.UNKNOWN, Reason.SILENT)
+        ),
+    )  # fmt: skip
+    world = a_world(a_record(serving, attempt=2, incoming=incoming))
+    assert world.listing is not None
+    left = tuple(i for i in world.listing.instances if i.instance_id != incoming.instance_id)
+    world = replace(
+        world, listing=a_listing(*left), shown={InstanceId(7777): None}, heard_at={
+            key: at for key, at in world.heard_at.items() if key[0] != incoming.instance_id
+        },
+    )  # fmt: skip
+    plan = decide(world)
+    assert record_after(world, plan).incoming is None
+    assert decision_for(plan).reason is Reason.HEALTHY
+
+
+def test_a_host_that_is_gone_is_followed_at_once_by_its_replacement() -> None:
+    serving = a_tenure(
+        missing_since=ago(60), missing_listed_at=ago(35),
+        conditions=conditions(
+            streaming=(Status.UNKNOWN, Reason.SILENT), reachable=(Status.UNKNOWN, Reason.SILENT)
+        ),
+    )  # fmt: skip
+    incoming = a_tenure(
+        label=label_for(KEEPER_ID, SLOT, 2),
+        attempt=2,
+        instance_id=InstanceId(7777),
+        machine_id=MachineId(299),
+    )
+    world = a_world(a_record(serving, attempt=2, incoming=incoming))
+    assert world.listing is not None
+    left = tuple(i for i in world.listing.instances if i.instance_id != serving.instance_id)
+    world = replace(
+        world, listing=a_listing(*left), shown={HOST: None}, heard_at={
+            key: at for key, at in world.heard_at.items() if key[0] != serving.instance_id
+        },
+    )  # fmt: skip
+    plan = decide(world)
+    assert record_after(world, plan).tenure is not None
+    assert decision_for(plan).reason is Reason.HEALTHY
+
+
+def test_what_only_a_new_listing_can_tell_is_not_waited_for_by_the_clock() -> None:
+    """An outage of the marketplace made keeper look once a second at a host it had called down."""
+    tenure = a_tenure(
+        dead_since=ago(400),
+        conditions=conditions(
+            rented=(Status.FALSE, Reason.MARKET_SAYS_DEAD),
+            reachable=(Status.UNKNOWN, Reason.SILENT),
+            streaming=(Status.UNKNOWN, Reason.SILENT),
+        ),
+    )
+    world = a_world(a_record(tenure), heard_at={}, unreadable_since=ago(350))
+    row = an_instance(state=MarketState.OFFLINE)
+    plan = decide(replace(world, listing=a_listing(row, age_s=360.0)))
+    decision = decision_for(plan)
+    assert (decision.name, decision.reason) == ("wait", Reason.MARKET_SAYS_DEAD)
+    assert getattr(decision, "until", None) is None
+    assert plan.next_check_at is None
+    assert plan.wants.listing_by is not None
