@@ -179,8 +179,13 @@ class CommandSession(asyncssh.SSHClientSession[bytes]):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the outcome; None when the channel ended without an exit code."""
-        if self._exit_code is None:
+        """Tell the outcome; None when the channel ended without an exit code.
+
+        Where the whole link went, a code without our nonce proves nothing: asyncssh drops what came
+        while the channel was being opened.
+        """
+        is_proven = self.is_proven and len(self._nonce) > 1
+        if self._exit_code is None or (exc is not None and not is_proven):
             self._end(None)
             return
         result = RawResult(

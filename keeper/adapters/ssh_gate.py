@@ -50,8 +50,9 @@ class Gate:
         self._slowed_since: float | None = None
         self._key_exchanges: list[float] = []
         self.complaint = ""  # why the host was cut off
-        # The one way in: asyncssh offers no hook, and reads whatever its transport gives it.
+        # The one way in and the one way out: asyncssh offers no hook, and reads whatever it is given.
         connection.data_received = self._take  # type: ignore[method-assign]
+        connection._send = self._give  # type: ignore[method-assign]  # noqa: SLF001
 
     def key_exchanged(self) -> None:
         """Count a key exchange. Raises asyncssh.ProtocolError when there are too many."""
@@ -68,6 +69,12 @@ class Gate:
         self._waiting += data
         if not self._is_held:
             self._turn()
+
+    def _give(self, data: bytes) -> None:
+        """Write, unless the host has hung up: asyncio would log a line for each answer to a flood."""
+        transport: asyncio.Transport | None = self._connection._transport  # noqa: SLF001
+        if transport is not None and not transport.is_closing():
+            transport.write(data)
 
     def _turn(self) -> None:
         """Work through one piece; then go on, wait, or give up."""
@@ -86,10 +93,10 @@ class Gate:
         self._debt_s = max(0.0, self._debt_s - earned_s) + cost_s
         self._settled_at = ended
         over_s = self._debt_s - BURST_S
-        if over_s <= 0:
-            self._slowed_since = None
-        elif self._slowed_since is None:
+        if over_s > 0 and self._slowed_since is None:
             self._slowed_since = ended
+        elif self._debt_s < BURST_S / 2:  # a flood between two of its waves stays above
+            self._slowed_since = None
         if complaint := self._complaint(transport, ended):
             self._cut_off(complaint)
         elif over_s > 0 or self._waiting:

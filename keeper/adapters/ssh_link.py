@@ -290,7 +290,7 @@ class SshLink:
         except TimeoutError as error:
             raise TimedOut(f"the sentinel did not start in {_WATCH_START_S:.0f} s") from error
         except HOSTILE as error:
-            raise Unreachable(f"sentinel: {error_text(error)}") from error
+            raise self._why_lost() or Unreachable(f"sentinel: {error_text(error)}") from error
         finally:
             if channel is not None:
                 channel.abort()
