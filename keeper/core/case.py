@@ -95,6 +95,11 @@ class Case:
         return self.reachable.status is Status.TRUE
 
     @property
+    def has_link(self) -> bool:
+        """Whether this very process has a link to the host. Acts by one of an earlier process fail."""
+        return self.is_reachable and self.is_fresh(Subject.LINK)
+
+    @property
     def is_known_unreachable(self) -> bool:
         """Whether the host refuses us, by evidence this process has seen."""
         return self.reachable.status is Status.FALSE and self.is_fresh(Subject.LINK)

@@ -19,7 +19,7 @@ from keeper.core.terms import is_confirmed
 def restart_ordered(case: Case) -> bool:
     """Whether an operator asked for a restart that can be carried out now."""
     asked_at = case.record.restart_asked_at
-    return asked_at is not None and case.tenure.deployed_at is not None and case.is_reachable
+    return asked_at is not None and case.tenure.deployed_at is not None and case.has_link
 
 
 def shows_other_key(case: Case) -> bool:

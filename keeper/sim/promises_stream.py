@@ -109,7 +109,7 @@ def one_remedy_at_a_time(seen: Evidence) -> Iterator[Broken]:
     """Two commands that repair never run at once for one slot, nor a reboot under one."""
     running: dict[str, dict[tuple[int, str], float]] = {}
     entries = [e for e in seen.ledger.hosts if e.what in {COMMAND, COMMAND_ENDED}]
-    for entry in sorted(entries, key=lambda e: (e.at, e.what != COMMAND_ENDED)):
+    for entry in sorted(entries, key=lambda e: e.at):  # of one moment: as they were written
         slot = seen.slot_of_instance(entry.instance_id)
         if slot is None or not entry.detail.startswith(_REMEDIES):
             continue

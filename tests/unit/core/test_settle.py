@@ -498,3 +498,22 @@ def test_once_it_was_seen_up_again_a_stopped_process_is_a_persons_doing() -> Non
     )
     decision = decision_for(decide(world))
     assert (decision.name, decision.reason) == ("wait", Reason.PROCESS_STOPPED_ON_PURPOSE)
+
+
+# --- an act that a crash has cut short -----------------------------------------------------------
+
+
+def test_a_deploy_waits_for_a_link_of_this_very_process() -> None:
+    """After each restart of keeper a deploy failed for want of a link; two, and a host was given up."""
+    said = {
+        "deployed": (Status.FALSE, Reason.NOT_DEPLOYED),
+        "streaming": (Status.UNKNOWN, Reason.NOT_ASKED),
+    }
+    tenure = a_tenure(
+        deployed_at=None, first_live_at=None, warm_at=None, conditions=conditions(**said)
+    )
+    world = a_world(a_record(tenure), started_at=ago(1), heard_at={})
+    decision = decision_for(decide(world))
+    assert (decision.name, decision.reason) == ("wait", Reason.NOT_DEPLOYED)
+    linked = replace(world, heard_at=all_heard(0.5))
+    assert decision_for(decide(linked)).name == "deploy"
