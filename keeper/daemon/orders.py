@@ -85,6 +85,7 @@ class Orders:
         for given in self._given:
             if not given.done.done():
                 given.done.set_exception(TimedOut("keeper is stopping; nothing was done"))
+                given.done.exception()  # heard, even if nobody waits for it any more
         self._given = []
 
 
