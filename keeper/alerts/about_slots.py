@@ -12,7 +12,7 @@ from keeper.core.decisions import Hold
 from keeper.core.model import Policy, Rung, SlotId, SlotRecord, stream_of
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.text import plain
-from keeper.core.world import Snapshot
+from keeper.core.world import Pause, Snapshot, World
 
 # These hold the whole account, so they are one alert however many slots they hold.
 # With less than this part of its margin left, an end that is not yet prepared for is told.
@@ -146,25 +146,41 @@ def contract_ending(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
 def paused(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
     """Somebody has paused keeper; a pause must not be forgotten."""
     world = snapshot.world
-    pauses = {SlotId(""): world.pause} if world.pause is not None else {}
-    pauses |= {slot: world.slot_pauses[slot] for slot in sorted(world.slot_pauses)}
-    for slot, pause in pauses.items():
-        until = f" until {pause.until:%Y-%m-%d %H:%M} UTC" if pause.until is not None else ""
-        about = slot or "keeper"
+    pauses = _pauses_by_order(world)
+    if world.pause is not None:
+        pauses.insert(0, ("", [], world.pause))
+    for target, slots, pause in pauses:
+        until = (
+            f"until {pause.until:%Y-%m-%d %H:%M} UTC"
+            if pause.until is not None
+            else "until it is resumed"
+        )
+        about = target or "keeper"
         yield Alert(
             name="KeeperPaused",
-            key=f"KeeperPaused:{slot}" if slot else "KeeperPaused",
+            key=f"KeeperPaused:{target}" if target else "KeeperPaused",
             severity=Severity.INFO,
-            slot=slot or None,
-            stream=stream_of(slot) if slot else None,
-            summary=f"{about} is paused{until} by {plain(pause.actor, 60)}",
+            slot=slots[0] if len(slots) == 1 else None,
+            stream=stream_of(slots[0]) if slots else None,
+            summary=f"{about} is paused {until} by {plain(pause.actor, 60)}",
             why=plain(pause.reason, 200) or "no reason was given",
             did="keeper watches and tells, and touches nothing",
-            needs_human=f"When done: `keeper resume{f' {slot}' if slot else ''}`.",
+            needs_human=f"When done: `keeper resume{f' {target}' if target else ''}`.",
             since=pause.since,
             reason=Reason.PAUSED,
             over=f"{about} is no longer paused",
         )
+
+
+def _pauses_by_order(world: World) -> list[tuple[str, list[SlotId], Pause]]:
+    """Put together what one order paused: all of a stream is one message, not one per slot."""
+    groups: dict[tuple[str, Pause], list[SlotId]] = {}
+    for slot, pause in sorted(world.slot_pauses.items()):
+        groups.setdefault((stream_of(slot), pause), []).append(slot)
+    return [
+        (slots[0] if len(slots) == 1 else stream, slots, pause)
+        for (stream, pause), slots in groups.items()
+    ]
 
 
 # --- what they look at ---

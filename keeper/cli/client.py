@@ -76,12 +76,18 @@ class LocalKeeper:
         *,
         reason: str = "",
         until_s: float | None = None,
+        for_ever: bool = False,
+        stream: str | None = None,
         offer_id: int | None = None,
     ) -> OrderStatus:
         """Give an operator's order; the next tick acts on it."""
         body: dict[str, Any] = {"kind": kind.value, "slot": slot, "reason": reason}
         if until_s is not None:
             body["until_s"] = until_s
+        if for_ever:
+            body["for_ever"] = True
+        if stream is not None:
+            body["stream"] = stream
         if offer_id is not None:
             body["offer_id"] = offer_id
         return await self.post("orders", body, OrderStatus)

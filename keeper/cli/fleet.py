@@ -334,9 +334,9 @@ def _remarks(fleet: FleetStatus) -> Iterator[RenderableType]:
 
 
 def _pause(pause: PauseStatus) -> str:
-    until = f" until {pause.until:%Y-%m-%d %H:%M} UTC" if pause.until is not None else ""
+    until = f"until {pause.until:%Y-%m-%d %H:%M} UTC" if pause.until else "until resumed"
     why = f" ({pause.reason})" if pause.reason else ""
-    return f"by {pause.actor}{until}{why}"
+    return f"by {pause.actor} {until}{why}"
 
 
 def _words(name: str) -> str:

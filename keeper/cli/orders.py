@@ -9,6 +9,7 @@ import click
 
 from keeper.cli.app import Verb
 from keeper.cli.options import (
+    complete_slots,
     config_option,
     dry_run_option,
     reason_option,
@@ -20,6 +21,15 @@ from keeper.cli.options import (
 if TYPE_CHECKING:
     from keeper.core.world import OrderKind
     from keeper.web.shapes import SlotStatus
+
+
+_FOR_EVER = "ever"
+_WIDE = frozenset({"pause", "resume"})  # orders that a whole stream can be given
+
+
+_slot_or_stream = click.argument(
+    "slot_or_stream", metavar="[SLOT|STREAM]", required=False, shell_complete=complete_slots
+)
 
 
 @click.command(cls=Verb, examples=("keeper restart duel/0 --reason 'new assets'",))
@@ -63,45 +73,59 @@ def replace(
 
 @click.command(
     cls=Verb,
-    examples=("keeper pause --for 2h --reason 'marketplace works'", "keeper pause duel/0"),
+    examples=(
+        "keeper pause --for 2h --reason 'marketplace works'",
+        "keeper pause duel --for 30m --reason 'new ingest'",
+        "keeper pause duel/0",
+    ),
 )
-@slot_argument(required=False)
+@_slot_or_stream
 @click.option(
     "--for",
     "for_text",
     metavar="DURATION",
-    help='Ends by itself: "90s", "30m", "2h". Default: never.',
+    help='Ends by itself after "90s", "30m", "2h"; or "ever". Default: 4h.',
 )
 @reason_option
 @config_option
 @socket_option
 def pause(
-    slot: str | None, for_text: str | None, reason: str, config: Path, socket: Path | None
+    slot_or_stream: str | None,
+    for_text: str | None,
+    reason: str,
+    config: Path,
+    socket: Path | None,
 ) -> int:
-    """Touch nothing: one slot, or the whole fleet.
+    """Touch nothing: one slot, all of a stream, or the whole fleet.
 
-    keeper goes on to watch and to alert, and to end what is condemned already. It survives restarts.
+    keeper goes on to watch and to alert, and to end what is condemned already. A pause survives
+    restarts, is told as an alert while it lasts, and ends by itself after four hours unless it is said
+    otherwise: `--for ever` must be meant.
     """
     from keeper.core.world import OrderKind
     from keeper.settings import parse_duration
 
+    for_ever = for_text == _FOR_EVER
     try:
-        until_s = parse_duration(for_text) if for_text is not None else None
+        until_s = None if for_text is None or for_ever else parse_duration(for_text)
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--for") from error
-    return _order(OrderKind.PAUSE, slot, reason, config, socket, until_s=until_s)
+        message = f"{error}; or {_FOR_EVER}"
+        raise click.BadParameter(message, param_hint="--for") from error
+    return _order(
+        OrderKind.PAUSE, slot_or_stream, reason, config, socket, until_s=until_s, for_ever=for_ever
+    )
 
 
-@click.command(cls=Verb, examples=("keeper resume", "keeper resume duel/0"))
-@slot_argument(required=False)
+@click.command(cls=Verb, examples=("keeper resume", "keeper resume duel", "keeper resume duel/0"))
+@_slot_or_stream
 @reason_option
 @config_option
 @socket_option
-def resume(slot: str | None, reason: str, config: Path, socket: Path | None) -> int:
-    """End a pause, of the fleet or of one slot; also of a slot that was destroyed by order."""
+def resume(slot_or_stream: str | None, reason: str, config: Path, socket: Path | None) -> int:
+    """End a pause, of the fleet, a stream or a slot; also of a slot that was destroyed by order."""
     from keeper.core.world import OrderKind
 
-    return _order(OrderKind.RESUME, slot, reason, config, socket)
+    return _order(OrderKind.RESUME, slot_or_stream, reason, config, socket)
 
 
 def _order(
@@ -112,22 +136,27 @@ def _order(
     socket: Path | None,
     *,
     until_s: float | None = None,
+    for_ever: bool = False,
     dry_run: bool = False,
     ask: bool = False,
 ) -> int:
     from keeper.cli.client import local_keeper, socket_of
     from keeper.cli.declared import slot_named
     from keeper.cli.terminal import confirm, run_async, say
+    from keeper.core.world import OrderKind
 
     where = socket_of(config, socket)
 
     async def give() -> int:
         async with local_keeper(where) as keeper:
-            found = None
+            found, stream = None, None
+            slots = {}
             if name is not None:
-                slots = {
-                    s.slot: s for stream in (await keeper.fleet()).streams for s in stream.slots
-                }
+                fleet = await keeper.fleet()
+                slots = {s.slot: s for each in fleet.streams for s in each.slots}
+                if kind in _WIDE and any(each.stream == name for each in fleet.streams):
+                    stream = name
+            if name is not None and stream is None:
                 found = slots[slot_named(slots, name)]
                 if dry_run or ask:
                     say(f"{found.slot}: {_at_stake(kind, found)}")
@@ -136,11 +165,14 @@ def _order(
             if ask:
                 confirm(f"{kind.value} {name}?", yes=False)
             slot = found.slot if found is not None else None
-            order = await keeper.order(kind, slot, reason=reason, until_s=until_s)
+            order = await keeper.order(
+                kind, slot, reason=reason, until_s=until_s, for_ever=for_ever, stream=stream
+            )
         until = f" until {order.until:%Y-%m-%d %H:%M:%S} UTC" if order.until else ""
-        click.echo(
-            f"{kind.value} of {order.slot or 'the fleet'} is ordered{until} (by {order.actor})"
-        )
+        about = order.slot or order.stream or "the fleet"
+        click.echo(f"{kind.value} of {about} is ordered{until} (by {order.actor})")
+        if kind is OrderKind.PAUSE and not order.until:
+            say("  it has no end: keeper reminds you of it until `keeper resume`")
         if order.slot is not None:
             say(f"  follow it: keeper events --slot {order.slot} --follow")
         return 0

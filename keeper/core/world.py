@@ -106,7 +106,7 @@ class OrderKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """An operator's order. PAUSE and RESUME without a slot are for the whole fleet."""
+    """An operator's order. PAUSE and RESUME without a slot or stream are for the whole fleet."""
 
     order_id: str
     kind: OrderKind
@@ -116,6 +116,11 @@ class Order:
     at: datetime
     until: datetime | None = None  # PAUSE: ends by itself
     offer_id: OfferId | None = None  # RENT: this one and no other
+    stream: StreamName | None = None  # PAUSE, RESUME: all its slots; the shell makes orders of them
+
+
+# A pause that nobody said an end for: a morning's or an evening's work. It must not be forgotten.
+PAUSE_DEFAULT_S = 14_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,13 @@ never will be, and between the two, while a commit is on its way, nobody can say
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from keeper.core.events import Event, OrderAccepted, PauseChanged
-from keeper.core.world import Order, OrderKind
+from keeper.core.model import SlotId, stream_of
+from keeper.core.world import Order, OrderKind, Pause
 from keeper.ports import TimedOut, Uncertain
 
 _DEADLINE_S = 10.0  # less than the patience of keeper's own commands (15 s): they hear the truth
@@ -87,6 +89,40 @@ class Orders:
                 given.done.set_exception(TimedOut("keeper is stopping; nothing was done"))
                 given.done.exception()  # heard, even if nobody waits for it any more
         self._given = []
+
+
+def expanded(orders: tuple[Order, ...], slots: Iterable[SlotId]) -> tuple[Order, ...]:
+    """Make of an order for a stream one for each of its slots."""
+    if all(order.stream is None for order in orders):
+        return orders
+    known = sorted(slots)
+    return tuple(
+        each
+        for order in orders
+        for each in (
+            (order,)
+            if order.stream is None
+            else (
+                replace(order, slot=slot, stream=None)
+                for slot in known
+                if stream_of(slot) == order.stream
+            )
+        )
+    )
+
+
+def lapsed(
+    pause: Pause | None, slot_pauses: Mapping[SlotId, Pause], now: datetime
+) -> tuple[Event, ...]:
+    """State which pauses have ended by themselves."""
+    every: dict[SlotId | None, Pause] = dict(slot_pauses.items())
+    if pause is not None:
+        every[None] = pause
+    return tuple(
+        PauseChanged(paused=False, slot=slot, until=None, actor="keeper", detail="its time is over")
+        for slot, each in every.items()
+        if each.until is not None and each.until <= now
+    )
 
 
 def facts_of(order: Order) -> tuple[Event, ...]:

@@ -7,7 +7,7 @@ Only a finished tick feeds the watchdog. It is the Control that the local API ta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -53,7 +53,7 @@ from keeper.daemon.follow import restless, targets
 from keeper.daemon.keys import Keys
 from keeper.daemon.memory import Memory
 from keeper.daemon.notify import Notifier
-from keeper.daemon.orders import Orders, facts_of
+from keeper.daemon.orders import Orders, expanded, facts_of, lapsed
 from keeper.daemon.purse import Purse
 from keeper.daemon.survey import Survey, describe, shortened
 from keeper.daemon.tasks import Tasks
@@ -299,7 +299,8 @@ class Daemon:
         world = self._observe(now)
         told = tuple(self._own_events)
         self._own_events = []
-        own_events = (*told, *(fact for order in world.orders for fact in facts_of(order)))
+        over = lapsed(memory.pause, memory.slot_pauses, now)
+        own_events = (*told, *over, *(fact for order in world.orders for fact in facts_of(order)))
         try:
             ticked = decide(
                 world,
@@ -332,6 +333,8 @@ class Daemon:
         """Gather everything known into one immutable value. Waits for nothing."""
         memory, survey = self._remembered(), self._survey
         orders = self._orders.take()
+        if orders:
+            orders = expanded(orders, {*memory.records, *self._slots()})
         survey.outdate(orders)
         pause, slot_pauses = pauses_after(orders, memory.pause, memory.slot_pauses, now)
         if memory.held_until:
@@ -531,6 +534,10 @@ class Daemon:
             for record in records
             if record.offer_asked is not None and stream_of(record.slot) == stream
         )
+
+    def _slots(self) -> Iterator[SlotId]:
+        for stream in self._declared.desired.streams:
+            yield from stream.slots
 
     def _stream(self, slot: SlotId) -> Stream | None:
         name = stream_of(slot)

@@ -111,6 +111,12 @@ METRICS: tuple[Described, ...] = (
     ),
     _state("keeper_paused", "Whether an operator has paused the fleet."),
     _state("keeper_paused_slots", "Slots that an operator has paused one by one."),
+    _state(
+        "keeper_pause_end_timestamp_seconds",
+        "When a pause ends by itself; +Inf: never. The slot is empty for a pause of the fleet.",
+        "slot",
+        unit="seconds",
+    ),
     _state("keeper_fuse_tripped", "Whether a fleet-wide fuse says no, by its reason.", "reason"),
     _state(
         "keeper_common_cause_hosts",

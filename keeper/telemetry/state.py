@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from keeper.core.cause import Trait
 from keeper.core.events import OrphanCleared, OrphanSeen
@@ -20,7 +21,7 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import Reason
 from keeper.core.spend import burn_dollars_per_hour, runway_s
-from keeper.core.world import Snapshot
+from keeper.core.world import Pause, Snapshot, World
 from keeper.telemetry.metrics import Samples
 
 # Shown as 0 while they let acts through, so that a rule can tell "not tripped" from "not measured".
@@ -42,6 +43,7 @@ def gauges(snapshot: Snapshot) -> Samples:
     samples: Samples = {
         "keeper_paused": [((), float(world.pause is not None))],
         "keeper_paused_slots": [((), float(len(world.slot_pauses)))],
+        "keeper_pause_end_timestamp_seconds": _pauses(world),
         "keeper_fuse_tripped": [
             ((reason.value,), float(reason in tripped))
             for reason in (*FUSES, *sorted(tripped.difference(FUSES)))
@@ -174,6 +176,16 @@ def _rentals(snapshot: Snapshot) -> Counter[StreamName]:
     for slot, record in snapshot.records.items():
         counts[stream_of(slot)] += sum(1 for _ in _tenures(record))
     return counts
+
+
+def _pauses(world: World) -> list[tuple[tuple[str, ...], float]]:
+    every: dict[str, Pause] = dict(world.slot_pauses.items())
+    if world.pause is not None:
+        every[""] = world.pause
+    return [
+        ((slot,), inf if pause.until is None else pause.until.timestamp())
+        for slot, pause in sorted(every.items())
+    ]
 
 
 def _causes(snapshot: Snapshot) -> list[tuple[tuple[str, ...], float]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from weakref import WeakSet
 
@@ -17,9 +17,9 @@ from aiohttp import web
 from aiohttp_sse import sse_response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from keeper.core.model import OfferId, SlotId
+from keeper.core.model import OfferId, SlotId, StreamName, stream_of
 from keeper.core.text import plain
-from keeper.core.world import Order, OrderKind
+from keeper.core.world import PAUSE_DEFAULT_S, Order, OrderKind
 from keeper.ports import JournalEntry
 from keeper.web.answers import (
     CONTROL,
@@ -47,14 +47,17 @@ _SEQ_MAX = 2**63 - 1
 
 
 class OrderBody(BaseModel):
-    """An operator's order. Without a slot, pause and resume are for the whole fleet."""
+    """An operator's order. Without a slot or stream, pause and resume are for the whole fleet."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     kind: Annotated[OrderKind, Field(strict=False)]
     slot: Annotated[str, StringConstraints(max_length=200)] | None = None
     reason: Annotated[str, StringConstraints(max_length=500)] = ""
-    until_s: Annotated[float, Field(gt=0, le=30 * 86_400)] | None = None  # a pause ends by itself
+    stream: Annotated[str, StringConstraints(max_length=200)] | None = None  # pause, resume
+    # A pause ends by itself: after so long, by default after four hours …
+    until_s: Annotated[float, Field(gt=0, le=30 * 86_400)] | None = None
+    for_ever: bool = False  # … unless this is said
     offer_id: Annotated[int, Field(gt=0, le=2**63 - 1)] | None = None  # rent: this one and no other
 
 
@@ -122,13 +125,12 @@ async def post_order(request: web.Request) -> web.Response:
         ]
         detail = "; ".join(f"{each['at'] or 'body'}: {each['what']}" for each in wrong)
         raise Problem(422, "the order is not understood", plain(detail), problems=wrong) from error
-    needs_slot = body.kind not in {OrderKind.PAUSE, OrderKind.RESUME}
-    if needs_slot and body.slot is None:
-        raise Problem(422, "the order is not understood", f"{body.kind} needs a slot")
-    if body.until_s is not None and body.kind is not OrderKind.PAUSE:
-        raise Problem(422, "the order is not understood", "only a pause ends by itself")
-    if body.offer_id is not None and body.kind is not OrderKind.RENT:
-        raise Problem(422, "the order is not understood", "only rent takes an offer")
+    if nonsense := _nonsense(body):
+        raise Problem(422, "the order is not understood", nonsense)
+    if body.stream is not None:
+        known = {stream_of(slot) for slot in snapshot_of(request).records}
+        if body.stream not in known:
+            raise Problem(404, "no such stream", f"there is no stream {plain(body.stream, 100)!r}")
     if body.slot is not None:
         record = snapshot_of(request).records.get(SlotId(body.slot))
         if record is None:
@@ -146,8 +148,9 @@ async def post_order(request: web.Request) -> web.Response:
         actor=actor,
         reason=plain(body.reason),
         at=now,
-        until=now + timedelta(seconds=body.until_s) if body.until_s is not None else None,
+        until=_until(body, now),
         offer_id=OfferId(body.offer_id) if body.offer_id is not None else None,
+        stream=StreamName(body.stream) if body.stream is not None else None,
     )
     await request.app[CONTROL].order(order)
     answer = OrderStatus(
@@ -157,8 +160,33 @@ async def post_order(request: web.Request) -> web.Response:
         actor=order.actor,
         until=order.until,
         offer_id=order.offer_id,
+        stream=order.stream,
     )
     return json_answer(answer, 202)
+
+
+def _nonsense(body: OrderBody) -> str:
+    """Say what in an order cannot be meant; "" when all of it can."""
+    is_pause = body.kind is OrderKind.PAUSE
+    is_wide = is_pause or body.kind is OrderKind.RESUME
+    if not is_wide and body.slot is None:
+        return f"{body.kind} needs a slot"
+    if body.stream is not None and (not is_wide or body.slot is not None):
+        return "a stream is for pause and resume, in place of a slot"
+    if (body.until_s is not None or body.for_ever) and not is_pause:
+        return "only a pause ends by itself"
+    if body.until_s is not None and body.for_ever:
+        return "a pause for ever has no end"
+    if body.offer_id is not None and body.kind is not OrderKind.RENT:
+        return "only rent takes an offer"
+    return ""
+
+
+def _until(body: OrderBody, now: datetime) -> datetime | None:
+    """Return when a pause ends; one that must be forgotten by nobody ends by itself."""
+    if body.kind is not OrderKind.PAUSE or body.for_ever:
+        return None
+    return now + timedelta(seconds=PAUSE_DEFAULT_S if body.until_s is None else body.until_s)
 
 
 async def post_reload(request: web.Request) -> web.Response:

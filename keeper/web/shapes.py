@@ -340,6 +340,7 @@ class OrderStatus:
     actor: str
     until: datetime | None
     offer_id: int | None = None  # rent: this one and no other
+    stream: str | None = None  # pause, resume: all its slots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

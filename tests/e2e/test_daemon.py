@@ -201,6 +201,9 @@ async def test_orders_are_taken_and_told(box: Box) -> None:
     assert re.match(r"pause of the fleet is ordered until .* UTC \(by local:", done.out)
     await daemon.says(r'"event":"keeper.pause_changed"')
     assert (await box.keeper("resume")).code == 0
+    done = await box.keeper("pause", "duel", "--for", "ever")
+    assert re.match(r"pause of duel is ordered \(by local:", done.out)
+    assert (await box.keeper("resume", "duel")).code == 0
     assert (await box.keeper("restart", "duel", "--dry-run")).code == 0
     done = await box.keeper("restart", "duel")
     assert done.out.startswith("restart of duel/0 is ordered")

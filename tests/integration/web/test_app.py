@@ -268,6 +268,10 @@ async def test_the_local_socket_needs_no_token_and_knows_who_orders(
         b'{"kind": "pause", "until_s": 1e400}',
         b'{"kind": "pause", "until_s": "60"}',
         b'{"kind": "pause", "force": true}',
+        b'{"kind": "pause", "until_s": 60, "for_ever": true}',
+        b'{"kind": "resume", "for_ever": true}',
+        b'{"kind": "restart", "slot": "duel/0", "stream": "duel"}',
+        b'{"kind": "pause", "slot": "duel/0", "stream": "duel"}',
         b'{"kind": "pause", "reason": "' + b"x" * 501 + b'"}',
         b"[" * 5000,
     ],
@@ -281,6 +285,26 @@ async def test_an_order_that_is_none_is_refused_and_explained(serve: Serve, body
     assert headers["Content-Type"].startswith("application/problem+json")
     assert problem["detail"]
     assert served.keeper.orders == []
+
+
+@pytest.mark.parametrize(
+    ("said", "lasts_s"),
+    [({}, 14_400.0), ({"until_s": 60}, 60.0), ({"for_ever": True}, None)],
+)
+async def test_a_pause_ends_by_itself_unless_it_is_said_not_to(
+    serve: Serve, said: dict[str, Any], lasts_s: float | None
+) -> None:
+    """A pause that nobody ends is an outage that nobody sees coming."""
+    served = await serve()
+    body = {"kind": "pause", "stream": "duel", **said}
+    status, answer, _ = await ask(f"{served.url}/api/v1/orders", "POST", json=body, headers=BEARER)
+    assert (status, answer["stream"]) == (202, "duel")
+    (order,) = served.keeper.orders
+    assert order.stream == "duel"
+    ends_s = None if order.until is None else (order.until - order.at).total_seconds()
+    assert ends_s == lasts_s
+    body = {"kind": "pause", "stream": "deul"}
+    assert (await ask(f"{served.url}/api/v1/orders", "POST", json=body, headers=BEARER))[0] == 404
 
 
 async def test_an_order_for_no_slot_and_one_too_big(serve: Serve) -> None:

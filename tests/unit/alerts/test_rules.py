@@ -456,6 +456,16 @@ def test_a_debt_is_said_as_one() -> None:
     assert alert.why.startswith("-$497.62 are left")
 
 
+def test_a_pause_of_a_stream_is_one_message_with_its_end() -> None:
+    until = ahead(hours=2)
+    slots = {SlotId(f"duel/{n}"): replace(PAUSE, until=until) for n in range(3)}
+    seen = snapshot(*(record(slot) for slot in slots), slot_pauses=slots)
+    (alert,) = firing(seen, NOW)
+    assert alert.key == "KeeperPaused:duel"
+    assert alert.summary == f"duel is paused until {until:%Y-%m-%d %H:%M} UTC by ada"
+    assert alert.needs_human == "When done: `keeper resume duel`."
+
+
 def test_a_common_cause_says_its_numbers_and_what_else_it_could_be() -> None:
     seen = with_plan(snapshot(record()), causes=(cause("owner"), cause("region", "SE")))
     (alert,) = firing(seen, NOW)

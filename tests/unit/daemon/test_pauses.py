@@ -1,11 +1,14 @@
 """Pauses: taken, resumed, expired; a destroyed slot stays empty until it is resumed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from keeper.core.model import SlotId
+from keeper.core.events import PauseChanged
+from keeper.core.model import SlotId, StreamName
 from keeper.core.world import Order, OrderKind, Pause
+from keeper.daemon.orders import expanded, lapsed
 from keeper.daemon.tick import pauses_after
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -64,3 +67,24 @@ def test_a_pause_ends_by_itself() -> None:
 def test_unchanged_pauses_are_the_same_object_so_nothing_is_written() -> None:
     slots = {SLOT: PAUSE}
     assert pauses_after((), None, slots, NOW)[1] is slots
+
+
+def test_an_order_for_a_stream_is_one_for_each_of_its_slots() -> None:
+    order = replace(_order(OrderKind.PAUSE), stream=StreamName("duel"))
+    slots = {SlotId(name) for name in ("duel/1", "duel/0", "duel-2/0", "paint/0")}
+    made = expanded((order, _order(OrderKind.RESUME)), slots)
+    assert [(each.kind, each.slot, each.stream) for each in made] == [
+        (OrderKind.PAUSE, "duel/0", None),
+        (OrderKind.PAUSE, "duel/1", None),
+        (OrderKind.RESUME, None, None),
+    ]
+    assert set(pauses_after(made, None, {}, NOW)[1]) == {"duel/0", "duel/1"}
+
+
+def test_a_pause_that_ends_by_itself_is_told() -> None:
+    over = replace(PAUSE, until=NOW)
+    assert lapsed(None, {SLOT: PAUSE}, NOW) == ()
+    assert lapsed(PAUSE, {SLOT: replace(PAUSE, until=NOW + timedelta(seconds=1))}, NOW) == ()
+    told = lapsed(over, {SLOT: over}, NOW)
+    assert [(each.slot, each.paused, each.actor) for each in told if isinstance(each, PauseChanged)]
+    assert {getattr(each, "slot", "?") for each in told} == {None, SLOT}

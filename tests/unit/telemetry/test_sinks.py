@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from math import inf
 
 import pytest
 import structlog
@@ -65,6 +66,7 @@ def rich() -> Snapshot:
         latest={(p.instance_id, p.subject): p for p in (picture(1),)},
         fuses=(Reason.BUDGET,),
         account=AccountSeen(spendable_dollars=9.0, at=NOW),
+        slot_pauses={SlotId("duel/1"): Pause(since=NOW, until=None, actor="ada", reason="")},
     )
 
 
@@ -263,6 +265,7 @@ def test_pause_is_visible(sink: MetricsSink, registry: CollectorRegistry) -> Non
     sink.render(snapshot(record(), pause=pause, slot_pauses={SlotId("duel/0"): pause}))
     assert value(registry, "keeper_paused") == 1
     assert value(registry, "keeper_paused_slots") == 1
+    assert value(registry, "keeper_pause_end_timestamp_seconds", slot="") == inf
 
 
 def test_incident_without_darkness_adds_no_dark_time(
