@@ -13,7 +13,7 @@ REDACTED: Final = "[redacted]"
 # rental carries `jupyter_token`. Long hex and bearer tokens are none of a log's business either.
 _SECRET_FIELDS: Final = re.compile(
     r"""(?ix) ( ["']? [\w-]* (?: api_?key | token | secret | password ) ["']? \s* [:=] \s* ["']? )
-        [^\s"',;&}\]]+"""
+        (?! \[redacted\] ) [^\s"',;&}\]]+"""
 )
 _TOKENS: Final = re.compile(r"(?i)\b(?:bearer\s+\S+|[0-9a-f]{32,})")
 _SHORTEST_SECRET: Final = 4  # the throw-away key "x" of a simulator would blank out every x
