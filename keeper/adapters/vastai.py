@@ -18,6 +18,7 @@ from typing import Any, Final
 import aiohttp
 from typing_extensions import override
 
+from keeper.adapters.vastai_addresses import is_near_url
 from keeper.adapters.vastai_calls import Calls, decoded
 from keeper.adapters.vastai_errors import Judge, fits_port, says_no_such_instance
 from keeper.adapters.vastai_http import Connection, VastHttp
@@ -88,6 +89,7 @@ class VastMarketplace:
         api_key = api_key.strip()  # a credential file ends in a newline
         redact = self._redact = redactor(api_key)
         self._clock = clock
+        self._may_be_near = is_near_url(url)
         self._public_key = " ".join(public_key.split())
         # Whoever brings a connection of their own is alone on it: in the simulator a killed keeper
         # leaves nothing to the next.
@@ -132,7 +134,7 @@ class VastMarketplace:
 
     async def list_instances(self) -> tuple[Instance, ...]:
         """Return all rentals of the account, or raise: never a part of them (I9)."""
-        listing = Listing(self._readings, self._redact)
+        listing = Listing(self._readings, self._redact, may_be_near=self._may_be_near)
         while not listing.is_complete:
             query = {"limit": str(PAGE_ROWS), "order_by": _ORDER_BY_ID}
             if listing.next_token:
@@ -162,7 +164,7 @@ class VastMarketplace:
         row = rows if isinstance(rows, InstanceRow) else next(iter(rows), None)
         if row is None or (isinstance(rows, list) and len(rows) != 1):
             raise Malformed(f"{Endpoint.SHOW}: the answer is not about one rental")
-        instance = instance_of(row, self._redact)
+        instance = instance_of(row, self._redact, may_be_near=self._may_be_near)
         if instance.instance_id != instance_id:
             raise Malformed(f"{Endpoint.SHOW}: asked for {instance_id}, told of another")
         return instance

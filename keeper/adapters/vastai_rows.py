@@ -7,7 +7,6 @@ no HTTP.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from keeper.adapters.vastai_addresses import address_of, host_name_of
 from keeper.adapters.vastai_wire import (
     NAME_MAX,
     InstanceRow,
@@ -83,8 +83,6 @@ DAEMON_ERRORS: Final = (
 )
 
 _STOPPED_INTENTS: Final = frozenset({"stopped", "exited", "frozen", "unloaded"})
-# Names and addresses end up in SSH configurations and commands, so nothing else gets through.
-_HOST_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
 def state_of(actual_status: Any) -> MarketState:
@@ -157,25 +155,6 @@ def _host_port(published: Any) -> int | None:
     return None
 
 
-def address_of(value: Any) -> str:
-    """Read an IP address that may carry blanks; "" when it is none."""
-    return _ip_address(text(value, NAME_MAX).partition(" ")[0])
-
-
-@lru_cache(maxsize=4096)
-def _ip_address(said: str) -> str:
-    """Return an address as it is written; the same few hosts are read every few seconds."""
-    try:
-        return str(ipaddress.ip_address(said))
-    except ValueError:
-        return ""
-
-
-def _host_name(value: Any) -> str:
-    name = text(value, 253).strip()
-    return name if _HOST_NAME.fullmatch(name) else address_of(name)
-
-
 def _ssh_port(row: InstanceRow) -> int:
     """Return the proxy's port; with a jupyter runtype the usable one is the next.
 
@@ -192,7 +171,9 @@ def _as_it_is(said: str) -> str:
     return said
 
 
-def instance_of(row: InstanceRow, redact: Callable[[str], str] = _as_it_is) -> Instance:
+def instance_of(
+    row: InstanceRow, redact: Callable[[str], str] = _as_it_is, *, may_be_near: bool = False
+) -> Instance:
     """Make a rental of a row. Raises Malformed when it has no id.
 
     ``redact`` clears what the host's Docker says: its errors repeat the container's environment, and
@@ -215,9 +196,9 @@ def instance_of(row: InstanceRow, redact: Callable[[str], str] = _as_it_is) -> I
         machine_id=None if machine_id is None else MachineId(machine_id),
         host_id=None if host_id is None else HostId(host_id),
         gpu_name=text(row.gpu_name, NAME_MAX),
-        ssh_host=_host_name(row.ssh_host),
+        ssh_host=host_name_of(row.ssh_host, may_be_near=may_be_near),
         ssh_port=_ssh_port(row),
-        public_ip=address_of(row.public_ipaddr),
+        public_ip=address_of(row.public_ipaddr, may_be_near=may_be_near),
         ports=ports_of(row.ports),
         dollars_per_hour=dollars,
         started_at=moment(row.start_date),
@@ -274,10 +255,12 @@ def is_same(row: InstanceRow, before: InstanceRow) -> bool:
         return False
 
 
-def reading_of(row: InstanceRow, redact: Callable[[str], str] = _as_it_is) -> Reading:
+def reading_of(
+    row: InstanceRow, redact: Callable[[str], str] = _as_it_is, *, may_be_near: bool = False
+) -> Reading:
     """Read a row. Raises Malformed."""
     row.ports = row.ports.copy()  # else the row keeps all of its page
-    return row, instance_of(row, redact)
+    return row, instance_of(row, redact, may_be_near=may_be_near)
 
 
 def _none_of(page: Page, total: int | None, found: int | None) -> list[InstanceRow]:
@@ -302,10 +285,13 @@ class Listing:
         self,
         before: Readings = MappingProxyType({}),
         redact: Callable[[str], str] = _as_it_is,
+        *,
+        may_be_near: bool = False,
     ) -> None:
         """Begin a list. ``before`` are the readings of an earlier one, to read less anew."""
         self._before = before
         self._redact = redact
+        self._may_be_near = may_be_near
         self._rows: dict[InstanceId, Reading] = {}
         self._tokens: set[str] = set()
         self._total: int | None = None
@@ -332,7 +318,7 @@ class Listing:
             instance_id = row.id
             known = before.get(InstanceId(instance_id)) if type(instance_id) is int else None
             if known is None or not is_same(row, known[0]):  # few rows, most of the time
-                known = reading_of(row, self._redact)
+                known = reading_of(row, self._redact, may_be_near=self._may_be_near)
                 instance_id = known[1].instance_id
             if instance_id in rows:
                 raise Malformed(f"rental {instance_id} is listed twice")

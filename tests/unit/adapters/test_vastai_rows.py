@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from keeper.adapters.vastai import create_body, onstart_script
+from keeper.adapters.vastai_addresses import address_of, host_name_of, is_near, is_near_url
 from keeper.adapters.vastai_http import may_carry_key
 from keeper.adapters.vastai_rows import (
     account_of,
-    address_of,
     country_of,
     has_daemon_error,
     instance_of,
@@ -145,7 +145,44 @@ def test_ports_come_in_four_shapes(ports: Any, expected: dict[str, int]) -> None
     ],
 )
 def test_address_is_an_ip_or_nothing(value: Any, expected: str) -> None:
-    assert address_of(value) == expected
+    assert address_of(value, may_be_near=True) == expected
+
+
+NEAR = (
+    "127.0.0.1", "127.8.8.8", "0.0.0.0", "169.254.169.254", "10.0.0.5", "172.16.0.1", "172.31.255.255",
+    "192.168.1.1", "192.0.0.192", "100.100.100.200", "224.0.0.1", "255.255.255.255", "::1", "::",
+    "fd00:ec2::254", "fe80::1", "fe80::1%eth0", "ff02::1", "::ffff:127.0.0.1", "::ffff:a9fe:a9fe",
+    "64:ff9b::7f00:1", "localhost", "LocalHost.", "keeper.localhost", "127.1", "2130706433",
+    "0x7f000001", "0177.0.0.1", "1.0x7f",
+)  # fmt: skip
+FAR = (
+    "198.51.100.7", "203.0.113.9", "8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:db8::1", "2606:4700::1",
+    "ssh5.vast.ai", "localhost.example", "1.example",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("host", NEAR)
+def test_a_host_cannot_send_keeper_to_its_own_box_or_network(host: str) -> None:
+    """It reports its own address; the metadata service of a cloud gives keys to whoever asks there."""
+    assert is_near(host)
+    row = InstanceRow(id=5, public_ipaddr=host, ssh_host=host, ssh_port=22)
+    instance = instance_of(row)
+    assert (instance.public_ip, instance.ssh_host) == ("", "")
+
+
+@pytest.mark.parametrize("host", FAR)
+def test_what_is_on_the_internet_is_believed(host: str) -> None:
+    assert not is_near(host)
+    assert host_name_of(host) == host
+
+
+def test_a_marketplace_on_this_box_may_have_its_hosts_here() -> None:
+    assert is_near_url("http://127.0.0.1:8123")
+    assert is_near_url("http://localhost/")
+    assert not is_near_url("https://console.vast.ai")
+    row = InstanceRow(id=5, public_ipaddr="127.0.0.1", ssh_host="127.0.0.1", ssh_port=22)
+    instance = instance_of(row, may_be_near=True)
+    assert (instance.public_ip, instance.ssh_host) == ("127.0.0.1", "127.0.0.1")
 
 
 @pytest.mark.parametrize(
