@@ -314,6 +314,7 @@ async def test_no_secret_is_where_it_need_not_be(
         verbs, await asyncio.gather(*(box.keeper(*v) for v in verbs)), strict=True
     ):
         said[" ".join(verb)] = done.out + done.err
+        assert done.code == 0, (verb, done)
     daemon.kill(signal.SIGTERM)
     assert await daemon.ended() == 0
     # Once more on the same memory, for a person at a terminal.
