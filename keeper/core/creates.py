@@ -153,13 +153,30 @@ def _rent_failed(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure, outcome
     if reason is Reason.OFFER_GONE and not was_asked:
         draft.records[slot] = replace(record, avoid_offers=avoid, next_rent_at=None)
         return
+    draft.records[slot] = replace(record, avoid_offers=avoid)
+    least_s = max(outcome.retry_after_s or 0.0, WISH_DROPPED_S if was_asked else 0.0)
+    _search_later(draft, slot, reason, why, least_s)
+
+
+def _count_void(draft: Draft, slot: SlotId, label: str) -> None:
+    """Go on at once after the first create that came to nothing unheard; after more, more slowly."""
+    record = draft.records[slot]
+    if record.offer_misses:
+        why = f"create {label} was never answered, and its rental never appeared"
+        _search_later(draft, slot, Reason.BACKING_OFF, why)
+    else:
+        draft.records[slot] = replace(record, offer_misses=1)
+
+
+def _search_later(
+    draft: Draft, slot: SlotId, reason: Reason, why: str, least_s: float = 0.0
+) -> None:
+    """Count a create that came to nothing like a fruitless search: each waits longer for the next."""
+    record = draft.records[slot]
     steps = draft.policy(slot).no_offer_backoff_s
-    pause_s = max(stepped_s(record.offer_misses, steps, slot), outcome.retry_after_s or 0.0)
-    if was_asked:
-        pause_s = max(pause_s, WISH_DROPPED_S)
+    pause_s = max(stepped_s(record.offer_misses, steps, slot), least_s)
     draft.records[slot] = replace(
         record,
-        avoid_offers=avoid,
         offer_misses=record.offer_misses + 1,
         next_rent_at=later(draft.now, pause_s),
         rent_reason=reason,
@@ -219,6 +236,7 @@ def look_for(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:
     ):
         draft.put(slot, seat, None)
         _close_rent(draft, tenure.label)
+        _count_void(draft, slot, tenure.label)
         draft.tell(
             RentVoided(
                 slot=slot,

@@ -10,6 +10,7 @@ from keeper.core.reasons import Reason
 from tests.builders import (
     HOST,
     KEEPER_ID,
+    NOW,
     SLOT,
     a_book,
     a_desire,
@@ -20,6 +21,7 @@ from tests.builders import (
     a_tenure,
     a_world,
     ago,
+    an_asked_tenure,
     an_instance,
     an_offer,
     conditions,
@@ -139,3 +141,28 @@ def test_what_only_a_new_listing_can_tell_is_not_waited_for_by_the_clock() -> No
     assert getattr(decision, "until", None) is None
     assert plan.next_check_at is None
     assert plan.wants.listing_by is not None
+
+
+def test_creates_that_come_to_nothing_unheard_are_sent_more_and_more_seldom() -> None:
+    """A marketplace that answers no create was asked for a new one every two minutes, for ever.
+
+    The first is followed at once: one lost answer is ordinary life.
+    """
+    pauses = []
+    record = a_record(attempt=1)
+    for misses in (1, 3, 9):
+        asked = an_asked_tenure(
+            requested_at=ago(200), acted_at=ago(200), missing_since=ago(190),
+            missing_listed_at=ago(35),
+        )  # fmt: skip
+        world = a_world(replace(record, tenure=asked, offer_misses=misses))
+        after = record_after(world, decide(world))
+        assert after.tenure is None
+        assert after.offer_misses == misses + 1
+        assert after.next_rent_at is not None
+        assert after.rent_reason is Reason.BACKING_OFF
+        assert "never answered" in after.rent_detail
+        pauses.append((after.next_rent_at - NOW).total_seconds())
+    assert pauses[0] > 20
+    assert pauses[0] < pauses[1] < pauses[2]
+    assert pauses[2] >= 450
