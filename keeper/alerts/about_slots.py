@@ -18,6 +18,13 @@ from keeper.core.world import Pause, Snapshot, World
 # With less than this part of its margin left, an end that is not yet prepared for is told.
 _LATE_RATIO = 0.5
 _ACCOUNT_WIDE = frozenset({Reason.OUT_OF_CREDIT, Reason.UNAUTHORIZED})
+# The order by which a person does what keeper suggests.
+_ORDER = {
+    "restart": "If you agree: `keeper restart {slot}`.",
+    "reboot": "If you agree: `keeper replace {slot}`; there is no order to reboot.",
+    "replace": "If you agree: `keeper replace {slot}`.",
+    "rent": "If you agree: `keeper provision {stream}`.",
+}
 _DETAIL_MAX = 600  # an error with its cure
 
 
@@ -169,6 +176,34 @@ def paused(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
             since=pause.since,
             reason=Reason.PAUSED,
             over=f"{about} is no longer paused",
+        )
+
+
+def suggestion(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
+    """A stream that only suggests needs something done, and a person has to order it."""
+    for slot, hold in _held(snapshot).items():
+        if hold.reason is not Reason.SUGGEST_ONLY:
+            continue
+        stream = stream_of(slot)
+        record = snapshot.records.get(slot)
+        wanted = hold.wanted.replace("_", " ")
+        yield Alert(
+            name="KeeperSuggestion",
+            key=f"KeeperSuggestion:{slot}:{hold.wanted}",
+            severity=Severity.WARNING,
+            slot=slot,
+            stream=stream,
+            summary=f"keeper would {wanted} {slot}",
+            why=SENTENCE[hold.wanted_reason],
+            did="keeper does not do it: the stream's mode is suggest",
+            needs_human=_ORDER.get(
+                hold.wanted, "Set the stream's mode to act, or do it by hand."
+            ).format(slot=slot, stream=stream),
+            since=since(record, now) if record is not None else now,
+            dollars=dollars(record) if record is not None else 0.0,
+            labels={"stream": stream, "slot": slot, "wanted": hold.wanted},
+            reason=hold.wanted_reason,
+            over=f"keeper no longer wants to {wanted} {slot}",
         )
 
 

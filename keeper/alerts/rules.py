@@ -31,6 +31,7 @@ RULES: dict[str, Rule] = {
     "KeeperContractEnding": slots.contract_ending,
     "KeeperCreditLow": market.credit_low,
     "KeeperPaused": slots.paused,
+    "KeeperSuggestion": slots.suggestion,
 }
 
 

@@ -51,6 +51,7 @@ _HOPELESS: dict[Reason, tuple[ExitCode, str]] = {
     Reason.REPLACEMENTS_SPENT: (ExitCode.REFUSED, "find out why hosts fail: keeper events"),
     Reason.PAUSED: (ExitCode.REFUSED, "keeper resume"),
     Reason.OBSERVE_ONLY: (ExitCode.REFUSED, "set the stream's mode to act"),
+    Reason.SUGGEST_ONLY: (ExitCode.REFUSED, "set the stream's mode to act"),
     Reason.NO_SUITABLE_OFFER: (ExitCode.NOT_FOUND, "see what was filtered out: keeper search"),
 }
 

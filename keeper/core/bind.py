@@ -267,7 +267,10 @@ def _adopt_orphan(draft: Draft, slot: SlotId, instance: Instance, listing: Listi
         region=instance.geolocation,
     )
     draft.records[slot] = replace(
-        without_search(record), attempt=max(record.attempt, label.attempt), tenure=tenure
+        without_search(record),
+        attempt=max(record.attempt, label.attempt),
+        tenure=tenure,
+        replace_asked_at=None,  # an order to rent was for an empty slot
     )
     draft.tell(
         InstanceAdopted(

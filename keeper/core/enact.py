@@ -30,6 +30,7 @@ from keeper.core.model import (
     RemedyUse,
     Rung,
     SlotId,
+    SlotRecord,
     Stream,
     Tenure,
 )
@@ -318,18 +319,24 @@ def _waited_for_its_turn(tenure: Tenure) -> bool:
     return tenure.rebids > 0 and tenure.booted_at is None
 
 
+def _was_on_air(record: SlotRecord) -> bool:
+    return record.tenure is not None and record.tenure.first_live_at is not None
+
+
 def _vacate(draft: Draft, slot: SlotId, reason: Reason) -> None:
     is_wanted = reason not in _UNWANTED and draft.records[slot].destroy_asked_at is None
     if is_wanted and reason is not Reason.SUPERSEDED:
         incident.go_dark(draft, slot, reason)
     record = draft.records[slot]
+    # An order for another host is done when that one is on air, not when the old one has gone.
+    is_open = reason is Reason.OPERATOR_ASKED or not _was_on_air(record)
     draft.records[slot] = replace(
         record,
         tenure=record.incoming,
         incoming=None,
         remedies=(),  # they were of the host that goes
         restart_asked_at=None,
-        replace_asked_at=None,
+        replace_asked_at=record.replace_asked_at if is_open and is_wanted else None,
         next_rent_at=None,
         offer_misses=0,
     )

@@ -122,14 +122,27 @@ def _refuse_by_operator(draft: Draft, slot: SlotId) -> Refusal | None:
         if pause is not None and is_paused(pause, draft.now):
             return Refusal(reason=Reason.PAUSED, until=pause.until)
     stream = draft.slots.get(slot)
-    if stream is not None and stream.mode is not Mode.ACT:
-        return Refusal(reason=Reason.OBSERVE_ONLY)
-    return None
+    if stream is None or stream.mode is Mode.ACT or _is_asked_for(draft, slot):
+        return None
+    is_silent = stream.mode is Mode.OBSERVE
+    return Refusal(reason=Reason.OBSERVE_ONLY if is_silent else Reason.SUGGEST_ONLY)
+
+
+def _is_asked_for(draft: Draft, slot: SlotId) -> bool:
+    """Whether a person has ordered another host for a slot, and it is not on air yet.
+
+    Such an order stands above the mode and above what is suspected (I12): a person has looked. It does
+    not stand above a pause, blindness or money.
+    """
+    record = draft.records.get(slot)
+    return record is not None and record.replace_asked_at is not None
 
 
 def _refuse_by_fleet(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
     if Reason.OWN_NETWORK_DOWN in draft.fuses:
         return Refusal(reason=Reason.OWN_NETWORK_DOWN)
+    if _is_asked_for(draft, slot):
+        return None
     if Reason.MASS_FAILURE in draft.fuses:
         trial_at = _trial_at(draft, slot)
         if trial_at is None or trial_at > draft.now:

@@ -81,6 +81,12 @@ def close(draft: Draft, slot: SlotId) -> None:
     )
 
 
+def is_as_ordered(record: SlotRecord, tenure: Tenure) -> bool:
+    """Whether a rental is the other host that a person ordered; by its number, for clocks step."""
+    asked = record.replace_asked_attempt
+    return record.replace_asked_at is not None and asked is not None and tenure.attempt > asked
+
+
 def count_act(draft: Draft, slot: SlotId) -> None:
     """Count one act towards the open incident."""
     record = draft.records[slot]
@@ -106,8 +112,9 @@ def _on_air(draft: Draft, record: SlotRecord, tenure: Tenure | None) -> None:
             )
         )
     draft.records[record.slot] = replace(
-        record, ever_on_air=True, healthy_since=now, dark_since=None, incident=None
-    )
+        record, ever_on_air=True, healthy_since=now, dark_since=None, incident=None,
+        replace_asked_at=None if is_as_ordered(record, tenure) else record.replace_asked_at,
+    )  # fmt: skip
 
 
 def _forgive(draft: Draft, record: SlotRecord) -> None:

@@ -479,6 +479,7 @@ class SlotRecord:
     offer_asked: OfferId | None = None  # an operator's choice, for the next rental only
     outbid_at: datetime | None = None  # the last time a rental of this slot was outbid
     replace_asked_at: datetime | None = None  # an operator's order, until it is done
+    replace_asked_attempt: int | None = None  # rentals asked for when it was given
     restart_asked_at: datetime | None = None  # the same
     destroy_asked_at: datetime | None = None  # the same
     failures: tuple[Failure, ...] = ()  # of its latest hosts, bounded

@@ -86,6 +86,7 @@ class Reason(StrEnum):
     OFFER_GONE = "offer_gone"
     PAUSED = "paused"
     OBSERVE_ONLY = "observe_only"
+    SUGGEST_ONLY = "suggest_only"
     NOT_LEADER = "not_leader"
     MASS_FAILURE = "mass_failure"
     COMMON_CAUSE = "common_cause"
@@ -177,6 +178,7 @@ SENTENCE: dict[Reason, str] = {
     Reason.OFFER_GONE: "somebody else was faster; taking the next offer",
     Reason.PAUSED: "an operator has paused keeper",
     Reason.OBSERVE_ONLY: "this stream is set to observe only",
+    Reason.SUGGEST_ONLY: "this stream is set to suggest only; a person has to do it",
     Reason.NOT_LEADER: "another keeper holds the lease",
     Reason.MASS_FAILURE: "too many slots are sick at once; suspecting a common cause",
     Reason.COMMON_CAUSE: "the same fault on several hosts within minutes; suspecting one cause",

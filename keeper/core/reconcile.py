@@ -47,6 +47,9 @@ from keeper.core.remedy import propose
 from keeper.core.settle import settle
 from keeper.core.world import OrderKind, World
 
+# What is tried before a host is given up.
+_CHEAPER = (Wish.RESTART, Wish.REBOOT)
+
 
 def reconcile(world: World, desired: Desired, now: datetime) -> Plan:
     """Decide one tick."""
@@ -82,7 +85,12 @@ def _take_orders(draft: Draft) -> None:
                 # is held to be bad.
                 suspects.pardon(draft, stream_of(order.slot or record.slot))
                 record = draft.records[record.slot]
-                record = replace(record, replace_asked_at=draft.now, replaced_at=())
+                record = replace(
+                    record,
+                    replace_asked_at=draft.now,
+                    replace_asked_attempt=record.attempt,
+                    replaced_at=(),
+                )
             case OrderKind.DESTROY:
                 record = replace(record, destroy_asked_at=draft.now)
             case OrderKind.RENT:
@@ -91,7 +99,12 @@ def _take_orders(draft: Draft) -> None:
                 # Whoever names an offer has seen it on the market: a race that was lost is over.
                 avoid = tuple(each for each in record.avoid_offers if each != order.offer_id)
                 record = replace(
-                    record, offer_asked=order.offer_id, next_rent_at=None, avoid_offers=avoid
+                    record,
+                    offer_asked=order.offer_id,
+                    next_rent_at=None,
+                    avoid_offers=avoid,
+                    replace_asked_at=draft.now,
+                    replace_asked_attempt=record.attempt,
                 )
             case OrderKind.PAUSE | OrderKind.RESUME:
                 continue
@@ -222,11 +235,14 @@ def _propose(draft: Draft, slot: SlotId, stream: Stream) -> Proposal:
     proposal = _propose_for_host(draft, stream, record, tenure)
     if proposal.wish is Wish.RENT:  # a successor for the contract's end or for the price
         return _ended_first(draft, slot) or proposal
+    is_asked = record.replace_asked_at is not None and not incident.is_as_ordered(record, tenure)
+    if is_asked and record.incoming is None and proposal.wish in _CHEAPER:
+        return _propose_ordered_replacement(draft, record, tenure)  # a person wants no more tries
     if proposal.wish is not Wish.WAIT and proposal.wish is not Wish.HOLD:
         return proposal
     if record.incoming is not None:
         return _propose_for_incoming(draft, stream, record, record.incoming, proposal)
-    if record.replace_asked_at is not None:
+    if is_asked:
         return _propose_ordered_replacement(draft, record, tenure)
     if proposal.reason is Reason.HEALTHY:
         # A successor that was looked for is no longer needed: the contract was prolonged, say.

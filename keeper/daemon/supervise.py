@@ -72,6 +72,7 @@ _DRAIN_S = 45.0  # the unit's TimeoutStopSec is 90
 _FAILED_TICK_S = 5.0
 _FAILED_TICKS_MAX = 3
 _JOURNAL_BACKLOG_MAX = 1000
+_SUSPICIONS = (Reason.MASS_FAILURE, Reason.COMMON_CAUSE)  # an operator's order goes before these
 
 
 def _is_stop(event: Event) -> bool:
@@ -502,13 +503,15 @@ class Daemon:
         records = self._remembered().records
         slot = next((s for s, r in records.items() if instance_id in rentals_of(r)), None)
         stream = None if slot is None else self._stream(slot)
+        if slot is None or stream is None or self._snapshot is None or self._stop.is_set():
+            return False
+        # What a person ordered needs its key like any other, in every mode and in spite of suspicions.
+        is_asked = records[slot].replace_asked_at is not None
+        fuses = self._snapshot.plan.fuses  # a pause of the fleet is one of them
         return (
-            not self._stop.is_set()
-            and stream is not None
-            and stream.mode is Mode.ACT
+            (stream.mode is Mode.ACT or is_asked)
             and slot not in self._remembered().slot_pauses
-            and self._snapshot is not None
-            and not self._snapshot.plan.fuses  # a pause of the fleet is one of them
+            and all(is_asked and fuse in _SUSPICIONS for fuse in fuses)
         )
 
     def _publish_now(self, events: tuple[Event, ...], at: datetime | None = None) -> None:

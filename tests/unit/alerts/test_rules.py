@@ -89,6 +89,11 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         {"KeeperCommonCause:owner": Severity.WARNING},
     ),
     (
+        "a stream that suggests says so",
+        snapshot(record(), decisions=[hold("duel/0", Reason.SUGGEST_ONLY)]),
+        {"KeeperSuggestion:duel/0:rent": Severity.WARNING},
+    ),
+    (
         "a bad deploy waits for a person",
         snapshot(dark(), decisions=[hold("duel/0", Reason.BAD_DEPLOY)]),
         {

@@ -446,6 +446,6 @@ def test_a_slot_adopts_one_rental_a_tick() -> None:
 def test_suggesting_is_not_acting() -> None:
     world = healthy_world(readings=bad_pictures(3))
     plan = decide(world, a_desire(a_stream(mode=Mode.SUGGEST)))
-    assert decision_for(plan).reason is Reason.OBSERVE_ONLY
+    assert decision_for(plan).reason is Reason.SUGGEST_ONLY
     assert plan.acts == ()
     assert status_of(record_after(world, plan).tenure, ConditionKind.STREAMING) is Status.FALSE

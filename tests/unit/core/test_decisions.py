@@ -852,6 +852,11 @@ ROWS = (
         decision="hold", reason=Reason.NOT_LEADER, wanted="restart",
     ),
     Row(
+        sentence="a stream that suggests says what it would do",
+        world=dark(), desired=a_desire(a_stream(mode=Mode.SUGGEST)),
+        decision="hold", reason=Reason.SUGGEST_ONLY, wanted="restart",
+    ),
+    Row(
         sentence="a keeper that stops begins nothing",
         world=replace(dark(), is_stopping=True),
         decision="hold", reason=Reason.STOPPING, wanted="restart",

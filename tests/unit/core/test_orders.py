@@ -11,6 +11,7 @@ from keeper.core.model import (
     Incident,
     IntentKind,
     Mode,
+    OrphanPolicy,
     RemedyUse,
     Rung,
     SlotId,
@@ -379,3 +380,79 @@ def test_an_observed_stream_keeps_its_strays_for_a_person() -> None:
     assert world.listing is not None
     world = replace(world, listing=a_listing(*world.listing.instances, stray))
     assert decide(world, a_desire(a_stream(mode=Mode.OBSERVE))).condemned == ()
+
+
+# --- an order stands above the mode and above what is suspected --------------------------------------
+
+MODES = [Mode.OBSERVE, Mode.SUGGEST, Mode.ACT]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_host_that_a_person_orders_comes_on_air_in_any_mode(mode: Mode) -> None:
+    """Suggesting a replacement that keeper then refuses to make would be no help."""
+    desired = a_desire(a_stream(mode=mode))
+    frozen = conditions(streaming=(Status.FALSE, Reason.FROZEN))
+    world = a_world(
+        a_record(a_tenure(conditions=frozen), dark_since=ago(300)),
+        offers={DUEL: a_book(an_offer(1))}, orders=(an_order(OrderKind.REPLACE),),
+    )  # fmt: skip
+    plan = decide(world, desired)
+    assert [each.reason for each in plan.condemned] == [Reason.OPERATOR_ASKED]
+    after = applied(world, plan)
+    ended = tuple(replace(each, accepted_at=NOW) for each in after.condemned)
+    rent = decide(replace(after, condemned=ended, in_flight=frozenset()), desired)
+    assert decision_for(rent).name == "rent"
+    record = record_after(after, rent)
+    assert record.replace_asked_at is not None  # the new host may be deployed to as well
+    tenure = replace(a_fresh_tenure(instance_id=HOST + 1), attempt=record.attempt, booted_at=ago(1))
+    up = conditions(streaming=(Status.UNKNOWN, Reason.NOT_ASKED))
+    world = a_world(replace(record, tenure=replace(tenure, conditions=up)))
+    assert decision_for(decide(world, desired)).name == "deploy"
+    on_air = replace(a_tenure(instance_id=HOST + 1), attempt=record.attempt)
+    world = a_world(replace(record, tenure=on_air, replaced_at=()))
+    plan = decide(world, desired)
+    assert plan.condemned == ()  # once is enough
+    assert record_after(world, plan).replace_asked_at is None
+
+
+def test_a_clock_that_steps_back_does_not_repeat_an_order() -> None:
+    asked = a_record(
+        replace(a_tenure(), attempt=2), attempt=2, replace_asked_at=ahead(3000),
+        replace_asked_attempt=1, dark_since=ago(10),
+    )  # fmt: skip
+    frozen = conditions(streaming=(Status.FALSE, Reason.FROZEN))
+    assert asked.tenure is not None
+    asked = replace(asked, tenure=replace(asked.tenure, conditions=frozen))
+    assert decide(a_world(asked)).condemned == ()
+
+
+def test_an_order_goes_before_a_mass_failure_and_not_before_a_pause() -> None:
+    frozen = conditions(streaming=(Status.FALSE, Reason.FROZEN))
+    records = [
+        a_record(
+            a_tenure(instance_id=HOST + n, label=f"keeper:k1:duel/{n}:1", conditions=frozen),
+            slot=SlotId(f"duel/{n}"), dark_since=ago(60),
+        )
+        for n in range(2)
+    ]  # fmt: skip
+    desired = a_desire(a_stream(replicas=2))
+    world = a_world(*records, orders=(an_order(OrderKind.REPLACE),))
+    plan = decide(world, desired)
+    assert plan.fuses == (Reason.MASS_FAILURE,)
+    assert [each.slot for each in plan.condemned] == [SLOT]
+    assert decide(replace(world, pause=a_pause()), desired).condemned == ()
+    assert decide(replace(world, own_network=Status.FALSE), desired).condemned == ()
+
+
+def test_an_order_to_rent_does_not_replace_what_is_adopted_instead() -> None:
+    stray = an_instance(7700, "keeper:other:duel/0:1")
+    desired = a_desire(orphans=OrphanPolicy.ADOPT)
+    world = a_world(
+        a_record(attempt=3), listing=a_listing(stray), orders=(an_order(OrderKind.RENT),),
+        orphans_known=frozenset({stray.instance_id}), orphans_seen_at={stray.instance_id: ago(60)},
+    )  # fmt: skip
+    plan = decide(world, desired)
+    record = record_after(world, plan)
+    assert record.tenure is not None
+    assert record.tenure.instance_id == 7700
+    assert record.replace_asked_at is None

@@ -1,0 +1,119 @@
+"""How far each mode goes, read off the marketplace's own ledger and the hosts' own records."""
+
+import asyncio
+
+import pytest
+
+from keeper.core.decisions import Hold
+from keeper.core.events import DecisionMade
+from keeper.core.model import Mode
+from keeper.core.reasons import Reason
+from keeper.core.world import OrderKind
+from keeper.sim.faults import Fault, FaultKind
+from keeper.sim.loop import run
+from tests.stage import SLOT, Stage, without_acting
+
+
+def mutations(stage: Stage, since: float) -> list[str]:
+    """What was changed on the marketplace since a moment, as the marketplace wrote it down."""
+    requests = stage.universe.market.ledger.requests
+    return [f"{r.method} {r.endpoint}" for r in requests if r.is_mutating and r.at >= since]
+
+
+def remedies(stage: Stage, since: float) -> list[str]:
+    """Commands on a host that repair something, as the host wrote them down."""
+    words = ("deploy.", "restart.")
+    hosts = stage.universe.market.ledger.hosts
+    return [e.detail for e in hosts if e.at >= since and e.detail.startswith(words)]
+
+
+@pytest.mark.parametrize("kind", [FaultKind.PROCESS_KILLED, FaultKind.HOST_VANISHES])
+@pytest.mark.parametrize("mode", list(Mode))
+def test_only_one_of_three_modes_touches_anything(mode: Mode, kind: FaultKind) -> None:
+    async def play() -> None:
+        first = Stage()
+        async with first:
+            await first.until_on_air()
+        async with Stage(
+            universe=first.universe,
+            disk=first.disk,
+            change=lambda declared: without_acting(declared, mode),
+        ) as stage:
+            await asyncio.sleep(60.0)
+            since = stage.universe.time_s()
+            stage.universe.market.arm(Fault(kind=kind))
+            await asyncio.sleep(1800.0)
+            did = [*mutations(stage, since), *remedies(stage, since)]
+            assert bool(did) is (mode is Mode.ACT), did
+            said = [
+                (each.decision, each.reason)
+                for each in stage.facts.events
+                if isinstance(each, DecisionMade) and each.decision == "hold"
+            ]
+            held = [d for d in stage.snapshot.plan.decisions if isinstance(d, Hold)]
+            if mode is Mode.ACT:
+                assert held == []
+                return
+            reason = Reason.SUGGEST_ONLY if mode is Mode.SUGGEST else Reason.OBSERVE_ONLY
+            assert [each.reason for each in held] == [reason]
+            assert held[0].wanted in {"restart", "forget", "replace", "rent"}
+            assert ("hold", reason) in said
+            outbox = {row.alert.partition(":")[0] for row in stage.disk.outbox.values()}
+            assert ("KeeperSuggestion" in outbox) is (mode is Mode.SUGGEST)
+
+    run(play())
+
+
+@pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.SUGGEST])
+def test_what_was_condemned_before_is_confirmed_in_every_mode(mode: Mode) -> None:
+    async def play() -> None:
+        first = Stage()
+        async with first:
+            await first.until_on_air()
+            first.universe.market.arm(Fault(kind=FaultKind.DESTROY_REFUSED, for_s=600.0))
+            await first.daemon.order(first.order(OrderKind.DESTROY))
+            await asyncio.sleep(1.0)
+        async with Stage(
+            universe=first.universe,
+            disk=first.disk,
+            change=lambda declared: without_acting(declared, mode),
+        ) as stage:
+            since = stage.universe.time_s()
+            await stage.until(lambda: not stage.disk.condemned, within_s=1800.0)
+            assert set(mutations(stage, since)) == {"DELETE /instances/{id}/"}
+            assert all(not each.is_live for each in stage.universe.market.ledger.rentals.values())
+
+    run(play())
+
+
+def test_an_ordered_replacement_is_carried_out_by_a_stream_that_suggests() -> None:
+    async def play() -> None:
+        first = Stage()
+        async with first:
+            await first.until_on_air()
+        async with Stage(
+            universe=first.universe,
+            disk=first.disk,
+            change=lambda declared: without_acting(declared, Mode.SUGGEST),
+        ) as stage:
+            await asyncio.sleep(60.0)
+            before = stage.disk.records[SLOT].tenure
+            await stage.daemon.order(stage.order(OrderKind.REPLACE))
+            await stage.until(
+                lambda: (
+                    (now := stage.disk.records[SLOT]).tenure is not None
+                    and before is not None
+                    and now.tenure.label != before.label
+                    and now.replace_asked_at is None
+                    and not stage.disk.condemned
+                ),
+                within_s=3600.0,
+            )
+            live = [r for r in stage.universe.market.ledger.rentals.values() if r.is_live]
+            assert len(live) == 1
+            since = stage.universe.time_s()
+            stage.universe.market.arm(Fault(kind=FaultKind.PROCESS_KILLED))
+            await asyncio.sleep(900.0)
+            assert mutations(stage, since) == []  # the order was for once
+
+    run(play())
