@@ -1,0 +1,238 @@
+"""The stories in which keeper is cut off: between them they pass every await of the daemon."""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from typing_extensions import override
+
+from keeper.core.model import Mode, OfferId, RentalSpec, StreamName
+from keeper.core.world import OrderKind
+from keeper.daemon.declared import Declared
+from keeper.sim.faults import Fault, FaultKind
+from keeper.sim.opsbox import OpsBox
+from keeper.sim.universe import Universe
+from keeper.workloads.command import CommandSettings, OperatorCommand
+from tests.sim.interrupted import Change, Deed, Story, give
+
+_DUEL = StreamName("duel")
+_SEARCHES = "POST /bundles/"
+_LISTS = "GET /instances/"
+_KEYS = "* /ssh/"
+
+
+def _fault(
+    kind: FaultKind, *, for_s: float | None = None, count: int | None = None, **params: object
+) -> Fault:
+    return Fault(kind=kind, at=0.0, for_s=for_s, count=count, params=params)
+
+
+# --- what operators and fate do beside orders and faults ------------------------------------------
+
+
+async def _rent_one_offer(universe: Universe, box: OpsBox) -> None:
+    """Ask for one offer by its number while no other is to be had."""
+    ask = next(ask for ask in universe.market.asks() if ask.machine.has_display)
+    await give(box, OrderKind.RENT, OfferId(ask.offer_id))
+
+
+async def _meet_a_bug(universe: Universe, box: OpsBox) -> None:
+    """Let the canary die of a bug, once."""
+    if box.daemon is None:
+        return
+    canary = box.daemon._canary
+    network = canary._network
+
+    class Broken:
+        async def dial(self, *_: object) -> None:
+            canary._network = network
+            raise RuntimeError("a bug")
+
+    canary._network = Broken()  # type: ignore[assignment]
+
+
+async def _restart_while_the_link_breaks(universe: Universe, box: OpsBox) -> None:
+    """Order a restart in the second in which there is no link to carry it."""
+    _break_links(universe)
+    await give(box, OrderKind.RESTART)
+
+
+async def _forget_addresses(universe: Universe, box: OpsBox) -> None:
+    """Let the marketplace list a running rental without any address for a minute."""
+    contracts = list(universe.market.contracts.values())
+    known = [contract.endpoints for contract in contracts]
+    for contract in contracts:
+        contract.endpoints = None
+    await asyncio.sleep(40.0)
+    _break_links(universe)
+    await asyncio.sleep(20.0)
+    for contract, endpoints in zip(contracts, known, strict=True):
+        contract.endpoints = endpoints
+    universe.wind()
+
+
+def _break_links(universe: Universe) -> None:
+    for host in universe.hosts.by_instance.values():
+        for listener in list(host.listeners):
+            listener.lost("broken by a story")
+
+
+def _stop_when(act: str) -> Deed:
+    """Stop keeper in order while it does something."""
+
+    async def stop(universe: Universe, box: OpsBox) -> None:
+        for _ in range(6000):
+            daemon = box.daemon
+            if daemon is not None:
+                executor = daemon._executor
+                tasks = (*executor._slots.values(), *executor._destroys.values())
+                if any(task.get_name().startswith(f"act:{act}:") for task in tasks):
+                    daemon.stop("a story")
+                    return
+            await asyncio.sleep(0.1)
+
+    return stop
+
+
+def _mailbox(status: int, for_s: float) -> Deed:
+    async def refuse(universe: Universe, box: OpsBox) -> None:
+        universe.mailbox.refuses_with = status
+        universe.mailbox.refuse_until = universe.time_s() + for_s
+
+    return refuse
+
+
+# --- what they declare ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Shut(OperatorCommand):
+    """A workload whose viewers come through SSH."""
+
+    @override
+    def rental(self) -> RentalSpec:
+        return replace(OperatorCommand.rental(self), ports=())
+
+
+def _looked_at(kind: str, *, is_shut: bool) -> Change:
+    def change(declared: Declared) -> Declared:
+        settings = CommandSettings.model_validate(
+            {
+                "kind": "command", "image": "arena:1", "ports": [], "start": "./serve",
+                "view": {"kind": kind, "port": 8000},
+            }
+        )  # fmt: skip
+        workload = (_Shut if is_shut else OperatorCommand)(settings, {})
+        (stream,) = declared.desired.streams
+        stream = replace(stream, rental=workload.rental(), rungs=workload.rungs())
+        return replace(
+            declared,
+            desired=replace(declared.desired, streams=(stream,)),
+            workloads={_DUEL: workload},
+        )
+
+    return change
+
+
+def _registering(declared: Declared) -> Declared:
+    return replace(declared, register_ssh_key=True)
+
+
+def _watching(declared: Declared) -> Declared:
+    (stream,) = declared.desired.streams
+    streams = (replace(stream, mode=Mode.OBSERVE),)
+    return replace(declared, desired=replace(declared.desired, streams=streams))
+
+
+# --- the stories ----------------------------------------------------------------------------------
+
+# Rents, deploys, restarts by order and by itself, hands over, destroys and rents again.
+LIFE = Story(
+    name="life",
+    acts=(
+        (320.0, OrderKind.RESTART),
+        (420.0, _fault(FaultKind.PROCESS_KILLED)),
+        (520.0, OrderKind.REPLACE),
+        (1150.0, OrderKind.DESTROY),
+        (1300.0, OrderKind.RESUME),
+    ),
+    thorough_from_s=0.0,
+    over_s=1700.0,
+)
+
+STORIES = (
+    LIFE,
+    Story(
+        name="repair",
+        acts=(
+            (300.0, _fault(FaultKind.PICTURE_FROZEN, cured_by="reboot")),
+            (1900.0, _fault(FaultKind.GPU_LOST)),
+        ),
+        thorough_from_s=300.0,
+        over_s=2700.0,
+    ),
+    Story(
+        name="lost links",
+        acts=(
+            (200.0, _restart_while_the_link_breaks),
+            (300.0, _fault(FaultKind.SSH_DEAD_WHILE_RUNNING, for_s=60.0)),
+            (400.0, _fault(FaultKind.ADDRESS_CHANGES)),
+            (500.0, _forget_addresses),
+        ),
+        thorough_from_s=200.0,
+        over_s=800.0,
+    ),
+    Story(
+        name="bids",
+        acts=((300.0, _fault(FaultKind.OUTBID, by="rival")),),
+        thorough_from_s=300.0,
+        over_s=900.0,
+        bidders=frozenset({"duel"}),
+    ),
+    Story(
+        name="scarcity",
+        acts=(
+            (0.0, _fault(FaultKind.SEARCH_EMPTY, for_s=60.0)),
+            (0.0, _fault(FaultKind.HTTP_502, count=1, endpoint=_SEARCHES)),
+            (30.0, _rent_one_offer),
+            (60.0, _fault(FaultKind.HTTP_502, for_s=40.0, endpoint=_LISTS)),
+        ),
+        thorough_from_s=0.0,
+        over_s=700.0,
+    ),
+    Story(
+        name="messages",
+        acts=(
+            (250.0, _mailbox(503, 200.0)),
+            (250.0, _fault(FaultKind.HOST_VANISHES, absent_after_s=60.0)),
+            (700.0, _mailbox(410, 3600.0)),
+            (1100.0, _fault(FaultKind.GPU_LOST)),
+            (1800.0, _fault(FaultKind.GPU_LOST)),
+        ),
+        over_s=2600.0,
+    ),
+    Story(name="two at once", replicas=2, thorough_from_s=0.0, over_s=500.0),
+    Story(
+        name="one key for all",
+        acts=((0.0, _fault(FaultKind.HTTP_502, count=1, endpoint=_KEYS)),),
+        over_s=400.0,
+        change=_registering,
+    ),
+    Story(name="by http", over_s=400.0, change=_looked_at("http", is_shut=False)),
+    Story(name="by tcp through ssh", over_s=400.0, change=_looked_at("tcp", is_shut=True)),
+    Story(name="by picture", over_s=400.0, change=_looked_at("mjpeg", is_shut=False)),
+    Story(name="a bug", acts=((200.0, _meet_a_bug),), over_s=400.0, meets_bugs=True),
+    Story(
+        name="stop",
+        acts=((0.0, _stop_when("deploy")),),
+        thorough_from_s=0.0,
+        over_s=700.0,
+    ),
+    Story(
+        name="stop on air",
+        acts=((300.0, OrderKind.REPLACE), (310.0, _stop_when("destroy"))),
+        thorough_from_s=300.0,
+        over_s=1200.0,
+    ),
+    Story(name="alone", thorough_from_s=0.0, over_s=400.0, is_alone=True),
+    Story(name="a night", over_s=22_000.0, change=_watching, is_dark=True),
+)
