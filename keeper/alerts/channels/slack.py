@@ -52,7 +52,10 @@ class Slack:
     """Words notices for Slack."""
 
     def __init__(self, settings: SlackSettings, url: str) -> None:
-        """Keep the address to oneself: whoever has it can post."""
+        """Keep the address to oneself: whoever has it can post. ValueError: it is none."""
+        if not url.startswith(("https://", "http://")):
+            message = f"channel {settings.name}: the secret {settings.url_secret} is no web address"
+            raise ValueError(message)
         self.name = settings.name
         self._settings = settings
         self._url = url

@@ -43,7 +43,10 @@ class Webhook:
     """Words and signs notices for a receiver."""
 
     def __init__(self, settings: WebhookSettings, signing_secrets: tuple[str, ...]) -> None:
-        """Keep the secrets; the first is the current one."""
+        """Keep the secrets; the first is the current one. ValueError: they cannot be used."""
+        if not settings.url.startswith(("https://", "http://")):
+            message = f"channel {settings.name}: its url is no web address"
+            raise ValueError(message)
         self.name = settings.name
         self._settings = settings
         try:

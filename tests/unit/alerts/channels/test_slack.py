@@ -158,3 +158,8 @@ def test_is_found_by_its_kind_and_takes_its_address_from_a_secret() -> None:
     assert channel.name == "ops"
     assert channel.compose(notice(), now=NOW).url == URL
     assert URL not in repr(settings)
+
+
+def test_a_secret_that_is_no_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ValueError, match=r"the secret HOOK is no web address$"):
+        Slack(SlackSettings(kind="slack", name="ops", url_secret="HOOK"), "T0AB12CD3/XyZ98765abc")

@@ -125,3 +125,8 @@ def test_documented_example_has_the_fields_that_are_sent() -> None:
     assert set(example) == set(body)
     assert set(example["data"]) == set(body["data"])
     assert set(example["data"]["alert"]) == set(body["data"]["alert"])
+
+
+def test_a_url_that_is_no_address_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"its url is no web address$"):
+        Webhook(WebhookSettings(kind="webhook", name="ops", url="hook.example/x"), ())
