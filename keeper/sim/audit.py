@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from keeper.sim import promises_alerts as alerts
+from keeper.sim import promises_caps as caps
+from keeper.sim import promises_ends as ends
 from keeper.sim import promises_money as money
+from keeper.sim import promises_nerve as nerve
+from keeper.sim import promises_protocol as protocol
+from keeper.sim import promises_secrets as secrets
 from keeper.sim import promises_stream as stream
 from keeper.sim import promises_terms as terms
 from keeper.sim.evidence import Broken, Evidence
@@ -17,9 +23,11 @@ from keeper.sim.evidence import Broken, Evidence
 Check = Callable[[Evidence], Iterator[Broken]]
 
 CHECKS: dict[str, tuple[Check, ...]] = {
+    # money
     "I1": (money.one_rental_per_label,),
     "I2": (money.label_is_on_disk_first,),
     "I3, I10": (money.doubtful_create_is_settled_first,),
+    "I4, I6": (caps.spending_within_the_caps,),
     "I4": (
         terms.bids_stay_under_the_limit,
         terms.a_drift_is_refused,
@@ -28,17 +36,37 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         terms.no_create_on_an_empty_account,
     ),
     "I5": (money.rentals_within_the_declared,),
-    "I7": (money.no_rental_is_abandoned,),
+    "I7": (ends.no_rental_is_abandoned, ends.absence_is_confirmed),
     "I8": (money.only_ours_is_touched,),
-    "I9": (money.bad_listing_is_not_absence,),
-    "I12": (stream.paused_means_hands_off,),
-    "I13": (stream.remedies_within_their_caps,),
-    "I14": (stream.not_knowing_is_no_reason,),
+    "I9": (nerve.bad_listing_is_not_absence,),
+    # streams
+    "I11": (nerve.make_before_break,),
+    "I12": (nerve.paused_means_hands_off, nerve.common_causes_stop_everything),
+    "I13, I6": (caps.remedies_within_their_caps,),
+    "I14": (nerve.not_knowing_is_no_reason, nerve.no_remedy_for_a_good_picture),
+    "I15": (protocol.one_keeper_acts,),
+    "I16, I6": (stream.bad_machines_are_avoided,),
     "I17": (stream.one_remedy_at_a_time,),
-    "I18": (stream.on_air_after_the_calm, terms.an_end_known_ahead_is_no_surprise),
-    "I21": (stream.no_task_dies_quietly,),
-    "I24": (stream.calls_keep_their_distance,),
-    "I25": (stream.same_seed_same_journal,),
+    # liveness
+    "I18": (
+        stream.on_air_after_the_calm,
+        stream.darkness_ends,
+        terms.an_end_known_ahead_is_no_surprise,
+    ),
+    "I19": (
+        alerts.every_alert_comes_to_an_end,
+        alerts.refused_messages_arrive,
+        alerts.the_same_message_says_the_same,
+        alerts.darkness_is_told,
+    ),
+    "I20": (ends.the_condemned_end,),
+    "I21": (alerts.no_task_dies_quietly, alerts.keeper_never_stops_looking),
+    # secrets and hosts
+    "I22": (secrets.secrets_stay_where_they_belong,),
+    "I23": (secrets.strangers_are_not_talked_to, secrets.a_changed_key_is_told),
+    # protocol
+    "I24": (protocol.calls_keep_their_distance,),
+    "I25": (protocol.same_seed_same_journal,),
 }
 
 

@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any, TypeVar
 
 from keeper.sim.ledger import HostEntry, Ledger, Rental, Request
+from keeper.sim.notices import Notice, read_notices
 
 LISTING = ("GET", "/instances/")
+BY_ID = ("GET", "/instances/{id}/")
 CREATE = ("PUT", "/asks/{id}/")
 DESTROY = ("DELETE", "/instances/{id}/")
 REBOOT = ("PUT", "/instances/reboot/{id}/")
@@ -29,11 +32,17 @@ PICTURE_LIVE = "picture.live"
 PICTURE_LOST = "picture.lost"
 COMMAND = "command"
 COMMAND_ENDED = "command.ended"
+REMEDIES = ("deploy.", "restart.")  # what a command that repairs something is called
 LINKED = "linked"  # over SSH, by somebody who takes the key in the detail for this host's
+
+Span = tuple[float, float]
 
 # Notes on a create's answer after which a caller cannot know whether it rents. A refusal in the 4xx
 # range says clearly that it does not.
 _CLEAR_REFUSALS = range(400, 500)
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +57,16 @@ class Broken:
         """Say it in one line."""
         moment = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds")
         return f"{self.invariant} at {moment}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """What may be spent at most, in dollars; None: nobody has said."""
+
+    per_hour: float | None = None
+    per_day: float | None = None  # of UTC
+    per_month: float | None = None
+    total: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +85,7 @@ class Bounds:
     settle_s: float = 120.0  # an unanswered create is looked for this long
     absence_apart_s: float = 30.0
     abandoned_s: float = 3600.0  # a condemned rental hears of it again within this
-    converge_s: float = 7200.0  # calm for this long, every stream is on air
+    converge_s: float = 3600.0  # calm for this long, every stream is on air
     well_s: float = 900.0  # untroubled for this long, a rental is beyond suspicion
     outbid_patience_s: float = 1800.0  # an outbid host is bid for again, or given up, within this
     dear_patience_s: float = 7200.0  # a host that has become too dear is left within this
@@ -76,6 +95,19 @@ class Bounds:
     # what one host may cost, by stream, disk included
     price_max_dollars_per_hour: Mapping[str, float] = field(default_factory=dict)
     spacing_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    caps: Mapping[str, Caps] = field(default_factory=dict)  # by stream; "": all streams together
+    quarantine_s: float = 21_600.0  # the first time; later ones are longer
+    proof_s: float = 50.0  # six good looks in a row, ten seconds apart
+    mass_failure_ratio: float = 0.2
+    mass_failure_trial_s: float = 900.0
+    confirmed_s: float = 600.0  # in calm weather a condemned rental has ended within this
+    told_s: float = 600.0  # a stream that is dark for longer is told of
+    repeat_s: float = 14_400.0  # what still holds is told again
+    resent_s: float = 7200.0  # a message that was refused arrives within this
+    order_s: float = 3600.0  # what is done so long after an operator's order may be because of it
+    dark_s: float = 3600.0  # a stream comes back within this, hands untied
+    boot_s: float = 1800.0  # at most so long does a host take that comes to nothing
+    silence_s: float = 180.0  # a keeper that runs asks for its rentals at least so often
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +126,18 @@ class Evidence:
     killed_at: tuple[float, ...] = ()  # moments at which keeper's process was killed
     unhandled: tuple[tuple[float, str], ...] = ()  # errors that nobody in keeper took
     blind: tuple[tuple[float, float], ...] = ()  # keeper's own network was down
+    clock_steps: tuple[tuple[float, float], ...] = ()  # of keeper's wall clock: when, by how much
     journals: tuple[bytes, ...] = ()  # of the same seed, each time it was run
+    # What an operator ordered, when and for which slot; None: nobody has kept it, so it may be
+    # anything.
+    ordered: tuple[tuple[float, str], ...] | None = None
+    # What reached a channel of the operator's; None: nobody has kept it.
+    messages: tuple[tuple[float, bytes], ...] | None = None
+    refused: tuple[tuple[float, bytes], ...] = ()  # what the channel would not take then
+    secrets: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by value: of which stream; "": none's
+    texts: Mapping[str, str] = field(default_factory=dict)  # what keeper wrote, by what it is
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -116,29 +159,45 @@ class Evidence:
         return {slot: tuple(rentals) for slot, rentals in found.items()}
 
     @cached_property
+    def ours(self) -> tuple[Rental, ...]:
+        """All our rentals, slot by slot."""
+        return tuple(rental for rentals in self.rentals.values() for rental in rentals)
+
+    @cached_property
+    def calls(self) -> Mapping[tuple[str, str], tuple[Request, ...]]:
+        """Every call that arrived, by method and endpoint."""
+        found: dict[tuple[str, str], list[Request]] = {}
+        for request in self.ledger.requests:
+            found.setdefault((request.method, request.endpoint), []).append(request)
+        return {call: tuple(requests) for call, requests in found.items()}
+
+    @cached_property
+    def mutations(self) -> tuple[Request, ...]:
+        """Every call that arrived and changes something."""
+        return tuple(r for r in self.ledger.requests if r.is_mutating)
+
+    @property
     def creates(self) -> tuple[Request, ...]:
         """Every create that arrived."""
-        return tuple(r for r in self.ledger.requests if (r.method, r.endpoint) == CREATE)
+        return self.calls.get(CREATE, ())
 
     @cached_property
     def clean_listings(self) -> tuple[float, ...]:
         """When a whole listing was truly answered."""
-        return tuple(
-            r.at
-            for r in self.ledger.requests
-            if (r.method, r.endpoint) == LISTING and r.status == 200 and not r.note
-        )
+        return tuple(r.at for r in self.calls.get(LISTING, ()) if r.status == 200 and not r.note)
 
     def clean_between(self, since: float, until: float, call: tuple[str, str]) -> list[float]:
         """Return when a call of this kind was truly answered in a stretch of time."""
         return [
             r.at
-            for r in self.ledger.requests
-            if (r.method, r.endpoint) == call
-            and since <= r.at <= until
-            and r.status == 200
-            and not r.note
+            for r in self.calls.get(call, ())
+            if since <= r.at <= until and r.status == 200 and not r.note
         ]
+
+    @cached_property
+    def notices(self) -> tuple[Notice, ...]:
+        """What the operator was told, in the order of arrival, each message once."""
+        return read_notices(self.messages or ())
 
     @cached_property
     def penniless(self) -> tuple[tuple[float, float], ...]:
@@ -156,11 +215,7 @@ class Evidence:
     @cached_property
     def bad_listings(self) -> tuple[float, ...]:
         """When a listing was failed, empty, partial or otherwise a lie."""
-        return tuple(
-            r.at
-            for r in self.ledger.requests
-            if (r.method, r.endpoint) == LISTING and (r.status != 200 or r.note)
-        )
+        return tuple(r.at for r in self.calls.get(LISTING, ()) if r.status != 200 or r.note)
 
     @cached_property
     def deeds(self) -> Mapping[int, tuple[HostEntry, ...]]:
@@ -174,8 +229,8 @@ class Evidence:
     def condemned_at(self) -> Mapping[int, float]:
         """When a rental's destroy was first asked for."""
         found: dict[int, float] = {}
-        for request in self.ledger.requests:
-            if (request.method, request.endpoint) == DESTROY and request.instance_id is not None:
+        for request in self.calls.get(DESTROY, ()):
+            if request.instance_id is not None:
                 found.setdefault(request.instance_id, request.at)
         return found
 
@@ -233,6 +288,25 @@ class Evidence:
         lit_s = sum(end - start for start, end in spans)
         return max(0.0, self.ended_at - spans[0][0] - lit_s)
 
+    def dark(self, slot: str) -> tuple[Span, ...]:
+        """Return the stretches in which nobody saw a slot, from the beginning of the run on."""
+        edges = [self.began_at, *(at for span in self.slot_on_air(slot) for at in span)]
+        edges.append(self.ended_at)
+        pairs = zip(edges[::2], edges[1::2], strict=True)
+        return tuple((lost_at, again_at) for lost_at, again_at in pairs if again_at > lost_at)
+
+    def end_of_use(self, rental: Rental) -> float:
+        """Return when a rental stopped being in use: its destroy was asked for, or it ended."""
+        ends = self.ended_at if rental.ended_at is None else rental.ended_at
+        return min(ends, self.condemned_at.get(rental.instance_id, ends))
+
+    def was_used(self, instance_id: int, at: float | None = None) -> bool:
+        """Whether keeper had put something onto a host by then."""
+        return any(
+            entry.what == COMMAND and (at is None or entry.at < at)
+            for entry in self.deeds.get(instance_id, ())
+        )
+
     def was_well(self, instance_id: int, at: float) -> bool:
         """Whether nothing at all had befallen a rental for long, and its viewers were watching."""
         since = at - self.bounds.well_s
@@ -255,12 +329,38 @@ class Evidence:
 
     def expected_to_move(self, rental: Rental, at: float) -> bool:
         """Whether the terms of a rental, as its reads tell them, are a reason to look for another."""
+        left_s = self.bounds.ending_s + self.clock_ahead_s(at)  # as far as keeper can tell
+        ends_soon = rental.ends_at is not None and rental.ends_at - at <= left_s
+        return ends_soon or self.is_dear(rental, at)
+
+    def is_dear(self, rental: Rental, at: float) -> bool:
+        """Whether a rental costs more by now than its stream may pay for a host."""
         changes = [c for c in rental.changes if c.at <= at]
-        ends_soon = rental.ends_at is not None and rental.ends_at - at <= self.bounds.ending_s
         slot = self.slot_of(rental.label) or ""
         limit = self.bounds.price_max_dollars_per_hour.get(slot.rpartition("/")[0])
-        is_dear = bool(changes) and limit is not None and changes[-1].dollars_per_hour > limit
-        return ends_soon or is_dear
+        return bool(changes) and limit is not None and changes[-1].dollars_per_hour > limit
+
+    def clock_ahead_s(self, at: float) -> float:
+        """Return how far keeper's wall clock was ahead of the marketplace's; below zero, behind."""
+        return sum(step_s for stepped_at, step_s in self.clock_steps if stepped_at <= at)
+
+    def was_ordered(self, slot: str | None, at: float) -> bool:
+        """Whether an operator may have asked for what was done for a slot then."""
+        return self.ordered is None or any(
+            slot == about and 0.0 <= at - ordered_at <= self.bounds.order_s
+            for ordered_at, about in self.ordered
+        )
+
+    def remembered(self, name: str, found: Callable[..., T], *about: object) -> T:
+        """Return what ``found(self, *about)`` says, worked out once under this name."""
+        if name not in self._found:
+            self._found[name] = found(self, *about)
+        value: T = self._found[name]
+        return value
+
+    @cached_property
+    def _found(self) -> dict[str, Any]:
+        return {}
 
     def is_unclear(self, create: Request) -> bool:
         """Whether the caller of this create could not know if it rents."""

@@ -95,6 +95,7 @@ class OpsBox:
         self.killed_at: list[float] = []
         self.paused: list[tuple[float, float]] = []
         self.blind: list[tuple[float, float]] = []
+        self.clock_steps: list[tuple[float, float]] = []
         self.daemon: Daemon | None = None
         self.marketplace: MemoryMarketplace | None = None  # of the newest process
         self._power = Power()
@@ -190,7 +191,9 @@ class OpsBox:
                 assert isinstance(self._loop, VirtualLoop)
                 self._loop.stall(fault.for_s or 60.0)
             case FaultKind.CLOCK_STEP:
-                self.clock.step(fault.number("step_s", 3600.0))
+                step_s = fault.number("step_s", 3600.0)
+                self.clock.step(step_s)
+                self.clock_steps.append((self._universe.time_s(), step_s))
             case FaultKind.STORE_WRITE_FAILS:
                 self.disk.commits_to_refuse = fault.count or 1
             case FaultKind.OWN_NETWORK_DOWN:

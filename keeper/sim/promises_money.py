@@ -1,4 +1,4 @@
-"""Checks of the promises about money: what is rented, once, written down first, and always ended.
+"""Checks of the promises about renting: once, written down first, as declared, and nobody else's.
 
 Each yields what is ``Broken`` in the ``Evidence``. No code is shared with what is judged.
 """
@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from keeper.sim.evidence import DESTROY, REBOOT, Broken, Evidence, between
+from keeper.sim.evidence import COMMAND, LINKED, Broken, Evidence, between
 from keeper.sim.ledger import Rental, Request
-
-_AFTER_BAD_LISTING_S = 180.0  # an act this soon after it may be because of it
 
 
 def one_rental_per_label(seen: Evidence) -> Iterator[Broken]:
@@ -98,13 +96,14 @@ def rentals_within_the_declared(seen: Evidence) -> Iterator[Broken]:
             if slot.rpartition("/")[0] != stream:
                 continue
             for rental in rentals:
-                end = end_of_use(seen, rental)
+                end = seen.end_of_use(rental)
                 if end > rental.created_at:
                     moments += [
                         (rental.created_at, 1, rental.instance_id),
                         (end, -1, rental.instance_id),
                     ]
             yield from _overlaps_are_short(seen, slot, rentals)
+            yield from _overlaps_have_a_reason(seen, slot, rentals)
         using: set[int] = set()
         for at, step, instance_id in sorted(moments):
             (using.add if step > 0 else using.discard)(instance_id)
@@ -119,7 +118,7 @@ def rentals_within_the_declared(seen: Evidence) -> Iterator[Broken]:
 
 def _overlaps_are_short(seen: Evidence, slot: str, rentals: tuple[Rental, ...]) -> Iterator[Broken]:
     for earlier, later in pairwise(rentals):
-        together_s = min(end_of_use(seen, earlier), end_of_use(seen, later)) - later.created_at
+        together_s = min(seen.end_of_use(earlier), seen.end_of_use(later)) - later.created_at
         if together_s > seen.bounds.overlap_max_s:
             yield Broken(
                 invariant="I5",
@@ -129,48 +128,27 @@ def _overlaps_are_short(seen: Evidence, slot: str, rentals: tuple[Rental, ...]) 
             )
 
 
-def no_rental_is_abandoned(seen: Evidence) -> Iterator[Broken]:
-    """What is condemned hears of it until it is gone; at the end exactly the declared ones live."""
-    asked: dict[int, list[float]] = {}
-    for request in seen.ledger.requests:
-        if (request.method, request.endpoint) == DESTROY and request.instance_id is not None:
-            asked.setdefault(request.instance_id, []).append(request.at)
-    for rentals in seen.rentals.values():
-        for rental in rentals:
-            if rental.instance_id not in asked:
-                continue
-            end = seen.ended_at if rental.ended_at is None else rental.ended_at
-            moments = [at for at in asked[rental.instance_id] if at <= end]
-            for earlier, later in pairwise([*moments, end]):
-                if later - earlier > seen.bounds.abandoned_s:
-                    yield Broken(
-                        invariant="I7",
-                        at=later,
-                        text=f"condemned rental {rental.instance_id} was left alone for"
-                        f" {later - earlier:.0f} s and went on costing",
-                    )
-    yield from _exactly_the_declared_remain(seen)
-
-
-def _exactly_the_declared_remain(seen: Evidence) -> Iterator[Broken]:
-    wanted = set(seen.slots)
-    for slot in sorted(wanted | set(seen.rentals)):
-        living = [r.instance_id for r in seen.rentals.get(slot, ()) if r.is_live]
-        expected = 1 if slot in wanted else 0
-        if len(living) != expected:
+def _overlaps_have_a_reason(
+    seen: Evidence, slot: str, rentals: tuple[Rental, ...]
+) -> Iterator[Broken]:
+    """A second host comes before the first one goes only where the first one is to be left."""
+    for earlier, later in pairwise(rentals):
+        at = later.created_at
+        is_beside = at < seen.end_of_use(earlier) and seen.was_used(earlier.instance_id, at)
+        is_excused = seen.expected_to_move(earlier, at) or seen.was_ordered(slot, at)
+        if is_beside and not is_excused:
             yield Broken(
-                invariant="I7",
-                at=seen.ended_at,
-                text=f"after the calm {slot} has {len(living)} live rentals {living}, not {expected}",
+                invariant="I5",
+                at=at,
+                text=f"{slot} rented {later.instance_id} beside {earlier.instance_id}, which neither"
+                " ends soon nor costs too much",
             )
 
 
 def only_ours_is_touched(seen: Evidence) -> Iterator[Broken]:
     """Nothing unowned is ever stopped, labelled, rebooted or destroyed."""
-    for request in seen.ledger.requests:
-        if not request.is_mutating or request.instance_id is None:
-            continue
-        rental = seen.ledger.rentals.get(request.instance_id)
+    for request in seen.mutations:
+        rental = seen.ledger.rentals.get(request.instance_id or 0)
         if rental is not None and seen.slot_of(rental.label) is None:
             yield Broken(
                 invariant="I8",
@@ -178,47 +156,13 @@ def only_ours_is_touched(seen: Evidence) -> Iterator[Broken]:
                 text=f"{request.method} {request.path} touched {rental.instance_id}, which is"
                 f" labelled {rental.label!r} and not ours",
             )
-
-
-def bad_listing_is_not_absence(seen: Evidence) -> Iterator[Broken]:
-    """Right after a bad listing nothing is rented for, or done to, a slot that is truly well."""
-    for request, instance_id in acts_on_the_well(seen):
-        since = request.at - _AFTER_BAD_LISTING_S
-        bad = between(seen.bad_listings, since, request.at)
-        if bad:
+    for entry in seen.ledger.hosts:
+        rental = seen.ledger.rentals.get(entry.instance_id)
+        is_touch = entry.what in {COMMAND, LINKED}
+        if is_touch and rental is not None and seen.slot_of(rental.label) is None:
             yield Broken(
-                invariant="I9",
-                at=request.at,
-                text=f"{request.method} {request.path} {request.label}: rental {instance_id} was"
-                f" well, but the listing at {bad[-1]:.3f} was not",
+                invariant="I8",
+                at=entry.at,
+                text=f"{entry.what} {entry.detail} on {entry.instance_id}, which is labelled"
+                f" {rental.label!r} and not ours",
             )
-
-
-# --- questions that several checks ask ----------------------------------------------------------
-
-
-def end_of_use(seen: Evidence, rental: Rental) -> float:
-    """Return when a rental stopped being in use: its destroy was asked for, or it ended."""
-    ends = seen.ended_at if rental.ended_at is None else rental.ended_at
-    return min(ends, seen.condemned_at.get(rental.instance_id, ends))
-
-
-def acts_on_the_well(seen: Evidence) -> Iterator[tuple[Request, int]]:
-    """Yield each create, destroy or reboot that struck a slot whose only rental was truly well."""
-    for request in seen.ledger.requests:
-        kind = (request.method, request.endpoint)
-        is_create = request.is_mutating and bool(request.label) and request.instance_id is None
-        if kind not in {DESTROY, REBOOT} and not is_create:
-            continue
-        slot = (
-            seen.slot_of(request.label) if is_create else seen.slot_of_instance(request.instance_id)
-        )
-        using = [
-            rental.instance_id
-            for rental in seen.rentals.get(slot or "", ())
-            if rental.created_at < request.at <= end_of_use(seen, rental)
-        ]
-        if len(using) != 1 or not seen.was_well(using[0], request.at):
-            continue
-        if not (is_create and seen.expected_to_move(seen.ledger.rentals[using[0]], request.at)):
-            yield request, using[0]

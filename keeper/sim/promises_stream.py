@@ -1,4 +1,4 @@
-"""Checks of the promises about streams, about restraint, and about manners towards the marketplace.
+"""Checks of the promises about streams: one remedy at a time, on good machines, on air before long.
 
 Each yields what is ``Broken`` in the ``Evidence``. No code is shared with what is judged.
 """
@@ -7,197 +7,146 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from keeper.sim.evidence import COMMAND, COMMAND_ENDED, DESTROY, REBOOT, Broken, Evidence
-from keeper.sim.promises_money import acts_on_the_well
+from keeper.sim.evidence import (
+    COMMAND,
+    COMMAND_ENDED,
+    CREATE,
+    REBOOT,
+    REMEDIES,
+    Broken,
+    Evidence,
+    between,
+)
+from keeper.sim.excuses import covered_s, tied_s
+from keeper.sim.ledger import Rental
 
-_REMEDIES = ("deploy.", "restart.")  # what a command that repairs something is called
-_AFTER_BLINDNESS_S = 120.0
-
-
-def paused_means_hands_off(seen: Evidence) -> Iterator[Broken]:
-    """While paused: no mutating call but for what was condemned before; no command on a host."""
-    for begins, ends in seen.paused:
-        for request in seen.ledger.requests:
-            if not (request.is_mutating and begins <= request.at < ends):
-                continue
-            is_confirming = (request.method, request.endpoint) == DESTROY and (
-                seen.condemned_at.get(request.instance_id or 0, ends) < begins
-            )
-            if not is_confirming:
-                yield Broken(
-                    invariant="I12",
-                    at=request.at,
-                    text=f"{request.method} {request.path} while paused",
-                )
-        for entry in seen.ledger.hosts:
-            is_remedy = entry.what == COMMAND and entry.detail.startswith(_REMEDIES)
-            if is_remedy and begins <= entry.at < ends:
-                yield Broken(
-                    invariant="I12",
-                    at=entry.at,
-                    text=f"{entry.detail} on {entry.instance_id} while paused",
-                )
-
-
-def remedies_within_their_caps(seen: Evidence) -> Iterator[Broken]:
-    """Restarts, reboots and replacements stay within their windows."""
-    bounds = seen.bounds
-    for instance_id, entries in seen.deeds.items():
-        starts = {
-            prefix: [
-                e.at
-                for e in entries
-                if e.what == COMMAND and e.detail.startswith(prefix) and e.detail.endswith(".start")
-            ]
-            for prefix in ("restart.process", "restart.workload")
-        }
-        for batch in _batches(starts["restart.process"], bounds.restarts_forgiven_s):
-            yield from _at_most(
-                batch,
-                bounds.restarts_max,
-                bounds.restarts_window_s,
-                f"process restarts on {instance_id}",
-            )
-        yield from _at_most(
-            starts["restart.workload"],
-            bounds.workload_restarts_max,
-            bounds.climb_window_s,
-            f"workload restarts on {instance_id}",
-        )
-    reboots: dict[int, list[float]] = {}
-    for request in seen.ledger.requests:
-        if (request.method, request.endpoint) == REBOOT and request.status == 200:
-            reboots.setdefault(request.instance_id or 0, []).append(request.at)
-    for instance_id, moments in reboots.items():
-        what = f"reboots of {instance_id}"
-        yield from _at_most(moments, bounds.reboots_max, bounds.climb_window_s, what)
-    for slot, rentals in seen.rentals.items():
-        yield from _at_most(
-            # The first fills the slot; what a refused create has left behind never could.
-            [r.created_at for r in rentals if not seen.is_leftover(r)][1:],
-            bounds.replacements_max,
-            bounds.replacements_window_s,
-            f"replacements of {slot}",
-        )
-
-
-def _at_most(moments: list[float], most: int, window_s: float, what: str) -> Iterator[Broken]:
-    for first, last in zip(moments, moments[most:], strict=False):
-        if last - first < window_s:
-            yield Broken(
-                invariant="I13",
-                at=last,
-                text=f"{most + 1} {what} within {last - first:.0f} s; the cap is {most} in"
-                f" {window_s:.0f} s",
-            )
-
-
-def not_knowing_is_no_reason(seen: Evidence) -> Iterator[Broken]:
-    """Blindness of keeper's own box never costs a rental that is truly well."""
-    for request, instance_id in acts_on_the_well(seen):
-        for begins, ends in seen.blind:
-            if begins <= request.at <= ends + _AFTER_BLINDNESS_S:
-                yield Broken(
-                    invariant="I14",
-                    at=request.at,
-                    text=f"{request.method} {request.path} {request.label}: rental {instance_id}"
-                    f" was well; keeper could not see from {begins:.0f} to {ends:.0f}",
-                )
+# What no remedy on the machine cures; the host's own records name it.
+_INCURABLE = frozenset({"gpu_lost", "display_lost", "deploy_fails"})
 
 
 def one_remedy_at_a_time(seen: Evidence) -> Iterator[Broken]:
-    """Two commands that repair never run at once for one slot, nor a reboot under one."""
+    """Two commands that repair never run at once for one slot, nor a reboot or a create under one."""
     running: dict[str, dict[tuple[int, str], float]] = {}
-    entries = [e for e in seen.ledger.hosts if e.what in {COMMAND, COMMAND_ENDED}]
-    for entry in sorted(entries, key=lambda e: e.at):  # of one moment: as they were written
-        slot = seen.slot_of_instance(entry.instance_id)
-        if slot is None or not entry.detail.startswith(_REMEDIES):
-            continue
+    for at, _, slot, instance_id, what in sorted(_repairs(seen)):
         mine = running.setdefault(slot, {})
-        key = (entry.instance_id, entry.detail)
-        if entry.what == COMMAND_ENDED:
-            mine.pop(key, None)
+        if what.startswith("-"):
+            mine.pop((instance_id, what[1:]), None)
             continue
         for other, since in mine.items():
             yield Broken(
                 invariant="I17",
-                at=entry.at,
-                text=f"{entry.detail} on {entry.instance_id} began while {other[1]} on {other[0]}"
-                f" was running since {since:.3f}",
+                at=at,
+                text=f"{what[1:]} on {instance_id} began while {other[1]} on {other[0]} was running"
+                f" since {since:.3f}",
             )
-        mine[key] = entry.at
+        if what.startswith("+"):
+            mine[instance_id, what[1:]] = at
+
+
+def _repairs(seen: Evidence) -> Iterator[tuple[float, int, str, int, str]]:
+    """Yield when what began (+), ended (-) or took no time (!), for which slot; ends come first."""
+    for entry in seen.ledger.hosts:
+        slot = seen.slot_of_instance(entry.instance_id)
+        if slot is None or not entry.detail.startswith(REMEDIES):
+            continue
+        if entry.what == COMMAND:
+            yield entry.at, 1, slot, entry.instance_id, f"+{entry.detail}"
+        elif entry.what == COMMAND_ENDED:
+            yield entry.at, 0, slot, entry.instance_id, f"-{entry.detail}"
+    for call, what in ((REBOOT, "!reboot"), (CREATE, "!create")):
+        for request in seen.calls.get(call, ()):
+            slot = (
+                seen.slot_of(request.label)
+                if call == CREATE
+                else seen.slot_of_instance(request.instance_id)
+            )
+            if slot is not None:
+                yield request.at, 2, slot, request.instance_id or 0, what
+
+
+def bad_machines_are_avoided(seen: Evidence) -> Iterator[Broken]:
+    """A machine that was given up for what nothing cures is not rented again for a while."""
+    window_s = seen.bounds.quarantine_s
+    failed = [(rental, seen.condemned_at[rental.instance_id]) for rental in _failed(seen)]
+    for rental in seen.ours:
+        for other, given_up_at in failed:
+            if (
+                other.machine_id == rental.machine_id
+                and given_up_at < rental.created_at < given_up_at + window_s
+            ):
+                text = (
+                    f"{seen.slot_of(rental.label)} rented machine {rental.machine_id}"
+                    f" {rental.created_at - given_up_at:.0f} s after {other.instance_id} on it was"
+                    " given up"
+                )
+                yield Broken(invariant="I16", at=rental.created_at, text=text)
+                if between(seen.killed_at, given_up_at, rental.created_at):
+                    text = f"{text}, across a kill"
+                    yield Broken(invariant="I6", at=rental.created_at, text=text)
+
+
+def _failed(seen: Evidence) -> Iterator[Rental]:
+    """Yield what keeper ended because the machine itself had failed, by the host's own records."""
+    for rental in seen.ours:
+        at = seen.condemned_at.get(rental.instance_id)
+        struck = [
+            entry.at
+            for entry in seen.deeds.get(rental.instance_id, ())
+            if entry.what == "struck" and entry.detail in _INCURABLE
+        ]
+        if at is None or not struck or struck[-1] > at:
+            continue
+        # Others, or the price, may be why it was given up.
+        if any(c.at <= at and c.what not in _LIVES for c in rental.changes):
+            continue
+        lit = any(start <= at <= end for start, end in seen.on_air(rental.instance_id))
+        if not lit and not tied_s(seen, "", struck[-1], at):
+            yield rental
+
+
+_LIVES = ("created", "running", "rebooting", "readdressed", "destroyed")
 
 
 def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
-    """Once all is calm, every declared stream is on air within the bound, and stays."""
-    if seen.ended_at - seen.calm_at < seen.bounds.converge_s:
-        return
-    deadline = seen.calm_at + seen.bounds.converge_s
+    """Once all is calm, every declared stream is on air within the bound, and stays.
+
+    A slot that has used up its replacements gets the next one when its window allows.
+    """
     for slot in seen.slots:
+        since = seen.calm_at
+        deadline = since + seen.bounds.converge_s
+        deadline += tied_s(seen, slot, since, deadline)
+        if seen.ended_at < deadline:
+            continue
         spans = seen.slot_on_air(slot)
         if not any(start <= deadline and end >= seen.ended_at for start, end in spans):
             last = f"last on air at {spans[-1][1]:.0f}" if spans else "never on air"
             yield Broken(
                 invariant="I18",
                 at=deadline,
-                text=f"{slot} is not on air from {seen.bounds.converge_s:.0f} s after the calm to"
+                text=f"{slot} is not on air from {deadline - since:.0f} s after the calm to"
                 f" the end; {last}",
             )
 
 
-def no_task_dies_quietly(seen: Evidence) -> Iterator[Broken]:
-    """Every error was taken by somebody."""
-    for at, text in seen.unhandled:
-        yield Broken(invariant="I21", at=at, text=text)
+def darkness_ends(seen: Evidence) -> Iterator[Broken]:
+    """Whatever befalls it, a stream comes back within the bound, not counting when hands were tied."""
+    for slot in seen.slots:
+        for lost_at, again_at in seen.dark(slot):
+            tied = tied_s(seen, slot, lost_at, again_at)
+            troubled = covered_s(_troubles(seen, slot), lost_at, again_at)
+            if again_at - lost_at - tied - troubled > seen.bounds.dark_s:
+                yield Broken(
+                    invariant="I18",
+                    at=again_at,
+                    text=f"{slot} was dark for {again_at - lost_at:.0f} s from {lost_at:.0f} on;"
+                    f" for {tied:.0f} s keeper's hands were tied",
+                )
 
 
-# --- protocol ----------------------------------------------------------------------------------
-
-
-def calls_keep_their_distance(seen: Evidence) -> Iterator[Broken]:
-    """Two calls of one caller to one endpoint are never closer than its published spacing."""
-    latest: dict[tuple[str, str, str], float] = {}
-    for request in seen.ledger.requests:
-        spacing_s = seen.bounds.spacing_s.get((request.method, request.endpoint))
-        if spacing_s is None:
-            continue
-        key = (request.identity, request.method, request.endpoint)
-        before = latest.get(key)
-        latest[key] = request.at
-        if before is not None and request.at - before < spacing_s - 0.001:
-            yield Broken(
-                invariant="I24",
-                at=request.at,
-                text=f"{request.method} {request.endpoint} came {request.at - before:.3f} s after"
-                f" the one before; its spacing is {spacing_s} s",
-            )
-
-
-def same_seed_same_journal(seen: Evidence) -> Iterator[Broken]:
-    """The same seed writes the same journal, byte for byte."""
-    for number, journal in enumerate(seen.journals[1:], start=2):
-        first = seen.journals[0].splitlines()
-        if journal == seen.journals[0]:
-            continue
-        lines = journal.splitlines()
-        line = next(
-            (n for n, (a, b) in enumerate(zip(first, lines, strict=False)) if a != b),
-            min(len(first), len(lines)),
-        )
-        yield Broken(
-            invariant="I25",
-            at=seen.began_at,
-            text=f"run {number} of the same seed differs from the first in line {line + 1}",
-        )
-
-
-def _batches(moments: list[float], apart_s: float) -> Iterator[list[float]]:
-    """Split moments where a gap is long enough to forgive what was before."""
-    batch: list[float] = []
-    for moment in moments:
-        if batch and moment - batch[-1] >= apart_s:
-            yield batch
-            batch = []
-        batch.append(moment)
-    if batch:
-        yield batch
+def _troubles(seen: Evidence, slot: str) -> Iterator[tuple[float, float]]:
+    """Yield the lives of hosts that came to nothing: each costs its boot, and is tried once."""
+    for rental in seen.rentals.get(slot, ()):
+        if not seen.on_air(rental.instance_id):
+            end = min(seen.end_of_use(rental), rental.created_at + seen.bounds.boot_s)
+            yield rental.created_at, end

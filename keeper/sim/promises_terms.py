@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from keeper.sim.evidence import ACCOUNT, BID, LISTING, SEARCH, Broken, Evidence
+from keeper.sim.evidence import ACCOUNT, BID, LISTING, Broken, Evidence
+from keeper.sim.excuses import is_tied, tied_s
 from keeper.sim.ledger import Change, Rental
-from keeper.sim.promises_money import end_of_use
 
 _SAME_DOLLARS = 0.001
 _READ_TAKES_S = 60.0  # from an answer to what is done because of it
@@ -64,10 +64,10 @@ def a_raised_price_is_escaped(seen: Evidence) -> Iterator[Broken]:
             continue
         most = limit * seen.bounds.drift_ratio + _SAME_DOLLARS
         since = next((c for c in raised if c.dollars_per_hour > most), None)
-        until = end_of_use(seen, rental)
+        until = seen.end_of_use(rental)
         if since is None or until <= since.at:
             continue
-        paid_s = until - since.at - _excused_s(seen, slot, since.at, until)
+        paid_s = until - since.at - tied_s(seen, slot, since.at, until)
         if paid_s > seen.bounds.dear_patience_s:
             yield Broken(
                 invariant="I4",
@@ -85,8 +85,8 @@ def an_outbid_host_is_not_kept(seen: Evidence) -> Iterator[Broken]:
                 continue
             later = rental.changes[index + 1 :]
             answered = [c.at for c in later if c.what == BID or c.what in _UP]
-            until = min([*answered, end_of_use(seen, rental)])
-            idle_s = until - change.at - _excused_s(seen, slot, change.at, until)
+            until = min([*answered, seen.end_of_use(rental)])
+            idle_s = until - change.at - tied_s(seen, slot, change.at, until)
             if idle_s > seen.bounds.outbid_patience_s:
                 yield Broken(
                     invariant="I4",
@@ -118,7 +118,7 @@ def an_end_known_ahead_is_no_surprise(seen: Evidence) -> Iterator[Broken]:
     for slot, rental in _ours(seen):
         expired = _expired(rental)
         known_at = _end_known_at(rental)
-        if expired is None or known_at is None or end_of_use(seen, rental) < expired.at:
+        if expired is None or known_at is None or seen.end_of_use(rental) < expired.at:
             continue
         since = max(known_at, expired.at - notice_s)
         was_serving = any(
@@ -137,9 +137,9 @@ def an_end_known_ahead_is_no_surprise(seen: Evidence) -> Iterator[Broken]:
             for other in seen.rentals.get(slot, ())
             if other is not rental
             and other.created_at < expired.at
-            and end_of_use(seen, other) > since
+            and seen.end_of_use(other) > since
         ]
-        if not asked and not others and not _excused_s(seen, slot, since, expired.at):
+        if not asked and not others and not tied_s(seen, slot, since, expired.at):
             yield Broken(
                 invariant="I18",
                 at=expired.at,
@@ -171,46 +171,5 @@ def _end_known_at(rental: Rental) -> float | None:
     return moved[-1] if moved else rental.created_at
 
 
-def _excuses(seen: Evidence) -> Iterator[tuple[float, float]]:
-    """Yield the stretches in which keeper must not, or cannot, rent and end."""
-    yield from seen.paused
-    yield from seen.blind
-    yield from seen.penniless
-    for request in seen.ledger.requests:
-        # A spent quota is over at midnight; a listing or a search that fails is over soon.
-        if (request.method, request.endpoint) == SEARCH and request.status != 200:
-            day = 86_400.0
-            is_quota = request.status == 429 and not request.note
-            yield request.at, (request.at // day + 1) * day if is_quota else request.at + 120.0
-        elif (request.method, request.endpoint) == LISTING and (
-            request.status != 200 or request.note
-        ):
-            yield request.at, request.at + 120.0
-
-
-def _excused_s(seen: Evidence, slot: str, since: float, until: float) -> float:
-    """Return for how long of a stretch keeper's hands were bound."""
-    spans = sorted(
-        (max(begins, since), min(ends, until))
-        for begins, ends in (*_excuses(seen), *_allowance_spent(seen, slot))
-        if begins < until and ends > since
-    )
-    total, reached = 0.0, since
-    for begins, ends in spans:
-        if ends > reached:
-            total += ends - max(begins, reached)
-            reached = ends
-    return total
-
-
 def _is_excused(seen: Evidence, slot: str, at: float) -> bool:
-    return _excused_s(seen, slot, at - _READ_TAKES_S, at) > 0.0
-
-
-def _allowance_spent(seen: Evidence, slot: str) -> Iterator[tuple[float, float]]:
-    """Yield the stretches in which a slot has asked for all the hosts that it may have."""
-    made = [c.at for c in seen.creates if seen.slot_of(c.label) == slot and seen.may_have_made(c)]
-    most, window_s = seen.bounds.replacements_max, seen.bounds.replacements_window_s
-    for first, last in zip(made, made[most - 1 :], strict=False):
-        if last - first < window_s:
-            yield last, first + window_s
+    return is_tied(seen, slot, at - _READ_TAKES_S, at)

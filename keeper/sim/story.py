@@ -27,13 +27,13 @@ from keeper.sim.loop import run
 from keeper.sim.market import MarketShape, Refusal
 from keeper.sim.opsbox import OpsBox
 from keeper.sim.scenarios import Scenario
-from keeper.sim.stage import DEFAULT_BIDDERS, DEFAULT_STREAMS, bounds, declared
+from keeper.sim.stage import DEFAULT_BIDDERS, DEFAULT_STREAMS, bounds, declared, secrets
 from keeper.sim.universe import Message, Universe
 
 DAY_S = 86_400.0
 # The calm holds a whole window of replacements: a stream may have used them up in the last storm.
 CALM_S = 32_400.0
-CONVERGE_S = 27_000.0
+CONVERGE_S = 3600.0
 _CALM_SHARE_MAX = 0.6  # of a run that is shorter than the calm
 _SHAPE = MarketShape(
     machines=56,  # some are lost for good in a bad week, and others rent as well
@@ -151,7 +151,7 @@ class Story:
     def _evidence(
         self, universe: Universe, box: OpsBox, began_at: float, calm_at: float
     ) -> Evidence:
-        converge_s = min(CONVERGE_S, self.calm_s * CONVERGE_S / CALM_S)
+        converge_s = min(CONVERGE_S, self.calm_s / 2)
         return Evidence(
             ledger=universe.market.ledger,
             slot_of=_slots_of(box.disk.keeper_id),
@@ -165,6 +165,15 @@ class Story:
             killed_at=tuple(box.killed_at),
             unhandled=tuple(box.unhandled.entries),
             blind=tuple(box.blind),
+            clock_steps=tuple(box.clock_steps),
+            ordered=(),
+            messages=tuple((each.at, each.body) for each in universe.mailbox.messages),
+            refused=tuple((each.at, each.body) for each in universe.mailbox.refused),
+            secrets=secrets(self.streams),
+            texts={
+                "journal": journal_bytes(box.disk.chronicle).decode(),
+                "facts": "\n".join(sorted(box.said)),
+            },
         )
 
 

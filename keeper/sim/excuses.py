@@ -1,0 +1,87 @@
+"""When keeper's hands were tied: what a promise with a bound in it must not count.
+
+A pause, a network or a process that was down, an account without credit, reads that failed, a quota or
+an allowance that was used up. No code is shared with what is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from keeper.sim.evidence import LISTING, SEARCH, Evidence, Span
+
+_NEXT_READ_S = 120.0  # after a read that failed, the next good one is not far
+_DAY_S = 86_400.0
+_START_S = 120.0  # a process that was killed is back, and has read everything again
+
+
+def tied_s(seen: Evidence, slot: str, since: float, until: float) -> float:
+    """Return for how long of a stretch keeper must not, or could not, rent and end for a slot."""
+    spans = (*seen.remembered("tied", _tied), *seen.remembered(f"spent {slot}", _spent, slot))
+    return covered_s(spans, since, until)
+
+
+def is_tied(seen: Evidence, slot: str, since: float, until: float) -> bool:
+    """Whether keeper's hands were tied at any moment of a stretch."""
+    return tied_s(seen, slot, since, until) > 0.0
+
+
+def covered_s(spans: Iterable[Span], since: float, until: float) -> float:
+    """Return how much of a stretch lies within any of these spans."""
+    total, reached = 0.0, since
+    for begins, ends in sorted(spans):
+        begin, end = max(begins, reached), min(ends, until)
+        if end > begin:
+            total += end - begin
+            reached = end
+    return total
+
+
+def _tied(seen: Evidence) -> tuple[Span, ...]:
+    return tuple(merged((*seen.paused, *seen.blind, *seen.penniless, *_down(seen), *_unread(seen))))
+
+
+def _down(seen: Evidence) -> Iterator[Span]:
+    """Yield when no process of keeper's was up: from a kill until a new one has read."""
+    for killed_at in seen.killed_at:
+        again = next((at for at in seen.clean_listings if at > killed_at), seen.ended_at)
+        yield killed_at, again + _START_S
+
+
+def _unread(seen: Evidence) -> Iterator[Span]:
+    """Yield when the marketplace could not be read. A spent quota is over at keeper's midnight."""
+    for request in seen.calls.get(SEARCH, ()):
+        if request.status != 200:
+            is_quota = request.status == 429 and not request.note
+            midnight = (request.at // _DAY_S + 1) * _DAY_S - min(
+                0.0, seen.clock_ahead_s(request.at)
+            )
+            yield request.at, midnight if is_quota else request.at + _NEXT_READ_S
+    for request in seen.calls.get(LISTING, ()):
+        if request.status != 200 or request.note:
+            yield request.at, request.at + _NEXT_READ_S
+
+
+def _spent(seen: Evidence, slot: str) -> tuple[Span, ...]:
+    """Return when a slot had asked for all the hosts that it may have."""
+    made = [c.at for c in seen.creates if seen.slot_of(c.label) == slot and seen.may_have_made(c)]
+    most, window_s = seen.bounds.replacements_max, seen.bounds.replacements_window_s
+    return tuple(
+        (last, first + window_s)
+        for first, last in zip(made, made[most - 1 :], strict=False)
+        if last - first < window_s
+    )
+
+
+def merged(spans: Iterable[Span]) -> Iterator[Span]:
+    """Yield the same time in stretches that do not touch."""
+    now: Span | None = None
+    for begins, ends in sorted(spans):
+        if now is not None and begins <= now[1]:
+            now = (now[0], max(now[1], ends))
+            continue
+        if now is not None:
+            yield now
+        now = (begins, ends)
+    if now is not None:
+        yield now

@@ -1,0 +1,44 @@
+"""What the operator was told: messages as they reached a channel, read without keeper's own code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+FIRING, UPDATE, REPEAT, RESOLVED = "firing", "update", "repeat", "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One message about one alert."""
+
+    at: float  # when it first arrived
+    notice_id: str  # the same over every retry
+    kind: str
+    name: str
+    key: str  # what identifies the alert over time
+    slot: str  # "": about no single slot
+
+
+def read_notices(messages: Iterable[tuple[float, bytes]]) -> tuple[Notice, ...]:
+    """Return the messages in the order of arrival, each once however often it came."""
+    found: dict[str, Notice] = {}
+    for at, body in messages:
+        notice = read_notice(at, body)
+        found.setdefault(notice.notice_id, notice)
+    return tuple(found.values())
+
+
+def read_notice(at: float, body: bytes) -> Notice:
+    """Read one message. Raises ValueError, LookupError when it is none."""
+    data = json.loads(body)["data"]
+    alert = data["alert"]
+    return Notice(
+        at=at,
+        notice_id=str(data["notice_id"]),
+        kind=str(data["kind"]),
+        name=str(alert["name"]),
+        key=str(alert["key"]),
+        slot=str(alert["slot"] or ""),
+    )

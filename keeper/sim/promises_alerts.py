@@ -1,0 +1,156 @@
+"""Checks of the promises about being told: every alert has an end, no message is lost, nobody dies mute.
+
+What was told is read from the messages that arrived, and the same message twice counts once. Whether
+there was something to tell is read from the hosts' own records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from keeper.sim.evidence import LISTING, Broken, Evidence
+from keeper.sim.excuses import covered_s, merged, tied_s
+from keeper.sim.notices import FIRING, RESOLVED, Notice, read_notice
+
+_CLOCK_S = 3600.0  # a wall clock that steps back an hour makes a repeat an hour late
+_LATE_S = 900.0  # grouping, a channel's back-off, a process that starts again
+# Alerts about everything, beside which what is said of one slot may be silent.
+_LOUD = frozenset(
+    {"KeeperMarketUnreadable", "KeeperMassFailure", "KeeperCreditLow", "KeeperSlotHeld"}
+)
+
+
+def every_alert_comes_to_an_end(seen: Evidence) -> Iterator[Broken]:
+    """One alert is told, told again while it holds, and resolved: in this order, nothing left out."""
+    latest: dict[str, Notice] = {}
+    for notice in seen.notices:
+        before = latest.pop(notice.key, None)
+        if notice.kind == FIRING and before is not None:
+            yield _lost(notice, f"fires again, and was never resolved since {before.at:.0f}")
+        elif notice.kind != FIRING and before is None:
+            yield _lost(notice, f"is {notice.kind}, and nobody was told that it fires")
+        elif before is not None and notice.at - before.at > _patience_s(seen, before, notice.at):
+            yield _lost(notice, f"was silent for {notice.at - before.at:.0f} s while it held")
+        if notice.kind != RESOLVED:
+            latest[notice.key] = notice
+    for notice in latest.values():
+        if seen.ended_at - notice.at > _patience_s(seen, notice, seen.ended_at):
+            yield _lost(notice, "was neither resolved nor repeated until the end")
+
+
+def _lost(notice: Notice, what: str) -> Broken:
+    return Broken(invariant="I19", at=notice.at, text=f"{notice.key} {what}")
+
+
+def _patience_s(seen: Evidence, notice: Notice, until: float) -> float:
+    """Return how long an alert may be silent: its repeat, and while a louder one stood above it."""
+    bounds = seen.bounds
+    muted = ((begins, ends) for begins, ends, key in _told_spans(seen) if key != notice.key)
+    tied = tied_s(seen, "", notice.at, until) + _refusing_s(seen, notice.at, until)
+    return bounds.repeat_s + _CLOCK_S + _LATE_S + tied + covered_s(merged(muted), notice.at, until)
+
+
+def _told_spans(seen: Evidence) -> tuple[tuple[float, float, str], ...]:
+    """Return when loud alerts held, as far as their messages tell."""
+    return seen.remembered("loud", _loud_spans)
+
+
+def _loud_spans(seen: Evidence) -> tuple[tuple[float, float, str], ...]:
+    found: list[tuple[float, float, str]] = []
+    began: dict[str, float] = {}
+    for notice in seen.notices:
+        if notice.name not in _LOUD:
+            continue
+        if notice.kind == RESOLVED:
+            found.append((began.pop(notice.key, notice.at) - _LATE_S, notice.at, notice.key))
+        else:
+            began.setdefault(notice.key, notice.at)
+    return (*found, *((at - _LATE_S, seen.ended_at, key) for key, at in began.items()))
+
+
+def _refusing_s(seen: Evidence, since: float, until: float) -> float:
+    return covered_s(((at, at + _LATE_S) for at, _ in seen.refused), since, until)
+
+
+def refused_messages_arrive(seen: Evidence) -> Iterator[Broken]:
+    """A channel that was down gets what it refused, once it is back."""
+    arrived = {notice.notice_id for notice in seen.notices}
+    told: set[str] = set()
+    for at, body in seen.refused:
+        notice = read_notice(at, body)
+        if notice.notice_id in arrived or notice.notice_id in told:
+            continue
+        if seen.ended_at - at > seen.bounds.resent_s + tied_s(seen, "", at, seen.ended_at):
+            told.add(notice.notice_id)
+            yield _lost(notice, f"({notice.kind}) was refused by its channel and never came again")
+
+
+def the_same_message_says_the_same(seen: Evidence) -> Iterator[Broken]:
+    """Under one id there is one message, so that a receiver can drop the second."""
+    bodies: dict[str, bytes] = {}
+    for at, body in seen.messages or ():
+        notice = read_notice(at, body)
+        if bodies.setdefault(notice.notice_id, body) != body:
+            yield _lost(notice, f"said something else under the same id {notice.notice_id}")
+
+
+def darkness_is_told(seen: Evidence) -> Iterator[Broken]:
+    """A stream that viewers have lost for long is told of, or something that stands above it is."""
+    for slot in seen.slots if seen.messages is not None else ():
+        for (_, lost_at), (again_at, _) in pairwise(
+            [*seen.slot_on_air(slot), (seen.ended_at, seen.ended_at)]
+        ):
+            tied = tied_s(seen, "", lost_at, again_at) + _refusing_s(seen, lost_at, again_at)
+            if again_at - lost_at - tied <= seen.bounds.told_s:
+                continue
+            if not _is_told(seen, slot, lost_at, again_at):
+                yield Broken(
+                    invariant="I19",
+                    at=again_at,
+                    text=f"{slot} was dark for {again_at - lost_at:.0f} s from {lost_at:.0f} on,"
+                    " and nobody was told",
+                )
+
+
+def _is_told(seen: Evidence, slot: str, since: float, until: float) -> bool:
+    """Whether a message about the slot, or one above it, arrived or stood in that time."""
+    if any(n.slot == slot and since <= n.at <= until for n in seen.notices):
+        return True
+    if any(begins < until and ends > since for begins, ends, _ in _told_spans(seen)):
+        return True
+    told = [n for n in seen.notices if n.key == f"KeeperStreamDark:{slot}" and n.at < since]
+    return bool(told) and told[-1].kind != RESOLVED
+
+
+# --- nothing dies quietly -----------------------------------------------------------------------
+
+
+def no_task_dies_quietly(seen: Evidence) -> Iterator[Broken]:
+    """Every error was taken by somebody."""
+    for at, text in seen.unhandled:
+        yield Broken(invariant="I21", at=at, text=text)
+
+
+def keeper_never_stops_looking(seen: Evidence) -> Iterator[Broken]:
+    """While its process is up and has a network, keeper goes on asking what it rents."""
+    asked = [request.at for request in seen.calls.get(LISTING, ())]
+    for earlier, later in pairwise([seen.began_at, *asked, seen.ended_at]):
+        if later - earlier <= seen.bounds.silence_s:
+            continue
+        away_s = covered_s(_away(seen, earlier, later), earlier, later)
+        if later - earlier - away_s > seen.bounds.silence_s:
+            yield Broken(
+                invariant="I21",
+                at=later,
+                text=f"keeper was up and asked for no list of its rentals for"
+                f" {later - earlier:.0f} s",
+            )
+
+
+def _away(seen: Evidence, since: float, until: float) -> Iterator[tuple[float, float]]:
+    """Yield when no call could arrive: the box cut off, or no process on it."""
+    yield from seen.blind
+    for killed_at in seen.killed_at:
+        if since <= killed_at <= until:
+            yield killed_at, until

@@ -1,0 +1,208 @@
+"""Checks of the promises about caps: dollars, restarts, replacements, and that no crash resets them.
+
+Each counts for itself, from the marketplace's bill, the hosts' own records and the creates that
+arrived. What breaks a cap within a stretch in which keeper was killed breaks I6 as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from keeper.sim.evidence import BID, COMMAND, REBOOT, Broken, Caps, Evidence, between
+from keeper.sim.ledger import Change, Rental
+
+_SAME_DOLLARS = 0.001
+_SHARE = 1.01  # a call takes a moment, and a bill goes on meanwhile
+
+
+# --- dollars ------------------------------------------------------------------------------------
+
+
+def spending_within_the_caps(seen: Evidence) -> Iterator[Broken]:
+    """What lives, at its price, and what was billed: never above a cap by keeper's own doing."""
+    for name, caps in seen.bounds.caps.items():
+        rentals = [r for r in seen.ours if not name or _stream_of(seen, r) == name]
+        about = name or "the fleet"
+        if caps.per_hour is not None:
+            yield from _hourly(seen, about, rentals, caps.per_hour)
+        for what, dollars, spans in _periods(seen, caps):
+            for since, until in spans:
+                yield from _billed(seen, f"{about} {what}", rentals, dollars, since, until)
+
+
+def _hourly(seen: Evidence, about: str, rentals: list[Rental], most: float) -> Iterator[Broken]:
+    """At each moment at which keeper commits to more: everything that lives, at its full price."""
+    for at, bidden in _commitments(rentals):
+        total = sum(
+            bidden[1] if rental.instance_id == bidden[0] else price_at(rental, at)
+            for rental in rentals
+            if rental.created_at <= at and (rental.ended_at is None or rental.ended_at > at)
+        )
+        if total > most + _SAME_DOLLARS:
+            yield from _over(
+                seen, at, at, f"{about} had committed {total:.4f} $/h; the cap is {most:.4f}"
+            )
+
+
+def _commitments(rentals: list[Rental]) -> Iterator[tuple[float, tuple[int, float]]]:
+    """Yield when keeper agreed to a price, whose, and which: as it was offered or bid."""
+    for rental in rentals:
+        offered = rental.offered_dollars_per_hour or rental.dollars_per_hour
+        agreed = min(offered, rental.dollars_per_hour)
+        yield rental.created_at, (rental.instance_id, agreed)
+        for change in rental.changes:
+            if change.what == BID:
+                yield change.at, (rental.instance_id, change.dollars_per_hour)
+
+
+def _periods(
+    seen: Evidence, caps: Caps
+) -> Iterator[tuple[str, float, Iterable[tuple[float, float]]]]:
+    if caps.per_day is not None:
+        yield "in a day", caps.per_day, _days(seen)
+    if caps.per_month is not None:
+        yield "in a month", caps.per_month, _months(seen)
+    if caps.total is not None:
+        yield "in all", caps.total, ((seen.began_at, seen.ended_at),)
+
+
+def _billed(
+    seen: Evidence, about: str, rentals: list[Rental], most: float, since: float, until: float
+) -> Iterator[Broken]:
+    billed = sum(dollars_between(rental, since, until) for rental in rentals)
+    if billed > most * _SHARE + _SAME_DOLLARS:
+        text = f"{about} was billed {billed:.2f} $; the cap is {most:.2f}"
+        yield from _over(seen, since, until, text)
+
+
+def _over(seen: Evidence, since: float, until: float, text: str) -> Iterator[Broken]:
+    yield Broken(invariant="I4", at=until, text=text)
+    if between(seen.killed_at, since, until):
+        yield Broken(invariant="I6", at=until, text=f"{text}, across a kill")
+
+
+def price_at(rental: Rental, at: float) -> float:
+    """Return what a rental cost an hour while running, at a time."""
+    known = [c.dollars_per_hour for c in rental.changes if c.at <= at and c.dollars_per_hour]
+    return known[-1] if known else rental.dollars_per_hour
+
+
+def dollars_between(rental: Rental, since: float, until: float) -> float:
+    """Return what a rental was billed in a stretch; between two changes it costs evenly."""
+    return _dollars_at(rental, until) - _dollars_at(rental, since)
+
+
+def _dollars_at(rental: Rental, at: float) -> float:
+    """Return the bill at a time, from the changes around it."""
+    before = Change(at=rental.created_at, what="", by="", dollars=0.0)
+    for change in rental.changes:
+        if change.at > at:
+            passed = (at - before.at) / max(change.at - before.at, 1e-9)
+            return before.dollars + max(0.0, passed) * (change.dollars - before.dollars)
+        before = change
+    if rental.ended_at is not None:
+        return before.dollars
+    # Alive and unchanged since: what is billed by now came evenly, if it came by then at all.
+    return before.dollars + max(0.0, at - before.at) / 3600.0 * _burns(rental, before)
+
+
+def _burns(rental: Rental, latest: Change) -> float:
+    """Return dollars an hour since the latest change; what stands still pays for its disk alone."""
+    return 0.0 if latest.what in {"stopped", "offline"} else price_at(rental, latest.at)
+
+
+def _days(seen: Evidence) -> Iterator[tuple[float, float]]:
+    day = datetime.fromtimestamp(seen.began_at, UTC).replace(hour=0, minute=0, second=0)
+    while day.timestamp() < seen.ended_at:
+        yield day.timestamp(), min((day + timedelta(days=1)).timestamp(), seen.ended_at)
+        day += timedelta(days=1)
+
+
+def _months(seen: Evidence) -> Iterator[tuple[float, float]]:
+    first = datetime.fromtimestamp(seen.began_at, UTC).replace(day=1, hour=0, minute=0, second=0)
+    while first.timestamp() < seen.ended_at:
+        following = (first + timedelta(days=32)).replace(day=1)
+        yield first.timestamp(), min(following.timestamp(), seen.ended_at)
+        first = following
+
+
+def _stream_of(seen: Evidence, rental: Rental) -> str:
+    return (seen.slot_of(rental.label) or "").rpartition("/")[0]
+
+
+# --- remedies -----------------------------------------------------------------------------------
+
+
+def remedies_within_their_caps(seen: Evidence) -> Iterator[Broken]:
+    """Restarts, reboots and replacements stay within their windows, whatever process counts them."""
+    bounds = seen.bounds
+    for instance_id, entries in seen.deeds.items():
+        starts = {
+            prefix: [
+                e.at
+                for e in entries
+                if e.what == COMMAND and e.detail.startswith(prefix) and e.detail.endswith(".start")
+            ]
+            for prefix in ("restart.process", "restart.workload")
+        }
+        for batch in _unforgiven(seen, instance_id, starts["restart.process"]):
+            what = f"process restarts on {instance_id}"
+            yield from _at_most(seen, batch, bounds.restarts_max, bounds.restarts_window_s, what)
+        what = f"workload restarts on {instance_id}"
+        yield from _at_most(
+            seen,
+            starts["restart.workload"],
+            bounds.workload_restarts_max,
+            bounds.climb_window_s,
+            what,
+        )
+    reboots: dict[int, list[float]] = {}
+    for request in seen.calls.get(REBOOT, ()):
+        if request.status == 200:
+            reboots.setdefault(request.instance_id or 0, []).append(request.at)
+    for instance_id, moments in reboots.items():
+        what = f"reboots of {instance_id}"
+        yield from _at_most(seen, moments, bounds.reboots_max, bounds.climb_window_s, what)
+    for slot, rentals in seen.rentals.items():
+        yield from _at_most(
+            seen,
+            # The first fills the slot; what a refused create has left behind never could.
+            [r.created_at for r in rentals if not seen.is_leftover(r)][1:],
+            bounds.replacements_max,
+            bounds.replacements_window_s,
+            f"replacements of {slot}",
+        )
+
+
+def _unforgiven(seen: Evidence, instance_id: int, moments: list[float]) -> Iterator[list[float]]:
+    """Split restarts where the picture was good for long enough to forgive what was before."""
+    batch: list[float] = []
+    for moment in moments:
+        if batch and _was_good(seen, instance_id, batch[-1], moment):
+            yield batch
+            batch = []
+        batch.append(moment)
+    if batch:
+        yield batch
+
+
+def _was_good(seen: Evidence, instance_id: int, since: float, until: float) -> bool:
+    return any(
+        min(end, until) - max(start, since) >= seen.bounds.restarts_forgiven_s
+        for start, end in seen.on_air(instance_id)
+    )
+
+
+def _at_most(
+    seen: Evidence, moments: list[float], most: int, window_s: float, what: str
+) -> Iterator[Broken]:
+    for first, last in zip(moments, moments[most:], strict=False):
+        if last - first < window_s:
+            text = (
+                f"{most + 1} {what} within {last - first:.0f} s; the cap is {most} in"
+                f" {window_s:.0f} s"
+            )
+            yield Broken(invariant="I13", at=last, text=text)
+            if between(seen.killed_at, first, last):
+                yield Broken(invariant="I6", at=last, text=f"{text}, across a kill")

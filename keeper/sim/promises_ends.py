@@ -1,0 +1,114 @@
+"""Checks of the promises about ends: what is condemned is pursued, confirmed, and only then forgotten.
+
+Each yields what is ``Broken`` in the ``Evidence``. No code is shared with what is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from keeper.sim.evidence import BY_ID, DESTROY, Broken, Evidence, between
+from keeper.sim.excuses import tied_s
+from keeper.sim.ledger import Rental
+
+_SLACK_S = 1.0  # a listing may take a moment longer than the one before
+
+
+def no_rental_is_abandoned(seen: Evidence) -> Iterator[Broken]:
+    """What is condemned hears of it until it is gone; at the end exactly the declared ones live."""
+    asked: dict[int, list[float]] = {}
+    for request in seen.calls.get(DESTROY, ()):
+        if request.instance_id is not None:
+            asked.setdefault(request.instance_id, []).append(request.at)
+    for rental in seen.ours:
+        if rental.instance_id not in asked:
+            continue
+        end = seen.ended_at if rental.ended_at is None else rental.ended_at
+        moments = [at for at in asked[rental.instance_id] if at <= end]
+        for earlier, later in pairwise([*moments, end]):
+            if later - earlier > seen.bounds.abandoned_s:
+                yield Broken(
+                    invariant="I7",
+                    at=later,
+                    text=f"condemned rental {rental.instance_id} was left alone for"
+                    f" {later - earlier:.0f} s and went on costing",
+                )
+    yield from _exactly_the_declared_remain(seen)
+
+
+def _exactly_the_declared_remain(seen: Evidence) -> Iterator[Broken]:
+    wanted = set(seen.slots)
+    for slot in sorted(wanted | set(seen.rentals)):
+        living = [r.instance_id for r in seen.rentals.get(slot, ()) if r.is_live]
+        expected = 1 if slot in wanted else 0
+        if len(living) != expected:
+            yield Broken(
+                invariant="I7",
+                at=seen.ended_at,
+                text=f"after the calm {slot} has {len(living)} live rentals {living}, not {expected}",
+            )
+
+
+def absence_is_confirmed(seen: Evidence) -> Iterator[Broken]:
+    """A rental is forgotten after two separate listings without it and an answer by its id.
+
+    Seen from outside: each that has ended, and that keeper knew, was asked about by its id after
+    its end; where another one was rented for it, before that.
+    """
+    for slot, rentals in seen.rentals.items():
+        for rental, later in zip(rentals, [*rentals[1:], None], strict=True):
+            if rental.ended_at is None or not _was_known(seen, rental):
+                continue
+            until = seen.ended_at
+            is_condemned = rental.instance_id in seen.condemned_at
+            if later is not None and later.created_at > rental.ended_at and not is_condemned:
+                until = later.created_at
+            elif until - rental.ended_at < seen.bounds.confirmed_s or (
+                tied_s(seen, slot, rental.ended_at, until) > 0.0
+            ):
+                continue  # there was hardly time
+            missing = _what_confirms_is_missing(seen, rental, rental.ended_at, until)
+            if missing:
+                yield Broken(
+                    invariant="I7",
+                    at=until,
+                    text=f"{slot} forgot rental {rental.instance_id}, which ended at"
+                    f" {rental.ended_at:.0f}: {missing}",
+                )
+
+
+def _was_known(seen: Evidence, rental: Rental) -> bool:
+    """Whether keeper had to do with a rental: it was connected to it, or asked for its end."""
+    return rental.instance_id in seen.condemned_at or seen.was_used(rental.instance_id)
+
+
+def _what_confirms_is_missing(seen: Evidence, rental: Rental, ended_at: float, until: float) -> str:
+    listed = between(seen.clean_listings, ended_at, until)
+    if not listed or listed[-1] - listed[0] < seen.bounds.absence_apart_s - _SLACK_S:
+        return "no two separate listings were read after its end"
+    by_id = [
+        request.at
+        for request in seen.calls.get(BY_ID, ())
+        if request.instance_id == rental.instance_id
+        and ended_at <= request.at <= until
+        and request.status == 200
+    ]
+    return "" if by_id else "it was not asked about by its id after its end"
+
+
+def the_condemned_end(seen: Evidence) -> Iterator[Broken]:
+    """Once the marketplace answers as it should, what is condemned is gone before long."""
+    for rental in seen.ours:
+        asked_at = seen.condemned_at.get(rental.instance_id)
+        if asked_at is None:
+            continue
+        deadline = max(asked_at, seen.calm_at) + seen.bounds.confirmed_s
+        end = seen.ended_at if rental.ended_at is None else rental.ended_at
+        if end > deadline and deadline < seen.ended_at:
+            yield Broken(
+                invariant="I20",
+                at=deadline,
+                text=f"rental {rental.instance_id}, condemned at {asked_at:.0f}, still costs"
+                f" {seen.bounds.confirmed_s:.0f} s into the calm",
+            )

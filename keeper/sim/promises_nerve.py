@@ -1,0 +1,193 @@
+"""Checks of the promises about nerve: what is good, unknown, paused or common to many is left alone.
+
+Each yields what is ``Broken`` in the ``Evidence``. No code is shared with what is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from math import ceil
+
+from keeper.sim.evidence import (
+    COMMAND,
+    CREATE,
+    DESTROY,
+    REBOOT,
+    REMEDIES,
+    Broken,
+    Evidence,
+    Span,
+    between,
+)
+from keeper.sim.excuses import merged
+from keeper.sim.ledger import Request
+
+_AFTER_BAD_LISTING_S = 180.0  # an act this soon after it may be because of it
+_AFTER_BLINDNESS_S = 120.0
+_GOOD_S = 90.0  # on air for so long, and every viewer has seen it by now
+_SEEN_S = 180.0  # so long after many fell sick, keeper has seen it and what had begun is over
+_EARLY_S = 30.0
+
+
+def bad_listing_is_not_absence(seen: Evidence) -> Iterator[Broken]:
+    """Right after a bad listing nothing is rented for, or done to, a slot that is truly well."""
+    for request, instance_id in acts_on_the_well(seen):
+        since = request.at - _AFTER_BAD_LISTING_S
+        bad = between(seen.bad_listings, since, request.at)
+        if bad:
+            yield Broken(
+                invariant="I9",
+                at=request.at,
+                text=f"{request.method} {request.path} {request.label}: rental {instance_id} was"
+                f" well, but the listing at {bad[-1]:.3f} was not",
+            )
+
+
+def not_knowing_is_no_reason(seen: Evidence) -> Iterator[Broken]:
+    """Blindness of keeper's own box never costs a rental that is truly well."""
+    for request, instance_id in acts_on_the_well(seen):
+        for begins, ends in seen.blind:
+            if begins <= request.at <= ends + _AFTER_BLINDNESS_S:
+                yield Broken(
+                    invariant="I14",
+                    at=request.at,
+                    text=f"{request.method} {request.path} {request.label}: rental {instance_id}"
+                    f" was well; keeper could not see from {begins:.0f} to {ends:.0f}",
+                )
+
+
+def no_remedy_for_a_good_picture(seen: Evidence) -> Iterator[Broken]:
+    """Whatever is not known of a host: while viewers see its picture, nothing is repaired there."""
+    for entry in seen.ledger.hosts:
+        is_remedy = entry.what == COMMAND and entry.detail.startswith(REMEDIES)
+        # One that has begun goes on, and its own first step ends the picture.
+        if is_remedy and _is_good_unasked(seen, entry.instance_id, entry.at):
+            yield Broken(
+                invariant="I14",
+                at=entry.at,
+                text=f"{entry.detail} on {entry.instance_id}, whose viewers saw a good picture",
+            )
+    for request in seen.calls.get(REBOOT, ()):
+        if _is_good_unasked(seen, request.instance_id or 0, request.at):
+            yield Broken(
+                invariant="I14",
+                at=request.at,
+                text=f"rental {request.instance_id} was rebooted, and viewers saw a good picture",
+            )
+
+
+def make_before_break(seen: Evidence) -> Iterator[Broken]:
+    """A host on air is ended once another one has proven itself, or for its price, or unwanted."""
+    for instance_id, at in seen.condemned_at.items():
+        rental = seen.ledger.rentals.get(instance_id)
+        slot = seen.slot_of(rental.label) if rental is not None else None
+        if rental is None or slot not in seen.slots or not _is_good_unasked(seen, instance_id, at):
+            continue
+        proven = any(
+            start <= at - seen.bounds.proof_s and end >= at
+            for other in seen.rentals[slot]
+            if other is not rental and seen.condemned_at.get(other.instance_id, at + 1.0) > at
+            for start, end in seen.on_air(other.instance_id)
+        )
+        if not proven and not seen.is_dear(rental, at):
+            yield Broken(
+                invariant="I11",
+                at=at,
+                text=f"{slot} ended {instance_id}, which was on air, before another host had"
+                f" shown its picture for {seen.bounds.proof_s:.0f} s",
+            )
+
+
+def paused_means_hands_off(seen: Evidence) -> Iterator[Broken]:
+    """While paused: no mutating call but for what was condemned before; no command on a host."""
+    yield from _hands_off(seen, seen.paused, "paused")
+
+
+def common_causes_stop_everything(seen: Evidence) -> Iterator[Broken]:
+    """While more slots are sick than can be chance, nothing is begun or ended; only tried again."""
+    yield from _hands_off(seen, tuple(_mass_failures(seen)), "too many slots were sick at once")
+
+
+def _hands_off(seen: Evidence, spans: tuple[Span, ...], why: str) -> Iterator[Broken]:
+    for begins, ends in spans:
+        for request in seen.mutations:
+            if not begins <= request.at < ends:
+                continue
+            is_confirming = (request.method, request.endpoint) == DESTROY and (
+                seen.condemned_at.get(request.instance_id or 0, ends) < begins
+            )
+            if not is_confirming:
+                yield Broken(
+                    invariant="I12",
+                    at=request.at,
+                    text=f"{request.method} {request.path} while {why}",
+                )
+        for entry in seen.ledger.hosts:
+            is_remedy = entry.what == COMMAND and entry.detail.startswith(REMEDIES)
+            if is_remedy and begins <= entry.at < ends:
+                yield Broken(
+                    invariant="I12",
+                    at=entry.at,
+                    text=f"{entry.detail} on {entry.instance_id} while {why}",
+                )
+
+
+def _mass_failures(seen: Evidence) -> Iterator[Span]:
+    """Yield when more hosts that were good lay dark than the fleet's ratio allows.
+
+    From when keeper has seen it until one slot at a time may be tried.
+    """
+    most = max(1, ceil(round(seen.bounds.mass_failure_ratio * len(seen.slots), 9)))
+    moments: list[tuple[float, int]] = []
+    for slot in seen.slots:
+        for begins, ends in merged(_sick(seen, slot)):
+            moments += [(begins, 1), (ends, -1)]
+    count, since = 0, 0.0
+    for at, step in sorted(moments):
+        before, count = count, count + step
+        if before <= most < count:
+            since = at
+        elif count <= most < before:
+            until = min(at, since + seen.bounds.mass_failure_trial_s - _EARLY_S)
+            if until > since + _SEEN_S:
+                yield since + _SEEN_S, until
+
+
+def _sick(seen: Evidence, slot: str) -> Iterator[Span]:
+    """Yield when a host that was on air was dark in its slot, and no bid or purse was why."""
+    for rental in seen.rentals.get(slot, ()):
+        spans = seen.on_air(rental.instance_id)
+        end = seen.end_of_use(rental)
+        if any(c.what == "stopped" for c in rental.changes):
+            continue
+        for (_, lost_at), (again_at, _) in pairwise([*spans, (end, end)]):
+            if lost_at < min(again_at, end):
+                yield lost_at, min(again_at, end)
+
+
+def acts_on_the_well(seen: Evidence) -> Iterator[tuple[Request, int]]:
+    """Yield each create, destroy or reboot that struck a slot whose only rental was truly well."""
+    for request in seen.mutations:
+        kind = (request.method, request.endpoint)
+        is_create = kind == CREATE
+        if kind not in {DESTROY, REBOOT} and not is_create:
+            continue
+        slot = (
+            seen.slot_of(request.label) if is_create else seen.slot_of_instance(request.instance_id)
+        )
+        using = [
+            rental.instance_id
+            for rental in seen.rentals.get(slot or "", ())
+            if rental.created_at < request.at <= seen.end_of_use(rental)
+        ]
+        if len(using) != 1 or not seen.was_well(using[0], request.at):
+            continue
+        if not (is_create and seen.expected_to_move(seen.ledger.rentals[using[0]], request.at)):
+            yield request, using[0]
+
+
+def _is_good_unasked(seen: Evidence, instance_id: int, at: float) -> bool:
+    """Whether viewers of a rental have seen its picture for a while, and no person wants it away."""
+    is_good = any(start <= at - _GOOD_S and end >= at for start, end in seen.on_air(instance_id))
+    return is_good and not seen.was_ordered(seen.slot_of_instance(instance_id), at)
