@@ -60,6 +60,7 @@ class Draft:
     def __init__(self, world: World, desired: Desired, now: datetime) -> None:
         self.world = world
         self.fleet = desired.fleet
+        self.streams = desired.streams
         self.now = now
         self.slots: dict[SlotId, Stream] = {
             slot: stream for stream in desired.streams for slot in stream.slots

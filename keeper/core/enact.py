@@ -40,6 +40,7 @@ from keeper.core.rent import crosses_a_limit, fill
 
 # What a machine is not to blame for.
 _BLAMELESS = (
+    Reason.BUDGET,
     Reason.CONTRACT_ENDING,
     Reason.CREATE_NEVER_APPEARED,
     Reason.MARKET_STOPPED_IT,  # by another program, or because the account ran dry

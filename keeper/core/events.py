@@ -230,6 +230,43 @@ class CauseCleared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetWarned:
+    """So much of a cap is used; told once per period for each share."""
+
+    name: ClassVar[str] = "budget.warned"
+    level: ClassVar[Level] = Level.WARNING
+    stream: StreamName | None  # None: the fleet's cap
+    period: str  # day, month or total
+    ratio: float
+    dollars: float
+    cap_dollars: float
+    reached_at: datetime | None  # at the present rate; None: not in this period
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetStopped:
+    """Hosts end before a cap is crossed; nothing is rented until the period is over or it is raised."""
+
+    name: ClassVar[str] = "budget.stopped"
+    level: ClassVar[Level] = Level.ERROR
+    stream: StreamName | None
+    period: str
+    dollars: float
+    cap_dollars: float
+    detail: str  # what ends, and what cannot and why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetFreed:
+    """A cap that stopped something lets things be rented again."""
+
+    name: ClassVar[str] = "budget.freed"
+    level: ClassVar[Level] = Level.INFO
+    stream: StreamName | None
+    period: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionMade:
     """What keeper decided for a slot; recorded when it differs from the decision before."""
 
@@ -757,6 +794,9 @@ Event = (
     | FuseReset
     | CauseNamed
     | CauseCleared
+    | BudgetWarned
+    | BudgetStopped
+    | BudgetFreed
     | DecisionMade
     | InstanceRenting
     | InstanceRented

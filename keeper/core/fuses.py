@@ -35,6 +35,7 @@ _NEEDS_MARKET = (
 _NEEDS_CREDIT = (Wish.RENT, Wish.REBID, Wish.REPLACE)
 # Ends that nothing has to follow: they go on when the account is empty, for they stop the spending.
 _ENDS_ONLY = (
+    Reason.BUDGET,
     Reason.STREAM_REMOVED,
     Reason.STRAY_RENTAL,
     Reason.DUPLICATE_RENTAL,
@@ -109,11 +110,16 @@ def refuse(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
     return (
         _refuse_by_operator(draft, slot)
         or _refuse_by_fleet(draft, slot, proposal)
-        or (_refuse_by_market(draft) if proposal.wish in _NEEDS_MARKET else None)
+        or (_refuse_by_market(draft) if _needs_market(proposal) else None)
         or _refuse_by_credit(draft, proposal)
         or _refuse_by_deploy(draft, slot, proposal)
         or _refuse_by_allowance(draft, slot, proposal)
     )
+
+
+def _needs_market(proposal: Proposal) -> bool:
+    """Whether something must wait for a good listing. Money that runs out does not wait for one."""
+    return proposal.wish in _NEEDS_MARKET and proposal.reason is not Reason.BUDGET
 
 
 def _refuse_by_operator(draft: Draft, slot: SlotId) -> Refusal | None:

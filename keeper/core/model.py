@@ -156,6 +156,16 @@ class FleetPolicy:
     common_cause_memory_s: float = 21_600.0
     replacements_in_flight_max: int = 3
     spend_max_dollars_per_hour: float = 10.0
+    spend_max_dollars_per_day: float | None = None  # UTC; None: no such cap
+    spend_max_dollars_per_month: float | None = None
+    spend_max_dollars_total: float | None = None
+    # What is rented must fit under every cap for so long more: room for the hosts to be of use, and
+    # for their end to be pursued while the marketplace answers badly.
+    spend_reserve_s: float = 3600.0
+    # Hosts are ended when what is left of a cap would pay for them only so long: three quick destroys,
+    # and as many more as a quarter of an hour holds.
+    spend_end_s: float = 900.0
+    spend_warn_ratios: tuple[float, ...] = (0.5, 0.75, 0.9)
     destroy_retry_s: float = 60.0
     destroy_quick_tries: int = 3
     destroy_quick_retry_s: float = 5.0
@@ -203,6 +213,9 @@ class Stream:
     policy: Policy
     rungs: tuple[Rung, ...] = (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT)
     spend_max_dollars_per_hour: float = 5.0
+    spend_max_dollars_per_day: float | None = None  # UTC; None: no such cap
+    spend_max_dollars_per_month: float | None = None
+    spend_max_dollars_total: float | None = None
     revision: str = ""  # of the workload and what is rented for it; "": not told
 
     @property

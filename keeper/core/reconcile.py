@@ -4,7 +4,7 @@
     bind     which rental belongs to which slot   bind.py
     judge    what to believe of each rental       health.py, incident.py
     decide   what each slot needs                 remedy.py
-    admit    what may be done now                 fuses.py, rent.py
+    admit    what may be done now                 fuses.py, caps.py, curb.py, rent.py
     enact    write it down                        enact.py, ends.py, books.py
 
 Pure: facts, wishes and the time come in, a plan goes out. Nothing here waits, asks or tells.
@@ -22,6 +22,7 @@ from keeper.core.bind import bind
 from keeper.core.case import Proposal, Wish, case_of
 from keeper.core.conditions import has_just_gone_silent, status_of
 from keeper.core.creates import without_search
+from keeper.core.curb import curb
 from keeper.core.decisions import Hold, Plan, Wait
 from keeper.core.draft import Draft, Seat
 from keeper.core.enact import enact, hold, retire
@@ -60,6 +61,7 @@ def reconcile(world: World, desired: Desired, now: datetime) -> Plan:
     _judge_all(draft)
     trip(draft)
     _end_strays(draft)  # first: what is to end counts before anything is rented beside it
+    curb(draft)
     for slot, stream in draft.slots.items():
         _decide_slot(draft, slot, stream)
     for slot in tuple(draft.records):

@@ -14,6 +14,7 @@ from math import inf
 from keeper.core import suspects
 from keeper.core.backoff import longest_s, stepped_s
 from keeper.core.bids import needs_now
+from keeper.core.caps import Crossed, caps_of, crossed
 from keeper.core.decisions import Hold, Rent, Wait
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import InstanceRenting, OffersSearched
@@ -70,6 +71,10 @@ def fill(
     if not is_due(record.next_rent_at, now, longest_wait_s):
         draft.decide(slot, Wait(slot=slot, reason=record.rent_reason, until=record.next_rent_at))
         return False
+    shut = _crossed(draft, stream, {}, 0.0)
+    if shut is not None:  # no price would do, so there is nothing to search for
+        _hold_for(draft, slot, reason, shut)
+        return False
     book = draft.world.offers.get(stream.name)
     if book is None or elapsed_s(book.at, now) > stream.policy.offers_max_age_s:
         _ask_for_offers(draft, slot, stream)
@@ -88,14 +93,21 @@ def fill(
         if break_first is not None and _fits_instead(draft, slot, stream, dollars):
             break_first()
             return False
-        draft.decide(
-            slot,
-            Hold(slot=slot, reason=Reason.BUDGET, wanted="rent", wanted_reason=reason),
-            detail=too_dear,
-        )
+        _hold_for(draft, slot, reason, too_dear)
         return False
     _rent(draft, slot, stream, seat, reason, offer, price_of(offer, needs))
     return True
+
+
+def _hold_for(draft: Draft, slot: SlotId, reason: Reason, crossed: Crossed) -> None:
+    held = Hold(
+        slot=slot,
+        reason=Reason.BUDGET,
+        wanted="rent",
+        wanted_reason=reason,
+        until=crossed.until,
+    )
+    draft.decide(slot, held, detail=crossed.sentence)
 
 
 def _ask_for_offers(draft: Draft, slot: SlotId, stream: Stream) -> None:
@@ -241,7 +253,7 @@ def _charged_now(draft: Draft, record: SlotRecord, seat: Seat) -> tuple[datetime
 
 def _affordable(
     draft: Draft, stream: Stream, needs: OfferNeeds, suitable: tuple[Offer, ...]
-) -> tuple[Offer, str | None]:
+) -> tuple[Offer, Crossed | None]:
     """Return the best offer that the limits leave room for; or the cheapest and which it crosses.
 
     The best is not always the cheapest: a bid comes before on demand, a free machine before one in use.
@@ -255,7 +267,7 @@ def _affordable(
     return cheapest, _crossed(draft, stream, committed, least)
 
 
-def crosses_a_limit(draft: Draft, stream: Stream, dollars: float) -> str | None:
+def crosses_a_limit(draft: Draft, stream: Stream, dollars: float) -> Crossed | None:
     """Say which limit one more rental would cross, counting everything that may still bill (I4)."""
     return _crossed(draft, stream, _committed(draft), dollars)
 
@@ -272,14 +284,20 @@ def _committed(draft: Draft) -> dict[StreamName | None, float]:
 
 def _crossed(
     draft: Draft, stream: Stream, committed: Mapping[StreamName | None, float], dollars: float
-) -> str | None:
+) -> Crossed | None:
     of_stream = committed.get(stream.name, 0.0) + dollars
     of_fleet = sum(committed.values()) + dollars
     if of_stream > stream.spend_max_dollars_per_hour:
-        return f"{of_stream:.3f} of {stream.spend_max_dollars_per_hour:.3f} $/h for {stream.name}"
+        limit = stream.spend_max_dollars_per_hour
+        return Crossed(sentence=f"{of_stream:.3f} of {limit:.3f} $/h for {stream.name}")
     if of_fleet > draft.fleet.spend_max_dollars_per_hour:
-        return f"{of_fleet:.3f} of {draft.fleet.spend_max_dollars_per_hour:.3f} $/h for the fleet"
-    return None
+        limit = draft.fleet.spend_max_dollars_per_hour
+        return Crossed(sentence=f"{of_fleet:.3f} of {limit:.3f} $/h for the fleet")
+    caps = (*caps_of(stream), *caps_of(draft.fleet))
+    if not caps:
+        return None
+    reserve_s = draft.fleet.spend_reserve_s
+    return crossed(draft.ledger, caps, committed, dollars, draft.now, reserve_s)
 
 
 def _fits_instead(draft: Draft, slot: SlotId, stream: Stream, dollars: float) -> bool:

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 from keeper.core.model import FleetPolicy, Policy
@@ -104,6 +105,23 @@ FLEET_RULES: Final[tuple[Rule, ...]] = (
     ),
     _at_most("destroy_quick_retry_s", "destroy_retry_s", "the quick tries come first"),
     _ascending("quarantine_s"),
+    _below(
+        "spend_end_s", "spend_reserve_s", "a host near a cap would be ended as soon as it is rented"
+    ),
+    Rule(
+        ("spend_warn_ratios",),
+        lambda fleet: all(
+            low < high for low, high in pairwise((0.0, *fleet.spend_warn_ratios, 1.0 + 1e-9))
+        ),
+        lambda _: "spend_warn_ratios must climb, from above 0 to at most 1",
+    ),
+)
+
+# From the shortest period to the longest: a longer one's cap below a shorter one's hides a mistake.
+_CAPS: Final = (
+    "spend_max_dollars_per_day",
+    "spend_max_dollars_per_month",
+    "spend_max_dollars_total",
 )
 
 
@@ -118,6 +136,7 @@ def contradictions(settings: Settings, watchdog_s: float | None) -> Iterator[Con
     yield from _policies(settings)
     yield from _names(settings)
     yield from _money(settings)
+    yield from _caps(settings)
     yield from _http(settings)
     yield from _ssh(settings)
 
@@ -211,6 +230,23 @@ def _money(settings: Settings) -> Iterator[Contradiction]:
             f"all streams together may need ${worst:g} an hour, but fleet."
             f"spend_max_dollars_per_hour is ${cap:g}: raise it, or lower the streams' prices",
         )
+
+
+def _caps(settings: Settings) -> Iterator[Contradiction]:
+    """Find a cap that a cap on a longer period makes meaningless."""
+    places: list[tuple[Place, Any, str]] = [(("fleet",), settings.fleet, "fleet")]
+    places += [
+        (("streams", index), stream, f"stream '{stream.name}'")
+        for index, stream in enumerate(settings.streams)
+    ]
+    for place, section, name in places:
+        written = [key for key in _CAPS if getattr(section, key) is not None]
+        for short, long in pairwise(written):
+            if getattr(section, short) > getattr(section, long):
+                yield Contradiction(
+                    ((*place, short), (*place, long)),
+                    f"{name}: {_said(section, short)} must not exceed {_said(section, long)}",
+                )
 
 
 def _http(settings: Settings) -> Iterator[Contradiction]:

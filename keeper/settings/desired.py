@@ -51,6 +51,9 @@ def _stream(settings: Settings, section: StreamSection, workload: Workload) -> S
         policy=settings.policy_of(section),
         rungs=workload.rungs(),
         spend_max_dollars_per_hour=section.spend_max_dollars_per_hour,
+        spend_max_dollars_per_day=section.spend_max_dollars_per_day,
+        spend_max_dollars_per_month=section.spend_max_dollars_per_month,
+        spend_max_dollars_total=section.spend_max_dollars_total,
         revision=_revision(section),
     )
 

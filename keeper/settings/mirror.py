@@ -64,6 +64,8 @@ _BOUNDS: Mapping[type, Mapping[str, tuple[BaseMetadata, ...]]] = {
         "list_interval_busy_s": (Gt(0.0),),
         "tick_interval_s": (Gt(0.0),),
         "account_interval_s": (Gt(0.0),),
+        "spend_end_s": (Gt(0.0),),
+        "spend_reserve_s": (Gt(0.0),),
     },
 }
 
@@ -91,6 +93,8 @@ def _annotation(name: str, hint: Any) -> Any:
         return Duration
     if hint is float:
         return Annotated[Number, Field(ge=0.0)]
+    if hint == float | None:
+        return Annotated[Number, Field(gt=0.0)] | None
     if hint is int:
         return Annotated[Whole, Field(ge=0)]
     if hint in (bool, str) or (isinstance(hint, type) and issubclass(hint, Enum)):

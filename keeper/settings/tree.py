@@ -154,6 +154,9 @@ class StreamSection(Section):
     replicas: Annotated[Whole, Field(ge=0, le=100)] = 1
     mode: Mode = Mode.ACT
     spend_max_dollars_per_hour: Annotated[Number, Field(gt=0)] = 5.0
+    spend_max_dollars_per_day: Annotated[Number, Field(gt=0)] | None = None
+    spend_max_dollars_per_month: Annotated[Number, Field(gt=0)] | None = None
+    spend_max_dollars_total: Annotated[Number, Field(gt=0)] | None = None
     offer: Annotated[OfferNeeds, AsCore(OfferNeeds)] = OfferNeeds()
     policy: Annotated[Mapping[str, Any], AsOverrides(Policy)] = Field(default_factory=dict)
     workload: Annotated[BaseModel, OfKind("workload", workload_models)]

@@ -56,6 +56,15 @@ def _price(facts: Facts) -> str:
     return f"${float(facts['dollars']):.2f}/h"
 
 
+def _whose(facts: Facts) -> str:
+    return str(facts["stream"] or "the fleet")
+
+
+def _cap(facts: Facts) -> str:
+    per = {"day": "for the day", "month": "for the month"}.get(facts["period"], "for all time")
+    return f"${float(facts['cap_dollars']):.2f} {per}"
+
+
 def _because(facts: Facts) -> str:
     because = facts["because"]
     return f" because {because}" if because != "?" else ""
@@ -96,6 +105,15 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
         f"nobody may search offers now{_because(f)}: {f['error']}"
         + (f"; until {f['until']}" if f["until"] not in {None, "?"} else "")
     ),
+    "budget.warned": lambda f: (
+        f"{_whose(f)} has used {float(f['ratio']):.0%} of its {_cap(f)}"
+        + (f"; all of it by {str(f['reached_at'])[:16]} at this rate" if f["reached_at"] else "")
+    ),
+    "budget.stopped": lambda f: (
+        f"{_whose(f)} has used ${float(f['dollars']):.2f} of its {_cap(f)}, and is stopped:"
+        f" {f['detail']}"
+    ),
+    "budget.freed": lambda f: f"{_whose(f)} may spend again: its cap per {f['period']} is free",
     "fuse.tripped": lambda f: (
         f"fuse tripped: {f['because']}"
         + (f" ({f['detail']})" if f["detail"] not in {"", "?", f["because"]} else "")

@@ -10,6 +10,7 @@ from math import ceil
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keeper.core.caps import committed_to, every_cap, hours_ahead, key_of, used_dollars
 from keeper.core.decisions import (
     Deploy,
     Destroy,
@@ -22,6 +23,7 @@ from keeper.core.decisions import (
     Wait,
 )
 from keeper.core.labels import parse
+from keeper.core.meter import caught_up
 from keeper.core.model import (
     ConditionKind,
     Desired,
@@ -222,6 +224,47 @@ def test_no_limit_is_crossed(case: tuple[World, Desired]) -> None:
     for stream in desired.streams:
         if stream.name in rented_for:
             assert spent[stream.name] <= stream.spend_max_dollars_per_hour + 1e-9
+    ledger = caught_up(world.meter, NOW)
+    for cap in every_cap(desired.fleet, desired.streams):
+        if cap.stream is None or cap.stream in rented_for:
+            hours = hours_ahead(cap, NOW, desired.fleet.spend_reserve_s)
+            more = committed_to(cap, spent) * hours
+            assert used_dollars(ledger, cap, NOW) + more <= cap.dollars + 1e-6
+
+
+@given(WORLDS)
+@settings(max_examples=200)
+def test_what_runs_on_can_be_paid_for_until_it_is_ended(case: tuple[World, Desired]) -> None:
+    """Whoever keeps a host beyond the edge of a cap has said why it cannot be ended (I4, I12)."""
+    world, desired = case
+    plan = reconcile(world, desired, NOW)
+    ledger = caught_up(world.meter, NOW)
+    records = records_after(world, plan)
+    for cap in every_cap(desired.fleet, desired.streams):
+        kept = committed_by_stream(records.values(), ())
+        hours = hours_ahead(cap, NOW, desired.fleet.spend_end_s)
+        used = used_dollars(ledger, cap, NOW)
+        rate = committed_to(cap, kept)
+        if rate == 0 or used + rate * hours < cap.dollars:
+            continue
+        assert plan.meter is not None
+        assert key_of(cap, NOW) in plan.meter.stops
+        still = set(plan.fuses) & {
+            Reason.OWN_NETWORK_DOWN, Reason.MASS_FAILURE, Reason.COMMON_CAUSE, Reason.PAUSED,
+            Reason.NOT_LEADER,
+        }  # fmt: skip
+        if still or world.is_stopping:
+            continue
+        for stream in desired.streams:
+            for slot in stream.slots:
+                record = records[slot]
+                seated = [t for t in (record.tenure, record.incoming) if t is not None]
+                is_busy = slot in (world.in_flight | world.held_slots | world.slot_pauses.keys())
+                adopted = any(act.name == "adopt" and act.slot == slot for act in plan.acts)
+                if cap.stream not in {None, stream.name} or is_busy or adopted:
+                    continue
+                if stream.mode is Mode.ACT:
+                    assert all(t.instance_id is None for t in seated)
 
 
 @given(WILLING | WORLDS)
@@ -338,12 +381,12 @@ def test_not_knowing_alone_never_climbs(case: tuple[World, Desired]) -> None:
         if act.slot in declared and not isinstance(act, Rent):
             known = {each.instance_id for each in world.condemned}
             assert isinstance(act, Destroy), act
-            assert act.instance_id in known
+            assert act.instance_id in known or act.reason is Reason.BUDGET
 
 
 @given(WORLDS)
 def test_a_picture_that_viewers_see_protects_its_host(case: tuple[World, Desired]) -> None:
-    """Nothing but an order, a removal or a proven replacement ends a host on air (I11)."""
+    """Only an order, a removal, a proven replacement or a hard stop ends a host on air (I11)."""
     world, desired = case
     plan = reconcile(world, desired, NOW)
     before = {each.instance_id for each in world.condemned}
@@ -361,7 +404,7 @@ def test_a_picture_that_viewers_see_protects_its_host(case: tuple[World, Desired
             if heard is not None and elapsed_s(heard, NOW) < 45:
                 assert each.reason in (
                     Reason.OPERATOR_ASKED, Reason.STREAM_REMOVED, Reason.SUPERSEDED,
-                    Reason.HOST_KEY_CHANGED,
+                    Reason.HOST_KEY_CHANGED, Reason.BUDGET,
                 ), each  # fmt: skip
 
 

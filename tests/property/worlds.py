@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from keeper.core.labels import label_for
+from keeper.core.meter import TOTAL, Meter, Rate, Tally, day_of, month_of
 from keeper.core.model import (
     Condemned,
     Condition,
@@ -49,6 +50,7 @@ from keeper.core.world import (
 )
 from tests.builders import (
     KEEPER_ID,
+    NOW,
     a_condition,
     a_desire,
     a_fresh_tenure,
@@ -485,7 +487,36 @@ def worlds(draw: st.DrawFn) -> tuple[World, Desired]:
     )
     answered = {outcome.intent_id for outcome in world.outcomes}
     busy = {i.slot for i in world.intents if i.intent_id in answered}
-    return replace(world, in_flight=world.in_flight - busy), desired
+    return draw(with_money(replace(world, in_flight=world.in_flight - busy), desired))
+
+
+@st.composite
+def with_money(draw: st.DrawFn, world: World, desired: Desired) -> tuple[World, Desired]:
+    """Now and then something was spent, under caps that leave room for it, or not."""
+    if seldom(draw, 3):
+        return world, desired
+    dollars = st.sampled_from([0.0, 1.0, 4.5, 4.9, 5.0, 7.0])
+    caps = st.sampled_from([None, None, 5.0, 6.0])
+    tallies = {stream.name: Tally(dollars=draw(dollars)) for stream in desired.streams}
+    meter = Meter(
+        metered_at=ago(draw(st.sampled_from([0, 0, 5, 901]))),
+        rates={stream.name: Rate(dollars_per_hour=0.41, on_air=1) for stream in desired.streams},
+        tallies=dict.fromkeys((day_of(NOW), month_of(NOW), TOTAL), tallies),
+    )
+    declared = tuple(
+        replace(
+            stream,
+            spend_max_dollars_per_day=draw(caps),
+            spend_max_dollars_total=draw(caps),
+        )
+        for stream in desired.streams
+    )
+    fleet = replace(
+        desired.fleet,
+        spend_max_dollars_per_day=draw(caps),
+        spend_max_dollars_per_month=draw(caps),
+    )
+    return replace(world, meter=meter), replace(desired, streams=declared, fleet=fleet)
 
 
 @st.composite
@@ -545,7 +576,7 @@ def willing_worlds(draw: st.DrawFn) -> tuple[World, Desired]:
         account=draw(st.sampled_from(ACCOUNTS)),
         search_refused=draw(st.sampled_from(REFUSALS)),
     )
-    return world, desired
+    return draw(with_money(world, desired))
 
 
 def names_of(desired: Desired) -> set[str]:

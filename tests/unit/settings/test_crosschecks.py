@@ -70,6 +70,29 @@ TINY = "workload: {kind: tiny}"
             "5:5",
             "all streams together may need $4 an hour, but fleet.spend_max_dollars_per_hour is $3",
         ),
+        (
+            "fleet: {spend_max_dollars_per_day: 50, spend_max_dollars_total: 40}",
+            "1:40",
+            "fleet: spend_max_dollars_per_day (50) must not exceed spend_max_dollars_total (40)",
+        ),
+        (
+            (
+                f"streams: [{{name: a, spend_max_dollars_per_day: 9, {TINY}, "
+                "spend_max_dollars_per_month: 8}]"
+            ),
+            "1:75",
+            "stream 'a': spend_max_dollars_per_day (9) must not exceed spend_max_dollars_per_month",
+        ),
+        (
+            "fleet: {spend_end_s: 1h}",
+            "1:9",
+            "spend_end_s (3600) must be below spend_reserve_s (3600): a host near a cap would be",
+        ),
+        (
+            "fleet: {spend_warn_ratios: [0.5, 0.5]}",
+            "1:9",
+            "spend_warn_ratios must climb, from above 0 to at most 1",
+        ),
     ],
 )
 def test_a_contradiction_points_at_the_later_key(
