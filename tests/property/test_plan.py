@@ -58,7 +58,7 @@ def ordered_slots(world: World) -> set[str]:
     """Slots an operator has asked something of."""
     slots = {order.slot for order in world.orders if order.slot is not None}
     for record in world.records.values():
-        if record.restart_asked_at or record.destroy_asked_at:
+        if record.restart_asked_at or record.destroy_asked_at or record.replace_asked_at:
             slots.add(record.slot)
     return {str(slot) for slot in slots}
 
