@@ -63,6 +63,10 @@ def test_the_unit_keeps_the_promises_of_the_daemon() -> None:
     assert values("DynamicUser") == ["yes"]
 
 
+def test_no_memory_is_ever_written_to_a_core_file() -> None:
+    assert values("LimitCORE") == ["0"]
+
+
 def test_the_unit_and_the_defaults_mean_the_same_folders() -> None:
     settings = Settings()
     assert settings.state_dir == Path("/var/lib", *values("StateDirectory"))
