@@ -39,6 +39,7 @@ from keeper.settings import (
     build_channels,
     build_workloads,
     canary_addresses,
+    declared_windows,
     http_address,
     secrets_of,
     to_desired,
@@ -101,6 +102,7 @@ def declare(
     alerts = settings.alerts
     return Declared(
         desired=desired,
+        windows=declared_windows(settings),
         workloads=build_workloads(settings),
         channels=build_channels(settings),
         alert_numbers=Numbers(

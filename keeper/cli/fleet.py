@@ -305,6 +305,12 @@ def _rented(host: HostStatus | None, now: datetime) -> tuple[Text, ...]:
 
 def _remarks(fleet: FleetStatus) -> Iterator[RenderableType]:
     """Say what is not about one slot: pauses, fuses, the marketplace, rentals that must end."""
+    for window in fleet.windows:
+        about = window.stream or "everything"
+        until = f"{window.until:%Y-%m-%d %H:%M} UTC"
+        yield cell(
+            f"window {window.name}: {window.allow} at most for {about}, until {until}", "cyan"
+        )
     if fleet.pause is not None:
         yield cell(f"PAUSED {_pause(fleet.pause)}: keeper watches and touches nothing", "yellow")
     for fuse in fleet.fuses:

@@ -230,6 +230,28 @@ class CauseCleared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WindowOpened:
+    """A maintenance window holds from now on: keeper may do what it allows and no more."""
+
+    name: ClassVar[str] = "window.opened"
+    level: ClassVar[Level] = Level.INFO
+    window: str
+    stream: StreamName | None  # None: the whole fleet
+    allow: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowClosed:
+    """A maintenance window is over, or was taken out of the configuration."""
+
+    name: ClassVar[str] = "window.closed"
+    level: ClassVar[Level] = Level.INFO
+    window: str
+    stream: StreamName | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetWarned:
     """So much of a cap is used; told once per period for each share."""
 
@@ -794,6 +816,8 @@ Event = (
     | FuseReset
     | CauseNamed
     | CauseCleared
+    | WindowOpened
+    | WindowClosed
     | BudgetWarned
     | BudgetStopped
     | BudgetFreed

@@ -17,9 +17,10 @@ from keeper.core.conditions import condition_of, status_of
 from keeper.core.credit import is_out_of_credit, was_starved
 from keeper.core.draft import Draft
 from keeper.core.events import FuseReset, FuseTripped
-from keeper.core.model import ConditionKind, Mode, Policy, SlotId, SlotRecord, Status
+from keeper.core.model import ConditionKind, Mode, Policy, SlotId, SlotRecord, Status, stream_of
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.windows import Allowance, Window, strictest
 from keeper.core.world import Pause
 
 # What ends or begins a rental, or goes through the marketplace: never on a blind guess.
@@ -75,6 +76,7 @@ def trip(draft: Draft) -> None:
         tripped.append(Reason.MASS_FAILURE)
     elif sick and _find_bursts(draft, sick):
         tripped.append(Reason.COMMON_CAUSE)
+    draft.wake(world.windows_change_at)
     draft.fuses = tuple(tripped)
     if draft.fuses or world.fuses_known:
         _tell_changes(draft, sick)
@@ -109,6 +111,7 @@ def refuse(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
         return None  # a person has looked at it (I12)
     return (
         _refuse_by_operator(draft, slot)
+        or _refuse_by_window(draft, slot, proposal)
         or _refuse_by_fleet(draft, slot, proposal)
         or (_refuse_by_market(draft) if _needs_market(proposal) else None)
         or _refuse_by_credit(draft, proposal)
@@ -132,6 +135,27 @@ def _refuse_by_operator(draft: Draft, slot: SlotId) -> Refusal | None:
         return None
     is_silent = stream.mode is Mode.OBSERVE
     return Refusal(reason=Reason.OBSERVE_ONLY if is_silent else Reason.SUGGEST_ONLY)
+
+
+def _refuse_by_window(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
+    if not draft.world.windows or _is_asked_for(draft, slot):
+        return None
+    window = strictest(draft.world.windows, stream_of(slot), draft.now)
+    if window is None or not _forbids(window, proposal):
+        return None
+    return Refusal(reason=Reason.MAINTENANCE_WINDOW, until=window.until)
+
+
+def _forbids(window: Window, proposal: Proposal) -> bool:
+    """Whether a window stands in the way of what would be done; a hard stop of money goes on."""
+    if proposal.reason is Reason.BUDGET:
+        return False
+    if window.allow is not Allowance.REPAIR:
+        return window.allow is Allowance.OBSERVE
+    # What begins a rental or gives one up. A hand-over that has begun is brought to its end.
+    return proposal.wish is Wish.RENT or (
+        proposal.wish is Wish.REPLACE and not proposal.is_incoming
+    )
 
 
 def _is_asked_for(draft: Draft, slot: SlotId) -> bool:

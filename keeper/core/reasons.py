@@ -91,6 +91,7 @@ class Reason(StrEnum):
     MASS_FAILURE = "mass_failure"
     COMMON_CAUSE = "common_cause"
     BAD_DEPLOY = "bad_deploy"
+    MAINTENANCE_WINDOW = "maintenance_window"
     MARKET_UNREADABLE = "market_unreadable"
     OWN_NETWORK_DOWN = "own_network_down"
     BUDGET = "budget"
@@ -183,6 +184,7 @@ SENTENCE: dict[Reason, str] = {
     Reason.MASS_FAILURE: "too many slots are sick at once; suspecting a common cause",
     Reason.COMMON_CAUSE: "the same fault on several hosts within minutes; suspecting one cause",
     Reason.BAD_DEPLOY: "what fails is a workload revision that never worked; another host would not help",
+    Reason.MAINTENANCE_WINDOW: "a maintenance window allows less than this now",
     Reason.MARKET_UNREADABLE: "the marketplace gives no trustworthy list",
     Reason.OWN_NETWORK_DOWN: "this box's own network fails its canary",
     Reason.BUDGET: "it would cross a spending limit",

@@ -33,6 +33,7 @@ from keeper.core.model import (
     Subject,
 )
 from keeper.core.reasons import Reason
+from keeper.core.windows import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +168,8 @@ class World:
     orphans_known: frozenset[InstanceId] = frozenset()  # already told
     orphans_seen_at: Mapping[InstanceId, datetime] = field(default_factory=dict)  # first listing
     fuses_known: frozenset[Reason] = frozenset()  # tripped at the last tick
+    windows: tuple[Window, ...] = ()  # open ones
+    windows_change_at: datetime | None = None  # the next time that one opens or closes
     causes_known: frozenset[tuple[str, str]] = frozenset()  # trait and value, named last tick
     orders: tuple[Order, ...] = ()  # new ones
     pause: Pause | None = None  # of the whole fleet

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from keeper.alerts import Channel
 from keeper.alerts.dispatch import Numbers
 from keeper.core.model import Desired, StreamName
+from keeper.daemon.windows import DeclaredWindow
 from keeper.ports import (
     Address,
     Cadence,
@@ -52,6 +53,7 @@ class Declared:
     canary_addresses: tuple[Address, ...] = ()
     canary_interval_s: float = 30.0
     retention_days: float = 30.0
+    windows: tuple[DeclaredWindow, ...] = ()
     register_ssh_key: bool = False  # with the account, where the marketplace's proxy looks for it
     # Takes the secrets out of what hosts and errors say, before anything remembers or repeats it.
     redact: Callable[[str], str] = nothing_to_hide
@@ -71,4 +73,5 @@ def changes(before: Declared, after: Declared) -> tuple[str, ...]:
             and (new[name] != old[name] or after.workloads[name] != before.workloads.get(name))
         ),
         *(("changed fleet",) if before.desired.fleet != after.desired.fleet else ()),
+        *(("changed windows",) if before.windows != after.windows else ()),
     )

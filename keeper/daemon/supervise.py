@@ -41,6 +41,7 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.reasons import Reason
+from keeper.core.windows import Allowance, strictest
 from keeper.core.world import Order, Outcome, SearchRefused, Snapshot, World
 from keeper.daemon.board import Board
 from keeper.daemon.calendar import Calendar
@@ -60,6 +61,7 @@ from keeper.daemon.tasks import Tasks
 from keeper.daemon.tick import Ticked, decide, hold_until, pauses_after, rentals_of
 from keeper.daemon.watch import Target, Watch
 from keeper.daemon.wheel import Wheel
+from keeper.daemon.windows import Windows
 from keeper.ports import (
     ConfigError,
     JournalEntry,
@@ -171,6 +173,7 @@ class Daemon:
             key_refused=self._keys.refused,
             own_network=lambda: self._canary.status,
         )
+        self._windows = Windows(lambda: self._declared.windows, self._note)
         self._executor = Executor(
             marketplace=ports.marketplace,
             hosts=ports.hosts,
@@ -341,6 +344,7 @@ class Daemon:
         if memory.held_until:
             memory.held_until = {s: t for s, t in memory.held_until.items() if t > now}
         self._tell_market()
+        self._windows.look(now)
         return World(
             keeper_id=memory.keeper_id,
             records=memory.records,
@@ -362,6 +366,8 @@ class Daemon:
             orphans_seen_at=memory.orphans_seen_at,
             fuses_known=memory.fuses_known,
             causes_known=memory.causes_known,
+            windows=self._windows.open,
+            windows_change_at=self._windows.changes_at,
             orders=orders,
             pause=pause,
             slot_pauses=slot_pauses,
@@ -508,8 +514,11 @@ class Daemon:
         # What a person ordered needs its key like any other, in every mode and in spite of suspicions.
         is_asked = records[slot].replace_asked_at is not None
         fuses = self._snapshot.plan.fuses  # a pause of the fleet is one of them
+        window = strictest(self._windows.open, stream.name, self._clock.now())
+        is_let = is_asked or window is None or window.allow is not Allowance.OBSERVE
         return (
             (stream.mode is Mode.ACT or is_asked)
+            and is_let
             and slot not in self._remembered().slot_pauses
             and all(is_asked and fuse in _SUSPICIONS for fuse in fuses)
         )

@@ -11,13 +11,18 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
 from keeper.core.model import FleetPolicy, Policy
+from keeper.core.windows import Allowance
 from keeper.settings.document import Place
-from keeper.settings.tree import Settings, parse_address
+from keeper.settings.tree import Settings, WindowSection, parse_address
 
+# Openings of a window that are compared: a week of hours, and any gap that a cron expression leaves.
+_OPENINGS_LOOKED_AT: Final = 200
+_SOME_YEAR: Final = datetime(2024, 1, 1, tzinfo=UTC)  # any; looked at by nobody's clock
 # What may travel in an Authorization header; a pasted line break or space may not.
 _HEADER_TEXT: Final = re.compile(r"[\x21-\x7e]+")
 
@@ -136,6 +141,7 @@ def contradictions(settings: Settings, watchdog_s: float | None) -> Iterator[Con
     yield from _policies(settings)
     yield from _names(settings)
     yield from _money(settings)
+    yield from _windows(settings)
     yield from _caps(settings)
     yield from _http(settings)
     yield from _ssh(settings)
@@ -230,6 +236,43 @@ def _money(settings: Settings) -> Iterator[Contradiction]:
             f"all streams together may need ${worst:g} an hour, but fleet."
             f"spend_max_dollars_per_hour is ${cap:g}: raise it, or lower the streams' prices",
         )
+
+
+def _windows(settings: Settings) -> Iterator[Contradiction]:
+    """Find windows that are called alike, or never close."""
+    zone = settings.maintenance.time_zone
+    places: list[tuple[Place, tuple[WindowSection, ...]]] = [
+        (("maintenance", "windows"), settings.maintenance.windows)
+    ]
+    places += [
+        (("streams", index, "windows"), stream.windows)
+        for index, stream in enumerate(settings.streams)
+    ]
+    for above, sections in places:
+        yield from _repeated([each.name for each in sections], above, "window")
+        for index, section in enumerate(sections):
+            here: Place = (*above, index)
+            if section.allow is not Allowance.REPLACE and _never_closes(section, zone):
+                yield Contradiction(
+                    ((*here, "cron"), (*here, "for_s")),
+                    f"window '{section.name}' opens again before it closes, so nothing that it"
+                    " forbids could ever be done: shorten for_s, or use `mode` for what is to last",
+                )
+
+
+def _never_closes(section: WindowSection, zone: str) -> bool:
+    from keeper.daemon.cadence import CronOpenings  # noqa: PLC0415 - 80 ms that few files need
+
+    openings = CronOpenings(section.cron, section.time_zone or zone)
+    at: datetime | None = _SOME_YEAR
+    for _ in range(_OPENINGS_LOOKED_AT):
+        coming = None if at is None else openings.next(at)
+        if at is None or coming is None:
+            return False
+        if at is not _SOME_YEAR and (coming - at).total_seconds() > section.for_s:
+            return False
+        at = coming
+    return True
 
 
 def _caps(settings: Settings) -> Iterator[Contradiction]:

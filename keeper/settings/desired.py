@@ -13,9 +13,17 @@ from pydantic import BaseModel, SecretStr
 from keeper import alerts, workloads
 from keeper.alerts import Channel
 from keeper.core.model import Desired, Stream, StreamName
+from keeper.daemon.windows import DeclaredWindow
 from keeper.ports import Address
 from keeper.settings.document import Place
-from keeper.settings.tree import CANARIES, VAST_URL, Settings, StreamSection, parse_address
+from keeper.settings.tree import (
+    CANARIES,
+    VAST_URL,
+    Settings,
+    StreamSection,
+    WindowSection,
+    parse_address,
+)
 from keeper.telemetry.secret_forms import in_address
 from keeper.workloads import Workload
 
@@ -116,6 +124,32 @@ def _secrets(settings: Settings, names: Iterable[str]) -> Mapping[str, str]:
 def _kind(section: BaseModel) -> str:
     """Every plug-in's settings have a ``kind``; the registry says so."""
     return str(section.kind)  # type: ignore[attr-defined]
+
+
+def declared_windows(settings: Settings) -> tuple[DeclaredWindow, ...]:
+    """Say which maintenance windows there are, those of the fleet first."""
+    found: list[tuple[StreamName | None, WindowSection]] = [
+        (None, section) for section in settings.maintenance.windows
+    ]
+    found += [
+        (StreamName(stream.name), section)
+        for stream in settings.streams
+        for section in stream.windows
+    ]
+    zone = settings.maintenance.time_zone
+    return tuple(_window(stream, section, zone) for stream, section in found)
+
+
+def _window(stream: StreamName | None, section: WindowSection, zone: str) -> DeclaredWindow:
+    from keeper.daemon.cadence import CronOpenings  # noqa: PLC0415 - 80 ms that few files need
+
+    return DeclaredWindow(
+        name=section.name,
+        openings=CronOpenings(section.cron, section.time_zone or zone),
+        for_s=section.for_s,
+        allow=section.allow,
+        stream=stream,
+    )
 
 
 def canary_addresses(settings: Settings) -> tuple[Address, ...]:

@@ -7,6 +7,7 @@ and what the core gets is desired.py.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -29,6 +30,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from typing_extensions import override
 
 from keeper.core.model import FleetPolicy, Mode, OfferNeeds, Policy
+from keeper.core.windows import Allowance
 from keeper.ports import Address
 from keeper.settings.durations import Duration, Number, Whole
 from keeper.settings.mirror import AsCore, AsOverrides, Section
@@ -147,6 +149,46 @@ class CanarySection(Section):
     interval_s: Annotated[Duration, Field(gt=0)] = 30.0
 
 
+def _cron(written: str) -> str:
+    from keeper.daemon.cadence import check_openings  # noqa: PLC0415 - 80 ms that few files need
+
+    try:
+        check_openings(written, "UTC")
+    except ValueError as error:
+        raise PydanticCustomError("cron", "{why}", {"why": str(error)}) from error
+    return written
+
+
+def _time_zone(written: str) -> str:
+    from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415 - as above
+
+    try:
+        ZoneInfo(written)
+    except (OSError, ValueError, KeyError) as error:
+        close = difflib.get_close_matches(written[:60], available_timezones(), n=1)
+        hint = f" (did you mean '{close[0]}'?)" if close else ""
+        why = f"there is no time zone '{written[:60]}'{hint}"
+        raise PydanticCustomError("time_zone", "{why}", {"why": why}) from error
+    return written
+
+
+class WindowSection(Section):
+    """A maintenance window: when it opens, for how long, and what may be done in it."""
+
+    name: Name
+    cron: Annotated[str, AfterValidator(_cron)]
+    for_s: Annotated[Duration, Field(gt=0, le=7 * 86_400)]
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None  # None: the common one
+    allow: Allowance
+
+
+class MaintenanceSection(Section):
+    """Windows of the whole fleet, and whose clock is meant in all of them."""
+
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
+    windows: tuple[WindowSection, ...] = ()
+
+
 class StreamSection(Section):
     """One stream: what runs, on what kind of host, how many times, for how much."""
 
@@ -159,6 +201,7 @@ class StreamSection(Section):
     spend_max_dollars_total: Annotated[Number, Field(gt=0)] | None = None
     offer: Annotated[OfferNeeds, AsCore(OfferNeeds)] = OfferNeeds()
     policy: Annotated[Mapping[str, Any], AsOverrides(Policy)] = Field(default_factory=dict)
+    windows: tuple[WindowSection, ...] = ()
     workload: Annotated[BaseModel, OfKind("workload", workload_models)]
     secrets: tuple[str, ...] = ()
 
@@ -195,6 +238,7 @@ class Settings(BaseSettings):
     canary: CanarySection = CanarySection()
     fleet: Annotated[FleetPolicy, AsCore(FleetPolicy)] = FleetPolicy()
     policy: Annotated[Policy, AsCore(Policy)] = Policy()
+    maintenance: MaintenanceSection = MaintenanceSection()
     streams: tuple[StreamSection, ...] = ()
     alerts: AlertsSection = AlertsSection()
     retention_days: Annotated[Number, Field(gt=0)] = 30.0

@@ -117,6 +117,7 @@ METRICS: tuple[Described, ...] = (
         "slot",
         unit="seconds",
     ),
+    _state("keeper_open_windows", "Maintenance windows that are open, by what they allow.", "allow"),
     _state("keeper_fuse_tripped", "Whether a fleet-wide fuse says no, by its reason.", "reason"),
     _state(
         "keeper_common_cause_hosts",

@@ -21,6 +21,7 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import Reason
 from keeper.core.spend import burn_dollars_per_hour, runway_s
+from keeper.core.windows import Allowance
 from keeper.core.world import Pause, Snapshot, World
 from keeper.telemetry.metrics import Samples
 
@@ -44,6 +45,10 @@ def gauges(snapshot: Snapshot) -> Samples:
         "keeper_paused": [((), float(world.pause is not None))],
         "keeper_paused_slots": [((), float(len(world.slot_pauses)))],
         "keeper_pause_end_timestamp_seconds": _pauses(world),
+        "keeper_open_windows": [
+            ((allow.value,), float(sum(each.allow is allow for each in world.windows)))
+            for allow in Allowance
+        ],
         "keeper_fuse_tripped": [
             ((reason.value,), float(reason in tripped))
             for reason in (*FUSES, *sorted(tripped.difference(FUSES)))

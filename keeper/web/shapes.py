@@ -9,6 +9,7 @@ from typing import Any
 
 from keeper.alerts import Severity
 from keeper.core.model import ConditionKind, Mode, Status, Subject
+from keeper.core.windows import Allowance
 from keeper.core.world import OrderKind
 from keeper.web.tone import Tone
 
@@ -114,6 +115,17 @@ class PauseStatus:
     until: datetime | None
     actor: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowStatus:
+    """A maintenance window that is open. ``stream`` None: of the whole fleet."""
+
+    name: str
+    stream: str | None
+    allow: Allowance
+    since: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +267,7 @@ class FleetStatus:
     orphans: tuple[OrphanStatus, ...]
     account: AccountStatus | None = None  # None: not asked yet, or the key may not ask
     others: OthersStatus | None = None  # None: there are none, or no listing yet
+    windows: tuple[WindowStatus, ...] = ()  # open ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

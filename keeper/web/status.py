@@ -27,6 +27,7 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.text import plain
+from keeper.core.windows import Window
 from keeper.core.world import Pause, Snapshot
 from keeper.web.host import host_status
 from keeper.web.money import account_of, others_of
@@ -46,6 +47,7 @@ from keeper.web.shapes import (
     PlanStatus,
     SlotStatus,
     StreamStatus,
+    WindowStatus,
 )
 from keeper.web.tone import Tone, tell
 
@@ -92,6 +94,7 @@ def status_of(snapshot: Snapshot, now: datetime) -> FleetStatus:
         + sum(each.dollars_per_hour for each in condemned),
         spend_max_dollars_per_hour=snapshot.desired.fleet.spend_max_dollars_per_hour,
         pause=_pause(world.pause),
+        windows=_windows(world.windows),
         fuses=_fuses(snapshot),
         market=MarketStatus(
             is_readable=world.listing is not None and world.unreadable_since is None,
@@ -295,6 +298,19 @@ def _pause(pause: Pause | None) -> PauseStatus | None:
         until=pause.until,
         actor=plain(pause.actor, 60),
         reason=plain(pause.reason, 200),
+    )
+
+
+def _windows(windows: tuple[Window, ...]) -> tuple[WindowStatus, ...]:
+    return tuple(
+        WindowStatus(
+            name=each.name,
+            stream=each.stream,
+            allow=each.allow,
+            since=each.since,
+            until=each.until,
+        )
+        for each in windows
     )
 
 

@@ -121,6 +121,10 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "fuse.reset": lambda f: f"fuse reset: no longer so that {f['because']}",
     "cause.named": lambda f: f"a common cause is suspected, the {f['trait']}: {f['detail']}",
     "cause.cleared": lambda f: f"no longer suspected as a common cause: {f['trait']} {f['detail']}",
+    "window.opened": lambda f: (
+        f"window {f['window']} is open{_of_stream(f)}: {f['allow']} at most, until {f['until']}"
+    ),
+    "window.closed": lambda f: f"window {f['window']} is closed{_of_stream(f)}",
     "slot.decided": lambda f: (
         f"decided to {str(f['decision']).replace('_', ' ')}{_because(f)}"
         + (f" ({f['detail']})" if f["detail"] not in {"", "?"} else "")
@@ -213,6 +217,10 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "notice.failed": lambda f: f"could not tell {f['channel']}: {f['error']}",
     "task.died": lambda f: f"task {f['task']} died and is started again: {f['error']}",
 }  # fmt: skip
+
+
+def _of_stream(facts: Facts) -> str:
+    return f" for {facts['stream']}" if facts["stream"] not in {None, "?"} else ""
 
 
 def _truth(facts: Facts) -> str:

@@ -20,6 +20,7 @@ from keeper.core.model import (
     Subject,
 )
 from keeper.core.reasons import Reason
+from keeper.core.windows import Allowance, Window
 from keeper.core.world import AccountSeen, OrderKind, OutcomeKind, SearchRefused, World
 from tests.builders import (
     DUEL,
@@ -886,6 +887,18 @@ ROWS = (
         world=a_world(deployed(), offers={DUEL: a_book(an_offer(1))}),
         desired=a_desire(a_stream(revision="r2")),
         decision="hold", reason=Reason.BAD_DEPLOY, wanted="rent",
+    ),
+    Row(
+        sentence="a maintenance window holds what it does not allow, until it closes",
+        world=replace(
+            vacant(),
+            windows=(
+                Window(
+                    name="works", since=ago(60), until=ahead(600), allow=Allowance.REPAIR
+                ),
+            ),
+        ),
+        decision="hold", reason=Reason.MAINTENANCE_WINDOW, wanted="rent", until=ahead(600),
     ),
     Row(
         sentence="nothing is rented before the first listing",

@@ -1,6 +1,7 @@
 """How far each mode goes, read off the marketplace's own ledger and the hosts' own records."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,10 @@ from keeper.core.decisions import Hold
 from keeper.core.events import DecisionMade
 from keeper.core.model import Mode
 from keeper.core.reasons import Reason
+from keeper.core.windows import Allowance
 from keeper.core.world import OrderKind
+from keeper.daemon.cadence import CronOpenings
+from keeper.daemon.windows import DeclaredWindow
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.loop import run
 from tests.stage import SLOT, Stage, without_acting
@@ -115,5 +119,42 @@ def test_an_ordered_replacement_is_carried_out_by_a_stream_that_suggests() -> No
             stage.universe.market.arm(Fault(kind=FaultKind.PROCESS_KILLED))
             await asyncio.sleep(900.0)
             assert mutations(stage, since) == []  # the order was for once
+
+    run(play())
+
+
+@pytest.mark.parametrize(
+    ("allow", "kind", "is_touched", "is_rented"),
+    [
+        (Allowance.OBSERVE, FaultKind.PROCESS_KILLED, False, False),
+        (Allowance.REPAIR, FaultKind.PROCESS_KILLED, True, False),
+        (Allowance.REPAIR, FaultKind.HOST_VANISHES, False, False),
+        (Allowance.REPLACE, FaultKind.HOST_VANISHES, True, True),
+    ],
+)
+def test_a_window_holds_the_whole_daemon(
+    allow: Allowance, kind: FaultKind, is_touched: bool, is_rented: bool
+) -> None:
+    """From five minutes past midnight on, for three hours; the simulation begins at midnight."""
+    always = DeclaredWindow(
+        name="night", openings=CronOpenings("5 0 * * *", "UTC"), for_s=10_800.0, allow=allow
+    )
+
+    async def play() -> None:
+        async with Stage(change=lambda declared: replace(declared, windows=(always,))) as stage:
+            await stage.until_on_air()
+            await stage.until(lambda: stage.facts.named("window.opened"))
+            since = stage.universe.time_s()
+            stage.universe.market.arm(Fault(kind=kind))
+            await asyncio.sleep(1500.0)
+            changed = mutations(stage, since)
+            assert bool([*changed, *remedies(stage, since)]) is is_touched
+            assert ("PUT /asks/{id}/" in changed) is is_rented
+            if not is_touched:
+                (decision,) = stage.snapshot.plan.decisions
+                assert decision.reason is Reason.MAINTENANCE_WINDOW
+            await asyncio.sleep(12_000.0)
+            assert stage.facts.named("window.closed")
+            assert stage.disk.records[SLOT].dark_since is None  # it was only put off
 
     run(play())

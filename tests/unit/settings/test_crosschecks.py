@@ -37,6 +37,19 @@ TINY = "workload: {kind: tiny}"
         ("fleet:\n  quarantine_s: [24h, 6h]\n", "2:3", "quarantine_s must climb"),
         ("fleet:\n  destroy_quick_retry_s: 61\n", "2:3", "destroy_quick_retry_s (61) must not"),
         (
+            "maintenance:\n  windows:\n    - {name: w, cron: '0 * * * *', for_s: 1h, allow: repair}\n",
+            "3:36",
+            "window 'w' opens again before it closes",
+        ),
+        (
+            (
+                "maintenance:\n  windows:\n    - {name: w, cron: '0 5 * * *', for_s: 1h, allow: repair}\n"
+                "    - {name: w, cron: '0 7 * * *', for_s: 1h, allow: repair}\n"
+            ),
+            "4:8",
+            "2 windows are called 'w'; each needs its own",
+        ),
+        (
             'http:\n  listen: "0.0.0.0:9877"\n',
             "2:3",
             "0.0.0.0:9877 can be reached from outside, and there is no http.token",

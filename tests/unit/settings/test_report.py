@@ -65,6 +65,33 @@ STREAM = "streams:\n  - name: duel\n    workload: {kind: tiny}\n"
                 "(did you mean 'rope_secret'?)"
             ),
         ),
+        # windows
+        (
+            "maintenance: {time_zone: Europe/Berlinn}",
+            (
+                "keeper.yaml:1:15: maintenance.time_zone: there is no time zone 'Europe/Berlinn' "
+                "(did you mean 'Europe/Berlin'?)"
+            ),
+        ),
+        (
+            "maintenance:\n  windows:\n    - {name: w, cron: 0 18 * *, for_s: 6h, allow: repair}",
+            "keeper.yaml:3:17: maintenance.windows[0].cron: '0 18 * *' has 4 fields; a cron",
+        ),
+        (
+            STREAM + "    windows:\n    - {name: w, cron: 0 18 1 * 5, for_s: 6h, allow: repair}",
+            "keeper.yaml:5:17: streams[0].windows[0].cron: '0 18 1 * 5' names a day of the month",
+        ),
+        (
+            "maintenance:\n  windows:\n    - {name: w, cron: 0 18 * * *, for_s: 6h, allow: nothing}",
+            (
+                "keeper.yaml:3:46: maintenance.windows[0].allow: must be 'observe', 'repair' or "
+                "'replace'"
+            ),
+        ),
+        (
+            "maintenance:\n  windows:\n    - {name: w, cron: 0 18 * * *, for_s: 8d, allow: repair}",
+            "keeper.yaml:3:35: maintenance.windows[0].for_s: must be at most 604800",
+        ),
         # plug-ins
         (
             "streams: [{name: a, workload: {kind: tinny}}]",
