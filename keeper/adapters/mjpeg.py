@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import warnings
+import struct
 from dataclasses import dataclass, field
 
 from PIL import Image, ImageChops, ImageStat
@@ -17,6 +17,27 @@ from PIL import Image, ImageChops, ImageStat
 FRAME_MAX_BYTES = 4_000_000  # a 4K frame of good quality has 2 MB
 _HEADER_MAX_BYTES = 8_192
 _PIXELS_MAX = 40_000_000  # an 8K frame has 33 million
+_SCANNED_PIXELS_MAX = 9_000_000  # a 4K frame has 8.3 million
+_SCANS_MAX = 16  # a progressive picture has ten
+# Markers, ITU-T T.81, table B.1: start of a scan, of a frame (with its size), and those without a length.
+_SCAN = b"\xff\xda"
+_SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_BARE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
+# What Pillow raises for a picture that is none; its own limit on sizes is never reached.
+_UNDECODABLE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    Image.DecompressionBombError,
+    Warning,
+)
 _LOOK_AT = (64, 64)  # darkness and movement of the whole picture show at this size
 _LENGTH = re.compile(rb"^content-length:\s*(\d{1,9})\s*$", re.IGNORECASE | re.MULTILINE)
 _BOUNDARY = re.compile(r'boundary="?([^";]{1,100})"?', re.IGNORECASE)
@@ -59,21 +80,23 @@ class FrameReader:
                 frames.append(frame)
 
     def _enter_part(self) -> bool:
-        start = self._buffer.find(self.boundary)
-        if start < 0:
-            # Keep what could be the beginning of a separator.
-            del self._buffer[: max(0, len(self._buffer) - len(self.boundary))]
-            return False
-        del self._buffer[:start]
-        end, size = self._buffer.find(b"\r\n\r\n"), 4
-        if end < 0 or end > _HEADER_MAX_BYTES:
-            end, size = self._buffer.find(b"\n\n"), 2
-        if end < 0 or end > _HEADER_MAX_BYTES:
-            if len(self._buffer) > _HEADER_MAX_BYTES:
-                self.broken_parts += 1
-                del self._buffer[: len(self.boundary)]
-                return self._enter_part()
-            return False
+        while True:
+            start = self._buffer.find(self.boundary)
+            if start < 0:
+                # Keep what could be the beginning of a separator.
+                del self._buffer[: max(0, len(self._buffer) - len(self.boundary))]
+                return False
+            del self._buffer[:start]
+            end, size = self._buffer.find(b"\r\n\r\n", 0, _HEADER_MAX_BYTES), 4
+            if end < 0:
+                end, size = self._buffer.find(b"\n\n", 0, _HEADER_MAX_BYTES), 2
+            if end >= 0:
+                break
+            if len(self._buffer) <= _HEADER_MAX_BYTES:
+                return False
+            self.broken_parts += 1
+            # In strides: separators without an end of their headers would be looked at one by one.
+            del self._buffer[: _HEADER_MAX_BYTES // 2]
         hint = _LENGTH.search(self._buffer, 0, end)
         self._length_hint = int(hint.group(1)) if hint else 0
         del self._buffer[: end + size]
@@ -171,13 +194,42 @@ def look_at(other: bytes, newest: bytes) -> Look:
 
 def _small(frame: bytes) -> Image.Image | None:
     """Decode one frame in grey and small; the JPEG decoder itself skips the detail."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(frame), formats=["JPEG"]) as image:
-                if image.width * image.height > _PIXELS_MAX:
-                    return None
-                image.draft("L", _LOOK_AT)
-                return image.convert("L").resize(_LOOK_AT)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Warning):
+    if not _is_cheap(frame):
         return None
+    try:
+        with Image.open(io.BytesIO(frame), formats=["JPEG"]) as image:
+            image.draft("L", _LOOK_AT)
+            return image.convert("L").resize(_LOOK_AT)
+    except _UNDECODABLE:
+        return None
+
+
+def _is_cheap(frame: bytes) -> bool:
+    """Whether decoding takes a moment only, told from what stands before the picture's own data.
+
+    A kilobyte can hold sixty thousand pixels square. Where the picture comes in several scans the
+    decoder keeps all of its coefficients, six bytes a pixel, and goes through all of them for each scan.
+    """
+    scans = frame.count(_SCAN)
+    pixels = _pixels(frame)
+    return (
+        0 < pixels <= (_PIXELS_MAX if scans == 1 else _SCANNED_PIXELS_MAX) and scans <= _SCANS_MAX
+    )
+
+
+def _pixels(frame: bytes) -> int:
+    """Return the size stated before the first scan, the largest if there are several; 0 for none."""
+    at, largest = 2, 0
+    while (at := frame.find(b"\xff", at)) >= 0:
+        while frame[at + 1 : at + 2] == b"\xff":  # filled up
+            at += 1
+        kind = frame[at + 1] if at + 1 < len(frame) else _SCAN[1]
+        if kind == _SCAN[1]:
+            break
+        if kind in _SIZES:
+            height, width = frame[at + 5 : at + 7], frame[at + 7 : at + 9]
+            largest = max(largest, int.from_bytes(height, "big") * int.from_bytes(width, "big"))
+        at += 2
+        if kind not in _BARE:
+            at += max(2, int.from_bytes(frame[at : at + 2], "big"))
+    return largest

@@ -32,6 +32,7 @@ _SENT_MARGIN_S = 0.1
 # Of a picture probe's time: a connection that takes longer is none; the rest waits for the answer.
 _CONNECT_SHARE = 0.6
 _IDLE_S = 75.0
+_CHUNK_BYTES = 65_536  # taken apart in one go: some thousand frames of a few bytes at worst
 _OWN_FAULTS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENETDOWN}
 _HTTP_OK = 200
 _TEXT_MAX = 200
@@ -195,8 +196,12 @@ async def _read_frames(
     limits: PictureLimits,
     watching: _Watching,
 ) -> None:
-    while watching.bytes_read < limits.bytes_max and watching.tally.frames < limits.frames_max:
-        chunk = await response.content.readany()
+    # Parts that hold nothing count, too: a kilobyte has room for two hundred of them.
+    while (
+        watching.bytes_read < limits.bytes_max
+        and watching.tally.frames + reader.broken_parts < limits.frames_max
+    ):
+        chunk = await response.content.read(_CHUNK_BYTES)
         if not chunk:
             watching.error = "closed"
             return

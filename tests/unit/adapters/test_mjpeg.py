@@ -1,6 +1,7 @@
 """Frames out of chunks, and numbers out of frames."""
 
 import io
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -104,6 +105,14 @@ def test_boundary_is_read_as_cameras_write_it(content_type: str, boundary: bytes
     assert boundary_of(content_type) == boundary
 
 
+def test_separators_without_an_end_are_gone_through_in_strides() -> None:
+    """One after the other, each looked through anew and each a call deeper: seen to end the probe."""
+    reader = FrameReader(b"--frame")
+    assert reader.feed(b"--frame" * 40_000) == []
+    assert 0 < reader.broken_parts < 100
+    assert reader.feed(b"\r\n" + part(A) + part(B)) == [A, B]
+
+
 def test_same_bytes_again_are_no_new_picture() -> None:
     tally = FrameTally()
     for frame in (A, A, B, A, B, B):
@@ -149,6 +158,50 @@ def test_picture_of_absurd_size_is_not_decoded() -> None:
     at = A.index(b"\xff\xc0")
     bomb = A[: at + 5] + b"\xff\xff\xff\xff" + A[at + 9 :]
     assert look_at(bomb, bomb).undecodable == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "more"),
+    [
+        ((7680, 4320), {"progressive": True}),
+        ((6300, 6300), {"progressive": True, "subsampling": 0}),
+        ((6400, 6400), {}),
+    ],
+)
+def test_picture_that_costs_hundreds_of_megabytes_is_not_decoded(
+    size: tuple[int, int], more: dict[str, Any]
+) -> None:
+    """All coefficients of a picture in several scans are kept until its end: six bytes a pixel."""
+    out = io.BytesIO()
+    Image.new("RGB", size).save(out, "JPEG", **more)
+    assert look_at(out.getvalue(), out.getvalue()).undecodable == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "more"), [((7680, 4320), {}), ((3840, 2160), {"progressive": True})]
+)
+def test_largest_pictures_that_cameras_send_are_decoded(
+    size: tuple[int, int], more: dict[str, Any]
+) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", size).save(out, "JPEG", **more)
+    assert look_at(out.getvalue(), out.getvalue()).undecodable == 0
+
+
+def test_picture_of_a_thousand_scans_is_not_decoded() -> None:
+    """Each scan goes over the whole picture once more, and takes ten bytes."""
+    out = io.BytesIO()
+    Image.new("RGB", (640, 480)).save(out, "JPEG", progressive=True)
+    whole = out.getvalue()
+    at = whole.rindex(b"\xff\xda")
+    bomb = whole[:-2] + whole[at:-2] * 1000 + b"\xff\xd9"
+    assert look_at(whole, whole).undecodable == 0
+    assert look_at(bomb, bomb).undecodable == 1
+
+
+def test_size_is_looked_for_in_any_bytes() -> None:
+    for frame in (b"", b"\xff", b"\xff\xd8", b"\xff" * 50, b"\xff\xd8\xff", b"\xff\xd8\xff\xc0"):
+        assert look_at(frame, frame).mean_luma is None
 
 
 def test_nothing_to_look_at_is_no_error() -> None:
