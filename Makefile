@@ -88,11 +88,16 @@ bench: setup ## Measure against floors and peers, into bench/results.json; ONLY=
 SOAK_S ?= 3600
 .PHONY: soak
 soak: setup ## Explore seeds and generated worlds for SOAK_S seconds (3600); stops at the first failure
-	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/property
+	@SMALL_WORLDS=3 HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/property
 	@seed=0; end=$$((SECONDS + $(SOAK_S))); while ((SECONDS < end)); do \
 	    seed=$$((seed + 1)); $(BIN)/keeper sim run --seed $$seed >/dev/null || { \
 	        echo "soak: broken by seed $$seed; see it again: make sim SEED=$$seed" >&2; exit 1; }; \
 	done; echo "soak: $$seed seeds held"
+
+.PHONY: worlds
+worlds: setup ## Every world with up to four hosts through reconcile (hours); HOSTS=3 for fewer
+	@SMALL_WORLDS=$(or $(HOSTS),4) $(BIN)/python -m pytest -n auto --timeout 3600 \
+	    tests/property/test_small_worlds.py $(ARGS)
 
 .PHONY: lock
 lock: ## Write the locks again from pyproject.toml; ARGS=--upgrade for newer versions
