@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from keeper.alerts import Alert, Notice, Severity
@@ -98,6 +98,27 @@ def dispatch(
         else:
             notices.append(_resolved(quiet, now))
     return _write(after, state, before), tuple(notices)
+
+
+def next_due_at(state: State, firing: tuple[Alert, ...], numbers: Numbers) -> datetime | None:
+    """Return when the next message is due if nothing changes until then; None: never.
+
+    ``state`` is what ``dispatch`` has just returned for ``firing``.
+    """
+    severity = {alert.key: alert.severity for alert in firing}
+    due: list[datetime] = []
+    for key, told in _read(state).items():
+        if told.quiet_since is not None:
+            due.append(told.quiet_since + timedelta(seconds=numbers.resolved_after_s))
+        elif told.waiting_since is None:
+            continue  # muted
+        elif told.told_at is None:
+            due.append(told.waiting_since + timedelta(seconds=numbers.group_wait_s))
+        else:
+            is_worse = key in severity and _RANK[severity[key]] > _RANK[told.alert.severity]
+            wait_s = numbers.group_interval_s if is_worse else numbers.repeat_s
+            due.append(told.told_at + timedelta(seconds=wait_s))
+    return min(due, default=None)
 
 
 def inhibited(firing: tuple[Alert, ...]) -> frozenset[str]:
@@ -336,15 +357,29 @@ def _flat(each: _Told) -> dict[str, Any]:
 
 
 def _read(state: State) -> dict[str, _Told]:
-    return {
-        key: _Told(
-            fired_at=datetime.fromisoformat(flat["fired_at"]),
-            waiting_since=_moment(flat["waiting_since"]),
-            told_at=_moment(flat["told_at"]),
-            told=int(flat["told"]),
-            quiet_since=_moment(flat["quiet_since"]),
-            dark_s=float(flat["dark_s"]),
-            alert=_alert_in(flat["alert"]),
-        )
-        for key, flat in state.items()
-    }
+    return {key: _told_in(flat) for key, flat in state.items()}
+
+
+# What was read of a written state, by the identity of what is written, which is never changed in
+# place: reading all of it again cost a third of a tick in which an alert fires.
+_KNOWN_MAX = 1000
+_known: dict[int, tuple[Any, _Told]] = {}
+
+
+def _told_in(flat: Mapping[str, Any]) -> _Told:
+    known = _known.get(id(flat))
+    if known is not None and known[0] is flat:
+        return known[1]
+    told = _Told(
+        fired_at=datetime.fromisoformat(flat["fired_at"]),
+        waiting_since=_moment(flat["waiting_since"]),
+        told_at=_moment(flat["told_at"]),
+        told=int(flat["told"]),
+        quiet_since=_moment(flat["quiet_since"]),
+        dark_s=float(flat["dark_s"]),
+        alert=_alert_in(flat["alert"]),
+    )
+    if len(_known) >= _KNOWN_MAX:
+        _known.clear()
+    _known[id(flat)] = (flat, told)
+    return told

@@ -115,6 +115,9 @@ def _follow(
     )
     for event in terms.told(slot, instance.instance_id, tenure, termed, listing.at):
         draft.tell(event)
+    draft.wake(
+        terms.ending_known_at(termed, listing.at, draft.policy(slot), draft.fleet.list_interval_s)
+    )
     return _seen(termed, instance, listing)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from math import ceil
 
 from keeper.core.events import (
     ContractEnding,
@@ -25,12 +26,13 @@ from keeper.core.model import (
     SlotId,
     Tenure,
 )
-from keeper.core.moments import elapsed_s
+from keeper.core.moments import elapsed_s, later
 
 # Prices are rounded on their way; less than this is no other price.
 _SAME_DOLLARS = 0.0005
 # A contract's end is told to the second, and differs by less from listing to listing.
 _SAME_END_S = 60.0
+_READING_S = 1.0  # a listing takes about so long
 
 
 def followed(
@@ -99,6 +101,22 @@ def margin_s(tenure: Tenure, ends_at: datetime, policy: Policy) -> float:
     """
     length_s = elapsed_s(tenure.rented_at or tenure.requested_at, ends_at)
     return min(policy.contract_ending_s, length_s / 2)
+
+
+def ending_known_at(
+    tenure: Tenure, listed_at: datetime, policy: Policy, list_interval_s: float
+) -> datetime | None:
+    """Return when a listing will first show that a contract ends soon; None: it does, or never will.
+
+    Nothing in the listing changes with it, so nobody else would call for a look.
+    """
+    if tenure.ends_at is None or tenure.ending_since is not None or list_interval_s <= 0:
+        return None
+    if tenure.ends_at <= (tenure.rented_at or tenure.requested_at):
+        return None
+    soon_at = later(tenure.ends_at, -margin_s(tenure, tenure.ends_at, policy))
+    listings = ceil(max(0.0, (soon_at - listed_at).total_seconds()) / list_interval_s)
+    return later(listed_at, max(1, listings) * list_interval_s + _READING_S)
 
 
 def is_confirmed(since: datetime | None, listed_at: datetime | None, policy: Policy) -> bool:

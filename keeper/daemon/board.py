@@ -17,6 +17,8 @@ from keeper.daemon.declared import nothing_to_hide
 # rental between two ticks is a flood, and the oldest are the least interesting.
 _UNSEEN_MAX_PER_RENTAL = 64
 _SILENCE_S = 11.0  # a heartbeat comes every 10 s
+_LONG_S = 30.0  # less than any probe_stale_s; more than three beats
+_PROMISED = timedelta(days=3650)  # who has promised to speak is not silent
 
 
 class Board:
@@ -41,7 +43,10 @@ class Board:
         key = (reading.instance_id, reading.subject)
         before = self.latest.get(key)
         self.latest[key] = reading
+        was_silent = False
         if reading.status is not Status.UNKNOWN:
+            heard_at = self.heard_at.get(key)
+            was_silent = heard_at is None or (reading.at - heard_at).total_seconds() > _LONG_S
             # A witness that could not look has not been heard: else "cannot look" every ten seconds
             # would keep alive for ever what was seen last.
             self.heard_at[key] = reading.at
@@ -51,6 +56,7 @@ class Board:
             del unseen[0]
         if (
             before is None
+            or was_silent  # it counted as unknown meanwhile
             or reading.status is not Status.TRUE
             or reading.instance_id in self.restless
             or (before.status, before.reason, before.identity)
@@ -70,13 +76,26 @@ class Board:
             if last is not None and (at - last).total_seconds() > _SILENCE_S and key in self.latest:
                 self.pin(replace(self.latest[key], at=at))
 
+    def vouch(self, instance_id: InstanceId, subjects: tuple[Subject, ...], at: datetime) -> None:
+        """Count witnesses as heard until they speak again: they have promised to say what changes."""
+        for subject in subjects:
+            self.heard_at[instance_id, subject] = at + _PROMISED
+
+    def unvouch(self, instance_id: InstanceId, subjects: tuple[Subject, ...], at: datetime) -> None:
+        """Count them as heard for the last time at this moment."""
+        for subject in subjects:
+            self.heard_at[instance_id, subject] = at
+
     def clock_stepped(self, step_s: float, now: datetime) -> None:
         """Move along what was heard: a witness is as silent after a step as it was before.
 
         Left in the future, it would count as heard until the clock has caught up.
         """
         forward = timedelta(seconds=max(0.0, step_s))
-        self.heard_at = {key: min(at + forward, now) for key, at in self.heard_at.items()}
+        self.heard_at = {
+            key: at if at - now > _PROMISED / 2 else min(at + forward, now)
+            for key, at in self.heard_at.items()
+        }
 
     def unseen(self) -> tuple[Reading, ...]:
         """Return what no tick has taken yet, oldest first."""

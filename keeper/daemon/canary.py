@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from keeper.core.model import Status
-from keeper.ports import Address, Clock, Network, PortError
+from keeper.daemon.rest import Rest, next_beat_s
+from keeper.ports import Address, Clock, Foresight, Network, PortError
 
 _DIAL_TIMEOUT_S = 3.0
 _FAILS_TO_BELIEVE = 2
@@ -33,19 +34,29 @@ class Canary:
         clock: Clock,
         declared: Callable[[], _Declared],
         nudge: Callable[[], None],
+        foresight: Foresight | None = None,
     ) -> None:
         self._network = network
         self._clock = clock
         self._declared = declared
         self._nudge = nudge
+        self._foresight = foresight
+        self._rest = Rest()
         self._fails = 0
         self.status = Status.UNKNOWN
 
     async def run(self) -> None:
         """Look for ever."""
         while True:
+            began_s = self._clock.monotonic()
             await self.look()
-            await asyncio.sleep(self._declared().canary_interval_s)
+            ended_s = self._clock.monotonic()
+            if self._foresight is not None and self.status is Status.TRUE and self._fails == 0:
+                self._rest.begin(self._foresight.of_own_network)
+            over_s = await self._rest.over()
+            interval_s = self._declared().canary_interval_s
+            at_s = next_beat_s(ended_s + interval_s, ended_s - began_s + interval_s, over_s)
+            await asyncio.sleep(max(0.0, at_s - self._clock.monotonic()))
 
     async def look(self) -> None:
         """Dial the addresses; one that answers is enough."""

@@ -13,6 +13,7 @@ from keeper.ports import (
     Address,
     Cadence,
     Clock,
+    Foresight,
     Heartbeat,
     Hosts,
     Marketplace,
@@ -35,6 +36,7 @@ class Ports:
     cadence: Cadence
     heartbeat: Heartbeat
     sink: Sink
+    foresight: Foresight | None = None  # of a simulated world; None: every beat is kept
 
 
 def nothing_to_hide(text: str) -> str:

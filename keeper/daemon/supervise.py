@@ -56,6 +56,7 @@ from keeper.daemon.memory import Memory
 from keeper.daemon.notify import Notifier
 from keeper.daemon.orders import Orders, expanded, facts_of, lapsed
 from keeper.daemon.purse import Purse
+from keeper.daemon.rest import Stirring, is_quiet, next_beat_s
 from keeper.daemon.survey import Survey, describe, shortened
 from keeper.daemon.tasks import Tasks
 from keeper.daemon.tick import Ticked, decide, hold_until, pauses_after, rentals_of
@@ -75,6 +76,7 @@ _FAILED_TICK_S = 5.0
 _FAILED_TICKS_MAX = 3
 _JOURNAL_BACKLOG_MAX = 1000
 _SUSPICIONS = (Reason.MASS_FAILURE, Reason.COMMON_CAUSE)  # an operator's order goes before these
+_REST_MAX_S = 600.0
 
 
 def _is_stop(event: Event) -> bool:
@@ -104,6 +106,11 @@ class Daemon:
         self._read_again = reload
         self._clock = ports.clock
         self._nudged = asyncio.Event()
+        self._is_news = True  # since the last tick began
+        self._is_quiet = False  # as the last tick found it
+        self._is_resting = False
+        self._ticked_s = 0.0  # when the last tick began
+        self._alarm: asyncio.TimerHandle | None = None
         self._ticked = asyncio.Event()
         self._stop = asyncio.Event()
         self._loaded = asyncio.Event()
@@ -125,7 +132,10 @@ class Daemon:
         self.config_at = self._clock.now()
         self._board = Board(self.nudge, self._redact)
         self._wheel = Wheel(self._clock)
-        self._canary = Canary(ports.network, self._clock, lambda: self._declared, self.nudge)
+        foresight = ports.foresight and Stirring(ports.foresight, self._stir)
+        self._canary = Canary(
+            ports.network, self._clock, lambda: self._declared, self.nudge, foresight
+        )
         self._survey = Survey(
             ports.marketplace,
             self._clock,
@@ -137,6 +147,7 @@ class Daemon:
             nudge=self.nudge,
             offers_asked=self._offers_asked,
             tell=self._note,
+            foresight=foresight,
         )
         self._purse = Purse(
             ports.marketplace,
@@ -172,6 +183,7 @@ class Daemon:
             keep=self._tasks.for_ever,
             key_refused=self._keys.refused,
             own_network=lambda: self._canary.status,
+            foresight=foresight,
         )
         self._windows = Windows(lambda: self._declared.windows, self._note)
         self._executor = Executor(
@@ -265,32 +277,74 @@ class Daemon:
 
     def nudge(self) -> None:
         """Something may have changed: tick soon."""
+        self._is_news = True
         self._nudged.set()
+
+    def _stir(self) -> None:
+        """A promise was broken: until now nobody was away, and from now on the usual beat counts."""
+        if not self._is_resting:
+            return
+        self._is_resting = False
+        self._clocks.ticked(self._clock.monotonic())
+        if self._alarm is not None:
+            now_s, interval_s = (
+                self._clock.monotonic(),
+                self._declared.desired.fleet.tick_interval_s,
+            )
+            self._set_alarm(next_beat_s(self._ticked_s, interval_s, now_s) - now_s)
+
+    def _set_alarm(self, wait_s: float) -> None:
+        """Let the next tick come in so many seconds, or earlier if that was so already."""
+        loop = asyncio.get_running_loop()
+        at_s = loop.time() + wait_s
+        if self._alarm is not None:
+            if self._alarm.when() <= at_s:
+                return
+            self._alarm.cancel()
+        self._alarm = loop.call_at(at_s, self._nudged.set)
 
     async def _tick_until_stopped(self) -> None:
         while not self._stop.is_set():
             started_s = self._clock.monotonic()
+            is_news, self._is_news = self._is_news, False
             self._nudged.clear()
             await self._tick_once()
-            await self._sleep_until_worth_it(started_s)
+            await self._sleep_until_worth_it(started_s, is_news=is_news)
 
-    async def _sleep_until_worth_it(self, started_s: float) -> None:
+    async def _sleep_until_worth_it(self, started_s: float, *, is_news: bool) -> None:
         """Sleep to the next moment anything could change; a nudge ends it, but not too often."""
         interval_s = self._declared.desired.fleet.tick_interval_s
+        self._is_resting, self._ticked_s = self._may_rest(), started_s
+        if self._is_resting:
+            interval_s = max(interval_s, _REST_MAX_S)
         if self._failed_ticks:
             interval_s = min(interval_s, _FAILED_TICK_S)
-        if self._next_check_at is not None:
+        elif self._next_check_at is not None:
             until_s = (self._next_check_at - self._clock.now()).total_seconds()
             interval_s = min(interval_s, max(_NUDGES_APART_S, until_s))
         if not self._nudged.is_set():
-            alarm = asyncio.get_running_loop().call_later(interval_s, self._nudged.set)
+            self._set_alarm(interval_s)
             try:
                 await self._nudged.wait()
             finally:
-                alarm.cancel()
+                if self._alarm is not None:
+                    self._alarm.cancel()
+                self._alarm = None
+        if self._is_resting:
+            self._is_resting = False
+            self._clocks.ticked(min(self._clock.monotonic(), started_s + interval_s))
         apart_s = _NUDGES_APART_S - (self._clock.monotonic() - started_s)
-        if apart_s > 0 and not self._stop.is_set():
+        if is_news and apart_s > 0 and not self._stop.is_set():
             await asyncio.sleep(apart_s)
+
+    def _may_rest(self) -> bool:
+        """Whether nobody could see anything new before somebody says so; see ``ports.Foresight``."""
+        return (
+            self._ports.foresight is not None
+            and self._is_quiet
+            and self._failed_ticks == 0
+            and self._survey.is_resting
+        )
 
     # --- the tick ---------------------------------------------------------------------------------
 
@@ -348,7 +402,7 @@ class Daemon:
         return World(
             keeper_id=memory.keeper_id,
             records=memory.records,
-            listing=survey.listing,
+            listing=survey.listing_now(),
             unreadable_since=survey.unreadable_since,
             unreadable_error=self._redact(survey.unreadable_error),
             shown=survey.take_shown(),
@@ -395,7 +449,8 @@ class Daemon:
         self._notifier.take(ticked.batch.outbox)
         if any(_is_stop(event) for event in ticked.plan.events):
             self._purse.hurry()  # an empty account may be why, and then nothing is given up for it
-        self._next_check_at = ticked.plan.next_check_at
+        self._next_check_at = ticked.next_check_at
+        self._is_quiet = is_quiet(ticked.world, ticked.plan, ticked.snapshot.records.values())
         self._snapshot = ticked.snapshot
 
     def _publish(self, ticked: Ticked, now: datetime, started_s: float) -> None:

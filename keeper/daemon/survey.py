@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from keeper.core.decisions import Wants
@@ -26,8 +27,10 @@ from keeper.core.model import (
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.world import Listing, OfferBook, Order, OrderKind, SearchRefused
+from keeper.daemon.rest import Rest, last_beat_s
 from keeper.ports import (
     Clock,
+    Foresight,
     Malformed,
     Marketplace,
     PortError,
@@ -64,6 +67,7 @@ class Survey:
         nudge: Callable[[], None],
         offers_asked: Callable[[StreamName], frozenset[OfferId]] = lambda _: frozenset(),
         tell: Callable[[SearchesRefused | SearchesAllowed], None] = lambda _: None,
+        foresight: Foresight | None = None,
     ) -> None:
         self._marketplace = marketplace
         self._clock = clock
@@ -72,6 +76,11 @@ class Survey:
         self._nudge = nudge
         self._offers_asked = offers_asked
         self._tell = tell
+        self._foresight = foresight
+        self._rest = Rest()
+        self._read_at = clock.now()  # when the latest list was asked for
+        self._read_by_s = clock.monotonic()  # and when it had been read
+        self._is_unchanged = False  # the latest reading said what the one before it said
         self._surveyed_s: dict[StreamName, float] = {}
         self._list_soon = asyncio.Event()
         self._offers_wanted = asyncio.Event()
@@ -92,6 +101,7 @@ class Survey:
         self._wants = wants
         if wants.listing_by is not None:
             self._list_soon.set()
+            self._rest.end()
         if wants.offers_for:
             self._offers_wanted.set()
         if wants.show_ids:
@@ -106,12 +116,45 @@ class Survey:
             if self.unreadable_since is not None:
                 await asyncio.sleep(min(_FAILED_READ_APART_S, quiet_s))
                 continue
+            self._read_by_s = self._clock.monotonic()
+            has_rested = self._may_rest()
+            over_s = await self._rest.over()
+            if has_rested:
+                started_s = last_beat_s(started_s, quiet_s, over_s)
             # Never faster than the busy beat, whatever is wished.
             await asyncio.sleep(max(0.0, busy_s - (self._clock.monotonic() - started_s)))
             if self._wants.listing_by is None:
                 self._list_soon.clear()
                 left_s = quiet_s - (self._clock.monotonic() - started_s)
                 await _wait_at_most(self._list_soon, left_s)
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether reading the list again would tell nothing new."""
+        return self._rest.is_on
+
+    def listing_now(self) -> Listing | None:
+        """Return the last complete listing, at least as new as the beat would have made it."""
+        return self._listed_by_now() if self._rest.is_on else self.listing
+
+    def _may_rest(self) -> bool:
+        return (
+            self._foresight is not None
+            and self._is_unchanged
+            and self._wants.listing_by is None
+            and self._rest.begin(self._foresight.of_listing, self._wake)
+        )
+
+    def _wake(self) -> None:
+        self.listing = self._listed_by_now()
+
+    def _listed_by_now(self) -> Listing | None:
+        """Return the listing as read at the last beat whose reading would have ended by now."""
+        quiet_s, _ = self._list_interval_s()
+        beat_s = last_beat_s(self._read_by_s, quiet_s, self._clock.monotonic())
+        if self.listing is None or beat_s <= self._read_by_s:
+            return self.listing
+        return replace(self.listing, at=later(self._read_at, beat_s - self._read_by_s))
 
     async def read_listing_once(self) -> None:
         """Read the listing now; a failure is remembered, never raised.
@@ -120,6 +163,7 @@ class Survey:
         before is found in the next tick, which comes soon enough by itself.
         """
         is_news = self.listing is None or self._wants.listing_by is not None
+        self._is_unchanged = False
         try:
             async with asyncio.timeout(_READ_DEADLINE_S):
                 # The moment asked, not answered: what happened meanwhile may not be in it.
@@ -134,10 +178,12 @@ class Survey:
             before = self.listing
             if before is not None and before.instances == instances:
                 instances = before.instances  # the same object says: nothing to look into
+                self._is_unchanged = True
                 is_news = is_news or self.unreadable_since is not None
             else:
                 is_news = True
             self.listing = Listing(instances=instances, at=asked_at)
+            self._read_at = asked_at
             self.unreadable_since = None
             self.unreadable_error = ""
         if is_news:

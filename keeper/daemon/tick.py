@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from keeper.alerts.dispatch import Numbers, dispatch, to_payload
+from keeper.alerts.dispatch import Numbers, dispatch, next_due_at, to_payload
 from keeper.alerts.rules import firing
 from keeper.core.decisions import Plan
 from keeper.core.events import Event, OrphanCleared, OrphanSeen, SlotBug, facts
@@ -40,6 +40,7 @@ class Ticked:
     alert_state: Mapping[str, Any]
     orphans_seen_at: Mapping[InstanceId, datetime]  # the first listing that showed each
     bugs: tuple[SlotBug, ...]
+    next_check_at: datetime | None  # when anything could change by time alone, messages included
 
 
 def decide(
@@ -71,7 +72,9 @@ def decide(
         tick=tick,
         latest=latest,
     )
-    alert_state, notices = dispatch(memory.alert_state, firing(snapshot, now), now, numbers)
+    alerts = firing(snapshot, now)
+    alert_state, notices = dispatch(memory.alert_state, alerts, now, numbers)
+    due_at = next_due_at(alert_state, alerts, numbers) if alert_state else None
     outbox = tuple(
         OutboxRow(
             notice_id=notice.notice_id,
@@ -111,6 +114,7 @@ def decide(
         alert_state=alert_state,
         orphans_seen_at=_orphans(world, plan),
         bugs=bugs,
+        next_check_at=min((at for at in (plan.next_check_at, due_at) if at), default=None),
     )
 
 

@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from keeper.core.model import Instance, InstanceId, Reading, SlotId, Status, Subject
 from keeper.core.reasons import Reason
 from keeper.daemon.board import Board
+from keeper.daemon.rest import Rest, last_beat_s
 from keeper.daemon.wheel import Wheel
 from keeper.ports import (
     Address,
     Clock,
+    Foresight,
     HostKeyChanged,
     Hosts,
     HttpRequest,
@@ -40,7 +42,11 @@ from keeper.workloads import View, ViewKind, Workload
 
 _DIAL_TIMEOUT_S = 10.0
 _REDIAL_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+_HEARTBEAT_S = 10.0
 _SILENT_LINK_S = 35.0  # three heartbeats and a little
+# Looks in a row that saw the same picture, before a promise that it stays is worth anything: every
+# streak that is counted in the core is full by then.
+_SAME_LOOKS = 12
 _INSIDE = (Subject.LINK, Subject.PROCESS, Subject.DISK, Subject.GPU)
 
 
@@ -66,6 +72,12 @@ class _Watched:
     linked: asyncio.Event = field(default_factory=asyncio.Event)
     moved: asyncio.Event = field(default_factory=asyncio.Event)
     probe: asyncio.Task[None] | None = None
+    picture: Rest = field(default_factory=Rest)  # nothing new would be seen
+    inside: Rest = field(default_factory=Rest)  # nothing new would be said
+    looked_at: Address | None = None
+    seen: Reading | None = None
+    seen_s: float = 0.0
+    same_looks: int = 0  # in a row, all as the latest
 
 
 class Watch:
@@ -83,6 +95,7 @@ class Watch:
         keep: Callable[..., asyncio.Task[None]],  # the same, begun again when it dies
         key_refused: Callable[[InstanceId], None],
         own_network: Callable[[], Status],
+        foresight: Foresight | None = None,
     ) -> None:
         self._hosts = hosts
         self._network = network
@@ -93,6 +106,7 @@ class Watch:
         self._keep = keep
         self._key_refused = key_refused
         self._own_network = own_network
+        self._foresight = foresight
         self._watched: dict[InstanceId, _Watched] = {}
 
     def follow(self, targets: Mapping[InstanceId, Target]) -> None:
@@ -111,8 +125,11 @@ class Watch:
                 before, watched.target = watched.target, target
                 if _addresses(before.instance) != _addresses(target.instance):
                     watched.moved.set()
+                    watched.picture.end()
                 if target.is_deployed and not before.is_deployed:
                     self._schedule_probe(watched, first=True)
+            if instance_id in self._board.restless:
+                watched.picture.end()
 
     def target(self, instance_id: InstanceId) -> Target | None:
         """What is watched of a rental."""
@@ -142,6 +159,8 @@ class Watch:
 
     def _drop(self, instance_id: InstanceId) -> None:
         watched = self._watched.pop(instance_id)
+        watched.picture.end()
+        watched.inside.end()
         self._wheel.cancel(("probe", instance_id))
         if watched.task is not None:
             watched.task.cancel()
@@ -180,6 +199,7 @@ class Watch:
             finally:
                 watched.link = None
                 watched.forwards.clear()
+                watched.picture.end()  # the way to it may have led through the link
                 await asyncio.shield(link.close())
             lost = (Status.UNKNOWN, Reason.LINK_LOST)
             if isinstance(why, HostKeyChanged):
@@ -207,7 +227,9 @@ class Watch:
                         self._pin_link(target, Status.TRUE, Reason.LINK_UP)
                     self._board.heard(instance_id, _INSIDE, at)
                     if line.startswith('{"hb"'):
-                        continue  # nothing changed: that it was said is all there is to know
+                        # Nothing changed: that it was said is all there is to know.
+                        self._rest_inside(watched, lines, deadline)
+                        continue
                     for reading in target.workload.interpret(line, instance_id, at):
                         self._board.pin(reading)
                 return Unreachable("the sentinel ended")
@@ -216,9 +238,29 @@ class Watch:
         except PortError as error:
             return error
         finally:
+            watched.inside.end()
             closing = getattr(lines, "aclose", None)
             if closing is not None:
                 await closing()
+
+    def _rest_inside(
+        self, watched: _Watched, lines: AsyncIterator[str], deadline: asyncio.Timeout
+    ) -> None:
+        """Let the sentinel be silent until it has something to say, if it promises that."""
+        foresight, loop = self._foresight, asyncio.get_running_loop()
+        if foresight is None:
+            return
+        instance_id, heard_s = watched.target.instance.instance_id, loop.time()
+
+        def wake() -> None:
+            beat_s = last_beat_s(heard_s, _HEARTBEAT_S, loop.time())
+            deadline.reschedule(beat_s + _SILENT_LINK_S)
+            at = self._clock.now() - timedelta(seconds=loop.time() - beat_s)
+            self._board.unvouch(instance_id, _INSIDE, at)
+
+        if watched.inside.begin(lambda broken: foresight.of_sentinel(lines, broken), wake):
+            deadline.reschedule(None)
+            self._board.vouch(instance_id, _INSIDE, self._clock.now())
 
     async def _pause_before_redial(self, watched: _Watched, failures: int) -> None:
         seconds = _REDIAL_S[min(failures, len(_REDIAL_S) - 1)]
@@ -251,14 +293,15 @@ class Watch:
         target = watched.target
         if not target.is_deployed:
             return
-        delay_s = target.probe_interval_s
+        instance_id = target.instance.instance_id
+        key, interval_s = ("probe", instance_id), target.probe_interval_s
+        watched.picture.end()
         if first:
             # Phases differ by slot: a thousand probes at once would hold the loop.
-            delay_s *= zlib.crc32(target.slot.encode()) % 1000 / 1000
-        instance_id = target.instance.instance_id
-        self._wheel.schedule(
-            ("probe", instance_id), delay_s, lambda: self._start_probe(instance_id)
-        )
+            delay_s = interval_s * (zlib.crc32(target.slot.encode()) % 1000 / 1000)
+            self._wheel.schedule(key, delay_s, lambda: self._start_probe(instance_id))
+        else:
+            self._wheel.beat(key, interval_s, lambda: self._start_probe(instance_id))
 
     def _start_probe(self, instance_id: InstanceId) -> None:
         watched = self._watched.get(instance_id)
@@ -270,13 +313,60 @@ class Watch:
             # Its port has broken its word to end within the time it was given. The next beat is the
             # deadline, because a timer for each probe would cost a tenth of the probe.
             late.cancel()
+            watched.same_looks = 0
             self._board.pin(_unknown(instance_id, self._clock.now(), "the probe ran out of time"))
         watched.probe = self._spawn(self._probe(watched), f"probe:{watched.target.slot}")
 
     async def _probe(self, watched: _Watched) -> None:
+        began_s = self._clock.monotonic()
         reading = await self._look(watched)
         if self._watched.get(watched.target.instance.instance_id) is watched:
             self._board.pin(reading)
+            if self._foresight is not None:
+                self._rest_outside(watched, reading, self._clock.monotonic() - began_s)
+
+    def _rest_outside(self, watched: _Watched, reading: Reading, took_s: float) -> None:
+        """Pass over the looks at a picture that is well and stays as it is."""
+        before, watched.seen = watched.seen, reading
+        now_s = self._clock.monotonic()
+        is_late = now_s - watched.seen_s > _SILENT_LINK_S  # it counted as unknown meanwhile
+        is_same = before is not None and replace(before, at=reading.at) == reading
+        watched.same_looks = watched.same_looks + 1 if is_same and not is_late else 0
+        watched.seen_s = now_s
+        address, instance_id = watched.looked_at, reading.instance_id
+        foresight, key = self._foresight, ("probe", reading.instance_id)
+        if (
+            foresight is None
+            or address is None
+            or reading.status is not Status.TRUE
+            or watched.same_looks < _SAME_LOOKS
+            or instance_id in self._board.restless
+        ):
+            return
+        due_s = self._wheel.pause(key)
+        if due_s is None:
+            return
+        interval_s = watched.target.probe_interval_s
+
+        def wake() -> None:
+            now_s = self._clock.monotonic()
+            seen_s = last_beat_s(due_s - interval_s, interval_s, now_s) + took_s
+            if seen_s > now_s:  # this look would be under way, with what it had seen at its start
+                asyncio.get_running_loop().call_later(seen_s - now_s, finish)
+                seen_s -= interval_s
+            at = self._clock.now() - timedelta(seconds=now_s - seen_s)
+            watched.seen_s = seen_s
+            self._board.unvouch(instance_id, (Subject.PICTURE,), at)
+            self._wheel.resume(key, due_s, interval_s, lambda: self._start_probe(instance_id))
+
+        def finish() -> None:
+            if self._watched.get(instance_id) is watched:
+                self._board.pin(replace(reading, at=self._clock.now()))
+
+        if watched.picture.begin(lambda broken: foresight.of_picture(address, broken), wake):
+            self._board.vouch(instance_id, (Subject.PICTURE,), self._clock.now())
+        else:
+            self._wheel.resume(key, due_s, interval_s, lambda: self._start_probe(instance_id))
 
     async def _look(self, watched: _Watched) -> Reading:
         target = watched.target
@@ -284,6 +374,7 @@ class Watch:
         view = target.workload.view()
         try:
             address = await self._viewer_address(watched, view)
+            watched.looked_at = address
             if address is None:
                 return _unknown(instance_id, self._clock.now(), "no way to the port")
             reading = await self._ask(view, address, target)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable, Hashable
+from math import ceil
 
 from keeper.ports import Clock
 
@@ -28,11 +29,36 @@ class Wheel:
         self._alarm: asyncio.TimerHandle | None = None
         self._broken: asyncio.Future[None] | None = None  # of the turning wheel
         self._is_firing = False  # then the timer is set afterwards, once
+        self._firing = 0  # the bucket that is being called
 
     def schedule(self, key: Hashable, delay_s: float, call: Callable[[], None]) -> None:
         """Call ``call`` once after the delay; a key that is already waiting is moved."""
+        self._put(key, int((self._clock.monotonic() + max(0.0, delay_s)) / _BUCKET_S) + 1, call)
+
+    def beat(self, key: Hashable, interval_s: float, call: Callable[[], None]) -> None:
+        """Call ``call`` one interval after the moment for which it is being called now.
+
+        What recurs keeps its beat in this way. A beat that is past already comes at once.
+        """
+        bucket = self._firing + max(1, round(interval_s / _BUCKET_S))
+        self._put(key, max(bucket, int(self._clock.monotonic() / _BUCKET_S) + 1), call)
+
+    def pause(self, key: Hashable) -> float | None:
+        """Take a key out; returns for which moment it was waiting, None when it was not."""
+        bucket = self._where.get(key)
         self.cancel(key)
-        bucket = int((self._clock.monotonic() + max(0.0, delay_s)) / _BUCKET_S) + 1
+        return None if bucket is None else bucket * _BUCKET_S
+
+    def resume(
+        self, key: Hashable, due_s: float, interval_s: float, call: Callable[[], None]
+    ) -> None:
+        """Call ``call`` at its next beat, after a pause in which beats may have gone by."""
+        bucket, step = round(due_s / _BUCKET_S), max(1, round(interval_s / _BUCKET_S))
+        late = ceil(self._clock.monotonic() / _BUCKET_S - 1e-6) - bucket
+        self._put(key, bucket + step * max(0, -(-late // step)), call)
+
+    def _put(self, key: Hashable, bucket: int, call: Callable[[], None]) -> None:
+        self.cancel(key)
         if bucket not in self._buckets:
             self._buckets[bucket] = {}
             heapq.heappush(self._order, bucket)
@@ -87,7 +113,8 @@ class Wheel:
     def _fire(self) -> None:
         # The tiny allowance keeps a timer that is early by a rounding error from spinning.
         while self._order and self._order[0] * _BUCKET_S <= self._clock.monotonic() + 1e-6:
-            entries = self._buckets[self._order[0]]
+            self._firing = self._order[0]
+            entries = self._buckets[self._firing]
             while entries:
                 key = next(iter(entries))
                 call = entries.pop(key)

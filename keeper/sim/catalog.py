@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -298,6 +299,27 @@ def reserved(row: dict[str, Any]) -> dict[str, Any]:
 
 def offer_row(ask: Ask, *, disk_gb: float, now: float, luck: float) -> dict[str, Any]:
     """Return an offer as a search answers it. ``luck`` (0..1) moves the score, as in the field."""
+    row = still_row(ask, disk_gb=disk_gb)
+    return move(row, ask.machine, worth_of(row, ask.machine), now=now, luck=luck)
+
+
+def worth_of(row: Mapping[str, Any], machine: Machine) -> float:
+    """Return what an offer's score is made of."""
+    return float(row["dlperf"] / row["dph_total"] * machine.reliability)
+
+
+def move(
+    row: dict[str, Any], machine: Machine, worth: float, *, now: float, luck: float
+) -> dict[str, Any]:
+    """Bring what is another number in each answer up to now: the score and the time that is left."""
+    row["score"] = round(worth * (0.9 + 0.2 * luck), 3)
+    row["duration"] = max(0.0, machine.end_at - now)
+    assert math.isfinite(row["score"])
+    return row
+
+
+def still_row(ask: Ask, *, disk_gb: float) -> dict[str, Any]:
+    """Return the part of an offer that stays until something about its machine changes."""
     machine = ask.machine
     row = hardware_row(machine, ask.gpus) | price_row(machine, ask.gpu_dollars_per_hour, disk_gb)
     total = row["dph_total"]
@@ -320,11 +342,11 @@ def offer_row(ask: Ask, *, disk_gb: float, now: float, luck: float) -> dict[str,
         "dlperf_per_dphtotal": row["dlperf"] / total,
         "flops_per_dphtotal": row["total_flops"] / total,
         "vram_costperhour": total / (machine.gpu.ram_mib * len(ask.gpus) / MIB_PER_GIB),
-        "score": round(row["dlperf"] / total * machine.reliability * (0.9 + 0.2 * luck), 3),
+        "score": 0.0,
         "rn": 1,
         "reliability_mult": 0.97,
         "expected_reliability": 0,
-        "duration": max(0.0, machine.end_at - now),
+        "duration": 0.0,
         "start_date": None,
         "geolocode": None if machine.place is None else sum(machine.place.encode()) * 7919,
         "public_ipaddr": f"198.51.100.{machine.machine_id % 250 + 1} ",
@@ -341,5 +363,4 @@ def offer_row(ask: Ask, *, disk_gb: float, now: float, luck: float) -> dict[str,
         "nw_disk_max_bw": None,
         "nw_disk_avg_bw": None,
     }
-    assert math.isfinite(row["score"])
     return row

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import orjson
+
 HTML = "<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1></body></html>"
 
 
@@ -47,7 +49,12 @@ class ApiReply:
     @property
     def content(self) -> bytes:
         """The bytes of the body."""
-        return str(self.body).encode() if self.is_text else json.dumps(self.body).encode()
+        if self.is_text:
+            return str(self.body).encode()
+        try:
+            return orjson.dumps(self.body)
+        except TypeError:  # a number that no 64 bits hold, say: the marketplace may lie
+            return json.dumps(self.body).encode()
 
     @property
     def content_type(self) -> str:

@@ -132,6 +132,11 @@ class MemoryMarketplace(VastMarketplace):
         self._listed: tuple[Instance, ...] = ()
         self._request: Request | None = None
 
+    @property
+    def listed_print(self) -> object:
+        """What the marketplace would show of the latest list, in short; None when that is unclear."""
+        return self._print
+
     @override
     async def list_instances(self) -> tuple[Instance, ...]:
         """Return all rentals of the account, or raise."""

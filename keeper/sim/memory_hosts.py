@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from math import ceil
 from typing import Final
 
 from keeper.ports import (
@@ -126,7 +127,7 @@ class MemoryLink:
         self._closed = closed
         self._host_key = host.host_key
         self._why = ""  # why it ended; "": it has not
-        self._sentinels: list[_Sentinel] = []
+        self._sentinels: list[Sentinel] = []
         self._running: set[str] = set()
         host.listeners.append(self)
 
@@ -177,7 +178,7 @@ class MemoryLink:
     def watch(self, script: str) -> AsyncIterator[str]:
         """Run the sentinel."""
         self._universe.hosts.received(self._host, script)
-        sentinel = _Sentinel(self._host, self._is_heard)
+        sentinel = Sentinel(self._host, self._is_heard)
         if self._why:
             sentinel.end(self._why)
         else:
@@ -246,7 +247,7 @@ class MemoryLink:
             self._universe.hosts.ended(self._host, name)
 
 
-class _Sentinel:
+class Sentinel:
     """The lines of a sentinel: on change within two seconds, a heartbeat each ten. Runs millions of
     times, so it is two timers and a future, not a task.
     """
@@ -254,7 +255,7 @@ class _Sentinel:
     def __init__(self, host: VirtualHost, is_heard: Callable[[], bool]) -> None:
         self._loop = asyncio.get_running_loop()
         self._host = host
-        self._is_heard = is_heard
+        self.is_heard = is_heard  # whether its lines arrive
         self._lines: deque[str] = deque(maxlen=_LINES_MAX)
         self._waiter: asyncio.Future[str] | None = None
         self._seq = 0
@@ -262,12 +263,12 @@ class _Sentinel:
         self._is_behind = True  # a fact may have changed since the last line
         self._last: Mapping[str, object] = {}
         self._why = ""
+        self._wake: Callable[[], None] | None = None  # told when it has something to say again
         self._look_timer: asyncio.TimerHandle | None = self._loop.call_later(
             HOST_TRIP_S, self._look
         )
-        self._beat_timer: asyncio.TimerHandle | None = self._loop.call_later(
-            _HEARTBEAT_S, self._beat
-        )
+        self._beat_at = self._loop.time() + _HEARTBEAT_S
+        self._beat_timer: asyncio.TimerHandle | None = self._loop.call_at(self._beat_at, self._beat)
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self
@@ -288,6 +289,7 @@ class _Sentinel:
 
     def changed(self) -> None:
         """Something on the host changed: it is seen at the next look."""
+        self._stir()
         self._is_behind = True
         if self._look_timer is None and not self._why:
             now_s = self._loop.time()
@@ -295,14 +297,50 @@ class _Sentinel:
 
     def end(self, why: str) -> None:
         """The link is gone."""
+        self._stir()
         self._stop()
         self._why = why
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(Unreachable(f"the link is lost: {why}"))
 
+    # --- a promise to say only what is new --------------------------------------------------------
+
+    def is_at_rest(self) -> bool:
+        """Whether it has said all there is, and would only repeat its heartbeat."""
+        return (
+            not (self._why or self._is_behind or self._lines)
+            and self._look_timer is None
+            and self._wake is None
+            and self.is_heard()
+        )
+
+    def fall_silent(self, wake: Callable[[], None]) -> None:
+        """Send no heartbeats until ``speak``; ``wake`` is called when something may be new."""
+        self._wake = wake
+        if self._beat_timer is not None:
+            self._beat_timer.cancel()
+            self._beat_timer = None
+
+    def speak(self) -> None:
+        """Send heartbeats again, on the same beat as before."""
+        if self._wake is None:
+            return
+        self._wake = None
+        late_s = self._loop.time() - self._beat_at
+        if late_s > 0:
+            self._beat_at += ceil(late_s / _HEARTBEAT_S - 1e-9) * _HEARTBEAT_S
+        if not self._why:
+            self._beat_timer = self._loop.call_at(self._beat_at, self._beat)
+
+    def _stir(self) -> None:
+        if self._wake is not None:
+            self._wake()
+
+    # --- inside -----------------------------------------------------------------------------------
+
     def _look(self) -> None:
         self._look_timer = None
-        if not self._is_heard():
+        if not self.is_heard():
             return  # what changed in silence is told when the line is back
         facts = self._host.facts()
         self._is_behind = False
@@ -313,8 +351,9 @@ class _Sentinel:
         self._say(line_of(self._seq, facts))
 
     def _beat(self) -> None:
-        self._beat_timer = self._loop.call_later(_HEARTBEAT_S, self._beat)
-        if not self._is_heard():
+        self._beat_at = self._loop.time() + _HEARTBEAT_S
+        self._beat_timer = self._loop.call_at(self._beat_at, self._beat)
+        if not self.is_heard():
             return
         if self._is_behind:
             self._look()

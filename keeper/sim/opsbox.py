@@ -21,6 +21,7 @@ from keeper.daemon.supervise import Daemon
 from keeper.ports import PortError
 from keeper.sim.disk import Disk, MemoryStore
 from keeper.sim.faults import Fault, FaultKind
+from keeper.sim.foresight import MemoryForesight
 from keeper.sim.loop import VirtualCadence, VirtualClock, VirtualLoop
 from keeper.sim.memory import MemoryHeartbeat, MemoryMarketplace, MemoryNetwork
 from keeper.sim.memory_hosts import MemoryHosts
@@ -83,9 +84,17 @@ class SimSink:
 class OpsBox:
     """Keeper's machine. ``declare`` is called for each process, inside the virtual loop."""
 
-    def __init__(self, universe: Universe, disk: Disk, declare: Callable[[], Declared]) -> None:
+    def __init__(
+        self,
+        universe: Universe,
+        disk: Disk,
+        declare: Callable[[], Declared],
+        *,
+        has_foresight: bool = True,
+    ) -> None:
         self._universe = universe
         self._declare = declare
+        self._has_foresight = has_foresight
         self._loop = asyncio.get_running_loop()
         self.disk = disk
         self.clock = VirtualClock()
@@ -138,8 +147,10 @@ class OpsBox:
 
     def _boot(self, power: Power) -> Daemon:
         self.marketplace = MemoryMarketplace(self._universe, power, clock=self.clock)
+        foresight = MemoryForesight(self._universe, power, self.marketplace)
         ports = Ports(
             marketplace=self.marketplace,
+            foresight=foresight if self._has_foresight else None,
             hosts=MemoryHosts(self._universe, power),
             network=MemoryNetwork(self._universe, power),
             store=MemoryStore(self.disk, power),
@@ -184,6 +195,7 @@ class OpsBox:
 
     def befall(self, fault: Fault) -> None:
         """Let a fault of KEEPER_KINDS happen now."""
+        self._universe.outlook.break_all()
         match fault.kind:
             case FaultKind.KEEPER_KILLED:
                 self.kill(int(fault.number("calls", 0)), fault.number("down_s", _RESTART_S))

@@ -75,15 +75,20 @@ class Reads:
         return self._read(contract, now)
 
     def fingerprint(self, now: float) -> object:
-        """Return what a list would show, in short; None while anything lies about it."""
+        """Return what a list would show, in short.
+
+        None while anything lies about it, or a row will come or go by time alone.
+        """
         if any(armed.fault.kind not in _SPARE_LISTS for armed in self._faults.live(now)):
             return None
-        ghosts = tuple(i for i, (since, until) in self._ghosts.items() if since <= now < until)
-        return ghosts, tuple(
+        if any(now < until for _, until in self._ghosts.values()):
+            return None
+        if any(one.visible_at > now for one in self._contracts.values()):
+            return None
+        return tuple(
             (
                 one.instance_id,
                 one.label,
-                one.visible_at <= now,
                 one.box,
                 (one.actual, one.intended, one.current, one.upcoming, one.message),
                 one.endpoints,

@@ -79,8 +79,15 @@ OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
+_ELSEWHERE = frozenset(
+    {"verified", "external", "datacenter", "geolocation", "driver_version", "ubuntu_version"}
+)
+
+
 def value_of(row: Row, name: str) -> Any:  # noqa: ANN401 - JSON leaves here
     """Return what a filter of this name looks at."""
+    if name not in _ELSEWHERE:
+        return row.get(name)
     match name:
         case "verified":
             return row.get("verification") == "verified"
@@ -138,16 +145,25 @@ def check(query: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Mapping[
 
 def is_match(row: Row, filters: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether a row passes every condition."""
-    for name, conditions in filters.items():
-        if name == "id" and "ask_contract_id" in row:
+    return matcher(filters)(row)
+
+
+def matcher(filters: Mapping[str, Mapping[str, Any]]) -> Callable[[Row], bool]:
+    """Return what says whether a row passes every condition; for many rows and one search."""
+    conditions = [
+        (name, OPERATORS[operator], want)
+        for name, wanted in filters.items()
+        if name != "rented"  # true means "also where I rent already", which is never narrower
+        for operator, want in wanted.items()
+    ]
+    has_id = "id" in filters
+
+    def is_passed(row: Row) -> bool:
+        if has_id and "ask_contract_id" in row:
             return False  # on the live service this filter matches nothing
-        if name == "rented":
-            continue  # true means "also where I rent already", which is never narrower
-        have = value_of(row, name)
-        for operator, want in conditions.items():
-            if not OPERATORS[operator](have, want):
-                return False
-    return True
+        return all(compare(value_of(row, name), want) for name, compare, want in conditions)
+
+    return is_passed
 
 
 def in_order(rows: Iterable[Row], order: Any, tiebreak: str = "id") -> list[Row]:  # noqa: ANN401

@@ -103,6 +103,7 @@ class Story:
     streams: Mapping[str, int] = field(default_factory=lambda: DEFAULT_STREAMS)
     bidders: frozenset[str] = frozenset()  # streams that bid for interruptible hosts
     has_strangers: bool = True  # the account holds rentals that are not keeper's
+    has_foresight: bool = True  # beats at which nothing can have changed are passed over
 
     @property
     def calm_s(self) -> float:
@@ -120,7 +121,12 @@ class Story:
         disk = Disk(keeper_id=f"{self.seed:08x}")
         if self.has_strangers:
             _populate(universe, self.duration_s / 5)
-        box = OpsBox(universe, disk, lambda: declared(self.streams, self.bidders))
+        box = OpsBox(
+            universe,
+            disk,
+            lambda: declared(self.streams, self.bidders),
+            has_foresight=self.has_foresight,
+        )
         for fault in self.plan:
             loop.call_later(fault.at, _befall, universe, box, fault)
         calm_at = began_at + self.duration_s - self.calm_s
@@ -252,6 +258,7 @@ def _pay_in(universe: Universe) -> None:
 def _calm(universe: Universe, box: OpsBox) -> None:
     """End everything that is armed or lasts; what is broken stays broken."""
     market = universe.market
+    universe.outlook.break_all()
     market.advance()
     market.faults.clear()
     market.auction.rest()

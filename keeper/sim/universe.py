@@ -14,6 +14,7 @@ from datetime import datetime
 from keeper.sim.api import Api
 from keeper.sim.loop import EPOCH
 from keeper.sim.market import Market, MarketShape
+from keeper.sim.outlook import Outlook
 from keeper.sim.virtual_hosts import Pace, VirtualHosts
 
 
@@ -44,6 +45,7 @@ class Universe:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._epoch_s = EPOCH.timestamp() - self._loop.time()
+        self.outlook = Outlook()
         # One generator per concern, so that a fault more does not move everything else.
         luck = random.Random(f"universe {seed}")
         self.hosts = VirtualHosts(random.Random(luck.getrandbits(64)), pace)
@@ -55,6 +57,7 @@ class Universe:
         )
         self.hosts.join(self.market)
         self.hosts.on_plan = self.wind
+        self.hosts.on_change = self.outlook.look
         self.api = Api(self.market)
         self.mailbox = Mailbox()
         self.own_network_is_down = False
@@ -78,6 +81,7 @@ class Universe:
 
     def wind(self) -> None:
         """Set the one timer to the next thing that is due. Called after whatever plans something."""
+        self.outlook.look()
         due = self.market.next_event_at()
         if due is None or due >= self._alarm_at:
             return

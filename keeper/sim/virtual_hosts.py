@@ -169,6 +169,7 @@ class VirtualHosts:
         self.by_address: dict[tuple[str, int], tuple[VirtualHost, str]] = {}
         self.by_instance: dict[int, VirtualHost] = {}
         self.on_plan: Callable[[], None] = lambda: None  # a step was planned: look at the agenda
+        self.on_change: Callable[[], None] = lambda: None  # what is seen of a host changed
 
     def join(self, market: Market) -> None:
         """Stand under this market from now on."""
@@ -360,6 +361,7 @@ class VirtualHosts:
             self._write(host, PICTURE_LIVE if is_on_air else PICTURE_LOST)
         for listener in tuple(host.listeners):
             listener.changed()
+        self.on_change()
 
     def _cut(self, host: VirtualHost, why: str) -> None:
         listeners, host.listeners = host.listeners, []
@@ -391,6 +393,7 @@ class VirtualHosts:
         self.by_address = {
             address: there for address, there in self.by_address.items() if there[0] is not host
         }
+        self.on_change()
 
     def _port(self) -> int:
         self._next_port = self._next_port + 1 if self._next_port + 1 in _PORTS else _PORTS.start

@@ -132,7 +132,7 @@ class _Box(OpsBox):
     def __init__(
         self, story: Story, universe: Universe, tape: _Tape, marked: Marked, cuts: tuple[int, ...]
     ) -> None:
-        super().__init__(universe, tape.disk, story.declared)
+        super().__init__(universe, tape.disk, story.declared, has_foresight=False)
         self._story = story
         self._tape = tape
         self._marked = marked

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.alerts import Alert, Notice, Severity
-from keeper.alerts.dispatch import Numbers, dispatch, from_payload, inhibited, to_payload
+from keeper.alerts.dispatch import (
+    Numbers,
+    dispatch,
+    from_payload,
+    inhibited,
+    next_due_at,
+    to_payload,
+)
 from keeper.core.model import SlotId, StreamName
 from keeper.core.reasons import Reason
 from keeper.ports import NoticeKind
@@ -284,3 +291,37 @@ def test_whatever_happens_a_told_alert_ends_resolved_and_ids_never_repeat(
     for kind in kinds:
         assert opened != (kind is NoticeKind.FIRING)
         opened = kind is not NoticeKind.RESOLVED
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 400), st.sampled_from(["", "w", "c", "wc", "m"])), max_size=12
+    )
+)
+def test_nothing_is_said_before_it_is_due_and_something_then(
+    story: list[tuple[int, str]],
+) -> None:
+    """Between two changes the next message comes at the moment foretold, and not before."""
+    firing: dict[str, tuple[Alert, ...]] = {
+        "": (),
+        "w": (alert(),),
+        "c": (alert(severity=Severity.CRITICAL),),
+        "wc": (alert(), alert("KeeperNoOffer", "turbo/0", severity=Severity.CRITICAL)),
+        "m": (alert(), alert("KeeperMarketUnreadable", "")),
+    }
+    state: Mapping[str, Any] = {}
+    at_s = 0.0
+    for wait_s, now_firing in story:
+        alerts = firing[now_firing]
+        state, _ = dispatch(state, alerts, moment(at_s), NUMBERS)
+        due_at = next_due_at(state, alerts, NUMBERS)
+        end_s = at_s + wait_s
+        while due_at is not None and due_at < moment(end_s):
+            early = due_at - timedelta(milliseconds=1)
+            quiet, notices = dispatch(state, alerts, early, NUMBERS)
+            assert not notices
+            assert quiet == state
+            state, notices = dispatch(state, alerts, due_at, NUMBERS)
+            assert notices
+            due_at = next_due_at(state, alerts, NUMBERS)
+        at_s = end_s
