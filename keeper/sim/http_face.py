@@ -9,6 +9,7 @@ from aiohttp import web
 
 from keeper.sim.api import Api, ApiReply, ApiRequest, Delivery
 from keeper.sim.control_face import Control, ControlFace
+from keeper.sim.tap import Edge, Tap, call_of, untapped
 
 __all__ = ["Control", "HttpFace", "old_host"]
 
@@ -16,9 +17,10 @@ __all__ = ["Control", "HttpFace", "old_host"]
 class HttpFace:
     """Builds the aiohttp application."""
 
-    def __init__(self, api: Api, control: Control) -> None:
+    def __init__(self, api: Api, control: Control, tap: Tap = untapped) -> None:
         self._api = api
         self._control = control
+        self._tap = tap
 
     def app(self) -> web.Application:
         """Return the application: the marketplace and its control."""
@@ -30,6 +32,9 @@ class HttpFace:
 
     async def _marketplace(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        call = call_of(request.method, request.path)
+        if not self._tap(call, Edge.ARRIVED):
+            return _hung_up(request)
         reply = self._api.answer(
             ApiRequest(
                 method=request.method,
@@ -41,9 +46,16 @@ class HttpFace:
                 base_url=f"{request.scheme}://{request.host}",
             )
         )
+        if not self._tap(call, Edge.ACTED):
+            return _hung_up(request)
         if reply.delay_s:
             await asyncio.sleep(reply.delay_s)
-        return await self._deliver(request, reply)
+        response = await self._deliver(request, reply)
+        if reply.delivery is Delivery.WHOLE:
+            await response.prepare(request)
+            await response.write_eof()
+        self._tap(call, Edge.ANSWERED)
+        return response
 
     async def _deliver(self, request: web.Request, reply: ApiReply) -> web.StreamResponse:
         """Send a reply as it should arrive: whole, cut in the middle, or not at all."""
@@ -70,6 +82,13 @@ class HttpFace:
         if text is None:
             return web.Response(status=404, text="not there yet")
         return web.Response(text=text)
+
+
+def _hung_up(request: web.Request) -> web.StreamResponse:
+    """Say nothing to a caller that is gone."""
+    if request.transport is not None:
+        request.transport.close()
+    return web.StreamResponse()
 
 
 def old_host(url: str) -> web.Application:

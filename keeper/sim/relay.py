@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 
+from keeper.sim.tap import Edge
+
 # Below the range from which kernels take ports for outgoing connections, so that a port can be
 # given up while a host is away and taken again when it is back.
 PORTS = range(12_000, 20_000)
@@ -40,7 +42,9 @@ class Relay:
         *,
         luck: random.Random,
         is_ready: Callable[[], bool] = lambda: True,
+        tap: Callable[[Edge], bool] = lambda _: True,
     ) -> None:
+        self._tap = tap
         self.target = target
         self.way = Way.REFUSED
         self._is_ready = is_ready
@@ -114,7 +118,7 @@ class Relay:
         reader, writer = await asyncio.open_connection(sock=accepted)
         writers = [writer]
         try:
-            if self.way is Way.CUT or not self._is_ready():
+            if self.way is Way.CUT or not self._is_ready() or not self._tap(Edge.ARRIVED):
                 return
             if self.way is Way.BANNER:
                 writer.write(BANNER)
@@ -124,6 +128,7 @@ class Relay:
             async with asyncio.TaskGroup() as both_ways:
                 both_ways.create_task(self._pump(reader, inside_writer))
                 both_ways.create_task(self._pump(inside_reader, writer))
+            self._tap(Edge.ANSWERED)
             for each in writers:
                 each.close()
                 await each.wait_closed()

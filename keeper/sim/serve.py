@@ -32,6 +32,7 @@ from keeper.sim.limits import Limits
 from keeper.sim.market import Market, MarketShape
 from keeper.sim.script import Cue
 from keeper.sim.ssh_hosts import VERBS, LoopbackHosts
+from keeper.sim.tap import Tap, untapped
 
 BEAT_S = 0.1  # how late a step of the market may be
 WATCH_EVERY_BEATS = 5
@@ -72,8 +73,10 @@ class SimServer:
         cues: Sequence[Cue] = (),
         searches_per_day: int = 0,
         has_old_host: bool = False,
+        tap: Tap = untapped,
     ) -> None:
         self._seed = seed
+        self._tap = tap
         self._state_dir = state_dir
         self._api_key = api_key
         self._shape = shape or MarketShape(tempo=quick_tempo())
@@ -113,6 +116,7 @@ class SimServer:
             clock=self._clock,
             account_keys=self._account_keys,
             key_lag_s=self._shape.key_lag_s,
+            tap=self._tap,
         )
         self.market = Market(
             rng=random.Random(self._seed),
@@ -130,7 +134,7 @@ class SimServer:
             execute=self.hosts.execute,
         )
         self._runner = web.AppRunner(
-            HttpFace(self.api, self).app(), access_log=None, shutdown_timeout=1.0
+            HttpFace(self.api, self, self._tap).app(), access_log=None, shutdown_timeout=1.0
         )
         try:
             await self._runner.setup()

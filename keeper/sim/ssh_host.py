@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from keeper.sim.ssh_door import Entrance
 from keeper.sim.ssh_files import Files
 from keeper.sim.ssh_keys import AuthorizedKeys
 from keeper.sim.ssh_session import Mount, run_session
+from keeper.sim.tap import Edge, Tap, untapped
 
 SSH_PORT = 2222
 PROXY_PORT = 2220
@@ -73,7 +75,9 @@ class LoopbackHost:
         luck: random.Random,
         log: Log,
         proxy: Proxy,
+        tap: Tap = untapped,
     ) -> None:
+        self._tap = tap
         self.contract = contract
         self.incarnation = contract.incarnation
         self.home = folder / "home"
@@ -181,16 +185,17 @@ class LoopbackHost:
             return self._gates.is_open()
 
         proxy = (self.inside, PROXY_PORT)
-        self.relays = {"proxy": Relay(proxy, luck=self._luck, is_ready=is_open)}
+        dial, view = (partial(self._tap, call) for call in ("ssh dial", "viewer"))
+        self.relays = {"proxy": Relay(proxy, luck=self._luck, is_ready=is_open, tap=dial)}
         for name in self.contract.published_ports:
             inner, _, protocol = name.partition("/")
             if protocol != "tcp":
                 continue
             if inner == "22":
                 ssh = (self.inside, SSH_PORT)
-                self.relays[name] = Relay(ssh, luck=self._luck, is_ready=is_open)
+                self.relays[name] = Relay(ssh, luck=self._luck, is_ready=is_open, tap=dial)
             else:
-                self.relays[name] = Relay((self.inside, int(inner)), luck=self._luck)
+                self.relays[name] = Relay((self.inside, int(inner)), luck=self._luck, tap=view)
 
     async def _sweep(self, mark: str, *, removes_folder: bool) -> None:
         """Kill until nothing is left: a process may fork between the look and the kill."""
@@ -259,6 +264,7 @@ class LoopbackHost:
         self.log_lines.append(line)
 
     def _sftp(self, channel: asyncssh.SSHServerChannel[bytes]) -> asyncssh.SFTPServer:
+        self._tap("ssh upload", Edge.ARRIVED)
         return Files(channel, str(self.home))
 
     async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
@@ -271,12 +277,16 @@ class LoopbackHost:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._log("session", (process.command or "shell")[:200])
+        if not self._tap("ssh command", Edge.ARRIVED):
+            return
         await run_session(
             process,
             self.spawn,
             Mount(str(self.home)),
             is_trapped=not (self.home / NO_AUTO_TMUX).exists(),
+            acted=lambda: self._tap("ssh command", Edge.ACTED),
         )
+        self._tap("ssh command", Edge.ANSWERED)
 
     async def spawn(
         self,

@@ -23,6 +23,7 @@ from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.ledger import HostEntry, Ledger
 from keeper.sim.relay import Way
 from keeper.sim.ssh_host import Gates, LoopbackHost, Proxy
+from keeper.sim.tap import Tap, untapped
 from keeper.sim.warden import Found
 
 SSH_WAYS = {
@@ -77,8 +78,10 @@ class LoopbackHosts:
         clock: Callable[[], float],
         account_keys: Callable[[], Iterable[str]] = tuple,
         key_lag_s: float = 0.0,
+        tap: Tap = untapped,
     ) -> None:
         self.mark = mark
+        self._tap = tap
         self._folder = folder
         self._luck = luck
         self._ledger = ledger
@@ -111,6 +114,7 @@ class LoopbackHosts:
                 luck=self._luck,
                 log=lambda what, detail: self._write(contract.instance_id, what, detail),
                 proxy=self._proxy,
+                tap=self._tap,
             )
             self._hosts[contract.instance_id] = host
             # A new container's sshd answers before the keys are there.

@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -74,6 +75,7 @@ async def run_session(
     mount: Mount,
     *,
     is_trapped: bool = False,
+    acted: Callable[[], bool] = lambda: True,
 ) -> None:
     """Run one command or shell to its end, or until nobody listens any more.
 
@@ -92,6 +94,7 @@ async def run_session(
     else:
         child, feeding = await _on_pipes(process, spawn, mount)
     code = await child.wait()
+    acted()
     await _flushed_or_gone(process)
     if feeding is not None:
         feeding.cancel()
