@@ -16,6 +16,7 @@ MIB = 1024 * 1024
 GROWTH_MAX_BYTES = 64 * MIB
 # Deadlines of the tests' settings end everything in seconds; one that is not kept lasts for ever.
 ENDS_WITHIN_S = 20.0
+CHECKS_MIN = 2
 
 
 def resident_bytes() -> int:
@@ -74,7 +75,7 @@ async def measured(check: Callable[[], Awaitable[object]]) -> AsyncIterator[Meas
     """Check another host over and over, and watch memory and stray exceptions, during a block."""
     gc.collect()
     before, seen = resident_bytes(), Measured()
-    loop = asyncio.get_running_loop()
+    loop, enough = asyncio.get_running_loop(), asyncio.Event()
     loop.set_exception_handler(lambda _, what: seen.errors.append(str(what)))
 
     async def go_on() -> None:
@@ -82,13 +83,17 @@ async def measured(check: Callable[[], Awaitable[object]]) -> AsyncIterator[Meas
             await check()
             await asyncio.sleep(0.02)  # or it would be a flood itself
             seen.checks += 1
+            if seen.checks >= CHECKS_MIN:
+                enough.set()
             seen.growth_bytes = max(seen.growth_bytes, resident_bytes() - before)
 
     going = loop.create_task(go_on())
     try:
         async with asyncio.timeout(ENDS_WITHIN_S):
             yield seen
-            await asyncio.wait([going], timeout=0.1)
+            waiting = loop.create_task(enough.wait())
+            await asyncio.wait([going, waiting], return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
     finally:
         going.cancel()
         await asyncio.wait([going])

@@ -34,6 +34,7 @@ from keeper.ports import (
     Upload,
 )
 from tests.integration.hostile.strangers import (
+    CHECKS_MIN,
     GROWTH_MAX_BYTES,
     Measured,
     Strangers,
@@ -320,7 +321,7 @@ def _judge(trick: Trick, came: object) -> None:
 
 def _nothing_strange(seen: Measured) -> None:
     assert seen.growth_bytes < GROWTH_MAX_BYTES
-    assert seen.checks >= 2, "the other host was not asked meanwhile"
+    assert seen.checks >= CHECKS_MIN, "the other host was not asked meanwhile"
     assert seen.errors == []
 
 
