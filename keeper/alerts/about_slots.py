@@ -186,7 +186,9 @@ def suggestion(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             continue
         stream = stream_of(slot)
         record = snapshot.records.get(slot)
-        wanted = hold.wanted.replace("_", " ")
+        is_filled = record is not None and record.tenure is not None
+        order = "replace" if hold.wanted == "rent" and is_filled else hold.wanted
+        wanted = order.replace("_", " ")
         yield Alert(
             name="KeeperSuggestion",
             key=f"KeeperSuggestion:{slot}:{hold.wanted}",
@@ -196,9 +198,9 @@ def suggestion(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             summary=f"keeper would {wanted} {slot}",
             why=SENTENCE[hold.wanted_reason],
             did="keeper does not do it: the stream's mode is suggest",
-            needs_human=_ORDER.get(
-                hold.wanted, "Set the stream's mode to act, or do it by hand."
-            ).format(slot=slot, stream=stream),
+            needs_human=_ORDER.get(order, "Set the stream's mode to act, or do it by hand.").format(
+                slot=slot, stream=stream
+            ),
             since=since(record, now) if record is not None else now,
             dollars=dollars(record) if record is not None else 0.0,
             labels={"stream": stream, "slot": slot, "wanted": hold.wanted},

@@ -83,6 +83,7 @@ class Draft:
         self.forgotten: list[SlotId] = []
         self.fuses: tuple[Reason, ...] = ()
         self.failures: tuple[Failure, ...] = ()  # that still count, the oldest first
+        self.troubled: set[SlotId] | None = None  # slots that are not well; None: not looked yet
         self.alike = ""
         self.causes: tuple[Cause, ...] = ()
         self.bad_deploys: dict[StreamName, tuple[Failure, ...]] = {}  # what convicts each

@@ -301,6 +301,17 @@ class DecisionMade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostRecycling:
+    """A host that is well has served its time; another one is rented to take over."""
+
+    name: ClassVar[str] = "host.recycling"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId | None
+    duration_s: float  # on air
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceRenting:
     """An intent to rent is on disk; the create is about to leave."""
 
@@ -822,6 +833,7 @@ Event = (
     | BudgetStopped
     | BudgetFreed
     | DecisionMade
+    | HostRecycling
     | InstanceRenting
     | InstanceRented
     | InstanceAdopted

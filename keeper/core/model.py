@@ -216,6 +216,8 @@ class Stream:
     spend_max_dollars_per_day: float | None = None  # UTC; None: no such cap
     spend_max_dollars_per_month: float | None = None
     spend_max_dollars_total: float | None = None
+    recycle_after_s: float | None = None  # a host that has served so long is replaced; None: never
+    has_replace_windows: bool = False  # windows in which that is to be done
     revision: str = ""  # of the workload and what is rented for it; "": not told
 
     @property
@@ -495,6 +497,7 @@ class SlotRecord:
     replace_asked_attempt: int | None = None  # rentals asked for when it was given
     restart_asked_at: datetime | None = None  # the same
     destroy_asked_at: datetime | None = None  # the same
+    recycle_at: datetime | None = None  # no recycle is tried before
     failures: tuple[Failure, ...] = ()  # of its latest hosts, bounded
     proven_revision: str = ""  # of the workload that was last on air for long
     last_decision: str = ""

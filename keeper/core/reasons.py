@@ -107,6 +107,7 @@ class Reason(StrEnum):
     # Why keeper acts without a sickness.
     OPERATOR_ASKED = "operator_asked"
     HANDOVER = "handover"
+    RECYCLE = "recycle"
 
 
 SENTENCE: dict[Reason, str] = {
@@ -197,5 +198,6 @@ SENTENCE: dict[Reason, str] = {
     Reason.STARTING_UP: "keeper has just started and has not looked at everything yet",
     Reason.STOPPING: "keeper is stopping",
     Reason.OPERATOR_ASKED: "an operator asked for it",
+    Reason.RECYCLE: "the host has served as long as the stream's hosts are meant to",
     Reason.HANDOVER: "a replacement is proving itself while the old host still serves",
 }

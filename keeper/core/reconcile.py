@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from keeper.core import books, incident, suspects
+from keeper.core import books, incident, recycle, suspects
 from keeper.core.bind import bind
 from keeper.core.case import Proposal, Wish, case_of
 from keeper.core.conditions import has_just_gone_silent, status_of
@@ -219,6 +219,8 @@ def _admit(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> No
     refusal = refuse(draft, slot, proposal)
     if refusal is None:
         enact(draft, slot, stream, proposal)
+    elif proposal.reason is Reason.RECYCLE and refusal.reason is not Reason.SUGGEST_ONLY:
+        enact(draft, slot, stream, Proposal(wish=Wish.WAIT, reason=Reason.HEALTHY))
     else:
         hold(draft, slot, proposal, refusal)
 
@@ -248,6 +250,10 @@ def _propose(draft: Draft, slot: SlotId, stream: Stream) -> Proposal:
         return _propose_ordered_replacement(draft, record, tenure)
     if proposal.reason is Reason.HEALTHY:
         # A successor that was looked for is no longer needed: the contract was prolonged, say.
+        if recycle.is_recycle_due(draft, slot, stream):
+            return _ended_first(draft, slot) or Proposal(
+                wish=Wish.RENT, reason=Reason.RECYCLE, is_incoming=True
+            )
         draft.records[slot] = without_search(record)
     return proposal
 

@@ -11,13 +11,13 @@ from dataclasses import replace
 from datetime import datetime
 from math import inf
 
-from keeper.core import suspects
+from keeper.core import recycle, suspects
 from keeper.core.backoff import longest_s, stepped_s
 from keeper.core.bids import needs_now
 from keeper.core.caps import Crossed, caps_of, crossed
 from keeper.core.decisions import Hold, Rent, Wait
 from keeper.core.draft import Draft, Seat
-from keeper.core.events import InstanceRenting, OffersSearched
+from keeper.core.events import HostRecycling, InstanceRenting, OffersSearched
 from keeper.core.labels import label_for
 from keeper.core.market import (
     Avoided,
@@ -71,7 +71,11 @@ def fill(
     if not is_due(record.next_rent_at, now, longest_wait_s):
         draft.decide(slot, Wait(slot=slot, reason=record.rent_reason, until=record.next_rent_at))
         return False
+    is_optional = reason is Reason.RECYCLE
     shut = _crossed(draft, stream, {}, 0.0)
+    if shut is not None and is_optional:
+        recycle.put_off(draft, slot)
+        return False
     if shut is not None:  # no price would do, so there is nothing to search for
         _hold_for(draft, slot, reason, shut)
         return False
@@ -84,11 +88,17 @@ def fill(
     if record.offer_asked is not None and not _is_asked_offer_here(draft, slot, stream):
         return False
     funnel, shortage = _search(draft, slot, stream, needs, avoided)
+    if not funnel.suitable and is_optional:
+        recycle.put_off(draft, slot)
+        return False
     if not funnel.suitable:
         _found_nothing(draft, slot, stream, shortage)
         return False
     offer, too_dear = _affordable(draft, stream, needs, funnel.suitable)
     dollars = price_dollars_per_hour(offer, needs)
+    if too_dear is not None and is_optional:
+        recycle.put_off(draft, slot)
+        return False
     if too_dear is not None:
         if break_first is not None and _fits_instead(draft, slot, stream, dollars):
             break_first()
@@ -331,6 +341,16 @@ def _rent(
         rent_detail="",
         replaced_at=_charged_now(draft, record, seat),
     )
+    if reason is Reason.RECYCLE and record.tenure is not None:
+        recycle.wait_for_next(draft, slot)
+        since = record.tenure.first_live_at or draft.now
+        draft.tell(
+            HostRecycling(
+                slot=slot,
+                instance_id=record.tenure.instance_id,
+                duration_s=elapsed_s(since, draft.now),
+            )
+        )
     intent_id = draft.open_intent(IntentKind.RENT, slot, label, None, reason)
     draft.offers_taken.add(offer.offer_id)
     draft.put(

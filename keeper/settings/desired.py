@@ -13,6 +13,7 @@ from pydantic import BaseModel, SecretStr
 from keeper import alerts, workloads
 from keeper.alerts import Channel
 from keeper.core.model import Desired, Stream, StreamName
+from keeper.core.windows import Allowance
 from keeper.daemon.windows import DeclaredWindow
 from keeper.ports import Address
 from keeper.settings.document import Place
@@ -63,6 +64,11 @@ def _stream(settings: Settings, section: StreamSection, workload: Workload) -> S
         spend_max_dollars_per_month=section.spend_max_dollars_per_month,
         spend_max_dollars_total=section.spend_max_dollars_total,
         revision=_revision(section),
+        recycle_after_s=section.recycle_after_s,
+        has_replace_windows=any(
+            window.allow is Allowance.REPLACE
+            for window in (*settings.maintenance.windows, *section.windows)
+        ),
     )
 
 

@@ -201,6 +201,7 @@ class StreamSection(Section):
     spend_max_dollars_total: Annotated[Number, Field(gt=0)] | None = None
     offer: Annotated[OfferNeeds, AsCore(OfferNeeds)] = OfferNeeds()
     policy: Annotated[Mapping[str, Any], AsOverrides(Policy)] = Field(default_factory=dict)
+    recycle_after_s: Annotated[Duration, Field(ge=3600)] | None = None
     windows: tuple[WindowSection, ...] = ()
     workload: Annotated[BaseModel, OfKind("workload", workload_models)]
     secrets: tuple[str, ...] = ()

@@ -149,6 +149,7 @@ METRICS: tuple[Described, ...] = (
     _counter("keeper_incidents_total", "Sicknesses of slots, by cause.", "stream", "reason"),
     _counter("keeper_restarts_total", "Remedies below a new host that were ordered.", "stream", "rung"),
     _accrued("keeper_replacements_total", "Hosts that were replaced for a sickness.", "stream"),
+    _counter("keeper_recycles_total", "Hosts that were to be replaced for their age.", "stream"),
     _histogram(
         "keeper_repair_duration_seconds",
         "Incidents from opening to closing.",

@@ -29,6 +29,7 @@ from keeper.core.events import (
     ConfigReloaded,
     DecisionMade,
     Event,
+    HostRecycling,
     IncidentClosed,
     IncidentOpened,
     InstanceRebooting,
@@ -161,10 +162,11 @@ class MetricsSink:
                 self._histograms["keeper_repair_duration_seconds"].labels(labels).observe(
                     duration_s
                 )
-            case WorkloadRestarting(slot=slot, rung=rung):
+            case WorkloadRestarting(slot=slot) | InstanceRebooting(slot=slot):
+                rung = Rung.REBOOT if isinstance(event, InstanceRebooting) else event.rung
                 self._count("keeper_restarts_total", stream_of(slot), rung.value)
-            case InstanceRebooting(slot=slot):
-                self._count("keeper_restarts_total", stream_of(slot), Rung.REBOOT.value)
+            case HostRecycling(slot=slot):
+                self._count("keeper_recycles_total", stream_of(slot))
             case NoticeSent(channel=channel):
                 self._count("keeper_notices_total", channel, "sent")
             case NoticeFailed(channel=channel):
@@ -231,7 +233,7 @@ class MetricsSink:
         if known == self._streams:
             return
         self._streams = known
-        for name in ("keeper_incidents_total", "keeper_restarts_total"):
+        for name in ("keeper_incidents_total", "keeper_restarts_total", "keeper_recycles_total"):
             _forget(self._counters[name], known)
         _forget(self._histograms["keeper_repair_duration_seconds"], known)
 

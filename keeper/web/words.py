@@ -129,6 +129,9 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
         f"decided to {str(f['decision']).replace('_', ' ')}{_because(f)}"
         + (f" ({f['detail']})" if f["detail"] not in {"", "?"} else "")
     ),
+    "host.recycling": lambda f: (
+        f"host {f['instance_id']} has served for {_s(f)}; renting another to take over"
+    ),
     "instance.renting": lambda f: (
         f"renting machine {f['machine_id']} for {_price(f)}{_because(f)}"
     ),

@@ -901,6 +901,12 @@ ROWS = (
         decision="hold", reason=Reason.MAINTENANCE_WINDOW, wanted="rent", until=ahead(600),
     ),
     Row(
+        sentence="a host that has served its time is followed by another",
+        world=a_world(a_record(a_tenure()), offers={DUEL: a_book(an_offer(20))}),
+        desired=a_desire(a_stream(recycle_after_s=3000.0)),
+        decision="rent", reason=Reason.RECYCLE,
+    ),
+    Row(
         sentence="nothing is rented before the first listing",
         world=replace(vacant(), listing=None),
         decision="hold", reason=Reason.STARTING_UP, wanted="rent",

@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 
 from keeper.core.decisions import Hold
-from keeper.core.events import DecisionMade
+from keeper.core.events import DecisionMade, HostRecycling
 from keeper.core.model import Mode
 from keeper.core.reasons import Reason
 from keeper.core.windows import Allowance
 from keeper.core.world import OrderKind
 from keeper.daemon.cadence import CronOpenings
+from keeper.daemon.declared import Declared
 from keeper.daemon.windows import DeclaredWindow
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.loop import run
@@ -156,5 +157,28 @@ def test_a_window_holds_the_whole_daemon(
             await asyncio.sleep(12_000.0)
             assert stage.facts.named("window.closed")
             assert stage.disk.records[SLOT].dark_since is None  # it was only put off
+
+    run(play())
+
+
+def test_a_recycle_is_never_seen_by_a_viewer() -> None:
+    """Two slots, each replaced once in three hours, one after the other and without a dark second."""
+
+    async def play() -> None:
+        def aging(declared: Declared) -> Declared:
+            streams = tuple(
+                replace(each, recycle_after_s=7200.0) for each in declared.desired.streams
+            )
+            return replace(declared, desired=replace(declared.desired, streams=streams))
+
+        async with Stage(streams={"duel": 2}, change=aging) as stage:
+            await stage.until(
+                lambda: len(stage.facts.named("host.recycling")) == 2,
+                within_s=20_000.0,
+            )
+            await stage.until(lambda: not any(r.incoming for r in stage.disk.records.values()))
+            assert stage.facts.named("stream.dark") == []
+            told = [e for e in stage.facts.events if isinstance(e, HostRecycling)]
+            assert {each.slot for each in told} == {"duel/0", "duel/1"}
 
     run(play())

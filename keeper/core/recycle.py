@@ -1,0 +1,74 @@
+"""Which host has served long enough, and may go now: one at a time, and only while all is well.
+
+A recycle is never urgent. Whatever stands in its way puts it off without a word; only what is done is
+told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from keeper.core.conditions import status_of
+from keeper.core.decisions import Wait
+from keeper.core.draft import Draft
+from keeper.core.model import ConditionKind, Mode, SlotId, SlotRecord, Status, Stream
+from keeper.core.moments import elapsed_s, is_due, later
+from keeper.core.reasons import Reason
+from keeper.core.windows import Allowance, strictest
+
+# One that came to nothing (no offer, no money, a host that does not come up) is tried again after this.
+RETRY_S = 21_600.0
+
+
+def is_recycle_due(draft: Draft, slot: SlotId, stream: Stream) -> bool:
+    """Say whether a healthy slot's host has served its time and may be replaced now."""
+    record = draft.records[slot]
+    tenure, after_s = record.tenure, stream.recycle_after_s
+    if after_s is None or tenure is None or tenure.first_live_at is None:
+        return False
+    if record.incoming is not None or stream.mode is Mode.OBSERVE:
+        return False
+    if elapsed_s(tenure.first_live_at, draft.now) < after_s:
+        draft.wake(later(tenure.first_live_at, after_s))
+        return False
+    if not is_due(record.recycle_at, draft.now, RETRY_S):
+        draft.wake(record.recycle_at)
+        return False
+    return not draft.fuses and _is_time(draft, stream) and _all_is_well(draft, slot)
+
+
+def put_off(draft: Draft, slot: SlotId) -> None:
+    """Leave a healthy host where it is for now."""
+    wait_for_next(draft, slot)
+    draft.decide(slot, Wait(slot=slot, reason=Reason.HEALTHY))
+
+
+def wait_for_next(draft: Draft, slot: SlotId) -> None:
+    """Try the next recycle of a slot only after a while, whatever becomes of this one."""
+    at = later(draft.now, RETRY_S)
+    if draft.troubled is not None:
+        draft.troubled.add(slot)  # no other one in this tick
+    draft.records[slot] = replace(draft.records[slot], recycle_at=at)
+
+
+def _is_time(draft: Draft, stream: Stream) -> bool:
+    """Whether the calendar lets it: in a window for it where there is one, else outside of all."""
+    window = strictest(draft.world.windows, stream.name, draft.now)
+    if window is None:
+        return not stream.has_replace_windows
+    return window.allow is Allowance.REPLACE
+
+
+def _all_is_well(draft: Draft, slot: SlotId) -> bool:
+    if draft.troubled is None:  # once a tick: a thousand old hosts need not look a thousand times
+        draft.troubled = {each for each, r in draft.records.items() if _is_in_trouble(r)}
+    return draft.troubled <= {slot}
+
+
+def _is_in_trouble(record: SlotRecord) -> bool:
+    """Whether a slot that was on air is sick, without a host, or between two."""
+    if record.incident is not None or record.dark_since is not None or record.incoming is not None:
+        return True
+    if not record.ever_on_air:
+        return False
+    return status_of(record.tenure, ConditionKind.STREAMING) is not Status.TRUE
