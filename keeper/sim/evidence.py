@@ -126,6 +126,8 @@ class Evidence:
     killed_at: tuple[float, ...] = ()  # moments at which keeper's process was killed
     unhandled: tuple[tuple[float, str], ...] = ()  # errors that nobody in keeper took
     blind: tuple[tuple[float, float], ...] = ()  # keeper's own network was down
+    # The world has promised that the list of rentals stays as it is, so nobody need ask for it.
+    vouched: tuple[Span, ...] = ()
     clock_steps: tuple[tuple[float, float], ...] = ()  # of keeper's wall clock: when, by how much
     journals: tuple[bytes, ...] = ()  # of the same seed, each time it was run
     # What an operator ordered, when and for which slot; None: nobody has kept it, so it may be

@@ -38,10 +38,10 @@ def covered_s(spans: Iterable[Span], since: float, until: float) -> float:
 
 
 def _tied(seen: Evidence) -> tuple[Span, ...]:
-    return tuple(merged((*seen.paused, *seen.blind, *seen.penniless, *_down(seen), *_unread(seen))))
+    return tuple(merged((*seen.paused, *seen.blind, *seen.penniless, *down(seen), *_unread(seen))))
 
 
-def _down(seen: Evidence) -> Iterator[Span]:
+def down(seen: Evidence) -> Iterator[Span]:
     """Yield when no process of keeper's was up: from a kill until a new one has read."""
     for killed_at in seen.killed_at:
         again = next((at for at in seen.clean_listings if at > killed_at), seen.ended_at)

@@ -14,7 +14,7 @@ from keeper.sim.memory import MemoryMarketplace
 from keeper.sim.memory_hosts import Sentinel
 from keeper.sim.outlook import Given
 from keeper.sim.power import Power
-from keeper.sim.universe import Universe
+from keeper.sim.universe import Universe, Vouched
 from keeper.sim.virtual_hosts import Seen
 
 
@@ -31,7 +31,18 @@ class MemoryForesight:
         market, known = self._universe.market, self._marketplace.listed_print
         if known is None or market.fingerprint() != known:
             return None
-        return self._universe.outlook.promise(lambda: market.fingerprint() == known, broken)
+        vouched = Vouched(begins_at=self._universe.time_s())
+        self._universe.vouched.append(vouched)
+
+        def end() -> None:
+            vouched.ends_at = self._universe.time_s()
+
+        def tell() -> None:
+            end()
+            broken()
+
+        given = self._universe.outlook.promise(lambda: market.fingerprint() == known, tell)
+        return _Ending(given, end)
 
     def of_own_network(self, broken: Callable[[], None]) -> Promise | None:
         """Ask whether this box's own network goes on working."""
@@ -67,6 +78,19 @@ class MemoryForesight:
         given = self._universe.outlook.promise(lines.is_heard, speak)
         lines.fall_silent(given.end)
         return _Silence(lines, given)
+
+
+class _Ending:
+    """A promise whose end is written down, also when it is given back."""
+
+    def __init__(self, given: Given, end: Callable[[], None]) -> None:
+        self._given = given
+        self._end = end
+
+    def release(self) -> None:
+        """Give it back."""
+        self._given.release()
+        self._end()
 
 
 class _Silence:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from keeper.sim.evidence import LISTING, Broken, Evidence
-from keeper.sim.excuses import covered_s, merged, tied_s
+from keeper.sim.excuses import covered_s, down, merged
 from keeper.sim.notices import FIRING, RESOLVED, Notice, read_notice
 
 _CLOCK_S = 3600.0  # a wall clock that steps back an hour makes a repeat an hour late
@@ -47,8 +47,8 @@ def _patience_s(seen: Evidence, notice: Notice, until: float) -> float:
     """Return how long an alert may be silent: its repeat, and while a louder one stood above it."""
     bounds = seen.bounds
     muted = ((begins, ends) for begins, ends, key in _told_spans(seen) if key != notice.key)
-    tied = tied_s(seen, "", notice.at, until) + _refusing_s(seen, notice.at, until)
-    return bounds.repeat_s + _CLOCK_S + _LATE_S + tied + covered_s(merged(muted), notice.at, until)
+    mute_s = _mute_s(seen, notice.at, until) + covered_s(merged(muted), notice.at, until)
+    return bounds.repeat_s + _CLOCK_S + _LATE_S + mute_s
 
 
 def _told_spans(seen: Evidence) -> tuple[tuple[float, float, str], ...]:
@@ -69,8 +69,10 @@ def _loud_spans(seen: Evidence) -> tuple[tuple[float, float, str], ...]:
     return (*found, *((at - _LATE_S, seen.ended_at, key) for key, at in began.items()))
 
 
-def _refusing_s(seen: Evidence, since: float, until: float) -> float:
-    return covered_s(((at, at + _LATE_S) for at, _ in seen.refused), since, until)
+def _mute_s(seen: Evidence, since: float, until: float) -> float:
+    """Return for how long nobody could be told: no process, no network, or no channel."""
+    refusing = ((at, at + _LATE_S) for at, _ in seen.refused)
+    return covered_s(merged((*seen.blind, *down(seen), *refusing)), since, until)
 
 
 def refused_messages_arrive(seen: Evidence) -> Iterator[Broken]:
@@ -81,7 +83,7 @@ def refused_messages_arrive(seen: Evidence) -> Iterator[Broken]:
         notice = read_notice(at, body)
         if notice.notice_id in arrived or notice.notice_id in told:
             continue
-        if seen.ended_at - at > seen.bounds.resent_s + tied_s(seen, "", at, seen.ended_at):
+        if seen.ended_at - at > seen.bounds.resent_s + _mute_s(seen, at, seen.ended_at):
             told.add(notice.notice_id)
             yield _lost(notice, f"({notice.kind}) was refused by its channel and never came again")
 
@@ -101,8 +103,7 @@ def darkness_is_told(seen: Evidence) -> Iterator[Broken]:
         for (_, lost_at), (again_at, _) in pairwise(
             [*seen.slot_on_air(slot), (seen.ended_at, seen.ended_at)]
         ):
-            tied = tied_s(seen, "", lost_at, again_at) + _refusing_s(seen, lost_at, again_at)
-            if again_at - lost_at - tied <= seen.bounds.told_s:
+            if again_at - lost_at - _mute_s(seen, lost_at, again_at) <= seen.bounds.told_s:
                 continue
             if not _is_told(seen, slot, lost_at, again_at):
                 yield Broken(
@@ -149,8 +150,11 @@ def keeper_never_stops_looking(seen: Evidence) -> Iterator[Broken]:
 
 
 def _away(seen: Evidence, since: float, until: float) -> Iterator[tuple[float, float]]:
-    """Yield when no call could arrive: the box cut off, or no process on it."""
+    """Yield when no call could arrive, the box cut off or no process on it, or none was needed."""
     yield from seen.blind
+    for begins, ends in seen.vouched:
+        if since <= begins <= until:
+            yield begins, min(ends, until)
     for killed_at in seen.killed_at:
         if since <= killed_at <= until:
             yield killed_at, until

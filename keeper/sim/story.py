@@ -172,6 +172,7 @@ class Story:
             unhandled=tuple(box.unhandled.entries),
             blind=tuple(box.blind),
             clock_steps=tuple(box.clock_steps),
+            vouched=tuple((each.begins_at, each.ends_at) for each in universe.vouched),
             ordered=(),
             messages=tuple((each.at, each.body) for each in universe.mailbox.messages),
             refused=tuple((each.at, each.body) for each in universe.mailbox.refused),

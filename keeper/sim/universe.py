@@ -27,6 +27,14 @@ class Message:
     body: bytes
 
 
+@dataclass(slots=True, kw_only=True)
+class Vouched:
+    """A time for which the world has promised that the list of rentals stays as it is."""
+
+    begins_at: float
+    ends_at: float = float("inf")
+
+
 @dataclass(slots=True)
 class Mailbox:
     """Where alerts arrive. ``refuse_until``: the receiver says no until then (epoch seconds)."""
@@ -62,6 +70,7 @@ class Universe:
         self.mailbox = Mailbox()
         self.own_network_is_down = False
         self.links_made = 0
+        self.vouched: list[Vouched] = []
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = float("inf")
         self.wind()
