@@ -202,6 +202,8 @@ def _sort_out_unbound(draft: Draft, listing: Listing, bound: set[InstanceId]) ->
                 # Otherwise its create is still under way or in doubt: settle decides, not we.
                 continue
         _see_orphan(draft, listing, instance, slot)
+        if label is not None and label.keeper_id == draft.world.keeper_id:
+            _keep_place(draft, label.slot)
 
 
 def _see_orphan(draft: Draft, listing: Listing, instance: Instance, slot: SlotId | None) -> None:
@@ -209,10 +211,8 @@ def _see_orphan(draft: Draft, listing: Listing, instance: Instance, slot: SlotId
     is_adopting = draft.fleet.orphans is OrphanPolicy.ADOPT
     first = draft.world.orphans_seen_at.get(instance_id)
     is_new = first is None or listing.at <= first
-    if is_adopting and is_new and slot is not None and _is_open(draft, slot):
-        # Its place is kept: else a second rental would be there before the next listing.
-        draft.decide(slot, Wait(slot=slot, reason=Reason.FOUND_BY_LABEL))
-        draft.decided.add(slot)
+    if is_adopting and is_new and slot is not None:
+        _keep_place(draft, slot)  # else a second rental would be there before the next listing
     if instance_id not in draft.world.orphans_known:
         draft.tell(
             OrphanSeen(
@@ -228,6 +228,17 @@ def _see_orphan(draft: Draft, listing: Listing, instance: Instance, slot: SlotId
         draft.unbound.append((instance, None, Reason.STRAY_RENTAL))
     elif is_adopting and slot is not None:
         _adopt_orphan(draft, slot, instance, listing)
+
+
+def _keep_place(draft: Draft, slot: SlotId) -> None:
+    """Rent nothing for a slot that an orphan was rented for.
+
+    One with this very keeper's id proves that the store is older than the truth: a copy was restored,
+    or its last commits were lost. Beside it a second host would be rented under the same label.
+    """
+    if _is_open(draft, slot):
+        draft.decide(slot, Wait(slot=slot, reason=Reason.FOUND_BY_LABEL))
+        draft.decided.add(slot)
 
 
 def _is_open(draft: Draft, slot: SlotId) -> bool:

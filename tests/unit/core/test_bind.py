@@ -12,10 +12,12 @@ from keeper.core.model import InstanceId, MarketState, OrphanPolicy
 from keeper.core.reasons import Reason
 from keeper.core.world import World
 from tests.builders import (
+    DUEL,
     HOST,
     KEEPER_ID,
     NOW,
     SLOT,
+    a_book,
     a_condemned,
     a_desire,
     a_fresh_tenure,
@@ -29,8 +31,10 @@ from tests.builders import (
     ahead,
     an_asked_tenure,
     an_instance,
+    an_offer,
     applied,
     decide,
+    decision_for,
     events_of,
     healthy_world,
     record_after,
@@ -161,6 +165,23 @@ def test_an_orphan_is_adopted_into_an_empty_slot_where_configured() -> None:
     assert len(events_of(plan, facts_of.InstanceAdopted)) == 1
     assert len(events_of(plan, facts_of.OrphanCleared)) == 1
     assert plan.acts == ()
+
+
+@pytest.mark.parametrize("policy", [OrphanPolicy.ALERT, OrphanPolicy.DESTROY])
+def test_nothing_is_rented_beside_a_rental_that_an_older_store_has_forgotten(
+    policy: OrphanPolicy,
+) -> None:
+    """A restored copy: a second host was rented under the same label, and the first destroyed."""
+    listing = a_listing(an_instance(9009, f"keeper:{KEEPER_ID}:duel/0:1"))
+    book = {DUEL: a_book(an_offer(7))}
+    world = a_world(replace(a_record(), attempt=0), listing=listing, offers=book)
+    desired = a_desire(orphans=policy)
+    for seen in (world, orphaned(policy, 5, world)):
+        plan = decide(seen, desired)
+        assert (plan.acts, plan.condemned) == ((), ())
+        assert decision_for(plan).reason is Reason.FOUND_BY_LABEL
+    strangers = a_listing(an_instance(9009, "keeper:other:duel/0:1"))
+    assert decision_for(decide(replace(world, listing=strangers), desired)).name == "rent"
 
 
 @pytest.mark.parametrize(
