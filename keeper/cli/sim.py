@@ -176,6 +176,22 @@ def serve(
     help="Write what the daemon wrote down.",
 )
 @click.option(
+    "--shrink-s",
+    metavar="S",
+    type=click.FloatRange(min=0, max=86_400),
+    default=120.0,
+    show_default=True,
+    help="How long to look for the fewest faults that break a broken seed; 0: not at all.",
+)
+@click.option(
+    "--plans",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False, exists=True, writable=True),
+    default=".",
+    show_default="here",
+    help="Where the plans of those faults are written, for --faults.",
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="A JSON line for every seed, not just the last."
 )
 def run(
@@ -185,13 +201,16 @@ def run(
     jobs: int,
     faults: str,
     journal: Path | None,
+    shrink_s: float,
+    plans: Path,
     as_json: bool,
 ) -> int:
     """Run the daemon through simulated days, and audit it.
 
     The same daemon as in production, under a virtual clock, with faults from a seeded plan. An
     auditor that shares no code with it reads the marketplace's books. The last line of output is one
-    JSON object; exit 1 if any promise was broken, with the command that shows it again.
+    JSON object; exit 1 if any promise was broken, with the command that shows it again. The plan of a
+    broken seed is shrunk to the fewest faults, and written to a file that --faults takes.
     """
     from keeper.sim.faultplan import plan_for
     from keeper.sim.runner import Campaign, main
@@ -199,7 +218,13 @@ def run(
     with _understood("--faults"):
         plan_for(faults, seed=1, until_s=1.0)
     campaign = Campaign(
-        seeds=_seeds_of(seed, seeds_text), days=days, jobs=jobs, faults=faults, journal=journal
+        seeds=_seeds_of(seed, seeds_text),
+        days=days,
+        jobs=jobs,
+        faults=faults,
+        journal=journal,
+        shrink_s=shrink_s,
+        plans=plans,
     )
     return main(campaign, as_json=as_json)
 

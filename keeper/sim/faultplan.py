@@ -21,6 +21,7 @@ customers:
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ from keeper.sim.faults import Fault, FaultKind
 
 DAY_S = 86_400.0
 _NOTICE_S = 21_600.0  # at most so long before does an owner say that a contract ends
+
+_FIELDS = ("target", "at", "for_s", "count", "params")
 
 Params = Callable[[random.Random], Mapping[str, Any]]
 
@@ -345,8 +348,25 @@ def plan_for(faults: str, *, seed: int, until_s: float) -> tuple[Fault, ...]:
         raise ValueError(
             f"{faults!r} is neither a file nor one of the presets: {', '.join(PRESETS)}"
         )
+    return fitted(read(path), until_s)
+
+
+def fitted(plan: tuple[Fault, ...], until_s: float) -> tuple[Fault, ...]:
+    """Return the faults that begin before a time, each ended by then."""
     return tuple(
         replace(fault, for_s=fault.for_s and min(fault.for_s, max(1.0, until_s - fault.at)))
-        for fault in read(path)
+        for fault in plan
         if fault.at < until_s
     )
+
+
+def lines_of(plan: tuple[Fault, ...]) -> str:
+    """Write a plan as ``read`` reads it: YAML, a fault a line."""
+    return "".join(f"- {json.dumps(_short(fault))}\n" for fault in plan) or "[]\n"
+
+
+def _short(fault: Fault) -> dict[str, Any]:
+    """Return a fault without what it leaves at its default."""
+    plain = {"kind": fault.kind.value, **{k: getattr(fault, k) for k in _FIELDS}}
+    least = Fault(kind=fault.kind)
+    return {k: v for k, v in plain.items() if k in ("kind", "at") or v != getattr(least, k)}

@@ -11,7 +11,8 @@ import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,10 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from keeper.sim.evidence import Broken
-from keeper.sim.story import SeedResult, run_seed
+from keeper.sim.faultplan import lines_of
+from keeper.sim.loop import EPOCH
+from keeper.sim.shrink import Plan, Shrunk, shrink
+from keeper.sim.story import SeedResult, days_for, run_plan, run_seed
 
 _REPLAY_DAYS = 1.0
 _GC_EVERY = 100_000
+_SHRINK_MAX = 3  # seeds of a campaign; who has more has a simpler way to find out
 _REPLAY_EACH = 10  # every so many seeds is run again, to prove that it repeats
 
 
@@ -35,6 +40,8 @@ class Campaign:
     jobs: int = 0  # 0: as many as there are cores
     faults: str = "all"
     journal: Path | None = None
+    shrink_s: float = 0.0  # at most so long for a broken seed; 0: its plan is left as it is
+    plans: Path = Path()  # the folder for the plans that are left
 
     def command(self, seed: int) -> str:
         """Return the command that repeats one seed."""
@@ -48,9 +55,10 @@ def main(campaign: Campaign, *, as_json: bool = False) -> int:
         results.append(result)
         _tell(campaign, result, done, as_json=as_json)
     results.sort(key=lambda result: result.seed)
+    shrunk = _shrink_broken(campaign, results)
     if campaign.journal is not None:
         campaign.journal.write_bytes(b"".join(result.journal for result in results))
-    print(json.dumps(summary(results)), flush=True)
+    print(json.dumps(summary(results) | ({"shrunk": shrunk} if shrunk else {})), flush=True)
     return 1 if any(result.broken for result in results) else 0
 
 
@@ -74,6 +82,73 @@ def summary(results: Iterable[SeedResult]) -> dict[str, Any]:
             for broken in result.broken
         ],
     }
+
+
+def shrink_seed(
+    seed: int, campaign: Campaign, result: SeedResult, tell: Callable[[str], None] = lambda _: None
+) -> Shrunk | None:
+    """Find the fewest faults that break what a seed broke; None when faults have no part in it."""
+    wanted = frozenset(broken.invariant for broken in result.broken) - {"I25"}
+    if not wanted or not result.faults:
+        return None
+
+    def run(plan: Plan, days: float) -> frozenset[str]:
+        return frozenset(each.invariant for each in run_plan(seed, days, plan).broken)
+
+    first_s = min(b.at for b in result.broken if b.invariant in wanted) - EPOCH.timestamp()
+    return shrink(
+        result.faults,
+        campaign.days,
+        wanted,
+        run,
+        days_for=days_for,
+        first_broken_s=first_s,
+        limit_s=campaign.shrink_s,
+        tell=tell,
+    )
+
+
+def _shrink_broken(campaign: Campaign, results: list[SeedResult]) -> list[dict[str, Any]]:
+    """Shrink what broke, say what is left and how to see it again, and write it down."""
+    broken = [result for result in results if result.broken and result.faults]
+    if not campaign.shrink_s or not broken:
+        return []
+    found = []
+    for result in broken[:_SHRINK_MAX]:
+        terminal = Ticker(f"shrinking seed {result.seed}")
+        shrunk = shrink_seed(result.seed, campaign, result, terminal.say)
+        terminal.end()
+        if shrunk is None:
+            continue
+        path = campaign.plans / f"sim-seed-{result.seed}.faults.yaml"
+        again = replace(campaign, days=shrunk.days, faults=str(path)).command(result.seed)
+        lines = lines_of(shrunk.plan)
+        path.write_text(f"# {shrunk.sentence()}\n# {again}\n{lines}", encoding="utf-8")
+        print(f"seed {result.seed}: {shrunk.sentence()}", file=sys.stderr)
+        print(textwrap.indent(lines.rstrip(), "  "), file=sys.stderr)
+        print(f"  see it again: {again}", file=sys.stderr, flush=True)
+        found.append({"seed": result.seed, "days": shrunk.days, "faults": str(path)})
+    if len(broken) > _SHRINK_MAX:
+        print(f"the other {len(broken) - _SHRINK_MAX} were not shrunk", file=sys.stderr)
+    return found
+
+
+class Ticker:
+    """One line on a terminal that is written over and over; nothing elsewhere."""
+
+    def __init__(self, about: str) -> None:
+        self._about = about
+        self._is_terminal = sys.stderr.isatty()
+
+    def say(self, text: str) -> None:
+        """Write over the line."""
+        if self._is_terminal:
+            print(f"\r\x1b[K{self._about}: {text}", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Take the line away."""
+        if self._is_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def run_and_replay(seed: int, campaign: Campaign) -> SeedResult:

@@ -19,7 +19,7 @@ from keeper.ports import JournalEntry
 from keeper.sim.audit import audit
 from keeper.sim.disk import Disk
 from keeper.sim.evidence import COMMAND, REBOOT, Broken, Evidence
-from keeper.sim.faultplan import plan_for
+from keeper.sim.faultplan import fitted, plan_for
 from keeper.sim.faults import KEEPER_KINDS, Fault, FaultKind
 from keeper.sim.ledger import Rental
 from keeper.sim.lifecycle import Tempo
@@ -43,6 +43,7 @@ _SHAPE = MarketShape(
     tempo=Tempo(strike_retry_s=20.0),  # most faults wait for something to strike, some for days
 )
 _DRAIN_S = 120.0
+_STRIKES_S = 600.0  # the last fault of a plan gets so long to do its harm
 _HEALED = (FaultKind.HOST_OFFLINE, FaultKind.MACHINE_UNLISTED)  # by the calm
 
 
@@ -71,9 +72,29 @@ class Played:
 
 def run_seed(seed: int, days: float, faults: str = "all") -> SeedResult:
     """Run one seed to its end and audit it. ``faults``: a preset's name or a file's path."""
-    duration_s = days * DAY_S
-    plan = plan_for(faults, seed=seed, until_s=duration_s - _calm_s(duration_s))
-    story = Story(seed=seed, duration_s=duration_s, plan=plan, bidders=DEFAULT_BIDDERS)
+    return _run(seed, days, plan_for(faults, seed=seed, until_s=storm_s(days)))
+
+
+def run_plan(seed: int, days: float, plan: tuple[Fault, ...]) -> SeedResult:
+    """Run one seed with these faults, as if they had come from a file."""
+    return _run(seed, days, fitted(plan, storm_s(days)))
+
+
+def storm_s(days: float) -> float:
+    """Return how long faults may strike in a run of so many days; then it is calm."""
+    return days * DAY_S - _calm_s(days * DAY_S)
+
+
+def days_for(plan: tuple[Fault, ...]) -> float:
+    """Return how many days a run must have at least, so that all these faults strike in it."""
+    last_s = max((fault.at for fault in plan), default=0.0) + _STRIKES_S
+    storm_share = 1.0 - _CALM_SHARE_MAX
+    is_short = last_s / storm_share < CALM_S / _CALM_SHARE_MAX
+    return (last_s / storm_share if is_short else last_s + CALM_S) / DAY_S
+
+
+def _run(seed: int, days: float, plan: tuple[Fault, ...]) -> SeedResult:
+    story = Story(seed=seed, duration_s=days * DAY_S, plan=plan, bidders=DEFAULT_BIDDERS)
     return story.run().result
 
 
