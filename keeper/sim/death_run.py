@@ -292,7 +292,7 @@ async def _story(stage: Stage, keeper: _Keeper, *, is_short: bool) -> list[str]:
             await _order(stage, "restart")
             await asyncio.sleep(2.0)
             await stage.on_air(SLOT, within_s=_PATIENCE_S)
-            await stage.strike(SLOT, "kill")
+            await _strike(stage)
             await asyncio.sleep(4.0)
             await stage.on_air(SLOT, within_s=_PATIENCE_S)
             await _order(stage, "replace")
@@ -307,6 +307,18 @@ async def _story(stage: Stage, keeper: _Keeper, *, is_short: bool) -> list[str]:
     except ActFailed as failed:
         return [str(failed)]
     return []
+
+
+async def _strike(stage: Stage) -> None:
+    """Kill the workload's process; one that a restart has ended just now will be there again."""
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return await stage.strike(SLOT, "kill")
+        except ActFailed:
+            if time.monotonic() > deadline_s:
+                raise
+        await asyncio.sleep(1.0)
 
 
 async def _order(stage: Stage, kind: str) -> None:
