@@ -24,6 +24,7 @@ from sqlalchemy.pool import StaticPool
 from keeper.adapters import tables
 from keeper.adapters.codec import Unreadable, decode
 from keeper.adapters.ownership import Ownership
+from keeper.adapters.wal import commits_lost
 from keeper.adapters.writer import NotStorable, Writer
 from keeper.core.meter import Meter, Tally
 from keeper.core.model import Condemned, Intent, Quarantine, SlotId, SlotRecord, StreamName
@@ -67,6 +68,11 @@ class SqlStore:
         if self._writer is not None:
             raise StoreError(f"{self.path} is open already")
         self._ownership.take()
+        try:
+            _look_into_the_log(self.path)
+        except BaseException:
+            self._ownership.release()
+            raise
         self._writer = Writer(self._database.transaction, name="keeper-store")
         try:
             return await self._writer.submit(self._open)
@@ -191,6 +197,22 @@ def _engine(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _look_into_the_log(path: Path) -> None:
+    """Refuse a log that SQLite would cut short without a word, before anything is written."""
+    log = path.with_name(f"{path.name}-wal")
+    try:
+        lost = commits_lost(log)
+    except OSError as error:
+        raise StoreError(f"{log} cannot be read ({error.strerror})") from error
+    if lost:
+        raise StoreCorrupt(
+            f"{log} is damaged: {lost} commits behind the damage would be forgotten. Restore a copy "
+            f"of {path} and its log, or move the log aside (mv {log} {log}.damaged) and start again: "
+            "keeper then remembers less than it did, holds the slots of rentals that it does not "
+            "know any more, and treats these as fleet.orphans says"
+        )
 
 
 def _execute(
@@ -362,7 +384,8 @@ def _corrupt(path: Path, finding: str) -> StoreCorrupt:
     return StoreCorrupt(
         f"{path} is damaged ({finding[:200]}). Restore a copy, or move it aside "
         f"(mv {path} {path}.damaged) and start again: keeper then begins with an empty memory, "
-        "finds its earlier rentals by their labels and treats them as fleet.orphans says"
+        "finds its earlier rentals by their labels and treats them as fleet.orphans says; "
+        "`adopt` takes them over, with the default it rents anew beside them"
     )
 
 
