@@ -84,20 +84,22 @@ sim: $(VENV)/.runtime ## One simulated run in virtual time; SEED=7 chooses it
 bench: setup ## Measure against floors and peers, into bench/results.json; ONLY=name for one
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-# Seeds 1, 2, 3 … until one breaks a promise (its number is printed) or SOAK_S seconds pass.
-SOAK_S ?= 3600
+# A soak takes hours and may be interrupted at any time: the same command goes on where it stopped.
+# SOAK_SEEDS weeks with all faults, on SOAK_JOBS cores (0: all), for SOAK_S seconds (0: to the end).
+SOAK_SEEDS ?= 10000
+SOAK_S ?= 0
+SOAK_JOBS ?= 0
 .PHONY: soak
-soak: setup ## Explore seeds and generated worlds for SOAK_S seconds (3600); stops at the first failure
-	@SMALL_WORLDS=3 HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/property
-	@seed=0; end=$$((SECONDS + $(SOAK_S))); while ((SECONDS < end)); do \
-	    seed=$$((seed + 1)); $(BIN)/keeper sim run --seed $$seed >/dev/null || { \
-	        echo "soak: broken by seed $$seed; see it again: make sim SEED=$$seed" >&2; exit 1; }; \
-	done; echo "soak: $$seed seeds held"
+soak: soak-properties soak-seeds ## Run 10,000 simulated weeks and explore generated worlds, into docs/soak.json
 
-.PHONY: worlds
-worlds: setup ## Every world with up to four hosts through reconcile (hours); HOSTS=3 for fewer
-	@SMALL_WORLDS=$(or $(HOSTS),4) $(BIN)/python -m pytest -n auto --timeout 3600 \
-	    tests/property/test_small_worlds.py $(ARGS)
+.PHONY: soak-properties
+soak-properties: setup
+	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/property
+
+.PHONY: soak-seeds
+soak-seeds: setup
+	@$(BIN)/python -m keeper.sim.soak --seeds $(SOAK_SEEDS) --limit-s $(SOAK_S) --jobs $(SOAK_JOBS) \
+	    --record docs/soak.json $(ARGS)
 
 .PHONY: lock
 lock: ## Write the locks again from pyproject.toml; ARGS=--upgrade for newer versions

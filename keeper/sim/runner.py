@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -153,10 +154,7 @@ class Ticker:
 
 def run_and_replay(seed: int, campaign: Campaign) -> SeedResult:
     """Run one seed; now and then prove, on a shorter run, that it writes the same journal twice."""
-    # What was imported stays, and a week makes little but garbage that is not in rings: looking for
-    # rings at the usual rate costs a tenth of the run.
-    gc.freeze()
-    gc.set_threshold(_GC_EVERY)
+    _spare_garbage()
     result = run_seed(seed, campaign.days, campaign.faults)
     if len(campaign.seeds) > 1 and seed % _REPLAY_EACH != 1:
         return result
@@ -168,6 +166,18 @@ def run_and_replay(seed: int, campaign: Campaign) -> SeedResult:
         invariant="I25", at=0.0, text=f"{days:g} days of seed {seed} wrote two different journals"
     )
     return replace(result, broken=(*result.broken, differs))
+
+
+@cache
+def _spare_garbage() -> None:
+    """Look for garbage less often, once in a process.
+
+    What was imported stays, and a week makes little but garbage that is not in rings: looking for
+    rings at the usual rate costs a tenth of the run.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_EVERY)
 
 
 def _results(campaign: Campaign) -> Iterator[SeedResult]:

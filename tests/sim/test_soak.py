@@ -1,0 +1,105 @@
+"""A soak loses nothing when it is interrupted, and its record says what was really done."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from keeper.sim.soak import Done, Soak, main, read_state, record_of
+
+T = TypeVar("T")
+
+
+def _soak(folder: Path, **given: object) -> Soak:
+    values = {
+        "seeds": 4,
+        "days": 0.1,
+        "faults": "calm",
+        "jobs": 2,
+        "limit_s": None,
+        "shrink_s": 0.0,
+        "state": folder / "seeds.jsonl",
+        "record": folder / "soak.json",
+    }
+    return Soak(**(values | given))  # type: ignore[arg-type]
+
+
+@pytest.mark.timeout(120)
+def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    assert main(_soak(tmp_path, seeds=2)) == 0
+    before = (tmp_path / "seeds.jsonl").read_text()
+    with (tmp_path / "seeds.jsonl").open("a") as state:
+        state.write('{"seed": 3, "slot_h')  # the power went in the middle of a line
+    assert main(_soak(tmp_path)) == 0
+    after = (tmp_path / "seeds.jsonl").read_text()
+    assert after.startswith(before)
+    assert sorted(read_state(tmp_path / "seeds.jsonl").lines) == [1, 2, 3, 4]
+    assert after.count('"seed": 1,') == 1
+    told = json.loads((tmp_path / "soak.json").read_text())
+    assert (told["seeds_done"], told["seeds_wanted"], told["seeds"]) == (4, 4, "1-4")
+    assert told["slot_hours"] == pytest.approx(4 * 0.1 * 24 * 2)
+    assert told["broken"] == []
+    assert told["slot_hours_per_cpu_s"] > 0
+
+
+@pytest.mark.timeout(120)
+def test_an_interrupt_keeps_what_is_done_and_writes_the_record(tmp_path: Path) -> None:
+    words = ["--days", "0.1", "--faults", "none", "--jobs", "2", "--state", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keeper.sim.soak", *words, "--record", str(tmp_path / "r.json")],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        (state,) = _until(lambda: list(tmp_path.glob("*.jsonl")), 30.0)
+        _until(lambda: len(read_state(state).lines) >= 3, 60.0)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    told = json.loads((tmp_path / "r.json").read_text())
+    assert told["seeds_done"] == len(read_state(state).lines) >= 3
+    assert told["seeds_wanted"] == 10_000
+    assert "3 of 10000" in err or "seeds, all held" in err
+
+
+def test_a_broken_seed_is_in_the_record_with_its_plan_and_its_command(tmp_path: Path) -> None:
+    """Three minutes are too short to boot a host, so nobody is on air at the end."""
+    soak = _soak(tmp_path, seeds=1, jobs=1, days=0.002, faults="all", shrink_s=5.0)
+    assert main(soak) == 1
+    told = json.loads((tmp_path / "soak.json").read_text())
+    assert told["broken_seeds"] == 1
+    assert any(text.startswith("I18") for text in told["broken"][0]["broken"])
+    assert told["broken"][0]["command"] == "keeper sim run --seed 1 --days 0.002 --faults all"
+
+
+def test_a_limit_in_time_begins_no_more_seeds(tmp_path: Path) -> None:
+    began_s = time.monotonic()
+    assert main(_soak(tmp_path, seeds=100_000, limit_s=0.01)) == 0
+    assert time.monotonic() - began_s < 30.0
+    assert len(read_state(tmp_path / "seeds.jsonl").lines) <= 6
+
+
+def test_the_record_of_nothing_is_a_record() -> None:
+    told = record_of(_soak(Path()), Done())
+    assert told["seeds"] == ""
+    assert told["faults"] == 0
+
+
+def _until(found: Callable[[], T], patience_s: float) -> T:
+    deadline_s = time.monotonic() + patience_s
+    while time.monotonic() < deadline_s:
+        if result := found():
+            return result
+        time.sleep(0.05)
+    raise TimeoutError
