@@ -17,7 +17,11 @@ HUMAN: dict[Reason, str] = {
         "Put the workload back to what worked, or mend it, and reload keeper; then, or to try once "
         "more: `keeper replace {slot}`."
     ),
-    Reason.BUDGET: "Raise the spending limit, or end something: `keeper status` shows what costs what.",
+    Reason.BUDGET: "Raise the spending limit, or end something: `keeper spend` shows what costs what.",
+    Reason.DARK_SPEND: (
+        "Look at why no host shows a picture (`keeper explain {slot}`): the image, the ingest, the "
+        "probe. Then `keeper resume {slot}`, or raise `dark_spend_max_dollars`."
+    ),
     Reason.OUT_OF_CREDIT: "Add credit to the marketplace account.",
     Reason.UNAUTHORIZED: "Check the API key and its rights; `keeper search STREAM` tries it.",
     Reason.HOST_KEY_CHANGED: (

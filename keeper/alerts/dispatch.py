@@ -42,7 +42,14 @@ _UNKNOWN_REASONS = frozenset(
 
 # Alerts that are about the fleet or the account.
 _LOUD = frozenset(
-    {"KeeperMarketUnreadable", "KeeperMassFailure", "KeeperSlotHeld", "KeeperCreditLow"}
+    {
+        "KeeperMarketUnreadable",
+        "KeeperMassFailure",
+        "KeeperSlotHeld",
+        "KeeperCreditLow",
+        "KeeperBudgetStop",
+        "KeeperDarkSpend",
+    }
 )
 
 
@@ -189,12 +196,23 @@ def _empty_account_mutes_what_waits_for_credit(louder: Alert, alert: Alert) -> b
     )
 
 
+def _money_mutes_what_it_stopped(louder: Alert, alert: Alert) -> bool:
+    """A stop for money is told once, not once per slot that waits or went dark for it."""
+    return (
+        louder.name in {"KeeperBudgetStop", "KeeperDarkSpend"}
+        and alert.name in {"KeeperSlotHeld", "KeeperStreamDark"}
+        and alert.reason is louder.reason
+        and louder.stream in {None, alert.stream}
+    )
+
+
 INHIBITIONS: tuple[Callable[[Alert, Alert], bool], ...] = (
     _market_mutes_unknowns,
     _mass_mutes_slots,
     _dark_mutes_its_causes,
     _account_mutes_slots,
     _empty_account_mutes_what_waits_for_credit,
+    _money_mutes_what_it_stopped,
 )
 
 

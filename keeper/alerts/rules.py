@@ -12,6 +12,7 @@ from datetime import datetime
 from keeper.alerts import Alert, Severity
 from keeper.alerts import about_causes as causes
 from keeper.alerts import about_market as market
+from keeper.alerts import about_money as money
 from keeper.alerts import about_slots as slots
 from keeper.core.world import Snapshot
 
@@ -30,6 +31,10 @@ RULES: dict[str, Rule] = {
     "KeeperRestartsHideSickness": slots.restarts_hide_sickness,
     "KeeperContractEnding": slots.contract_ending,
     "KeeperCreditLow": market.credit_low,
+    "KeeperBudgetStop": money.budget_stop,
+    "KeeperBudgetUsed": money.budget_used,
+    "KeeperDarkSpend": money.dark_spend,
+    "KeeperSpendDrift": money.spend_drift,
     "KeeperPaused": slots.paused,
     "KeeperSuggestion": slots.suggestion,
 }

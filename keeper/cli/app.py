@@ -68,6 +68,11 @@ FAMILIES: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 line="Everything known about one slot, and why.",
             ),
             Entry(
+                name="spend",
+                command="keeper.cli.spend:spend",
+                line="What was spent, what runs, the caps, and the forecast.",
+            ),
+            Entry(
                 name="events",
                 command="keeper.cli.events:events",
                 line="What happened, as it was written down.",

@@ -252,6 +252,18 @@ class WindowClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpendDrifted:
+    """The account's credit fell by something else than what its rentals are said to cost."""
+
+    name: ClassVar[str] = "spend.drifted"
+    level: ClassVar[Level] = Level.WARNING
+    fell_dollars: float
+    least_dollars: float  # what was expected, at least and at most
+    most_dollars: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetWarned:
     """So much of a cap is used; told once per period for each share."""
 
@@ -829,6 +841,7 @@ Event = (
     | CauseCleared
     | WindowOpened
     | WindowClosed
+    | SpendDrifted
     | BudgetWarned
     | BudgetStopped
     | BudgetFreed

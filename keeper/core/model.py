@@ -129,6 +129,9 @@ class Policy:
     replacements_max: int = 5
     replacements_window_s: float = 21_600.0
     replacements_apart_s: float = 120.0
+    # What a stream may cost without a good minute of picture, over all its hosts, before a person is
+    # asked: two hours and a half at the dearest price that is allowed, ten at an ordinary one.
+    dark_spend_max_dollars: float = 5.0
     incident_closed_s: float = 3600.0
     handover_good_probes: int = 6
     handover_max_s: float = 900.0

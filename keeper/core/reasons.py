@@ -95,6 +95,7 @@ class Reason(StrEnum):
     MARKET_UNREADABLE = "market_unreadable"
     OWN_NETWORK_DOWN = "own_network_down"
     BUDGET = "budget"
+    DARK_SPEND = "dark_spend"
     OUT_OF_CREDIT = "out_of_credit"
     UNAUTHORIZED = "unauthorized"
     REPLACEMENTS_SPENT = "replacements_spent"
@@ -189,6 +190,7 @@ SENTENCE: dict[Reason, str] = {
     Reason.MARKET_UNREADABLE: "the marketplace gives no trustworthy list",
     Reason.OWN_NETWORK_DOWN: "this box's own network fails its canary",
     Reason.BUDGET: "it would cross a spending limit",
+    Reason.DARK_SPEND: "dollars flow and no picture comes; a person must look",
     Reason.OUT_OF_CREDIT: "the marketplace account has no credit",
     Reason.UNAUTHORIZED: "the marketplace refuses the API key",
     Reason.REPLACEMENTS_SPENT: "the replacement allowance is used up; a person must look",

@@ -23,6 +23,7 @@ from keeper.core.case import Proposal, Wish, case_of
 from keeper.core.conditions import has_just_gone_silent, status_of
 from keeper.core.creates import without_search
 from keeper.core.curb import curb
+from keeper.core.dark import forgive
 from keeper.core.decisions import Hold, Plan, Wait
 from keeper.core.draft import Draft, Seat
 from keeper.core.enact import enact, hold, retire
@@ -56,6 +57,7 @@ def reconcile(world: World, desired: Desired, now: datetime) -> Plan:
     """Decide one tick."""
     draft = Draft(world, desired, now)
     _take_orders(draft)
+    forgive(draft)
     settle(draft)
     bind(draft)
     _judge_all(draft)

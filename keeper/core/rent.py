@@ -15,6 +15,7 @@ from keeper.core import recycle, suspects
 from keeper.core.backoff import longest_s, stepped_s
 from keeper.core.bids import needs_now
 from keeper.core.caps import Crossed, caps_of, crossed
+from keeper.core.dark import dark_dollars, is_given_up
 from keeper.core.decisions import Hold, Rent, Wait
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import HostRecycling, InstanceRenting, OffersSearched
@@ -66,6 +67,11 @@ def fill(
     ``break_first`` is called instead of holding when two hosts side by side cross a limit that the
     new one alone does not.
     """
+    if is_given_up(draft, slot, stream):
+        cost, limit = dark_dollars(draft.ledger, stream.name), stream.policy.dark_spend_max_dollars
+        held = Hold(slot=slot, reason=Reason.DARK_SPEND, wanted="rent", wanted_reason=reason)
+        draft.decide(slot, held, detail=f"${cost:.2f} without a picture, of at most ${limit:.2f}")
+        return False
     record, now = draft.records[slot], draft.now
     longest_wait_s = max(longest_s(stream.policy.no_offer_backoff_s), _RETRY_AFTER_MAX_S)
     if not is_due(record.next_rent_at, now, longest_wait_s):

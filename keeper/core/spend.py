@@ -64,7 +64,7 @@ def burn_dollars_per_hour(world: World, records: Mapping[SlotId, SlotRecord]) ->
     """
     if world.listing is None:
         return None
-    traffic = _traffic_by_instance(records)
+    traffic = traffic_by_instance(records)
     return sum(
         _billed_dollars_per_hour(instance, traffic.get(instance.instance_id, 0.0))
         for instance in world.listing.instances
@@ -88,7 +88,8 @@ def _billed_dollars_per_hour(instance: Instance, traffic_dollars_per_hour: float
     return instance.dollars_per_hour + traffic_dollars_per_hour
 
 
-def _traffic_by_instance(records: Mapping[SlotId, SlotRecord]) -> dict[InstanceId, float]:
+def traffic_by_instance(records: Mapping[SlotId, SlotRecord]) -> dict[InstanceId, float]:
+    """Return what viewers' traffic is expected to cost per hour, by rental of ours."""
     return {
         tenure.instance_id: tenure.traffic_dollars_per_hour
         for record in records.values()

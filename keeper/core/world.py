@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from keeper.core.decisions import Plan
+from keeper.core.drift import Compared
 from keeper.core.meter import Meter
 from keeper.core.model import (
     Condemned,
@@ -141,6 +142,7 @@ class AccountSeen:
     spendable_dollars: float
     at: datetime
     empty_at: datetime | None = None  # the last time it was seen without any, by this process
+    compared: Compared | None = None  # the latest comparison of its fall with what rentals cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

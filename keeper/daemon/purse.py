@@ -1,4 +1,6 @@
-"""Asks now and then what the account can still spend. Not knowing changes nothing.
+"""Asks now and then what the account can still spend, and whether it fell as it had to.
+
+Not knowing changes nothing.
 
 A key without the right to read the account is told of once; the daemon works without it, and the
 marketplace's own refusal (no credit) still counts.
@@ -9,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from keeper.core.drift import Burn, Watched, looked, paying
+from keeper.core.events import SpendDrifted
 from keeper.core.world import AccountSeen
 from keeper.ports import Clock, Marketplace, PortError, Unauthorized
 
@@ -28,12 +32,16 @@ class Purse:
         interval_s: Callable[[], float],
         nudge: Callable[[], None],
         refused: Callable[[Unauthorized], None],
+        drifted: Callable[[SpendDrifted], None] = lambda _: None,
     ) -> None:
         self._marketplace = marketplace
         self._clock = clock
         self._interval_s = interval_s
         self._nudge = nudge
         self._refused = refused
+        self._drifted = drifted
+        self._burn: Burn | None = None  # None: no listing to be believed
+        self._watched: Watched | None = None
         self._is_refused = False
         self._soon = asyncio.Event()
         self.seen: AccountSeen | None = None
@@ -57,6 +65,16 @@ class Purse:
         """Look now: the marketplace has refused something for want of credit."""
         self._soon.set()
 
+    def pays(self, burn: Burn) -> None:
+        """Take what a new listing says that the account pays."""
+        self._burn = burn
+        if self._watched is not None:
+            self._watched = paying(self._watched, burn, self._clock.monotonic())
+
+    def begin_anew(self) -> None:
+        """Nobody looked for a while, or the listing is lost: what was paid meanwhile is not known."""
+        self._burn = self._watched = None
+
     async def look(self) -> None:
         """Ask once; a failure keeps what was known."""
         before = self.seen
@@ -71,12 +89,29 @@ class Purse:
         except (PortError, TimeoutError):
             return
         self._is_refused = False
+        compared = before.compared if before is not None else None
+        if self._burn is not None:
+            self._watched, found = looked(
+                self._watched, account.spendable_dollars, self._burn, self._clock.monotonic()
+            )
+            if found is not None:
+                if found.is_drift and (compared is None or not compared.is_drift):
+                    self._drifted(
+                        SpendDrifted(
+                            fell_dollars=found.fell_dollars,
+                            least_dollars=found.least_dollars,
+                            most_dollars=found.most_dollars,
+                            duration_s=found.over_s,
+                        )
+                    )
+                compared = found
         now = self._clock.now()
         is_empty = account.spendable_dollars <= 0
         self.seen = AccountSeen(
             spendable_dollars=account.spendable_dollars,
             at=now,
             empty_at=now if is_empty else before.empty_at if before is not None else None,
+            compared=compared,
         )
         if before is None or (before.spendable_dollars <= 0) != is_empty:
             self._nudge()

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from keeper.core.drift import burn_of
 from keeper.core.events import (
     AccountUnreadable,
     ClockStepped,
@@ -41,6 +42,7 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.reasons import Reason
+from keeper.core.spend import traffic_by_instance
 from keeper.core.windows import Allowance, strictest
 from keeper.core.world import Order, Outcome, SearchRefused, Snapshot, World
 from keeper.daemon.board import Board
@@ -155,6 +157,7 @@ class Daemon:
             interval_s=lambda: self._declared.desired.fleet.account_interval_s,
             nudge=self.nudge,
             refused=lambda refusal: self._note(AccountUnreadable(error=describe(refusal))),
+            drifted=self._note,
         )
         self._enroll = Enroll(
             ports.marketplace,
@@ -494,6 +497,7 @@ class Daemon:
         if all(a is b for a, b in zip(basis, self._followed, strict=True)):
             return  # the quiet case: nothing that matters here has changed
         self._followed = basis
+        self._purse.pays(burn_of(listing.instances, traffic_by_instance(records)))
         self._keys.bring(records.values())
         self._targets = targets(records, listing, self._declared, self._targets)
         self._board.restless = restless(records)
@@ -537,10 +541,12 @@ class Daemon:
         if since is not None and not self._unreadable_told:
             self._unreadable_told = True
             self._unreadable_from = since
+            self._purse.begin_anew()
             error = self._redact(self._survey.unreadable_error)
             self._own_events.append(MarketUnreadable(error=error))
         elif since is None and self._unreadable_told:
             self._unreadable_told = False
+            self._followed = (None, None, None)
             dark_s = max(0.0, (self._clock.now() - self._unreadable_from).total_seconds())
             self._own_events.append(MarketReadable(duration_s=dark_s))
 
@@ -558,6 +564,8 @@ class Daemon:
             self._remembered().meter = shifted(self._remembered().meter, looked.step_s)
         if looked.step_s or looked.was_away:
             self._remembered().started_at = now
+            self._purse.begin_anew()
+            self._followed = (None, None, None)
 
     def _may_touch(self, instance_id: InstanceId) -> bool:
         """Whether the marketplace may be asked to change something for a rental (I12)."""

@@ -32,6 +32,7 @@ from keeper.web.answers import (
 )
 from keeper.web.explain import explain
 from keeper.web.shapes import EventPage, EventStatus, OrderStatus, ReloadStatus
+from keeper.web.spending import spending_of
 from keeper.web.status import plan_of, status_of
 from keeper.web.words import LEVELS, words
 
@@ -69,6 +70,11 @@ async def get_status(request: web.Request) -> web.Response:
 async def get_plan(request: web.Request) -> web.Response:
     """What the last tick decided, and why."""
     return json_answer(plan_of(snapshot_of(request)))
+
+
+async def get_spend(request: web.Request) -> web.Response:
+    """What was spent, what runs, the caps and where it leads."""
+    return json_answer(spending_of(snapshot_of(request), now_of(request)))
 
 
 async def get_explain(request: web.Request) -> web.Response:

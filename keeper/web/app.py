@@ -58,6 +58,7 @@ def make_app(
     router.add_get("/api/v1/status", api.get_status)
     router.add_get("/api/v1/plan", api.get_plan)
     router.add_get("/api/v1/explain", api.get_explain)
+    router.add_get("/api/v1/spend", api.get_spend)
     router.add_get("/api/v1/events", api.get_events)
     router.add_get("/api/v1/stream", api.get_stream, allow_head=False)
     router.add_post("/api/v1/orders", api.post_order)

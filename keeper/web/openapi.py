@@ -19,6 +19,7 @@ from keeper.web.shapes import (
     Refusal,
     ReloadStatus,
 )
+from keeper.web.spending import SpendStatus
 
 _REF = "#/components/schemas/{model}"
 
@@ -62,6 +63,13 @@ DESCRIBED: tuple[Described, ...] = (
         answer=Explained,
         query=(_SLOT,),
         refusals=(400, 404, 503),
+    ),
+    Described(
+        method="GET",
+        path="/api/v1/spend",
+        summary="What was spent, what runs, the caps and where it leads",
+        answer=SpendStatus,
+        refusals=(503,),
     ),
     Described(
         method="GET",

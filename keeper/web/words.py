@@ -105,6 +105,10 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
         f"nobody may search offers now{_because(f)}: {f['error']}"
         + (f"; until {f['until']}" if f["until"] not in {None, "?"} else "")
     ),
+    "spend.drifted": lambda f: (
+        f"the account fell by ${float(f['fell_dollars']):.2f} in {_s(f)}, and its rentals are said"
+        f" to have cost ${float(f['least_dollars']):.2f} to ${float(f['most_dollars']):.2f}"
+    ),
     "budget.warned": lambda f: (
         f"{_whose(f)} has used {float(f['ratio']):.0%} of its {_cap(f)}"
         + (f"; all of it by {str(f['reached_at'])[:16]} at this rate" if f["reached_at"] else "")

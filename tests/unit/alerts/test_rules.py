@@ -10,7 +10,9 @@ from keeper.alerts import Severity
 from keeper.alerts.dispatch import inhibited
 from keeper.alerts.rules import RULES, firing
 from keeper.core.cause import Cause, Trait
+from keeper.core.drift import Compared
 from keeper.core.events import OrphanCleared, OrphanSeen
+from keeper.core.meter import Meter, Stop, Warned
 from keeper.core.model import (
     Desired,
     FleetPolicy,
@@ -67,6 +69,29 @@ def cause(trait: str, value: str = "7") -> Cause:
         luck=1 / 56,
     )  # fmt: skip
 
+
+def with_money(seen: Snapshot, ledger: Meter, **caps: float) -> Snapshot:
+    """Caps of the stream, and what its ledger says of them."""
+    streams = tuple(replace(stream, **caps) for stream in seen.desired.streams)  # type: ignore[arg-type]
+    return replace(
+        seen,
+        desired=replace(seen.desired, streams=streams),
+        world=replace(seen.world, meter=ledger),
+    )
+
+
+def warned(ratio: float, cap: float = 5.0) -> Meter:
+    key = f"duel/day@2026-03-01:{cap:g}"
+    said = Warned(ratio=ratio, at=ago(hours=1), dollars=ratio * cap, reached_at=ahead(hours=2))
+    return Meter(metered_at=NOW, warned={key: said})
+
+
+STOPPED = Meter(
+    metered_at=NOW,
+    stops={"duel/day@2026-03-01": Stop(at=ago(minutes=5), cap_dollars=5.0)},
+    warned=warned(0.9).warned,
+)
+DRIFT = Compared(fell_dollars=9.0, least_dollars=2.0, most_dollars=2.0, over_s=3900.0)
 
 NEVER = record(ever_on_air=False, healthy_since=None)
 
@@ -280,6 +305,48 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         {"KeeperCreditLow": Severity.CRITICAL},
     ),
     (
+        "half of a cap is said",
+        with_money(snapshot(record()), warned(0.5), spend_max_dollars_per_day=5.0),
+        {"KeeperBudgetUsed:duel:day": Severity.INFO},
+    ),
+    (
+        "nine tenths of it wants somebody to look",
+        with_money(snapshot(record()), warned(0.9), spend_max_dollars_per_day=5.0),
+        {"KeeperBudgetUsed:duel:day": Severity.WARNING},
+    ),
+    (
+        "a cap that was raised is used less",
+        with_money(snapshot(record()), warned(0.9), spend_max_dollars_per_day=50.0),
+        {},
+    ),
+    (
+        "a cap that stops a stream wakes somebody, and is one alert",
+        with_money(snapshot(record()), STOPPED, spend_max_dollars_per_day=5.0),
+        {"KeeperBudgetStop:duel:day": Severity.CRITICAL},
+    ),
+    (
+        "a stop that a higher cap ended is over",
+        with_money(snapshot(record()), STOPPED, spend_max_dollars_per_day=5.5),
+        {},
+    ),
+    (
+        "dollars without a picture wake somebody",
+        snapshot(replace(NEVER, tenure=None, last_reason=Reason.DARK_SPEND)),
+        {"KeeperDarkSpend:duel": Severity.CRITICAL},
+    ),
+    (
+        "an account that falls too fast is told",
+        snapshot(record(), account=replace(holding(500.0), compared=DRIFT)),
+        {"KeeperSpendDrift": Severity.WARNING},
+    ),
+    (
+        "one that falls as it must is not",
+        snapshot(
+            record(), account=replace(holding(500.0), compared=replace(DRIFT, fell_dollars=2.0))
+        ),
+        {},
+    ),
+    (
         "what nobody knows of the account is not told",
         snapshot(record(), account=None),
         {},
@@ -488,3 +555,17 @@ def test_hosts_that_failed_alike_say_what_they_share() -> None:
     (alert,) = firing(seen, NOW)
     assert alert.why == "duel/0, duel/1 share owner 7"
     assert "restarts what it can" in alert.did
+
+
+def test_a_stop_for_money_mutes_the_slots_that_wait_or_went_dark_for_it() -> None:
+    lost = Incident(
+        incident_id="i", opened_at=ago(hours=1), reason=Reason.BUDGET, dark_since=ago(hours=1)
+    )
+    slot = record(incident=lost, dark_since=ago(hours=1), healthy_since=None)
+    seen = snapshot(replace(slot, tenure=None), decisions=[hold("duel/0", Reason.BUDGET)])
+    seen = with_money(seen, STOPPED, spend_max_dollars_per_day=5.0)
+    alerts = firing(seen, NOW)
+    assert {alert.name for alert in alerts} == {
+        "KeeperBudgetStop", "KeeperStreamDark", "KeeperSlotHeld",
+    }  # fmt: skip
+    assert inhibited(alerts) == {"KeeperStreamDark:duel/0", "KeeperSlotHeld:budget:duel/0"}

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pytest
 
+from keeper.core.meter import Dark, Meter
 from keeper.core.model import (
     ConditionKind,
     Desired,
@@ -945,6 +946,11 @@ ROWS = (
         sentence="the fleet's spending limit is kept",
         world=vacant(), desired=a_desire(a_stream(), spend_max_dollars_per_hour=0.40),
         decision="hold", reason=Reason.BUDGET, wanted="rent",
+    ),
+    Row(
+        sentence="dollars that bought no picture end the renting until a person has looked",
+        world=vacant(meter=Meter(metered_at=ago(0), dark={SLOT: Dark(dollars=5.01)})),
+        decision="hold", reason=Reason.DARK_SPEND, wanted="rent",
     ),
     Row(
         sentence="a condemned rental still counts as spending",

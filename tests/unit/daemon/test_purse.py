@@ -4,7 +4,10 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from typing_extensions import override
 
+from keeper.core.drift import Burn
+from keeper.core.events import SpendDrifted
 from keeper.daemon.purse import Purse
 from keeper.ports import Account, Malformed, Marketplace, PortError, Transient, Unauthorized
 from keeper.sim.loop import EPOCH, VirtualClock, run
@@ -105,5 +108,41 @@ def test_a_refusal_for_want_of_credit_is_looked_into_at_once() -> None:
         await asyncio.sleep(2.0)
         assert bank.asked_s == [0.0, 100.0, 130.0]
         task.cancel()
+
+    run(play())
+
+
+@pytest.mark.parametrize(("hourly", "told"), [(2.0, 0), (4.0, 1)])
+def test_credit_that_falls_faster_than_the_listing_says_is_told_once(
+    hourly: float, told: int
+) -> None:
+    """An hour of readings says it; the next hour says it again to nobody, but the alert stays."""
+
+    class Leaking(_Bank):
+        @override
+        async def account(self) -> Account:
+            now_s = asyncio.get_running_loop().time() - began_s
+            return Account(credit_dollars=100.0 - hourly * now_s / 3600.0, balance_dollars=0.0)
+
+    facts: list[SpendDrifted] = []
+    began_s = 0.0
+
+    async def play() -> None:
+        nonlocal began_s
+        began_s = asyncio.get_running_loop().time()
+        fitted: Marketplace = Leaking(0.0)  # type: ignore[assignment]
+        purse = Purse(
+            fitted, VirtualClock(), interval_s=lambda: 300.0, nudge=lambda: None,
+            refused=lambda _: None, drifted=facts.append,
+        )  # fmt: skip
+        purse.pays(Burn(least=2.0, most=2.0))
+        await _run_for(4 * 3600.0, purse)
+        assert purse.seen is not None
+        assert purse.seen.compared is not None
+        assert purse.seen.compared.is_drift is bool(told)
+        assert len(facts) == told
+        purse.begin_anew()  # the listing was lost: nothing is compared until there is one again
+        await _run_for(2 * 3600.0, purse)
+        assert len(facts) == told
 
     run(play())

@@ -1,0 +1,119 @@
+"""Whether the account pays what its rentals are said to cost. Pure.
+
+The marketplace's listing says what everything on the account costs, other people's rentals included;
+the credit says what was paid. Over an hour at least the two are compared. What nobody can know from
+outside (loading is free, a host that is offline may not be billed, viewers' traffic is a guess) gives
+the range that is expected; beyond that, and 10 % or half a dollar more, somebody should look. Credit
+that rises was bought, and begins the comparison anew. Time is monotonic, in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from keeper.core.model import Instance, InstanceId, MarketState
+
+OVER_S = 3600.0
+_RATIO = 0.10
+_LEAST_DOLLARS = 0.50
+_HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burn:
+    """What the account pays per hour by its listing: at least, and at most."""
+
+    least: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One comparison: what the credit fell by, and what it was expected to, over so long."""
+
+    fell_dollars: float
+    least_dollars: float
+    most_dollars: float
+    over_s: float
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether the difference is more than what is not known, and 10 % or half a dollar."""
+        least, most = self.least_dollars, self.most_dollars
+        return self.fell_dollars > most + _tolerance(most) or (
+            self.fell_dollars < least - _tolerance(least)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A comparison under way."""
+
+    since_s: float
+    at_s: float
+    credit_at_first_dollars: float
+    credit_dollars: float
+    burn: Burn
+    least_dollars: float = 0.0
+    most_dollars: float = 0.0
+
+
+def _tolerance(dollars: float) -> float:
+    return max(_RATIO * dollars, _LEAST_DOLLARS)
+
+
+def burn_of(instances: Iterable[Instance], traffic: Mapping[InstanceId, float]) -> Burn:
+    """Read off a listing what everything on the account costs per hour."""
+    least = most = 0.0
+    for each in instances:
+        disk, full = each.disk_dollars_per_hour, each.dollars_per_hour
+        match each.state:
+            case MarketState.STOPPED:
+                least, most = least + disk, most + disk
+            case MarketState.RUNNING:
+                least, most = least + full, most + full
+            case MarketState.PENDING:
+                least, most = least + disk, most + full
+            case _:
+                most += full
+        most += traffic.get(each.instance_id, 0.0)
+    return Burn(least=least, most=most)
+
+
+def paying(watched: Watched, burn: Burn, at_s: float) -> Watched:
+    """Go on at another rate."""
+    hours = max(0.0, at_s - watched.at_s) / _HOUR_S
+    return replace(
+        watched,
+        at_s=at_s,
+        burn=burn,
+        least_dollars=watched.least_dollars + watched.burn.least * hours,
+        most_dollars=watched.most_dollars + watched.burn.most * hours,
+    )
+
+
+def looked(
+    watched: Watched | None, credit_dollars: float, burn: Burn, at_s: float
+) -> tuple[Watched, Compared | None]:
+    """Take a reading of the account; answers with a comparison when enough time has passed."""
+    begun = Watched(
+        since_s=at_s,
+        at_s=at_s,
+        credit_at_first_dollars=credit_dollars,
+        credit_dollars=credit_dollars,
+        burn=burn,
+    )
+    if watched is None or credit_dollars > watched.credit_dollars:
+        return begun, None  # the first, or somebody has paid in
+    watched = replace(paying(watched, burn, at_s), credit_dollars=credit_dollars)
+    over_s = at_s - watched.since_s
+    if over_s < OVER_S:
+        return watched, None
+    compared = Compared(
+        fell_dollars=watched.credit_at_first_dollars - credit_dollars,
+        least_dollars=watched.least_dollars,
+        most_dollars=watched.most_dollars,
+        over_s=over_s,
+    )
+    return begun, compared
