@@ -101,6 +101,12 @@ soak-seeds: setup
 	@$(BIN)/python -m keeper.sim.soak --seeds $(SOAK_SEEDS) --limit-s $(SOAK_S) --jobs $(SOAK_JOBS) \
 	    --record docs/soak.json $(ARGS)
 
+# Ten million spoiled answers for every parser; a run that was stopped goes on. ARGS="--seed 2": others.
+FUZZ_INPUTS ?= 10000000
+.PHONY: fuzz
+fuzz: setup ## Feed FUZZ_INPUTS (10,000,000) spoiled answers to every parser of what strangers send
+	@$(BIN)/python -m tests.fuzz.campaign --inputs $(FUZZ_INPUTS) $(ARGS)
+
 .PHONY: lock
 lock: ## Write the locks again from pyproject.toml; ARGS=--upgrade for newer versions
 	@scripts/lock.sh $(ARGS)

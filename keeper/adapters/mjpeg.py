@@ -10,6 +10,7 @@ import hashlib
 import io
 import re
 import struct
+import warnings
 from dataclasses import dataclass, field
 
 from PIL import Image, ImageChops, ImageStat
@@ -23,6 +24,8 @@ _SCANS_MAX = 16  # a progressive picture has ten
 _SCAN = b"\xff\xda"
 _SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _BARE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
+# What Pillow thinks of a stranger's picture (of its EXIF data, say) is no line of our log.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 # What Pillow raises for a picture that is none; its own limit on sizes is never reached.
 _UNDECODABLE = (
     ArithmeticError,

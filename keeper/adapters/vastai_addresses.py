@@ -92,8 +92,11 @@ def _is_number(name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _ip_address(said: str) -> str:
-    """Return an address as it is written; the same few hosts are read every few seconds."""
+    """Return an address as it is written; the same few hosts are read every few seconds.
+
+    Without a zone ("%eth0"): that names an interface of the box that reads it.
+    """
     try:
-        return str(ipaddress.ip_address(said))
+        return "" if "%" in said else str(ipaddress.ip_address(said))
     except ValueError:
         return ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from keeper.core.model import SlotId
 
 _PREFIX = "keeper:"
+_ATTEMPT_DIGITS_MAX = 10  # one a second for three hundred years; more is nobody's count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,8 @@ def parse(label: str) -> Label | None:
     keeper_id, _, rest = label[len(_PREFIX) :].partition(":")
     slot, _, attempt = rest.rpartition(":")
     # isdecimal alone would let other scripts' digits through, which int() takes but we never write.
-    if not keeper_id or not slot or not (attempt.isascii() and attempt.isdecimal()):
+    is_number = attempt.isascii() and attempt.isdecimal() and len(attempt) <= _ATTEMPT_DIGITS_MAX
+    if not keeper_id or not slot or not is_number:
         return None
     return Label(keeper_id=keeper_id, slot=SlotId(slot), attempt=int(attempt))
 

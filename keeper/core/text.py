@@ -9,12 +9,16 @@ from __future__ import annotations
 import re
 
 # C0 and C1 controls (ANSI escapes live there, 0x9b included), DEL, line and paragraph separators,
-# invisible and direction-changing marks ("Trojan Source", CVE-2021-42574), the byte order mark, and
-# lone surrogates, which no UTF-8 encoder takes.
+# invisible and direction-changing marks ("Trojan Source", CVE-2021-42574), the byte order mark, tags
+# (a second text inside the first, seen by programs alone), and lone surrogates, which no UTF-8 encoder
+# takes: Unicode 15's categories Cc, Cf, Cs, Zl and Zp.
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000110bd\U000110cd"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
 _LATIN_MAX = 0xFF
+_BASIC_MAX = 0xFFFF
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": " "}
 
 TEXT_MAX = 500  # a line that a person reads in one look
@@ -44,4 +48,6 @@ def _cut(text: str, length_max: int) -> str:
 def _shown(match: re.Match[str]) -> str:
     character = match.group()
     code = ord(character)
+    if code > _BASIC_MAX:
+        return f"\\U{code:08x}"
     return _NAMED.get(character) or (f"\\x{code:02x}" if code <= _LATIN_MAX else f"\\u{code:04x}")

@@ -61,6 +61,8 @@ class Target:
     is_deployed: bool
     probe_interval_s: float
     probe_timeout_s: float
+    dead_man_after_s: float | None = None
+    is_guarded: bool = False
 
 
 @dataclass(slots=True)
@@ -135,6 +137,11 @@ class Watch:
         """What is watched of a rental."""
         watched = self._watched.get(instance_id)
         return watched.target if watched else None
+
+    def link_now(self, instance_id: InstanceId) -> Link | None:
+        """Return the rental's link if it is up."""
+        watched = self._watched.get(instance_id)
+        return watched.link if watched else None
 
     async def link(self, instance_id: InstanceId, timeout_s: float) -> Link:
         """Return the rental's link, waiting for it. Raises Unreachable."""
@@ -387,7 +394,8 @@ class Watch:
     async def _ask(self, view: View, address: Address, target: Target) -> Reading:
         instance_id = target.instance.instance_id
         timeout_s = target.probe_timeout_s
-        url = f"http://{address.host}:{address.port}{view.path}"
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        url = f"http://{host}:{address.port}{view.path}"
         match view.kind:
             case ViewKind.MJPEG:
                 limits = PictureLimits(sample_s=min(2.5, timeout_s / 2), timeout_s=timeout_s)

@@ -18,6 +18,9 @@ DISK_FREE_MIN_MB = 500
 LINE_MAX = 4_096
 _WHY_MAX = 200
 _IDENTITY_MAX = 64
+# JSON knows numbers of any length, and everything that counts, adds or shows them has its bounds.
+_RESTARTS_MAX = 1_000_000
+_DISK_MAX_MB = 1e12
 
 # What the sentinel says of the process: the word, how certain, and why. Certain means that no third
 # opinion is needed: a process that is gone is gone.
@@ -98,22 +101,23 @@ def _read_process(seen: _Process, instance_id: InstanceId, at: datetime) -> Read
         reason=reason,
         at=at,
         identity=plain(f"{seen.pid}:{seen.start}", _IDENTITY_MAX) if is_up else "",
-        restarts=max(0, seen.restarts),
+        restarts=min(max(0, seen.restarts), _RESTARTS_MAX),
         is_certain=is_certain,
         detail=plain(seen.why, _WHY_MAX),
     )
 
 
 def _read_disk(seen: _Disk, instance_id: InstanceId, at: datetime) -> Reading:
-    is_full = seen.free_mb < DISK_FREE_MIN_MB
+    free_mb = min(max(0.0, seen.free_mb), _DISK_MAX_MB)
+    is_full = free_mb < DISK_FREE_MIN_MB
     return Reading(
         instance_id=instance_id,
         subject=Subject.DISK,
         status=Status.FALSE if is_full else Status.TRUE,
         reason=Reason.DISK_FULL if is_full else Reason.HEALTHY,
         at=at,
-        detail=f"{seen.free_mb:.0f} MB free",
-        numbers={"free_mb": seen.free_mb},
+        detail=f"{free_mb:.0f} MB free",
+        numbers={"free_mb": free_mb},
     )
 
 

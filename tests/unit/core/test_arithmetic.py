@@ -69,7 +69,16 @@ def test_no_text_breaks_the_reading_of_labels(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "label", ["keeper:", "keeper:k1", "keeper:k1:duel/0", "keeper:k1::1", "keeper::duel/0:1", ""]
+    "label",
+    [
+        "keeper:",
+        "keeper:k1",
+        "keeper:k1:duel/0",
+        "keeper:k1::1",
+        "keeper::duel/0:1",
+        "",
+        f"keeper:k1:duel/0:{10**10}",
+    ],
 )
 def test_what_comes_close_to_a_label_is_none(label: str) -> None:
     assert parse(label) is None

@@ -1,5 +1,8 @@
 """Hostile text becomes one harmless line."""
 
+import sys
+import unicodedata
+
 import pytest
 
 from keeper.core.text import plain, sold_gb
@@ -16,10 +19,19 @@ from keeper.core.text import plain, sold_gb
         ("user\u202etxt.exe", r"user\u202etxt.exe"),
         ("zero\u200bwidth", r"zero\u200bwidth"),
         ("lone \ud800 surrogate", r"lone \ud800 surrogate"),
+        ("a tag \U000e0041", r"a tag \U000e0041"),
+        ("a note \ufff9", r"a note \ufff9"),
     ],
 )
 def test_shows_controls_as_text(text: str, shown: str) -> None:
     assert plain(text) == shown
+
+
+def test_nothing_that_nobody_sees_is_left() -> None:
+    unseen = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    everything = "".join(map(chr, range(sys.maxunicode + 1)))
+    left = {c for c in plain(everything, 10**8) if unicodedata.category(c) in unseen}
+    assert left == set()
 
 
 def test_cuts_at_the_bound() -> None:

@@ -103,3 +103,13 @@ def test_hostile_reason_text_is_made_plain_and_short() -> None:
     (reading,) = read(f'{{"facts":{{"process":{{"state":"gone","why":"{why}"}}}}}}')
     assert "\x1b" not in reading.detail
     assert len(reading.detail) <= 200
+
+
+def test_numbers_beyond_all_sense_are_bounded() -> None:
+    """JSON knows numbers of any length; what comes later counts, adds and writes 64 bits."""
+    line = f'{{"facts":{{"process":{{"state":"up","restarts":{"9" * 400}}}}}}}'
+    assert read(line)[0].restarts == 1_000_000
+    for said, free_mb in (("1e308", 1e12), ("-1e308", 0.0)):
+        (disk,) = read(f'{{"facts":{{"disk":{{"free_mb":{said}}}}}}}')
+        assert disk.numbers == {"free_mb": free_mb}
+        assert len(disk.detail) < 40

@@ -1,0 +1,439 @@
+"""Every parser of what a host, the marketplace or a receiver sends: how it is fed, what it may come to.
+
+A parser takes bytes and returns what it read. It may raise nothing but ``raises``; ``check`` says what
+is wrong with a value, "" for nothing. None of them may touch a socket, a file or a process.
+"""
+
+import asyncio
+import json
+import math
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import asyncssh
+
+from keeper.adapters import ssh
+from keeper.adapters.mjpeg import FRAME_MAX_BYTES, FrameReader, FrameTally, boundary_of, look_at
+from keeper.adapters.ssh_channel import (
+    CHATTER_MAX_BYTES,
+    LINE_MAX_BYTES,
+    CommandSession,
+    WatchSession,
+)
+from keeper.adapters.vastai_addresses import address_of, host_name_of, is_near
+from keeper.adapters.vastai_errors import Judge, is_already_there, says_no_such_instance
+from keeper.adapters.vastai_hints import hint_s, quota_until, threshold_s
+from keeper.adapters.vastai_keys import identity_of, keys_of, says_no_key
+from keeper.adapters.vastai_offers import offers_of, totals_of
+from keeper.adapters.vastai_reply import Effect, Reply, http_date
+from keeper.adapters.vastai_rows import Listing, account_of, instance_of, ports_of
+from keeper.adapters.vastai_wire import (
+    Complaint,
+    Created,
+    InstanceRow,
+    Offers,
+    Page,
+    Shown,
+    User,
+    amount,
+    decode,
+    flag,
+    identity,
+    integer,
+    moment,
+    number,
+    price,
+    text,
+)
+from keeper.alerts import Delivery, DeliveryKind
+from keeper.alerts.channels.slack import escape
+from keeper.alerts.wording import refused, shared_reading
+from keeper.cli.terminal import cell
+from keeper.core import cause, labels
+from keeper.core.model import Instance, InstanceId, Offer, Reading
+from keeper.core.text import plain
+from keeper.ports import Account, HttpReply, Malformed, PortError, Transient
+from keeper.probes.http import read_http
+from keeper.telemetry.redact import Redactor
+from keeper.workloads.managers.facts import read_line
+from tests.fuzz.seeds import (
+    JPEGS,
+    KEY,
+    LINES,
+    MJPEG,
+    NOES,
+    OFFER,
+    PAGES,
+    PLAIN,
+    ROW,
+    SECRET,
+    as_json,
+)
+
+NOW: Final = datetime(2026, 11, 21, 12, tzinfo=UTC)
+HOST: Final = InstanceId(5)
+
+
+@dataclass(frozen=True)
+class Parser:
+    """One way in."""
+
+    name: str
+    parse: Callable[[bytes], Any]
+    seeds: Sequence[bytes]
+    check: Callable[[Any], str] = lambda _: ""
+    raises: tuple[type[Exception], ...] = ()
+    share: float = 1.0  # of the inputs; a slow one gets fewer
+
+
+# Controls, formatting that nobody sees, halves of characters, and other ends of lines.
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+# --- what values may be --------------------------------------------------------------------------
+
+
+def _all(*checks: str) -> str:
+    return next(filter(None, checks), "")
+
+
+def is_sound_number(value: object, bound: float = 1e13) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and abs(value) <= bound
+
+
+def shown_badly(said: str, length_max: int) -> str:
+    if len(said) > length_max:
+        return f"{len(said)} characters are shown"
+    if not said.isprintable() and _UNSEEN.intersection(map(unicodedata.category, said)):
+        return "control characters are shown"
+    said.encode()
+    return ""
+
+
+def check_readings(readings: Any) -> str:
+    if not isinstance(readings, tuple) or len(readings) > 3:
+        return "not a few readings"
+    return _all(*map(check_reading, readings))
+
+
+def check_reading(reading: Any) -> str:
+    if not isinstance(reading, Reading):
+        return "not a reading"
+    if not 0 <= reading.restarts <= 2**31:
+        return "an absurd count of restarts"
+    if not all(is_sound_number(each) for each in reading.numbers.values()):
+        return "an absurd number"
+    return shown_badly(reading.detail, 200) or shown_badly(reading.identity, 64)
+
+
+def check_instance(found: Any) -> str:
+    if not isinstance(found, Instance):
+        return "not a rental"
+    texts = (found.status_text, found.gpu_name, found.ssh_host, found.public_ip, found.geolocation)
+    money = (found.dollars_per_hour, found.gpu_dollars_per_hour, found.disk_dollars_per_hour)
+    if not all(is_sound_number(each, 1e4) and each >= 0 for each in money):
+        return "an absurd price"
+    if not all(is_sound_number(each) for each in (found.gpu_ram_gb, found.disk_gb)):
+        return "an absurd size"
+    if not all(0 < port <= 65_535 for port in found.ports.values()):
+        return "no port"
+    if is_near(found.public_ip) or is_near(found.ssh_host):
+        return "an address of our own"
+    cause.network_of(found.public_ip)
+    labels.parse(found.label)
+    return _all(*(shown_badly(each, 1024) for each in (found.label, *texts)))
+
+
+def check_offers(found: Any) -> str:
+    if not isinstance(found, tuple) or not all(isinstance(each, Offer) for each in found):
+        return "not offers"
+    if not all(
+        is_sound_number(each.dollars_per_hour, 1e4) and each.dollars_per_hour > 0 for each in found
+    ):
+        return "an absurd price"
+    return _all(*(shown_badly(each.gpu_name, 80) for each in found))
+
+
+def check_error(found: Any) -> str:
+    if found is None:
+        return ""
+    if not isinstance(found, PortError):
+        return "not an error of the port"
+    wait_s = getattr(found, "retry_after_s", None)
+    if wait_s is not None and not 0 <= wait_s <= 300:
+        return "an absurd wait"
+    if SECRET in str(found):
+        return "it repeats the key"
+    return shown_badly(str(found), 500)
+
+
+def check_numbers(found: Any) -> str:
+    return "" if all(each is None or math.isfinite(each) for each in found) else "absurd"
+
+
+# --- how they are fed ----------------------------------------------------------------------------
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def sentinel_line(data: bytes) -> Any:
+    return read_line(_text(data), HOST, NOW, needs_display=True)
+
+
+def sentinel_bytes(data: bytes) -> Any:
+    session = WatchSession(b"", b"nonce")
+    found: list[str] = []
+    step = 1 + len(data) % 700
+    session.data_received(b"nonce\n", None)
+    for at in range(0, len(data), step):
+        session.data_received(data[at : at + step], None)
+        assert len(session._part) <= LINE_MAX_BYTES
+        while session.lines:
+            found.append(session.pop())
+    return found
+
+
+def command_bytes(data: bytes) -> Any:
+    session = CommandSession(b"", b"nonce", 1000)
+    step = 1 + len(data) % 700
+    for at in range(0, len(data), step):
+        session.data_received(
+            data[at : at + step], None if at % 3 else asyncssh.EXTENDED_DATA_STDERR
+        )
+    session.exit_status_received(0)
+    session.connection_lost(None)
+    return session.ended.result()
+
+
+def check_command(found: Any) -> str:
+    return (
+        "" if len(found.stdout) <= CHATTER_MAX_BYTES and len(found.stderr) <= 1000 else "too long"
+    )
+
+
+def mjpeg_stream(data: bytes) -> Any:
+    reader, tally = FrameReader(b"--frame"), FrameTally()
+    step = 1 + len(data) * 7 % 5000
+    for at in range(0, len(data), step):
+        for frame in reader.feed(data[at : at + step]):
+            tally.add(frame)
+    assert len(reader._buffer) <= FRAME_MAX_BYTES + step
+    return tally
+
+
+def check_tally(found: FrameTally) -> str:
+    return "" if 0 <= found.unique <= found.frames + 1 and found.damaged <= found.frames else "odd"
+
+
+def jpeg_pair(data: bytes) -> Any:
+    return look_at(JPEGS[0], data)
+
+
+def check_look(found: Any) -> str:
+    for value in (found.mean_luma, found.motion):
+        if value is not None and not 0 <= value <= 255:
+            return "an absurd brightness"
+    return ""
+
+
+def content_type(data: bytes) -> Any:
+    return boundary_of(data.decode("utf-8", "surrogateescape"))
+
+
+def _replies(data: bytes) -> list[Reply]:
+    status = (200, 400, 401, 404, 410, 429, 500, 503, 200, 307)[len(data) % 10]
+    header = data[:200].decode("latin-1")
+    headers = {
+        "content-type": "application/json",
+        "retry-after": header,
+        "x-ratelimit-reset": header,
+    }
+    return [Reply(status=status, body=data, headers=headers), Reply(status=status, body=data)]
+
+
+_JUDGE: Final = Judge(redact=lambda said: said.replace(SECRET, "[redacted]"))
+
+
+def refusal(data: bytes) -> Any:
+    effect = (Effect.READ, Effect.ONCE, Effect.REPEATABLE)[len(data) % 3]
+    first, bare = _replies(data)
+    found = _JUDGE.failure_of(first, call="GET /x", effect=effect, now=NOW)
+    for reply in (first, bare):
+        is_already_there(reply)
+        says_no_such_instance(reply)
+        says_no_key(reply)
+        threshold_s(reply)
+        wait_s = hint_s(reply, NOW)
+        assert wait_s is None or 0 <= wait_s <= 300
+        assert 0 <= (quota_until(reply, NOW) - NOW).total_seconds() <= 90_000
+    return found
+
+
+def rental_row(data: bytes) -> Any:
+    return instance_of(decode(data, InstanceRow))
+
+
+def list_page(data: bytes) -> Any:
+    listing = Listing()
+    listing.add(decode(data, Page))
+    return listing.instances() if listing.is_complete else ()
+
+
+def shown_rental(data: bytes) -> Any:
+    rows = decode(data, Shown).instances
+    return [instance_of(row) for row in (rows if isinstance(rows, list) else [rows]) if row]
+
+
+def offers(data: bytes) -> Any:
+    answer = decode(data, Offers)
+    totals_of(answer)
+    return offers_of(answer, 100.0, is_bid=len(data) % 2 == 0)
+
+
+def created(data: bytes) -> Any:
+    return (identity(decode(data, Created).new_contract),)
+
+
+def complaint(data: bytes) -> Any:
+    found = decode(data, Complaint)
+    return [text(each) for each in (found.msg, found.message, found.detail, found.error)]
+
+
+def account(data: bytes) -> Any:
+    return account_of(decode(data, User))
+
+
+def key_list(data: bytes) -> Any:
+    return [identity_of(each) for each in keys_of(data)]
+
+
+def values(data: bytes) -> Any:
+    try:
+        value: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        value = data.decode("utf-8", "surrogateescape")
+    flag(value)
+    moment(value)
+    text(value).encode()
+    ports_of(value)
+    return [read(value) for read in (number, integer, identity, amount, price)]
+
+
+def addresses(data: bytes) -> Any:
+    said = data.decode("utf-8", "replace")
+    found = address_of(said), host_name_of(said)
+    cause.network_of(found[0])
+    return found
+
+
+def check_addresses(found: Any) -> str:
+    return _all(*("of our own" if is_near(each) else shown_badly(each, 253) for each in found))
+
+
+def dates(data: bytes) -> Any:
+    return http_date(data.decode("latin-1"))
+
+
+def label(data: bytes) -> Any:
+    return labels.parse(_text(data))
+
+
+def check_label(found: Any) -> str:
+    return "" if found is None or 0 <= found.attempt < 10**10 else "an absurd attempt"
+
+
+def host_keys(data: bytes) -> Any:
+    pins = _text(data)
+    ssh._with_pin(pins, "ssh-ed25519 AAAA", "relay")
+    return ssh._pin_of(pins, ""), ssh._fingerprint(pins)
+
+
+def receivers_reply(data: bytes) -> Any:
+    status = (200, 302, 404, 410, 429, 503)[len(data) % 6]
+    headers = {"retry-after": data[:60].decode("latin-1")}
+    reply = HttpReply(status=status, headers=headers, body=data, elapsed_s=0.1)
+    return shared_reading(reply) or refused(reply, DeliveryKind.DROP)
+
+
+def check_delivery(found: Delivery) -> str:
+    if found.retry_after_s is not None and not 0 <= found.retry_after_s <= 86_400:
+        return "an absurd wait"
+    return shown_badly(found.error, 300)
+
+
+def page_reply(data: bytes) -> Any:
+    reply = HttpReply(status=len(data) % 1000, headers={}, body=data, elapsed_s=0.1)
+    return read_http(reply, None, HOST, NOW)
+
+
+_REDACTOR: Final = Redactor([SECRET, "whsec_abcdef"])
+
+
+def shown(data: bytes) -> Any:
+    """Show a text at every sink."""
+    said = data.decode("utf-8", "surrogateescape")
+    return plain(said, 200), escape(said, 200), cell(said).plain, plain(_REDACTOR.text(said), 2000)
+
+
+def check_shown(found: Any) -> str:
+    line, slack, terminal, log = found
+    if any(each in slack.replace("&lt;", "").replace("&gt;", "") for each in "<>*`~@"):
+        return "Slack would read it as markup"
+    if SECRET in log:
+        return "a secret is shown"
+    return _all(
+        shown_badly(line, 200),
+        shown_badly(slack, 200),
+        shown_badly(terminal, 200),
+        shown_badly(log, 2000),
+    )
+
+
+PARSERS: Final = (
+    Parser("sentinel line", sentinel_line, LINES, check_readings, share=2.0),
+    Parser("sentinel bytes", sentinel_bytes, (b"\n".join(LINES), *PLAIN)),
+    Parser("command bytes", command_bytes, (b"chatter\nnonce\ndone\n", b"x" * 6000, *LINES), check_command),
+    Parser("MJPEG stream", mjpeg_stream, MJPEG, check_tally),
+    Parser("JPEG", jpeg_pair, JPEGS, check_look, share=0.1),
+    Parser("content type", content_type, PLAIN),
+    Parser("rental", rental_row, as_json(ROW, {"id": 5}), check_instance, (Malformed,), 2.0),
+    Parser(
+        "listing", list_page, PAGES,
+        lambda found: _all(*map(check_instance, found)), (Malformed, Transient),
+    ),
+    Parser(
+        "shown rental", shown_rental, as_json({"instances": ROW}, {"instances": [ROW]}, {"instances": None}),
+        lambda found: _all(*map(check_instance, found)), (Malformed,),
+    ),
+    Parser("offers", offers, as_json({"offers": [OFFER, {**OFFER, "id": 6}]}), check_offers, (Malformed,)),
+    Parser("created", created, NOES, check_numbers, (Malformed,)),
+    Parser("complaint", complaint, NOES, lambda all_: _all(*(shown_badly(s, 500) for s in all_)), (Malformed,)),
+    Parser("refusal", refusal, (*NOES, *PAGES, b"<html>busy</html>", *PLAIN), check_error),
+    Parser(
+        "account", account, as_json({"credit": 7.5, "balance": -1.25, "email": "me@example.com"}, {"credit": "3"}),
+        lambda found: "" if isinstance(found, Account) else "not an account", (Malformed,),
+    ),
+    Parser("keys", key_list, as_json([{"key": KEY}, {"public_key": KEY, "deleted_at": "2026-01-01"}], []),
+           raises=(Malformed,)),
+    Parser("single values", values, (*PLAIN, *as_json(7, "7", 1.5, None, ROW["ports"])), check_numbers),
+    Parser("addresses", addresses, PLAIN, check_addresses),
+    Parser("dates", dates, PLAIN),
+    Parser("labels", label, PLAIN, check_label),
+    Parser("host keys", host_keys, PLAIN),
+    Parser("receiver's reply", receivers_reply, (*PLAIN, *NOES), check_delivery),
+    Parser("page", page_reply, (b"<html>", *PLAIN), check_reading),
+    Parser("every sink", shown, (*PLAIN, *NOES, *LINES), check_shown),
+)  # fmt: skip
+
+
+def in_a_loop(work: Callable[[], Any]) -> Any:
+    """Call where a running loop is to be found, which some of them ask for."""
+
+    async def call() -> Any:
+        return work()
+
+    return asyncio.run(call())

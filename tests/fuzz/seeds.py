@@ -1,0 +1,94 @@
+"""What the fuzzed parsers are fed with before it is spoiled: one of each kind that was seen or documented."""
+
+import io
+import json
+from random import Random
+from typing import Any, Final
+
+from PIL import Image
+
+SECRET: Final = "a-secret-key-of-the-account"
+
+
+def _jpeg(size: tuple[int, int], **more: Any) -> bytes:
+    out = io.BytesIO()
+    noise = Random(7).randbytes(size[0] * size[1] * 3)  # the same in every process
+    Image.frombytes("RGB", size, noise).save(out, "JPEG", **more)
+    return out.getvalue()
+
+
+JPEGS: Final = (
+    _jpeg((64, 48)),
+    _jpeg((96, 64), progressive=True),
+    _jpeg((64, 64), subsampling=0, quality=30),
+    _jpeg(
+        (40, 30),
+        exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00",
+    ),
+)
+
+
+def as_json(*found: Any) -> tuple[bytes, ...]:
+    return tuple(json.dumps(each).encode() for each in found)
+
+
+ROW: Final = {
+    "id": 4711, "label": "keeper:abc:duel/0:3", "actual_status": "running", "intended_status": "running",
+    "cur_state": "running", "status_msg": "success, running workload", "image_runtype": "ssh",
+    "machine_id": 77, "host_id": 9, "gpu_name": "RTX 4090", "gpu_ram": 24564, "disk_space": 120.0,
+    "ssh_host": "ssh5.vast.ai", "ssh_port": 10_022, "public_ipaddr": "198.51.100.7 ",
+    "ports": {"22/tcp": [{"HostIp": "0.0.0.0", "HostPort": "40022"}], "8000/tcp": None},
+    "dph_total": 0.43, "dph_base": 0.4, "storage_total_cost": 0.03, "is_bid": False, "min_bid": 0.2,
+    "rentable": True, "start_date": 1_760_000_000.5, "end_date": 1_790_000_000, "geolocation": "Texas, US",
+}  # fmt: skip
+OFFER: Final = {
+    "id": 5, "ask_contract_id": 5, "machine_id": 77, "host_id": 9, "gpu_name": "RTX 4090", "num_gpus": 1,
+    "gpu_ram": 24564, "gpu_display_active": True, "verification": "verified", "rentable": True,
+    "reliability2": 0.99, "disk_space": 900.0, "inet_up": 800.0, "inet_down": 900.0, "inet_up_cost": 0.005,
+    "internet_up_cost_per_tb": 5.0, "dph_total": 0.43, "dph_base": 0.4, "min_bid": 0.2, "storage_cost": 0.2,
+    "storage_total_cost": 0.03, "direct_port_count": 40, "duration": 2e6, "geolocation": "Texas, US",
+    "cuda_max_good": 12.6, "is_bid": False,
+}  # fmt: skip
+PAGES: Final = as_json(
+    {"success": True, "instances": [ROW, {**ROW, "id": 4712}], "total_instances": 2, "instances_found": 2,
+     "next_token": None},
+    {"success": True, "instances": [ROW], "total_instances": 3, "instances_found": 1, "next_token": "abc"},
+    {"success": True, "instances": None, "total_instances": 0, "instances_found": 0},
+    {"success": True, "instances": [], "total_instances": 0},
+)  # fmt: skip
+NOES: Final = as_json(
+    {"success": False, "error": "no_such_ask", "msg": "error 404/3603: no_such_ask Instance type by id 5"},
+    {"success": False, "error": "rate_limit_exceeded", "msg": "API requests too frequent endpoint threshold=4.5",
+     "retry_after": 3},
+    {"success": True, "new_contract": 4711, "instance_api_key": "x"},
+    {"success": False, "error": "invalid_args", "msg": f"bad key {SECRET}", "new_contract": 5},
+    {"detail": "Invalid user key"}, {"error": "search_quota_exceeded", "message": "search quota"},
+)  # fmt: skip
+LINES: Final = (
+    b'{"facts":{"process":{"state":"up","pid":812,"start":"99231","restarts":2}}}',
+    b'{"seq":1,"facts":{"disk":{"free_mb":51200},"gpu":{"ok":true,"display":true}}}',
+    b'{"seq":7,"facts":{"process":{"state":"given_up","pid":0,"start":"","restarts":9,"why":"errored"}}}',
+    b'{"facts":{"disk":{"free_mb":12.5}}}',
+    b'{"hb":12}',
+)
+PLAIN: Final = (
+    b"Sat, 21 Nov 2026 05:21:51 GMT",
+    b"keeper:abc:duel/0:3",
+    b"198.51.100.7 ",
+    b"2001:db8::1",
+    b"ssh5.vast.ai",
+    b"120",
+    b"Bearer a-secret-key-of-the-account https://me:pw@example.com/?token=abc",
+    b"multipart/x-mixed-replace; boundary=frame",
+    'multipart/x-mixed-replace; boundary="--främe"'.encode(),
+    b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKeeperOfTheSimulationxxxxxxxxxxxxxxxxxxx relay\nssh-rsa AAAA",
+)
+MJPEG: Final = tuple(
+    b"".join(
+        b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n"
+        % (len(each), each)
+        for each in frames
+    )
+    for frames in (JPEGS[:2], (JPEGS[3],) * 3, (b"\xff\xd8x\xff\xd9", b"\xff\xd8yy\xff\xd9"))
+)
+KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKeeper me@here"
