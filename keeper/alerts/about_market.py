@@ -8,10 +8,10 @@ from datetime import datetime
 
 from keeper.alerts import Alert, Severity
 from keeper.alerts.advice import HUMAN, names, since
-from keeper.core.events import OrphanCleared, OrphanSeen
 from keeper.core.model import OrphanPolicy, SlotId, SlotRecord, StreamName, stream_of
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.spend import burn_dollars_per_hour, runway_s
+from keeper.core.strays import order_to_adopt, order_to_end, strays
 from keeper.core.text import plain
 from keeper.core.world import SearchRefused, Snapshot
 
@@ -147,37 +147,34 @@ def credit_low(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
 
 def orphan(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
     """A rental with keeper's label that no journal explains: somebody pays for it."""
-    world, events = snapshot.world, snapshot.plan.events
-    seen = {e.instance_id for e in events if isinstance(e, OrphanSeen)}
-    cleared = {e.instance_id for e in events if isinstance(e, OrphanCleared)}
-    listed = (
-        {instance.instance_id: instance for instance in world.listing.instances}
-        if world.listing is not None
-        else {}
-    )
+    world = snapshot.world
+    listing = world.listing
+    listed = {each.instance_id: each for each in listing.instances} if listing is not None else {}
     policy = snapshot.desired.fleet.orphans
-    for instance_id in sorted((world.orphans_known | seen) - cleared):
+    for instance_id in strays(snapshot):
         instance = listed.get(instance_id)
         label = plain(instance.label, 100) if instance is not None else ""
         dollars = instance.dollars_per_hour if instance is not None else 0.0
+        started_at = instance.started_at if instance is not None else None
+        began = f" since {started_at:%Y-%m-%d %H:%M} UTC" if started_at is not None else ""
+        end, adopt = order_to_end(instance_id), order_to_adopt(instance_id)
         yield Alert(
             name="KeeperOrphan",
             key=f"KeeperOrphan:{instance_id}",
             severity=Severity.WARNING,
             slot=None,
             stream=None,
-            summary=f"rental {instance_id} belongs to no stream and costs ${dollars:.2f}/h",
+            summary=f"rental {instance_id} belongs to no stream and costs ${dollars:.2f}/h{began}",
             why=SENTENCE[Reason.STRAY_RENTAL],
             did={
                 OrphanPolicy.ALERT: "keeper leaves it alone, as configured",
                 OrphanPolicy.DESTROY: "keeper ends it, as configured",
-                OrphanPolicy.ADOPT: "keeper takes it into a slot that fits, as configured",
+                OrphanPolicy.ADOPT: "keeper takes it into the slot that its label names, as configured",
             }[policy],
-            needs_human="End it in the marketplace's console, or let keeper: set `fleet.orphans` to destroy or "
-            "adopt."
+            needs_human=f"If no other keeper works with it, end it: `{end}`; or take it over: `{adopt}`."
             if policy is OrphanPolicy.ALERT
             else "",
-            since=(instance.started_at if instance is not None else None) or now,
+            since=started_at or now,
             dollars=dollars,
             labels={"instance_id": str(instance_id), "label": label},
             reason=Reason.STRAY_RENTAL,

@@ -98,6 +98,11 @@ FAMILIES: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 line="Give a slot another host; the old one serves meanwhile.",
             ),
             Entry(
+                name="adopt",
+                command="keeper.cli.orphans:adopt",
+                line="Take a stray rental of keeper's into an empty slot.",
+            ),
+            Entry(
                 name="pause",
                 command="keeper.cli.orders:pause",
                 line="Touch nothing: one slot, or the whole fleet.",

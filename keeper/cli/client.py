@@ -79,11 +79,14 @@ class LocalKeeper:
         for_ever: bool = False,
         stream: str | None = None,
         offer_id: int | None = None,
+        instance_id: int | None = None,
     ) -> OrderStatus:
         """Give an operator's order; the next tick acts on it."""
         body: dict[str, Any] = {"kind": kind.value, "slot": slot, "reason": reason}
         if until_s is not None:
             body["until_s"] = until_s
+        if instance_id is not None:
+            body["instance_id"] = instance_id
         if for_ever:
             body["for_ever"] = True
         if stream is not None:

@@ -22,6 +22,7 @@ from keeper.cli.options import (
     vast_url_option,
     yes_option,
 )
+from keeper.cli.orphans import Asked, end_stray
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,12 +45,18 @@ _LOOK_S = 0.5
         "keeper destroy duel/0 --dry-run",
         "keeper destroy duel/0 --reason 'event is over'",
         "keeper destroy --all --yes",
+        "keeper destroy --orphan 40000017 --dry-run",
     ),
 )
 @slot_argument(required=False)
 @click.option("--all", "everything", is_flag=True, help="Every rental that keeper knows.")
+@click.option(
+    "--orphan", "orphan", metavar="INSTANCE", type=click.IntRange(min=1),
+    help="A stray rental with keeper's label, by its number.",
+)  # fmt: skip
 @yes_option
 @dry_run_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, of a stray's end.")
 @reason_option
 @timeout_option(_TIMEOUT_S, "Stop following after this; the ending goes on or is recorded.")
 @config_option
@@ -58,8 +65,10 @@ _LOOK_S = 0.5
 def destroy(
     slot: str | None,
     everything: bool,
+    orphan: int | None,
     yes: bool,
     dry_run: bool,
+    as_json: bool,
     reason: str,
     timeout_s: float,
     config: Path,
@@ -72,16 +81,34 @@ def destroy(
     until two complete listings and a look at its id confirm that it is gone and no longer billed;
     the times of these are said. The slot is held afterwards, so that nothing is rented for it again
     before `keeper resume SLOT`. Rentals that are not keeper's are never touched.
+
+    A stray (`keeper status` names them) is ended by --orphan and its number, through the running
+    keeper.
     """
     from keeper.cli.client import socket_of
     from keeper.cli.terminal import run_async
 
-    if (slot is None) != everything:
-        message = "name one slot, or give --all"
+    if (slot is not None) + everything + (orphan is not None) != 1:
+        message = "name one slot, or give --all, or --orphan with a number"
         raise click.UsageError(message)
+    if as_json and orphan is None:
+        raise click.UsageError("--json goes with --orphan")
     where = socket_of(config, socket)
+    if orphan is not None:
+        stray = Asked(
+            instance_id=orphan, yes=yes, dry_run=dry_run, as_json=as_json, reason=reason,
+            timeout_s=timeout_s,
+        )  # fmt: skip
+        return run_async(_end_stray(where, stray))
     asked = _Asked(slot=slot, yes=yes, dry_run=dry_run, reason=reason, timeout_s=timeout_s)
     return run_async(_destroy(config, where, vast_url, asked))
+
+
+async def _end_stray(socket: Path, asked: Asked) -> int:
+    from keeper.cli.client import local_keeper
+
+    async with local_keeper(socket) as keeper:
+        return await end_stray(keeper, asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

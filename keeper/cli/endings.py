@@ -121,6 +121,7 @@ def untouched(fleet: FleetStatus) -> tuple[str, ...]:
     said += [
         f"instance {orphan.instance_id} ({orphan.dollars_per_hour:.3f} $/h): carries keeper's label"
         f" {plain(orphan.label, 100)}, but is in no journal of this keeper; not touched"
+        + (f" but by: {orphan.to_end}" if orphan.to_end else "")
         for orphan in fleet.orphans
     ]
     return tuple(said)

@@ -29,7 +29,14 @@ from keeper.cli.rentals import (
 )
 from keeper.cli.terminal import cell, duration, rough, table
 from keeper.core.reasons import SENTENCE, Reason
-from keeper.web.shapes import FleetStatus, HostStatus, PauseStatus, PlanStatus, SlotStatus
+from keeper.web.shapes import (
+    FleetStatus,
+    HostStatus,
+    OrphanStatus,
+    PauseStatus,
+    PlanStatus,
+    SlotStatus,
+)
 from keeper.web.tone import Tone
 
 STYLE = {
@@ -327,16 +334,27 @@ def _remarks(fleet: FleetStatus) -> Iterator[RenderableType]:
         )
     for orphan in fleet.orphans:
         yield cell(
-            f"orphan: instance {orphan.instance_id} ({orphan.dollars_per_hour:.3f} $/h) carries"
-            f" keeper's label {orphan.label} and is in no journal; look at it",
+            f"orphan: instance {orphan.instance_id} ({orphan.dollars_per_hour:.3f} $/h{_began(orphan)})"
+            f" carries keeper's label {orphan.label} and is in no journal",
             "yellow",
         )
+        # A line each: they are there to be copied.
+        yield cell(f"  end it: {orphan.to_end}", "yellow")
+        yield cell(f"  or take it over: {orphan.to_adopt}", "yellow")
     if strangers := others(fleet):
         yield cell(f"not keeper's, and not touched: {strangers}", "dim")
     for alert in fleet.alerts:
         if alert.needs_human and not alert.is_muted:
             advice = alert.needs_human[:1].upper() + alert.needs_human[1:]
             yield cell(f"{alert.name}: {alert.summary}. {advice}", "bold red")
+
+
+def _began(orphan: OrphanStatus) -> str:
+    if orphan.started_at is None:
+        return ""
+    return (
+        f" since {orphan.started_at:%Y-%m-%d %H:%M} UTC, about ${orphan.spent_dollars:.2f} so far"
+    )
 
 
 def _pause(pause: PauseStatus) -> str:

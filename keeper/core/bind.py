@@ -31,7 +31,7 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.reasons import Reason
-from keeper.core.world import Listing
+from keeper.core.world import Listing, Order, OrderKind
 
 # A rental of a stream that is no longer declared is ended anyway, whatever it costs.
 _NO_LIMIT = OfferNeeds(price_max_dollars_per_hour=inf)
@@ -224,10 +224,21 @@ def _see_orphan(draft: Draft, listing: Listing, instance: Instance, slot: SlotId
         return
     if is_new:
         return  # one listing alone could be a slip
-    if draft.fleet.orphans is OrphanPolicy.DESTROY:
+    order = next((o for o in draft.world.orders if o.instance_id == instance_id), None)
+    if order is not None:
+        _treat_as_ordered(draft, order, instance, listing)
+    elif draft.fleet.orphans is OrphanPolicy.DESTROY:
         draft.unbound.append((instance, None, Reason.STRAY_RENTAL))
     elif is_adopting and slot is not None:
         _adopt_orphan(draft, slot, instance, listing)
+
+
+def _treat_as_ordered(draft: Draft, order: Order, instance: Instance, listing: Listing) -> None:
+    """End or adopt one orphan because a person said so: the label and the order are the witnesses."""
+    if order.kind is OrderKind.END:
+        draft.unbound.append((instance, None, Reason.OPERATOR_ASKED))
+    elif order.kind is OrderKind.ADOPT and order.slot is not None:
+        _adopt_orphan(draft, order.slot, instance, listing)
 
 
 def _keep_place(draft: Draft, slot: SlotId) -> None:
@@ -256,15 +267,16 @@ def _is_open(draft: Draft, slot: SlotId) -> bool:
 
 
 def _adopt_orphan(draft: Draft, slot: SlotId, instance: Instance, listing: Listing) -> None:
-    """Seat an orphan in the slot its label names, if that slot is declared and truly empty."""
+    """Seat an orphan in a slot, that of its label or an ordered one, if it is declared and empty."""
     record = draft.records.get(slot)
     label = parse(instance.label)
     is_empty = record is not None and record.tenure is None and record.incoming is None
-    if not is_empty or record is None or label is None or slot not in draft.slots:
+    if not is_empty or record is None or slot not in draft.slots:
         return
+    attempt = record.attempt if label is None else label.attempt
     tenure = Tenure(
         label=instance.label,
-        attempt=label.attempt,
+        attempt=attempt,
         offer_id=OfferId(0),
         machine_id=instance.machine_id or MachineId(0),
         host_id=instance.host_id or HostId(0),
@@ -282,7 +294,7 @@ def _adopt_orphan(draft: Draft, slot: SlotId, instance: Instance, listing: Listi
     )
     draft.records[slot] = replace(
         without_search(record),
-        attempt=max(record.attempt, label.attempt),
+        attempt=max(record.attempt, attempt),
         tenure=tenure,
         replace_asked_at=None,  # an order to rent was for an empty slot
     )

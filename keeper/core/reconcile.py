@@ -31,6 +31,7 @@ from keeper.core.ends import end_condemned
 from keeper.core.events import ConditionChanged, HostKeyChanged, InstanceBooted
 from keeper.core.fuses import refuse, trip
 from keeper.core.health import Evidence, judge
+from keeper.core.labels import parse
 from keeper.core.model import (
     ConditionKind,
     Desired,
@@ -112,6 +113,8 @@ def _take_orders(draft: Draft) -> None:
                 )
             case OrderKind.PAUSE | OrderKind.RESUME:
                 continue
+            case OrderKind.ADOPT | OrderKind.END:
+                continue  # about a rental that is in no slot: bind looks for it
             case _:
                 assert_never(order.kind)
         draft.records[record.slot] = record
@@ -371,8 +374,14 @@ def _end_all(draft: Draft, slot: SlotId, reason: Reason, *, is_ordered: bool) ->
 def _end_strays(draft: Draft) -> None:
     """Condemn rentals of ours that no slot claims, unless the fleet must keep its hands still."""
     for instance, slot, reason in draft.unbound:
-        proposal = Proposal(wish=Wish.REPLACE, reason=reason, is_incoming=True)
-        if refuse(draft, slot or SlotId(""), proposal) is None:
+        is_ordered = reason is Reason.OPERATOR_ASKED
+        proposal = Proposal(
+            wish=Wish.REPLACE, reason=reason, is_incoming=True, is_ordered=is_ordered
+        )
+        # A stray of a stream that only observes, or of a paused slot, is not touched either.
+        label = parse(instance.label)
+        about = slot or (SlotId("") if label is None else label.slot)
+        if refuse(draft, about, proposal) is None:
             draft.condemn(
                 instance.instance_id,
                 slot=slot,

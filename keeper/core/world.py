@@ -103,6 +103,8 @@ class OrderKind(StrEnum):
     DESTROY = "destroy"  # end the slot's rental; the slot is held until `resume`
     PAUSE = "pause"
     RESUME = "resume"
+    ADOPT = "adopt"  # take the stray ``instance_id`` into the slot
+    END = "end"  # end the stray ``instance_id``
     RENT = "rent"  # fill the vacant slot, with ``offer_id`` when one is named
 
 
@@ -118,6 +120,7 @@ class Order:
     at: datetime
     until: datetime | None = None  # PAUSE: ends by itself
     offer_id: OfferId | None = None  # RENT: this one and no other
+    instance_id: InstanceId | None = None  # ADOPT, END: this one and no other
     stream: StreamName | None = None  # PAUSE, RESUME: all its slots; the shell makes orders of them
 
 

@@ -127,7 +127,8 @@ def lapsed(
 
 def facts_of(order: Order) -> tuple[Event, ...]:
     """State what an order is: journalled by the commit that carries it, and by no other."""
-    detail = order.reason[:_DETAIL_MAX]
+    about = f"rental {order.instance_id}" if order.instance_id is not None else ""
+    detail = ": ".join(filter(None, (about, order.reason)))[:_DETAIL_MAX]
     accepted = OrderAccepted(
         order=order.kind.value, slot=order.slot, actor=order.actor, detail=detail
     )

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from math import inf
 
 from keeper.core.cause import Trait
-from keeper.core.events import OrphanCleared, OrphanSeen
 from keeper.core.model import (
     ConditionKind,
     InstanceId,
@@ -21,6 +20,7 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import Reason
 from keeper.core.spend import burn_dollars_per_hour, runway_s
+from keeper.core.strays import strays
 from keeper.core.windows import Allowance
 from keeper.core.world import Pause, Snapshot, World
 from keeper.telemetry.metrics import Samples
@@ -66,7 +66,7 @@ def gauges(snapshot: Snapshot) -> Samples:
             ((stream,), float(count)) for stream, count in sorted(_rentals(snapshot).items())
         ],
         "keeper_condemned_rentals": [((), float(len(snapshot.plan.condemned)))],
-        "keeper_orphans": [((), float(len(orphans(snapshot))))],
+        "keeper_orphans": [((), float(len(strays(snapshot))))],
         "keeper_market_readable": [
             ((), float(world.listing is not None and world.unreadable_since is None))
         ],
@@ -154,14 +154,6 @@ def spend(snapshot: Snapshot) -> dict[StreamName, float]:
         price = _price(condemned.instance_id, condemned.dollars_per_hour, listed)
         totals[stream] = totals.get(stream, 0.0) + price
     return totals
-
-
-def orphans(snapshot: Snapshot) -> frozenset[InstanceId]:
-    """Return the rentals with keeper's label that no journal explains, after the plan."""
-    events = snapshot.plan.events
-    seen = {event.instance_id for event in events if isinstance(event, OrphanSeen)}
-    cleared = {event.instance_id for event in events if isinstance(event, OrphanCleared)}
-    return (snapshot.world.orphans_known | seen) - cleared
 
 
 def _tenures(record: SlotRecord) -> Iterator[Tenure]:

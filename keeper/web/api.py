@@ -17,7 +17,9 @@ from aiohttp import web
 from aiohttp_sse import sse_response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from keeper.core.model import OfferId, SlotId, StreamName, stream_of
+from keeper.core.labels import parse
+from keeper.core.model import InstanceId, OfferId, SlotId, StreamName, stream_of
+from keeper.core.strays import is_confirmed, strays
 from keeper.core.text import plain
 from keeper.core.world import PAUSE_DEFAULT_S, Order, OrderKind
 from keeper.ports import JournalEntry
@@ -56,6 +58,8 @@ class OrderBody(BaseModel):
     slot: Annotated[str, StringConstraints(max_length=200)] | None = None
     reason: Annotated[str, StringConstraints(max_length=500)] = ""
     stream: Annotated[str, StringConstraints(max_length=200)] | None = None  # pause, resume
+    # adopt, end: this stray and no other. Without a slot it is adopted into that of its label.
+    instance_id: Annotated[int, Field(gt=0, le=2**63 - 1)] | None = None
     # A pause ends by itself: after so long, by default after four hours …
     until_s: Annotated[float, Field(gt=0, le=30 * 86_400)] | None = None
     for_ever: bool = False  # … unless this is said
@@ -146,11 +150,15 @@ async def post_order(request: web.Request) -> web.Response:
                 409, "the slot has a host", f"nothing was rented for {plain(body.slot, 100)}",
                 cure="order replace, to give it another one",
             )  # fmt: skip
+    slot = None if body.slot is None else SlotId(body.slot)
+    if body.instance_id is not None:
+        slot = _stray(request, InstanceId(body.instance_id), body.kind, slot)
     now = now_of(request)
     order = Order(
         order_id=uuid.uuid4().hex,
         kind=body.kind,
-        slot=SlotId(body.slot) if body.slot is not None else None,
+        slot=slot,
+        instance_id=InstanceId(body.instance_id) if body.instance_id is not None else None,
         actor=actor,
         reason=plain(body.reason),
         at=now,
@@ -166,16 +174,59 @@ async def post_order(request: web.Request) -> web.Response:
         actor=order.actor,
         until=order.until,
         offer_id=order.offer_id,
+        instance_id=order.instance_id,
         stream=order.stream,
     )
     return json_answer(answer, 202)
+
+
+def _stray(
+    request: web.Request, instance_id: InstanceId, kind: OrderKind, slot: SlotId | None
+) -> SlotId | None:
+    """Return the slot for a stray; refuse what is no stray, not seen twice, or has no place."""
+    snapshot = snapshot_of(request)
+    world = snapshot.world
+    listed = {each.instance_id: each for each in world.listing.instances} if world.listing else {}
+    instance = listed.get(instance_id)
+    if instance_id not in strays(snapshot):
+        if instance is None:
+            raise Problem(404, "no such stray", f"no listing shows a rental {instance_id}")
+        detail = f"rental {instance_id} is not a stray of keeper's, so it is not touched"
+        raise Problem(409, "no stray", detail, cure="`keeper status` names the strays")
+    if instance is None or not is_confirmed(world, instance_id):
+        raise Problem(
+            503, "seen once", f"only one listing has shown rental {instance_id} as a stray so far",
+            cure="try again in a minute",
+        )  # fmt: skip
+    if kind is OrderKind.END:
+        return None
+    label = parse(instance.label)
+    slot = slot or (None if label is None else label.slot)
+    record = None if slot is None else snapshot.records.get(slot)
+    if record is None or slot is None:
+        known = ", ".join(sorted(snapshot.records))
+        raise Problem(
+            409, "no place for it", f"the label of rental {instance_id} names no slot of keeper's",
+            cure=f"say which slot takes it: {plain(known, 300)}",
+        )  # fmt: skip
+    if record.tenure is not None or record.incoming is not None:
+        raise Problem(
+            409, "the slot has a host", f"nothing was adopted into {plain(slot, 100)}",
+            cure="end its host first, or name another slot",
+        )  # fmt: skip
+    return slot
 
 
 def _nonsense(body: OrderBody) -> str:
     """Say what in an order cannot be meant; "" when all of it can."""
     is_pause = body.kind is OrderKind.PAUSE
     is_wide = is_pause or body.kind is OrderKind.RESUME
-    if not is_wide and body.slot is None:
+    is_of_stray = body.kind in {OrderKind.ADOPT, OrderKind.END}
+    if is_of_stray is not (body.instance_id is not None):
+        return "adopt and end are for one stray rental, by its instance_id, and nothing else is"
+    if body.kind is OrderKind.END and body.slot is not None:
+        return "a stray is in no slot"
+    if not is_wide and not is_of_stray and body.slot is None:
         return f"{body.kind} needs a slot"
     if body.stream is not None and (not is_wide or body.slot is not None):
         return "a stream is for pause and resume, in place of a slot"

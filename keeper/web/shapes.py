@@ -191,11 +191,18 @@ class CondemnedStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrphanStatus:
-    """A rental with keeper's label that no journal explains."""
+    """A rental with keeper's label that no journal explains, and the commands for it."""
 
     instance_id: int
     label: str
     dollars_per_hour: float
+    started_at: datetime | None = None  # None: not told
+    spent_dollars: float = 0.0  # an estimate, since then
+    gpu_name: str = ""
+    slot: str | None = None  # that its label names
+    is_confirmed: bool = False  # a second listing has shown it too: orders for it are taken
+    to_end: str = ""
+    to_adopt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,6 +360,7 @@ class OrderStatus:
     actor: str
     until: datetime | None
     offer_id: int | None = None  # rent: this one and no other
+    instance_id: int | None = None  # adopt, end: this stray and no other
     stream: str | None = None  # pause, resume: all its slots
 
 

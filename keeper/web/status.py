@@ -12,7 +12,7 @@ from keeper.alerts import Alert, Severity
 from keeper.alerts.dispatch import inhibited
 from keeper.alerts.rules import firing
 from keeper.core.decisions import Decision, Hold, Wait
-from keeper.core.events import OrphanCleared, OrphanSeen
+from keeper.core.labels import parse
 from keeper.core.model import (
     Instance,
     InstanceId,
@@ -26,6 +26,7 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.strays import is_confirmed, order_to_adopt, order_to_end, spent_dollars, strays
 from keeper.core.text import plain
 from keeper.core.windows import Window
 from keeper.core.world import Pause, Snapshot
@@ -321,20 +322,28 @@ def _fuses(snapshot: Snapshot) -> tuple[Because, ...]:
 
 
 def _orphans(look: _Look) -> tuple[OrphanStatus, ...]:
-    world, events = look.snapshot.world, look.snapshot.plan.events
-    seen = {each.instance_id for each in events if isinstance(each, OrphanSeen)}
-    cleared = {each.instance_id for each in events if isinstance(each, OrphanCleared)}
-    found = []
-    for instance_id in sorted((world.orphans_known | seen) - cleared):
-        listed = look.listed.get(instance_id)
-        found.append(
-            OrphanStatus(
-                instance_id=instance_id,
-                label=plain(listed.label, 100) if listed is not None else "",
-                dollars_per_hour=listed.dollars_per_hour if listed is not None else 0.0,
-            )
-        )
-    return tuple(found)
+    return tuple(_orphan(look, instance_id) for instance_id in strays(look.snapshot))
+
+
+def _orphan(look: _Look, instance_id: InstanceId) -> OrphanStatus:
+    listed = look.listed.get(instance_id)
+    if listed is None:
+        return OrphanStatus(instance_id=instance_id, label="", dollars_per_hour=0.0)
+    label = parse(listed.label)
+    slot = None if label is None else plain(label.slot, 100)
+    is_known = slot in look.snapshot.records
+    return OrphanStatus(
+        instance_id=instance_id,
+        label=plain(listed.label, 100),
+        dollars_per_hour=listed.dollars_per_hour,
+        started_at=listed.started_at,
+        spent_dollars=spent_dollars(listed, look.now),
+        gpu_name=plain(listed.gpu_name, 60),
+        slot=slot,
+        is_confirmed=is_confirmed(look.snapshot.world, instance_id),
+        to_end=order_to_end(instance_id),
+        to_adopt=order_to_adopt(instance_id, slot if slot is not None and is_known else "SLOT"),
+    )
 
 
 def _fleet_tone(slots: list[SlotStatus], alerts: tuple[AlertStatus, ...]) -> Tone:

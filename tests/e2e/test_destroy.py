@@ -40,6 +40,14 @@ async def stranger(box: Box) -> int:
             return int((await reply.json())["new_contract"])
 
 
+def stand(box: Box, label: str) -> int:
+    """Let a rental stand on the account, whoever made it."""
+    market = box.sim.market
+    ask = next(each for each in market.asks() if not each.machine.has_display)
+    body = {"image": "other/image", "disk": 8, "label": label}
+    return int(market.create(ask.offer_id, body)["new_contract"])
+
+
 async def test_an_end_with_a_running_keeper_says_when_it_was_confirmed(box: Box) -> None:
     box.configure(TWO)
     daemon = await box.daemon()
@@ -166,3 +174,35 @@ async def instance_of(box: Box, slot: str) -> int:
 
 def in_order(lines: str) -> str:
     return "".join(sorted(lines.splitlines(keepends=True)))
+
+
+async def test_strays_are_shown_with_their_commands_ended_and_adopted(box: Box) -> None:
+    """An earlier keeper's store was lost, and its rentals go on costing."""
+    kept = stand(box, "keeper:0123abcd:duel/0:4")
+    useless, other = stand(box, "keeper:0123abcd:gone/0:4"), stand(box, "training")
+    daemon = await box.daemon(until_on_air=True)
+    shown = await box.keeper("status")
+    assert f"  end it: keeper destroy --orphan {useless}\n" in shown.out
+    assert f"  or take it over: keeper adopt {kept} --as duel/0\n" in shown.out
+    assert (await box.keeper("destroy", "duel/0", "--orphan", str(kept))).code == 2
+    assert (await box.keeper("destroy", "--orphan", str(other), "--yes")).code == 6
+    asked = await box.keeper("destroy", "--orphan", str(kept))
+    assert (asked.code, asked.out) == (6, "")  # nobody said yes
+    tried = await box.keeper("destroy", "--orphan", str(kept), "--dry-run", "--json")
+    assert (tried.code, tried.json()["instance_id"]) == (0, kept)
+    assert destroys(box) == []
+
+    done = await box.keeper("destroy", "--orphan", str(useless), "--yes", "--reason", "left over")
+    assert done.code == 0, done.err
+    assert re.fullmatch(
+        rf"rental {useless} is confirmed gone; it cost about \$\d+\.\d\d\n", done.out
+    )
+    assert [each["instance_id"] for each in destroys(box)] == [useless]
+
+    taken = await box.keeper("adopt", str(kept), "--yes")
+    assert (taken.code, "the slot has a host" in taken.err) == (6, True)
+    assert (await box.keeper("destroy", "duel/0", "--yes")).code == 0
+    done = await box.keeper("adopt", str(kept), "--as", "duel/0", "--yes", "--json")
+    assert (done.code, done.json()["slot"]) == (0, "duel/0")
+    await daemon.says(rf'"event":"instance.adopted","slot":"duel/0","instance_id":{kept}')
+    assert set(box.live()) == {kept, other}

@@ -10,12 +10,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from keeper.core.model import SlotId, SlotRecord
+from keeper.core.model import InstanceId, SlotId, SlotRecord
+from keeper.core.world import Listing
 from keeper.ports import PortError, ReloadReport, StoreFull, TimedOut, Uncertain
 from keeper.web.openapi import DESCRIBED
 from tests.facts import every_event
 from tests.integration.web.conftest import JPEG, TOKEN, Keeper, Serve, journal_of, rich_snapshot
-from tests.snapshots import record, snapshot
+from tests.snapshots import ago, instance, record, snapshot
 
 ORDER = {"kind": "restart", "slot": "duel/0", "reason": "new assets"}
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -428,3 +429,45 @@ async def test_an_order_that_got_no_yes_is_answered_with_the_truth(
     assert answered == status
     assert word in problem["detail"]
     assert problem["cure"]
+
+
+async def test_an_order_about_a_stray_is_taken_only_for_what_is_one(serve: Serve) -> None:
+    stray, strange, ours = InstanceId(7700), InstanceId(7800), InstanceId(7001)
+    listed = (
+        instance(700, label="keeper:k9:duel/1:3"),
+        instance(800, label="training"),
+        instance(1),
+    )
+    known: dict[str, Any] = {
+        "orphans_known": frozenset({stray}),
+        "orphans_seen_at": {stray: ago(minutes=5)},
+    }
+    vacant = SlotRecord(slot=SlotId("duel/1"))
+    listing = Listing(instances=listed, at=ago(seconds=7))
+    shown = snapshot(record("duel/0"), vacant, listing=listing, **known)
+    served = await serve(Keeper(shown=shown))
+    url = f"{served.url}/api/v1/orders"
+    refused = [
+        ({"kind": "end"}, 422),
+        ({"kind": "end", "instance_id": stray, "slot": "duel/0"}, 422),
+        ({"kind": "pause", "instance_id": stray}, 422),
+        ({"kind": "end", "instance_id": 9999}, 404),
+        ({"kind": "end", "instance_id": strange}, 409),
+        ({"kind": "adopt", "instance_id": ours}, 409),
+        ({"kind": "adopt", "instance_id": stray, "slot": "duel/0"}, 409),
+        ({"kind": "adopt", "instance_id": stray, "slot": "duel/7"}, 404),
+    ]
+    for body, code in refused:
+        status, problem, _ = await ask(url, "POST", json=body, headers=BEARER)
+        assert status == code, body
+        assert problem["detail"]
+    assert served.keeper.orders == []
+    body = {"kind": "adopt", "instance_id": stray}
+    status, answer, _ = await ask(url, "POST", json=body, headers=BEARER)
+    assert (status, answer["slot"], answer["instance_id"]) == (202, "duel/1", stray)
+    status, answer, _ = await ask(url, "POST", json=body | {"kind": "end"}, headers=BEARER)
+    assert (status, answer["slot"]) == (202, None)
+    assert [each.kind for each in served.keeper.orders] == ["adopt", "end"]
+    once = known | {"orphans_seen_at": {stray: ago(seconds=7)}}
+    served.keeper.shown = snapshot(record("duel/0"), vacant, listing=listing, **once)
+    assert (await ask(url, "POST", json=body, headers=BEARER))[0] == 503  # seen once

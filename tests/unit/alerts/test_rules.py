@@ -465,6 +465,9 @@ def test_orphan_asks_a_person_only_where_keeper_does_nothing(policy: OrphanPolic
     )
     (alert,) = firing(given, NOW)
     assert bool(alert.needs_human) == (policy is OrphanPolicy.ALERT)
+    assert alert.summary.endswith(f"costs $0.45/h since {ago(hours=6):%Y-%m-%d %H:%M} UTC")
+    for command in ("keeper destroy --orphan 7001", "keeper adopt 7001 --as SLOT"):
+        assert (command in alert.needs_human) == (policy is OrphanPolicy.ALERT)
     assert alert.dollars == instance().dollars_per_hour
 
 

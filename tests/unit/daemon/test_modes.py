@@ -7,7 +7,7 @@ import pytest
 
 from keeper.core.decisions import Hold
 from keeper.core.events import DecisionMade, HostRecycling
-from keeper.core.model import Mode
+from keeper.core.model import InstanceId, Mode
 from keeper.core.reasons import Reason
 from keeper.core.windows import Allowance
 from keeper.core.world import OrderKind
@@ -180,5 +180,54 @@ def test_a_recycle_is_never_seen_by_a_viewer() -> None:
             assert stage.facts.named("stream.dark") == []
             told = [e for e in stage.facts.events if isinstance(e, HostRecycling)]
             assert {each.slot for each in told} == {"duel/0", "duel/1"}
+
+    run(play())
+
+
+STRAY = "keeper:00000009:gone/0:7"
+STRANGE = "training"
+
+
+def populate(stage: Stage) -> None:
+    """Let another keeper's lost rental and a stranger's stand on the account."""
+    market = stage.universe.market
+    for label in (STRAY, STRANGE):
+        ask = next(each for each in market.asks() if not each.machine.has_display)
+        market.create(ask.offer_id, {"image": "foreign:1", "disk": 16.0, "label": label})
+    stage.universe.wind()
+
+
+@pytest.mark.parametrize("kind", [OrderKind.END, OrderKind.ADOPT, None])
+def test_a_stray_is_touched_by_order_and_a_stranger_by_nothing(kind: OrderKind | None) -> None:
+    async def play() -> None:
+        async with Stage(streams={"duel": 2}, setup=populate) as stage:
+            await stage.until(lambda: len(stage.facts.named("stream.on_air")) == 2)
+            market = stage.universe.market
+            ids = {each.label: each.instance_id for each in market.ledger.rentals.values()}
+            since = stage.universe.time_s()
+            if kind is not None:
+                if kind is OrderKind.ADOPT:  # a slot must be empty for it
+                    await stage.daemon.order(stage.order(OrderKind.DESTROY))
+                    await stage.until(
+                        lambda: not stage.disk.condemned and SLOT in stage.disk.slot_pauses
+                    )
+                order = stage.order(kind, SLOT if kind is OrderKind.ADOPT else None, order_id="2")
+                await stage.daemon.order(replace(order, instance_id=InstanceId(ids[STRAY])))
+            await asyncio.sleep(600.0)
+            touched = {
+                request.instance_id
+                for request in market.ledger.requests
+                if request.is_mutating and request.at >= since
+            }
+            assert ids[STRANGE] not in touched
+            assert (ids[STRAY] in touched) is (kind is OrderKind.END)
+            live = {each.label for each in market.ledger.rentals.values() if each.is_live}
+            assert STRANGE in live
+            assert (STRAY in live) is (kind is not OrderKind.END)
+            tenure = stage.disk.records[SLOT].tenure
+            if kind is OrderKind.ADOPT:
+                assert tenure is not None
+                assert tenure.label == STRAY
+            assert not stage.disk.condemned
 
     run(play())
