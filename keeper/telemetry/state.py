@@ -24,6 +24,7 @@ from keeper.core.strays import strays
 from keeper.core.windows import Allowance
 from keeper.core.world import Pause, Snapshot, World
 from keeper.telemetry.metrics import Samples
+from keeper.telemetry.money import money_gauges
 
 # Shown as 0 while they let acts through, so that a rule can tell "not tripped" from "not measured".
 FUSES: tuple[Reason, ...] = (
@@ -79,7 +80,7 @@ def gauges(snapshot: Snapshot) -> Samples:
     left_s = runway_s(world.account, burn_dollars_per_hour(world, records))
     if left_s is not None:
         samples["keeper_account_runway_seconds"] = [((), left_s)]
-    return samples
+    return samples | money_gauges(snapshot)
 
 
 @dataclass(slots=True)

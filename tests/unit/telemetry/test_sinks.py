@@ -23,7 +23,8 @@ from keeper.core.events import (
     TickFinished,
     WorkloadRestarting,
 )
-from keeper.core.model import Incident, InstanceId, Rung, SlotId, Status
+from keeper.core.meter import Meter, Rate, Stop, Tally
+from keeper.core.model import Incident, InstanceId, Rung, SlotId, Status, StreamName
 from keeper.core.reasons import Reason
 from keeper.core.world import AccountSeen, Pause, Snapshot
 from keeper.telemetry.logs import configure_logs
@@ -54,7 +55,7 @@ def log() -> Iterator[io.StringIO]:
 
 def rich() -> Snapshot:
     """A snapshot in which every state metric has something to say."""
-    return snapshot(
+    seen = snapshot(
         record("duel/0"),
         dark(
             "duel/1",
@@ -67,6 +68,20 @@ def rich() -> Snapshot:
         fuses=(Reason.BUDGET,),
         account=AccountSeen(spendable_dollars=9.0, at=NOW),
         slot_pauses={SlotId("duel/1"): Pause(since=NOW, until=None, actor="ada", reason="")},
+    )
+    duel = StreamName("duel")
+    tally = {duel: Tally(dollars=4.0, good_s=7200.0)}
+    meter = Meter(
+        metered_at=NOW,
+        rates={duel: Rate(dollars_per_hour=0.5, on_air=1)},
+        tallies={"2026-03-01": tally, "2026-03": tally, "total": tally},
+        stops={"/month@2026-03": Stop(at=NOW, cap_dollars=9.0)},
+    )
+    fleet = replace(seen.desired.fleet, spend_max_dollars_per_month=9.0)
+    return replace(
+        seen,
+        world=replace(seen.world, meter=meter),
+        desired=replace(seen.desired, fleet=fleet),
     )
 
 
@@ -98,6 +113,18 @@ def test_names_the_stream_of_a_slot_in_the_log(log: io.StringIO) -> None:
     line = json.loads(log.getvalue())
     assert (line["stream"], line["slot"], line["reason"]) == ("duel", "duel/0", "frozen")
     assert line["because"] == "frames arrive, but it is always the same frame"
+
+
+def test_the_ledger_is_shown_with_its_caps_and_where_it_leads(
+    sink: MetricsSink, registry: CollectorRegistry
+) -> None:
+    sink.render(rich())
+    in_day, in_month = {"stream": "duel", "period": "day"}, {"stream": "", "period": "month"}
+    assert value(registry, "keeper_spent_dollars", **in_day) == 4.0
+    assert value(registry, "keeper_good_picture_seconds", **in_day) == 7200.0
+    assert value(registry, "keeper_spend_forecast_dollars", **in_day) == 10.0  # at noon
+    assert value(registry, "keeper_spend_cap_dollars", **in_month) == 9.0
+    assert value(registry, "keeper_spend_stopped", **in_month) == 1.0
 
 
 def test_a_quiet_level_costs_no_line(log: io.StringIO) -> None:
