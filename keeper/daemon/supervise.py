@@ -52,7 +52,7 @@ from keeper.daemon.clocks import Clocks
 from keeper.daemon.declared import Declared, Ports, changes
 from keeper.daemon.enroll import Enroll
 from keeper.daemon.execute import Executor
-from keeper.daemon.follow import restless, targets
+from keeper.daemon.follow import restless, targets, tenures
 from keeper.daemon.keys import Keys
 from keeper.daemon.memory import Memory
 from keeper.daemon.notify import Notifier
@@ -576,6 +576,11 @@ class Daemon:
             return False
         # What a person ordered needs its key like any other, in every mode and in spite of suspicions.
         is_asked = records[slot].replace_asked_at is not None
+        # So does a host that was rented on trial while many are sick: without it, it never comes up.
+        is_new = any(
+            tenure.instance_id == instance_id and tenure.first_live_at is None
+            for tenure in tenures(records[slot])
+        )
         fuses = self._snapshot.plan.fuses  # a pause of the fleet is one of them
         window = strictest(self._windows.open, stream.name, self._clock.now())
         is_let = is_asked or window is None or window.allow is not Allowance.OBSERVE
@@ -583,7 +588,7 @@ class Daemon:
             (stream.mode is Mode.ACT or is_asked)
             and is_let
             and slot not in self._remembered().slot_pauses
-            and all(is_asked and fuse in _SUSPICIONS for fuse in fuses)
+            and all((is_asked or is_new) and fuse in _SUSPICIONS for fuse in fuses)
         )
 
     def _publish_now(self, events: tuple[Event, ...], at: datetime | None = None) -> None:
