@@ -44,7 +44,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "I12": (nerve.paused_means_hands_off, nerve.common_causes_stop_everything),
     "I13, I6": (caps.remedies_within_their_caps,),
     "I14": (nerve.not_knowing_is_no_reason, nerve.no_remedy_for_a_good_picture),
-    "I15": (protocol.one_keeper_acts,),
+    "I15": (protocol.one_keeper_at_a_time,),
     "I16, I6": (stream.bad_machines_are_avoided,),
     "I17": (stream.one_remedy_at_a_time,),
     # liveness

@@ -1,13 +1,14 @@
 """When keeper's hands were tied: what a promise with a bound in it must not count.
 
-A pause, a network or a process that was down, an account without credit, reads that failed, a quota or
-an allowance that was used up. No code is shared with what is judged.
+A pause, a network or a process that was down, an account without credit, a cap that is reached, reads
+that failed, a quota or an allowance that was used up. No code is shared with what is judged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from keeper.sim.bills import curbed
 from keeper.sim.evidence import LISTING, SEARCH, Evidence, Span
 
 _NEXT_READ_S = 120.0  # after a read that failed, the next good one is not far
@@ -19,6 +20,17 @@ def tied_s(seen: Evidence, slot: str, since: float, until: float) -> float:
     """Return for how long of a stretch keeper must not, or could not, rent and end for a slot."""
     spans = (*seen.remembered("tied", _tied), *seen.remembered(f"spent {slot}", _spent, slot))
     return covered_s(spans, since, until)
+
+
+def untied_until(seen: Evidence, slot: str, since: float, for_s: float) -> float:
+    """Return when hands that were tied now and then have been free for so long."""
+    until = since + for_s
+    while (
+        until < seen.ended_at
+        and (later := since + for_s + tied_s(seen, slot, since, until)) > until + 1.0
+    ):
+        until = later
+    return until
 
 
 def is_tied(seen: Evidence, slot: str, since: float, until: float) -> bool:
@@ -38,7 +50,8 @@ def covered_s(spans: Iterable[Span], since: float, until: float) -> float:
 
 
 def _tied(seen: Evidence) -> tuple[Span, ...]:
-    return tuple(merged((*seen.paused, *seen.blind, *seen.penniless, *down(seen), *_unread(seen))))
+    held = (*seen.paused, *seen.blind, *seen.penniless, *curbed(seen))
+    return tuple(merged((*held, *down(seen), *_unread(seen))))
 
 
 def down(seen: Evidence) -> Iterator[Span]:

@@ -159,8 +159,9 @@ class MemoryLink:
         finally:
             self._end(command.name)
         self._universe.wind()
-        if code:  # a shell that traces tells what it was given
-            stderr = f"{stderr} {dict(command.env)}"
+        self._host.environment.update(command.env)
+        if code:  # a hostile shell tells all that it was ever given
+            stderr = f"{stderr} {self._host.environment}"
         return CommandResult(exit_code=code, stdout="", stderr=stderr)
 
     async def upload(self, upload: Upload) -> None:

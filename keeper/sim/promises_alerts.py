@@ -17,7 +17,14 @@ _CLOCK_S = 3600.0  # a wall clock that steps back an hour makes a repeat an hour
 _LATE_S = 900.0  # grouping, a channel's back-off, a process that starts again
 # Alerts about everything, beside which what is said of one slot may be silent.
 _LOUD = frozenset(
-    {"KeeperMarketUnreadable", "KeeperMassFailure", "KeeperCreditLow", "KeeperSlotHeld"}
+    {
+        "KeeperBudgetStop",
+        "KeeperCommonCause",
+        "KeeperCreditLow",
+        "KeeperMarketUnreadable",
+        "KeeperMassFailure",
+        "KeeperSlotHeld",
+    }
 )
 
 

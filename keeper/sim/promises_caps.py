@@ -7,10 +7,10 @@ arrived. What breaks a cap within a stretch in which keeper was killed breaks I6
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
 
+from keeper.sim.bills import days, dollars_between, months, price_at, stream_of
 from keeper.sim.evidence import BID, COMMAND, REBOOT, Broken, Caps, Evidence, between
-from keeper.sim.ledger import Change, Rental
+from keeper.sim.ledger import Rental
 
 _SAME_DOLLARS = 0.001
 _SHARE = 1.01  # a call takes a moment, and a bill goes on meanwhile
@@ -22,7 +22,7 @@ _SHARE = 1.01  # a call takes a moment, and a bill goes on meanwhile
 def spending_within_the_caps(seen: Evidence) -> Iterator[Broken]:
     """What lives, at its price, and what was billed: never above a cap by keeper's own doing."""
     for name, caps in seen.bounds.caps.items():
-        rentals = [r for r in seen.ours if not name or _stream_of(seen, r) == name]
+        rentals = [r for r in seen.ours if not name or stream_of(seen, r) == name]
         about = name or "the fleet"
         if caps.per_hour is not None:
             yield from _hourly(seen, about, rentals, caps.per_hour)
@@ -60,9 +60,9 @@ def _periods(
     seen: Evidence, caps: Caps
 ) -> Iterator[tuple[str, float, Iterable[tuple[float, float]]]]:
     if caps.per_day is not None:
-        yield "in a day", caps.per_day, _days(seen)
+        yield "in a day", caps.per_day, days(seen)
     if caps.per_month is not None:
-        yield "in a month", caps.per_month, _months(seen)
+        yield "in a month", caps.per_month, months(seen)
     if caps.total is not None:
         yield "in all", caps.total, ((seen.began_at, seen.ended_at),)
 
@@ -80,55 +80,6 @@ def _over(seen: Evidence, since: float, until: float, text: str) -> Iterator[Bro
     yield Broken(invariant="I4", at=until, text=text)
     if between(seen.killed_at, since, until):
         yield Broken(invariant="I6", at=until, text=f"{text}, across a kill")
-
-
-def price_at(rental: Rental, at: float) -> float:
-    """Return what a rental cost an hour while running, at a time."""
-    known = [c.dollars_per_hour for c in rental.changes if c.at <= at and c.dollars_per_hour]
-    return known[-1] if known else rental.dollars_per_hour
-
-
-def dollars_between(rental: Rental, since: float, until: float) -> float:
-    """Return what a rental was billed in a stretch; between two changes it costs evenly."""
-    return _dollars_at(rental, until) - _dollars_at(rental, since)
-
-
-def _dollars_at(rental: Rental, at: float) -> float:
-    """Return the bill at a time, from the changes around it."""
-    before = Change(at=rental.created_at, what="", by="", dollars=0.0)
-    for change in rental.changes:
-        if change.at > at:
-            passed = (at - before.at) / max(change.at - before.at, 1e-9)
-            return before.dollars + max(0.0, passed) * (change.dollars - before.dollars)
-        before = change
-    if rental.ended_at is not None:
-        return before.dollars
-    # Alive and unchanged since: what is billed by now came evenly, if it came by then at all.
-    return before.dollars + max(0.0, at - before.at) / 3600.0 * _burns(rental, before)
-
-
-def _burns(rental: Rental, latest: Change) -> float:
-    """Return dollars an hour since the latest change; what stands still pays for its disk alone."""
-    return 0.0 if latest.what in {"stopped", "offline"} else price_at(rental, latest.at)
-
-
-def _days(seen: Evidence) -> Iterator[tuple[float, float]]:
-    day = datetime.fromtimestamp(seen.began_at, UTC).replace(hour=0, minute=0, second=0)
-    while day.timestamp() < seen.ended_at:
-        yield day.timestamp(), min((day + timedelta(days=1)).timestamp(), seen.ended_at)
-        day += timedelta(days=1)
-
-
-def _months(seen: Evidence) -> Iterator[tuple[float, float]]:
-    first = datetime.fromtimestamp(seen.began_at, UTC).replace(day=1, hour=0, minute=0, second=0)
-    while first.timestamp() < seen.ended_at:
-        following = (first + timedelta(days=32)).replace(day=1)
-        yield first.timestamp(), min(following.timestamp(), seen.ended_at)
-        first = following
-
-
-def _stream_of(seen: Evidence, rental: Rental) -> str:
-    return (seen.slot_of(rental.label) or "").rpartition("/")[0]
 
 
 # --- remedies -----------------------------------------------------------------------------------

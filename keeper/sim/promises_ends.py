@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from keeper.sim.bills import curbed
 from keeper.sim.evidence import BY_ID, DESTROY, Broken, Evidence, between
 from keeper.sim.excuses import tied_s
 from keeper.sim.ledger import Rental
@@ -42,7 +43,8 @@ def _exactly_the_declared_remain(seen: Evidence) -> Iterator[Broken]:
     for slot in sorted(wanted | set(seen.rentals)):
         living = [r.instance_id for r in seen.rentals.get(slot, ()) if r.is_live]
         expected = 1 if slot in wanted else 0
-        if len(living) != expected:
+        is_curbed = not living and any(end >= seen.ended_at for _, end in curbed(seen))
+        if len(living) != expected and not is_curbed:
             yield Broken(
                 invariant="I7",
                 at=seen.ended_at,

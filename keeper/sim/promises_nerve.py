@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import ceil
 
+from keeper.sim.bills import curbed
 from keeper.sim.evidence import (
     COMMAND,
     CREATE,
@@ -20,7 +21,7 @@ from keeper.sim.evidence import (
     Span,
     between,
 )
-from keeper.sim.excuses import merged
+from keeper.sim.excuses import covered_s, merged
 from keeper.sim.ledger import Request
 
 _AFTER_BAD_LISTING_S = 180.0  # an act this soon after it may be because of it
@@ -90,7 +91,8 @@ def make_before_break(seen: Evidence) -> Iterator[Broken]:
             if other is not rental and seen.condemned_at.get(other.instance_id, at + 1.0) > at
             for start, end in seen.on_air(other.instance_id)
         )
-        if not proven and not seen.is_dear(rental, at):
+        is_for_money = seen.is_dear(rental, at) or covered_s(curbed(seen), at - 1.0, at) > 0.0
+        if not proven and not is_for_money:
             yield Broken(
                 invariant="I11",
                 at=at,
@@ -112,7 +114,7 @@ def common_causes_stop_everything(seen: Evidence) -> Iterator[Broken]:
 def _hands_off(seen: Evidence, spans: tuple[Span, ...], why: str) -> Iterator[Broken]:
     for begins, ends in spans:
         for request in seen.mutations:
-            if not begins <= request.at < ends:
+            if not begins <= request.at <= ends:
                 continue
             is_confirming = (request.method, request.endpoint) == DESTROY and (
                 seen.condemned_at.get(request.instance_id or 0, ends) < begins
@@ -125,7 +127,7 @@ def _hands_off(seen: Evidence, spans: tuple[Span, ...], why: str) -> Iterator[Br
                 )
         for entry in seen.ledger.hosts:
             is_remedy = entry.what == COMMAND and entry.detail.startswith(REMEDIES)
-            if is_remedy and begins <= entry.at < ends:
+            if is_remedy and begins <= entry.at <= ends:
                 yield Broken(
                     invariant="I12",
                     at=entry.at,
@@ -136,7 +138,7 @@ def _hands_off(seen: Evidence, spans: tuple[Span, ...], why: str) -> Iterator[Br
 def _mass_failures(seen: Evidence) -> Iterator[Span]:
     """Yield when more hosts that were good lay dark than the fleet's ratio allows.
 
-    From when keeper has seen it until one slot at a time may be tried.
+    From when keeper has seen it until one slot at a time may be tried; the act that ends it is in it.
     """
     most = max(1, ceil(round(seen.bounds.mass_failure_ratio * len(seen.slots), 9)))
     moments: list[tuple[float, int]] = []

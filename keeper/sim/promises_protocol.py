@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from keeper.sim.evidence import Broken, Evidence
 
 
-def one_keeper_acts(seen: Evidence) -> Iterator[Broken]:
-    """Two machines never act in turns: once the second has changed something, the first is done."""
+def one_keeper_at_a_time(seen: Evidence) -> Iterator[Broken]:
+    """Two machines never take turns: once another one has called, the first is dead."""
     latest = ""
     done: set[str] = set()
-    for request in seen.mutations:
+    for request in seen.ledger.requests:
         if request.identity == latest:
             continue
         if request.identity in done:
@@ -22,10 +22,10 @@ def one_keeper_acts(seen: Evidence) -> Iterator[Broken]:
                 invariant="I15",
                 at=request.at,
                 text=f"{request.method} {request.path} came from a keeper ({request.identity})"
-                f" after another one ({latest}) had begun to act",
+                f" after another one ({latest}) had begun to call",
             )
-        if latest:
-            done.add(latest)
+            return
+        done.add(latest)
         latest = request.identity
 
 

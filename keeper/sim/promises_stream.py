@@ -17,7 +17,7 @@ from keeper.sim.evidence import (
     Evidence,
     between,
 )
-from keeper.sim.excuses import covered_s, tied_s
+from keeper.sim.excuses import covered_s, tied_s, untied_until
 from keeper.sim.ledger import Rental
 
 # What no remedy on the machine cures; the host's own records name it.
@@ -114,8 +114,7 @@ def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
     """
     for slot in seen.slots:
         since = seen.calm_at
-        deadline = since + seen.bounds.converge_s
-        deadline += tied_s(seen, slot, since, deadline)
+        deadline = untied_until(seen, slot, since, seen.bounds.converge_s)
         if seen.ended_at < deadline:
             continue
         spans = seen.slot_on_air(slot)

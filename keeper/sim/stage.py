@@ -21,7 +21,7 @@ from keeper.core.model import (
     StreamName,
 )
 from keeper.daemon.declared import Declared
-from keeper.sim.evidence import Bounds
+from keeper.sim.evidence import Bounds, Caps
 from keeper.sim.limits import SPACING_S
 from keeper.sim.memory import API_KEY, CANARY, MAILBOX_URL
 from keeper.telemetry.redact import Redactor
@@ -37,6 +37,7 @@ _BIDDERS_NEEDS = OfferNeeds(
 )
 
 
+_STREAM_DOLLARS_PER_HOUR = 5.0
 # Nothing else looks like these, so that whoever searches for them finds a leak and no accident.
 SIGNING_SECRET = f"whsec_{b64encode(b'canary of the mailbox signing key').decode()}"
 
@@ -96,6 +97,7 @@ def _stream(name: str, replicas: int, workload: Workload, *, is_bidder: bool) ->
         rental=replace(rental, disk_gb=disk_gb),
         policy=Policy(),
         rungs=workload.rungs(),
+        spend_max_dollars_per_hour=_STREAM_DOLLARS_PER_HOUR,
     )
 
 
@@ -121,6 +123,10 @@ def bounds(
         price_max_dollars_per_hour={
             name: (_BIDDERS_NEEDS if name in bidders else _NEEDS).price_max_dollars_per_hour
             for name in streams
+        },
+        caps={
+            "": Caps(per_hour=FleetPolicy().spend_max_dollars_per_hour),
+            **{name: Caps(per_hour=_STREAM_DOLLARS_PER_HOUR) for name in streams},
         },
         spacing_s={
             (method, path): spacing_s

@@ -108,6 +108,7 @@ class VirtualHost:
     fails_deploys: int = 0
     listeners: list[Listener] = field(default_factory=list)
     was_on_air: bool = False
+    environment: dict[str, str] = field(default_factory=dict)  # of all commands so far
 
     @property
     def is_up(self) -> bool:
