@@ -12,7 +12,7 @@ from math import inf
 from keeper.core import terms
 from keeper.core.cause import network_of
 from keeper.core.conditions import is_fatal
-from keeper.core.creates import absence_span_s, note_missing, without_search
+from keeper.core.creates import absence_span_s, begins_anew, note_missing, without_search
 from keeper.core.credit import is_out_of_credit, was_starved
 from keeper.core.decisions import Wait
 from keeper.core.draft import Draft
@@ -75,7 +75,7 @@ def _bind_tenure(
     if instance is not None:
         return _follow(draft, slot, tenure, instance, listing)
     draft.is_busy = True
-    tenure = note_missing(tenure, listing.at)
+    tenure = note_missing(tenure, listing.at, draft.world.started_at)
     apart_s = draft.policy(slot).absence_apart_s
     if tenure.listed_at is not None and absence_span_s(tenure) >= apart_s:
         draft.show_ids.add(instance_id)
@@ -170,7 +170,7 @@ def _confirm_condemned(draft: Draft, listing: Listing) -> None:
         if listing.at <= each.condemned_at:
             continue
         after = each
-        if each.absent_since is None or each.absent_since > listing.at:
+        if begins_anew(each.absent_since, listing.at, draft.world.started_at):
             after = replace(each, absent_since=listing.at, absent_listed_at=listing.at)
         elif each.absent_listed_at is None or each.absent_listed_at < listing.at:
             after = replace(each, absent_listed_at=listing.at)

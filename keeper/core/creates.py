@@ -228,7 +228,11 @@ def look_for(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:
     since = tenure.acted_at or tenure.requested_at
     if listing.at <= since:
         return  # the create may have waited for its turn and left after this was asked
-    tenure = note_missing(tenure, listing.at)
+    started_at = draft.world.started_at
+    if started_at is not None:
+        # Time that nobody has watched, or that a clock has made up by a step, settles nothing.
+        since = max(since, started_at)
+    tenure = note_missing(tenure, listing.at, started_at)
     draft.put(slot, seat, tenure)
     policy = draft.policy(slot)
     if absent_for(tenure, since) >= policy.create_settle_s and (
@@ -246,13 +250,28 @@ def look_for(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:
         )
 
 
-def note_missing(tenure: Tenure, listed_at: datetime) -> Tenure:
+def note_missing(tenure: Tenure, listed_at: datetime, started_at: datetime | None) -> Tenure:
     """Write down that a complete listing lacks the rental; the same listing counts once."""
-    if tenure.missing_since is None or tenure.missing_since > listed_at:
+    if begins_anew(tenure.missing_since, listed_at, started_at):
         return replace(tenure, missing_since=listed_at, missing_listed_at=listed_at)
     if tenure.missing_listed_at is None or tenure.missing_listed_at < listed_at:
         return replace(tenure, missing_listed_at=listed_at)
     return tenure
+
+
+def begins_anew(
+    missing_since: datetime | None, listed_at: datetime, started_at: datetime | None
+) -> bool:
+    """Whether a listing without a rental is the first of its kind, as far as time can be believed.
+
+    Two of them prove an absence only if they lie apart. How far one of before keeper's start, or
+    before a step of the clock, lies from one after it, nobody knows.
+    """
+    return (
+        missing_since is None
+        or missing_since > listed_at
+        or (started_at is not None and missing_since < started_at <= listed_at)
+    )
 
 
 def absent_for(tenure: Tenure, since: datetime) -> float:

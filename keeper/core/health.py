@@ -224,9 +224,11 @@ class _Bench:
         return acted_at is None or at > acted_at
 
     def _is_our_doing(self, at: datetime) -> bool:
-        acted_at = self.before.acted_at
+        acted_at, started_at = self.before.acted_at, self.evidence.started_at
         if self.evidence.is_acting:
             return True
+        if acted_at is not None and started_at is not None:
+            acted_at = max(acted_at, started_at)  # a clock that was set hides how long ago it was
         return (
             acted_at is not None and elapsed_s(acted_at, at) < self.evidence.policy.restart_settle_s
         )

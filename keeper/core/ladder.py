@@ -84,7 +84,9 @@ def _uses(case: Case, rung: Rung) -> list[datetime]:
 
 def _ready_at(case: Case, rung: Rung, uses: list[datetime]) -> datetime | None:
     """When the rung may be used: after its own back-off, and when the last act has settled."""
-    acted_at = case.tenure.acted_at
+    acted_at, started_at = case.tenure.acted_at, case.world.started_at
+    if acted_at is not None and started_at is not None:
+        acted_at = max(acted_at, started_at)  # a clock that was set makes no time to settle in
     ready_at = None if acted_at is None else later(acted_at, case.policy.restart_settle_s)
     if rung is Rung.RESTART_PROCESS and uses:
         delay_s = doubling_s(

@@ -39,6 +39,7 @@ from keeper.core.signs import (
     next_bid,
     nobody_knows,
     not_seen_bad_again,
+    patient_since,
     reported_down,
     restart_ordered,
     shows_other_key,
@@ -184,8 +185,7 @@ def _inner_patience_ends_at(case: Case) -> datetime:
 
 
 def _patience_ends_at(case: Case) -> datetime:
-    since = max(dark_since(case), case.tenure.acted_at or case.tenure.requested_at)
-    return later(since, case.policy.replace_after_s)
+    return later(patient_since(case), case.policy.replace_after_s)
 
 
 # --- the table --------------------------------------------------------------------------------------

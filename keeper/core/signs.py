@@ -34,10 +34,12 @@ def shows_other_key(case: Case) -> bool:
 def never_appeared(case: Case) -> bool:
     """Whether complete listings over the settle time never showed the rental."""
     tenure = case.tenure
-    rented_at = tenure.rented_at or tenure.requested_at
+    since = tenure.rented_at or tenure.requested_at
+    if case.world.started_at is not None:
+        since = max(since, case.world.started_at)
     return (
         tenure.listed_at is None
-        and absent_for(tenure, rented_at) >= case.policy.create_settle_s
+        and absent_for(tenure, since) >= case.policy.create_settle_s
         and absence_span_s(tenure) >= case.policy.absence_apart_s
     )
 
@@ -188,7 +190,11 @@ def warmup_ends_at(case: Case) -> datetime | None:
         grace_s = min(grace_s, max(policy.restart_settle_s, 2.0 * tenure.warmup_s))
     elif case.running.reason is Reason.PROCESS_STARTING:
         grace_s = max(grace_s, policy.warmup_max_s)
-    return later(tenure.deployed_at, grace_s)
+    ends_at = later(tenure.deployed_at, grace_s)
+    if case.world.started_at is None or case.world.started_at < tenure.deployed_at:
+        return ends_at
+    # Nobody watched it warm up before this process began, or before the clock was set.
+    return max(ends_at, later(case.world.started_at, min(grace_s, policy.unreachable_s)))
 
 
 def is_warming_up(case: Case) -> bool:
@@ -221,8 +227,13 @@ def not_seen_bad_again(case: Case) -> bool:
     if process_is_down(case) or case.streaming.bad_streak >= case.policy.failures_to_fail:
         return False
     # A picture that comes and goes never fills a streak, and is no picture either.
+    return elapsed_s(patient_since(case), case.now) < case.policy.replace_after_s
+
+
+def patient_since(case: Case) -> datetime:
+    """Return since when the latest act is waited for. A clock that was set makes no time pass."""
     since = max(dark_since(case), case.tenure.acted_at or case.tenure.requested_at)
-    return elapsed_s(since, case.now) < case.policy.replace_after_s
+    return since if case.world.started_at is None else max(since, case.world.started_at)
 
 
 def is_proven(case: Case) -> bool:

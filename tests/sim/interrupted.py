@@ -29,6 +29,7 @@ from keeper.sim.memory import MemoryMarketplace
 from keeper.sim.opsbox import OpsBox
 from keeper.sim.power import Power
 from keeper.sim.stage import bounds, declared
+from keeper.sim.story import journal_bytes
 from keeper.sim.universe import Universe
 from tests.sim.awaits import Edge, Marked
 
@@ -99,6 +100,7 @@ class Ending:
     broken: tuple[str, ...]
     facts: Mapping[str, int]  # what was journalled, by name
     rentals: int
+    journal: bytes = field(repr=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -225,6 +227,7 @@ async def _until_it_is_right(story: Story, universe: Universe, box: _Box, tape: 
         broken=tuple(broken.sentence() for broken in audit(evidence)),
         facts=Counter(entry.event for entry in box.disk.chronicle),
         rentals=len(ours),
+        journal=journal_bytes(box.disk.chronicle),
     )
     await box.stop()
     await asyncio.wait({life}, timeout=120.0)

@@ -517,3 +517,31 @@ def test_a_deploy_waits_for_a_link_of_this_very_process() -> None:
     assert (decision.name, decision.reason) == ("wait", Reason.NOT_DEPLOYED)
     linked = replace(world, heard_at=all_heard(0.5))
     assert decision_for(decide(linked)).name == "deploy"
+
+
+# --- time that a clock has made up ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("started_s", "is_settled"), [(1000, True), (5, False)])
+def test_a_create_is_in_doubt_for_as_long_as_somebody_has_watched(
+    started_s: float, is_settled: bool
+) -> None:
+    """An hour that a step of the clock has made up showed that the create had come to nothing."""
+    doubted = an_asked_tenure(
+        requested_at=ago(400), acted_at=ago(390), missing_since=ago(380), missing_listed_at=ago(375)
+    )
+    world = a_world(a_record(doubted), intents=(RENT,), started_at=ago(started_s))
+    world = replace(world, listing=a_listing(age_s=1))
+    assert (record_after(world, decide(world)).tenure is None) is is_settled
+
+
+@pytest.mark.parametrize(("started_s", "apart_s"), [(1000, 99.0), (5, 0.0)])
+def test_two_absences_lie_apart_only_if_no_start_lies_between_them(
+    started_s: float, apart_s: float
+) -> None:
+    condemned = a_condemned(absent_since=ago(100), absent_listed_at=ago(95))
+    world = a_world(condemned=(condemned,), listing=a_listing(age_s=1), started_at=ago(started_s))
+    (after,) = decide(world).condemned
+    assert after.absent_since is not None
+    assert after.absent_listed_at is not None
+    assert (after.absent_listed_at - after.absent_since).total_seconds() == apart_s
