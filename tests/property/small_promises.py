@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 
 from keeper.core.decisions import Adopt, Destroy, Hold, Plan, Rent, Wait
 from keeper.core.model import Desired, InstanceId, SlotId, SlotRecord, Tenure
-from keeper.core.reasons import SENTENCE
+from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.world import World
 from tests.builders import KEEPER_ID, NOW
 from tests.property.small_worlds import (
     CLOSED,
     ORDERED,
     QUARANTINED_MACHINE,
+    UNLISTED,
+    USED_DOLLARS,
+    Budget,
     Creating,
     Health,
     Host,
@@ -117,7 +120,7 @@ def no_second_create_in_doubt(small: Small, world: World, _d: Desired, plan: Pla
 
 
 def within_every_cap(_s: Small, world: World, desired: Desired, plan: Plan) -> bool:
-    """I4: after a rental is asked for, what may bill is within the stream's and the fleet's cap."""
+    """I4: after a rental is asked for, what may bill is within every cap of the stream and the fleet."""
     if not _rents(plan):
         return True
     records = _after(world, plan)
@@ -136,6 +139,12 @@ def within_every_cap(_s: Small, world: World, desired: Desired, plan: Plan) -> b
         and any(_label_is_of(row.label, record) for record in world.records.values())
     ]
     total = sum(bills) - 1e-9
+    caps = (desired.fleet.spend_max_dollars_per_day, *(
+        stream.spend_max_dollars_per_day for stream in desired.streams
+    ))  # fmt: skip
+    # Whatever is begun must fit for an hour more beside what the day has cost.
+    if any(cap is not None and USED_DOLLARS + total > cap for cap in caps):
+        return False
     return total <= desired.fleet.spend_max_dollars_per_hour and all(
         total <= stream.spend_max_dollars_per_hour for stream in desired.streams
     )
@@ -193,6 +202,23 @@ def only_ours_is_touched(_s: Small, world: World, _d: Desired, plan: Plan) -> bo
     return touched <= ours
 
 
+def a_spent_cap_ends_what_bills(small: Small, world: World, desired: Desired, plan: Plan) -> bool:
+    """I4: with a cap used up nothing is rented, and nothing that has an id is left to bill on.
+
+    But for what a fuse keeps (I12).
+    """
+    if small.budget is not Budget.SPENT:
+        return True
+    is_kept = small.weather not in (Weather.CALM, Weather.NO_CREDIT)
+    if is_kept or Reason.MASS_FAILURE in plan.fuses:
+        return not _rents(plan)
+    # An adoption is its slot's decision of the tick; the end comes with the next.
+    adopting = {act.slot for act in plan.acts if isinstance(act, Adopt)}
+    after = _after(world, plan)
+    left = _ids({slot: record for slot, record in after.items() if slot not in adopting})
+    return not _rents(plan) and not left
+
+
 def nothing_spent_without_credit(small: Small, _w: World, _d: Desired, plan: Plan) -> bool:
     """An empty account rents nothing, and gives up no host that nothing could follow."""
     return small.weather is not Weather.NO_CREDIT or not _rents(plan)
@@ -205,6 +231,8 @@ def last_good_host_stays(small: Small, world: World, _d: Desired, plan: Plan) ->
     """I11: a picture is given up only for a proven one, an order, or a stream that is not wanted."""
     if small.weather in (Weather.DESTROY_ORDERED, Weather.PAUSED_DESTROY_ORDERED, Weather.REMOVED):
         return True
+    if small.budget is Budget.SPENT:
+        return True  # a hard budget stop is an exception that the invariant names
     before = {each.instance_id for each in world.condemned}
     for each in plan.condemned:
         if each.instance_id in before or each.slot is None:
@@ -227,7 +255,9 @@ def closed_means_closed(small: Small, world: World, _d: Desired, plan: Plan) -> 
         if isinstance(act, Adopt):
             continue
         known = isinstance(act, Destroy) and _is_known_end(world, act)
-        if small.weather in CLOSED and (is_alone or not known):
+        # Money that runs out does not wait for a listing; an operator, or another keeper, it does.
+        is_broke = small.budget is Budget.SPENT and small.weather in UNLISTED
+        if small.weather in CLOSED and (is_alone or not (known or is_broke)):
             return False
         is_first = act.slot is not None and act.slot.endswith("/0")
         if (
@@ -251,7 +281,10 @@ def too_many_sick_stop_it(small: Small, world: World, _d: Desired, plan: Plan) -
     if small.weather in (*ORDERED, Weather.REMOVED):
         return True
     sick = sum(
-        isinstance(place.serving, Host) and place.serving.health is Health.BAD
+        isinstance(place.serving, Host)
+        and place.serving.health is Health.BAD
+        # What stands still while the account is empty is not sick.
+        and (small.weather is not Weather.NO_CREDIT or place.serving.shown is not Shown.STOPPED)
         for place in small.slots
     )
     if sick <= max(1, -(-len(small.slots) // 5)):
@@ -267,7 +300,7 @@ def not_knowing_is_no_reason(small: Small, world: World, _d: Desired, plan: Plan
 
     Unless a replacement has proven itself; a replacement that nobody hears of has its own deadline.
     """
-    if small.weather in (*ORDERED, Weather.REMOVED):
+    if small.weather in (*ORDERED, Weather.REMOVED) or small.budget is Budget.SPENT:
         return True
     unheard = Host(Health.UNKNOWN, Shown.RUNNING)
     left_alone = {
@@ -337,7 +370,7 @@ def looks_again_later(_s: Small, _w: World, _d: Desired, plan: Plan) -> bool:
 PROMISES: tuple[Promise, ...] = (
     one_intent_one_label, no_second_create_in_doubt, within_every_cap, one_host_per_slot,
     ended_before_the_next, forgotten_only_when_confirmed, only_ours_is_touched,
-    nothing_spent_without_credit, last_good_host_stays, closed_means_closed, too_many_sick_stop_it,
+    a_spent_cap_ends_what_bills, nothing_spent_without_credit, last_good_host_stays, closed_means_closed, too_many_sick_stop_it,
     not_knowing_is_no_reason, replacements_stay_within_their_cap, nothing_lands_in_quarantine,
     one_remedy_per_slot, every_decision_says_why, looks_again_later,
 )  # fmt: skip

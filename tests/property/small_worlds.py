@@ -18,6 +18,7 @@ from itertools import combinations_with_replacement, product
 from typing_extensions import override
 
 from keeper.core.labels import label_for
+from keeper.core.meter import Meter, Tally, day_of
 from keeper.core.model import (
     Condemned,
     ConditionKind,
@@ -50,6 +51,7 @@ from keeper.core.reasons import Reason
 from keeper.core.world import AccountSeen, Listing, OfferBook, Pause, World
 from tests.builders import (
     KEEPER_ID,
+    NOW,
     a_condition,
     a_stream,
     a_tenure,
@@ -67,6 +69,7 @@ LISTED_AT = ago(5)
 # What each rental costs; the offers are cheaper and dearer than that.
 HOST_DOLLARS = 0.50
 CHEAP_DOLLARS, DEAR_DOLLARS = 0.40, 0.80
+USED_DOLLARS = 7.0  # today
 QUARANTINED_MACHINE = MachineId(299)
 
 
@@ -121,6 +124,16 @@ class Budget(StrEnum):
     AMPLE = "ample"
     TIGHT = "tight"  # one cheap host, not a dear one
     NONE = "none"
+    SPENT = "spent"  # the day's cap is used up: the hard stop
+
+
+class Limit(StrEnum):
+    """Which limit is the one that binds. Worlds take turns; each must hold like the others."""
+
+    OF_STREAM_PER_HOUR = "of_stream_per_hour"
+    OF_FLEET_PER_HOUR = "of_fleet_per_hour"
+    OF_STREAM_PER_DAY = "of_stream_per_day"
+    OF_FLEET_PER_DAY = "of_fleet_per_day"
 
 
 class Weather(StrEnum):
@@ -149,6 +162,8 @@ CLOSED = (
     Weather.PAUSED, Weather.UNREADABLE, Weather.OUTAGE, Weather.UNREAD, Weather.BLIND,
     Weather.NOT_LEADER, Weather.STOPPING, Weather.OBSERVE, Weather.SUGGEST,
 )  # fmt: skip
+# The marketplace shows nothing that could be believed.
+UNLISTED = (Weather.UNREADABLE, Weather.OUTAGE, Weather.UNREAD)
 ORDERED = (Weather.REPLACE_ORDERED, Weather.DESTROY_ORDERED, Weather.PAUSED_DESTROY_ORDERED)
 # In these the first slot is unlike the others, so each slot of a world takes its turn.
 WITH_A_FIRST = (Weather.SLOT_PAUSED, *ORDERED)
@@ -315,27 +330,46 @@ def build(small: Small) -> tuple[World, Desired]:
         orphans_known=known,
         orphans_seen_at=dict.fromkeys(known, ago(65)),
         started_at=ago(7200),
+        meter=_METER,
     )
-    desired = _desired(len(small.slots), small.budget, sum(part.committed for part in parts))
+    desired = _desired(small, sum(part.committed for part in parts))
     return _under(small.weather, world, desired)
 
 
-def _desired(slots: int, budget: Budget, committed: float) -> Desired:
+def _desired(small: Small, committed: float) -> Desired:
     room = {
         Budget.AMPLE: 100.0,
         # A limit that is crossed already is as good as one that is just met.
         Budget.TIGHT: (CHEAP_DOLLARS + DEAR_DOLLARS) / 2,
         Budget.NONE: CHEAP_DOLLARS / 2,
-    }[budget]
-    # By turns the stream's limit or the account's is the one that binds.
-    mine, all_in = (committed + room, 1000.0) if slots % 2 else (1000.0, committed + room)
-    return _desire(slots, round(mine, 6), round(all_in, 6))
+        Budget.SPENT: 0.0,
+    }[small.budget]
+    limit = Limit.OF_FLEET_PER_DAY
+    if small.budget is not Budget.SPENT:
+        turn = len(small.slots) + sum(place.hosts for place in small.slots) + len(small.loose)
+        limit = tuple(Limit)[turn % len(Limit)]
+    per_hour = round(committed + room, 6)
+    # A spend of the day must fit for an hour more.
+    per_day = USED_DOLLARS + (per_hour if small.budget is not Budget.SPENT else 0.0)
+    return _desire(len(small.slots), limit, per_hour, per_day)
 
 
 @cache
-def _desire(slots: int, of_stream: float, of_fleet: float) -> Desired:
-    stream = replace(_STREAM, replicas=slots, spend_max_dollars_per_hour=of_stream)
-    fleet = FleetPolicy(spend_max_dollars_per_hour=of_fleet)
+def _desire(slots: int, limit: Limit, per_hour: float, per_day: float) -> Desired:
+    far = 1000.0
+    is_daily = limit in (Limit.OF_STREAM_PER_DAY, Limit.OF_FLEET_PER_DAY)
+    stream = replace(
+        _STREAM,
+        replicas=slots,
+        spend_max_dollars_per_hour=per_hour if limit is Limit.OF_STREAM_PER_HOUR else far,
+        spend_max_dollars_per_day=per_day if limit is Limit.OF_STREAM_PER_DAY else None,
+    )
+    fleet = FleetPolicy(
+        spend_max_dollars_per_hour=per_hour if limit is Limit.OF_FLEET_PER_HOUR else far,
+        spend_max_dollars_per_day=per_day
+        if is_daily and stream.spend_max_dollars_per_day is None
+        else None,
+    )
     return Desired(streams=(stream,), fleet=fleet)
 
 
@@ -391,6 +425,9 @@ _CHANGED: Mapping[Weather, Callable[[World], World]] = {
 
 # --- the pieces ------------------------------------------------------------------------------------
 
+_METER = Meter(
+    metered_at=NOW, tallies={day_of(NOW): {STREAM: Tally(dollars=USED_DOLLARS, good_s=0.0)}}
+)
 _STREAM: Stream = a_stream(STREAM)
 _QUARANTINE = {
     QUARANTINED_MACHINE: Quarantine(
