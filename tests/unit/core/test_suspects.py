@@ -31,11 +31,13 @@ from tests.builders import (
     a_book,
     a_condition,
     a_desire,
+    a_quarantine,
     a_record,
     a_stream,
     a_tenure,
     a_world,
     ago,
+    ahead,
     an_offer,
     an_order,
     applied,
@@ -321,3 +323,89 @@ def test_a_deploy_says_which_revision_it_is() -> None:
     after = record_after(world, plan, SLOT).tenure
     assert after is not None
     assert after.revision == "r9"
+
+
+# --- too many at once -------------------------------------------------------------------------------
+
+
+def a_fleet_of(slots: int, sick: int, ratio: float = 0.2) -> tuple[World, Desired]:
+    """So many slots; the sick ones fell at different times, each with a fault of its own."""
+    reasons = (Reason.FROZEN, Reason.BLACK, Reason.NO_BYTES, Reason.CORRUPT, Reason.HTTP_ERROR)
+    bad = [frozen(n, 240 + 400.0 * n, reasons[n % len(reasons)]) for n in range(sick)]
+    records = [*bad, *(a_host(n) for n in range(sick, slots))]
+    desired = a_desire(
+        a_stream(replicas=slots, spend_max_dollars_per_hour=500.0),
+        spend_max_dollars_per_hour=500.0, mass_failure_ratio=ratio,
+    )  # fmt: skip
+    return a_world(*records), desired
+
+
+# slots, the most that may be sick: max(1, ceil(20 %))
+EDGES = [(1, 1), (2, 1), (4, 1), (5, 1), (6, 2), (10, 2), (11, 3), (15, 3), (16, 4), (20, 4)]
+
+
+@pytest.mark.parametrize(("slots", "most"), EDGES)
+def test_the_most_that_may_be_sick_is_a_fifth_rounded_up(slots: int, most: int) -> None:
+    for sick in range(min(slots, most + 1) + 1):
+        plan = decide(*a_fleet_of(slots, sick))
+        assert (Reason.MASS_FAILURE in plan.fuses) is (sick > most), sick
+
+
+def test_of_one_slot_one_may_be_sick_for_ever() -> None:
+    """A fleet of one would otherwise never be repaired."""
+    plan = decide(*a_fleet_of(1, 1))
+    assert plan.fuses == ()
+    assert plan.condemned != ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fuse"),
+    [
+        ({"unreadable_since": ago(91), "unreadable_error": "502"}, Reason.MARKET_UNREADABLE),
+        ({"own_network": Status.FALSE}, Reason.OWN_NETWORK_DOWN),
+    ],
+)
+def test_who_cannot_see_ends_nothing_and_says_so(changes: dict[str, object], fuse: Reason) -> None:
+    world, desired = a_fleet_of(10, 1)
+    assert decide(world, desired).condemned != ()
+    blind = replace(world, **changes)  # type: ignore[arg-type]
+    plan = decide(
+        replace(blind, listing=world.listing and replace(world.listing, at=ago(91))), desired
+    )
+    assert fuse in plan.fuses
+    assert plan.condemned == ()
+    assert [each.reason for each in events_of(plan, FuseTripped)] == [fuse]
+
+
+# --- quarantine decays ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "until_s", "strikes"),
+    [
+        (None, 21_600, 1),
+        (1, 86_400, 2),
+        (2, 604_800, 3),
+        (7, 604_800, 8),
+    ],
+    ids=["the first time 6 h", "the second 24 h", "the third 7 d", "and no longer than that"],
+)
+def test_a_machine_is_avoided_for_longer_each_time(
+    before: int | None, until_s: float, strikes: int
+) -> None:
+    world, desired = a_fleet(frozen(0))
+    machine = MachineId(200)
+    if before is not None:
+        known = a_quarantine(200, strikes=before, until=ago(60))
+        world = replace(world, quarantine={machine: known})
+    (struck,) = decide(world, desired).quarantine
+    assert (struck.machine_id, struck.strikes, struck.until) == (machine, strikes, ahead(until_s))
+
+
+@pytest.mark.parametrize(("ended_s", "is_pardoned"), [(604_799, False), (604_800, True)])
+def test_a_machine_that_stayed_away_for_the_longest_time_begins_anew(
+    ended_s: float, is_pardoned: bool
+) -> None:
+    world, desired = a_fleet()
+    world = replace(world, quarantine={MachineId(9): a_quarantine(9, until=ago(ended_s))})
+    assert bool(decide(world, desired).quarantine_forgotten) is is_pardoned
