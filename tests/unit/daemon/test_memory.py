@@ -1,0 +1,116 @@
+"""The durable state between two ticks is what the store holds, changed by committed plans alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from keeper.core.decisions import Plan
+from keeper.core.meter import Meter
+from keeper.core.model import IntentId, IntentKind, MachineId, SlotId
+from keeper.core.reasons import Reason
+from keeper.daemon.memory import Memory
+from keeper.ports import Saved
+from tests.builders import (
+    KEEPER_ID,
+    NOW,
+    SLOT,
+    a_condemned,
+    a_pause,
+    a_quarantine,
+    a_record,
+    a_tenure,
+    ago,
+    ahead,
+    an_intent,
+)
+
+OTHER = SlotId("duel/1")
+RENT, DEPLOY = an_intent(), an_intent(IntentKind.DEPLOY, intent_id=IntentId("duel/0#4"))
+SAVED = Saved(
+    keeper_id=KEEPER_ID,
+    clean_stop=True,
+    records=(a_record(a_tenure()), a_record(slot=OTHER)),
+    condemned=(a_condemned(),),
+    intents=(RENT,),
+    quarantine=(a_quarantine(201),),
+    pause=a_pause(60),
+    slot_pauses={SLOT: a_pause()},
+    alert_state={"slot_dark": {"since": "then"}},
+    outbox=(),
+    meter=Meter(metered_at=ago(60)),
+)
+
+
+def remembered() -> Memory:
+    return Memory.of(SAVED, NOW)
+
+
+def test_takes_up_all_that_the_store_holds() -> None:
+    memory = remembered()
+    assert memory.keeper_id == KEEPER_ID
+    assert memory.records == {record.slot: record for record in SAVED.records}
+    assert memory.condemned == SAVED.condemned
+    assert memory.intents == {RENT.intent_id: RENT}
+    assert memory.quarantine == {MachineId(201): a_quarantine(201)}
+    assert memory.pause == SAVED.pause
+    assert memory.slot_pauses == {SLOT: a_pause()}
+    assert memory.alert_state == SAVED.alert_state
+    assert memory.started_at == NOW
+    assert memory.meter == SAVED.meter
+    assert memory.outcomes == []
+    assert memory.fuses_known == frozenset()
+
+
+def test_a_ledger_of_the_future_counts_from_now_on() -> None:
+    """The clock was set back while keeper was down."""
+    saved = replace(SAVED, meter=Meter(metered_at=ahead(60), clock_off_s=7.0))
+    memory = Memory.of(saved, NOW)
+    assert memory.meter == Meter(metered_at=NOW)
+
+
+def test_takes_over_what_a_plan_changed_and_nothing_else() -> None:
+    memory = remembered()
+    before = memory.records
+    changed = a_record(slot=OTHER, attempt=3)
+    memory.absorb(Plan(decisions=(), records=(changed,), condemned=SAVED.condemned))
+    assert memory.records == {SLOT: SAVED.records[0], OTHER: changed}
+    assert before[OTHER] == SAVED.records[1]  # a snapshot of an earlier tick holds it
+    assert memory.condemned == SAVED.condemned
+    assert memory.intents == {RENT.intent_id: RENT}
+    assert memory.quarantine == {MachineId(201): a_quarantine(201)}
+    assert memory.meter == SAVED.meter
+
+
+def test_forgets_the_slots_that_a_plan_forgot_even_when_no_other_changed() -> None:
+    memory = remembered()
+    memory.absorb(Plan(decisions=(), slots_forgotten=(OTHER, SlotId("duel/9"))))
+    assert list(memory.records) == [SLOT]
+    assert memory.condemned == ()
+
+
+def test_keeps_intents_open_until_they_are_closed() -> None:
+    memory = remembered()
+    memory.absorb(Plan(decisions=(), intents_opened=(DEPLOY,)))
+    assert list(memory.intents.values()) == [RENT, DEPLOY]
+    memory.absorb(Plan(decisions=(), intents_closed=(RENT.intent_id,)))
+    assert list(memory.intents.values()) == [DEPLOY]
+    memory.absorb(Plan(decisions=()))
+    assert list(memory.intents.values()) == [DEPLOY]
+
+
+def test_keeps_machines_in_quarantine_until_they_are_pardoned() -> None:
+    memory = remembered()
+    memory.absorb(Plan(decisions=(), quarantine=(a_quarantine(202),)))
+    assert set(memory.quarantine) == {201, 202}
+    memory.absorb(Plan(decisions=(), quarantine_forgotten=(MachineId(201),)))
+    assert set(memory.quarantine) == {202}
+
+
+def test_takes_over_the_fuses_and_the_ledger() -> None:
+    memory = remembered()
+    memory.absorb(Plan(decisions=(), fuses=(Reason.PAUSED,), meter=Meter(metered_at=NOW)))
+    assert memory.fuses_known == {Reason.PAUSED}
+    assert memory.meter == Meter(metered_at=NOW)
+    memory.absorb(Plan(decisions=()))
+    assert memory.fuses_known == frozenset()
+    assert memory.meter == Meter(metered_at=NOW)
