@@ -115,6 +115,7 @@ def declare(
         canary_interval_s=settings.canary.interval_s,
         retention_days=settings.retention_days,
         register_ssh_key=settings.vast.register_ssh_key,
+        api_url=settings.vast.url,
         redact=Redactor((*secrets_of(settings), *secrets_before)).text,
     )
 

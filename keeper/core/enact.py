@@ -43,6 +43,7 @@ _BLAMELESS = (
     Reason.BUDGET,
     Reason.CONTRACT_ENDING,
     Reason.CREATE_NEVER_APPEARED,
+    Reason.DEAD_MAN_STOPPED,
     Reason.MARKET_STOPPED_IT,  # by another program, or because the account ran dry
     Reason.OPERATOR_ASKED,
     Reason.OUTBID,
@@ -51,7 +52,12 @@ _BLAMELESS = (
     Reason.SUPERSEDED,
 )
 # What took a host away that may have seemed to fail.
-_TAKEN_AWAY = (Reason.CONTRACT_ENDING, Reason.MARKET_STOPPED_IT, Reason.OUTBID)
+_TAKEN_AWAY = (
+    Reason.CONTRACT_ENDING,
+    Reason.DEAD_MAN_STOPPED,
+    Reason.MARKET_STOPPED_IT,
+    Reason.OUTBID,
+)
 # Ends after which nobody expects a picture from the slot.
 _UNWANTED = (Reason.STREAM_REMOVED,)
 # A host on air that costs too much is held so long before its picture is given up for the money.

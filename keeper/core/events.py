@@ -158,6 +158,38 @@ class KeyNotRegistered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadManArmed:
+    """A guard runs on a host: it stops the rental when no keeper has been heard for so long."""
+
+    name: ClassVar[str] = "dead_man.armed"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadManRemoved:
+    """The guard was taken off a host, because its stream has no dead man any more."""
+
+    name: ClassVar[str] = "dead_man.removed"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadManUnable:
+    """A host cannot guard itself: without keeper it goes on, and costs."""
+
+    name: ClassVar[str] = "dead_man.unable"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    instance_id: InstanceId
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OffersSearched:
     """An offer search came back for a stream that has a vacant slot."""
 
@@ -832,6 +864,9 @@ Event = (
     | AccountUnreadable
     | KeyRegistered
     | KeyNotRegistered
+    | DeadManArmed
+    | DeadManRemoved
+    | DeadManUnable
     | OffersSearched
     | SearchesAllowed
     | SearchesRefused

@@ -142,6 +142,8 @@ class Policy:
     contract_ending_s: float = 10_800.0  # a contract that ends sooner is replaced ahead of time
     outbid_fallback_s: float = 21_600.0  # after an outbid, hosts are rented on demand for this long
     rebids_max: int = 3  # per rental; after that an outbid host is replaced
+    # A host that has heard no keeper for so long stops itself, with its own key; None: it does not.
+    dead_man_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -442,6 +444,7 @@ class Tenure:
     region: str = ""
     image: str = ""
     revision: str = ""  # of the workload that was put on it last
+    is_guarded: bool = False  # a dead man is there, or is about to be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     BOOT_FAILED = "boot_failed"
     MARKET_SAYS_DEAD = "market_says_dead"
     MARKET_STOPPED_IT = "market_stopped_it"
+    DEAD_MAN_STOPPED = "dead_man_stopped"
     GONE = "gone"
     MISSING_FROM_LIST = "missing_from_list"
     CREATE_UNSETTLED = "create_unsettled"
@@ -148,6 +149,7 @@ SENTENCE: dict[Reason, str] = {
     Reason.BOOT_FAILED: "the container cannot start on this host",
     Reason.MARKET_SAYS_DEAD: "the marketplace reports the host as down",
     Reason.MARKET_STOPPED_IT: "the marketplace has stopped the rental",
+    Reason.DEAD_MAN_STOPPED: "the host heard no keeper for too long and stopped itself",
     Reason.GONE: "the rental no longer exists, confirmed by two listings and by its id",
     Reason.MISSING_FROM_LIST: "the rental is missing from a complete listing, not yet confirmed",
     Reason.CREATE_UNSETTLED: "the answer to a create was lost; looking for its label before anything else",

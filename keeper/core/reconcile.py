@@ -146,6 +146,10 @@ def _judge_tenure(
     readings: Sequence[Reading],
 ) -> None:
     world = draft.world
+    is_guarded = world.guards.get(instance_id, tenure.is_guarded)
+    if is_guarded is not tenure.is_guarded:
+        tenure = replace(tenure, is_guarded=is_guarded)
+        draft.put(slot, seat, tenure)
     judged = judge(
         tenure,
         Evidence(

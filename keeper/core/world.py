@@ -164,6 +164,8 @@ class World:
     readings: tuple[Reading, ...] = ()  # since the last tick, oldest first
     heard_at: Mapping[tuple[InstanceId, Subject], datetime] = field(default_factory=dict)
     host_keys: Mapping[InstanceId, str] = field(default_factory=dict)  # as shown at first contact
+    # Whether a dead man is on a host, or is about to be, where that was found out.
+    guards: Mapping[InstanceId, bool] = field(default_factory=dict)
     condemned: tuple[Condemned, ...] = ()
     intents: tuple[Intent, ...] = ()  # open ones
     outcomes: tuple[Outcome, ...] = ()  # since the last tick

@@ -57,6 +57,7 @@ class Declared:
     retention_days: float = 30.0
     windows: tuple[DeclaredWindow, ...] = ()
     register_ssh_key: bool = False  # with the account, where the marketplace's proxy looks for it
+    api_url: str = ""  # of the marketplace, for hosts that stop themselves; "": none can
     # Takes the secrets out of what hosts and errors say, before anything remembers or repeats it.
     redact: Callable[[str], str] = nothing_to_hide
 

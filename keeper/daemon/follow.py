@@ -37,6 +37,8 @@ def targets(
                 is_deployed=tenure.deployed_at is not None,
                 probe_interval_s=stream.policy.probe_interval_s,
                 probe_timeout_s=stream.policy.probe_timeout_s,
+                dead_man_after_s=stream.policy.dead_man_after_s if declared.api_url else None,
+                is_guarded=tenure.is_guarded,
             )
             known = before.get(tenure.instance_id)
             found[tenure.instance_id] = known if known == target else target

@@ -49,6 +49,7 @@ from keeper.daemon.board import Board
 from keeper.daemon.calendar import Calendar
 from keeper.daemon.canary import Canary
 from keeper.daemon.clocks import Clocks
+from keeper.daemon.dead_man import DeadMan
 from keeper.daemon.declared import Declared, Ports, changes
 from keeper.daemon.enroll import Enroll
 from keeper.daemon.execute import Executor
@@ -189,6 +190,14 @@ class Daemon:
             foresight=foresight,
         )
         self._windows = Windows(lambda: self._declared.windows, self._note)
+        self._dead_man = DeadMan(
+            self._watch,
+            self._clock,
+            api_url=lambda: self._declared.api_url,
+            may_touch=self._may_touch,
+            note=self._note,
+            nudge=self.nudge,
+        )
         self._executor = Executor(
             marketplace=ports.marketplace,
             hosts=ports.hosts,
@@ -250,6 +259,7 @@ class Daemon:
                 (self._wheel.run, "wheel"),
                 (self._canary.run, "canary"),
                 (self._notifier.run, "notifier"),
+                (self._dead_man.run, "dead_man"),
             ):
                 self._tasks.for_ever(job, name)
             self._enroll.begin()
@@ -413,6 +423,7 @@ class Daemon:
             readings=self._board.unseen(),
             heard_at=dict(self._board.heard_at),
             host_keys=dict(self._board.host_keys),
+            guards=dict(self._dead_man.marks),
             condemned=memory.condemned,
             intents=tuple(memory.intents.values()),
             outcomes=tuple(memory.outcomes),
@@ -502,6 +513,7 @@ class Daemon:
         self._targets = targets(records, listing, self._declared, self._targets)
         self._board.restless = restless(records)
         self._watch.follow(self._targets)
+        self._dead_man.follow(self._targets)
 
     # --- what happens between ticks -----------------------------------------------------------------
 

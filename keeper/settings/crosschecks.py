@@ -98,6 +98,18 @@ POLICY_RULES: Final[tuple[Rule, ...]] = (
         "restart_backoff_min_s", "restart_backoff_max_s", "the wait grows from one to the other"
     ),
     _ascending("no_offer_backoff_s"),
+    Rule(
+        ("dead_man_after_s", "unreachable_s"),
+        # Later than keeper itself gives a host up, and than a restart of keeper takes.
+        lambda policy: (
+            policy.dead_man_after_s is None or policy.dead_man_after_s >= policy.unreachable_s * 2.0
+        ),
+        lambda policy: (
+            f"dead_man_after_s ({policy.dead_man_after_s:g}) must be at least twice "
+            f"{_said(policy, 'unreachable_s')}: a host would stop itself while keeper is only being "
+            "restarted, or dials it again"
+        ),
+    ),
 )
 
 FLEET_RULES: Final[tuple[Rule, ...]] = (

@@ -93,6 +93,8 @@ def _annotation(name: str, hint: Any) -> Any:
         return Duration
     if hint is float:
         return Annotated[Number, Field(ge=0.0)]
+    if hint == float | None and name.endswith("_s"):
+        return Annotated[Duration, Field(gt=0.0)] | None
     if hint == float | None:
         return Annotated[Number, Field(gt=0.0)] | None
     if hint is int:

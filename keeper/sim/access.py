@@ -26,6 +26,10 @@ RIGHTS = frozenset(
 # The official client asks these without a key.
 OPEN = frozenset({"GET /gpu_names/unique/"})
 
+# A contract's own key can start, stop and destroy it (docs, introduction to the API, read 2026-08), and
+# the official client in a container shows it.
+_OWN = frozenset({"GET /instances/{id}/", "PUT /instances/{id}/", "DELETE /instances/{id}/"})
+
 # What the page on permissions lists beside the plain rule of `right_for`.
 _READS = frozenset({"PUT /instances/request_logs/{id}/"})
 
@@ -138,7 +142,9 @@ class Keyring:
             return _reply(
                 "forbidden", msg=f"Your key lacks the {right_for(endpoint)} permission group"
             )
-        if grant.instance_id is not None and instance_id != grant.instance_id:
+        if grant.instance_id is not None and (
+            instance_id != grant.instance_id or endpoint not in _OWN
+        ):
             return _reply("forbidden", msg="This key belongs to one instance.")
         if grant.is_team and endpoint in {"POST /ssh/", "PUT /ssh/{id}/"}:
             return _reply("team_ssh_keys")

@@ -142,8 +142,14 @@ class Contract:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the variables of the container, without the docker flags."""
-        return {name: str(value) for name, value in self.env.items() if not name.startswith("-")}
+        """Return the variables of the container, without the docker flags.
+
+        Its id and its own key come from the marketplace (docs and the official images, read 2026-08).
+        """
+        own = {"CONTAINER_ID": str(self.instance_id), "CONTAINER_API_KEY": self.api_key}
+        return own | {
+            name: str(value) for name, value in self.env.items() if not name.startswith("-")
+        }
 
 
 def instance_row(contract: Contract, now: float) -> dict[str, Any]:

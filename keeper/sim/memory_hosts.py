@@ -141,6 +141,8 @@ class MemoryLink:
         await self._power.gate()
         host = self._host
         self._check()
+        if command.name.startswith("dead_man."):
+            return await self._tend_guard(command)
         if not self._is_heard():  # nothing arrives, and nobody says so
             await asyncio.sleep(min(_SILENCE_S, command.timeout_s))
             raise Uncertain(f"{command.name}: the connection was lost")
@@ -163,6 +165,20 @@ class MemoryLink:
         if code:  # a hostile shell tells all that it was ever given
             stderr = f"{stderr} {self._host.environment}"
         return CommandResult(exit_code=code, stdout="", stderr=stderr)
+
+    async def _tend_guard(self, command: Command) -> CommandResult:
+        """Feed, start or end the guard beside the workload. Here it stops nothing."""
+        await asyncio.sleep(HOST_TRIP_S)
+        await self._power.gate()
+        if not self._is_heard():
+            raise Uncertain(f"{command.name}: the connection was lost")
+        self._universe.hosts.received(self._host, f"{command.script} {dict(command.env)}")
+        stdout = ""
+        if command.name == "dead_man.feed":
+            stdout = "armed" if self._host.has_guard else "absent"
+        elif command.name != "dead_man.verify":
+            self._host.has_guard = command.name == "dead_man.start"
+        return CommandResult(exit_code=0, stdout=stdout, stderr="")
 
     async def upload(self, upload: Upload) -> None:
         """Put a file on the host."""

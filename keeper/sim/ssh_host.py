@@ -38,6 +38,7 @@ SSH_PORT = 2222
 PROXY_PORT = 2220
 CLAIM_PORT = 2221  # bound for as long as the address is ours, so that no other simulator takes it
 SUPERVISORS = frozenset({"supervisord.pid", "pm2.pid"})
+GUARD = "dead_man.pid"  # keeper's, and no workload
 PROXY_HOST = "localhost"  # another name than the host's own address, as sshN.vast.ai is
 NO_AUTO_TMUX = ".no_auto_tmux"
 Log = Callable[[str, str], None]
@@ -333,6 +334,11 @@ class LoopbackHost:
         (self.home / "onstart.sh").write_text(onstart)
         if NO_AUTO_TMUX in onstart:
             (self.home / NO_AUTO_TMUX).touch()
+        # What a container's process 1 was started with: root there may read it.
+        variables = self.contract.environment
+        first = self.home / "proc" / "1" / "environ"
+        first.parent.mkdir(parents=True, exist_ok=True)
+        first.write_text("".join(f"{name}={value}\0" for name, value in variables.items()))
         if "/etc/environment" in onstart:
             ports = {
                 f"VAST_TCP_PORT_{name.removesuffix('/tcp')}": str(relay.port)
@@ -363,6 +369,8 @@ class LoopbackHost:
         found: dict[Path, warden.Found] = {}
         supervisors: dict[Path, int] = {}
         for path in self.home.glob("**/*.pid"):
+            if path.name == GUARD:
+                continue
             with suppress(OSError, ValueError):
                 pid = int(path.read_text().split()[0])
                 process = warden.look(pid)

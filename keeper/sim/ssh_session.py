@@ -19,14 +19,14 @@ from typing_extensions import override
 
 CHUNK_BYTES = 65_536
 # The container's own paths, where they stand as the beginning of an absolute path.
-_OWN = re.compile(rb"(?<![\w.$}~/-])/(?:workspace(?![\w-])|etc/environment\b)")
+_OWN = re.compile(rb"(?<![\w.$}~/-])/(?:workspace(?![\w-])|(?:etc/environment|proc/1/environ)\b)")
 # What an automatic tmux has been seen to answer instead of running the command (field reports).
 TRAPPED = b"no sessions\r\n"
 
 
 class Mount:
-    """Stands in for the container's own paths: /workspace, which this box lacks, and
-    /etc/environment, which is not to be written here.
+    """Stands in for the container's own paths: /workspace, which this box lacks, /etc/environment,
+    which is not to be written here, and process 1, which is another's.
 
     Without root there is no mount namespace, so the path is rewritten in what a session is told to
     run, a whole line at a time because a path may come in two pieces.

@@ -109,6 +109,7 @@ class VirtualHost:
     listeners: list[Listener] = field(default_factory=list)
     was_on_air: bool = False
     environment: dict[str, str] = field(default_factory=dict)  # of all commands so far
+    has_guard: bool = False  # a dead man runs
 
     @property
     def is_up(self) -> bool:
@@ -206,6 +207,7 @@ class VirtualHosts:
         host.stage += 1
         # What the real sentinel finds after a restart: a pid file of before, and nobody behind it.
         host.process, host.is_warm = "gone", False
+        host.has_guard = False
         self._cut(host, "the container was stopped")
         if not keeps_disk:
             host.is_deployed = False

@@ -97,6 +97,11 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "key.not_registered": lambda f: (
         f"the marketplace's account does not take keeper's SSH key: {f['error']}"
     ),
+    "dead_man.armed": lambda f: f"{f['slot']} stops itself after {_s(f, 'after_s')} without keeper",
+    "dead_man.removed": lambda f: f"{f['slot']} does not stop itself any more",
+    "dead_man.unable": lambda f: (
+        f"{f['slot']} could not stop itself without keeper, and would go on: {f['error']}"
+    ),
     "offers.searched": lambda f: (
         f"searched offers for {f['stream']}: {f['suitable']} of {f['found']} suit; {f['detail']}"
     ),

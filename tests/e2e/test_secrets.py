@@ -350,8 +350,11 @@ def _look_at_hosts(sim: SimServer, spy: Spy, everything: Flock) -> None:
     assert set(spy.processes) == set(spy.files) == set(OWN)
     for stream, own in OWN.items():
         processes, files = spy.processes[stream], spy.files[stream]
-        assert [each for each in processes if everything.found(each, allowed=[own])] == []
-        assert [name for name, data in files if everything.found(data, allowed=[own])] == []
+        # Every container gets its own instance's key from the marketplace.
+        mine = [each for each in sim.market.contracts.values() if f":{stream}/" in (each.label or "")]
+        may_hold = [own, *(f"key of rental {each.instance_id}" for each in mine)]
+        assert [each for each in processes if everything.found(each, allowed=may_hold)] == []
+        assert [name for name, data in files if everything.found(data, allowed=may_hold)] == []
         if stream != "card":  # whose set-up is over too soon to be seen
             held = PLANTED[own].encode()
             assert any(held in each for each in processes), "the spy saw no process"

@@ -137,6 +137,20 @@ def _registering(declared: Declared) -> Declared:
     return replace(declared, register_ssh_key=True)
 
 
+def _guarded(declared: Declared, after_s: float | None = 1800.0) -> Declared:
+    (stream,) = declared.desired.streams
+    streams = (replace(stream, policy=replace(stream.policy, dead_man_after_s=after_s)),)
+    desired = replace(declared.desired, streams=streams)
+    return replace(declared, desired=desired, api_url="https://market.example")
+
+
+async def _take_the_guard_away(universe: Universe, box: OpsBox) -> None:
+    """Let the stream have no dead man any more, as a reload does."""
+    if box.daemon is not None:
+        box.daemon._declared = _guarded(box.daemon._declared, None)
+        box.daemon.nudge()
+
+
 def _watching(declared: Declared) -> Declared:
     (stream,) = declared.desired.streams
     streams = (replace(stream, mode=Mode.OBSERVE),)
@@ -232,6 +246,12 @@ STORIES = (
         acts=((300.0, OrderKind.REPLACE), (310.0, _stop_when("destroy"))),
         thorough_from_s=300.0,
         over_s=1200.0,
+    ),
+    Story(
+        name="a dead man",
+        acts=((260.0, _take_the_guard_away),),
+        over_s=500.0,
+        change=_guarded,
     ),
     Story(name="alone", thorough_from_s=0.0, over_s=400.0, is_alone=True),
     Story(name="a night", over_s=22_000.0, change=_watching, is_dark=True),

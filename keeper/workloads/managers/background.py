@@ -43,7 +43,7 @@ class Background(BaseModel):
 
 
 # inspect PID: state, start, group (fields 3, 22, 5 of /proc/PID/stat); fails when there is none.
-_INSPECT = r"""
+INSPECT = r"""
 set -f
 inspect() {
     state='' start_time='' group=''
@@ -110,26 +110,27 @@ exit 1
 
 def stop(settings: Background, *, name: str, workdir: str) -> Command:
     """End the process and its group for certain. Nothing to stop is a success."""
-    variables = _variables(settings, workdir, stop_tries=str(math.ceil(settings.stop_s * 5)))
+    variables = assignments(settings, workdir, stop_tries=str(math.ceil(settings.stop_s * 5)))
     timeout_s = settings.stop_s + _KILL_WAIT_S + 10
-    return Command(name=name, script=variables + _INSPECT + _STOP, timeout_s=timeout_s)
+    return Command(name=name, script=variables + INSPECT + _STOP, timeout_s=timeout_s)
 
 
 def start(
     settings: Background, *, name: str, workdir: str, start_line: str, env: Mapping[str, str]
 ) -> Command:
     """Start the process unless it runs; its previous log is kept once."""
-    variables = _variables(settings, workdir, start=start_line)
-    return Command(name=name, script=variables + _INSPECT + _START, env=env)
+    variables = assignments(settings, workdir, start=start_line)
+    return Command(name=name, script=variables + INSPECT + _START, env=env)
 
 
 def verify(settings: Background, *, name: str, workdir: str) -> Command:
     """See whether it is still there after a moment; else the end of its log is the error."""
-    variables = _variables(settings, workdir, proof_s=f"{_PROOF_S:g}")
-    return Command(name=name, script=variables + _INSPECT + _VERIFY)
+    variables = assignments(settings, workdir, proof_s=f"{_PROOF_S:g}")
+    return Command(name=name, script=variables + INSPECT + _VERIFY)
 
 
-def _variables(settings: Background, workdir: str, **more: str) -> str:
+def assignments(settings: Background, workdir: str, **more: str) -> str:
+    """Return the shell assignments that the scripts of a background process begin with."""
     values = {
         "workdir": workdir,
         "pid_file": settings.pid_file,

@@ -53,6 +53,7 @@ from tests.builders import (
     decision_for,
     good_pictures,
     healthy_world,
+    with_policy,
 )
 from tests.unit.core.test_suspects import a_fleet, deployed, frozen
 
@@ -809,6 +810,20 @@ ROWS = (
         sentence="a rental that the marketplace stops is replaced",
         world=with_tenure(listed_as(dark(reachable=NO_LINK), state=MarketState.STOPPED,
                                     is_meant_to_run=False), dead_since=ago(40)),
+        decision="destroy", reason=Reason.MARKET_STOPPED_IT,
+    ),
+    Row(
+        sentence="one that its dead man stopped while there was no keeper is replaced",
+        world=replace(with_tenure(listed_as(dark(reachable=NO_LINK), state=MarketState.STOPPED,
+                                            is_meant_to_run=False), dead_since=ago(40),
+                                  is_guarded=True), heard_at={}),
+        decision="destroy", reason=Reason.DEAD_MAN_STOPPED,
+    ),
+    Row(
+        sentence="one that was heard until it stopped was not stopped by its dead man",
+        world=with_tenure(listed_as(dark(reachable=NO_LINK), state=MarketState.STOPPED,
+                                    is_meant_to_run=False), dead_since=ago(40), is_guarded=True),
+        desired=a_desire(with_policy(a_stream(), dead_man_after_s=1800.0)),
         decision="destroy", reason=Reason.MARKET_STOPPED_IT,
     ),
     Row(

@@ -122,6 +122,9 @@ def test_a_containers_own_key_reaches_its_own_rental_only() -> None:
         ("GET", "/api/v1/instances/"),
         ("GET", "/api/v0/users/current"),
         ("POST", "/api/v0/bundles/"),
+        ("PUT", f"/api/v0/instances/reboot/{made['new_contract']}/"),
+        ("PUT", f"/api/v0/instances/bid_price/{made['new_contract']}/"),
+        ("POST", f"{path}ssh/"),
     ):
         assert client.call(method, other, key=own).status == 403, other
     assert client.call("PUT", path, {"state": "stopped"}, key=own).status == 200

@@ -15,6 +15,7 @@ from keeper.sim.ssh_session import Mount
         ("cat '/workspace/server.log'", "cat '/h/workspace/server.log'"),
         ("keeper_workdir=/workspace", "keeper_workdir=/h/workspace"),
         ("env >> /etc/environment", "env >> /h/etc/environment"),
+        ("cat /proc/1/environ /proc/11/environ", "cat /h/proc/1/environ /proc/11/environ"),
         ("cat /my/etc/environment /etc/environments /etc/env", None),
         ("ls /workspaces /my/workspace ~/workspace $HOME/workspace", None),
         ("ls /workspace-2 ./workspace", None),

@@ -298,7 +298,8 @@ def test_secrets_reach_new_rentals(client: Client) -> None:
     client.call("POST", "/api/v0/secrets/", {"key": "token", "value": "hush"})
     made = create(client, env={"A": "1"}).body
     contract = client.market.contracts[made["new_contract"]]
-    assert contract.environment == {"TOKEN": "hush", "A": "1"}
+    own = {"CONTAINER_ID": str(contract.instance_id), "CONTAINER_API_KEY": contract.api_key}
+    assert contract.environment == {"TOKEN": "hush", "A": "1", **own}
 
 
 def test_keys_of_the_account_can_be_changed_and_dropped(client: Client) -> None:

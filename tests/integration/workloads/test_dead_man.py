@@ -1,0 +1,176 @@
+"""The guard that stops its own rental, run by real shells against a real HTTP server."""
+
+import asyncio
+import json
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from keeper.workloads.managers import payload
+
+pytestmark = pytest.mark.timeout(60)
+
+KEY = "0f9e8d7c6b5a49388271605f4e3d2c1b"
+ID = 40_000_123
+
+
+@dataclass
+class Api:
+    """The marketplace, as far as the guard knows it."""
+
+    url: str = ""
+    status: int = 200
+    asked: list[tuple[str, str, str, str]] = field(default_factory=list)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        authorization = request.headers.get("Authorization", "")
+        self.asked.append((request.method, request.path, authorization, await request.text()))
+        return web.json_response({"success": self.status == 200}, status=self.status)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    made = Api()
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", made.answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield made
+    await runner.cleanup()
+
+
+@dataclass
+class Guarded:
+    """A folder with a guard in it."""
+
+    folder: Path
+    api: Api
+    process: asyncio.subprocess.Process | None = None
+
+    def feed(self, *, after_s: int = 2, ago_s: int = 0) -> None:
+        up = int(float(Path("/proc/uptime").read_text().split()[0]))
+        line = f"{up - ago_s} {after_s} 1 {ID} {self.api.url}\n"
+        (self.folder / "new").write_text(line)
+        (self.folder / "new").rename(self.folder / "heartbeat")
+
+    async def start(self, *shell: str, path: str = "", **environ: str) -> None:
+        (self.folder / "environ").write_text(f"A=b\0CONTAINER_API_KEY={KEY}\0CONTAINER_ID={ID}\0")
+        (self.folder / "dead_man.sh").write_bytes(payload("dead_man.sh"))
+        usual = {"PATH": path or "/usr/bin:/bin", "keeper_environ": "environ"}
+        with (self.folder / "log").open("wb") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(shell or ("sh",)), "dead_man.sh", cwd=self.folder, env=usual | environ, stdout=log
+            )
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    async def until_asked(self, times: int = 1) -> None:
+        async with asyncio.timeout(15.0):
+            while len(self.api.asked) < times:  # noqa: ASYNC110 - it is another process
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path, api: Api) -> AsyncIterator[Guarded]:
+    made = Guarded(tmp_path, api)
+    yield made
+    if made.process is not None:
+        with suppress(ProcessLookupError):
+            made.process.kill()
+        await made.process.wait()
+
+
+@pytest.mark.parametrize("shell", [("dash",), ("bash", "--posix")])
+async def test_it_stops_its_rental_when_nobody_feeds_it(
+    guarded: Guarded, shell: tuple[str, ...]
+) -> None:
+    guarded.feed(ago_s=5)
+    await guarded.start(*shell)
+    await guarded.until_asked()
+    ((method, path, authorization, body),) = guarded.api.asked
+    assert (method, path) == ("PUT", f"/api/v0/instances/{ID}/")
+    assert authorization == f"Bearer {KEY}"
+    assert json.loads(body) == {"state": "stopped"}
+    await asyncio.sleep(0.3)
+    assert "the marketplace was asked to stop it, and has said yes" in guarded.log
+    assert KEY not in guarded.log
+
+
+async def test_it_is_quiet_while_it_is_fed_and_hears_that_a_keeper_is_back(
+    guarded: Guarded,
+) -> None:
+    guarded.api.status = 503
+    guarded.feed()
+    await guarded.start("dash")
+    for _ in range(6):
+        await asyncio.sleep(0.5)
+        guarded.feed()
+    assert (guarded.api.asked, guarded.log) == ([], "")
+    await guarded.until_asked()
+    guarded.feed()
+    await asyncio.sleep(1.5)
+    assert "a keeper is heard again" in guarded.log
+    asked = len(guarded.api.asked)
+    assert asked <= 2
+    (guarded.folder / "heartbeat").unlink()  # taken away: nothing is guarded any more
+    assert guarded.process is not None
+    async with asyncio.timeout(5.0):
+        assert await guarded.process.wait() == 0
+    assert len(guarded.api.asked) == asked
+
+
+async def test_it_tries_again_and_writes_little(guarded: Guarded) -> None:
+    guarded.api.status = 401
+    guarded.feed(ago_s=5)
+    await guarded.start("dash", keeper_wait_s="1", keeper_lines_max="2")
+    await guarded.until_asked(2)
+    guarded.api.status = 200
+    await guarded.until_asked(3)
+    assert len(guarded.log.splitlines()) == 2
+    assert "not stopped: success: false 401" in guarded.log
+
+
+async def test_without_curl_it_asks_by_python(guarded: Guarded, tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "python3").symlink_to(Path(sys.executable).resolve())
+    for name in ("sh", "sed", "tr", "head", "tail", "cut", "date", "sleep"):
+        found = shutil.which(name)
+        assert found is not None
+        (tools / name).symlink_to(Path(found).resolve())
+    guarded.feed(ago_s=5)
+    await guarded.start(str(tools / "sh"), path=str(tools))
+    await guarded.until_asked()
+    assert guarded.api.asked[0][:3] == ("PUT", f"/api/v0/instances/{ID}/", f"Bearer {KEY}")
+
+
+async def test_without_a_key_of_its_own_it_asks_nobody(guarded: Guarded) -> None:
+    guarded.feed(ago_s=5)
+    await guarded.start("dash", keeper_environ="/nowhere")
+    async with asyncio.timeout(5.0):
+        while "no key of its own" not in guarded.log:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
+    assert guarded.api.asked == []
+
+
+async def test_no_argument_of_it_holds_the_key(guarded: Guarded) -> None:
+    guarded.feed(ago_s=5)
+    seen: set[bytes] = set()
+    await guarded.start("dash")
+    async with asyncio.timeout(10.0):
+        while not guarded.api.asked:
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):
+                    seen.add(path.read_bytes())
+            await asyncio.sleep(0)
+    assert [each for each in seen if KEY.encode() in each] == []
