@@ -351,7 +351,9 @@ def _look_at_hosts(sim: SimServer, spy: Spy, everything: Flock) -> None:
     for stream, own in OWN.items():
         processes, files = spy.processes[stream], spy.files[stream]
         # Every container gets its own instance's key from the marketplace.
-        mine = [each for each in sim.market.contracts.values() if f":{stream}/" in (each.label or "")]
+        mine = [
+            each for each in sim.market.contracts.values() if f":{stream}/" in (each.label or "")
+        ]
         may_hold = [own, *(f"key of rental {each.instance_id}" for each in mine)]
         assert [each for each in processes if everything.found(each, allowed=may_hold)] == []
         assert [name for name, data in files if everything.found(data, allowed=may_hold)] == []
