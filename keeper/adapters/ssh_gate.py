@@ -19,8 +19,9 @@ import asyncssh
 # 30 µs each, so this is some 30 ms at worst. A busy video through a forward comes in such pieces too.
 PIECE_BYTES = 32_768
 # The share of the loop's time that one host may use for long. A check every two seconds uses a
-# ten-thousandth, and a viewer's probe of 5 MB/s through a forward one hundredth.
-TIME_SHARE = 0.1
+# ten-thousandth, and a viewer's probe through a forward, 5 MB/s for 2.5 s of every ten, a quarter of a
+# hundredth.
+TIME_SHARE = 0.02
 # What may be used at once: a login on a box that is busy takes 50 ms.
 BURST_S = 0.5
 # A host that is slowed down for as long as this without a break is not merely eager.

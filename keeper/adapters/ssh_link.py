@@ -50,8 +50,8 @@ _FORWARD_S = 10.0
 _TEXT_MAX = 300
 # A sentinel says a line every 2 s. More than this many are taken up only as time goes by; meanwhile
 # SSH's flow control holds the host back, and the loop is free for the others.
-_LINES_AT_ONCE = 128
-_LINES_PAUSE_S = 0.1
+_LINES_AT_ONCE = 64
+_LINES_PAUSE_S = 0.2
 # What asyncssh raises, and what hostile packets were seen to make it stumble over: such an exception
 # ends the connection, and everything that waits for it is told that same exception.
 HOSTILE = (

@@ -13,6 +13,7 @@ from asyncio import StreamReader as Reader
 from asyncio import StreamWriter as Writer
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import cache
 from typing import Final
 
 from PIL import Image
@@ -101,7 +102,28 @@ def leads_to(where: str, status: str = "302 Found") -> Talk:
     return once(f"HTTP/1.1 {status}\r\nLocation: {where}\r\nContent-Length: 0\r\n\r\n".encode())
 
 
-BOMB: Final = gzip.compress(bytes(256 * 1024 * 1024), 9)
+def later(make: Callable[[], Talk]) -> Talk:
+    """Make what takes a second to make only when it is asked for, and once."""
+    made = cache(make)
+
+    async def talk(reader: Reader, writer: Writer) -> None:
+        await (await asyncio.to_thread(made))(reader, writer)
+
+    return talk
+
+
+@cache
+def bomb() -> bytes:
+    """Return what grows a thousandfold."""
+    return gzip.compress(bytes(128 * 1024 * 1024), 6)
+
+
+def packed(head: bytes) -> Talk:
+    """Say that the bomb is a body."""
+    said = head + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    return later(lambda: once(said % len(bomb()) + bomb()))
+
+
 NASTY: Final = (
     "\x1b[31m<script>alert(1)</script> <!channel> <https://evil.example|a> *b* `c` \u202e\x9b"
 )
@@ -132,12 +154,8 @@ TALKS: Final[dict[str, Talk]] = {
     "shorter_than_it_says": once(PAGE + b"Content-Length: 999999\r\n\r\nx", then_hang=False),
     "negative_length": once(PAGE + b"Content-Length: -1\r\n\r\n"),
     "two_lengths": once(PAGE + b"Content-Length: 5\r\nContent-Length: 7\r\n\r\nxxxxxxx"),
-    "gzip_bomb": once(
-        PAGE + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB
-    ),
-    "mjpeg_in_gzip": once(
-        MJPEG[:-2] + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB
-    ),
+    "gzip_bomb": packed(PAGE),
+    "mjpeg_in_gzip": packed(MJPEG[:-2]),
     # redirects
     "redirects_to_itself": leads_to("/"),
     "redirects_to_a_file": leads_to("file:///etc/passwd"),
@@ -166,8 +184,10 @@ TALKS: Final[dict[str, Talk]] = {
     "three_frames_then_nothing": once(MJPEG + part(jpeg(50)) + part(jpeg(99)) + part(jpeg(150))),
     "broken_frames": repeats(part(b"\xff\xd8" + b"\x00" * 300 + b"\xff\xd9"), first=MJPEG),
     "sixty_thousand_square": repeats(part(of_size(60_000, 60_000)), first=MJPEG),
-    "forty_million_pixels": repeats(part(jpeg(50, (6300, 6300), progressive=True)), first=MJPEG),
-    "ten_thousand_scans": repeats(part(_scans(3000)), first=MJPEG),
+    "forty_million_pixels": later(
+        lambda: repeats(part(jpeg(50, (6300, 6300), progressive=True)), first=MJPEG)
+    ),
+    "ten_thousand_scans": later(lambda: repeats(part(_scans(10_000)), first=MJPEG)),
     "html_as_pictures": repeats(part(b"<script>alert(1)</script>"), first=MJPEG),
     "page_in_a_picture": repeats(
         part(jpeg(50)[:-2] + b"<script>alert(1)</script>\xff\xd9")

@@ -50,7 +50,7 @@ pytestmark = [
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 PINNED = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
 QUICK = Command(name="test", script="true", timeout_s=0.1, output_max_bytes=1000)
-LONG_LINES = 40  # lines are taken up slowly when they come without end
+LONG_LINES = 20  # lines are taken up slowly when they come without end
 
 
 def hosts() -> SshHosts:
@@ -144,6 +144,13 @@ async def watch_a_little(link: Link) -> Came:
 
 @after_login
 async def watch_to_the_end(link: Link) -> Came:
+    """Listen until the host is cut off; slowed down, it may be long in starting."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssh_link, "_WATCH_START_S", 15.0)
+        return await _all_lines(link)
+
+
+async def _all_lines(link: Link) -> list[str]:
     async with aclosing(link.watch("true")) as lines:  # type: ignore[type-var]
         return [line async for line in lines][:4]
 
