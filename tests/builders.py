@@ -487,7 +487,7 @@ def applied(world: World, plan: Plan, **changes: Any) -> World:
         in_flight_instances=world.in_flight_instances | destroys,
         orphans_known=(world.orphans_known | seen) - cleared,
         fuses_known=frozenset(plan.fuses),
-        causes_known=frozenset((each.trait.value, each.value) for each in plan.causes),
+        causes_known=plan.suspected,
         meter=plan.meter or world.meter,
     )
     return replace(after, **changes)

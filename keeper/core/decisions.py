@@ -166,6 +166,7 @@ class Plan:
     events: tuple[Event, ...] = ()
     fuses: tuple[Reason, ...] = ()  # fleet-wide fuses that are tripped now
     causes: tuple[Cause, ...] = ()  # what failed hosts share, the clearest first
+    suspected: frozenset[tuple[str, str]] = frozenset()  # trait and value of what has been told
     alike: str = ""  # who failed alike within minutes, and what they share
     wants: Wants = field(default_factory=Wants)
     next_check_at: datetime | None = None

@@ -84,6 +84,7 @@ class Draft:
         self.fuses: tuple[Reason, ...] = ()
         self.failures: tuple[Failure, ...] = ()  # that still count, the oldest first
         self.troubled: set[SlotId] | None = None  # slots that are not well; None: not looked yet
+        self.suspected: frozenset[tuple[str, str]] = frozenset()  # what is told of: trait and value
         self.alike = ""
         self.causes: tuple[Cause, ...] = ()
         self.bad_deploys: dict[StreamName, tuple[Failure, ...]] = {}  # what convicts each
@@ -262,6 +263,7 @@ class Draft:
             fuses=self.fuses,
             causes=self.causes,
             alike=self.alike,
+            suspected=self.suspected,
             wants=self._wants(),
             next_check_at=self._next_check_at(),
             meter=self.meter_after,

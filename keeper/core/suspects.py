@@ -43,6 +43,7 @@ _DEPTH = (
 )
 # On air for this long, a workload has shown that it works: longer than any warm-up and any first crash.
 _PROVEN_S = 1800.0
+_DEPLOY = "deploy"  # the word for a bad one, where causes are told
 # What a workload can be to blame for. What happens before it is started, or to the host, is not here.
 _OF_THE_WORKLOAD = frozenset(
     {
@@ -61,13 +62,18 @@ def fault_of(tenure: Tenure, otherwise: Reason, now: datetime) -> Reason:
     """Return the reason of the deepest condition that fails: what is at fault, not what follows."""
     known = {condition.kind: condition for condition in complete(tenure, now)}
     for kind in _DEPTH:
-        if known[kind].status is Status.FALSE:
-            return known[kind].reason
+        said = known[kind]
+        if said.status is Status.FALSE and said.reason is not Reason.PROCESS_STOPPED_ON_PURPOSE:
+            return said.reason
     return otherwise
 
 
 def remember(draft: Draft, slot: SlotId, tenure: Tenure, reason: Reason) -> None:
-    """Write a host's failure down; a host that fails again has failed once, now."""
+    """Write down that a host has gone dark; one that does again has failed once, now."""
+    _write(draft, slot, tenure, fault_of(tenure, reason, draft.now))
+
+
+def _write(draft: Draft, slot: SlotId, tenure: Tenure, fault: Reason) -> None:
     if tenure.instance_id is None or was_starved(draft.world.account, tenure):
         return
     record = draft.records[slot]
@@ -77,7 +83,7 @@ def remember(draft: Draft, slot: SlotId, tenure: Tenure, reason: Reason) -> None
         label=tenure.label,
         machine_id=tenure.machine_id,
         at=draft.now,
-        reason=fault_of(tenure, reason, draft.now),
+        reason=fault,
         traits=traits_of(tenure),
     )
     memory_s = draft.fleet.common_cause_memory_s
@@ -101,7 +107,10 @@ def convict(draft: Draft, slot: SlotId, tenure: Tenure, reason: Reason) -> None:
     """Write down why a host was given up, unless it is known already how it failed."""
     if any(each.label == tenure.label for each in draft.records[slot].failures):
         return
-    remember(draft, slot, tenure, reason)
+    # Why it was given up is the fault, and no condition of a host that never served says it better:
+    # hosts on which nothing could be installed were put down to a process that did not run.
+    is_ladder = reason is Reason.LADDER_SPENT
+    _write(draft, slot, tenure, fault_of(tenure, reason, draft.now) if is_ladder else reason)
 
 
 def prove(draft: Draft, slot: SlotId) -> None:
@@ -145,7 +154,7 @@ def suspect(draft: Draft) -> None:
             for name, stream in {each.name: each for each in draft.slots.values()}.items()
             if (bad := _failed_with(draft, stream))
         }
-    if draft.causes or draft.world.causes_known:
+    if draft.causes or draft.bad_deploys or draft.world.causes_known:
         _tell_changes(draft)
 
 
@@ -196,6 +205,8 @@ def _failed_with(draft: Draft, stream: Stream) -> tuple[Failure, ...]:
     Another one must have worked before: what never worked is not a deploy that broke it. One machine
     is a bad machine.
     """
+    # TODO: go back to the revision that worked, once a changed workload is put on hosts that are on
+    # air and the settings of earlier revisions are kept. Until then a person puts the file back.
     records = [draft.records[slot] for slot in stream.slots]
     proven = {record.proven_revision for record in records if record.proven_revision}
     if not stream.revision or not proven or stream.revision in proven:
@@ -210,12 +221,6 @@ def _failed_with(draft: Draft, stream: Stream) -> tuple[Failure, ...]:
     )
     machines = {each.machine_id for each in found}
     return found if len(machines) >= draft.fleet.common_cause_hosts else ()
-
-
-def proven_before(records: Sequence[SlotRecord], revision: str) -> str:
-    """Return the revision that a stream was last on air with, when it is another one; else ""."""
-    others = [r.proven_revision for r in records if r.proven_revision not in ("", revision)]
-    return others[0] if others else ""
 
 
 def _is_outbid(tenure: Tenure | None, label: str) -> bool:
@@ -233,10 +238,22 @@ def _is_restarted_by_order(draft: Draft, record: SlotRecord) -> bool:
 
 
 def _tell_changes(draft: Draft) -> None:
-    known = draft.world.causes_known
-    now = {(each.trait.value, each.value) for each in draft.causes}
-    for each in draft.causes:
-        if (each.trait.value, each.value) not in known:
-            draft.tell(CauseNamed(trait=each.trait.value, detail=each.sentence()))
-    for trait, value in sorted(known - now):
+    told = {(each.trait.value, each.value): each.sentence() for each in draft.causes}
+    told |= {
+        (_DEPLOY, name): _said_of_deploy(draft, name, bad)
+        for name, bad in draft.bad_deploys.items()
+    }
+    draft.suspected = frozenset(told)
+    for (trait, value), sentence in told.items():
+        if (trait, value) not in draft.world.causes_known:
+            draft.tell(CauseNamed(trait=trait, detail=sentence))
+    for trait, value in sorted(draft.world.causes_known - draft.suspected):
         draft.tell(CauseCleared(trait=trait, detail=value))
+
+
+def _said_of_deploy(draft: Draft, name: StreamName, bad: Sequence[Failure]) -> str:
+    records = [record for slot, record in draft.records.items() if stream_of(slot) == name]
+    before = next(each.proven_revision for each in records if each.proven_revision)
+    revision = bad[-1].traits[Trait.REVISION]
+    machines = len({each.machine_id for each in bad})
+    return f"revision {revision} of {name} failed on {machines} machines; {before} worked before"

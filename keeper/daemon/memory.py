@@ -88,4 +88,4 @@ class Memory:
         if plan.meter is not None:
             self.meter = plan.meter
         self.fuses_known = frozenset(plan.fuses)
-        self.causes_known = frozenset((each.trait.value, each.value) for each in plan.causes)
+        self.causes_known = plan.suspected

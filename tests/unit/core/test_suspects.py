@@ -282,6 +282,29 @@ def test_a_host_of_a_bad_deploy_is_kept_for_a_person_to_look_at() -> None:
     assert plan.condemned == ()
 
 
+def test_a_host_that_never_served_failed_for_what_it_was_given_up_for() -> None:
+    """Seen in the whole daemon: five hosts in a row were called stopped on purpose."""
+    stopped = (Status.FALSE, Reason.PROCESS_STOPPED_ON_PURPOSE)
+    tenure = a_tenure(
+        deployed_at=None, first_live_at=None, warm_at=None, deploy_failures=2, revision="r2",
+        conditions=conditions(running=stopped, streaming=(Status.UNKNOWN, Reason.NOT_ASKED)),
+    )  # fmt: skip
+    world = a_world(a_record(tenure, ever_on_air=False))
+    (failure,) = record_after(world, decide(world)).failures
+    assert (failure.reason, failure.traits["revision"]) == (Reason.DEPLOY_FAILED, "r2")
+
+
+def test_a_bad_deploy_is_told_once_with_the_revision_that_worked() -> None:
+    desired = a_desire(a_stream(revision="r2"))
+    world = a_world(deployed(), offers={DUEL: a_book(an_offer(1))})
+    plan = decide(world, desired)
+    (told,) = events_of(plan, CauseNamed)
+    assert (told.trait, told.detail) == (
+        "deploy", "revision r2 of duel failed on 2 machines; r1 worked before",
+    )  # fmt: skip
+    assert events_of(decide(applied(world, plan), desired), CauseNamed) == []
+
+
 def test_one_bad_machine_is_no_bad_deploy() -> None:
     record = deployed()
     record = replace(
