@@ -25,7 +25,6 @@ from keeper.core.signs import (
     equipment_lost,
     handover_ends_at,
     has_grown_dear,
-    has_stopped_itself,
     inner_supervisor_at_work,
     is_booting,
     is_ending,
@@ -36,6 +35,7 @@ from keeper.core.signs import (
     is_warming_up,
     judged_by_an_earlier_process,
     market_patience_s,
+    may_have_moved,
     never_appeared,
     next_bid,
     nobody_knows,
@@ -131,7 +131,7 @@ def _replace_dead(case: Case) -> Proposal:
     if case.tenure.booted_at is None and case.tenure.first_live_at is None:
         reason = Reason.BOOT_FAILED
     elif case.instance is not None and not case.instance.is_meant_to_run:
-        reason = Reason.DEAD_MAN_STOPPED if has_stopped_itself(case) else Reason.MARKET_STOPPED_IT
+        reason = Reason.MARKET_STOPPED_IT
     else:
         reason = Reason.MARKET_SAYS_DEAD
     return Proposal(wish=Wish.REPLACE, reason=reason, is_incoming=case.is_incoming)
@@ -336,6 +336,13 @@ TENURE_RULES: tuple[Rule, ...] = (
         when=judged_by_an_earlier_process,
         then=_wait(Reason.STARTING_UP),
         why="What keeper believed before it was restarted may have changed while it was away.",
+    ),
+    Rule(
+        name="may have moved",
+        when=may_have_moved,
+        then=_wait(Reason.UNKNOWN_IS_NOT_UNHEALTHY),
+        why="Nobody answers where it was before its connections were cut; the next list says where"
+        " it is. A good process was restarted, and rebooted, for an address that had changed.",
     ),
     Rule(
         name="inner supervisor at work",

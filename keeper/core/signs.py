@@ -15,8 +15,10 @@ from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.terms import is_confirmed
 
-# A host that stopped itself was last heard about so long before, as a share of dead_man_after_s.
-_FED_SHARE = 0.7
+# What a viewer finds where a host was: nobody, or somebody who says nothing.
+_NOBODY_THERE = (Reason.UNREACHABLE, Reason.NO_BYTES)
+# A link that came up so shortly before the picture was lost was cut with it.
+_CUT_S = 60.0
 
 
 def restart_ordered(case: Case) -> bool:
@@ -103,22 +105,6 @@ def next_bid(case: Case) -> float | None:
         limit = case.stream.needs.price_max_dollars_per_hour
         return same if bid is not None and round(same + beside, 9) <= limit else None
     return bid if bid is not None and bid > tenure.bid_dollars_per_hour else None
-
-
-def has_stopped_itself(case: Case) -> bool:
-    """Whether a stopped rental was stopped by its own dead man: it had one, and heard no keeper.
-
-    Nobody else can tell: the marketplace shows a stop by the instance's own key like any other.
-    """
-    tenure, after_s = case.tenure, case.policy.dead_man_after_s
-    if not tenure.is_guarded or tenure.instance_id is None or tenure.dead_since is None:
-        return False
-    # Of a link, refused dials are heard, too; a process is heard only through one that is up.
-    heard_at = case.world.heard_at.get((tenure.instance_id, Subject.PROCESS))
-    if heard_at is None:  # not by this keeper: it was stopped while there was none
-        return case.world.started_at is not None
-    # It counts from its last feed, which may be a little older than its last word.
-    return after_s is not None and elapsed_s(heard_at, tenure.dead_since) >= after_s * _FED_SHARE
 
 
 def market_patience_s(case: Case) -> float:
@@ -255,9 +241,37 @@ def patient_since(case: Case) -> datetime:
     return since if case.world.started_at is None else max(since, case.world.started_at)
 
 
+def may_have_moved(case: Case) -> bool:
+    """Whether the viewer may have looked where the host was before its connections were cut.
+
+    Ports move while a container lives, and what is connected is cut. Until the list has been read
+    since, and the viewer has looked again, that nobody answers there says nothing of the host.
+    """
+    if process_is_down(case) or not case.is_reachable or case.streaming.reason not in _NOBODY_THERE:
+        return False
+    listing, linked_at = case.world.listing, case.reachable.since
+    if listing is None or listing.at <= linked_at:
+        return True
+    if elapsed_s(linked_at, dark_since(case)) > _CUT_S:
+        return False  # it was connected all the time: nothing has moved
+    assert case.tenure.instance_id is not None, "only a rental with an id is linked to"
+    looked_at = case.world.heard_at.get((case.tenure.instance_id, Subject.PICTURE))
+    return looked_at is None or looked_at <= listing.at or case.streaming.good_streak > 0
+
+
 def is_proven(case: Case) -> bool:
-    """Whether a replacement has shown its picture often enough in a row."""
-    return case.is_on_air and case.tenure.good_in_a_row >= case.policy.handover_good_probes
+    """Whether a replacement has shown its picture often enough in a row, and is still there.
+
+    A list may miss it, or its link be lost, between two looks of the viewer.
+    """
+    tenure = case.tenure
+    is_doubted = (
+        tenure.missing_since is not None
+        or tenure.dead_since is not None
+        or case.reachable.reason is Reason.LINK_LOST
+    )
+    is_seen = case.is_on_air and tenure.good_in_a_row >= case.policy.handover_good_probes
+    return is_seen and not is_doubted
 
 
 def handover_ends_at(case: Case) -> datetime:

@@ -303,6 +303,33 @@ def test_where_a_host_is_is_asked_for_as_soon_as_nobody_answers_there(
     assert plan.acts == ()
 
 
+def unanswered(**changes: Any) -> World:
+    """Viewers have found nobody for a while; the link came back 50 s ago."""
+    said = conditions(
+        streaming=a_condition(
+            ConditionKind.STREAMING, Status.FALSE, Reason.UNREACHABLE, for_s=100, bad=9
+        ),
+        reachable=a_condition(ConditionKind.REACHABLE, for_s=50, good=1),
+    )
+    record = a_record(a_tenure(conditions=said), dark_since=ago(100), ever_on_air=True)
+    return a_world(record, **{"heard_at": all_heard(1.0)} | changes)
+
+
+@pytest.mark.parametrize(
+    ("listed_s", "looked_s", "is_treated"),
+    [(60.0, 1.0, False), (5.0, 8.0, False), (5.0, 1.0, True)],
+    ids=["no list since", "no look since", "looked where it is"],
+)
+def test_nobody_at_an_old_address_is_no_sickness(
+    listed_s: float, looked_s: float, *, is_treated: bool
+) -> None:
+    """The marketplace could not be read while ports moved: a good host was rebooted for it."""
+    world = unanswered(
+        listing=a_listing(an_instance(), age_s=listed_s), heard_at=all_heard(looked_s)
+    )
+    assert bool(decide(world).acts) is is_treated
+
+
 # --- deciding ---------------------------------------------------------------------------------------
 
 

@@ -258,6 +258,11 @@ PATHS = (
         witnesses={
             "a picture often enough in a row": handing_over(conditions=conditions(), good_in_a_row=5),
             "a picture now": handing_over(good_in_a_row=6),
+            "a list": replace(
+                handing_over(conditions=conditions(), good_in_a_row=6),
+                listing=a_listing(an_instance()),
+            ),
+            "a link": handing_over(conditions=conditions(reachable=LOST), good_in_a_row=6),
         },
     ),
     Path(
