@@ -19,7 +19,6 @@ from keeper.workloads.managers.dead_man import Guard
 _LOOK_S = 1.0
 _DEADLINE_S = 60.0
 _AT_ONCE = 16
-# A host that could not take its guard is asked again as often as one that has it is fed.
 
 
 class DeadMan:
@@ -46,21 +45,25 @@ class DeadMan:
         self._due_s: dict[InstanceId, float] = {}
         self._armed: set[InstanceId] = set()
         self._told: dict[InstanceId, str] = {}
-        self._concerned: frozenset[InstanceId] = frozenset()
+        self._concerned: dict[InstanceId, float | None] = {}
         self._has_work = asyncio.Event()
         self._bound = asyncio.Semaphore(_AT_ONCE)
 
     def follow(self, targets: Mapping[InstanceId, Target]) -> None:
         """Tend these rentals from now on; those that are gone take their guard with them."""
-        self._concerned = frozenset(
-            instance_id
+        wanted = {
+            instance_id: target.dead_man_after_s
             for instance_id, target in targets.items()
             if target.dead_man_after_s is not None or target.is_guarded
-        )
+        }
         for known in (self.marks, self._due_s, self._told):
             for instance_id in [each for each in known if each not in targets]:
                 del known[instance_id]
         self._armed &= targets.keys()
+        for instance_id, after_s in wanted.items():
+            if self._concerned.get(instance_id) != after_s:
+                self._due_s.pop(instance_id, None)  # another wish is not for later
+        self._concerned = wanted
         if self._concerned:
             self._has_work.set()
         else:
