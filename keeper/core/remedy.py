@@ -25,6 +25,7 @@ from keeper.core.signs import (
     equipment_lost,
     handover_ends_at,
     has_grown_dear,
+    has_stopped_itself,
     inner_supervisor_at_work,
     is_booting,
     is_ending,
@@ -131,7 +132,7 @@ def _replace_dead(case: Case) -> Proposal:
     if case.tenure.booted_at is None and case.tenure.first_live_at is None:
         reason = Reason.BOOT_FAILED
     elif case.instance is not None and not case.instance.is_meant_to_run:
-        reason = Reason.MARKET_STOPPED_IT
+        reason = Reason.DEAD_MAN_STOPPED if has_stopped_itself(case) else Reason.MARKET_STOPPED_IT
     else:
         reason = Reason.MARKET_SAYS_DEAD
     return Proposal(wish=Wish.REPLACE, reason=reason, is_incoming=case.is_incoming)

@@ -15,6 +15,8 @@ from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.terms import is_confirmed
 
+# A host that stopped itself was last heard about so long before, as a share of dead_man_after_s.
+_FED_SHARE = 0.7
 # What a viewer finds where a host was: nobody, or somebody who says nothing.
 _NOBODY_THERE = (Reason.UNREACHABLE, Reason.NO_BYTES)
 # A link that came up so shortly before the picture was lost was cut with it.
@@ -105,6 +107,22 @@ def next_bid(case: Case) -> float | None:
         limit = case.stream.needs.price_max_dollars_per_hour
         return same if bid is not None and round(same + beside, 9) <= limit else None
     return bid if bid is not None and bid > tenure.bid_dollars_per_hour else None
+
+
+def has_stopped_itself(case: Case) -> bool:
+    """Whether a stopped rental was stopped by its own dead man: it had one, and heard no keeper.
+
+    Nobody else can tell: the marketplace shows a stop by the instance's own key like any other.
+    """
+    tenure, after_s = case.tenure, case.policy.dead_man_after_s
+    if not tenure.is_guarded or tenure.instance_id is None or tenure.dead_since is None:
+        return False
+    # Of a link, refused dials are heard, too; a process is heard only through one that is up.
+    heard_at = case.world.heard_at.get((tenure.instance_id, Subject.PROCESS))
+    if heard_at is None:  # not by this keeper: it was stopped while there was none
+        return case.world.started_at is not None
+    # It counts from its last feed, which may be a little older than its last word.
+    return after_s is not None and elapsed_s(heard_at, tenure.dead_since) >= after_s * _FED_SHARE
 
 
 def market_patience_s(case: Case) -> float:
