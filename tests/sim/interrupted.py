@@ -6,10 +6,11 @@ tells which moments there are.
 """
 
 import asyncio
+import math
 import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from typing_extensions import override
 
@@ -21,7 +22,7 @@ from keeper.daemon.supervise import Daemon
 from keeper.ports import PortError
 from keeper.sim.audit import audit
 from keeper.sim.disk import Disk
-from keeper.sim.evidence import Evidence
+from keeper.sim.evidence import Bounds, Evidence
 from keeper.sim.faults import Fault
 from keeper.sim.loop import run
 from keeper.sim.market import MarketShape
@@ -213,7 +214,7 @@ async def _until_it_is_right(story: Story, universe: Universe, box: _Box, tape: 
         began_at=began_at,
         calm_at=began_at + story.over_s,
         ended_at=universe.time_s(),
-        bounds=bounds(story.calm_s / 2, ("duel",), story.bidders),
+        bounds=_bounds(story),
         labels_written=tuple((universe.at(at), label) for at, label in box.disk.labels_written),
         killed_at=tuple(box.killed_at),
         unhandled=() if story.meets_bugs else tuple(box.unhandled.entries),
@@ -233,6 +234,12 @@ async def _until_it_is_right(story: Story, universe: Universe, box: _Box, tape: 
     await asyncio.wait({life}, timeout=120.0)
     assert life.done(), "keeper does not stop"
     return ending
+
+
+def _bounds(story: Story) -> Bounds:
+    found = bounds(story.calm_s / 2, ("duel",), story.bidders)
+    # A verb that has done its work ends, and nobody looks any more.
+    return replace(found, silence_s=math.inf) if story.is_alone else found
 
 
 async def _settle(story: Story, universe: Universe, box: OpsBox) -> None:
