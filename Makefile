@@ -107,6 +107,10 @@ FUZZ_INPUTS ?= 10000000
 fuzz: setup ## Feed FUZZ_INPUTS (10,000,000) spoiled answers to every parser of what strangers send
 	@$(BIN)/python -m tests.fuzz.campaign --inputs $(FUZZ_INPUTS) $(ARGS)
 
+.PHONY: mutate
+mutate: setup ## Change the dangerous code and see which test notices (an hour); ONLY="core.rent core.caps"
+	@$(BIN)/python scripts/mutate.py $(ONLY) $(ARGS)
+
 .PHONY: lock
 lock: ## Write the locks again from pyproject.toml; ARGS=--upgrade for newer versions
 	@scripts/lock.sh $(ARGS)
@@ -114,5 +118,5 @@ lock: ## Write the locks again from pyproject.toml; ARGS=--upgrade for newer ver
 .PHONY: clean
 clean: ## Remove everything that make has built
 	@rm -rf $(VENV) .tools build dist htmlcov .coverage .coverage.* .hypothesis .pytest_cache \
-	    .mypy_cache .ruff_cache .import_linter_cache
+	    .mypy_cache .ruff_cache .import_linter_cache mutants
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
