@@ -7,7 +7,8 @@ suspects.py asks, fuses.py and market.py act on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -50,6 +51,16 @@ _NOUNS = {
 }
 
 Traits = Mapping[str, str]  # by Trait; one that was not told is not in it
+Columns = Mapping[Trait, Sequence[str]]  # of many hosts: what was told of each kind, one by one
+_TOLD: Mapping[Trait, Callable[[Tenure], str]] = {
+    Trait.OWNER: lambda t: str(t.host_id) if t.host_id else "",
+    Trait.NETWORK: lambda t: t.network,
+    Trait.DRIVER: lambda t: t.driver,
+    Trait.GPU: lambda t: t.gpu_name,
+    Trait.REGION: lambda t: t.region,
+    Trait.IMAGE: lambda t: t.image,
+    Trait.REVISION: lambda t: t.revision,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,16 +95,15 @@ def network_of(address: str) -> str:
 
 def traits_of(tenure: Tenure) -> Traits:
     """Return what is known of a rental that others may share."""
-    said = {
-        Trait.OWNER: str(tenure.host_id) if tenure.host_id else "",
-        Trait.NETWORK: tenure.network,
-        Trait.DRIVER: tenure.driver,
-        Trait.GPU: tenure.gpu_name,
-        Trait.REGION: tenure.region,
-        Trait.IMAGE: tenure.image,
-        Trait.REVISION: tenure.revision,
+    return {kind.value: value for kind, told in _TOLD.items() if (value := told(tenure))}
+
+
+def columns_of(tenures: Sequence[Tenure]) -> Columns:
+    """Return the traits of many hosts by their kind: a thousand are looked through in a moment."""
+    return {
+        kind: [value for tenure in tenures if (value := told(tenure))]
+        for kind, told in _TOLD.items()
     }
-    return {kind.value: value for kind, value in said.items() if value}
 
 
 def recent(failures: Iterable[Failure], now: datetime, memory_s: float) -> list[Failure]:
@@ -102,7 +112,7 @@ def recent(failures: Iterable[Failure], now: datetime, memory_s: float) -> list[
     return sorted(kept, key=lambda each: (each.at, each.label))
 
 
-def named(failures: Iterable[Failure], healthy: Iterable[Traits]) -> tuple[Cause, ...]:
+def named(failures: Iterable[Failure], healthy: Columns) -> tuple[Cause, ...]:
     """Name what tells failed hosts from healthy ones, the clearest first; each kind once at most.
 
     A machine that failed more than once counts once: it would not make its owner a suspect.
@@ -110,16 +120,16 @@ def named(failures: Iterable[Failure], healthy: Iterable[Traits]) -> tuple[Cause
     failed = {each.machine_id or each.label: each.traits for each in failures}
     if len(failed) < _HOSTS_MIN:
         return ()
-    good = tuple(healthy)
-    found = [cause for kind in Trait if (cause := _clearest(kind, tuple(failed.values()), good))]
+    bad = tuple(failed.values())
+    found = [cause for kind in Trait if (cause := _clearest(kind, bad, healthy.get(kind, ())))]
     order = list(Trait)
     return tuple(sorted(found, key=lambda each: (each.luck, order.index(each.trait))))
 
 
-def _clearest(kind: Trait, failed: Sequence[Traits], healthy: Sequence[Traits]) -> Cause | None:
+def _clearest(kind: Trait, failed: Sequence[Traits], good: Sequence[str]) -> Cause | None:
     bad = [each[kind] for each in failed if kind in each]
-    good = [each[kind] for each in healthy if kind in each]
-    causes = [_weighed(kind, value, bad, good) for value in sorted(set(bad))]
+    often = sorted(value for value, count in Counter(bad).items() if count >= _HOSTS_MIN)
+    causes = [_weighed(kind, value, bad, good) for value in often]
     return min((each for each in causes if _is_telling(each)), key=_clarity, default=None)
 
 
@@ -151,6 +161,8 @@ def luck(failed: int, failed_in_all: int, healthy: int, healthy_in_all: int) -> 
 
     Fisher's exact test, one-sided: drawing the failed at random from all hosts.
     """
+    if failed * healthy_in_all <= healthy * failed_in_all:
+        return 1.0  # the healthy have it as often: no need to count
     having, hosts = failed + healthy, failed_in_all + healthy_in_all
     at_most = min(having, failed_in_all)
     ways = sum(
@@ -160,16 +172,15 @@ def luck(failed: int, failed_in_all: int, healthy: int, healthy_in_all: int) -> 
     return ways / comb(hosts, failed_in_all)
 
 
-def shared(failures: Sequence[Failure], healthy: Iterable[Traits]) -> str:
+def shared(failures: Sequence[Failure], healthy: Columns) -> str:
     """Say what some failures all have and not every healthy host has; "" when there is nothing."""
-    good = tuple(healthy)
     found = []
     for kind in Trait:
         values = {each.traits.get(kind, "") for each in failures}
         value = next(iter(values))
         if len(values) != 1 or not value:
             continue
-        told = [each[kind] for each in good if kind in each]
+        told = healthy.get(kind, ())
         if told and all(each == value for each in told):
             continue  # so has everybody
         found.append(f"{kind} {value}" + ("" if told else " (no healthy host to compare)"))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from keeper.core import cause
-from keeper.core.cause import AVOIDABLE, Cause, Trait, Traits, traits_of
+from keeper.core.cause import AVOIDABLE, Cause, Columns, Trait, columns_of, traits_of
 from keeper.core.conditions import complete, status_of
 from keeper.core.credit import was_starved
 from keeper.core.draft import Draft
@@ -148,7 +148,8 @@ def suspect(draft: Draft) -> None:
         draft.failures = tuple(cause.recent(known, draft.now, memory_s))
     if draft.failures:
         draft.wake(later(draft.failures[0].at, memory_s))
-        draft.causes = cause.named(draft.failures, healthy(draft))
+        if len({each.machine_id for each in draft.failures}) > 1:
+            draft.causes = cause.named(draft.failures, healthy(draft))
         draft.bad_deploys = {
             name: bad
             for name, stream in {each.name: each for each in draft.slots.values()}.items()
@@ -158,15 +159,17 @@ def suspect(draft: Draft) -> None:
         _tell_changes(draft)
 
 
-def healthy(draft: Draft) -> tuple[Traits, ...]:
+def healthy(draft: Draft) -> Columns:
     """Return the traits of the hosts that viewers see, but for machines that have failed lately."""
     failed = {each.machine_id for each in draft.failures}
-    return tuple(
-        traits_of(record.tenure)
-        for record in draft.records.values()
-        if record.tenure is not None
-        and record.tenure.machine_id not in failed
-        and status_of(record.tenure, ConditionKind.STREAMING) is Status.TRUE
+    tenures = [record.tenure for record in draft.records.values() if record.tenure is not None]
+    return columns_of(
+        [
+            tenure
+            for tenure in tenures
+            if tenure.machine_id not in failed
+            and status_of(tenure, ConditionKind.STREAMING) is Status.TRUE
+        ]
     )
 
 

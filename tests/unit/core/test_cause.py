@@ -23,6 +23,10 @@ def a_failure(
     )  # fmt: skip
 
 
+def columns(*hosts: dict[str, str]) -> dict[Trait, list[str]]:
+    return {kind: [host[kind] for host in hosts if kind in host] for kind in Trait}
+
+
 def failed(*hosts: dict[str, str]) -> list[Failure]:
     return [a_failure(number, host) for number, host in enumerate(hosts, 1)]
 
@@ -72,17 +76,17 @@ NAMES = [
 def test_what_is_named(
     bad: list[dict[str, str]], good: list[dict[str, str]], expected: list[tuple[str, str]]
 ) -> None:
-    found = named(failed(*bad), good)
+    found = named(failed(*bad), columns(*good))
     assert [(each.trait.value, each.value) for each in found] == expected
 
 
 def test_one_machine_that_fails_thrice_is_a_bad_machine() -> None:
     thrice = [a_failure(1, {"owner": "7"}, age_s=age) for age in (10, 20, 30)]
-    assert named(thrice, [{"owner": "8"}] * 9) == ()
+    assert named(thrice, columns(*[{"owner": "8"}] * 9)) == ()
 
 
 def test_a_cause_says_what_it_is_blamed_for() -> None:
-    (found,) = named(failed(*[{"owner": "7"}] * 3), [{"owner": "8"}] * 5)
+    (found,) = named(failed(*[{"owner": "7"}] * 3), columns(*[{"owner": "8"}] * 5))
     assert found.sentence() == ("machines of owner 7: 3 of 3 failed hosts, 0 of 5 healthy ones")
     assert found.luck == pytest.approx(1 / 56)
 
@@ -97,11 +101,11 @@ def test_luck_is_fishers(counts: tuple[int, int, int, int], expected: float) -> 
 
 def test_what_a_burst_shares_leaves_out_what_everybody_has() -> None:
     both = failed({"owner": "7", "image": "x", "gpu": "RTX"}, {"owner": "7", "image": "x"})
-    assert shared(both, [{"owner": "8", "image": "x"}]) == "owner 7"
-    assert shared(both, []) == (
+    assert shared(both, columns({"owner": "8", "image": "x"})) == "owner 7"
+    assert shared(both, {}) == (
         "owner 7 (no healthy host to compare), image x (no healthy host to compare)"
     )
-    assert shared(failed({"owner": "1"}, {"owner": "2"}), []) == ""
+    assert shared(failed({"owner": "1"}, {"owner": "2"}), {}) == ""
 
 
 @pytest.mark.parametrize(
