@@ -28,6 +28,11 @@ TINY = "workload: {kind: tiny}"
         ),
         ("policy:\n  warmup_grace_s: 21m\n", "2:3", "warmup_grace_s (1260) must not exceed"),
         ("policy:\n  boot_max_s: 31m\n", "2:3", "boot_max_s (1860) must not exceed"),
+        (
+            "policy:\n  dead_man_after_s: 9m\n",
+            "2:3",
+            "dead_man_after_s (540) must be at least twice unreachable_s (300): a host would stop",
+        ),
         ("policy:\n  unreachable_s: 30\n", "2:3", "probe_stale_s (45) must not exceed"),
         ("policy:\n  probe_stale_s: 10\n", "2:3", "probe_interval_s (10) must be below"),
         ("policy:\n  restart_backoff_min_s: 6m\n", "2:3", "restart_backoff_min_s (360) must not"),
