@@ -19,6 +19,7 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from keeper.sim.contract import Contract, instance_row
 from keeper.sim.market import MarketShape
 from keeper.sim.script import Cue
 from keeper.sim.serve import SimServer, quick_tempo
@@ -249,6 +250,10 @@ alerts:
     }
 
 
+def _token(contract: Contract) -> str:
+    return str(instance_row(contract, 0.0).get("jupyter_token"))
+
+
 def _repeat_keys(sim: SimServer, endpoint: str, status: int) -> None:
     """Let the marketplace answer once with an error that holds every key it knows of."""
     keys = " ".join(f"instance_api_key={each.api_key}" for each in sim.market.contracts.values())
@@ -295,7 +300,8 @@ async def test_no_secret_is_where_it_need_not_be(
     await daemon.says(r'"event":"workload.deploy_failed".*"slot":"card/0"')
     await daemon.says(r'"event":"stream.on_air".*"slot":"duel/0"')
     for contract in sim.market.contracts.values():
-        contract.message = f"docker run -e CONTAINER_API_KEY={contract.api_key} -e K={VAST_KEY}"
+        said = f"CONTAINER_API_KEY={contract.api_key} -e JUPYTER_TOKEN={_token(contract)}"
+        contract.message = f"docker run -e {said} -e K={VAST_KEY}"
     _repeat_keys(sim, "GET /instances/", 500)
     await daemon.says(r'"slot":"talk/0".*"condition":"running","status":"false"')
     await daemon.says(r'"event":"workload.restart_failed"')
@@ -333,8 +339,12 @@ async def test_no_secret_is_where_it_need_not_be(
     assert len(receiver.got) >= 4
     ssh_key = asyncssh.read_private_key(box.state / "id_ed25519").pyca_key
     assert isinstance(ssh_key, Ed25519PrivateKey)
-    keys = {f"key of rental {c.instance_id}": c.api_key for c in sim.market.contracts.values()}
-    everything = Flock({**PLANTED, **keys, "SSH key": ssh_key.private_bytes_raw()})
+    made: dict[str, str | bytes] = {"SSH key": ssh_key.private_bytes_raw()}
+    for contract in sim.market.contracts.values():
+        made[f"key of rental {contract.instance_id}"] = contract.api_key
+        made[f"token of rental {contract.instance_id}"] = _token(contract)
+    everything = Flock({**PLANTED, **made})
+    assert all(len(each) >= 24 for each in everything.planted.values())
     assert {where: found for where, text in said.items() if (found := everything.found(text))} == {}
     assert [each for each in receiver.got if everything.found(each)] == []
     assert everything.found(title) == []
