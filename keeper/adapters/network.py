@@ -42,25 +42,36 @@ class HttpNetwork:
     """Outside-in network of this box. Made in a running loop or before; closed once."""
 
     def __init__(self, *, session: aiohttp.ClientSession | None = None) -> None:
-        self._session = session
-        self._is_ours = session is None
+        self._foreign_session = session
+        self._own_sessions: dict[bool, aiohttp.ClientSession] = {}
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
+    def _open(self, *, is_view: bool = False) -> aiohttp.ClientSession:
+        """Return the session to use; a view's connection is never used again.
+
+        A stream does not end by itself. One that does all the same would have the next look begin
+        where this one was left, and wait there for an answer.
+        """
+        if self._foreign_session is not None:
+            return self._foreign_session
+        session = self._own_sessions.get(is_view)
+        if session is None:
+            idle_s = None if is_view else _IDLE_S
+            session = self._own_sessions[is_view] = aiohttp.ClientSession(
                 # A silent host must hold only itself: no limit shared by all of them.
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S),
+                connector=aiohttp.TCPConnector(
+                    limit=0, force_close=is_view, keepalive_timeout=idle_s
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": f"keeper/{keeper.__version__}"},
                 auto_decompress=False,
                 trust_env=False,
             )
-        return self._session
+        return session
 
     async def close(self) -> None:
         """Close kept connections. May be repeated."""
-        if self._session is not None and self._is_ours:
-            await self._session.close()
+        for session in self._own_sessions.values():
+            await session.close()
 
     async def fetch(self, request: HttpRequest) -> HttpReply:
         """Do one exchange; the body is cut at its bound and the rest is not read."""
@@ -148,7 +159,8 @@ class HttpNetwork:
     async def _watch(self, url: str, limits: PictureLimits, watching: _Watching) -> None:
         loop = asyncio.get_running_loop()
         timeout = aiohttp.ClientTimeout(total=None, connect=limits.timeout_s * _CONNECT_SHARE)
-        response = await self._open().get(url, allow_redirects=False, timeout=timeout)
+        session = self._open(is_view=True)
+        response = await session.get(url, allow_redirects=False, timeout=timeout)
         try:
             watching.http_status = response.status
             watching.answered_at = loop.time()
@@ -164,7 +176,6 @@ class HttpNetwork:
                 async with asyncio.timeout(limits.sample_s):
                     await _read_frames(response, reader, limits, watching)
         finally:
-            # Never given back for reuse: the stream does not end by itself.
             response.close()
 
 

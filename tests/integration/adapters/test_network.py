@@ -266,6 +266,16 @@ async def test_viewer_closes_its_connection(network: HttpNetwork) -> None:
             await closed.wait()
 
 
+async def test_viewer_of_a_stream_that_ended_begins_anew(network: HttpNetwork) -> None:
+    """It came over a kept connection, where the server was done and said nothing more."""
+    body = part(jpeg(9))
+    head = MJPEG[:-2] + b"Content-Length: %d\r\n\r\n" % len(body)
+    async with raw(answering(head + body)) as url:
+        for _ in range(2):
+            sample = await network.sample_mjpeg(url, PictureLimits(sample_s=0.3, timeout_s=10.0))
+            assert (sample.http_status, sample.error, sample.frames) == (200, "closed", 1)
+
+
 def answering(data: bytes) -> Talk:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(data)

@@ -32,7 +32,15 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
-LIMITS = PictureLimits(sample_s=0.25, timeout_s=0.4)
+LIMITS = PictureLimits(sample_s=0.25, timeout_s=10.0)
+BRIEF = PictureLimits(sample_s=0.25, timeout_s=0.4)
+MUTE = {
+    "silence",
+    "dripping_header",
+    "endless_continue",
+    "dripping_body",
+    "ssh",
+}  # only our own deadline ends these
 VIEW = View(
     kind=ViewKind.MJPEG, container_port=8000, path="/", target_frames_per_s=20.0, black_luma_max=4.0
 )
@@ -115,7 +123,8 @@ async def test_a_trick_at_the_viewers_port_ends_as_a_reading(
 
     async with measured(look) as seen:
         sample, page = await asyncio.gather(
-            network.sample_mjpeg(url(there, name), LIMITS), as_a_page(network, there, name)
+            network.sample_mjpeg(url(there, name), BRIEF if name in MUTE else LIMITS),
+            as_a_page(network, there, name),
         )
     picture = read_picture(sample, VIEW, HOST, NOW)
     assert picture.reason in EXPECTED.get(name, NO_PICTURE), picture
