@@ -90,11 +90,17 @@ SOAK_SEEDS ?= 10000
 SOAK_S ?= 0
 SOAK_JOBS ?= 0
 .PHONY: soak
-soak: soak-properties soak-seeds ## Run 10,000 simulated weeks and explore generated worlds, into docs/soak.json
+soak: soak-properties soak-deaths soak-seeds ## Run 10,000 simulated weeks, worlds and real deaths, into docs/soak.json and docs/deaths.json
 
 .PHONY: soak-properties
 soak-properties: setup
-	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/property
+	@SMALL_WORLDS=3 HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/property
+
+# The real process, killed and frozen for a minute before and after every call of a port: two hours of
+# eight jobs, which mostly wait.
+.PHONY: soak-deaths
+soak-deaths: setup
+	@$(BIN)/python -m keeper.sim.death --seconds $(SOAK_S) --jobs 8 --record docs/deaths.json
 
 .PHONY: soak-seeds
 soak-seeds: setup
@@ -106,6 +112,11 @@ FUZZ_INPUTS ?= 10000000
 .PHONY: fuzz
 fuzz: setup ## Feed FUZZ_INPUTS (10,000,000) spoiled answers to every parser of what strangers send
 	@$(BIN)/python -m tests.fuzz.campaign --inputs $(FUZZ_INPUTS) $(ARGS)
+
+.PHONY: worlds
+worlds: setup ## Every world with up to four hosts through reconcile (hours); HOSTS=3 for fewer
+	@SMALL_WORLDS=$(or $(HOSTS),4) $(BIN)/python -m pytest -n auto --timeout 3600 \
+	    tests/property/test_small_worlds.py $(ARGS)
 
 .PHONY: mutate
 mutate: setup ## Change the dangerous code and see which test notices (an hour); ONLY="core.rent core.caps"
