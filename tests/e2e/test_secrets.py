@@ -300,8 +300,8 @@ async def test_no_secret_is_where_it_need_not_be(
     await daemon.says(r'"event":"workload.deploy_failed".*"slot":"card/0"')
     await daemon.says(r'"event":"stream.on_air".*"slot":"duel/0"')
     for contract in sim.market.contracts.values():
-        said = f"CONTAINER_API_KEY={contract.api_key} -e JUPYTER_TOKEN={_token(contract)}"
-        contract.message = f"docker run -e {said} -e K={VAST_KEY}"
+        held = f"CONTAINER_API_KEY={contract.api_key} -e JUPYTER_TOKEN={_token(contract)}"
+        contract.message = f"docker run -e {held} -e K={VAST_KEY}"
     _repeat_keys(sim, "GET /instances/", 500)
     await daemon.says(r'"slot":"talk/0".*"condition":"running","status":"false"')
     await daemon.says(r'"event":"workload.restart_failed"')
