@@ -126,8 +126,8 @@ def _run(points: tuple[Point, ...], freeze_s: float) -> Told:
 
 
 def campaign(record: Record, path: Path, *, seconds: float, jobs: int) -> list[str]:
-    """Go on with a campaign for so long; returns what was broken, with how to repeat it."""
-    ends_s = time.monotonic() + seconds
+    """Go on with a campaign for so long (0: to its end); returns what was broken, and how to repeat it."""
+    ends_s = time.monotonic() + (seconds or math.inf)
     if not record.order:
         record.order = _run((), record.freeze_s).order
     work = [batch for deed in Deed for batch in batches(record.left(deed), deed)]
@@ -169,8 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run or go on with the campaign; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m keeper.sim.death", description=__doc__)
     parser.add_argument("--record", type=Path, default=Path("death.json"))
-    parser.add_argument("--seconds", type=float, default=3600.0)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seconds", type=float, default=0.0, help="0: to the end")
+    parser.add_argument("--jobs", type=int, default=0, help="0: as many as there are cores")
     parser.add_argument("--only", action="append", default=[], help="DEED|CALL|EDGE|N, repeatable")
     asked = parser.parse_args(arguments)
     if asked.only:
@@ -178,7 +178,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(told.complaints) or "everything came right")
         return 1 if told.complaints else 0
     record = Record.read(asked.record)
-    broken = campaign(record, asked.record, seconds=asked.seconds, jobs=asked.jobs)
+    broken = campaign(
+        record, asked.record, seconds=asked.seconds, jobs=asked.jobs or os.cpu_count() or 1
+    )
     for text in broken:
         print(text, file=sys.stderr)
     left = sum(len(record.left(deed)) for deed in Deed)
