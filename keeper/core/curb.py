@@ -95,6 +95,10 @@ def _forget_past(draft: Draft, caps: tuple[Cap, ...]) -> None:
 
 def _warn(draft: Draft, cap: Cap, used: float, rate: float) -> None:
     """Say once per period that so much of a cap is used, and when all of it will be."""
+    coming = [ratio for ratio in draft.fleet.spend_warn_ratios if used < ratio * cap.dollars]
+    if coming:
+        share = replace(cap, dollars=min(coming) * cap.dollars)
+        draft.wake(reached_at(share, used, rate, draft.now))
     reached = [ratio for ratio in draft.fleet.spend_warn_ratios if used >= ratio * cap.dollars]
     if not reached:
         return

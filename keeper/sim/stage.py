@@ -8,6 +8,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from keeper.alerts import registered_channels
 from keeper.core.model import (
@@ -52,8 +53,15 @@ def secrets(streams: Collection[str]) -> Mapping[str, str]:
     return {API_KEY: "", SIGNING_SECRET: "", **{secret_of(name): name for name in streams}}
 
 
-def declared(streams: Mapping[str, int], bidders: Collection[str] = ()) -> Declared:
-    """Return the declaration of these streams (replicas by name), some of which bid."""
+def declared(
+    streams: Mapping[str, int],
+    bidders: Collection[str] = (),
+    day_caps: Mapping[str, float] = MappingProxyType({}),
+) -> Declared:
+    """Return the declaration of these streams (replicas by name), some of which bid.
+
+    ``day_caps``: what a stream may cost in a day, if anything is said.
+    """
     kind = registered()[_WORKLOAD]
     settings = kind.settings.model_validate({"kind": _WORKLOAD})
     workloads = {name: kind.build(settings, {"STREAM_KEY": secret_of(name)}) for name in streams}
@@ -72,7 +80,10 @@ def declared(streams: Mapping[str, int], bidders: Collection[str] = ()) -> Decla
     return Declared(
         desired=Desired(
             streams=tuple(
-                _stream(name, replicas, workloads[name], is_bidder=name in bidders)
+                replace(
+                    _stream(name, replicas, workloads[name], is_bidder=name in bidders),
+                    spend_max_dollars_per_day=day_caps.get(name),
+                )
                 for name, replicas in streams.items()
             ),
             fleet=FleetPolicy(),
@@ -102,7 +113,10 @@ def _stream(name: str, replicas: int, workload: Workload, *, is_bidder: bool) ->
 
 
 def bounds(
-    converge_s: float, streams: Collection[str] = (), bidders: Collection[str] = ()
+    converge_s: float,
+    streams: Collection[str] = (),
+    bidders: Collection[str] = (),
+    day_caps: Mapping[str, float] = MappingProxyType({}),
 ) -> Bounds:
     """Return the same numbers in the auditor's words."""
     policy = Policy()
@@ -126,7 +140,10 @@ def bounds(
         },
         caps={
             "": Caps(per_hour=FleetPolicy().spend_max_dollars_per_hour),
-            **{name: Caps(per_hour=_STREAM_DOLLARS_PER_HOUR) for name in streams},
+            **{
+                name: Caps(per_hour=_STREAM_DOLLARS_PER_HOUR, per_day=day_caps.get(name))
+                for name in streams
+            },
         },
         spacing_s={
             (method, path): spacing_s

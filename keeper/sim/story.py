@@ -68,6 +68,7 @@ class Played:
     result: SeedResult
     evidence: Evidence
     messages: tuple[Message, ...]
+    counted: Mapping[str, float] = field(default_factory=dict)  # keeper's own dollars, by period
 
 
 def run_seed(seed: int, days: float, faults: str = "all") -> SeedResult:
@@ -123,6 +124,7 @@ class Story:
     plan: tuple[Fault, ...] = ()
     streams: Mapping[str, int] = field(default_factory=lambda: DEFAULT_STREAMS)
     bidders: frozenset[str] = frozenset()  # streams that bid for interruptible hosts
+    day_caps: Mapping[str, float] = field(default_factory=dict)  # dollars, by stream
     has_strangers: bool = True  # the account holds rentals that are not keeper's
     has_foresight: bool = True  # beats at which nothing can have changed are passed over
 
@@ -145,7 +147,7 @@ class Story:
         box = OpsBox(
             universe,
             disk,
-            lambda: declared(self.streams, self.bidders),
+            lambda: declared(self.streams, self.bidders, self.day_caps),
             has_foresight=self.has_foresight,
         )
         for fault in self.plan:
@@ -173,7 +175,15 @@ class Story:
         await box.stop()
         await asyncio.wait({life}, timeout=_DRAIN_S)
         life.cancel()
-        return Played(result=result, evidence=evidence, messages=tuple(universe.mailbox.messages))
+        return Played(
+            result=result,
+            evidence=evidence,
+            messages=tuple(universe.mailbox.messages),
+            counted={
+                period: sum(tally.dollars for tally in tallies.values())
+                for period, tallies in disk.tallies.items()
+            },
+        )
 
     def _evidence(
         self, universe: Universe, box: OpsBox, began_at: float, calm_at: float
@@ -186,7 +196,7 @@ class Story:
             began_at=began_at,
             calm_at=calm_at,
             ended_at=universe.time_s(),
-            bounds=bounds(converge_s, self.streams, self.bidders),
+            bounds=bounds(converge_s, self.streams, self.bidders, self.day_caps),
             labels_written=tuple((universe.at(at), label) for at, label in box.disk.labels_written),
             paused=tuple(box.paused),
             killed_at=tuple(box.killed_at),
