@@ -44,15 +44,22 @@ def one_remedy_at_a_time(seen: Evidence) -> Iterator[Broken]:
 
 
 def _repairs(seen: Evidence) -> Iterator[tuple[float, int, str, int, str]]:
-    """Yield when what began (+), ended (-) or took no time (!), for which slot; ends come first."""
+    """Yield when what began (+), ended (-) or took no time (!), for which slot.
+
+    Of one moment ends come first, but for the end of what was cut off in the instant in which it began.
+    """
+    began: dict[tuple[int, str], float] = {}
     for entry in seen.ledger.hosts:
         slot = seen.slot_of_instance(entry.instance_id)
         if slot is None or not entry.detail.startswith(REMEDIES):
             continue
+        key = (entry.instance_id, entry.detail)
         if entry.what == COMMAND:
+            began[key] = entry.at
             yield entry.at, 1, slot, entry.instance_id, f"+{entry.detail}"
         elif entry.what == COMMAND_ENDED:
-            yield entry.at, 0, slot, entry.instance_id, f"-{entry.detail}"
+            place = 3 if began.get(key) == entry.at else 0
+            yield entry.at, place, slot, entry.instance_id, f"-{entry.detail}"
     for call, what in ((REBOOT, "!reboot"), (CREATE, "!create")):
         for request in seen.calls.get(call, ()):
             slot = (
