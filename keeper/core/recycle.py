@@ -34,7 +34,7 @@ def is_recycle_due(draft: Draft, slot: SlotId, stream: Stream) -> bool:
     if not is_due(record.recycle_at, draft.now, RETRY_S):
         draft.wake(record.recycle_at)
         return False
-    return not draft.fuses and _is_time(draft, stream) and _all_is_well(draft, slot)
+    return _is_time(draft, stream) and _all_is_well(draft, slot)
 
 
 def put_off(draft: Draft, slot: SlotId) -> None:

@@ -214,6 +214,14 @@ def test_a_suspect_is_taken_when_there_is_nobody_else() -> None:
     assert (rent.name, getattr(rent, "offer_id", None)) == ("rent", an_offer(50).offer_id)
 
 
+def test_a_machine_that_failed_is_no_witness_for_its_owner() -> None:
+    """A host that came back after a restart would else acquit the owner of all three."""
+    world, desired = a_fleet(*a_bad_owner())
+    back = a_host(9, host_id=HostId(350), machine_id=MachineId(200))
+    world = replace(world, records={**world.records, slot(9): back})
+    assert [each.trait.value for each in decide(world, desired).causes] == ["owner"]
+
+
 def test_a_cause_is_told_once_and_forgotten_with_its_failures() -> None:
     world, desired = a_fleet(*a_bad_owner())
     after = applied(world, decide(world, desired))
@@ -314,6 +322,14 @@ def test_one_bad_machine_is_no_bad_deploy() -> None:
     assert decision_for(decide(world, a_desire(a_stream(revision="r2")))).name == "rent"
 
 
+def test_what_happened_to_the_host_is_not_blamed_on_its_workload() -> None:
+    """Two hosts that vanish while a new revision is on them say nothing about it."""
+    record = deployed()
+    vanished = tuple(replace(f, reason=Reason.MARKET_SAYS_DEAD) for f in record.failures)
+    world = a_world(replace(record, failures=vanished), offers={DUEL: a_book(an_offer(1))})
+    assert decision_for(decide(world, a_desire(a_stream(revision="r2")))).name == "rent"
+
+
 def test_who_orders_a_replacement_has_looked() -> None:
     world = a_world(
         deployed(), offers={DUEL: a_book(an_offer(1))}, orders=(an_order(OrderKind.REPLACE),)
@@ -372,6 +388,12 @@ def test_the_most_that_may_be_sick_is_a_fifth_rounded_up(slots: int, most: int) 
     for sick in range(min(slots, most + 1) + 1):
         plan = decide(*a_fleet_of(slots, sick))
         assert (Reason.MASS_FAILURE in plan.fuses) is (sick > most), sick
+
+
+def test_a_ratio_of_nothing_still_lets_one_be_sick() -> None:
+    for sick, is_held in ((1, False), (2, True)):
+        plan = decide(*a_fleet_of(10, sick, ratio=0.0))
+        assert (Reason.MASS_FAILURE in plan.fuses) is is_held
 
 
 def test_of_one_slot_one_may_be_sick_for_ever() -> None:
