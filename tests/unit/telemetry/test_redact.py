@@ -164,3 +164,13 @@ def test_no_whole_secret_is_ever_left(secret: str, before: str, after: str) -> N
     if len(secret.strip()) >= 4:
         assert redactor.is_suspect(text)
         assert secret.strip() not in shown.replace(HIDDEN, "\0")
+
+
+@pytest.mark.parametrize(
+    "unit", ["9", "a.", "a-", "rtmp", "token ", "://", "rtmp://a/", "-----BEGIN ", "bearer\t", "@"]
+)
+def test_a_text_made_to_be_slow_is_gone_through_once(unit: str) -> None:
+    """A host can print it; 60 kB of one long word held the loop for half a minute. This would be hours."""
+    endless = unit * (400_000 // len(unit))
+    shown = Redactor(["a-secret-key"]).text(f"{endless} VAST_API_KEY=hunter2x {endless}")
+    assert "VAST_API_KEY=[redacted]" in shown
