@@ -10,6 +10,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from typing_extensions import override
@@ -24,7 +25,7 @@ from keeper.sim.audit import audit
 from keeper.sim.disk import Disk
 from keeper.sim.evidence import Bounds, Evidence
 from keeper.sim.faults import Fault
-from keeper.sim.loop import run
+from keeper.sim.loop import VirtualLoop, run
 from keeper.sim.market import MarketShape
 from keeper.sim.memory import MemoryMarketplace
 from keeper.sim.opsbox import OpsBox
@@ -43,6 +44,7 @@ _QUIET = MarketShape(machines=20, display_share=0.8, renters_every_s=0.0, price_
 _LOOK_EVERY_S = 60.0
 _SETTLED_FOR_S = 240.0  # longer than anything that keeper puts off for a while
 _ALONE_S = 900.0
+_FREEZE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,7 @@ class _Tape:
     disk: Disk
     powers: list[Power] = field(default_factory=list)
     only: int | None  # the moment of interest; None: all of them
+    stall_at: int | None = None  # a moment at which the process is frozen for a minute
     passes: dict[int, Pass] = field(default_factory=dict)
 
     def passed(self, site: int, edge: Edge) -> bool:
@@ -122,7 +125,12 @@ class _Tape:
         if len(self.powers) == 1 and self.only in (None, power.moments + 1):
             at_s = asyncio.get_running_loop().time()
             self.passes[power.moments + 1] = Pass(at_s, site, edge, self._epoch())
-        return power.moment()
+        is_on = power.moment()
+        if power.moments == self.stall_at and len(self.powers) == 1:
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualLoop)
+            loop.stall(_FREEZE_S)
+        return is_on
 
     def _epoch(self) -> tuple[int, ...]:
         ledger = self.universe.market.ledger
@@ -155,9 +163,10 @@ class _Box(OpsBox):
         if self._story.is_alone:
             await daemon.open()
             await daemon.journal(limit=100)
-            self._is_over = await run_until(
-                daemon, _is_on_air, orders=(rent(self),), timeout_s=_ALONE_S
-            )
+            with suppress(PortError):  # it ends with the error's code, and is begun again
+                self._is_over = await run_until(
+                    daemon, _is_on_air, orders=(rent(self),), timeout_s=_ALONE_S
+                )
         else:
             await daemon.run()
         assert isinstance(self.marketplace, MemoryMarketplace)
@@ -179,18 +188,25 @@ def _is_on_air(snapshot: Snapshot) -> bool:
     )
 
 
-def play(story: Story, marked: Marked, *cuts: int) -> Ending:
-    """Play a story, its processes cut off at these moments: the first at the first, and so on."""
+def play(story: Story, marked: Marked, *cuts: int, stall_at: int | None = None) -> Ending:
+    """Play a story, its processes cut off at these moments: the first at the first, and so on.
+
+    ``stall_at``: instead of that, the first process is frozen for a minute.
+    """
     with warnings.catch_warnings():
         # A call that a dead process had prepared and never made.
         warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
-        return run(_played(story, marked, cuts))
+        return run(_played(story, marked, cuts, stall_at))
 
 
-async def _played(story: Story, marked: Marked, cuts: tuple[int, ...]) -> Ending:
+async def _played(
+    story: Story, marked: Marked, cuts: tuple[int, ...], stall_at: int | None
+) -> Ending:
     universe = Universe(1, shape=_QUIET)
     disk = Disk(keeper_id=_KEEPER_ID)
-    tape = _Tape(universe=universe, disk=disk, only=cuts[0] if cuts else None)
+    tape = _Tape(
+        universe=universe, disk=disk, only=cuts[0] if cuts else stall_at, stall_at=stall_at
+    )
     box = _Box(story, universe, tape, marked, cuts)
     with marked.telling(tape):
         return await _until_it_is_right(story, universe, box, tape)
@@ -311,14 +327,19 @@ async def _ask(daemon: Daemon, order: Order) -> bool:
     return True
 
 
-def wrong(story: Story, marked: Marked, *cuts: int) -> tuple[Ending, list[str]]:
-    """Say what is not as it must be after these cuts, and how it ended."""
-    ending = play(story, marked, *cuts)
-    return ending, list(_complaints(story, ending, cuts))
+def wrong(
+    story: Story, marked: Marked, *cuts: int, stall_at: int | None = None
+) -> tuple[Ending, list[str]]:
+    """Say what is not as it must be after these cuts, or this standstill, and how it ended."""
+    ending = play(story, marked, *cuts, stall_at=stall_at)
+    befell = f"power cut at moment {', then '.join(map(str, cuts)) or 'none'}"
+    if stall_at is not None:
+        befell = f"frozen at moment {stall_at}"
+    return ending, list(_complaints(story, ending, befell))
 
 
-def _complaints(story: Story, ending: Ending, cuts: tuple[int, ...]) -> Iterator[str]:
-    name = f"{story.name}, power cut at moment {', then '.join(map(str, cuts)) or 'none'}"
+def _complaints(story: Story, ending: Ending, befell: str) -> Iterator[str]:
+    name = f"{story.name}, {befell}"
     if len(ending.alive) != story.alive:
         yield f"{name}: alive are {ending.alive}"
     if not ending.is_on_air:
