@@ -47,6 +47,7 @@ class Alert:
     dark_since: datetime | None = None  # None: the viewer sees a picture, or never saw one
     acts: int = 0  # remedies tried in this incident
     over: str = ""  # the summary once it no longer holds: "duel/0 is no longer dark"
+    is_once: bool = False  # news, not a reminder: not repeated while it holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

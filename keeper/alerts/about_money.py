@@ -9,7 +9,7 @@ from keeper.alerts import Alert, Severity
 from keeper.alerts.advice import HUMAN, names
 from keeper.core.caps import Cap, Span, every_cap, free_again, is_stopped, key_of
 from keeper.core.curb import warned_key
-from keeper.core.meter import Meter
+from keeper.core.meter import Meter, Warned
 from keeper.core.model import SlotId, StreamName, stream_of
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.world import Snapshot
@@ -30,7 +30,7 @@ def budget_used(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
         warned = ledger.warned.get(warned_key(cap, now))
         if warned is None or is_stopped(ledger, cap, now):
             continue
-        is_last = warned.ratio >= max(fleet.spend_warn_ratios, default=1.0)
+        severity = _severity(warned, fleet.spend_warn_ratios)
         reached = (
             "at this rate the period ends first"
             if warned.reached_at is None
@@ -39,7 +39,7 @@ def budget_used(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
         yield Alert(
             name="KeeperBudgetUsed",
             key=f"KeeperBudgetUsed:{_key(cap)}",
-            severity=Severity.WARNING if is_last else Severity.INFO,
+            severity=severity,
             slot=None,
             stream=cap.stream,
             summary=f"{cap.whose} has used {warned.ratio:.0%} of its {cap.words}",
@@ -48,14 +48,24 @@ def budget_used(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             " hosts, the least useful first",
             needs_human=f"Raise `{_SETTING[cap.span]}`, or end something: `keeper spend` shows what"
             " costs what."
-            if is_last
+            if severity is not Severity.INFO
             else "",
             since=warned.at,
             dollars=warned.dollars,
             labels={"period": cap.span.value},
             reason=Reason.BUDGET,
             over=f"a new period has begun for {cap.whose}, or its cap was raised",
+            is_once=severity is not Severity.CRITICAL,
         )
+
+
+def _severity(warned: Warned, ratios: tuple[float, ...]) -> Severity:
+    """Be louder with each share, so that each is told; wake somebody when the cap will be reached."""
+    if warned.ratio <= min(ratios, default=0.0) and len(ratios) > 1:
+        return Severity.INFO
+    is_last = warned.ratio >= max(ratios, default=1.0)
+    will_be_reached = is_last and warned.reached_at is not None
+    return Severity.CRITICAL if will_be_reached else Severity.WARNING
 
 
 def budget_stop(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:

@@ -245,7 +245,7 @@ def _due(told: _Told, severity: Severity, now: datetime, numbers: Numbers) -> No
     ):
         why = f"now {severity}, was {told.alert.severity}"
         return _notice(told, alert, NoticeKind.UPDATE, now, why)
-    if since_told_s >= numbers.repeat_s:
+    if since_told_s >= numbers.repeat_s and not alert.is_once:
         hours = numbers.repeat_s / 3600
         alert = told.alert if _RANK[severity] < _RANK[told.alert.severity] else alert
         return _notice(told, alert, NoticeKind.REPEAT, now, f"repeated every {hours:g} h")
@@ -347,6 +347,7 @@ def _alert_in(flat: Mapping[str, Any]) -> Alert:
         dark_since=_moment(flat.get("dark_since")),
         acts=int(flat.get("acts", 0)),
         over=flat.get("over", ""),
+        is_once=bool(flat.get("is_once", False)),
     )
 
 

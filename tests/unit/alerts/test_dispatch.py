@@ -103,6 +103,18 @@ def test_repeats_after_four_hours() -> None:
     assert play.sent[-1].reason == "repeated every 4 h"
 
 
+def test_news_is_told_once_and_again_when_it_gets_worse() -> None:
+    """Half of a month's budget was said ninety times before the month was over."""
+    play = Play()
+    half = alert(severity=Severity.INFO, is_once=True)
+    play.at(0, half)
+    assert play.at(30, half) == [NoticeKind.FIRING]
+    assert play.at(86_400, half) == []
+    more = alert(severity=Severity.WARNING, is_once=True)
+    assert play.at(86_430, more) == [NoticeKind.UPDATE]
+    assert play.at(172_800, more) == []
+
+
 def test_tells_at_once_that_a_person_is_needed_now() -> None:
     play = Play()
     play.at(0, alert())

@@ -80,9 +80,9 @@ def with_money(seen: Snapshot, ledger: Meter, **caps: float) -> Snapshot:
     )
 
 
-def warned(ratio: float, cap: float = 5.0) -> Meter:
-    key = f"duel/day@2026-03-01:{cap:g}"
-    said = Warned(ratio=ratio, at=ago(hours=1), dollars=ratio * cap, reached_at=ahead(hours=2))
+def warned(ratio: float, reached_at: datetime | None = NOW + timedelta(hours=2)) -> Meter:
+    key = "duel/day@2026-03-01:5"
+    said = Warned(ratio=ratio, at=ago(hours=1), dollars=ratio * 5.0, reached_at=reached_at)
     return Meter(metered_at=NOW, warned={key: said})
 
 
@@ -310,8 +310,18 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         {"KeeperBudgetUsed:duel:day": Severity.INFO},
     ),
     (
-        "nine tenths of it wants somebody to look",
+        "three quarters of it want somebody to look",
+        with_money(snapshot(record()), warned(0.75), spend_max_dollars_per_day=5.0),
+        {"KeeperBudgetUsed:duel:day": Severity.WARNING},
+    ),
+    (
+        "nine tenths wake somebody, if all of it will be used",
         with_money(snapshot(record()), warned(0.9), spend_max_dollars_per_day=5.0),
+        {"KeeperBudgetUsed:duel:day": Severity.CRITICAL},
+    ),
+    (
+        "if the period ends first they do not",
+        with_money(snapshot(record()), warned(0.9, reached_at=None), spend_max_dollars_per_day=5.0),
         {"KeeperBudgetUsed:duel:day": Severity.WARNING},
     ),
     (
