@@ -200,7 +200,7 @@ def _dumps(event_dict: Mapping[str, Any]) -> bytes:
         return orjson.dumps(event_dict, default=str, option=options)
     except (TypeError, ValueError, RecursionError):  # lone surrogates, 70-bit integers, deep nests
         return orjson.dumps(
-            {str(key): plain(str(each), _VALUE_MAX) for key, each in event_dict.items()}
+            {plain(str(key)): plain(str(each), _VALUE_MAX) for key, each in event_dict.items()}
         )
 
 

@@ -57,7 +57,10 @@ from keeper.core.model import Instance, InstanceId, Offer, Reading
 from keeper.core.text import plain
 from keeper.ports import Account, HttpReply, Malformed, PortError, Transient
 from keeper.probes.http import read_http
+from keeper.telemetry import logs
+from keeper.telemetry.metrics import label_value
 from keeper.telemetry.redact import Redactor
+from keeper.web.answers import plain_values
 from keeper.workloads.managers.facts import read_line
 from tests.fuzz.seeds import (
     JPEGS,
@@ -371,25 +374,40 @@ def page_reply(data: bytes) -> Any:
 
 
 _REDACTOR: Final = Redactor([SECRET, "whsec_abcdef"])
+_JSON: Final = logs._Json(_REDACTOR, with_priority=False)
+_CONSOLE: Final = logs._Console(_REDACTOR, colors=False)
 
 
 def shown(data: bytes) -> Any:
     """Show a text at every sink."""
     said = data.decode("utf-8", "surrogateescape")
-    return plain(said, 200), escape(said, 200), cell(said).plain, plain(_REDACTOR.text(said), 2000)
+    event = {"event": "host.said", "level": "info", "at": "2026-11-21T12:00:00Z", said[:50]: said}
+    line = _JSON(None, "info", {**event, "detail": said}).decode()
+    json.loads(line)
+    return (
+        plain(said, 200),
+        escape(said, 200),
+        cell(said).plain,
+        plain(_REDACTOR.text(said), 2000),
+        line,
+        _CONSOLE(None, "info", {"event": "host.said", "level": "info", "detail": said}),
+        str(plain_values({said[:50]: [said]})),
+        label_value(said),
+    )
 
 
 def check_shown(found: Any) -> str:
-    line, slack, terminal, log = found
+    line, slack, terminal, log, *rest = found
     if any(each in slack.replace("&lt;", "").replace("&gt;", "") for each in "<>*`~@"):
         return "Slack would read it as markup"
-    if SECRET in log:
+    if any(SECRET in each for each in (log, *rest[:2])):
         return "a secret is shown"
     return _all(
         shown_badly(line, 200),
         shown_badly(slack, 200),
         shown_badly(terminal, 200),
         shown_badly(log, 2000),
+        *(shown_badly(each, 20_000) for each in rest),
     )
 
 
