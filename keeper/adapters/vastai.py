@@ -142,7 +142,11 @@ class VastMarketplace:
             reply = await self._calls.read(
                 Endpoint.LIST, "/api/v1/instances/", query=query, holds=Page
             )
-            listing.add(decoded(reply, Page, Endpoint.LIST))
+            page = decoded(reply, Page, Endpoint.LIST)
+            if not page.instances and reply.body.count(b'"instances"') > 1:
+                # Of a name that is there twice the last one counts; an empty one is no absence (I9).
+                raise Malformed(f"{Endpoint.LIST}: a page holds the list twice")
+            listing.add(page)
         self._readings = listing.readings()
         return listing.instances()
 

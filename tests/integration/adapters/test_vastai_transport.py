@@ -287,3 +287,29 @@ async def test_the_key_follows_no_redirect_to_a_stranger(call: str) -> None:
         with pytest.raises(Malformed, match="the key stays here"):
             await CALLS[call](market)
         assert thief.seen == []
+
+
+# --- JSON that says two things, or goes down for ever --------------------------------------------
+
+
+async def test_a_list_that_is_there_twice_is_no_empty_list() -> None:
+    """I9: the last of two equal names counts, and here it says that nothing is rented."""
+    body = (
+        b'{"success": true, "instances": [{"id": 5}], "total_instances": 1, "instances_found": 1, '
+        b'"instances": [], "total_instances": 0, "instances_found": 0}'
+    )
+    assert type(await told(LIST, says(body))) is Malformed
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"[" * (4 * MIB), id="arrays"),
+        pytest.param(b'{"instances":' * 500_000, id="objects"),
+        pytest.param(b'{"offers": [' + b'{"a":' * 500_000 + b"1" + b"}" * 500_000, id="rows"),
+    ],
+)
+async def test_a_body_without_a_floor_is_no_answer(call: str, body: bytes) -> None:
+    error = await told(call, says(body))
+    assert isinstance(error, Uncertain) is (call == CREATE)
