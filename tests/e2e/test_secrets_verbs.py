@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -90,8 +91,12 @@ async def said_by(box: Box, cases: list[Case]) -> str:
         stderr=asyncio.subprocess.STDOUT,
     )
     assert process.stdout is not None
-    said = (await process.stdout.read()).decode(errors="surrogateescape")
-    assert await process.wait() == 0, said
+    try:
+        said = (await process.stdout.read()).decode(errors="surrogateescape")
+        assert await process.wait() == 0, said
+    finally:
+        with suppress(ProcessLookupError):  # a verb that did not fail may go on for ever
+            process.kill()
     ends = [line for line in said.splitlines() if line.startswith("ENDED")]
     assert len(ends) == len(cases), said
     assert [end for end in ends if end.startswith("ENDED 0 ")] == []
@@ -161,7 +166,7 @@ async def test_a_bad_configuration(box: Box, sim: SimServer) -> None:
     for number, text in enumerate(BAD_FILES.values()):
         path = box.folder / f"{number}.yaml"
         whole = text if "vast:" in text else f"vast: {{url: '{sim.url}'}}\n{text}"
-        path.write_text(f"{whole}\nstate_dir: {box.state}\n")
+        path.write_text(f"{whole}\nstate_dir: {box.state}\nsocket: {box.socket}\n")
         environ = {"KEEPER_SECRET_SIGNING": SIGNING, "KEEPER_CONFIG": str(path)}
         verbs = [["run"], ["--debug", "run"], ["check-config", str(path), "--json"]]
         # Whether a key can be used is not looked at before it is.
