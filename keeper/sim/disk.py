@@ -164,14 +164,14 @@ class MemoryStore:
         return tuple(found[-limit:]) if limit > 0 else ()
 
     async def prune(self, before: datetime) -> int:
-        """Forget facts and delivered messages older than this; returns how many facts and messages."""
+        """Forget facts and settled messages older than this; returns how many facts and messages."""
         await self._power.gate()
         disk = self._disk
         kept = [entry for entry in disk.journal if entry.at >= before]
         done = [
             key
             for key, row in disk.outbox.items()
-            if row.delivered_at is not None and row.delivered_at < before
+            if (row.delivered_at is not None or row.given_up) and row.created_at < before
         ]
         forgotten = len(disk.journal) - len(kept) + len(done)
         disk.journal = kept

@@ -257,6 +257,30 @@ async def test_prune_forgets_the_old_and_keeps_what_is_on_its_way(opened: Opener
     await again.close()
 
 
+async def test_prune_keeps_what_is_not_yet_that_old(opened: Opener) -> None:
+    """To the moment: what is exactly as old stays, a settled message as well as a fact."""
+    store = opened()
+    await store.load()
+    limit = NOW - timedelta(days=30)
+    old = limit - timedelta(seconds=1)
+    await store.commit(
+        Batch(
+            journal=(fact(1, at=old), fact(2, at=limit)),
+            outbox=(
+                message("settled", created_at=limit, delivered_at=limit),
+                message("new", created_at=NOW, delivered_at=NOW),
+                message("given-up", created_at=old, given_up=True),
+                message("stuck", created_at=old),
+            ),
+        )
+    )
+    assert await store.prune(limit) == 2  # a fact and the message that was given up
+    assert [entry.tick for entry in await store.journal()] == [2]
+    assert await store.prune(limit + timedelta(seconds=1)) == 2
+    assert await store.prune(NOW + timedelta(seconds=1)) == 1
+    await store.close()
+
+
 async def test_a_stop_without_close_is_not_clean(opened: Opener) -> None:
     store = opened()
     await store.load()
