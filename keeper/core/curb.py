@@ -16,6 +16,7 @@ from math import fsum
 
 from keeper.core.caps import (
     Cap,
+    committed_to,
     ends_at,
     every_cap,
     hours_ahead,
@@ -65,11 +66,12 @@ def curb(draft: Draft) -> None:
     if not caps:
         return
     committed = committed_by_stream(draft.records.values(), draft.condemned.values())
+    rented = committed_by_stream(draft.records.values(), ())
     for cap in caps:
         used = used_dollars(draft.ledger, cap, draft.now)
-        rate = fsum(committed.values()) if cap.stream is None else committed.get(cap.stream, 0.0)
-        _warn(draft, cap, used, rate)
-        _stop(draft, cap, used)
+        _warn(draft, cap, used, committed_to(cap, committed))
+        if (rate := committed_to(cap, rented)) > 0:
+            _stop(draft, cap, used, rate)
 
 
 def _forget_past(draft: Draft, caps: tuple[Cap, ...]) -> None:
@@ -150,17 +152,13 @@ _FOREVER_S = 10 * 365 * 86_400.0
 # --- the stop ---------------------------------------------------------------------------------------
 
 
-def _stop(draft: Draft, cap: Cap, used: float) -> None:
-    hosts = sorted(_hosts(draft, cap), key=lambda host: host.order)
-    if not hosts:
-        return
+def _stop(draft: Draft, cap: Cap, used: float, rented: float) -> None:
     hours = hours_ahead(cap, draft.now, draft.fleet.spend_end_s)
-    rate = fsum(host.dollars_per_hour for host in hosts) + fsum(
-        each.dollars_per_hour for each in _unheard(draft, cap)
-    )
+    rate = rented + fsum(each.dollars_per_hour for each in _unheard(draft, cap))
     if used + rate * hours < cap.dollars:
         _wake_at_the_edge(draft, cap, used, rate, hours)
         return
+    hosts = sorted(_hosts(draft, cap), key=lambda host: host.order)
     ended: list[SlotId] = []
     kept: dict[Reason, SlotId] = {}
     for host in hosts:

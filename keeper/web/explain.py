@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from keeper.core.model import Policy, Rung, SlotId, SlotRecord, Stream, Subject, stream_of
+from keeper.core.caps import Span, caps_of, ends_at, used_dollars
+from keeper.core.meter import caught_up
+from keeper.core.model import (
+    FleetPolicy,
+    Policy,
+    Rung,
+    SlotId,
+    SlotRecord,
+    Stream,
+    Subject,
+    stream_of,
+)
 from keeper.core.reasons import SENTENCE
 from keeper.core.spend import committed_dollars_per_hour
 from keeper.core.text import plain
@@ -85,11 +96,27 @@ def _allowances(
             used=committed_dollars_per_hour(records, condemned, stream.name),
             limit=stream.spend_max_dollars_per_hour,
         )
+        yield from _caps(snapshot, stream, now)
     yield AllowanceStatus(
         name="dollars per hour of the fleet",
         used=committed_dollars_per_hour(records, condemned),
         limit=snapshot.desired.fleet.spend_max_dollars_per_hour,
     )
+    yield from _caps(snapshot, snapshot.desired.fleet, now)
+
+
+def _caps(
+    snapshot: Snapshot, whose: Stream | FleetPolicy, now: datetime
+) -> Iterator[AllowanceStatus]:
+    ledger = caught_up(snapshot.plan.meter or snapshot.world.meter, now)
+    for cap in caps_of(whose):
+        yield AllowanceStatus(
+            name=f"dollars of {'the fleet' if cap.stream is None else 'the stream'}"
+            + ("" if cap.span is Span.TOTAL else f" this {cap.span}"),
+            used=used_dollars(ledger, cap, now),
+            limit=cap.dollars,
+            more_at=ends_at(cap.span, now),
+        )
 
 
 def _counted(

@@ -9,6 +9,7 @@ import pytest
 
 from keeper.core.conditions import after_reboot
 from keeper.core.decisions import Decision
+from keeper.core.meter import TOTAL, Meter, Tally, day_ends_at, day_of
 from keeper.core.model import (
     Desired,
     HostId,
@@ -463,3 +464,25 @@ def test_plan_lists_every_decision_with_its_reason() -> None:
         ("wait", "healthy"),
     ]
     assert all(each.because for each in plan.decisions)
+
+
+def test_explains_what_is_left_of_each_cap_and_when_it_is_free_again() -> None:
+    seen = full()
+    streams = tuple(replace(s, spend_max_dollars_per_day=5.0) for s in seen.desired.streams)
+    fleet = replace(seen.desired.fleet, spend_max_dollars_total=90.0)
+    ledger = Meter(
+        metered_at=NOW,
+        tallies={period: {streams[0].name: Tally(dollars=4.0)} for period in (day_of(NOW), TOTAL)},
+    )
+    seen = replace(
+        seen,
+        desired=replace(seen.desired, streams=streams, fleet=fleet),
+        world=replace(seen.world, meter=ledger),
+    )
+    found = explain(seen, SLOT, NOW)
+    assert found is not None
+    left = {
+        allowed.name: (allowed.used, allowed.limit, allowed.more_at) for allowed in found.allowances
+    }
+    assert left["dollars of the stream this day"] == (4.0, 5.0, day_ends_at(NOW))
+    assert left["dollars of the fleet"] == (4.0, 90.0, None)
