@@ -270,6 +270,7 @@ MENU: tuple[Row, ...] = (
         ends_early_s=7200.0,
     ),
     Row(kind=FaultKind.DISPLAY_LOST, per_day=0.15, presets="market hosts", count=(1, 1)),
+    Row(kind=FaultKind.HOST_KEY_CHANGED, per_day=0.15, presets="hosts", count=(1, 1)),
 )
 
 # share of the menu's rates that each preset plays

@@ -28,6 +28,9 @@ _LOUD = frozenset(
 )
 
 
+_DARK = "KeeperStreamDark"
+
+
 def every_alert_comes_to_an_end(seen: Evidence) -> Iterator[Broken]:
     """One alert is told, told again while it holds, and resolved: in this order, nothing left out."""
     latest: dict[str, Notice] = {}
@@ -53,13 +56,24 @@ def _lost(notice: Notice, what: str) -> Broken:
 def _patience_s(seen: Evidence, notice: Notice, until: float) -> float:
     """Return how long an alert may be silent: its repeat, and while a louder one stood above it."""
     bounds = seen.bounds
-    muted = ((begins, ends) for begins, ends, key in _told_spans(seen) if key != notice.key)
+    muted = (
+        (begins, ends)
+        for begins, ends, key in _told_spans(seen)
+        if key != notice.key and _may_mute(key, notice)
+    )
     mute_s = _mute_s(seen, notice.at, until) + covered_s(merged(muted), notice.at, until)
     return bounds.repeat_s + _CLOCK_S + _LATE_S + mute_s
 
 
+def _may_mute(louder_key: str, notice: Notice) -> bool:
+    """Whether an alert may stand above another one: about everything, or the same stream dark."""
+    name, _, about = louder_key.partition(":")
+    stream = notice.key.partition(":")[2].partition("/")[0]
+    return name != _DARK or about.rpartition("/")[0] == stream
+
+
 def _told_spans(seen: Evidence) -> tuple[tuple[float, float, str], ...]:
-    """Return when loud alerts held, as far as their messages tell."""
+    """Return when alerts held that may stand above others, as far as their messages tell."""
     return seen.remembered("loud", _loud_spans)
 
 
@@ -67,7 +81,7 @@ def _loud_spans(seen: Evidence) -> tuple[tuple[float, float, str], ...]:
     found: list[tuple[float, float, str]] = []
     began: dict[str, float] = {}
     for notice in seen.notices:
-        if notice.name not in _LOUD:
+        if notice.name not in _LOUD and notice.name != _DARK:
             continue
         if notice.kind == RESOLVED:
             found.append((began.pop(notice.key, notice.at) - _LATE_S, notice.at, notice.key))
@@ -125,10 +139,10 @@ def _is_told(seen: Evidence, slot: str, since: float, until: float) -> bool:
     """Whether a message about the slot, or one above it, arrived or stood in that time."""
     if any(n.slot == slot and since <= n.at <= until for n in seen.notices):
         return True
-    if any(begins < until and ends > since for begins, ends, _ in _told_spans(seen)):
-        return True
-    told = [n for n in seen.notices if n.key == f"KeeperStreamDark:{slot}" and n.at < since]
-    return bool(told) and told[-1].kind != RESOLVED
+    return any(
+        begins < until and ends > since and (not key.startswith(_DARK) or key == f"{_DARK}:{slot}")
+        for begins, ends, key in _told_spans(seen)
+    )
 
 
 # --- nothing dies quietly -----------------------------------------------------------------------

@@ -33,7 +33,7 @@ def spending_within_the_caps(seen: Evidence) -> Iterator[Broken]:
 
 def _hourly(seen: Evidence, about: str, rentals: list[Rental], most: float) -> Iterator[Broken]:
     """At each moment at which keeper commits to more: everything that lives, at its full price."""
-    for at, bidden in _commitments(rentals):
+    for at, bidden in _commitments(seen, rentals):
         total = sum(
             bidden[1] if rental.instance_id == bidden[0] else price_at(rental, at)
             for rental in rentals
@@ -45,12 +45,18 @@ def _hourly(seen: Evidence, about: str, rentals: list[Rental], most: float) -> I
             )
 
 
-def _commitments(rentals: list[Rental]) -> Iterator[tuple[float, tuple[int, float]]]:
-    """Yield when keeper agreed to a price, whose, and which: as it was offered or bid."""
+def _commitments(
+    seen: Evidence, rentals: list[Rental]
+) -> Iterator[tuple[float, tuple[int, float]]]:
+    """Yield when keeper agreed to a price, whose, and which: as it was offered or bid.
+
+    A search may have named another price; what is given back unused was never agreed to.
+    """
     for rental in rentals:
         offered = rental.offered_dollars_per_hour or rental.dollars_per_hour
         agreed = min(offered, rental.dollars_per_hour)
-        yield rental.created_at, (rental.instance_id, agreed)
+        if seen.was_used(rental.instance_id) or rental.instance_id not in seen.condemned_at:
+            yield rental.created_at, (rental.instance_id, agreed)
         for change in rental.changes:
             if change.what == BID:
                 yield change.at, (rental.instance_id, change.dollars_per_hour)

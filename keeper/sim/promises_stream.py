@@ -6,6 +6,7 @@ Each yields what is ``Broken`` in the ``Evidence``. No code is shared with what 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from keeper.sim.evidence import (
     COMMAND,
@@ -13,6 +14,7 @@ from keeper.sim.evidence import (
     CREATE,
     REBOOT,
     REMEDIES,
+    SEARCH,
     Broken,
     Evidence,
     between,
@@ -20,6 +22,7 @@ from keeper.sim.evidence import (
 from keeper.sim.excuses import covered_s, tied_s, untied_until
 from keeper.sim.ledger import Rental
 
+_SEARCHES_APART_S = 690.0  # the longest back-off of a search that finds nothing
 # What no remedy on the machine cures; the host's own records name it.
 _INCURABLE = frozenset({"gpu_lost", "display_lost", "deploy_fails"})
 
@@ -140,7 +143,10 @@ def darkness_ends(seen: Evidence) -> Iterator[Broken]:
     for slot in seen.slots:
         for lost_at, again_at in seen.dark(slot):
             tied = tied_s(seen, slot, lost_at, again_at)
-            troubled = covered_s(_troubles(seen, slot), lost_at, again_at)
+            if again_at - lost_at - tied <= seen.bounds.dark_s:
+                continue
+            troubles = (*_troubles(seen, slot), *_searches(seen, slot, lost_at, again_at))
+            troubled = covered_s(troubles, lost_at, again_at)
             if again_at - lost_at - tied - troubled > seen.bounds.dark_s:
                 yield Broken(
                     invariant="I18",
@@ -148,6 +154,17 @@ def darkness_ends(seen: Evidence) -> Iterator[Broken]:
                     text=f"{slot} was dark for {again_at - lost_at:.0f} s from {lost_at:.0f} on;"
                     f" for {tied:.0f} s keeper's hands were tied",
                 )
+
+
+def _searches(
+    seen: Evidence, slot: str, since: float, until: float
+) -> Iterator[tuple[float, float]]:
+    """Yield when the market was searched again and again and nothing was asked for: none suits."""
+    searched = seen.clean_between(since, until, SEARCH)
+    asked = tuple(c.at for c in seen.creates if seen.slot_of(c.label) == slot)
+    for earlier, later in pairwise(searched):
+        if later - earlier <= _SEARCHES_APART_S and not between(asked, earlier, later):
+            yield earlier, later
 
 
 def _troubles(seen: Evidence, slot: str) -> Iterator[tuple[float, float]]:

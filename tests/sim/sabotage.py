@@ -288,8 +288,8 @@ def _does_not_hear_the_pause(patch: pytest.MonkeyPatch) -> None:
 
 
 def _suspects_no_common_cause(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(fuses, "_sick_max", lambda _: 1000)
-    patch.setattr(fuses, "_find_bursts", lambda *_: False)
+    patch.setattr(fuses, "sick_max", lambda _: 1000)
+    patch.setattr(fuses, "find_bursts", lambda *_: False)
 
 
 def _restarts_for_ever(patch: pytest.MonkeyPatch) -> None:

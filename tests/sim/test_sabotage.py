@@ -58,6 +58,12 @@ def _named(broken: tuple[Broken, ...]) -> set[str]:
     return {each.invariant for each in broken}
 
 
+def test_every_promise_has_a_keeper_that_breaks_it() -> None:
+    """I15 and I25 take two keepers and two runs: see below."""
+    promises = {name for sabotage in SABOTAGES for name in sabotage.promises.split()}
+    assert promises == {f"I{number}" for number in range(1, 26)} - {"I15", "I25"}
+
+
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_good_keeper_comes_through(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else what is found in a bad one's run would say nothing."""
