@@ -12,7 +12,7 @@ SEED ?= 7
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.dev ## Build .venv with everything (runtime, tests, lint) from the hash lock
@@ -90,20 +90,20 @@ SOAK_SEEDS ?= 10000
 SOAK_S ?= 0
 SOAK_JOBS ?= 0
 .PHONY: soak
-soak: soak-properties soak-deaths soak-seeds ## Run 10,000 simulated weeks, worlds and real deaths, into docs/soak.json and docs/deaths.json
+soak: soak-properties soak-deaths soak-seeds ## All three soaks: generated worlds, real deaths, 10,000 simulated weeks (a day)
 
 .PHONY: soak-properties
-soak-properties: setup
+soak-properties: setup ## Explore generated worlds for as long as hypothesis likes
 	@SMALL_WORLDS=3 HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/property
 
 # The real process, killed and frozen for a minute before and after every call of a port: two hours of
 # eight jobs, which mostly wait.
 .PHONY: soak-deaths
-soak-deaths: setup
+soak-deaths: setup ## Kill and freeze the real process at every call, into docs/deaths.json
 	@$(BIN)/python -m keeper.sim.death --seconds $(SOAK_S) --jobs 8 --record docs/deaths.json
 
 .PHONY: soak-seeds
-soak-seeds: setup
+soak-seeds: setup ## Run SOAK_SEEDS (10,000) simulated weeks, into docs/soak.json
 	@$(BIN)/python -m keeper.sim.soak --seeds $(SOAK_SEEDS) --limit-s $(SOAK_S) --jobs $(SOAK_JOBS) \
 	    --record docs/soak.json $(ARGS)
 
