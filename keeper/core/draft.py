@@ -97,7 +97,8 @@ class Draft:
         self.show_ids: set[InstanceId] = set()
         self.meter_after: Meter | None = None  # what is to be written of the ledger
         self._ledger: Meter | None = None
-        self.is_busy = False  # a fresh listing would settle something
+        self.is_busy = False  # a fresh listing would settle something, also if it says the same
+        self.is_curious = False  # a listing that says something else would
         self._wake_at: datetime | None = None
 
     # --- reading ----------------------------------------------------------------------------------
@@ -270,15 +271,16 @@ class Draft:
         )
 
     def _wants(self) -> Wants:
-        if not (self.is_busy or self.offers_for or self.show_ids):
+        if not (self.is_busy or self.is_curious or self.offers_for or self.show_ids):
             return _NO_WANTS
         listing_by = None
-        if self.is_busy:
+        if self.is_busy or self.is_curious:
             listing = self.world.listing
             listing_by = later(listing.at, self.fleet.list_interval_busy_s) if listing else self.now
         return Wants(
             offers_for=tuple(sorted(self.offers_for)),
             listing_by=listing_by,
+            is_counting=self.is_busy,
             show_ids=tuple(sorted(self.show_ids)),
         )
 

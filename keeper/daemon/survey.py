@@ -162,7 +162,7 @@ class Survey:
         A tick is asked for when it says something new, or when the plan wanted one. That all is as
         before is found in the next tick, which comes soon enough by itself.
         """
-        is_news = self.listing is None or self._wants.listing_by is not None
+        is_news = self.listing is None or self._wants.is_counting
         self._is_unchanged = False
         try:
             async with asyncio.timeout(_READ_DEADLINE_S):

@@ -33,7 +33,12 @@ class Tasks:
             raise RuntimeError(message)
         task = self._group.create_task(self._telling(work, name), name=name)
         self._alive[task] = None
-        task.add_done_callback(self._alive.pop)
+
+        def over(ended: asyncio.Task[Any]) -> None:
+            del self._alive[ended]
+            work.close()  # a task that is cancelled before its first step has not begun it
+
+        task.add_done_callback(over)
         return task
 
     def for_ever(

@@ -271,6 +271,16 @@ MENU: tuple[Row, ...] = (
     ),
     Row(kind=FaultKind.DISPLAY_LOST, per_day=0.15, presets="market hosts", count=(1, 1)),
     Row(kind=FaultKind.HOST_KEY_CHANGED, per_day=0.15, presets="hosts", count=(1, 1)),
+    # "Online" with restarts climbing. The rest of policy's menu is above under other names: signalling
+    # up and no media, and encoder sessions that are exhausted, are pictures without frames, the latter
+    # of the stubborn kind; a full disk of the ops box is a commit that fails.
+    Row(
+        kind=FaultKind.CRASH_LOOP,
+        per_day=0.2,
+        presets="hosts",
+        count=(1, 1),
+        params=lambda _: {"says_up": True},
+    ),
 )
 
 # share of the menu's rates that each preset plays

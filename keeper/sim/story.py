@@ -125,6 +125,7 @@ class Story:
     streams: Mapping[str, int] = field(default_factory=lambda: DEFAULT_STREAMS)
     bidders: frozenset[str] = frozenset()  # streams that bid for interruptible hosts
     day_caps: Mapping[str, float] = field(default_factory=dict)  # dollars, by stream
+    machines: int = _SHAPE.machines  # of the market
     has_strangers: bool = True  # the account holds rentals that are not keeper's
     has_foresight: bool = True  # beats at which nothing can have changed are passed over
 
@@ -139,7 +140,7 @@ class Story:
 
     async def _play(self) -> Played:
         loop = asyncio.get_running_loop()
-        universe = Universe(self.seed, shape=_SHAPE)
+        universe = Universe(self.seed, shape=replace(_SHAPE, machines=self.machines))
         began_at = universe.time_s()
         disk = Disk(keeper_id=f"{self.seed:08x}")
         if self.has_strangers:

@@ -106,6 +106,7 @@ class VirtualHost:
     stage: int = 0  # planned steps of an older stage are void
     troubles: dict[FaultKind, Cure] = field(default_factory=dict)
     fails_deploys: int = 0
+    flaps: bool = False  # while it crashes in a loop its manager says "up", and counts on
     listeners: list[Listener] = field(default_factory=list)
     was_on_air: bool = False
     environment: dict[str, str] = field(default_factory=dict)  # of all commands so far
@@ -261,6 +262,9 @@ class VirtualHosts:
                 host.restarts += 1
                 self._end_process(host, "retrying")
                 self._later(host, _SUPERVISOR_RETRY_S, lambda: self._retry(host, 1))
+            case FaultKind.CRASH_LOOP if fault.params.get("says_up"):
+                host.flaps = True
+                self._flap(host)
             case kind if kind in _PROCESS_ENDS:
                 self._end_process(host, "gone")
             case FaultKind.HOST_KEY_CHANGED:
@@ -321,7 +325,9 @@ class VirtualHosts:
         host.stage += 1
         host.pid += 101
         host.process, host.is_warm = "up", False
-        if not _DIES_AGAIN.isdisjoint(host.troubles):
+        if FaultKind.CRASH_LOOP in host.troubles and host.flaps:
+            self._later(host, _SUPERVISOR_RETRY_S, lambda: self._flap(host))
+        elif not _DIES_AGAIN.isdisjoint(host.troubles):
             after_s = self._rng.uniform(*self._pace.crash_s)
             self._later(host, after_s, lambda: self._end_process(host, "gone"))
         else:
@@ -343,6 +349,17 @@ class VirtualHosts:
             host.restarts += 1
             self.look(host)
             self._later(host, _SUPERVISOR_RETRY_S, lambda: self._retry(host, tries + 1))
+
+    def _flap(self, host: VirtualHost) -> None:
+        """Die and be started again, as PM2 does it: "online", with another pid and no picture."""
+        if FaultKind.CRASH_LOOP not in host.troubles:
+            host.flaps = False
+            return
+        host.process, host.is_warm = "up", False
+        host.restarts += 1
+        host.pid += 101
+        self.look(host)
+        self._later(host, _SUPERVISOR_RETRY_S, lambda: self._flap(host))
 
     def _end_process(self, host: VirtualHost, state: str) -> None:
         host.process, host.is_warm = state, False

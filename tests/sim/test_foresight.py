@@ -48,6 +48,8 @@ def _told(played: Played) -> list[tuple[int, dict[str, Any]]]:
     return [
         (round((datetime.fromisoformat(line["at"]) - began).total_seconds() * 50), _bare(line))
         for line in lines
+        # What is owed is compared with the account at each tick; nothing calls for one.
+        if "KeeperSpend" not in line["facts"].get("alert", "")
     ]
 
 

@@ -1048,6 +1048,12 @@ ROWS = (
         decision="destroy", reason=Reason.SUPERSEDED,
     ),
     Row(
+        sentence="a replacement that is missing from the list takes nothing over yet",
+        world=replace(handing_over(conditions=conditions(), good_in_a_row=6),
+                      listing=a_listing(an_instance())),
+        decision="wait", reason=Reason.MISSING_FROM_LIST,
+    ),
+    Row(
         sentence="a replacement that does not come up goes, and the old host stays",
         world=handing_over(booted_at=ago(901)), decision="destroy",
         reason=Reason.NO_PICTURE_EVER,
