@@ -15,7 +15,7 @@ help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(VENV)/.dev ## Build .venv with everything (runtime, tests, lint) from the hash lock
+setup: $(VENV)/.dev ## Build .venv from the hash locks: runtime, tests, lint
 
 # The stamp is the last thing written, so an interrupted set-up is simply done again.
 $(VENV)/.python:
@@ -40,11 +40,11 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@touch $@
 
 .PHONY: system
-system: ## Install the real components tests talk to (root and apt), or say what is missing
+system: ## Install what the tests talk to (root and apt), or say what lacks
 	@scripts/system.sh
 
 .PHONY: demo
-demo: $(VENV)/.runtime ## Watch the real daemon keep simulated streams on air; no account, no GPU, no root
+demo: $(VENV)/.runtime ## Watch the real daemon keep simulated streams on air
 	@$(BIN)/keeper demo $(ARGS)
 
 # Two more than there are cores: the tests of whole commands mostly wait, for a simulated host to boot
@@ -81,7 +81,7 @@ sim: $(VENV)/.runtime ## One simulated run in virtual time; SEED=7 chooses it
 	@$(BIN)/keeper sim run --seed $(SEED) $(ARGS)
 
 .PHONY: bench
-bench: setup ## Measure against floors and peers, into bench/results.json; ONLY=name for one
+bench: setup ## Measure against floors and peers; ONLY=name for one
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 # A soak takes hours and may be interrupted at any time: the same command goes on where it stopped.
@@ -90,40 +90,40 @@ SOAK_SEEDS ?= 10000
 SOAK_S ?= 0
 SOAK_JOBS ?= 0
 .PHONY: soak
-soak: soak-properties soak-deaths soak-seeds ## All three soaks: generated worlds, real deaths, 10,000 simulated weeks (a day)
+soak: soak-properties soak-deaths soak-seeds ## All three soaks: worlds, real deaths, simulated weeks (a day)
 
 .PHONY: soak-properties
-soak-properties: setup ## Explore generated worlds for as long as hypothesis likes
+soak-properties: setup ## Explore generated worlds, longer than the tests do
 	@SMALL_WORLDS=3 HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/property
 
 # The real process, killed and frozen for a minute before and after every call of a port: two hours of
 # eight jobs, which mostly wait.
 .PHONY: soak-deaths
-soak-deaths: setup ## Kill and freeze the real process at every call, into docs/deaths.json
+soak-deaths: setup ## Kill and freeze the real process at every call
 	@$(BIN)/python -m keeper.sim.death --seconds $(SOAK_S) --jobs 8 --record docs/deaths.json
 
 .PHONY: soak-seeds
-soak-seeds: setup ## Run SOAK_SEEDS (10,000) simulated weeks, into docs/soak.json
+soak-seeds: setup ## Run SOAK_SEEDS (10,000) simulated weeks with all faults
 	@$(BIN)/python -m keeper.sim.soak --seeds $(SOAK_SEEDS) --limit-s $(SOAK_S) --jobs $(SOAK_JOBS) \
 	    --record docs/soak.json $(ARGS)
 
 # Ten million spoiled answers for every parser; a run that was stopped goes on. ARGS="--seed 2": others.
 FUZZ_INPUTS ?= 10000000
 .PHONY: fuzz
-fuzz: setup ## Feed FUZZ_INPUTS (10,000,000) spoiled answers to every parser of what strangers send
+fuzz: setup ## Feed FUZZ_INPUTS spoiled answers to every parser
 	@$(BIN)/python -m tests.fuzz.campaign --inputs $(FUZZ_INPUTS) $(ARGS)
 
 .PHONY: worlds
-worlds: setup ## Every world with up to four hosts through reconcile (hours); HOSTS=3 for fewer
+worlds: setup ## Every world with up to HOSTS (4) hosts, for hours
 	@SMALL_WORLDS=$(or $(HOSTS),4) $(BIN)/python -m pytest -n auto --timeout 3600 \
 	    tests/property/test_small_worlds.py $(ARGS)
 
 .PHONY: mutate
-mutate: setup ## Change the dangerous code and see which test notices (an hour); ONLY="core.rent core.caps"
+mutate: setup ## Change dangerous code, see which test notices; ONLY="core.rent"
 	@$(BIN)/python scripts/mutate.py $(ONLY) $(ARGS)
 
 .PHONY: lock
-lock: ## Write the locks again from pyproject.toml; ARGS=--upgrade for newer versions
+lock: ## Write the locks again; ARGS=--upgrade for newer versions
 	@scripts/lock.sh $(ARGS)
 
 .PHONY: clean
