@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from keeper.core.draft import Draft
+from keeper.core.events import SpendCaughtUp
 from keeper.core.fuses import is_paused
-from keeper.core.meter import flow_of, flowing, is_due
+from keeper.core.meter import TOTAL, WRITE_APART_S, flow_of, flowing, is_due, spent
 from keeper.core.model import SlotId
+from keeper.core.moments import elapsed_s
+
+# A ledger is written as rarely as this while nothing changes; a longer gap is worth a word.
+_AWAY_S = 2 * WRITE_APART_S
 
 
 def keep(draft: Draft) -> None:
@@ -17,8 +22,21 @@ def keep(draft: Draft) -> None:
         draft.now,
         _paused_slots(draft),
     )
-    if draft.meter_after is not None or is_due(draft.world.meter, flow, draft.now):
+    away_s = _away_s(draft)
+    if away_s or draft.meter_after is not None or is_due(draft.world.meter, flow, draft.now):
         draft.note(flowing(draft.ledger, flow))
+    if away_s:
+        dollars = spent(draft.ledger, TOTAL).dollars - spent(draft.world.meter, TOTAL).dollars
+        draft.tell(SpendCaughtUp(duration_s=away_s, dollars=dollars))
+
+
+def _away_s(draft: Draft) -> float:
+    """Return how long nobody counted, if that was for long and something was rented."""
+    since, started_at = draft.world.meter.metered_at, draft.world.started_at
+    if since is None or started_at is None or not draft.world.meter.rates:
+        return 0.0
+    away_s = elapsed_s(since, started_at)
+    return away_s if away_s >= _AWAY_S else 0.0
 
 
 def _paused_slots(draft: Draft) -> frozenset[SlotId]:

@@ -284,6 +284,16 @@ class WindowClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpendCaughtUp:
+    """keeper was away while its rentals were not: what they cost meanwhile is in the ledger now."""
+
+    name: ClassVar[str] = "spend.caught_up"
+    level: ClassVar[Level] = Level.INFO
+    duration_s: float
+    dollars: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpendDrifted:
     """The account's credit fell by something else than what its rentals are said to cost."""
 
@@ -876,6 +886,7 @@ Event = (
     | CauseCleared
     | WindowOpened
     | WindowClosed
+    | SpendCaughtUp
     | SpendDrifted
     | BudgetWarned
     | BudgetStopped

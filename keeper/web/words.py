@@ -110,6 +110,9 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
         f"nobody may search offers now{_because(f)}: {f['error']}"
         + (f"; until {f['until']}" if f["until"] not in {None, "?"} else "")
     ),
+    "spend.caught_up": lambda f: (
+        f"${float(f['dollars']):.2f} were spent in the {_s(f)} before keeper was back, and count now"
+    ),
     "spend.drifted": lambda f: (
         f"the account fell by ${float(f['fell_dollars']):.2f} in {_s(f)}, and its rentals are said"
         f" to have cost ${float(f['least_dollars']):.2f} to ${float(f['most_dollars']):.2f}"

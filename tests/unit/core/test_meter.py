@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from keeper.core.events import SpendCaughtUp
 from keeper.core.meter import (
     GAP_MAX_S,
     TOTAL,
@@ -45,6 +46,7 @@ from tests.builders import (
     applied,
     conditions,
     decide,
+    events_of,
     healthy_world,
 )
 
@@ -246,6 +248,16 @@ def test_a_rental_s_end_is_counted_to_its_last_moment() -> None:
     assert plan.meter is not None
     assert total(plan.meter) == pytest.approx(2.0)
     assert plan.meter.rates[DUEL].dollars_per_hour < 2.0
+
+
+def test_what_was_spent_while_keeper_was_away_is_counted_at_once_and_said_once() -> None:
+    away = replace(healthy_world(), meter=a_meter(1.0, at=ago(2 * HOUR)), started_at=ago(5))
+    plan = decide(away)
+    (told,) = events_of(plan, SpendCaughtUp)
+    assert (told.duration_s, round(told.dollars, 6)) == (2 * HOUR - 5, 2.0)
+    assert not events_of(decide(applied(away, plan), now=ahead(30)), SpendCaughtUp)
+    short = replace(away, meter=a_meter(1.0, at=ago(WRITE_APART_S)))
+    assert not events_of(decide(short), SpendCaughtUp)
 
 
 # --- in the dark ------------------------------------------------------------------------------------
