@@ -52,6 +52,8 @@ _HOPELESS: dict[Reason, tuple[ExitCode, str]] = {
     Reason.PAUSED: (ExitCode.REFUSED, "keeper resume"),
     Reason.OBSERVE_ONLY: (ExitCode.REFUSED, "set the stream's mode to act"),
     Reason.SUGGEST_ONLY: (ExitCode.REFUSED, "set the stream's mode to act"),
+    Reason.MAINTENANCE_WINDOW: (ExitCode.REFUSED, "run it again when the window has closed"),
+    Reason.BAD_DEPLOY: (ExitCode.REFUSED, "put the workload back to what worked, or mend it"),
     Reason.NO_SUITABLE_OFFER: (ExitCode.NOT_FOUND, "see what was filtered out: keeper search"),
 }
 

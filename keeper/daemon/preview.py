@@ -8,6 +8,7 @@ from keeper.core.model import Stream
 from keeper.core.reconcile import reconcile
 from keeper.core.world import Listing, OfferBook, Snapshot, World
 from keeper.daemon.declared import Declared
+from keeper.daemon.windows import Windows
 from keeper.ports import Clock, Marketplace, Saved
 
 
@@ -21,6 +22,8 @@ async def preview(
     """
     now = clock.now()
     instances = await marketplace.list_instances()
+    windows = Windows(lambda: declared.windows, lambda _: None)
+    windows.look(now)
     world = World(
         keeper_id=saved.keeper_id,
         records={record.slot: record for record in saved.records},
@@ -32,6 +35,8 @@ async def preview(
         slot_pauses=saved.slot_pauses,
         meter=saved.meter,
         started_at=now,
+        windows=windows.open,
+        windows_change_at=windows.changes_at,
     )
     desired = declared.desired
     plan = reconcile(world, desired, now)
