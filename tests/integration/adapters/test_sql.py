@@ -26,7 +26,8 @@ from keeper.adapters import sql, tables
 from keeper.adapters.clock import SystemClock
 from keeper.adapters.peek import peek
 from keeper.adapters.sql import SqlStore
-from keeper.core.model import SlotId, SlotRecord
+from keeper.core.meter import Meter, Tally
+from keeper.core.model import SlotId, SlotRecord, StreamName
 from keeper.ports import (
     Batch,
     JournalEntry,
@@ -465,6 +466,26 @@ async def test_the_migrations_make_exactly_the_tables(path: Path) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, tables.METADATA) == []
     engine.dispose()
+
+
+async def test_a_store_of_the_first_schema_keeps_what_it_holds_and_begins_a_ledger(
+    path: Path,
+) -> None:
+    await made(path)
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.execute("DROP TABLE tallies")
+        old.execute("UPDATE alembic_version SET version_num = '0001'")
+        old.commit()
+    with pytest.raises(StoreError, match="start this one once"):
+        peek(path)
+    store = SqlStore(path, clock=SystemClock())
+    saved = await store.load()
+    assert [record.attempt for record in saved.records] == [2]
+    assert saved.meter == Meter()
+    tally = {StreamName("duel"): Tally(dollars=1.0)}
+    await store.commit(Batch(meter=Meter(metered_at=NOW, tallies={"total": tally})))
+    await store.close()
+    assert peek(path).meter.tallies == {"total": tally}
 
 
 async def test_sequence_numbers_are_never_given_twice(path: Path) -> None:
