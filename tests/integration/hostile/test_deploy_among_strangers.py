@@ -1,0 +1,120 @@
+"""Deploys to hosts that play their tricks end, each in an outcome; the one to a good host is done."""
+
+import asyncio
+import getpass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from keeper.adapters import ssh_link
+from keeper.adapters.clock import SystemClock
+from keeper.adapters.ssh import SshHosts
+from keeper.core.decisions import Deploy
+from keeper.core.model import InstanceId, IntentId, SlotId
+from keeper.core.reasons import Reason
+from keeper.core.world import Outcome, OutcomeKind
+from keeper.daemon.execute import Executor
+from keeper.ports import Address, Command, Link, Upload
+from keeper.workloads import Step
+from tests.integration.hostile.strangers import strangers
+from tests.real_sshd import running_sshd
+
+pytestmark = [pytest.mark.real("sshd"), pytest.mark.xdist_group("http strangers")]
+
+KEY = asyncssh.generate_private_key("ssh-ed25519").export_private_key()
+TRICKS = (
+    "sftp_refuses_with_a_speech",
+    "sftp_keeps_the_file_open",
+    "sftp_says_yes_and_keeps_nothing",
+    "sftp_never_answers",
+    "shell_hangs",
+    "endless_stderr",
+    "nasty_lines",
+    "NoChannels",
+    "NoWindow",
+    "cuts_in_the_middle",
+    "disconnects_with_a_speech",
+)
+
+
+@dataclass
+class _Reached:
+    """The watch, as far as acts need it: a link to each rental."""
+
+    addresses: dict[InstanceId, tuple[SshHosts, Address]]
+    links: list[Link] = field(default_factory=list)
+
+    async def link(self, instance_id: InstanceId, timeout_s: float) -> Link:
+        hosts, address = self.addresses[instance_id]
+        link = await hosts.connect([address], pinned_host_key="", timeout_s=timeout_s)
+        self.links.append(link)
+        return link
+
+
+@dataclass(frozen=True)
+class _Workload:
+    folder: str
+
+    def deploy(self) -> tuple[Step, ...]:
+        return (
+            Upload(path=f"{self.folder}/run.sh", content=b"#!/bin/sh\n" * 10_000),
+            Command(name="deploy.start", script="echo started", timeout_s=0.3),
+        )
+
+
+async def test_a_deploy_ends_whatever_the_host_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    monkeypatch.setattr(ssh_link, "_UPLOAD_S", 2.0)
+    monkeypatch.setattr(ssh_link, "_CLOSE_S", 0.2)
+    outcomes: list[Outcome] = []
+    bugs: list[object] = []
+    async with (
+        strangers("tests.integration.hostile.ssh_strangers") as there,
+        running_sshd(tmp_path / "sshd", free_port()) as sshd,
+    ):
+        own = SshHosts(private_key_file=None, private_key=KEY, answer_slack_s=1.0)
+        good = SshHosts(
+            private_key_file=None, private_key=sshd.private_key, username=getpass.getuser()
+        )
+        reached = _Reached({InstanceId(0): (good, sshd.address)})
+        for number, name in enumerate(TRICKS, start=1):
+            where = Address(host="127.0.0.1", port=there.ports[name])
+            reached.addresses[InstanceId(number)] = (own, where)
+        outside: Any = reached
+        workload: Any = _Workload(str(tmp_path / "put"))
+        executor = Executor(
+            marketplace=outside,  # has none of its methods: to call one would be a bug
+            hosts=own,
+            watch=outside,
+            clock=SystemClock(),
+            workload_of=lambda _: workload,
+            spawn=lambda work, name: asyncio.get_running_loop().create_task(work, name=name),
+            finished=outcomes.append,
+            bug=bugs.append,
+            redact=lambda text: text,
+        )
+        executor.start(tuple(_deploy(number) for number in reached.addresses))
+        assert await executor.drain(30.0), executor.slots_in_flight
+        for link in reached.links:
+            await link.close()
+    assert bugs == []
+    kinds = {int(outcome.instance_id or 0): outcome.kind for outcome in outcomes}
+    assert kinds.pop(0) is OutcomeKind.DONE
+    assert len(kinds) == len(TRICKS)
+    assert OutcomeKind.DONE not in kinds.values()
+    assert (tmp_path / "put" / "run.sh").read_bytes() == b"#!/bin/sh\n" * 10_000
+    assert [path.name for path in (tmp_path / "put").iterdir()] == ["run.sh"]
+
+
+def _deploy(number: InstanceId) -> Deploy:
+    return Deploy(
+        slot=SlotId(f"duel/{number}"),
+        reason=Reason.NOT_DEPLOYED,
+        intent_id=IntentId(str(number)),
+        instance_id=number,
+    )
