@@ -6,12 +6,12 @@ Only a committed batch changes it, so that after any crash the store tells the s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from keeper.core.decisions import Plan
-from keeper.core.meter import Meter, reopened
+from keeper.core.meter import Meter, reopened, shifted
 from keeper.core.model import (
     Condemned,
     InstanceId,
@@ -64,6 +64,20 @@ class Memory:
             meter=reopened(saved.meter, started_at),
         )
 
+    def clock_stepped(self, step_s: float) -> None:
+        """Let what is counted and waited for be as long ago, or ahead, as it was before the step.
+
+        Else a jump ahead would forget what was used of a cap, and a jump back hold up every wait.
+        """
+        by = timedelta(seconds=step_s)
+        self.meter = shifted(self.meter, step_s)
+        self.records = {slot: _moved(record, by) for slot, record in self.records.items()}
+        # A restart is found again by the moment of its intent.
+        self.intents = {
+            i: replace(intent, opened_at=intent.opened_at + by)
+            for i, intent in self.intents.items()
+        }
+
     def absorb(self, plan: Plan) -> None:
         """Take over what a plan changed; only after its commit."""
         # Replaced, never changed in place: snapshots of earlier ticks hold the old mappings.
@@ -89,3 +103,13 @@ class Memory:
             self.meter = plan.meter
         self.fuses_known = frozenset(plan.fuses)
         self.causes_known = plan.suspected
+
+
+def _moved(record: SlotRecord, by: timedelta) -> SlotRecord:
+    return replace(
+        record,
+        remedies=tuple(replace(use, at=use.at + by) for use in record.remedies),
+        replaced_at=tuple(at + by for at in record.replaced_at),
+        next_rent_at=None if record.next_rent_at is None else record.next_rent_at + by,
+        outbid_at=None if record.outbid_at is None else record.outbid_at + by,
+    )

@@ -29,7 +29,6 @@ from keeper.core.events import (
     TickFinished,
     TickOverran,
 )
-from keeper.core.meter import shifted
 from keeper.core.model import (
     ConditionKind,
     InstanceId,
@@ -573,7 +572,7 @@ class Daemon:
             self._own_events.append(ClockStepped(duration_s=round(looked.step_s, 3)))
             self._board.clock_stepped(looked.step_s, now)
             self._survey.offers.clear()  # their age is not known any more
-            self._remembered().meter = shifted(self._remembered().meter, looked.step_s)
+            self._remembered().clock_stepped(looked.step_s)
         if looked.step_s or looked.was_away:
             self._remembered().started_at = now
             self._purse.begin_anew()

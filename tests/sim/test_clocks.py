@@ -15,7 +15,7 @@ from keeper.sim.opsbox import OpsBox
 from keeper.sim.universe import Universe
 from tests.sim.awaits import Marked
 from tests.sim.interrupted import Deed, Story, play, wrong
-from tests.sim.stories import LIFE
+from tests.sim.stories import LIFE, STORIES
 
 _UNMARKED = Marked(())
 
@@ -27,11 +27,12 @@ def _step(by_s: float) -> Deed:
     return step
 
 
-def _stepped(at_s: float, *by_s: float) -> Story:
+def _stepped(at_s: float, *by_s: float, story: Story = LIFE) -> Story:
     """The same story, with the wall clock jumping at a moment, and again half a minute later."""
     steps = [(at_s + 30.0 * number, _step(each)) for number, each in enumerate(by_s)]
-    acts = sorted((*LIFE.acts, *steps), key=lambda act: act[0])
-    return replace(LIFE, name=f"clock stepped by {by_s} s at {at_s} s", acts=tuple(acts))
+    acts = sorted((*story.acts, *steps), key=lambda act: act[0])
+    name = f"{story.name}, clock stepped by {by_s} s at {at_s} s"
+    return replace(story, name=name, acts=tuple(acts))
 
 
 @pytest.mark.parametrize("by_s", [(3600.0,), (-3600.0,), (3600.0, -3600.0), (-3600.0, 3600.0)])
@@ -43,6 +44,20 @@ def test_a_clock_that_steps_an_hour_kills_and_doubles_nothing(by_s: tuple[float,
         complaints += wrongs
         assert (ending.rentals, ending.facts["workload.restarted"]) == (3, 2), (at_s, by_s)
         assert ending.facts["clock.stepped"] == len(by_s)
+    assert complaints == []
+
+
+@pytest.mark.parametrize("by_s", [3600.0, -3600.0])
+@pytest.mark.parametrize("name", ["repair", "scarcity", "messages", "bids"])
+def test_a_step_neither_forgets_what_was_used_of_a_cap_nor_holds_up_a_wait(
+    name: str, by_s: float
+) -> None:
+    """Ahead: four restarts where three are allowed (I13). Back: no host for an hour."""
+    (story,) = (each for each in STORIES if each.name == name)
+    complaints = []
+    for part in (2, 3, 5, 7, 9, 11, 13):
+        at_s = story.over_s * part / 16
+        complaints += wrong(_stepped(at_s, by_s, story=story), _UNMARKED)[1]
     assert complaints == []
 
 
