@@ -2,8 +2,10 @@
 """Changes keeper's most dangerous code in small ways and says which changes no test notices.
 
 mutmut makes the mutants and tries each against the fast tests that reach it ([tool.mutmut] in
-pyproject.toml). What lives meets the slow ones here: the generated and the small worlds. Both passes
-go on where they were stopped; `rm -r mutants` begins anew. docs/mutation.md keeps the record.
+pyproject.toml), in a fork of one process. What lives is tried again here in a process of its own, where
+tables that are built at import and readers that are made once are mutants too; and by the generated and
+the small worlds. Both passes go on where they were stopped; `rm -r mutants` begins anew.
+docs/mutation.md keeps the record.
 
     scripts/mutate.py                     all modules
     scripts/mutate.py core.rent core.caps some of them
@@ -21,17 +23,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MUTANTS = ROOT / "mutants"
-SLOW_RECORD = MUTANTS / "slow.json"
-# The pieces of the small worlds that are done in seconds, and every property of a plan.
-SLOW_TESTS = (
-    "tests/property/test_plan.py",
-    "tests/property/test_small_worlds.py::test_a_small_world_comes_to_rest",
-    "tests/property/test_small_worlds.py::test_no_promise_is_broken_in_any_small_world",
-)
-SLOW_MODULES = ("keeper.core.",)  # the others never meet a world
+ALONE_RECORD = MUTANTS / "alone.json"
+# The second pass, by the beginning of a mutant's name: what is quick comes first.
+SECOND = {
+    "keeper.core.": (
+        "tests/unit/core", "tests/property/test_plan.py",
+        "tests/property/test_small_worlds.py",
+    ),
+    "keeper.": (
+        "tests/unit/adapters/test_writer.py", "tests/unit/daemon/test_memory.py",
+        "tests/property/test_codec.py", "tests/integration/adapters/test_sql.py",
+        "tests/integration/adapters/test_store_contract.py",
+    ),
+}  # fmt: skip
 # mutmut's own exit codes: a mutant that lives, one that no test reaches, one that mypy refuses.
 LIVES, UNREACHED, REFUSED = 0, 33, 37
-_SLOW_S = 600
+_ALONE_S = 600
 
 
 def main(words: list[str]) -> int:
@@ -41,7 +48,7 @@ def main(words: list[str]) -> int:
     globs = [f"keeper.{module.removeprefix('keeper.')}.*" for module in modules]
     if not shows:
         _mutmut("run", *_children(words), *globs)
-        _try_slow_tests(modules)
+        _try_alone(modules)
     _report(modules)
     if shows:
         for name in _living(modules):
@@ -69,45 +76,46 @@ def _results(modules: list[str]) -> dict[str, dict[str, int | None]]:
     return {module: verdicts for module, verdicts in found.items() if verdicts}
 
 
-def _slow_verdicts() -> dict[str, bool]:
-    return json.loads(SLOW_RECORD.read_text()) if SLOW_RECORD.exists() else {}
+def _alone_verdicts() -> dict[str, bool]:
+    return json.loads(ALONE_RECORD.read_text()) if ALONE_RECORD.exists() else {}
 
 
 def _living(modules: list[str]) -> list[str]:
-    slow = _slow_verdicts()
+    alone = _alone_verdicts()
     return [
         name
         for verdicts in _results(modules).values()
         for name, code in verdicts.items()
-        if code in (LIVES, UNREACHED) and not slow.get(name, False)
+        if code in (LIVES, UNREACHED) and not alone.get(name, False)
     ]
 
 
-def _try_slow_tests(modules: list[str]) -> None:
-    verdicts = _slow_verdicts()
+def _try_alone(modules: list[str]) -> None:
+    verdicts = _alone_verdicts()
     for name in _living(modules):
-        if name in verdicts or not name.startswith(SLOW_MODULES):
+        if name in verdicts:
             continue
+        tests = next(tests for prefix, tests in SECOND.items() if name.startswith(prefix))
         try:
             code = subprocess.run(
-                [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider", *SLOW_TESTS],
+                [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider", *tests],
                 cwd=MUTANTS,
                 env={**os.environ, "MUTANT_UNDER_TEST": name, "PYTHONPATH": "."},
                 stdout=subprocess.DEVNULL,
-                timeout=_SLOW_S,
+                timeout=_ALONE_S,
                 check=False,
             ).returncode
         except subprocess.TimeoutExpired:
             code = 1
         verdicts[name] = code != 0
-        SLOW_RECORD.write_text(json.dumps(verdicts, indent=1))
+        ALONE_RECORD.write_text(json.dumps(verdicts, indent=1))
         print(f"{'killed' if code else 'lives '}  {name}", flush=True)
 
 
 def _report(modules: list[str]) -> None:
-    slow = _slow_verdicts()
+    alone = _alone_verdicts()
     total: Counter[str] = Counter()
-    print("| module | mutants | refused by mypy | killed | by slow tests | live | score |")
+    print("| module | mutants | refused by mypy | killed | alone | live | score |")
     print("|---|---|---|---|---|---|---|")
     for module, verdicts in _results(modules).items():
         count: Counter[str] = Counter(mutants=len(verdicts))
@@ -118,8 +126,8 @@ def _report(modules: list[str]) -> None:
                 count["refused"] += 1
             elif code not in (LIVES, UNREACHED):
                 count["killed"] += 1
-            elif slow.get(name, False):
-                count["slow"] += 1
+            elif alone.get(name, False):
+                count["alone"] += 1
             else:
                 count["live"] += 1
         total += count
@@ -130,10 +138,10 @@ def _report(modules: list[str]) -> None:
 
 
 def _row(name: str, count: Counter[str]) -> str:
-    killed = count["killed"] + count["slow"]
+    killed = count["killed"] + count["alone"]
     tried = killed + count["live"]
     score = f"{100 * killed / tried:.1f} %" if tried else "-"
-    cells = (count["mutants"], count["refused"], count["killed"], count["slow"], count["live"])
+    cells = (count["mutants"], count["refused"], count["killed"], count["alone"], count["live"])
     return f"| {name} | {' | '.join(map(str, cells))} | {score} |"
 
 
