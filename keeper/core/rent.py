@@ -46,6 +46,7 @@ from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
 from keeper.core.shortage import explain
 from keeper.core.spend import committed_by_stream, record_dollars_per_hour
+from keeper.core.world import OfferBook
 
 # A refused create may come with the marketplace's own wish for patience, up to this.
 _RETRY_AFTER_MAX_S = 3600.0
@@ -67,10 +68,7 @@ def fill(
     ``break_first`` is called instead of holding when two hosts side by side cross a limit that the
     new one alone does not.
     """
-    if is_given_up(draft, slot, stream):
-        cost, limit = dark_dollars(draft.ledger, stream.name), stream.policy.dark_spend_max_dollars
-        held = Hold(slot=slot, reason=Reason.DARK_SPEND, wanted="rent", wanted_reason=reason)
-        draft.decide(slot, held, detail=f"${cost:.2f} without a picture, of at most ${limit:.2f}")
+    if _is_shut(draft, slot, stream, reason):
         return False
     record, now = draft.records[slot], draft.now
     longest_wait_s = max(longest_s(stream.policy.no_offer_backoff_s), _RETRY_AFTER_MAX_S)
@@ -78,19 +76,16 @@ def fill(
         draft.decide(slot, Wait(slot=slot, reason=record.rent_reason, until=record.next_rent_at))
         return False
     is_optional = reason is Reason.RECYCLE
-    shut = _crossed(draft, stream, {}, 0.0)
-    if shut is not None and is_optional:
-        recycle.put_off(draft, slot)
-        return False
-    if shut is not None:  # no price would do, so there is nothing to search for
-        _hold_for(draft, slot, reason, shut)
-        return False
     book = draft.world.offers.get(stream.name)
-    if book is None or elapsed_s(book.at, now) > stream.policy.offers_max_age_s:
-        _ask_for_offers(draft, slot, stream)
-        return False
     needs = needs_now(stream, draft.records[slot].outbid_at, draft.now)
     avoided = _avoided(draft, slot)
+    if book is None or elapsed_s(book.at, now) > stream.policy.offers_max_age_s:
+        still = None if book is None else _still_too_dear(draft, slot, stream, needs, book, avoided)
+        if still is None:
+            _ask_for_offers(draft, slot, stream)
+        else:
+            _hold_for(draft, slot, reason, still)
+        return False
     if record.offer_asked is not None and not _is_asked_offer_here(draft, slot, stream):
         return False
     funnel, shortage = _search(draft, slot, stream, needs, avoided)
@@ -113,6 +108,45 @@ def fill(
         return False
     _rent(draft, slot, stream, seat, reason, offer, price_of(offer, needs))
     return True
+
+
+def _is_shut(draft: Draft, slot: SlotId, stream: Stream, reason: Reason) -> bool:
+    """Hold where no host would do, whatever its price, so that nobody need search for one."""
+    if is_given_up(draft, slot, stream):
+        cost, limit = dark_dollars(draft.ledger, stream.name), stream.policy.dark_spend_max_dollars
+        held = Hold(slot=slot, reason=Reason.DARK_SPEND, wanted="rent", wanted_reason=reason)
+        draft.decide(slot, held, detail=f"${cost:.2f} without a picture, of at most ${limit:.2f}")
+        return True
+    shut = _crossed(draft, stream, {}, 0.0)
+    if shut is not None:
+        _hold_for(draft, slot, reason, shut)
+    return shut is not None
+
+
+def _still_too_dear(
+    draft: Draft,
+    slot: SlotId,
+    stream: Stream,
+    needs: OfferNeeds,
+    book: OfferBook,
+    avoided: Avoided,
+) -> Crossed | None:
+    """Say which limit the offers of the last search still cross, if that is what a slot waits for.
+
+    A cap may leave no room for half a day, and the searches of a day are counted. So the market is
+    looked at as rarely then as when nothing suits; a limit that is raised is noticed at once.
+    """
+    record = draft.records[slot]
+    again_at = later(book.at, longest_s(stream.policy.no_offer_backoff_s))
+    if record.last_reason is not Reason.BUDGET or record.offer_asked or again_at <= draft.now:
+        return None
+    suitable = search(book.offers, needs, avoided, _machines_in_use(draft)).suitable
+    if not suitable:
+        return None
+    crossed_by = _affordable(draft, stream, needs, suitable)[1]
+    if crossed_by is not None:
+        draft.wake(again_at)
+    return crossed_by
 
 
 def _hold_for(draft: Draft, slot: SlotId, reason: Reason, crossed: Crossed) -> None:

@@ -415,3 +415,20 @@ def test_a_warning_says_when_the_cap_is_reached_at_this_rate() -> None:
     assert reached_at(replace(cap, span=Span.TOTAL), 2.5, 1e-9, NOW) is None
     assert reached_at(cap, 2.5, 0.0, NOW) is None
     assert reached_at(cap, 5.5, 0.0, NOW) == NOW
+
+
+def test_a_slot_without_room_looks_at_the_market_as_rarely_as_when_nothing_suits() -> None:
+    """It searched once a minute for half a day, and said so twice a minute."""
+    desired = capped(5.0)
+    world = a_vacancy(spent(4.7))
+    world = applied(world, decide(world, desired))
+    for seconds in (61, 300, 599):
+        world = replace(world, listing=a_listing(age_s=-seconds))
+        plan = decide(world, desired, now=ahead(seconds))
+        assert plan.wants.offers_for == ()
+        assert plan.events == ()
+        held = decision_for(plan, SLOT)
+        assert (held.name, held.reason) == ("hold", Reason.BUDGET)
+    assert decide(world, desired, now=ahead(751)).wants.offers_for == (DUEL,)  # 600 s and jitter
+    raised = decide(world, capped(9.0), now=ahead(599))  # noticed at once
+    assert raised.wants.offers_for == (DUEL,)
