@@ -31,6 +31,7 @@ from tests.builders import (
     a_condition,
     a_desire,
     a_listing,
+    a_pause,
     a_record,
     a_stream,
     a_tenure,
@@ -224,6 +225,33 @@ def test_a_warning_says_when_the_cap_is_reached_and_is_kept() -> None:
     again = replace(world, meter=plan.meter)
     assert events_of(decide(again, a_desire(a_stream(spend_max_dollars_per_day=5.0))),
                      BudgetWarned) == []  # fmt: skip
+
+
+def test_keeper_wakes_for_the_next_warning_and_for_the_edge_of_a_cap() -> None:
+    """Nothing else would make it look: ten seconds on, to the second."""
+    stream = a_stream(spend_max_dollars_per_day=5.0)
+    ten_s = 0.41 * 10.0 / 3600.0
+    end_h = a_desire().fleet.spend_end_s / 3600.0
+    for used in (2.5 - ten_s, 5.0 - 0.41 * end_h - ten_s):
+        plan = decide(healthy_world(meter=spent(used)), a_desire(stream))
+        assert plan.next_check_at is not None
+        assert (plan.next_check_at - NOW).total_seconds() == pytest.approx(10.0, abs=0.01)
+        assert plan.acts == ()
+
+
+def test_a_replacement_that_waits_goes_before_the_host_that_serves() -> None:
+    end_h = a_desire().fleet.spend_end_s / 3600.0
+    incoming = a_tenure(
+        label=f"keeper:k1:{SLOT}:2", attempt=2, instance_id=InstanceId(7050),
+        dollars_per_hour=0.2, good_in_a_row=0,
+        conditions=conditions(streaming=(U, Reason.NOT_ASKED)),
+    )  # fmt: skip
+    record = replace(a_slot(0), attempt=2, incoming=incoming)
+    stream = a_stream(spend_max_dollars_per_day=5.0)
+    world = a_world(record, meter=spent(5.0 - 0.5 * end_h))
+    assert ended(world, stream) == [7050]
+    paused = replace(world, slot_pauses={SLOT: a_pause()})
+    assert ended(paused, stream) == []
 
 
 def test_what_is_unknown_of_a_link_ends_nothing() -> None:
