@@ -29,6 +29,7 @@ async def test_on_a_full_disk_nothing_is_rented_and_room_is_cure_enough(box: Box
     """I2: the label cannot be written down, so the create does not leave. Then it leaves once."""
     box.configure("    replicas: 0")
     daemon = await box.daemon()
+    await daemon.says(r'"event":"keeper.started"')  # told when the first tick is on the disk
     await limit(daemon, "4096:unlimited")
     box.configure("    replicas: 1")
     daemon.kill(signal.SIGHUP)
