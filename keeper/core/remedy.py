@@ -284,12 +284,6 @@ TENURE_RULES: tuple[Rule, ...] = (
         why="An operator knows something that keeper does not.",
     ),
     Rule(
-        name="other host key",
-        when=shows_other_key,
-        then=_stay_away,
-        why="It may be another machine; commands and secrets do not go to strangers.",
-    ),
-    Rule(
         name="contract ending",
         when=lambda case: case.is_on_air and case.is_alone and is_ending(case),
         then=_hand_over(Reason.CONTRACT_ENDING),
@@ -301,6 +295,12 @@ TENURE_RULES: tuple[Rule, ...] = (
         then=_hand_over(Reason.PRICE_DRIFT),
         why="An owner may raise the price of a running contract; above the stream's own limit"
         " another host takes over.",
+    ),
+    Rule(
+        name="other host key",
+        when=shows_other_key,
+        then=_stay_away,
+        why="It may be another machine; commands and secrets do not go to strangers.",
     ),
     Rule(
         name="on air",

@@ -251,6 +251,8 @@ class VirtualHosts:
             return False
         if fault.kind is FaultKind.DEPLOY_FAILS and host.is_deployed:
             return False
+        if fault.kind is FaultKind.HOST_KEY_CHANGED and fault.kind in host.troubles:
+            return False  # it is strange already, and people know: the next one shall be news
         self._write(host, "struck", fault.kind.value)
         cure = Cure(fault.params.get("cured_by", CURED_BY[fault.kind]))
         host.troubles[fault.kind] = cure

@@ -770,6 +770,13 @@ ROWS = (
         decision="destroy", reason=Reason.HOST_KEY_CHANGED,
     ),
     Row(
+        sentence="a host that shows another key is handed over before its contract ends",
+        world=with_terms(listed_as(healthy_world(), ends_at=ahead(7200)), ending_since=ago(36),
+                         rented_at=ago(86_400),
+                         conditions=conditions(reachable=(Status.FALSE, Reason.HOST_KEY_CHANGED))),
+        decision="rent", reason=Reason.CONTRACT_ENDING,
+    ),
+    Row(
         sentence="a person hears of another host key even while the picture is fine",
         world=a_world(a_record(a_tenure(conditions=conditions(
             reachable=(Status.FALSE, Reason.HOST_KEY_CHANGED))))),
