@@ -84,9 +84,9 @@ class Bounds:
     overlap_max_s: float = 3900.0  # a slow boot, a slow warm-up and the proof before the swap
     settle_s: float = 120.0  # an unanswered create is looked for this long
     absence_apart_s: float = 30.0
-    abandoned_s: float = 3600.0  # a condemned rental hears of it again within this
+    abandoned_s: float = 1800.0  # a condemned rental hears of it again within this
     converge_s: float = 3600.0  # calm for this long, every stream is on air
-    well_s: float = 900.0  # untroubled for this long, a rental is beyond suspicion
+    well_s: float = 300.0  # untroubled for this long, a rental is beyond suspicion
     outbid_patience_s: float = 1800.0  # an outbid host is bid for again, or given up, within this
     dear_patience_s: float = 7200.0  # a host that has become too dear is left within this
     drift_ratio: float = 1.25  # a contract may cost so many times its offer

@@ -13,6 +13,7 @@ from keeper.sim.evidence import LISTING, SEARCH, Evidence, Span
 
 _NEXT_READ_S = 120.0  # after a read that failed, the next good one is not far
 _DAY_S = 86_400.0
+_CHANNEL_S = 900.0  # a channel that refused is tried again within this
 _START_S = 120.0  # a process that was killed is back, and has read everything again
 
 
@@ -84,6 +85,12 @@ def _spent(seen: Evidence, slot: str) -> tuple[Span, ...]:
         for first, last in zip(made, made[most - 1 :], strict=False)
         if last - first < window_s
     )
+
+
+def mute_s(seen: Evidence, since: float, until: float) -> float:
+    """Return for how long nobody could be told: no process, no network, or no channel."""
+    refusing = ((at, at + _CHANNEL_S) for at, _ in seen.refused)
+    return covered_s(merged((*seen.blind, *down(seen), *refusing)), since, until)
 
 
 def merged(spans: Iterable[Span]) -> Iterator[Span]:

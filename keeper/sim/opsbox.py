@@ -30,7 +30,7 @@ from keeper.sim.universe import Universe
 
 _RESTART_S = 5.0  # the unit's RestartSec
 _BURIALS_MAX = 100  # rounds of cancelling; a task that survives them catches what it must not
-_PAUSE_TAKES_S = 180.0  # what had begun before a pause may finish
+_PAUSE_TAKES_S = 90.0  # what had begun before a pause may finish
 _ORDER_TRIES = 20
 _SAME_MAX = 3
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from keeper.sim.evidence import LISTING, Broken, Evidence
-from keeper.sim.excuses import covered_s, down, merged
+from keeper.sim.excuses import covered_s, merged, mute_s
 from keeper.sim.notices import FIRING, RESOLVED, Notice, read_notice
 
 _CLOCK_S = 3600.0  # a wall clock that steps back an hour makes a repeat an hour late
@@ -61,8 +61,8 @@ def _patience_s(seen: Evidence, notice: Notice, until: float) -> float:
         for begins, ends, key in _told_spans(seen)
         if key != notice.key and _may_mute(key, notice)
     )
-    mute_s = _mute_s(seen, notice.at, until) + covered_s(merged(muted), notice.at, until)
-    return bounds.repeat_s + _CLOCK_S + _LATE_S + mute_s
+    silent_s = mute_s(seen, notice.at, until) + covered_s(merged(muted), notice.at, until)
+    return bounds.repeat_s + _CLOCK_S + _LATE_S + silent_s
 
 
 def _may_mute(louder_key: str, notice: Notice) -> bool:
@@ -90,12 +90,6 @@ def _loud_spans(seen: Evidence) -> tuple[tuple[float, float, str], ...]:
     return (*found, *((at - _LATE_S, seen.ended_at, key) for key, at in began.items()))
 
 
-def _mute_s(seen: Evidence, since: float, until: float) -> float:
-    """Return for how long nobody could be told: no process, no network, or no channel."""
-    refusing = ((at, at + _LATE_S) for at, _ in seen.refused)
-    return covered_s(merged((*seen.blind, *down(seen), *refusing)), since, until)
-
-
 def refused_messages_arrive(seen: Evidence) -> Iterator[Broken]:
     """A channel that was down gets what it refused, once it is back."""
     arrived = {notice.notice_id for notice in seen.notices}
@@ -104,7 +98,7 @@ def refused_messages_arrive(seen: Evidence) -> Iterator[Broken]:
         notice = read_notice(at, body)
         if notice.notice_id in arrived or notice.notice_id in told:
             continue
-        if seen.ended_at - at > seen.bounds.resent_s + _mute_s(seen, at, seen.ended_at):
+        if seen.ended_at - at > seen.bounds.resent_s + mute_s(seen, at, seen.ended_at):
             told.add(notice.notice_id)
             yield _lost(notice, f"({notice.kind}) was refused by its channel and never came again")
 
@@ -112,9 +106,10 @@ def refused_messages_arrive(seen: Evidence) -> Iterator[Broken]:
 def the_same_message_says_the_same(seen: Evidence) -> Iterator[Broken]:
     """Under one id there is one message, so that a receiver can drop the second."""
     bodies: dict[str, bytes] = {}
+    is_back = any(step_s < 0 for _, step_s in seen.clock_steps)  # the same hour twice, to the tick
     for at, body in seen.messages or ():
         notice = read_notice(at, body)
-        if bodies.setdefault(notice.notice_id, body) != body:
+        if bodies.setdefault(notice.notice_id, body) != body and not is_back:
             yield _lost(notice, f"said something else under the same id {notice.notice_id}")
 
 
@@ -124,9 +119,9 @@ def darkness_is_told(seen: Evidence) -> Iterator[Broken]:
         for (_, lost_at), (again_at, _) in pairwise(
             [*seen.slot_on_air(slot), (seen.ended_at, seen.ended_at)]
         ):
-            if again_at - lost_at - _mute_s(seen, lost_at, again_at) <= seen.bounds.told_s:
+            if again_at - lost_at - mute_s(seen, lost_at, again_at) <= seen.bounds.told_s:
                 continue
-            if not _is_told(seen, slot, lost_at, again_at):
+            if not is_told(seen, slot, lost_at, again_at):
                 yield Broken(
                     invariant="I19",
                     at=again_at,
@@ -135,7 +130,7 @@ def darkness_is_told(seen: Evidence) -> Iterator[Broken]:
                 )
 
 
-def _is_told(seen: Evidence, slot: str, since: float, until: float) -> bool:
+def is_told(seen: Evidence, slot: str, since: float, until: float) -> bool:
     """Whether a message about the slot, or one above it, arrived or stood in that time."""
     if any(n.slot == slot and since <= n.at <= until for n in seen.notices):
         return True

@@ -24,8 +24,8 @@ from keeper.sim.evidence import (
 from keeper.sim.excuses import covered_s, merged
 from keeper.sim.ledger import Request
 
-_AFTER_BAD_LISTING_S = 180.0  # an act this soon after it may be because of it
-_AFTER_BLINDNESS_S = 120.0
+_AFTER_BAD_LISTING_S = 300.0  # an act this soon after it may be because of it
+_AFTER_BLINDNESS_S = 300.0
 _GOOD_S = 90.0  # on air for so long, and every viewer has seen it by now
 _SEEN_S = 180.0  # so long after many fell sick, keeper has seen it and what had begun is over
 _EARLY_S = 30.0

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keeper.sim.evidence import COMMAND, LINKED, Broken, Evidence
+from keeper.sim.excuses import mute_s
+from keeper.sim.promises_alerts import is_told
 
 _KEY_CHANGED = "host_key_changed"
 
@@ -76,11 +78,10 @@ def a_changed_key_is_told(seen: Evidence) -> Iterator[Broken]:
             continue
         for entry in entries:
             until = entry.at + seen.bounds.told_s
+            until += 2 * mute_s(seen, entry.at, until + seen.bounds.told_s)
             if entry.detail != _KEY_CHANGED or seen.end_of_use(rental) < until:
                 continue
-            if seen.ended_at > until and not any(
-                notice.slot == slot and entry.at <= notice.at <= until for notice in seen.notices
-            ):
+            if seen.ended_at > until and not is_told(seen, slot, entry.at, until):
                 yield Broken(
                     invariant="I23",
                     at=until,
