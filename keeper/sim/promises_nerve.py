@@ -185,6 +185,8 @@ def acts_on_the_well(seen: Evidence) -> Iterator[tuple[Request, int]]:
         ]
         if len(using) != 1 or not seen.was_well(using[0], request.at):
             continue
+        if not is_create and request.instance_id != using[0]:
+            continue  # the end of its predecessor is pursued
         if not (is_create and seen.expected_to_move(seen.ledger.rentals[using[0]], request.at)):
             yield request, using[0]
 
