@@ -93,6 +93,17 @@ def mute_s(seen: Evidence, since: float, until: float) -> float:
     return covered_s(merged((*seen.blind, *down(seen), *refusing)), since, until)
 
 
+def audible_until(seen: Evidence, since: float, for_s: float) -> float:
+    """Return when somebody could have been told for so long, all in all."""
+    until = since + for_s
+    while (
+        until < seen.ended_at
+        and (later := since + for_s + mute_s(seen, since, until)) > until + 1.0
+    ):
+        until = later
+    return until
+
+
 def merged(spans: Iterable[Span]) -> Iterator[Span]:
     """Yield the same time in stretches that do not touch."""
     now: Span | None = None

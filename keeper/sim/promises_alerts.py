@@ -121,7 +121,7 @@ def darkness_is_told(seen: Evidence) -> Iterator[Broken]:
         ):
             if again_at - lost_at - mute_s(seen, lost_at, again_at) <= seen.bounds.told_s:
                 continue
-            if not is_told(seen, slot, lost_at, again_at):
+            if not _is_told(seen, slot, lost_at, again_at):
                 yield Broken(
                     invariant="I19",
                     at=again_at,
@@ -130,12 +130,18 @@ def darkness_is_told(seen: Evidence) -> Iterator[Broken]:
                 )
 
 
-def is_told(seen: Evidence, slot: str, since: float, until: float) -> bool:
+def _is_told(seen: Evidence, slot: str, since: float, until: float) -> bool:
     """Whether a message about the slot, or one above it, arrived or stood in that time."""
-    if any(n.slot == slot and since <= n.at <= until for n in seen.notices):
-        return True
-    return any(
-        begins < until and ends > since and (not key.startswith(_DARK) or key == f"{_DARK}:{slot}")
+    return is_told_of_slot(seen, slot, since, until) or any(
+        begins < until and ends > since and not key.startswith(_DARK)
+        for begins, ends, key in _told_spans(seen)
+    )
+
+
+def is_told_of_slot(seen: Evidence, slot: str, since: float, until: float) -> bool:
+    """Whether a message about the slot itself arrived in that time, or told that it is dark and stood."""
+    return any(n.slot == slot and since <= n.at <= until for n in seen.notices) or any(
+        begins < until and ends > since and key == f"{_DARK}:{slot}"
         for begins, ends, key in _told_spans(seen)
     )
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keeper.sim.evidence import COMMAND, LINKED, Broken, Evidence
-from keeper.sim.excuses import mute_s
-from keeper.sim.promises_alerts import is_told
+from keeper.sim.excuses import audible_until
+from keeper.sim.promises_alerts import is_told_of_slot
 
 _KEY_CHANGED = "host_key_changed"
 
@@ -77,11 +77,12 @@ def a_changed_key_is_told(seen: Evidence) -> Iterator[Broken]:
         if slot is None or rental is None or not seen.was_used(instance_id):
             continue
         for entry in entries:
-            until = entry.at + seen.bounds.told_s
-            until += 2 * mute_s(seen, entry.at, until + seen.bounds.told_s)
-            if entry.detail != _KEY_CHANGED or seen.end_of_use(rental) < until:
+            if entry.detail != _KEY_CHANGED:
                 continue
-            if seen.ended_at > until and not is_told(seen, slot, entry.at, until):
+            until = audible_until(seen, entry.at, seen.bounds.told_s)
+            if min(seen.end_of_use(rental), seen.ended_at) <= until:
+                continue
+            if not is_told_of_slot(seen, slot, entry.at, until):
                 yield Broken(
                     invariant="I23",
                     at=until,

@@ -542,6 +542,14 @@ def kept_a_strangers_key_to_itself(run: Run) -> Evidence:
     return run.evidence()
 
 
+def told_of_a_key_at_another_slot(run: Run) -> Evidence:
+    run.command(100, 290.0, "deploy.start")
+    run.host(100, 5000.0, "struck", "host_key_changed")
+    run.tell(5030.0, key="KeeperSlotHeld:host_key_changed:turbo/0", slot="turbo/0")
+    run.tell(5630.0, "resolved", key="KeeperSlotHeld:host_key_changed:turbo/0", slot="turbo/0")
+    return run.evidence()
+
+
 SECRETS = {"s3cr3t-of-duel": "duel", "s3cr3t-of-turbo": "turbo", "the-account-key": ""}
 
 BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
@@ -614,6 +622,7 @@ BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
     ("I23", connected_to_a_stranger),
     ("I23", told_a_stranger_what_to_do),
     ("I23", kept_a_strangers_key_to_itself),
+    ("I23", told_of_a_key_at_another_slot),
     ("I24", listings_too_close),
     ("I25", journals_differ),
     ("I25", journal_cut_short),

@@ -148,10 +148,11 @@ class Run:
         *,
         notice_id: str = "",
         more: str = "",
+        slot: str = "",
     ) -> bytes:
         """Let a message arrive; returns its body."""
-        name, _, slot = key.partition(":")
-        alert = {"name": name, "key": key, "slot": slot or None, "why": more}
+        name, _, about = key.partition(":")
+        alert = {"name": name, "key": key, "slot": slot or about or None, "why": more}
         data = {"notice_id": notice_id or f"{kind} {at}", "kind": kind, "alert": alert}
         body = json.dumps({"data": data}).encode()
         self.messages.append((BEGAN + at, body))

@@ -147,6 +147,30 @@ def test_the_same_message_twice_is_one() -> None:
     assert audit(run.evidence()) == ()
 
 
+@pytest.mark.parametrize(
+    ("refused_until", "told_at", "promises"),
+    [
+        pytest.param(8700.0, 9500.0, set(), id="a channel that is down for an hour"),
+        pytest.param(5100.0, 6400.0, set(), id="a channel that was down, and is tried again"),
+        pytest.param(5100.0, 6600.0, {"I23"}, id="a channel that has been up for ten minutes"),
+    ],
+)
+def test_a_changed_key_may_be_told_late_only_while_nobody_could_be_told(
+    refused_until: float, told_at: float, promises: set[str]
+) -> None:
+    run = Run()
+    run.command(100, 290.0, "deploy.start")
+    run.host(100, 5000.0, "struck", "host_key_changed")
+    key = f"KeeperSlotHeld:host_key_changed:{SLOT}"
+    body = run.tell(told_at, key=key, notice_id="msg_1", slot=SLOT)
+    run.tell(told_at + 600.0, "resolved", key=key, slot=SLOT)
+    refused = tuple(
+        (BEGAN + at, body) for at in (5030, 5930, 6830, 7730, 8630) if at <= refused_until
+    )
+    found = audit(replace(run.evidence(), refused=refused))
+    assert {broken.invariant for broken in found} == promises
+
+
 def test_confirming_a_condemned_rental_is_allowed_while_paused() -> None:
     run = Run()
     run.picture(100, 5000.0, live=False)
