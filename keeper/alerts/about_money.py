@@ -148,7 +148,8 @@ def spend_drift(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
         if is_more
         else "the account pays less than its rentals are said to cost",
         why=f"its credit fell by ${compared.fell_dollars:.2f} in {compared.over_s / 60:.0f} min, and"
-        f" its rentals are said to have cost {said}",
+        f" its rentals are said to have cost {said}, an hour's cost of ${compared.step_dollars:.2f}"
+        " more or less",
         did="keeper goes on counting by the listed prices; its caps are as good as these are",
         needs_human="Compare the account's billing page with `keeper spend`. Caps are in keeper's"
         " dollars: lower them by what is missing.",

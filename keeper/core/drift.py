@@ -5,6 +5,10 @@ the credit says what was paid. Over an hour at least the two are compared. What 
 outside (loading is free, a host that is offline may not be billed, viewers' traffic is a guess) gives
 the range that is expected; beyond that, and 10 % or half a dollar more, somebody should look. Credit
 that rises was bought, and begins the comparison anew. Time is monotonic, in seconds.
+
+The credit may fall in steps: an hour at once, paid ahead or behind. So a step's worth at each end is
+not known either, which is all of the first hour; a comparison that shows nothing goes on for some
+hours, so that the steps weigh less.
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ from dataclasses import dataclass, replace
 from keeper.core.model import Instance, InstanceId, MarketState
 
 OVER_S = 3600.0
+LONGEST_S = 3 * 3600.0  # then a comparison that shows nothing is over
+_STEP_HOURS = 1.0  # the coarsest that is supposed; documented is: by the second
 _RATIO = 0.10
 _LEAST_DOLLARS = 0.50
 _HOUR_S = 3600.0
@@ -36,13 +42,14 @@ class Compared:
     least_dollars: float
     most_dollars: float
     over_s: float
+    step_dollars: float = 0.0  # what may be paid at once, ahead of the time or behind it
 
     @property
     def is_drift(self) -> bool:
         """Whether the difference is more than what is not known, and 10 % or half a dollar."""
         least, most = self.least_dollars, self.most_dollars
-        return self.fell_dollars > most + _tolerance(most) or (
-            self.fell_dollars < least - _tolerance(least)
+        return self.fell_dollars > most + self.step_dollars + _tolerance(most) or (
+            self.fell_dollars < least - self.step_dollars - _tolerance(least)
         )
 
 
@@ -57,6 +64,8 @@ class Watched:
     burn: Burn
     least_dollars: float = 0.0
     most_dollars: float = 0.0
+    highest: float = 0.0  # dollars per hour that were paid at most at any time of it
+    highest_before: float = 0.0  # and in the comparison before, whose last step may come only now
 
 
 def _tolerance(dollars: float) -> float:
@@ -69,11 +78,11 @@ def burn_of(instances: Iterable[Instance], traffic: Mapping[InstanceId, float]) 
     for each in instances:
         disk, full = each.disk_dollars_per_hour, each.dollars_per_hour
         match each.state:
-            case MarketState.STOPPED:
+            case MarketState.STOPPED if not each.is_meant_to_run:
                 least, most = least + disk, most + disk
             case MarketState.RUNNING:
                 least, most = least + full, most + full
-            case MarketState.PENDING:
+            case MarketState.PENDING | MarketState.STOPPED:  # some run all along as "exited"
                 least, most = least + disk, most + full
             case _:
                 most += full
@@ -90,19 +99,22 @@ def paying(watched: Watched, burn: Burn, at_s: float) -> Watched:
         burn=burn,
         least_dollars=watched.least_dollars + watched.burn.least * hours,
         most_dollars=watched.most_dollars + watched.burn.most * hours,
+        highest=max(watched.highest, burn.most),
     )
 
 
 def looked(
     watched: Watched | None, credit_dollars: float, burn: Burn, at_s: float
 ) -> tuple[Watched, Compared | None]:
-    """Take a reading of the account; answers with a comparison when enough time has passed."""
+    """Take a reading of the account; answers with a comparison when it shows drift, or is over."""
     begun = Watched(
         since_s=at_s,
         at_s=at_s,
         credit_at_first_dollars=credit_dollars,
         credit_dollars=credit_dollars,
         burn=burn,
+        highest=burn.most,
+        highest_before=0.0 if watched is None else watched.highest,
     )
     if watched is None or credit_dollars > watched.credit_dollars:
         return begun, None  # the first, or somebody has paid in
@@ -115,5 +127,8 @@ def looked(
         least_dollars=watched.least_dollars,
         most_dollars=watched.most_dollars,
         over_s=over_s,
+        step_dollars=_STEP_HOURS * max(watched.highest, watched.highest_before),
     )
-    return begun, compared
+    if compared.is_drift or over_s >= LONGEST_S:
+        return begun, compared
+    return watched, None

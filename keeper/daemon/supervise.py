@@ -507,7 +507,8 @@ class Daemon:
         if all(a is b for a, b in zip(basis, self._followed, strict=True)):
             return  # the quiet case: nothing that matters here has changed
         self._followed = basis
-        self._purse.pays(burn_of(listing.instances, traffic_by_instance(records)))
+        if not self._unreadable_told:  # else the listing is an old one
+            self._purse.pays(burn_of(listing.instances, traffic_by_instance(records)))
         self._keys.bring(records.values())
         self._targets = targets(records, listing, self._declared, self._targets)
         self._board.restless = restless(records)

@@ -116,7 +116,7 @@ def test_a_refusal_for_want_of_credit_is_looked_into_at_once() -> None:
 def test_credit_that_falls_faster_than_the_listing_says_is_told_once(
     hourly: float, told: int
 ) -> None:
-    """An hour of readings says it; the next hour says it again to nobody, but the alert stays."""
+    """Some readings say it; the next ones say it again to nobody, but the alert stays."""
 
     class Leaking(_Bank):
         @override
@@ -136,7 +136,7 @@ def test_credit_that_falls_faster_than_the_listing_says_is_told_once(
             refused=lambda _: None, drifted=facts.append,
         )  # fmt: skip
         purse.pays(Burn(least=2.0, most=2.0))
-        await _run_for(4 * 3600.0, purse)
+        await _run_for(5 * 3600.0, purse)
         assert purse.seen is not None
         assert purse.seen.compared is not None
         assert purse.seen.compared.is_drift is bool(told)

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from keeper.core.drift import Burn
 from keeper.core.model import Instance, Mode, OrphanPolicy
 from keeper.core.world import OrderKind
 from keeper.daemon.declared import Declared
+from keeper.daemon.purse import Purse
 from keeper.ports import ConfigError, PortError, TimedOut, Uncertain, Unreachable
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.loop import run
@@ -137,6 +139,41 @@ def test_why_keeper_is_not_ready_is_told_without_secrets() -> None:
         async with Stage(change=hidden, setup=deaf) as stage:
             await stage.until(lambda: stage.facts.named("market.unreadable"))
             assert "ada:[hidden]@" in stage.daemon.not_ready_because()
+
+    run(play())
+
+
+def test_an_old_listing_says_nothing_of_what_the_account_pays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It went on being compared with the credit, and whatever had ended meanwhile was "drift"."""
+    paid: list[Burn] = []
+    pays = Purse.pays
+
+    def told(purse: Purse, burn: Burn) -> None:
+        paid.append(burn)
+        pays(purse, burn)
+
+    monkeypatch.setattr(Purse, "pays", told)
+
+    async def play() -> None:
+        async def list_instances() -> tuple[Instance, ...]:
+            raise Unreachable("no way")
+
+        async with Stage() as stage:
+            await stage.until_on_air()
+            readable = stage.marketplace.list_instances
+            stage.marketplace.list_instances = list_instances  # type: ignore[method-assign]
+            await stage.until(lambda: stage.facts.named("market.unreadable"))
+            before = len(paid)
+            assert before
+            await stage.daemon.order(stage.order(OrderKind.RESTART))
+            await asyncio.sleep(600.0)
+            assert len(paid) == before
+            stage.marketplace.list_instances = readable  # type: ignore[method-assign]
+            await stage.until(lambda: stage.facts.named("market.readable"))
+            await asyncio.sleep(60.0)
+            assert len(paid) > before
 
     run(play())
 
