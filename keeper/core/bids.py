@@ -19,7 +19,7 @@ _DIGITS = 6
 
 
 def needs_now(stream: Stream, outbid_at: datetime | None, now: datetime) -> OfferNeeds:
-    """Return the stream's needs; a slot that was outbid lately falls back to on demand if it may."""
+    """Return what to look for first; a slot outbid lately falls back to on demand if it may."""
     if (
         stream.needs.pricing is Pricing.INTERRUPTIBLE_WITH_FALLBACK
         and outbid_at is not None
@@ -27,6 +27,17 @@ def needs_now(stream: Stream, outbid_at: datetime | None, now: datetime) -> Offe
     ):
         return replace(stream.needs, pricing=Pricing.ON_DEMAND)
     return stream.needs
+
+
+def needs_in_turn(
+    stream: Stream, outbid_at: datetime | None, now: datetime
+) -> tuple[OfferNeeds, ...]:
+    """Return what to look for, one after the other until something suits.
+
+    A slot that was outbid lately bids again at once where nothing on demand suits: to be outbid once
+    more is better than hours without a picture (I18).
+    """
+    return tuple(dict.fromkeys((needs_now(stream, outbid_at, now), stream.needs)))
 
 
 def bid_dollars_per_hour(

@@ -68,7 +68,7 @@ class Pricing(StrEnum):
 
     ON_DEMAND = "on_demand"  # the owner's price; nobody takes it away
     INTERRUPTIBLE = "interruptible"  # a bid: cheaper, and stopped when somebody bids more
-    # A bid where one suits, else on demand; after an outbid on demand for a while.
+    # A bid where one suits, else on demand; after an outbid for a while the other way round.
     INTERRUPTIBLE_WITH_FALLBACK = "interruptible_with_fallback"
 
 

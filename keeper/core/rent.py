@@ -13,7 +13,7 @@ from math import inf
 
 from keeper.core import recycle, suspects
 from keeper.core.backoff import longest_s, stepped_s
-from keeper.core.bids import needs_now
+from keeper.core.bids import needs_in_turn
 from keeper.core.caps import Crossed, caps_of, crossed
 from keeper.core.dark import dark_dollars, is_given_up
 from keeper.core.decisions import Hold, Rent, Wait
@@ -77,10 +77,12 @@ def fill(
         return False
     is_optional = reason is Reason.RECYCLE
     book = draft.world.offers.get(stream.name)
-    needs = needs_now(stream, draft.records[slot].outbid_at, draft.now)
+    in_turn = needs_in_turn(stream, record.outbid_at, now)
     avoided = _avoided(draft, slot)
     if book is None or elapsed_s(book.at, now) > stream.policy.offers_max_age_s:
-        still = None if book is None else _still_too_dear(draft, slot, stream, needs, book, avoided)
+        still = (
+            None if book is None else _still_too_dear(draft, slot, stream, in_turn, book, avoided)
+        )
         if still is None:
             _ask_for_offers(draft, slot, stream)
         else:
@@ -88,7 +90,7 @@ def fill(
         return False
     if record.offer_asked is not None and not _is_asked_offer_here(draft, slot, stream):
         return False
-    funnel, shortage = _search(draft, slot, stream, needs, avoided)
+    needs, funnel, shortage = _search_in_turn(draft, slot, stream, in_turn, avoided)
     if not funnel.suitable and is_optional:
         recycle.put_off(draft, slot)
         return False
@@ -127,7 +129,7 @@ def _still_too_dear(
     draft: Draft,
     slot: SlotId,
     stream: Stream,
-    needs: OfferNeeds,
+    in_turn: tuple[OfferNeeds, ...],
     book: OfferBook,
     avoided: Avoided,
 ) -> Crossed | None:
@@ -140,8 +142,11 @@ def _still_too_dear(
     again_at = later(book.at, longest_s(stream.policy.no_offer_backoff_s))
     if record.last_reason is not Reason.BUDGET or record.offer_asked or again_at <= draft.now:
         return None
-    suitable = search(book.offers, needs, avoided, _machines_in_use(draft)).suitable
-    if not suitable:
+    for needs in in_turn:
+        suitable = search(book.offers, needs, avoided, _machines_in_use(draft)).suitable
+        if suitable:
+            break
+    else:
         return None
     crossed_by = _affordable(draft, stream, needs, suitable)[1]
     if crossed_by is not None:
@@ -248,6 +253,22 @@ def _search(
             known = _known(draft, slot, stream)
             shortage = explain(known, needs, avoided).sentence()[:_DETAIL_MAX]
             draft.fruitless[question] = funnel, shortage
+    return funnel, shortage
+
+
+def _search_in_turn(
+    draft: Draft,
+    slot: SlotId,
+    stream: Stream,
+    in_turn: tuple[OfferNeeds, ...],
+    avoided: Avoided,
+) -> tuple[OfferNeeds, Funnel, str]:
+    """Return the first of these needs that something suits, else the last, and what came of it."""
+    needs = in_turn[0]
+    funnel, shortage = _search(draft, slot, stream, needs, avoided)
+    if not funnel.suitable and in_turn[-1] != needs:
+        needs = in_turn[-1]
+        funnel, shortage = _search(draft, slot, stream, needs, avoided)
     draft.tell(
         OffersSearched(
             stream=stream.name,
@@ -256,7 +277,7 @@ def _search(
             detail=funnel.sentence(),
         )
     )
-    return funnel, shortage
+    return needs, funnel, shortage
 
 
 def _machines_in_use(draft: Draft) -> frozenset[MachineId]:

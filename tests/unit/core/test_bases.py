@@ -48,6 +48,14 @@ def test_an_ask_with_two_prices_is_taken_at_the_one_that_is_wanted(
     assert the_rental(Pricing.INTERRUPTIBLE, *offers).bid_dollars_per_hour is not None
 
 
+def test_after_an_outbid_a_slot_bids_again_where_nothing_on_demand_suits() -> None:
+    """I18: to be outbid once more is better than hours without a picture."""
+    with_fallback = Pricing.INTERRUPTIBLE_WITH_FALLBACK
+    too_dear = replace(ON_DEMAND, dollars_per_hour=99.0, gpu_dollars_per_hour=98.0)
+    for offers in ((BID,), (BID, too_dear)):
+        assert the_rental(with_fallback, *offers, outbid_s=60).bid_dollars_per_hour is not None
+
+
 def test_looks_put_together_hold_each_price_once_as_it_was_seen_last() -> None:
     dearer = replace(ON_DEMAND, dollars_per_hour=0.9)
     assert merged([ON_DEMAND, BID], [dearer]) == (dearer, BID)
