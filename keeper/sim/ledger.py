@@ -53,6 +53,8 @@ class Rental:
     changes: list[Change] = field(default_factory=list)
     ended_at: float | None = None  # no longer billed, no longer exists
     dollars: float = 0.0  # as of the last change
+    # Stretches in which no answer showed it though it lived: it came late, or its end was a lie.
+    hidden: list[tuple[float, float]] = field(default_factory=list)
 
     @property
     def is_live(self) -> bool:

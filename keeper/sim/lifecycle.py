@@ -149,6 +149,7 @@ class Lifecycle:
                 offered_dollars_per_hour=contract.offered_dollars_per_hour,
                 is_bid=contract.is_bid,
                 ends_at=contract.end_at,
+                hidden=[(now, contract.visible_at)] if contract.visible_at > now else [],
             )
         )
         self.note(contract, now, "created", "account")

@@ -180,6 +180,7 @@ class Market:
         if again and again.params.get("is_real"):
             # Acknowledged, hidden for a while, and billing all along.
             contract.visible_at = now + again.number("after_s", 60.0)
+            self.ledger.rentals[instance_id].hidden.append((now, contract.visible_at))
             return
         if again:
             since = now + again.number("after_s", 60.0)

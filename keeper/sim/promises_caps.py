@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from keeper.sim.bills import days, dollars_between, months, price_at, stream_of
 from keeper.sim.evidence import BID, COMMAND, REBOOT, Broken, Caps, Evidence, between
 from keeper.sim.ledger import Rental
+from keeper.sim.promises_ends import what_confirms_is_missing
 
 _SAME_DOLLARS = 0.001
 _SHARE = 1.01  # a call takes a moment, and a bill goes on meanwhile
@@ -37,12 +38,23 @@ def _hourly(seen: Evidence, about: str, rentals: list[Rental], most: float) -> I
         total = sum(
             bidden[1] if rental.instance_id == bidden[0] else price_at(rental, at)
             for rental in rentals
-            if rental.created_at <= at and (rental.ended_at is None or rental.ended_at > at)
+            if rental.created_at <= at
+            and (rental.ended_at is None or rental.ended_at > at)
+            and not _passes_for_gone(seen, rental, at)
         )
         if total > most + _SAME_DOLLARS:
             yield from _over(
                 seen, at, at, f"{about} had committed {total:.4f} $/h; the cap is {most:.4f}"
             )
+
+
+def _passes_for_gone(seen: Evidence, rental: Rental, at: float) -> bool:
+    """Whether the marketplace hid a rental, and keeper asked for its end and had it confirmed."""
+    asked_at = seen.condemned_at.get(rental.instance_id)
+    return asked_at is not None and any(
+        since <= at < until and not what_confirms_is_missing(seen, rental, max(since, asked_at), at)
+        for since, until in rental.hidden
+    )
 
 
 def _commitments(

@@ -70,7 +70,7 @@ def absence_is_confirmed(seen: Evidence) -> Iterator[Broken]:
                 tied_s(seen, slot, rental.ended_at, until) > 0.0
             ):
                 continue  # there was hardly time
-            missing = _what_confirms_is_missing(seen, rental, rental.ended_at, until)
+            missing = what_confirms_is_missing(seen, rental, rental.ended_at, until)
             if missing:
                 yield Broken(
                     invariant="I7",
@@ -85,7 +85,8 @@ def _was_known(seen: Evidence, rental: Rental) -> bool:
     return rental.instance_id in seen.condemned_at or seen.was_used(rental.instance_id)
 
 
-def _what_confirms_is_missing(seen: Evidence, rental: Rental, ended_at: float, until: float) -> str:
+def what_confirms_is_missing(seen: Evidence, rental: Rental, ended_at: float, until: float) -> str:
+    """Say what a keeper has not looked at that calls a rental gone; "" when it may."""
     listed = between(seen.clean_listings, ended_at, until)
     if not listed or listed[-1] - listed[0] < seen.bounds.absence_apart_s - _SLACK_S:
         return "no two separate listings were read after its end"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keeper.sim.audit import CHECKS, audit
-from keeper.sim.evidence import Evidence
+from keeper.sim.evidence import Caps, Evidence
 from tests.sim.doctored import BREAKS, ended_as_was_known
 from tests.sim.ledgers import BEGAN, SLOT, Run
 
@@ -96,6 +96,23 @@ def test_what_refused_creates_leave_behind_replaces_nothing() -> None:
     for instance_id in range(101, 108):
         run.change(instance_id, 7100.0, "running", "host")
     assert {broken.invariant for broken in audit(run.evidence())} == {"I13"}
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False])
+def test_a_rental_that_was_lied_away_counts_until_it_is_confirmed_gone(
+    *, is_confirmed: bool
+) -> None:
+    run = Run()
+    run.destroy(100, 5000.0, ends=False)
+    run.picture(100, 5000.0, live=False)
+    run.ledger.rentals[100].hidden.append((BEGAN + 5000.0, BEGAN + 5600.0))
+    if is_confirmed:
+        run.request("GET", "/instances/{id}/", 5040.0, instance_id=100)
+    run.rent(101, "k:duel/0:2", at=5500.0)
+    run.destroy(100, 5700.0)
+    run.picture(101, 5800.0)
+    found = audit(run.evidence(caps={"": Caps(per_hour=0.9)}))
+    assert ("I4" in {broken.invariant for broken in found}) is not is_confirmed
 
 
 def test_an_account_that_nobody_saw_empty_may_be_asked() -> None:
