@@ -36,7 +36,8 @@ from keeper.core.model import (
 )
 from keeper.core.moments import later
 from keeper.core.reasons import Reason
-from keeper.core.rent import crosses_a_limit, fill
+from keeper.core.rent import fill
+from keeper.core.room import crosses_a_limit
 
 # What a machine is not to blame for.
 _BLAMELESS = (

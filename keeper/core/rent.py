@@ -6,53 +6,45 @@ is ever asked for twice: a new attempt has a new label.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from math import inf
 
-from keeper.core import recycle, suspects
+from keeper.core import recycle
 from keeper.core.backoff import longest_s, stepped_s
 from keeper.core.bids import needs_in_turn
-from keeper.core.caps import Crossed, caps_of, crossed
+from keeper.core.caps import Crossed
+from keeper.core.choice import avoided, choose, looked_at, machines_in_use
 from keeper.core.dark import dark_dollars, is_given_up
 from keeper.core.decisions import Hold, Rent, Wait
 from keeper.core.draft import Draft, Seat
-from keeper.core.events import HostRecycling, InstanceRenting, OffersSearched
+from keeper.core.events import HostRecycling, InstanceRenting
 from keeper.core.labels import label_for
 from keeper.core.market import (
     Avoided,
-    Funnel,
     Price,
-    avoided_by_quarantine,
-    merged,
     price_dollars_per_hour,
     price_of,
     search,
 )
 from keeper.core.model import (
     IntentKind,
-    MachineId,
     Offer,
     OfferNeeds,
     SlotId,
     SlotRecord,
     Stream,
-    StreamName,
     Tenure,
-    stream_of,
 )
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
-from keeper.core.shortage import explain
-from keeper.core.spend import committed_by_stream, record_dollars_per_hour
+from keeper.core.room import affordable, fits_instead, shut_by
 from keeper.core.world import OfferBook
 
 # A refused create may come with the marketplace's own wish for patience, up to this.
 _RETRY_AFTER_MAX_S = 3600.0
 # An operator whose offer is gone gets a moment to name another before the ranking goes on.
 WISH_DROPPED_S = 30.0
-_DETAIL_MAX = 600
 
 
 def fill(
@@ -78,10 +70,10 @@ def fill(
     is_optional = reason is Reason.RECYCLE
     book = draft.world.offers.get(stream.name)
     in_turn = needs_in_turn(stream, record.outbid_at, now)
-    avoided = _avoided(draft, slot)
+    avoiding = avoided(draft, slot)
     if book is None or elapsed_s(book.at, now) > stream.policy.offers_max_age_s:
         still = (
-            None if book is None else _still_too_dear(draft, slot, stream, in_turn, book, avoided)
+            None if book is None else _still_too_dear(draft, slot, stream, in_turn, book, avoiding)
         )
         if still is None:
             _ask_for_offers(draft, slot, stream)
@@ -90,20 +82,17 @@ def fill(
         return False
     if record.offer_asked is not None and not _is_asked_offer_here(draft, slot, stream):
         return False
-    needs, funnel, shortage = _search_in_turn(draft, slot, stream, in_turn, avoided)
-    if not funnel.suitable and is_optional:
+    choice = choose(draft, slot, stream, in_turn, avoiding)
+    offer, too_dear, needs = choice.offer, choice.too_dear, choice.needs
+    if is_optional and (offer is None or too_dear is not None):
         recycle.put_off(draft, slot)
         return False
-    if not funnel.suitable:
-        _found_nothing(draft, slot, stream, shortage)
-        return False
-    offer, too_dear = _affordable(draft, stream, needs, funnel.suitable)
-    dollars = price_dollars_per_hour(offer, needs)
-    if too_dear is not None and is_optional:
-        recycle.put_off(draft, slot)
+    if offer is None:
+        _found_nothing(draft, slot, stream, choice.shortage)
         return False
     if too_dear is not None:
-        if break_first is not None and _fits_instead(draft, slot, stream, dollars):
+        dollars = price_dollars_per_hour(offer, needs)
+        if break_first is not None and fits_instead(draft, slot, stream, dollars):
             break_first()
             return False
         _hold_for(draft, slot, reason, too_dear)
@@ -119,7 +108,7 @@ def _is_shut(draft: Draft, slot: SlotId, stream: Stream, reason: Reason) -> bool
         held = Hold(slot=slot, reason=Reason.DARK_SPEND, wanted="rent", wanted_reason=reason)
         draft.decide(slot, held, detail=f"${cost:.2f} without a picture, of at most ${limit:.2f}")
         return True
-    shut = _crossed(draft, stream, {}, 0.0)
+    shut = shut_by(draft, stream)
     if shut is not None:
         _hold_for(draft, slot, reason, shut)
     return shut is not None
@@ -131,7 +120,7 @@ def _still_too_dear(
     stream: Stream,
     in_turn: tuple[OfferNeeds, ...],
     book: OfferBook,
-    avoided: Avoided,
+    avoiding: Avoided,
 ) -> Crossed | None:
     """Say which limit the offers of the last search still cross, if that is what a slot waits for.
 
@@ -142,13 +131,13 @@ def _still_too_dear(
     again_at = later(book.at, longest_s(stream.policy.no_offer_backoff_s))
     if record.last_reason is not Reason.BUDGET or record.offer_asked or again_at <= draft.now:
         return None
+    crossed_by = None
     for needs in in_turn:
-        suitable = search(book.offers, needs, avoided, _machines_in_use(draft)).suitable
+        suitable = search(book.offers, needs, avoiding, machines_in_use(draft)).suitable
         if suitable:
-            break
-    else:
-        return None
-    crossed_by = _affordable(draft, stream, needs, suitable)[1]
+            crossed_by = affordable(draft, stream, needs, suitable)[1]
+            if crossed_by is None:
+                return None
     if crossed_by is not None:
         draft.wake(again_at)
     return crossed_by
@@ -176,25 +165,6 @@ def _ask_for_offers(draft: Draft, slot: SlotId, stream: Stream) -> None:
         draft.decide(slot, wait, detail=refused.error)
 
 
-def _looked_at(draft: Draft, slot: SlotId, stream: Stream) -> tuple[Offer, ...]:
-    """Return the offers a slot chooses from: the one an operator asked for, or all that are fresh."""
-    book = draft.world.offers[stream.name]
-    age_s = inf if book.around_at is None else elapsed_s(book.around_at, draft.now)
-    is_fresh = age_s <= stream.policy.offers_max_age_s
-    return _asked_for(draft, slot, merged(book.around if is_fresh else (), book.offers))
-
-
-def _known(draft: Draft, slot: SlotId, stream: Stream) -> tuple[Offer, ...]:
-    """Return every offer that can explain why none suits, those of an older look around included."""
-    book = draft.world.offers[stream.name]
-    return _asked_for(draft, slot, merged(book.around, book.offers))
-
-
-def _asked_for(draft: Draft, slot: SlotId, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
-    asked = draft.records[slot].offer_asked
-    return offers if asked is None else tuple(each for each in offers if each.offer_id == asked)
-
-
 def _is_asked_offer_here(draft: Draft, slot: SlotId, stream: Stream) -> bool:
     """Say whether the offer that an operator asked for is in the book; an older book does not count.
 
@@ -202,7 +172,7 @@ def _is_asked_offer_here(draft: Draft, slot: SlotId, stream: Stream) -> bool:
     to say, or for the ranking at the next look.
     """
     record = draft.records[slot]
-    if _looked_at(draft, slot, stream):
+    if looked_at(draft, slot, stream):
         return True
     book = draft.world.offers[stream.name]
     if record.offer_asked not in book.asked_for:
@@ -223,69 +193,6 @@ def _drop_wish(draft: Draft, slot: SlotId, why: str) -> None:
     )
     draft.decide(
         slot, Wait(slot=slot, reason=Reason.NO_SUITABLE_OFFER, until=next_rent_at), detail=why
-    )
-
-
-def _avoided(draft: Draft, slot: SlotId) -> Avoided:
-    quarantine = {**draft.world.quarantine, **draft.struck}
-    machines, hosts = avoided_by_quarantine(
-        quarantine, draft.now, draft.fleet.quarantine_host_after
-    )
-    return Avoided(
-        offers=frozenset(draft.records[slot].avoid_offers) | draft.offers_taken,
-        machines=machines,
-        hosts=hosts,
-        traits=suspects.avoided(draft.causes),
-    )
-
-
-def _search(
-    draft: Draft, slot: SlotId, stream: Stream, needs: OfferNeeds, avoided: Avoided
-) -> tuple[Funnel, str]:
-    """Return what suits, best first; and where nothing does, why."""
-    question = (stream.name, needs, avoided, draft.records[slot].offer_asked)
-    if question in draft.fruitless:
-        funnel, shortage = draft.fruitless[question]
-    else:
-        offers = _looked_at(draft, slot, stream)
-        funnel, shortage = search(offers, needs, avoided, _machines_in_use(draft)), ""
-        if not funnel.suitable:
-            known = _known(draft, slot, stream)
-            shortage = explain(known, needs, avoided).sentence()[:_DETAIL_MAX]
-            draft.fruitless[question] = funnel, shortage
-    return funnel, shortage
-
-
-def _search_in_turn(
-    draft: Draft,
-    slot: SlotId,
-    stream: Stream,
-    in_turn: tuple[OfferNeeds, ...],
-    avoided: Avoided,
-) -> tuple[OfferNeeds, Funnel, str]:
-    """Return the first of these needs that something suits, else the last, and what came of it."""
-    needs = in_turn[0]
-    funnel, shortage = _search(draft, slot, stream, needs, avoided)
-    if not funnel.suitable and in_turn[-1] != needs:
-        needs = in_turn[-1]
-        funnel, shortage = _search(draft, slot, stream, needs, avoided)
-    draft.tell(
-        OffersSearched(
-            stream=stream.name,
-            found=funnel.found,
-            suitable=len(funnel.suitable),
-            detail=funnel.sentence(),
-        )
-    )
-    return needs, funnel, shortage
-
-
-def _machines_in_use(draft: Draft) -> frozenset[MachineId]:
-    return frozenset(
-        tenure.machine_id
-        for record in draft.records.values()
-        for tenure in (record.tenure, record.incoming)
-        if tenure is not None
     )
 
 
@@ -320,67 +227,6 @@ def _charged_now(draft: Draft, record: SlotRecord, seat: Seat) -> tuple[datetime
     if seat is Seat.INCOMING or not record.replaced_at:
         return record.replaced_at
     return (*record.replaced_at[:-1], draft.now)
-
-
-def _affordable(
-    draft: Draft, stream: Stream, needs: OfferNeeds, suitable: tuple[Offer, ...]
-) -> tuple[Offer, Crossed | None]:
-    """Return the best offer that the limits leave room for; or the cheapest and which it crosses.
-
-    The best is not always the cheapest: a bid comes before on demand, a free machine before one in use.
-    """
-    committed = _committed(draft)
-    priced = [(price_dollars_per_hour(offer, needs), offer) for offer in suitable]
-    for dollars, offer in priced:
-        if _crossed(draft, stream, committed, dollars) is None:
-            return offer, None
-    least, cheapest = min(priced, key=lambda each: each[0])
-    return cheapest, _crossed(draft, stream, committed, least)
-
-
-def crosses_a_limit(draft: Draft, stream: Stream, dollars: float) -> Crossed | None:
-    """Say which limit one more rental would cross, counting everything that may still bill (I4)."""
-    return _crossed(draft, stream, _committed(draft), dollars)
-
-
-def _committed(draft: Draft) -> dict[StreamName | None, float]:
-    """Return all that may bill, by stream: also what is ours and sits in no slot, not yet condemned."""
-    committed = committed_by_stream(draft.records.values(), draft.condemned.values())
-    for instance, slot, _ in draft.unbound:
-        if instance.instance_id not in draft.condemned:
-            owner = None if slot is None else stream_of(slot)
-            committed[owner] = committed.get(owner, 0.0) + instance.dollars_per_hour
-    return committed
-
-
-def _crossed(
-    draft: Draft, stream: Stream, committed: Mapping[StreamName | None, float], dollars: float
-) -> Crossed | None:
-    of_stream = committed.get(stream.name, 0.0) + dollars
-    of_fleet = sum(committed.values()) + dollars
-    if of_stream > stream.spend_max_dollars_per_hour:
-        limit = stream.spend_max_dollars_per_hour
-        return Crossed(sentence=f"{of_stream:.3f} of {limit:.3f} $/h for {stream.name}")
-    if of_fleet > draft.fleet.spend_max_dollars_per_hour:
-        limit = draft.fleet.spend_max_dollars_per_hour
-        return Crossed(sentence=f"{of_fleet:.3f} of {limit:.3f} $/h for the fleet")
-    caps = (*caps_of(stream), *caps_of(draft.fleet))
-    if not caps:
-        return None
-    reserve_s = draft.fleet.spend_reserve_s
-    return crossed(draft.ledger, caps, committed, dollars, draft.now, reserve_s)
-
-
-def _fits_instead(draft: Draft, slot: SlotId, stream: Stream, dollars: float) -> bool:
-    """Say whether one more rental fits every limit once the slot's present one is gone, and only then.
-
-    What is condemned already makes room by itself, and a picture is not given up for that (I11).
-    """
-    lasting = committed_by_stream(draft.records.values(), ())
-    if _crossed(draft, stream, lasting, dollars) is None:
-        return False
-    freed = record_dollars_per_hour(draft.records[slot])
-    return crosses_a_limit(draft, stream, dollars - freed) is None
 
 
 def _rent(

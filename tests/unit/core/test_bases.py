@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from keeper.core.decisions import Rent
+from keeper.core.decisions import Hold, Plan, Rent
+from keeper.core.events import DecisionMade, OffersSearched
 from keeper.core.market import merged
 from keeper.core.model import Offer, Pricing
+from keeper.core.reasons import Reason
 from tests.builders import (
     DUEL,
     a_book,
@@ -54,6 +56,48 @@ def test_after_an_outbid_a_slot_bids_again_where_nothing_on_demand_suits() -> No
     too_dear = replace(ON_DEMAND, dollars_per_hour=99.0, gpu_dollars_per_hour=98.0)
     for offers in ((BID,), (BID, too_dear)):
         assert the_rental(with_fallback, *offers, outbid_s=60).bid_dollars_per_hour is not None
+
+
+LITTLE_ROOM = 0.35  # for the bid, not for on demand
+
+
+def an_outbid_plan(*offers: Offer, room: float = LITTLE_ROOM, age_s: float = 1.0) -> Plan:
+    stream = a_stream(spend_max_dollars_per_hour=room)
+    pricing = Pricing.INTERRUPTIBLE_WITH_FALLBACK
+    stream = replace(stream, needs=replace(stream.needs, pricing=pricing))
+    record = a_record(outbid_at=ago(60), last_reason=Reason.BUDGET)
+    world = a_world(record, offers={DUEL: a_book(*offers, age_s=age_s)})
+    return decide(world, a_desire(stream))
+
+
+def test_after_an_outbid_a_bid_that_a_limit_leaves_room_for_is_better_than_none() -> None:
+    plan = an_outbid_plan(BID, ON_DEMAND)
+    rent = decision_for(plan)
+    assert isinstance(rent, Rent)
+    assert rent.bid_dollars_per_hour == pytest.approx(0.22)
+    (searched,) = [fact for fact in plan.events if isinstance(fact, OffersSearched)]
+    assert "0.410 of 0.350 $/h for duel" in searched.detail
+    assert "on demand" in searched.detail
+    assert searched.suitable == 2
+
+
+def test_after_an_outbid_both_bases_may_be_too_dear() -> None:
+    plan = an_outbid_plan(BID, ON_DEMAND, room=0.1)
+    hold = decision_for(plan)
+    assert isinstance(hold, Hold)
+    assert hold.reason is Reason.BUDGET
+    # The cheapest of all is what there is no room for.
+    (made,) = [fact for fact in plan.events if isinstance(fact, DecisionMade)]
+    assert "0.270 of 0.100 $/h" in made.detail
+
+
+def test_a_slot_that_waits_for_room_looks_again_when_a_bid_would_fit() -> None:
+    """A limit that is raised is noticed at once, for either basis."""
+    too_old_s = 120.0
+    plan = an_outbid_plan(BID, ON_DEMAND, age_s=too_old_s)
+    assert decision_for(plan).reason is Reason.OFFERS_STALE
+    plan = an_outbid_plan(BID, ON_DEMAND, room=0.1, age_s=too_old_s)
+    assert decision_for(plan).reason is Reason.BUDGET
 
 
 def test_looks_put_together_hold_each_price_once_as_it_was_seen_last() -> None:
