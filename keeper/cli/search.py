@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from keeper.cli.offers import Look
     from keeper.core.market import Avoided
-    from keeper.core.model import MachineId, Stream
+    from keeper.core.model import MachineId, Offer, OfferNeeds, Stream
     from keeper.ports import Clock, Marketplace, Saved
     from keeper.settings import Settings
 
@@ -106,43 +106,65 @@ async def look_for(
 
     The wider look costs a search and rents nothing: where it fails, what was found has to do.
     """
-    from keeper.cli.offers import look_at
     from keeper.cli.terminal import Progress, say
     from keeper.daemon.survey import describe
     from keeper.ports import PortError
 
-    stream = as_it_rents_now(stream, saved, clock.now())
+    in_turn = needs_it_looks_by(stream, saved, clock.now())
     avoided, in_use = avoided_by(saved, settings, clock, stream), machines_of(saved)
     found = await marketplace.search_offers(stream.needs)
-    look = look_at(stream, found, avoided, machines_in_use=in_use)
-    if look.suitable and not explain:
-        return look
-    try:
-        with Progress() as progress:
-            progress.stage(f"{stream.name}: looking around on the market", _LOOK_AROUND)
-            around = await marketplace.survey_offers(stream.needs)
-    except PortError as error:
-        say(f"warning: no wider look at the market: {describe(error)}")
-        return look
-    return look_at(stream, found, avoided, around=around, machines_in_use=in_use)
+    look = _first_that_suits(stream, in_turn, found, avoided, in_use)
+    if not look.suitable or explain:
+        try:
+            with Progress() as progress:
+                progress.stage(f"{stream.name}: looking around on the market", _LOOK_AROUND)
+                around = await marketplace.survey_offers(stream.needs)
+        except PortError as error:
+            say(f"warning: no wider look at the market: {describe(error)}")
+        else:
+            look = _first_that_suits(stream, in_turn, found, avoided, in_use, around)
+    if len(in_turn) > 1 and look.suitable:
+        what = "nothing on demand suits now, so it bids again"
+        if look.needs == in_turn[0]:
+            what = "so hosts are rented on demand for a while"
+        say(f"{stream.name}: outbid lately, {what}")
+    return look
 
 
-def as_it_rents_now(stream: Stream, saved: Saved, now: datetime) -> Stream:
-    """Return the stream with what its next host must be: on demand for a while after an outbid."""
+def _first_that_suits(
+    stream: Stream,
+    in_turn: tuple[OfferNeeds, ...],
+    found: tuple[Offer, ...],
+    avoided: Avoided,
+    in_use: frozenset[MachineId],
+    around: tuple[Offer, ...] | None = None,
+) -> Look:
+    """Look at what was found by one of these needs after the other, until something suits."""
     from dataclasses import replace
 
-    from keeper.cli.terminal import say
-    from keeper.core.bids import needs_now
+    from keeper.cli.offers import look_at
+
+    def by(needs: OfferNeeds) -> Look:
+        as_needed = replace(stream, needs=needs)
+        return look_at(as_needed, found, avoided, around=around, machines_in_use=in_use)
+
+    look = by(in_turn[0])
+    for needs in in_turn[1:]:
+        if not look.suitable:
+            look = by(needs)
+    return look
+
+
+def needs_it_looks_by(stream: Stream, saved: Saved, now: datetime) -> tuple[OfferNeeds, ...]:
+    """Return what the stream's next host must be: after an outbid, on demand first for a while."""
+    from keeper.core.bids import needs_in_turn
     from keeper.core.model import SlotRecord
 
     records = {record.slot: record for record in saved.records}
     known = [records.get(slot) or SlotRecord(slot=slot) for slot in stream.slots]
     next_ones = [record for record in known if record.tenure is None] or known
-    needs = [needs_now(stream, record.outbid_at, now) for record in next_ones]
-    if not needs or any(each == stream.needs for each in needs):
-        return stream
-    say(f"{stream.name}: outbid lately, so hosts are rented on demand for a while")
-    return replace(stream, needs=needs[0])
+    turns = [needs_in_turn(stream, record.outbid_at, now) for record in next_ones]
+    return min(turns, key=len, default=(stream.needs,))
 
 
 def avoided_by(saved: Saved, settings: Settings, clock: Clock, stream: Stream) -> Avoided:
