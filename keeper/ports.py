@@ -26,8 +26,10 @@ from keeper.core.model import (
     OfferNeeds,
     Quarantine,
     RentalSpec,
+    Revision,
     SlotId,
     SlotRecord,
+    StreamName,
 )
 from keeper.core.world import Order, Pause, Snapshot
 
@@ -567,6 +569,7 @@ class Saved:
     outbox: tuple[OutboxRow, ...] = ()  # undelivered
     clean_stop: bool = True
     meter: Meter = field(default_factory=Meter)
+    revisions: Mapping[StreamName, tuple[Revision, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -587,6 +590,8 @@ class Batch:
     journal: tuple[JournalEntry, ...] = ()
     meter: Meter | None = None  # with those tallies that have changed; None: unchanged
     meter_periods_deleted: tuple[str, ...] = ()
+    # The whole new list of each stream in it, oldest first.
+    revisions: Mapping[StreamName, tuple[Revision, ...]] = field(default_factory=dict)
 
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""

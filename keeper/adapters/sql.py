@@ -27,7 +27,15 @@ from keeper.adapters.ownership import Ownership
 from keeper.adapters.wal import commits_lost
 from keeper.adapters.writer import NotStorable, Writer
 from keeper.core.meter import Meter, Tally
-from keeper.core.model import Condemned, Intent, Quarantine, SlotId, SlotRecord, StreamName
+from keeper.core.model import (
+    Condemned,
+    Intent,
+    Quarantine,
+    Revision,
+    SlotId,
+    SlotRecord,
+    StreamName,
+)
 from keeper.core.world import Pause
 from keeper.ports import (
     Batch,
@@ -281,6 +289,7 @@ def read_saved(connection: Connection, path: Path, *, made_at: datetime) -> Save
         },
         outbox=read.undelivered(),
         meter=read.meter(meta.get("meter")),
+        revisions=read.revisions(),
     )
 
 
@@ -309,6 +318,16 @@ class _Reader:
         )
         rows = self._connection.execute(query)
         return tuple(self._record(OutboxRow, outbox, row) for row in rows)
+
+    def revisions(self) -> dict[StreamName, tuple[Revision, ...]]:
+        found: dict[StreamName, tuple[Revision, ...]] = {}
+        columns = tables.DEPLOYS.c
+        query = select(columns.stream.label("key"), columns.record)
+        for row in self._connection.execute(query.order_by(columns.stream, columns.position)):
+            stream = StreamName(row.key)
+            each = self._record(Revision, tables.DEPLOYS, row)
+            found[stream] = (*found.get(stream, ()), each)
+        return found
 
     def meter(self, head: str | None) -> Meter:
         tallies: dict[str, dict[StreamName, Tally]] = {}

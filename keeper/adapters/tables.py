@@ -38,7 +38,7 @@ from keeper.core.world import Pause
 from keeper.ports import Batch, JournalEntry, OutboxRow
 
 # Newest last. The migrations in versions/ have these names; a test holds the two together.
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 
 METADATA = MetaData(
     naming_convention={
@@ -144,6 +144,15 @@ TALLIES = Table(
     Column("record", Text, nullable=False),
 )
 
+# What was declared to be put on each stream's hosts, the newest last.
+DEPLOYS = Table(
+    "deploys",
+    METADATA,
+    Column("stream", String, primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("record", Text, nullable=False),
+)
+
 Statement = Insert | Update | Delete
 Row = Mapping[str, Any]
 
@@ -174,6 +183,8 @@ _UPSERT_OUTBOX = upsert(OUTBOX)
 _INSERT_JOURNAL = JOURNAL.insert()
 _UPSERT_TALLY = upsert(TALLIES)
 _DELETE_TALLIES = delete(TALLIES).where(TALLIES.c.period == bindparam("key"))
+_CLEAR_DEPLOYS = delete(DEPLOYS).where(DEPLOYS.c.stream == bindparam("key"))
+_INSERT_DEPLOY = DEPLOYS.insert()
 
 MARK_RUNNING = update(META).where(META.c.key == "clean_stop").values(value="0")
 MARK_CLEAN = update(META).where(META.c.key == "clean_stop").values(value="1")
@@ -181,7 +192,10 @@ MARK_CLEAN = update(META).where(META.c.key == "clean_stop").values(value="1")
 
 def writes(batch: Batch, now_s: float) -> tuple[tuple[Statement, tuple[Row, ...]], ...]:
     """Say a batch as statements with their rows, in an order in which each may be repeated."""
-    found = (*_records(batch, now_s), *_pauses(batch), *_messages(batch), *_meter(batch))
+    found = (
+        *_records(batch, now_s), *_pauses(batch), *_messages(batch), *_meter(batch),
+        *_deploys(batch),
+    )  # fmt: skip
     return tuple((statement, rows) for statement, rows in found if rows)
 
 
@@ -235,6 +249,18 @@ def _meter(batch: Batch) -> Iterator[tuple[Statement, tuple[Row, ...]]]:
             ),
         )
     yield _DELETE_TALLIES, tuple({"key": period} for period in batch.meter_periods_deleted)
+
+
+def _deploys(batch: Batch) -> Iterator[tuple[Statement, tuple[Row, ...]]]:
+    yield _CLEAR_DEPLOYS, tuple({"key": stream} for stream in batch.revisions)
+    yield (
+        _INSERT_DEPLOY,
+        tuple(
+            {"stream": stream, "position": position, "record": encode(revision)}
+            for stream, revisions in batch.revisions.items()
+            for position, revision in enumerate(revisions)
+        ),
+    )
 
 
 def _slot(record: SlotRecord, now_s: float) -> Row:

@@ -6,6 +6,7 @@ executed; the quiet ones (Wait, Hold) explain why nothing is done.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
@@ -22,6 +23,7 @@ from keeper.core.model import (
     OfferId,
     Quarantine,
     RentalSpec,
+    Revision,
     Rung,
     SlotId,
     SlotRecord,
@@ -66,6 +68,7 @@ class Deploy:
     reason: Reason
     intent_id: IntentId
     instance_id: InstanceId
+    revision: str = ""  # "": what is declared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,7 @@ class Restart:
     instance_id: InstanceId
     rung: Rung
     attempt: int
+    revision: str = ""  # of what is on the host; "": what is declared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +176,8 @@ class Plan:
     wants: Wants = field(default_factory=Wants)
     next_check_at: datetime | None = None
     meter: Meter | None = None  # the ledger as of now; None: nothing to write
+    # The whole new list of each stream whose revisions have changed.
+    revisions: Mapping[StreamName, tuple[Revision, ...]] = field(default_factory=dict)
 
     @property
     def acts(self) -> tuple[Act, ...]:

@@ -224,6 +224,9 @@ class Stream:
     recycle_after_s: float | None = None  # a host that has served so long is replaced; None: never
     has_replace_windows: bool = False  # windows in which that is to be done
     revision: str = ""  # of the workload and what is rented for it; "": not told
+    recipe: str = ""  # by which that revision's workload can be made again; holds no secret
+    parts: Mapping[str, str] = field(default_factory=dict)  # of the revision: a mark for each key
+    rental_mark: str = ""  # of what is rented for it: another one needs another rental
 
     @property
     def slots(self) -> tuple[SlotId, ...]:
@@ -443,7 +446,8 @@ class Tenure:
     driver: str = ""
     region: str = ""
     image: str = ""
-    revision: str = ""  # of the workload that was put on it last
+    revision: str = ""  # of the workload that was put on it last, or that it was rented for
+    putting: str = ""  # the revision that is being put on it instead; until that is done, a mixture
     is_guarded: bool = False  # a dead man is there, or is about to be
 
 
@@ -503,6 +507,7 @@ class SlotRecord:
     replace_asked_attempt: int | None = None  # rentals asked for when it was given
     restart_asked_at: datetime | None = None  # the same
     destroy_asked_at: datetime | None = None  # the same
+    deploy_asked_at: datetime | None = None  # the same: the declared deploy, now
     recycle_at: datetime | None = None  # no recycle is tried before
     failures: tuple[Failure, ...] = ()  # of its latest hosts, bounded
     proven_revision: str = ""  # of the workload that was last on air for long
@@ -511,6 +516,30 @@ class SlotRecord:
     last_act: str = ""  # last decision that did something, for the page and `status`
     last_act_reason: Reason = Reason.STARTING_UP
     last_act_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """What was declared to be put on a stream's hosts, by its fingerprint, and what came of it."""
+
+    stream: StreamName
+    name: str
+    declared_at: datetime  # first
+    recipe: str = ""  # by which its workload can be made again; holds no secret
+    parts: Mapping[str, str] = field(default_factory=dict)  # a mark for each key
+    rental_mark: str = ""
+    proven_at: datetime | None = None  # when a host had been on air with it for long enough
+    bad_at: datetime | None = None  # when it was found to be bad; None: it may be good
+    bad_reason: Reason | None = None
+    bad_slot: SlotId | None = None  # where
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Makeable:
+    """A revision whose workload is at hand, and what is rented for it."""
+
+    rental: RentalSpec
+    rungs: tuple[Rung, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -524,6 +553,7 @@ class Condemned:
     condemned_at: datetime
     dollars_per_hour: float
     rented_at: datetime | None = None
+    listed_at: datetime | None = None  # a listing that showed it; None: it has not come to light
     tries: int = 0
     next_try_at: datetime | None = None
     absent_since: datetime | None = None

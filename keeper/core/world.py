@@ -23,10 +23,12 @@ from keeper.core.model import (
     IntentId,
     IntentKind,
     MachineId,
+    Makeable,
     Offer,
     OfferId,
     Quarantine,
     Reading,
+    Revision,
     SlotId,
     SlotRecord,
     Status,
@@ -189,6 +191,9 @@ class World:
     search_refused: SearchRefused | None = None  # the answer to the latest search
     account: AccountSeen | None = None  # None: not asked yet, or the key may not ask
     meter: Meter = field(default_factory=Meter)  # as last written
+    revisions: Mapping[StreamName, tuple[Revision, ...]] = field(default_factory=dict)
+    # Which of them can be put on a host by this process, besides the declared ones.
+    makeable: Mapping[StreamName, Mapping[str, Makeable]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

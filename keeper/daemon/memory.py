@@ -19,8 +19,10 @@ from keeper.core.model import (
     IntentId,
     MachineId,
     Quarantine,
+    Revision,
     SlotId,
     SlotRecord,
+    StreamName,
 )
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome, Pause
@@ -41,6 +43,7 @@ class Memory:
     alert_state: Mapping[str, Any]
     started_at: datetime  # of this process, or of its latest return from being away
     meter: Meter
+    revisions: Mapping[StreamName, tuple[Revision, ...]] = field(default_factory=dict)
     # Not durable: rebuilt by looking again.
     outcomes: list[Outcome] = field(default_factory=list)
     orphans_seen_at: Mapping[InstanceId, datetime] = field(default_factory=dict)  # told of then
@@ -62,6 +65,7 @@ class Memory:
             alert_state=saved.alert_state,
             started_at=started_at,
             meter=reopened(saved.meter, started_at),
+            revisions=saved.revisions,
         )
 
     def clock_stepped(self, step_s: float) -> None:
@@ -101,6 +105,8 @@ class Memory:
             }
         if plan.meter is not None:
             self.meter = plan.meter
+        if plan.revisions:
+            self.revisions = {n: r for n, r in {**self.revisions, **plan.revisions}.items() if r}
         self.fuses_known = frozenset(plan.fuses)
         self.causes_known = plan.suspected
 

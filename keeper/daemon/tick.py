@@ -102,6 +102,7 @@ def decide(
         journal=tuple(entry(event, now, tick) for event in events),
         meter=None if plan.meter is None else newer(world.meter, plan.meter),
         meter_periods_deleted=_periods_forgotten(world, plan),
+        revisions=plan.revisions,
     )
     return Ticked(
         world=world,

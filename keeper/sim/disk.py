@@ -20,6 +20,7 @@ from keeper.core.model import (
     IntentId,
     MachineId,
     Quarantine,
+    Revision,
     SlotId,
     SlotRecord,
     StreamName,
@@ -53,6 +54,7 @@ class Disk:
     alert_state: Mapping[str, Any] = field(default_factory=dict)
     meter: Meter = field(default_factory=Meter)  # without its tallies
     tallies: dict[str, dict[StreamName, Tally]] = field(default_factory=dict)
+    revisions: dict[StreamName, tuple[Revision, ...]] = field(default_factory=dict)
     outbox: dict[tuple[str, str], OutboxRow] = field(default_factory=dict)
     journal: list[JournalEntry] = field(default_factory=list)
     chronicle: list[JournalEntry] = field(default_factory=list)  # the same, never forgotten
@@ -87,6 +89,8 @@ class Disk:
             for period, tallies in batch.meter.tallies.items():
                 self.tallies.setdefault(period, {}).update(tallies)
         _forget(self.tallies, batch.meter_periods_deleted)
+        self.revisions.update(batch.revisions)
+        _forget(self.revisions, [name for name, kept in batch.revisions.items() if not kept])
         for entry in batch.journal:
             numbered = replace(entry, seq=self.next_seq)
             self.journal.append(numbered)
@@ -133,6 +137,7 @@ class MemoryStore:
                 row for row in disk.outbox.values() if row.delivered_at is None and not row.given_up
             ),
             clean_stop=disk.clean_stop,
+            revisions=dict(disk.revisions),
             meter=replace(disk.meter, tallies={p: dict(t) for p, t in disk.tallies.items()}),
         )
         disk.clean_stop = False

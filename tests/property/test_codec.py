@@ -21,6 +21,7 @@ from keeper.core.model import (
     Intent,
     Quarantine,
     RemedyUse,
+    Revision,
     SlotRecord,
     Status,
     Tenure,
@@ -29,7 +30,9 @@ from keeper.core.reasons import Reason
 from keeper.core.world import Pause
 from keeper.ports import Batch, JournalEntry, OutboxRow
 
-DURABLE: tuple[type, ...] = (SlotRecord, Condemned, Intent, Quarantine, Pause, OutboxRow, Meter)
+DURABLE: tuple[type, ...] = (
+    SlotRecord, Condemned, Intent, Quarantine, Pause, OutboxRow, Meter, Revision,
+)  # fmt: skip
 NOW = datetime(2026, 11, 21, 3, 4, 5, 678_901, tzinfo=UTC)
 
 _WHOLE = st.integers(min_value=-(2**63), max_value=2**63 - 1)

@@ -20,6 +20,7 @@ from keeper.core.model import (
     IntentKind,
     MachineId,
     Quarantine,
+    Revision,
     SlotId,
     SlotRecord,
     StreamName,
@@ -338,3 +339,20 @@ async def test_the_ledger_comes_back_whole_though_only_changes_are_written(opene
     meter = (await again.load()).meter
     assert meter == replace(head, rates={}, tallies={"total": {duel: second, paint: first}})
     await again.close()
+
+
+async def test_what_was_declared_is_kept_with_what_came_of_it(opened: Opener) -> None:
+    first = Revision(
+        stream=StreamName("duel"), name="a", declared_at=NOW, recipe='{"kind": "x"}',
+        parts={"env.MODEL": "12"}, rental_mark="m", proven_at=NOW,
+    )  # fmt: skip
+    second = replace(
+        first, name="b", proven_at=None, bad_at=NOW, bad_reason=Reason.FROZEN, bad_slot=DUEL
+    )
+    other = replace(first, stream=StreamName("paint"))
+    store = opened()
+    await store.load()
+    await store.commit(Batch(revisions={first.stream: (first, second), other.stream: (other,)}))
+    await store.commit(Batch(revisions={other.stream: ()}))
+    await store.close()
+    assert (await opened().load()).revisions == {first.stream: (first, second)}
