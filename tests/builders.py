@@ -354,6 +354,7 @@ def a_condemned(instance_id: int = HOST, **changes: Any) -> Condemned:
         condemned_at=ago(60),
         dollars_per_hour=0.41,
         rented_at=ago(3600),
+        listed_at=ago(3590),
         tries=1,
         next_try_at=ahead(30),
         accepted_at=ago(55),

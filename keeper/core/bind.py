@@ -19,6 +19,7 @@ from keeper.core.draft import Draft
 from keeper.core.events import InstanceAdopted, OrphanCleared, OrphanSeen, RentUncertain
 from keeper.core.labels import is_keepers, parse
 from keeper.core.model import (
+    Condemned,
     HostId,
     Instance,
     InstanceId,
@@ -30,6 +31,7 @@ from keeper.core.model import (
     SlotId,
     Tenure,
 )
+from keeper.core.moments import elapsed_s
 from keeper.core.reasons import Reason
 from keeper.core.world import Listing, Order, OrderKind
 
@@ -160,14 +162,19 @@ def _confirm_condemned(draft: Draft, listing: Listing) -> None:
     for instance_id, each in draft.condemned.items():
         shown = draft.world.shown.get(instance_id)
         if instance_id in draft.listed or shown is not None:
+            after = each
             if each.absent_since is not None or each.by_id_absent_at is not None:
                 # It is back: whatever was believed of its end was wrong.
-                draft.condemned[instance_id] = replace(
+                after = replace(
                     each, absent_since=None, absent_listed_at=None, by_id_absent_at=None,
                     next_try_at=draft.now,
                 )  # fmt: skip
+            if each.listed_at is None:
+                after = replace(after, listed_at=listing.at)
+            if after is not each:
+                draft.condemned[instance_id] = after
             continue
-        if listing.at <= each.condemned_at:
+        if listing.at <= each.condemned_at or _may_come_to_light(draft, each, listing):
             continue
         after = each
         if begins_anew(each.absent_since, listing.at, draft.world.started_at):
@@ -178,6 +185,17 @@ def _confirm_condemned(draft: Draft, listing: Listing) -> None:
             after = replace(after, by_id_absent_at=draft.now)
         if after is not each:
             draft.condemned[instance_id] = after
+
+
+def _may_come_to_light(draft: Draft, each: Condemned, listing: Listing) -> bool:
+    """Whether a rental made moments ago may not be shown yet: a list without it proves nothing."""
+    if each.listed_at is not None:
+        return False
+    since = min(each.rented_at or each.condemned_at, each.condemned_at)
+    if draft.world.started_at is not None:
+        # Time that nobody has watched, or that a clock has made up by a step, brings nothing to light.
+        since = max(since, draft.world.started_at)
+    return elapsed_s(since, listing.at) < draft.policy(each.slot or SlotId("")).create_settle_s
 
 
 def _sort_out_unbound(draft: Draft, listing: Listing, bound: set[InstanceId]) -> None:

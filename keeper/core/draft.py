@@ -155,7 +155,7 @@ class Draft:
 
     def condemn(
         self, instance_id: InstanceId, *, slot: SlotId | None, label: str, reason: Reason,
-        dollars_per_hour: float, rented_at: datetime | None,
+        dollars_per_hour: float, rented_at: datetime | None, listed_at: datetime | None = None,
     ) -> None:  # fmt: skip
         """Put a rental on the list of those that must end. Once is enough."""
         if instance_id in self.condemned:
@@ -168,6 +168,7 @@ class Draft:
             condemned_at=self.now,
             dollars_per_hour=dollars_per_hour,
             rented_at=rented_at,
+            listed_at=listed_at,
         )
         self.tell(InstanceCondemned(slot=slot, instance_id=instance_id, label=label, reason=reason))
 

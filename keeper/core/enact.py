@@ -305,6 +305,7 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
             reason=reason,
             dollars_per_hour=tenure.dollars_per_hour,
             rented_at=tenure.rented_at,
+            listed_at=tenure.listed_at,
         )
     if reason not in _BLAMELESS and not _waited_for_its_turn(tenure):
         draft.strike(tenure, reason)

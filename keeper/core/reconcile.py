@@ -410,6 +410,7 @@ def _end_strays(draft: Draft) -> None:
                 reason=reason,
                 dollars_per_hour=instance.dollars_per_hour,
                 rented_at=instance.started_at,
+                listed_at=draft.now,
             )
 
 

@@ -49,9 +49,14 @@ def _hourly(seen: Evidence, about: str, rentals: list[Rental], most: float) -> I
 
 
 def _passes_for_gone(seen: Evidence, rental: Rental, at: float) -> bool:
-    """Whether the marketplace hid a rental, and keeper asked for its end and had it confirmed."""
+    """Whether the marketplace hid a rental, and keeper asked for its end and had it confirmed.
+
+    One that was made moments ago may come to light late: until then nothing confirms its end.
+    """
     asked_at = seen.condemned_at.get(rental.instance_id)
-    return asked_at is not None and any(
+    if asked_at is None or at < rental.created_at + seen.bounds.settle_s:
+        return False
+    return any(
         since <= at < until and not what_confirms_is_missing(seen, rental, max(since, asked_at), at)
         for since, until in rental.hidden
     )

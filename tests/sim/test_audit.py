@@ -115,6 +115,24 @@ def test_a_rental_that_was_lied_away_counts_until_it_is_confirmed_gone(
     assert ("I4" in {broken.invariant for broken in found}) is not is_confirmed
 
 
+def test_a_rental_that_may_still_come_to_light_is_not_called_gone() -> None:
+    """Two lists and an answer by id within a minute of its create prove nothing."""
+    run = Run()
+    run.destroy(100, 5000.0)
+    run.picture(100, 5000.0, live=False)
+    run.rent(101, "k:duel/0:2", at=5100.0)
+    run.ledger.rentals[101].hidden.append((BEGAN + 5100.0, BEGAN + 5190.0))
+    run.destroy(101, 5101.0, ends=False)
+    run.list_(5110.0)
+    run.list_(5145.0)
+    run.request("GET", "/instances/{id}/", 5150.0, instance_id=101)
+    run.rent(102, "k:duel/0:3", at=5180.0)
+    run.destroy(101, 5200.0)
+    run.picture(102, 5400.0)
+    found = audit(run.evidence(caps={"": Caps(per_hour=0.9)}))
+    assert "I4" in {broken.invariant for broken in found}
+
+
 def test_an_account_that_nobody_saw_empty_may_be_asked() -> None:
     run = Run()
     run.ledger.empty(BEGAN + 5000.0, is_empty=True)
