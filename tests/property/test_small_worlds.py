@@ -1,16 +1,14 @@
 """Every small world through ``reconcile``: no fuse crossed, every decision with a reason, no flapping.
 
-``make test`` goes through all worlds with up to two hosts and through a chosen part of those with three
-and four. SMALL_WORLDS=3, as the soak sets it, or 4 (hours) is the number of hosts up to which nothing is
-left out. docs/reliability.md has the numbers.
+``make test`` goes through all worlds with up to one host and through a chosen part of those with two to
+four. ``make worlds`` leaves nothing out (``small_campaign.py``). docs/reliability.md has the numbers.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import islice
+import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,55 +16,24 @@ from keeper.core.decisions import Adopt, Destroy
 from keeper.core.reasons import Reason
 from keeper.core.reconcile import reconcile
 from tests.builders import NOW, applied
+from tests.property.small_campaign import campaign, digest
 from tests.property.small_market import Fate, Tale, tell
-from tests.property.small_promises import broken
 from tests.property.small_rest import restless
+from tests.property.small_tiers import Tier, judged, second_thoughts
 from tests.property.small_worlds import (
-    MARKETS,
     PLAIN,
-    WHOLE,
-    WITH_A_FIRST,
-    Alphabet,
     Budget,
     Good,
     Health,
+    Place,
     Small,
-    Watched,
     Weather,
     build,
     layouts,
-    turned,
 )
 
 _SHOWN_MAX = 5  # broken worlds that a failure tells of
 ONE_OF_EACH = ((Good.CHEAP, Good.DEAR, Good.UNSUITABLE),)
-LEVELS = (Budget.AMPLE, Budget.TIGHT, Budget.NONE)
-EXHAUSTIVE_HOSTS = int(os.environ.get("SMALL_WORLDS", "0"))
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """A part of all small worlds, cut into pieces that run side by side."""
-
-    name: str
-    hosts: tuple[int, ...]
-    slots: int
-    pieces: int
-    alphabet: Alphabet = WHOLE
-    weathers: tuple[Weather, ...] = tuple(Weather)
-    markets: tuple[tuple[Good, ...], ...] = MARKETS
-    markets_with_a_first: tuple[tuple[Good, ...], ...] = MARKETS
-
-    def worlds(self, piece: int) -> Iterator[Small]:
-        """Yield the worlds of a piece, with nothing on the market and every limit far away."""
-        for hosts in self.hosts:
-            every = layouts(hosts, self.slots, self.alphabet)
-            for places, loose in islice(every, piece, None, self.pieces):
-                for weather in self.weathers:
-                    for slots in turned(places) if weather in WITH_A_FIRST else (places,):
-                        yield Small(slots, loose, weather)
-
-
 TIERS = (
     Tier("one host", (0, 1), slots=4, pieces=2),
     Tier("two hosts", (2,), slots=3, pieces=8, markets_with_a_first=ONE_OF_EACH),
@@ -79,49 +46,15 @@ TIERS = (
         weathers=(Weather.CALM, Weather.PAUSED),
     ),
 )  # fmt: skip
-SOAKED = (
-    Tier("all of two hosts", (2,), slots=4, pieces=8),
-    Tier("all of three hosts", (3,), slots=4, pieces=64),
-    Tier("all of four hosts", (4,), slots=4, pieces=640),
-)[: max(0, EXHAUSTIVE_HOSTS - 1)]
 PIECES = [(tier, piece) for tier in TIERS for piece in range(tier.pieces)]
-SOAKED_PIECES = [(tier, piece) for tier in SOAKED for piece in range(tier.pieces)]
-
-
-def judged(small: Small) -> Iterator[str]:
-    """Yield what is wrong with the plan of a world."""
-    world, desired = build(small)
-    plan = reconcile(world, desired, NOW)
-    for name in broken(small, world, desired, plan):
-        yield f"{name}: {small}\n    {plan.decisions}"
-
-
-def swept(base: Small, markets: tuple[tuple[Good, ...], ...]) -> Iterator[Small]:
-    """Yield a world under every market and every budget.
-
-    Where the plan never looked at the market, one market stands for all; the budget still varies in
-    calm weather, where something other than a rental could come to depend on it.
-    """
-    world, desired = build(base)
-    reconcile(world, desired, NOW)
-    assert isinstance(world.offers, Watched)
-    if not world.offers.was_asked:
-        markets = ()
-    budgets = LEVELS if markets or base.weather is Weather.CALM else (base.budget,)
-    yield replace(base, budget=Budget.SPENT)
-    for budget in budgets:
-        for market in markets or (base.market,):
-            yield replace(base, budget=budget, market=market)
 
 
 def wrong_with(tier: Tier, piece: int) -> list[str]:
     found: list[str] = []
-    for base in tier.worlds(piece):
-        has_first = base.weather in WITH_A_FIRST
-        for small in swept(base, tier.markets_with_a_first if has_first else tier.markets):
-            found.extend(judged(small))
-            if len(found) >= _SHOWN_MAX:
-                return found
+    for small in tier.worlds(piece):
+        found.extend(judged(small))
+        if len(found) >= _SHOWN_MAX:
+            return found
     return found
 
 
@@ -199,12 +132,40 @@ def test_a_small_world_comes_to_rest(fate: Fate, next_health: Health) -> None:
     assert not wrong, "\n".join(wrong[:_SHOWN_MAX])
 
 
-if SOAKED:
+# --- the campaign that leaves nothing out ---------------------------------------------------------
 
-    @pytest.mark.timeout(3600)
-    @pytest.mark.parametrize(
-        ("tier", "piece"), SOAKED_PIECES, ids=lambda each: getattr(each, "name", each)
-    )
-    def test_no_promise_is_broken_in_the_rest_of_all_small_worlds(tier: Tier, piece: int) -> None:
-        found = wrong_with(tier, piece)
-        assert not found, "\n".join(found)
+
+def test_the_pieces_of_a_tier_are_all_its_worlds_and_each_once() -> None:
+    def worlds(pieces: int) -> list[str]:
+        tier = Tier("few", (0, 1), slots=2, pieces=pieces, alphabet=PLAIN)
+        return sorted(str(each) for piece in range(pieces) for each in tier.worlds(piece))
+
+    assert worlds(1) == worlds(7)
+    assert len(worlds(1)) == len(set(worlds(1))) > 1000
+
+
+def test_a_campaign_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    """Also after a line that was cut off; and it says what it has seen of each tier."""
+    few = Tier("few", (0,), slots=2, pieces=2, is_carried_out=True)
+    state, record = tmp_path / "state.jsonl", tmp_path / "record.json"
+    assert campaign((few,), jobs=1, limit_s=1e-9, state=state, record=record) == 0
+    assert json.loads(record.read_text())["tiers"][0]["done"] == 0
+    assert campaign((few,), jobs=1, limit_s=0, state=state, record=record) == 0
+    whole = json.loads(record.read_text())
+    assert whole["core"] == digest()
+    assert (whole["tiers"][0]["done"], whole["tiers"][0]["wrong"]) == (2, [])
+    lines = state.read_text().splitlines(keepends=True)
+    state.write_text(lines[0] + lines[1][:20])
+    assert campaign((few,), jobs=1, limit_s=0, state=state, record=record) == 0
+    assert json.loads(record.read_text())["tiers"][0]["worlds"] == whole["tiers"][0]["worlds"]
+    assert state.read_text().startswith(lines[0])
+
+
+def test_a_campaign_sees_second_thoughts() -> None:
+    """A plan whose rental was never written down is made again: that is what flapping is."""
+    small = Small((Place(),), (), Weather.CALM, Budget.AMPLE, ONE_OF_EACH[0])
+    world, desired = build(small)
+    plan = reconcile(world, desired, NOW)
+    assert second_thoughts(world, desired, plan) == []
+    forgotten = replace(plan, records=(), intents_opened=())
+    assert [act.name for act in second_thoughts(world, desired, forgotten)] == ["rent"]
