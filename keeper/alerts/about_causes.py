@@ -57,6 +57,8 @@ def mass_failure(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
 
 def common_cause(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
     """Failed hosts share what the healthy ones lack: named once, with its numbers."""
+    if not snapshot.plan.causes:
+        return
     failures = [each for record in snapshot.records.values() for each in record.failures]
     since = min((each.at for each in failures), default=now)
     for cause in snapshot.plan.causes[:1]:

@@ -61,7 +61,7 @@ def no_offer(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
     """
     refused = snapshot.world.search_refused
     groups: dict[StreamName, list[SlotRecord]] = defaultdict(list)
-    for slot, record in snapshot.records.items():
+    for slot, record in snapshot.ailing.items():
         is_missing = record.offer_misses >= OFFER_MISSES_MIN and record.rent_reason not in HUMAN
         is_refused = refused is not None and record.last_reason is refused.reason
         if is_missing or is_refused:

@@ -103,9 +103,11 @@ def budget_stop(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
 def dark_spend(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
     """A stream has cost too much without a picture, so it gets no more hosts."""
     held: dict[StreamName, list[SlotId]] = {}
-    for slot, record in snapshot.records.items():
+    for slot, record in snapshot.ailing.items():
         if record.last_reason is Reason.DARK_SPEND:
             held.setdefault(stream_of(slot), []).append(slot)
+    if not held:
+        return
     limits = {s.name: s.policy.dark_spend_max_dollars for s in snapshot.desired.streams}
     for stream, slots in held.items():
         since = [r.dark_since for s in slots if (r := snapshot.records[s]).dark_since is not None]

@@ -26,12 +26,13 @@ _ORDER = {
     "rent": "If you agree: `keeper provision {stream}`.",
 }
 _DETAIL_MAX = 600  # an error with its cure
+_DEFAULT_POLICY = Policy()  # of slots whose stream is no longer declared
 
 
 def stream_dark(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
     """A slot that was on air is dark, or one that should be never came on air in its time."""
-    held = _held(snapshot)
-    for slot, record in snapshot.records.items():
+    held = _held(snapshot) if snapshot.ailing else {}
+    for slot, record in snapshot.ailing.items():
         if record.dark_since is None and not _is_overdue(snapshot, record, now):
             continue
         incident = record.incident
@@ -87,13 +88,12 @@ def slot_held(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
 
 def restarts_hide_sickness(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
     """Every restart helps and there are far too many of them: a sickness behind a cure."""
-    policies = {stream.name: stream.policy for stream in snapshot.desired.streams}
-    for slot, record in snapshot.records.items():
-        policy = policies.get(stream_of(slot), Policy())
-        recent = _sicknesses(record, policy, now)
+    for slot, record in snapshot.ailing.items():
         # A host that is being replaced takes its sickness along: no news about its processes.
-        if record.dark_since is not None or record.incoming is not None:
+        if not record.remedies or record.dark_since is not None or record.incoming is not None:
             continue
+        policy = _policy(snapshot, slot)
+        recent = _sicknesses(record, policy, now)
         if len(recent) < max(2, policy.restarts_max):
             continue
         minutes = round(policy.restarts_window_s / 60)
@@ -118,14 +118,12 @@ def restarts_hide_sickness(snapshot: Snapshot, now: datetime) -> Iterator[Alert]
 
 def contract_ending(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
     """A contract ends soon, and keeper may not or could not get another host ahead of time."""
-    held = _held(snapshot)
-    policies = {stream.name: stream.policy for stream in snapshot.desired.streams}
-    for slot, record in snapshot.records.items():
+    for slot, record in snapshot.ailing.items():
         tenure = record.tenure
         if tenure is None or tenure.ends_at is None or tenure.ending_since is None:
             continue
-        policy = policies.get(stream_of(slot), Policy())
-        hold = held.get(slot)
+        policy = _policy(snapshot, slot)
+        hold = _held(snapshot).get(slot)
         is_late = (tenure.ends_at - now).total_seconds() < policy.contract_ending_s * _LATE_RATIO
         if record.incoming is not None or (hold is None and not is_late):
             continue
@@ -259,7 +257,7 @@ def _holds_for_people(snapshot: Snapshot) -> Iterator[tuple[SlotId, Reason]]:
             told.add((slot, hold.reason))
     for slot in snapshot.world.held_slots:
         told.add((slot, Reason.SLOT_HELD_BY_BUG))
-    for slot, record in snapshot.records.items():
+    for slot, record in snapshot.ailing.items():
         if record.next_rent_at is not None and record.rent_reason in HUMAN:
             told.add((slot, record.rent_reason))  # the last create was refused for it
         conditions = record.tenure.conditions if record.tenure is not None else ()
@@ -273,9 +271,14 @@ def _is_overdue(snapshot: Snapshot, record: SlotRecord, now: datetime) -> bool:
     """Whether a slot that never was on air has been sick for longer than any start may take."""
     if record.ever_on_air or record.incident is None:
         return False
-    policies = {stream.name: stream.policy for stream in snapshot.desired.streams}
-    policy = policies.get(stream_of(record.slot), Policy())
+    policy = _policy(snapshot, record.slot)
     return (now - record.incident.opened_at).total_seconds() >= policy.warmup_max_s
+
+
+def _policy(snapshot: Snapshot, slot: SlotId) -> Policy:
+    name = stream_of(slot)
+    found = (stream.policy for stream in snapshot.desired.streams if stream.name == name)
+    return next(found, _DEFAULT_POLICY)
 
 
 def _did(record: SlotRecord, hold: Hold | None) -> str:

@@ -84,10 +84,12 @@ def dispatch(
     ``firing`` is everything that holds now. A key that fires again before it was resolved goes on
     as the same incident.
     """
+    if not state and not firing:
+        return {}, ()
     before = _read(state)
     after: dict[str, _Told] = {}
     notices: list[Notice] = []
-    muted = inhibited(firing)
+    muted = inhibited(firing) if len(firing) > 1 else frozenset()
     for alert in firing:
         told = _fire(before.get(alert.key), alert, now, is_muted=alert.key in muted)
         notice = _due(told, alert.severity, now, numbers)
@@ -226,28 +228,34 @@ def _fire(told: _Told | None, alert: Alert, now: datetime, *, is_muted: bool) ->
         return _Told(fired_at=now, waiting_since=waiting, alert=alert)
     # The newest facts, but the severity of the last message until a message says otherwise, and the
     # earliest beginning: some alerts have no memory of their own and begin anew with each tick.
-    newest = replace(alert, severity=told.alert.severity, since=min(told.alert.since, alert.since))
+    newest, last = alert, told.alert
+    if alert.severity is not last.severity or alert.since > last.since:
+        newest = replace(alert, severity=last.severity, since=min(last.since, alert.since))
     waiting = None if is_muted else told.waiting_since or now
+    if newest == last and waiting == told.waiting_since and told.quiet_since is None:
+        return told
     return replace(told, alert=newest, waiting_since=waiting, quiet_since=None)
 
 
 def _due(told: _Told, severity: Severity, now: datetime, numbers: Numbers) -> Notice | None:
     if told.waiting_since is None:
         return None  # muted
-    alert = replace(told.alert, severity=severity)
     if told.told_at is None:
         if _elapsed_s(told.waiting_since, now) < numbers.group_wait_s:
             return None
+        alert = replace(told.alert, severity=severity)
         return _notice(told, alert, NoticeKind.FIRING, now, "first message")
     since_told_s = _elapsed_s(told.told_at, now)
     if _RANK[severity] > _RANK[told.alert.severity] and (
         severity is Severity.CRITICAL or since_told_s >= numbers.group_interval_s
     ):
         why = f"now {severity}, was {told.alert.severity}"
+        alert = replace(told.alert, severity=severity)
         return _notice(told, alert, NoticeKind.UPDATE, now, why)
-    if since_told_s >= numbers.repeat_s and not alert.is_once:
+    if since_told_s >= numbers.repeat_s and not told.alert.is_once:
         hours = numbers.repeat_s / 3600
-        alert = told.alert if _RANK[severity] < _RANK[told.alert.severity] else alert
+        is_milder = _RANK[severity] < _RANK[told.alert.severity]
+        alert = told.alert if is_milder else replace(told.alert, severity=severity)
         return _notice(told, alert, NoticeKind.REPEAT, now, f"repeated every {hours:g} h")
     return None
 
@@ -358,7 +366,7 @@ def _moment(text: str | None) -> datetime | None:
 def _write(told: Mapping[str, _Told], state: State, before: Mapping[str, _Told]) -> dict[str, Any]:
     """Flatten what is remembered; what has not changed is taken over as it is written."""
     return {
-        key: state[key] if each == before.get(key) else _flat(each)
+        key: state[key] if (old := before.get(key)) is each or old == each else _flat(each)
         for key, each in sorted(told.items())
     }
 

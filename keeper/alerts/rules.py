@@ -46,5 +46,7 @@ def firing(snapshot: Snapshot, now: datetime) -> tuple[Alert, ...]:
     for rule in RULES.values():
         for alert in rule(snapshot, now):
             found.setdefault(alert.key, alert)
+    if not found:
+        return ()
     order = list(reversed(Severity))
     return tuple(sorted(found.values(), key=lambda a: (order.index(a.severity), a.key)))

@@ -36,6 +36,7 @@ from keeper.core.model import (
     Subject,
 )
 from keeper.core.reasons import Reason
+from keeper.core.well import is_well
 from keeper.core.windows import Window
 
 
@@ -207,3 +208,10 @@ class Snapshot:
     at: datetime
     tick: int
     latest: Mapping[tuple[InstanceId, Subject], Reading] = field(default_factory=dict)
+    ailing: Mapping[SlotId, SlotRecord] = field(
+        init=False
+    )  # the records of slots that are not well
+
+    def __post_init__(self) -> None:
+        ailing = {slot: record for slot, record in self.records.items() if not is_well(record)}
+        object.__setattr__(self, "ailing", ailing)
