@@ -125,6 +125,8 @@ def next_due_at(state: State, firing: tuple[Alert, ...], numbers: Numbers) -> da
             due.append(told.waiting_since + timedelta(seconds=numbers.group_wait_s))
         else:
             is_worse = key in severity and _RANK[severity[key]] > _RANK[told.alert.severity]
+            if told.alert.is_once and not is_worse:
+                continue  # never said again: a moment that has passed would call for tick upon tick
             wait_s = numbers.group_interval_s if is_worse else numbers.repeat_s
             due.append(told.told_at + timedelta(seconds=wait_s))
     return min(due, default=None)

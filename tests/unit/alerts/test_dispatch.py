@@ -113,6 +113,8 @@ def test_news_is_told_once_and_again_when_it_gets_worse() -> None:
     more = alert(severity=Severity.WARNING, is_once=True)
     assert play.at(86_430, more) == [NoticeKind.UPDATE]
     assert play.at(172_800, more) == []
+    # And no tick is called for: five in a second were, once the time of a repeat had passed.
+    assert next_due_at(play.state, (more,), NUMBERS) is None
 
 
 def test_tells_at_once_that_a_person_is_needed_now() -> None:
@@ -307,7 +309,11 @@ def test_whatever_happens_a_told_alert_ends_resolved_and_ids_never_repeat(
 
 @given(
     st.lists(
-        st.tuples(st.integers(1, 400), st.sampled_from(["", "w", "c", "wc", "m"])), max_size=12
+        st.tuples(
+            st.integers(1, 400) | st.integers(14_000, 30_000),
+            st.sampled_from(["", "w", "c", "wc", "m", "o"]),
+        ),
+        max_size=12,
     )
 )
 def test_nothing_is_said_before_it_is_due_and_something_then(
@@ -320,6 +326,7 @@ def test_nothing_is_said_before_it_is_due_and_something_then(
         "c": (alert(severity=Severity.CRITICAL),),
         "wc": (alert(), alert("KeeperNoOffer", "turbo/0", severity=Severity.CRITICAL)),
         "m": (alert(), alert("KeeperMarketUnreadable", "")),
+        "o": (alert("KeeperBudgetLow", "", is_once=True),),
     }
     state: Mapping[str, Any] = {}
     at_s = 0.0
