@@ -130,10 +130,10 @@ def dark_spend(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
 
 def spend_drift(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
     """The account's credit fell by something else than what its rentals are said to cost."""
-    account = snapshot.world.account
-    compared = None if account is None else account.compared
-    if account is None or compared is None or not compared.is_drift:
+    drift = ledger_of(snapshot).drift
+    if drift is None:
         return
+    compared = drift.compared
     is_more = compared.fell_dollars > compared.most_dollars
     said = (
         f"${compared.least_dollars:.2f}"
@@ -155,7 +155,7 @@ def spend_drift(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
         did="keeper goes on counting by the listed prices; its caps are as good as these are",
         needs_human="Compare the account's billing page with `keeper spend`. Caps are in keeper's"
         " dollars: lower them by what is missing.",
-        since=account.at,
+        since=drift.since,
         dollars=compared.fell_dollars,
         over="the account pays what its rentals are said to cost",
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from keeper.core.draft import Draft
+from keeper.core.drift import standing
 from keeper.core.events import SpendCaughtUp
 from keeper.core.fuses import is_paused
 from keeper.core.meter import TOTAL, WRITE_APART_S, flow_of, flowing, is_due, spent
@@ -15,6 +18,7 @@ _AWAY_S = 2 * WRITE_APART_S
 
 def keep(draft: Draft) -> None:
     """Bring the ledger up to now where it must be written; else leave it alone."""
+    _note_drift(draft)
     flow = flow_of(
         draft.records.values(),
         draft.condemned.values(),
@@ -28,6 +32,14 @@ def keep(draft: Draft) -> None:
     if away_s:
         dollars = spent(draft.ledger, TOTAL).dollars - spent(draft.world.meter, TOTAL).dollars
         draft.tell(SpendCaughtUp(duration_s=away_s, dollars=dollars))
+
+
+def _note_drift(draft: Draft) -> None:
+    """Remember whether the account pays something else than the prices that are counted."""
+    account, known = draft.world.account, draft.world.meter.drift
+    stands = standing(known, None if account is None else account.compared, draft.now)
+    if stands is not known:
+        draft.note(replace(draft.ledger, drift=stands))
 
 
 def _away_s(draft: Draft) -> float:

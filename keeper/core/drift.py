@@ -8,19 +8,24 @@ that rises was bought, and begins the comparison anew. Time is monotonic, in sec
 
 The credit may fall in steps: an hour at once, paid ahead or behind. So a step's worth at each end is
 not known either, which is all of the first hour; a comparison that shows nothing goes on for some
-hours, so that the steps weigh less.
+hours, so that the steps weigh less. After one that showed drift, the first that shows less than half of
+it ends it: a loss that happened once is no drift an hour later, and one that goes on shows again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from keeper.core.model import Instance, InstanceId, MarketState
+from keeper.core.moments import elapsed_s
 
 OVER_S = 3600.0
 LONGEST_S = 3 * 3600.0  # then a comparison that shows nothing is over
 _STEP_HOURS = 1.0  # the coarsest that is supposed; documented is: by the second
+_GONE_SHARE = 0.5  # of what was missing per hour: less than that is not the same drift any more
+KEPT_S = 86_400.0  # a drift that nobody can look into again, because the account cannot be read
 _RATIO = 0.10
 _LEAST_DOLLARS = 0.50
 _HOUR_S = 3600.0
@@ -51,6 +56,21 @@ class Compared:
         return self.fell_dollars > most + self.step_dollars + _tolerance(most) or (
             self.fell_dollars < least - self.step_dollars - _tolerance(least)
         )
+
+    @property
+    def unexplained_dollars_per_hour(self) -> float:
+        """How much more, or less, than anything that was expected; below zero, it was as expected."""
+        fell = self.fell_dollars
+        return max(fell - self.most_dollars, self.least_dollars - fell) * _HOUR_S / self.over_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drifted:
+    """A drift that still stands. Durable: a restart has not cured it."""
+
+    compared: Compared
+    since: datetime
+    at: datetime  # when it was seen last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +124,16 @@ def paying(watched: Watched, burn: Burn, at_s: float) -> Watched:
 
 
 def looked(
-    watched: Watched | None, credit_dollars: float, burn: Burn, at_s: float
+    watched: Watched | None,
+    credit_dollars: float,
+    burn: Burn,
+    at_s: float,
+    before: Compared | None = None,
 ) -> tuple[Watched, Compared | None]:
-    """Take a reading of the account; answers with a comparison when it shows drift, or is over."""
+    """Take a reading of the account; answers with a comparison when it shows drift, or is over.
+
+    ``before`` is the comparison before this one.
+    """
     begun = Watched(
         since_s=at_s,
         at_s=at_s,
@@ -129,6 +156,30 @@ def looked(
         over_s=over_s,
         step_dollars=_STEP_HOURS * max(watched.highest, watched.highest_before),
     )
-    if compared.is_drift or over_s >= LONGEST_S:
+    if compared.is_drift or over_s >= LONGEST_S or _is_over(before, compared):
         return begun, compared
     return watched, None
+
+
+def _is_over(before: Compared | None, compared: Compared) -> bool:
+    if before is None or not before.is_drift:
+        return False
+    # With a step that may still come, the same drift could be so large.
+    may_be = (
+        compared.unexplained_dollars_per_hour + compared.step_dollars * _HOUR_S / compared.over_s
+    )
+    return may_be <= before.unexplained_dollars_per_hour * _GONE_SHARE
+
+
+def standing(drifted: Drifted | None, compared: Compared | None, now: datetime) -> Drifted | None:
+    """Return the drift that stands after the latest comparison; None for that: there was none yet."""
+    if compared is None:
+        is_stale = drifted is not None and elapsed_s(drifted.at, now) >= KEPT_S
+        return None if is_stale else drifted
+    if not compared.is_drift:
+        return None
+    if drifted is None:
+        return Drifted(compared=compared, since=now, at=now)
+    if drifted.compared == compared:
+        return drifted
+    return Drifted(compared=compared, since=drifted.since, at=now)

@@ -18,6 +18,7 @@ from math import fsum
 from types import MappingProxyType
 from typing import Any
 
+from keeper.core.drift import Drifted
 from keeper.core.model import (
     Condemned,
     Instance,
@@ -97,6 +98,9 @@ class Meter:
     dark: Mapping[SlotId, Dark] = field(default_factory=dict)
     warned: Mapping[str, Warned] = field(default_factory=dict)  # by cap and period
     stops: Mapping[str, Stop] = field(default_factory=dict)  # by cap and period
+    drift: Drifted | None = (
+        None  # between this ledger's prices and the account, as long as it stands
+    )
     tallies: Mapping[str, Mapping[StreamName, Tally]] = field(default_factory=dict)
 
 

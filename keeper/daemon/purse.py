@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from keeper.core.drift import Burn, Watched, looked, paying
+from keeper.core.drift import Burn, Compared, Drifted, Watched, looked, paying
 from keeper.core.events import SpendDrifted
 from keeper.core.world import AccountSeen
 from keeper.ports import Clock, Marketplace, PortError, Unauthorized
@@ -44,7 +44,12 @@ class Purse:
         self._watched: Watched | None = None
         self._is_refused = False
         self._soon = asyncio.Event()
+        self._compared: Compared | None = None  # the latest comparison
         self.seen: AccountSeen | None = None
+
+    def remember(self, drift: Drifted | None) -> None:
+        """Take over what an earlier process has found."""
+        self._compared = None if drift is None else drift.compared
 
     async def run(self) -> None:
         """Look for ever."""
@@ -89,29 +94,38 @@ class Purse:
         except (PortError, TimeoutError):
             return
         self._is_refused = False
-        compared = before.compared if before is not None else None
+        was_drifting = self._is_drifting
         if self._burn is not None:
-            self._watched, found = looked(
-                self._watched, account.spendable_dollars, self._burn, self._clock.monotonic()
-            )
-            if found is not None:
-                if found.is_drift and (compared is None or not compared.is_drift):
-                    self._drifted(
-                        SpendDrifted(
-                            fell_dollars=found.fell_dollars,
-                            least_dollars=found.least_dollars,
-                            most_dollars=found.most_dollars,
-                            duration_s=found.over_s,
-                        )
-                    )
-                compared = found
+            self._compare(account.spendable_dollars, self._burn)
         now = self._clock.now()
         is_empty = account.spendable_dollars <= 0
         self.seen = AccountSeen(
             spendable_dollars=account.spendable_dollars,
             at=now,
             empty_at=now if is_empty else before.empty_at if before is not None else None,
-            compared=compared,
+            compared=self._compared,
         )
-        if before is None or (before.spendable_dollars <= 0) != is_empty:
+        is_news = before is None or (before.spendable_dollars <= 0) != is_empty
+        if is_news or self._is_drifting is not was_drifting:
             self._nudge()
+
+    @property
+    def _is_drifting(self) -> bool:
+        return self._compared is not None and self._compared.is_drift
+
+    def _compare(self, credit_dollars: float, burn: Burn) -> None:
+        self._watched, found = looked(
+            self._watched, credit_dollars, burn, self._clock.monotonic(), self._compared
+        )
+        if found is None:
+            return
+        if found.is_drift and not self._is_drifting:
+            self._drifted(
+                SpendDrifted(
+                    fell_dollars=found.fell_dollars,
+                    least_dollars=found.least_dollars,
+                    most_dollars=found.most_dollars,
+                    duration_s=found.over_s,
+                )
+            )
+        self._compared = found

@@ -235,6 +235,7 @@ class Daemon:
         saved = await self._ports.store.load()
         self._memory = Memory.of(saved, self._clock.now())
         self._notifier.take(saved.outbox)
+        self._purse.remember(saved.meter.drift)
         self._loaded.set()
         self._note(
             KeeperStarted(

@@ -96,6 +96,7 @@ def spending_of(snapshot: Snapshot, now: datetime) -> SpendStatus:
     )
     account = snapshot.world.account
     compared = None if account is None else account.compared
+    is_drifting = (snapshot.plan.meter or snapshot.world.meter).drift is not None
     return SpendStatus(
         at=snapshot.at,
         now=now,
@@ -103,7 +104,7 @@ def spending_of(snapshot: Snapshot, now: datetime) -> SpendStatus:
         fleet=_of(snapshot, ledger, None, snapshot.desired.fleet, now),
         streams=streams,
         account=account_of(snapshot, now),
-        is_account_drifting=None if compared is None else compared.is_drift,
+        is_account_drifting=is_drifting or (None if compared is None else False),
     )
 
 

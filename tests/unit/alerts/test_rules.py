@@ -10,7 +10,7 @@ from keeper.alerts import Severity
 from keeper.alerts.dispatch import inhibited
 from keeper.alerts.rules import RULES, firing
 from keeper.core.cause import Cause, Trait
-from keeper.core.drift import Compared
+from keeper.core.drift import Compared, Drifted
 from keeper.core.events import OrphanCleared, OrphanSeen
 from keeper.core.meter import Meter, Stop, Warned
 from keeper.core.model import (
@@ -346,7 +346,7 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
     ),
     (
         "an account that falls too fast is told",
-        snapshot(record(), account=replace(holding(500.0), compared=DRIFT)),
+        snapshot(record(), meter=Meter(drift=Drifted(compared=DRIFT, since=NOW, at=NOW))),
         {"KeeperSpendDrift": Severity.WARNING},
     ),
     (

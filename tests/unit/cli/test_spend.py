@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from keeper.cli.spend import shown
-from keeper.core.drift import Compared
+from keeper.core.drift import Compared, Drifted
 from keeper.core.meter import TOTAL, Dark, Meter, Rate, Stop, Tally, day_of, month_of
 from keeper.core.model import SlotId, Stream, StreamName
 from keeper.core.world import AccountSeen, Snapshot
@@ -116,7 +116,8 @@ def test_dollars_without_a_picture_are_shown_from_half_of_their_limit_on() -> No
 
 def test_an_account_that_drifts_says_so() -> None:
     drift = Compared(fell_dollars=9.0, least_dollars=1.0, most_dollars=1.0, over_s=3600.0)
-    lines = said(spending_of(a_snapshot(a_ledger(), compared=drift), NOW))
+    drifted = Drifted(compared=drift, since=NOW, at=NOW)
+    lines = said(spending_of(a_snapshot(a_ledger(drift=drifted)), NOW))
     assert any("its credit falls by something else" in line for line in lines)
 
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from keeper.core.drift import LONGEST_S, Burn, Compared, Watched, burn_of, looked, paying
+from keeper.core.drift import (
+    KEPT_S,
+    LONGEST_S,
+    Burn,
+    Compared,
+    Drifted,
+    Watched,
+    burn_of,
+    looked,
+    paying,
+    standing,
+)
 from keeper.core.model import InstanceId, MarketState
-from tests.builders import HOST, an_instance
+from keeper.core.world import AccountSeen
+from tests.builders import HOST, NOW, ago, ahead, an_instance, decide, healthy_world
 
 STEADY = Burn(least=2.0, most=2.0)
 
@@ -89,6 +102,74 @@ def test_a_leak_as_large_as_the_rest_is_found_within_two_hours_and_again(
             found.append((minutes, compared.is_drift))
     assert found[0][0] <= 120
     assert all(is_drift for _, is_drift in found)
+
+
+def drift_ends_after_hours(*, look_s: float, loss: float, leak: float, is_stepped: bool) -> float:
+    """Burn 2 $/h, lose so much at once or every hour from hour 4 on; return how long it stood."""
+    watched, before, since_s, at_s = None, None, None, 0.0
+    while at_s < 30 * 3600.0:
+        lost_hours = max(0.0, at_s / 3600.0 - 4.0)
+        hours = math.floor(at_s / 3600.0) if is_stepped else at_s / 3600.0
+        credit = 1000.0 - 2.0 * hours - leak * lost_hours - (loss if lost_hours else 0.0)
+        watched, compared = looked(watched, credit, STEADY, at_s, before)
+        before = compared or before
+        if compared is not None and compared.is_drift and since_s is None:
+            since_s = at_s
+        if since_s is not None and compared is not None and not compared.is_drift:
+            return (at_s - since_s) / 3600.0
+        at_s += look_s
+    assert since_s is not None, "never found"
+    return math.inf
+
+
+@pytest.mark.parametrize("loss", [4.0, 9.0, 60.0])
+@pytest.mark.parametrize("is_stepped", [True, False])
+@pytest.mark.parametrize("look_s", [300.0, 700.0])
+def test_a_loss_that_happened_once_is_over_an_hour_or_two_later(
+    *, look_s: float, loss: float, is_stepped: bool
+) -> None:
+    assert drift_ends_after_hours(
+        look_s=look_s, loss=loss, leak=0.0, is_stepped=is_stepped
+    ) <= (2.5 if is_stepped else 1.5)  # fmt: skip
+
+
+@pytest.mark.parametrize("leak", [1.5, 3.0, 20.0])
+@pytest.mark.parametrize("is_stepped", [True, False])
+def test_one_that_goes_on_stands(*, leak: float, is_stepped: bool) -> None:
+    ended = drift_ends_after_hours(look_s=300.0, loss=0.0, leak=leak, is_stepped=is_stepped)
+    assert ended == math.inf
+
+
+def test_a_drift_stands_from_its_first_sight_until_a_comparison_shows_none() -> None:
+    found, same, none = over(3600.0, 9.0), over(7200.0, 19.0), over(LONGEST_S, 6.0)
+    assert found is not None
+    first = standing(None, found, ago(7200))
+    assert first == Drifted(compared=found, since=ago(7200), at=ago(7200))
+    assert standing(first, found, NOW) is first, "nothing new is nothing to write"
+    again = standing(first, same, NOW)
+    assert again == Drifted(compared=same, since=ago(7200), at=NOW)  # type: ignore[arg-type]
+    assert standing(again, none, NOW) is None
+    assert standing(None, none, NOW) is None
+    # A new process has not compared anything yet: what is known stands, but not for ever.
+    assert standing(again, None, ahead(KEPT_S - 1)) is again
+    assert standing(again, None, ahead(KEPT_S)) is None
+
+
+def test_a_drift_is_on_disk_with_the_ledger() -> None:
+    found = over(3600.0, 9.0)
+    account = AccountSeen(spendable_dollars=50.0, at=ago(1), compared=found)
+    plan = decide(healthy_world(account=account))
+    assert plan.meter is not None
+    assert plan.meter.drift == Drifted(compared=found, since=NOW, at=NOW)  # type: ignore[arg-type]
+    restarted = healthy_world(meter=plan.meter, account=replace(account, compared=None))
+    after = decide(restarted)
+    assert (after.meter or plan.meter).drift == plan.meter.drift
+    over_now = healthy_world(
+        meter=plan.meter, account=replace(account, compared=over(LONGEST_S, 6.0))
+    )
+    cleared = decide(over_now).meter
+    assert cleared is not None
+    assert cleared.drift is None
 
 
 def test_nothing_is_said_before_an_hour() -> None:

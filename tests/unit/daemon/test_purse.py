@@ -6,11 +6,15 @@ from datetime import timedelta
 import pytest
 from typing_extensions import override
 
-from keeper.core.drift import Burn
+from keeper.alerts.about_money import spend_drift
+from keeper.core.drift import Burn, Compared, Drifted
 from keeper.core.events import SpendDrifted
+from keeper.core.meter import Meter
 from keeper.daemon.purse import Purse
 from keeper.ports import Account, Malformed, Marketplace, PortError, Transient, Unauthorized
+from keeper.sim.disk import Disk
 from keeper.sim.loop import EPOCH, VirtualClock, run
+from tests.stage import Stage
 
 
 class _Bank:
@@ -108,6 +112,26 @@ def test_a_refusal_for_want_of_credit_is_looked_into_at_once() -> None:
         await asyncio.sleep(2.0)
         assert bank.asked_s == [0.0, 100.0, 130.0]
         task.cancel()
+
+    run(play())
+
+
+def test_a_drift_outlives_the_process_that_found_it_and_ends_when_an_hour_shows_none() -> None:
+    """Alert and ledger forgot it with a restart, and else it stood three hours after a single loss."""
+    lost = Compared(fell_dollars=9.0, least_dollars=1.0, most_dollars=1.0, over_s=3600.0)
+    disk = Disk(
+        keeper_id="00000001", meter=Meter(drift=Drifted(compared=lost, since=EPOCH, at=EPOCH))
+    )
+
+    async def play() -> None:
+        async with Stage(disk=disk) as stage:
+            await asyncio.sleep(1800.0)
+            (alert,) = spend_drift(stage.snapshot, stage.clock.now())
+            assert alert.since == EPOCH
+            assert stage.facts.named("spend.drifted") == [], "it was told before"
+            await asyncio.sleep(2700.0)
+            assert not list(spend_drift(stage.snapshot, stage.clock.now()))
+            assert disk.meter.drift is None
 
     run(play())
 
