@@ -17,7 +17,6 @@ from math import fsum
 from keeper.core.caps import (
     Cap,
     committed_to,
-    ends_at,
     every_cap,
     hours_ahead,
     is_stopped,
@@ -139,8 +138,7 @@ def reached_at(cap: Cap, used: float, rate: float, now: datetime) -> datetime | 
     if rate <= 0:
         return None
     hours = (cap.dollars - used) / rate
-    end = ends_at(cap.span, now)
-    if hours > hours_ahead(cap, now, _FOREVER_S) or (end is None and hours > _FOREVER_S / _HOUR_S):
+    if hours > hours_ahead(cap, now, _FOREVER_S):
         return None
     return later(now, hours * _HOUR_S)
 
@@ -204,7 +202,7 @@ def _unheard(draft: Draft, cap: Cap) -> Iterator[Condemned]:
 
 
 def _wake_at_the_edge(draft: Draft, cap: Cap, used: float, rate: float, hours: float) -> None:
-    left_s = ((cap.dollars - used) / rate - hours) * _HOUR_S if rate > 0 else _FOREVER_S
+    left_s = ((cap.dollars - used) / rate - hours) * _HOUR_S
     if left_s < _FOREVER_S:
         draft.wake(later(draft.now, left_s))
 
