@@ -12,8 +12,9 @@ from keeper.core import suspects
 from keeper.core.conditions import condition_of, status_of
 from keeper.core.credit import was_starved
 from keeper.core.draft import Draft
-from keeper.core.model import ConditionKind, SlotId, SlotRecord, Status
-from keeper.core.moments import later
+from keeper.core.model import ConditionKind, Mode, SlotId, SlotRecord, Status, stream_of
+from keeper.core.moments import elapsed_s, later
+from keeper.core.windows import Allowance, strictest
 
 
 def sick_max(draft: Draft) -> int:
@@ -58,10 +59,12 @@ def mass_trial_at(draft: Draft, slot: SlotId) -> datetime | None:
 
     One slot at a time, once too many have been sick for long: the one that is between two hosts
     already, else the one that is sick longest. Its outcome tells whether the cause is a common one.
+    One for which nothing may be done has no outcome, and comes last.
     """
     sick = sorted((_sick_since(draft.records[each]), each) for each in sick_slots(draft))
-    mending = [each for each in draft.slots if _is_between_hosts(draft.records[each])]
-    if not sick or slot != (mending[0] if mending else sick[0][1]):
+    mending = [each for each in draft.slots if _is_mending(draft, each)]
+    tried = mending or sorted((each for _, each in sick), key=lambda each: _is_tied(draft, each))
+    if not tried or not sick or slot != tried[0]:
         return None
     began_at = min(sick[min(sick_max(draft), len(sick) - 1)][0], draft.now)
     return later(began_at, draft.fleet.mass_failure_trial_s)
@@ -88,9 +91,37 @@ def burst_trial_at(draft: Draft, slot: SlotId) -> datetime | None:
     alike = {s for s, r in draft.records.items() if any(f.label in labels for f in r.failures)}
     if slot not in alike:
         return trial_at
-    mending = sorted(each for each in alike if _is_between_hosts(draft.records[each]))
-    eldest = min(draft.bursts, key=lambda each: (_sick_since(draft.records[each]), each))
+    mending = sorted(each for each in alike if _is_mending(draft, each))
+    eldest = min(
+        draft.bursts,
+        key=lambda each: (_is_tied(draft, each), _sick_since(draft.records[each]), each),
+    )
     return trial_at if slot == (mending[0] if mending else eldest) else None
+
+
+def _is_mending(draft: Draft, slot: SlotId) -> bool:
+    """Whether a slot gets another host, so that all others wait for what comes of it."""
+    record = draft.records[slot]
+    is_waiting = record.tenure is None and _is_tied(draft, slot)
+    return _is_between_hosts(record) and not is_waiting
+
+
+def _is_tied(draft: Draft, slot: SlotId) -> bool:
+    """Whether a person, a calendar, a bug or its own allowance keeps a slot from being treated."""
+    world, now = draft.world, draft.now
+    stream, record = draft.slots.get(slot), draft.records[slot]
+    if slot in world.held_slots or (stream is not None and stream.mode is not Mode.ACT):
+        return True
+    pause = world.slot_pauses.get(slot)
+    if pause is not None and (pause.until is None or pause.until > now):
+        return True
+    window = strictest(world.windows, stream_of(slot), now) if world.windows else None
+    if window is not None and window.allow is not Allowance.REPLACE:
+        return True
+    policy = draft.policy(slot)
+    used = [at for at in record.replaced_at if elapsed_s(at, now) < policy.replacements_window_s]
+    # The host that was given up last was counted then; the rental that follows it is still owed.
+    return len(used) - (record.tenure is None) >= policy.replacements_max
 
 
 def _is_between_hosts(record: SlotRecord) -> bool:

@@ -22,6 +22,7 @@ from keeper.core.model import (
     StreamName,
 )
 from keeper.core.reasons import Reason
+from keeper.core.windows import Allowance, Window
 from keeper.core.world import World
 from tests.builders import (
     DUEL,
@@ -80,6 +81,46 @@ def test_the_trial_begins_to_the_second() -> None:
         world = a_world(a_frozen(0, 950), a_frozen(1, for_s))
         plan = decide(world, a_desire(a_stream(replicas=2)))
         assert decision_for(plan, SLOT).reason is reason
+
+
+def _a_window(allow: Allowance, stream: str) -> Window:
+    name = StreamName(stream)
+    return Window(name="works", since=ago(60), until=ahead(3600), allow=allow, stream=name)
+
+
+@pytest.mark.parametrize(
+    "tied",
+    [
+        {"windows": (_a_window(Allowance.OBSERVE, "duel"),)},
+        {"windows": (_a_window(Allowance.REPAIR, "duel"),)},
+        {"slot_pauses": {SLOT: a_pause()}},
+        {"held_slots": frozenset({SLOT})},
+        {},
+    ],
+    ids=["observed", "only repaired", "paused", "held by a bug", "its allowance is used up"],
+)
+@pytest.mark.parametrize("is_vacant", [False, True], ids=["sick", "without a host"])
+def test_a_slot_that_may_not_be_treated_keeps_no_other_one_waiting(
+    tied: dict[str, Any], *, is_vacant: bool
+) -> None:
+    """The trial was duel's, which a window held, and turbo was dark until it closed: for three hours."""
+    spent = () if tied else tuple(ago(9000 - 600 * n) for n in range(6))
+    first = a_frozen(0, 2000, replaced_at=spent)
+    if is_vacant:
+        first = replace(first, tenure=None)
+    others = []
+    for n in range(2):
+        other = a_frozen(5 + n, 1500 - n)
+        assert other.tenure is not None
+        slot = SlotId(f"turbo/{n}")
+        tenure = replace(other.tenure, label=f"keeper:k1:{slot}:1")
+        others.append(replace(other, slot=slot, tenure=tenure))
+    world = a_world(first, *others, **tied)
+    streams = (a_stream(replicas=1), a_stream(name="turbo", replicas=2))
+    plan = decide(world, a_desire(*streams))
+    assert Reason.MASS_FAILURE in plan.fuses
+    assert decision_for(plan, SlotId("turbo/0")).reason is Reason.FROZEN
+    assert decision_for(plan, SlotId("turbo/1")).reason is Reason.MASS_FAILURE
 
 
 def test_what_was_never_good_is_not_sick_whatever_became_of_its_bid() -> None:
