@@ -383,6 +383,7 @@ class Daemon:
                 latest=dict(self._board.latest),
                 channels=tuple(channel.name for channel in self._declared.channels),
                 numbers=self._declared.alert_numbers,
+                redact=self._redact,
             )
             if not ticked.batch.is_empty():
                 await asyncio.shield(self._ports.store.commit(ticked.batch))

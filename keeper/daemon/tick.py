@@ -6,7 +6,7 @@ before it is committed either, so a tick that cannot write changes nothing and i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -54,9 +54,10 @@ def decide(
     latest: Mapping[Any, Any],
     channels: tuple[str, ...],
     numbers: Numbers,
+    redact: Callable[[str], str],
 ) -> Ticked:
     """Decide one tick. Touches nothing: a tick that cannot be committed has not happened."""
-    plan, bugs = reconcile_sparing_the_others(world, desired, now)
+    plan, bugs = reconcile_sparing_the_others(world, desired, now, redact)
     events = (*own_events, *bugs, *plan.events)
     records = world.records
     if plan.records or plan.slots_forgotten:
@@ -166,14 +167,17 @@ def pauses_after(
 
 
 def reconcile_sparing_the_others(
-    world: World, desired: Desired, now: datetime
+    world: World, desired: Desired, now: datetime, redact: Callable[[str], str]
 ) -> tuple[Plan, tuple[SlotBug, ...]]:
-    """Reconcile; when a bug strikes, find the slots it strikes on and hold only those."""
+    """Reconcile; when a bug strikes, find the slots it strikes on and hold only those.
+
+    What the bug says may hold whatever was decided upon: ``redact`` hides secrets, then shortens.
+    """
     try:
         return reconcile(world, desired, now), ()
     except Exception as bug:
         # Net 2 of 2. The culprits are the slots without which the rest can be decided.
-        error = f"{type(bug).__name__}: {bug}"[:200]
+        error = redact(f"{type(bug).__name__}: {bug}")
         declared = {slot for stream in desired.streams for slot in stream.slots}
         slots = tuple(sorted(world.records.keys() | declared))
         if _is_struck(world, desired, now, held=frozenset(slots)):

@@ -112,6 +112,22 @@ STREAMS = """\
       manager: {kind: background}
       view: {kind: tcp, port: 8080}
 """
+# A bug of keeper's own, on one slot: what it says is told, and was never meant for others. It is put
+# into the real process as the site's own module, and the secret stands where a bound would cut it.
+BUG = """\
+import sys
+if "run" in sys.orig_argv:
+    import keeper.daemon.tick as tick
+    decided = tick.reconcile
+    def reconcile(world, desired, now):
+        record = world.records.get("card/0")
+        is_failed = record and record.tenure and record.tenure.deploy_failures
+        if is_failed and "card/0" not in world.held_slots:
+            said = {card!r}
+            raise ValueError(f"a bug has seen {{said}}" + "{fill}" + said)
+        return decided(world, desired, now)
+    tick.reconcile = reconcile
+"""
 OWN = {"card": "card's", "talk": "talk's", "duel": "duel's"}  # what a stream's own host may hold
 PATHS = (
     "/", "/metrics", "/-/ready", "/-/healthy", "/api/openapi.json", "/api/v1/status", "/api/v1/plan",
@@ -295,9 +311,15 @@ async def test_no_secret_is_where_it_need_not_be(
     spying = asyncio.create_task(spy.look_on())
     _repeat_keys(sim, "POST /instances/{id}/ssh/", 400)
     _repeat_keys(sim, "GET /users/current/", 403)
-    daemon = await box.daemon()
+    site = box.folder / "site"
+    site.mkdir()
+    # Of the 200 characters that were kept 20 were for the second one.
+    fill = 165 * "."[len("ValueError: a bug has seen ") + len(CARD_KEY) :]
+    (site / "sitecustomize.py").write_text(BUG.format(card=CARD_KEY, fill=fill))
+    daemon = await box.daemon(PYTHONPATH=str(site))
     title = Path(f"/proc/{daemon.process.pid}/cmdline").read_bytes()
     await daemon.says(r'"event":"workload.deploy_failed".*"slot":"card/0"')
+    await daemon.says(r'"event":"slot.bug".*"slot":"card/0"')
     await daemon.says(r'"event":"stream.on_air".*"slot":"duel/0"')
     for contract in sim.market.contracts.values():
         held = f"CONTAINER_API_KEY={contract.api_key} -e JUPYTER_TOKEN={_token(contract)}"
@@ -333,6 +355,7 @@ async def test_no_secret_is_where_it_need_not_be(
 
     said |= {"log": _all(daemon), "console": _all(again)}
     assert "publishing to" in said["log"]  # the set-up was heard
+    assert "a bug has seen" in said["log"]  # and keeper's own
     assert "abnormal termination" in said["log"]  # and the manager
     assert "cannot serve" in said["log"]  # and the receiver
     assert "CONTAINER_API_KEY" in "".join(said.values())  # and Docker

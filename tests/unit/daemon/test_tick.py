@@ -45,7 +45,7 @@ def test_a_bug_holds_every_slot_it_strikes_on_and_no_other(
     """The same bug on two slots, or on a new one, stopped the whole fleet."""
     calls: list[int] = []
     monkeypatch.setattr(tick, "reconcile", _striking(*bad, calls=calls))
-    plan, bugs = tick.reconcile_sparing_the_others(_world(), _desired(), NOW)
+    plan, bugs = tick.reconcile_sparing_the_others(_world(), _desired(), NOW, str)
     assert tuple(bug.slot for bug in bugs) == tuple(sorted(bad))
     assert all("ZeroDivisionError" in bug.error for bug in bugs)
     decided = {decision.slot for decision in plan.decisions}
@@ -59,9 +59,24 @@ def test_a_bug_that_is_no_slot_s_ends_the_tick(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(tick, "reconcile", decide)
     with pytest.raises(ZeroDivisionError):
-        tick.reconcile_sparing_the_others(_world(), _desired(), NOW)
+        tick.reconcile_sparing_the_others(_world(), _desired(), NOW, str)
+
+
+def test_what_a_bug_says_is_hidden_before_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret that was cut is not recognised; half of it stood in the journal and in the alert."""
+
+    def decide(world: World, desired: Desired, now: object) -> Plan:
+        if SLOTS[3] not in world.held_slots:
+            raise ValueError(180 * "x" + "sesame-open-sesame")
+        return reconcile(world, desired, NOW)
+
+    monkeypatch.setattr(tick, "reconcile", decide)
+    _, (bug,) = tick.reconcile_sparing_the_others(
+        _world(), _desired(), NOW, lambda said: said.replace("sesame-open-sesame", "[hidden]")
+    )
+    assert bug.error.endswith("x[hidden]")
 
 
 def test_without_a_bug_nobody_is_held() -> None:
-    _, bugs = tick.reconcile_sparing_the_others(_world(), _desired(), NOW)
+    _, bugs = tick.reconcile_sparing_the_others(_world(), _desired(), NOW, str)
     assert bugs == ()
