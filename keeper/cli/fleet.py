@@ -29,6 +29,7 @@ from keeper.cli.rentals import (
 )
 from keeper.cli.terminal import cell, duration, rough, table
 from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.windows import ALLOWS
 from keeper.web.shapes import (
     FleetStatus,
     HostStatus,
@@ -50,6 +51,8 @@ STYLE = {
 _ROOMY_COLUMNS = 132
 _WIDE_COLUMNS = 180
 _INDENT = 12
+# A message with its commands: cut off in the middle of one it is of no use.
+_LINE_MAX = 600
 
 
 def shown_fleet(
@@ -313,15 +316,15 @@ def _rented(host: HostStatus | None, now: datetime) -> tuple[Text, ...]:
 def _remarks(fleet: FleetStatus) -> Iterator[RenderableType]:
     """Say what is not about one slot: pauses, fuses, the marketplace, rentals that must end."""
     for window in fleet.windows:
-        about = window.stream or "everything"
+        about = f" ({window.stream})" if window.stream else ""
         until = f"{window.until:%Y-%m-%d %H:%M} UTC"
-        yield cell(
-            f"window {window.name}: {window.allow} at most for {about}, until {until}", "cyan"
-        )
+        yield cell(f"window {window.name}{about}: {ALLOWS[window.allow]}, until {until}", "cyan")
     if fleet.pause is not None:
-        yield cell(f"PAUSED {_pause(fleet.pause)}: keeper watches and touches nothing", "yellow")
+        rest = "keeper watches and touches nothing. When done: `keeper resume`."
+        yield cell(f"PAUSED {_pause(fleet.pause)}: {rest}", "yellow", _LINE_MAX)
     for fuse in fleet.fuses:
-        yield cell(f"fuse: {fuse.because}", "yellow")
+        if fuse.reason != Reason.PAUSED:
+            yield cell(f"fuse: {fuse.because}", "yellow")
     market = fleet.market
     if market.unreadable_since is not None:
         ago = duration((fleet.now - market.unreadable_since).total_seconds())
@@ -344,9 +347,11 @@ def _remarks(fleet: FleetStatus) -> Iterator[RenderableType]:
     if strangers := others(fleet):
         yield cell(f"not keeper's, and not touched: {strangers}", "dim")
     for alert in fleet.alerts:
-        if alert.needs_human and not alert.is_muted:
+        # Strays and the fleet's pause have lines above, with their commands.
+        is_said = alert.name == "KeeperOrphan" or alert.key == "KeeperPaused"
+        if alert.needs_human and not alert.is_muted and not is_said:
             advice = alert.needs_human[:1].upper() + alert.needs_human[1:]
-            yield cell(f"{alert.name}: {alert.summary}. {advice}", "bold red")
+            yield cell(f"{alert.name}: {alert.summary}. {advice}", "bold red", _LINE_MAX)
 
 
 def _began(orphan: OrphanStatus) -> str:

@@ -26,7 +26,7 @@ from keeper.cli.options import (
 
 if TYPE_CHECKING:
     from keeper.cli.client import LocalKeeper
-    from keeper.web.shapes import FleetStatus, OrphanStatus
+    from keeper.web.shapes import FleetStatus, OrphanStatus, SlotStatus
 
 _LOOK_S = 0.5
 
@@ -93,8 +93,9 @@ async def _adopt(keeper: LocalKeeper, asked: Asked, name: str | None) -> int:
 
     fleet = await keeper.fleet()
     stray = stray_named(fleet, asked.instance_id)
-    slots = {slot.slot for stream in fleet.streams for slot in stream.slots}
-    slot = None if name is None else slot_named(slots, name)
+    slots = {slot.slot: slot for stream in fleet.streams for slot in stream.slots}
+    slot = None if name is None else slot_named(set(slots), name)
+    _refuse_taken(slots.get(slot or stray.slot or ""))
     say(f"{_said(stray)} is taken into {slot or stray.slot or 'the slot of its label'}")
     if asked.dry_run:
         return _shown(stray, asked, "would adopt")
@@ -109,6 +110,16 @@ async def _adopt(keeper: LocalKeeper, asked: Asked, name: str | None) -> int:
         f" follow it: keeper events --slot {order.slot} --follow"
     )
     return 0
+
+
+def _refuse_taken(slot: SlotStatus | None) -> None:
+    """Refuse a slot that has a host, before anybody is asked: keeper would refuse it, too."""
+    from keeper.cli.errors import Stopped
+    from keeper.cli.exit_codes import ExitCode
+
+    if slot is not None and (slot.host is not None or slot.incoming is not None):
+        message = f"{slot.slot} has a host, so nothing can be adopted into it"
+        raise Stopped(ExitCode.REFUSED, message, "name an empty slot: --as SLOT")
 
 
 async def end_stray(keeper: LocalKeeper, asked: Asked) -> int:

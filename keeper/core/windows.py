@@ -22,6 +22,14 @@ class Allowance(StrEnum):
     REPLACE = "replace"  # everything; and the time for what can wait, such as a recycle
 
 
+# For people: what goes on within a window.
+ALLOWS = {
+    Allowance.OBSERVE: "nothing is done",
+    Allowance.REPAIR: "hosts are repaired, and none is rented or given up",
+    Allowance.REPLACE: "everything may be done",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """One opening of a window, of one stream or of the whole fleet."""

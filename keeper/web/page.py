@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from keeper.alerts.wording import duration
 from keeper.core.events import Level
 from keeper.core.text import plain, sold_gb
+from keeper.core.windows import ALLOWS
 from keeper.web.answers import CONTROL, now_of
 from keeper.web.api import event_status
 from keeper.web.money import hours
@@ -65,6 +66,7 @@ def _commands(text: str) -> Markup:
 _ENVIRONMENT.filters["hours"] = hours
 _ENVIRONMENT.filters["commands"] = _commands
 _ENVIRONMENT.filters["ago"] = _ago
+_ENVIRONMENT.filters["allows"] = lambda allow: ALLOWS[allow]
 _ENVIRONMENT.filters["part"] = lambda text: quote(text, safe="")
 _ENVIRONMENT.filters["short"] = lambda condition: CONDITIONS.get(condition, str(condition))
 _ENVIRONMENT.filters["sold_gb"] = sold_gb

@@ -7,12 +7,14 @@ plain here; markup is escaped where it is shown.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from keeper.alerts.wording import count, duration
 from keeper.core.events import EVENT_TYPES, Level
 from keeper.core.model import ConditionKind
 from keeper.core.text import plain
+from keeper.core.windows import ALLOWS
 
 Facts = Mapping[str, Any]
 
@@ -27,6 +29,7 @@ CONDITIONS: Final[Mapping[str, str]] = {
     ConditionKind.HAS_ROOM: "disk",
 }
 
+_ALLOWS: Final = {allow.value: said for allow, said in ALLOWS.items()}
 LEVELS: Final[Mapping[str, Level]] = {event.name: event.level for event in EVENT_TYPES}
 
 
@@ -50,6 +53,14 @@ class _Gentle(dict[str, Any]):
 
 def _s(facts: Facts, key: str = "duration_s") -> str:
     return duration(float(facts[key]))
+
+
+def _at(facts: Facts, key: str) -> str:
+    """Say a moment as the page does; what is no moment is said as it is."""
+    try:
+        return f"{datetime.fromisoformat(facts[key]).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except (TypeError, ValueError):
+        return str(facts[key])
 
 
 def _price(facts: Facts) -> str:
@@ -108,7 +119,7 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "offers.allowed": lambda f: f"offers may be searched again, after {_s(f)}",
     "offers.refused": lambda f: (
         f"nobody may search offers now{_because(f)}: {f['error']}"
-        + (f"; until {f['until']}" if f["until"] not in {None, "?"} else "")
+        + (f"; until {_at(f, 'until')}" if f["until"] not in {None, "?"} else "")
     ),
     "spend.caught_up": lambda f: (
         f"${float(f['dollars']):.2f} were spent in the {_s(f)} before keeper was back, and count now"
@@ -119,7 +130,7 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     ),
     "budget.warned": lambda f: (
         f"{_whose(f)} has used {float(f['ratio']):.0%} of its {_cap(f)}"
-        + (f"; all of it by {str(f['reached_at'])[:16]} at this rate" if f["reached_at"] else "")
+        + (f"; all of it by {_at(f, 'reached_at')} at this rate" if f["reached_at"] else "")
     ),
     "budget.stopped": lambda f: (
         f"{_whose(f)} has used ${float(f['dollars']):.2f} of its {_cap(f)}, and is stopped:"
@@ -134,7 +145,8 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "cause.named": lambda f: f"a common cause is suspected, the {f['trait']}: {f['detail']}",
     "cause.cleared": lambda f: f"no longer suspected as a common cause: {f['trait']} {f['detail']}",
     "window.opened": lambda f: (
-        f"window {f['window']} is open{_of_stream(f)}: {f['allow']} at most, until {f['until']}"
+        f"window {f['window']} is open{_of_stream(f)}, until {_at(f, 'until')}:"
+        f" {_ALLOWS.get(f['allow'], f['allow'])}"
     ),
     "window.closed": lambda f: f"window {f['window']} is closed{_of_stream(f)}",
     "slot.decided": lambda f: (
@@ -224,7 +236,7 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "keeper.pause_changed": lambda f: (
         f"{f['slot'] if f['slot'] not in {None, '?'} else 'everything'} "
         f"{'paused' if f['paused'] is True else 'resumed'} by {f['actor']}"
-        + (f" until {f['until']}" if f["until"] not in {None, "?"} else "")
+        + (f" until {_at(f, 'until')}" if f["until"] not in {None, "?"} else "")
         + (f": {f['detail']}" if f["detail"] not in {"", "?"} else "")
     ),
     "slot.bug": lambda f: f"keeper failed on this slot and holds it: {f['error']}",

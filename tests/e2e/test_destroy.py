@@ -202,6 +202,8 @@ async def test_strays_are_shown_with_their_commands_ended_and_adopted(box: Box) 
         pass  # one listing alone could be a slip
     assert (done.code, done.json()["slot"]) == (0, "duel/0"), done.err
     await daemon.says(rf'"event":"instance.adopted","slot":"duel/0","instance_id":{kept}')
+    taken = await box.keeper("adopt", str(useless), "--as", "duel/0", "--dry-run")
+    assert (taken.code, "duel/0 has a host" in taken.err) == (6, True)
     ended = await box.keeper("destroy", "--orphan", str(useless), "--yes", "--reason", "left over")
     assert ended.code == 0, ended.err
     assert re.fullmatch(

@@ -1,5 +1,6 @@
 """Which alerts fire: a table of snapshots, and what a person reads."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from keeper.alerts import Severity
-from keeper.alerts.dispatch import inhibited
+from keeper.alerts.dispatch import Numbers, dispatch, inhibited
 from keeper.alerts.rules import RULES, firing
 from keeper.core.cause import Cause, Trait
 from keeper.core.drift import Compared, Drifted
@@ -26,6 +27,7 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import Reason
 from keeper.core.world import AccountSeen, Pause, SearchRefused, Snapshot
+from keeper.ports import NoticeKind
 from tests.snapshots import (
     NOW,
     ago,
@@ -539,6 +541,20 @@ def test_an_empty_account_is_one_message_however_many_streams_are_dark() -> None
 def test_a_debt_is_said_as_one() -> None:
     (alert,) = firing(snapshot(replace(NEVER, tenure=None), account=holding(-497.62)), NOW)
     assert alert.why.startswith("-$497.62 are left")
+
+
+def test_a_pause_cannot_be_forgotten() -> None:
+    """One without an end is told again and again, like anything else that needs a person."""
+    ever = Pause(since=NOW, until=None, actor="ann", reason="later")
+    (alert,) = firing(snapshot(record(), pause=ever), NOW)
+    assert (alert.is_once, alert.needs_human) == (False, "When done: `keeper resume`.")
+    state: Mapping[str, Any] = {}
+    told = []
+    for hour in range(25):
+        state, notices = dispatch(state, (alert,), NOW + timedelta(hours=hour), Numbers())
+        told += [(hour, notice.kind) for notice in notices]
+    assert told[0] == (1, NoticeKind.FIRING)
+    assert [hour for hour, kind in told if kind is NoticeKind.REPEAT] == [5, 9, 13, 17, 21]
 
 
 def test_a_pause_of_a_stream_is_one_message_with_its_end() -> None:

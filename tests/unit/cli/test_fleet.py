@@ -13,8 +13,9 @@ from keeper.cli.fleet import shown_fleet, shown_plan
 from keeper.core.decisions import Rent
 from keeper.core.model import IntentId, MachineId, OfferId, RentalSpec, SlotId
 from keeper.core.reasons import Reason
+from keeper.core.windows import ALLOWS, Allowance
 from keeper.web.explain import explain
-from keeper.web.shapes import FleetStatus, SlotStatus
+from keeper.web.shapes import Because, FleetStatus, SlotStatus, WindowStatus
 from keeper.web.status import plan_of, status_of
 from tests.snapshots import NOW, ago, dark, hold, record, snapshot, waiting
 from tests.unit.cli.fleets import ENDING, ON_AIR, OUTBID, SICK, VACANT, WELL
@@ -143,6 +144,34 @@ def test_what_holds_for_the_whole_fleet_is_said_below() -> None:
     assert "orphan: instance 1 (0.200 $/h)" in said
     assert "not keeper's, and not touched: instances 5, 77 (0.800 $/h)" in said
     assert "KeeperStreamDark: sd/0 is dark. Look at the workload's log" in said
+
+
+def test_what_a_line_says_with_its_commands_is_not_said_twice() -> None:
+    """And no command is cut off, however long the alert is that ends with it."""
+    told = SICK.alerts[0]
+    alerts = (
+        replace(told, name="KeeperOrphan", key="KeeperOrphan:1", needs_human="end it"),
+        replace(told, name="KeeperPaused", key="KeeperPaused", needs_human="resume it"),
+        replace(told, name="KeeperPaused", key="KeeperPaused:sd/0", needs_human="resume `sd/0`"),
+        replace(told, summary="dark " * 60, needs_human="then `keeper destroy sd/0`"),
+    )
+    fuses = (Because(reason="paused", because="an operator has paused keeper"),)
+    said = "\n".join(text(shown_fleet(replace(SICK, alerts=alerts, fuses=fuses), width=999), 999))
+    assert said.count("keeper destroy --orphan") == 0 == said.count("KeeperOrphan")
+    assert said.count("KeeperPaused") == 1
+    assert "touches nothing. When done: `keeper resume`." in said
+    assert "Resume `sd/0`" in said
+    assert "an operator has paused keeper" not in said
+    assert "Then `keeper destroy sd/0`" in said
+
+
+@pytest.mark.parametrize("allow", list(Allowance))
+def test_a_window_says_what_it_allows_to_whom(allow: Allowance) -> None:
+    one = WindowStatus(name="night", stream=None, allow=allow, since=NOW, until=NOW)
+    fleet = replace(WELL, windows=(one, replace(one, stream="duel")))
+    said = text(shown_fleet(fleet, width=120), 120)
+    assert f"window night: {ALLOWS[allow]}, until {NOW:%Y-%m-%d %H:%M} UTC" in said
+    assert f"window night (duel): {ALLOWS[allow]}, until {NOW:%Y-%m-%d %H:%M} UTC" in said
 
 
 def test_a_muted_alert_is_not_repeated() -> None:

@@ -31,6 +31,21 @@ def test_what_says_the_same_twice_is_said_once() -> None:
     assert words("fuse.tripped", {**told, "detail": "3 of 4"}).endswith("no credit (3 of 4)")
 
 
+def test_moments_and_windows_are_said_for_people() -> None:
+    until = "2026-08-01T05:00:00.815408+02:00"
+    pause = {"slot": None, "paused": True, "actor": "ann", "until": until, "detail": ""}
+    assert words("keeper.pause_changed", pause) == (
+        "everything paused by ann until 2026-08-01 03:00 UTC"
+    )
+    assert "until" not in words("keeper.pause_changed", {**pause, "until": None})
+    assert "until soon" in words("keeper.pause_changed", {**pause, "until": "soon"})
+    window = {"window": "night", "stream": None, "allow": "observe", "until": until}
+    assert words("window.opened", window) == (
+        "window night is open, until 2026-08-01 03:00 UTC: nothing is done"
+    )
+    assert words("window.opened", {**window, "allow": "magic"}).endswith(": magic")
+
+
 def test_an_unknown_event_is_said_by_its_name() -> None:
     assert words("moon.landed_softly", {}) == "moon landed softly"
 
