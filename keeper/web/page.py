@@ -19,6 +19,7 @@ from keeper.web.answers import CONTROL, now_of
 from keeper.web.api import event_status
 from keeper.web.money import hours
 from keeper.web.shapes import EventStatus, FleetStatus
+from keeper.web.spending import SpendStatus, spending_of
 from keeper.web.status import status_of
 from keeper.web.words import CONDITIONS
 
@@ -79,10 +80,13 @@ def render(
     *,
     why_not: str = "",
     pictures: frozenset[str] = frozenset(),
+    spending: SpendStatus | None = None,
 ) -> str:
     """Write the page. Without a status it says why there is none yet."""
     template = _ENVIRONMENT.get_template("page.html")
-    return template.render(status=status, events=events, why_not=why_not, pictures=pictures)
+    return template.render(
+        status=status, events=events, why_not=why_not, pictures=pictures, spending=spending
+    )
 
 
 async def get_page(request: web.Request) -> web.Response:
@@ -100,7 +104,9 @@ async def get_page(request: web.Request) -> web.Response:
     )
     shown = tuple(event for event in events if event.level != Level.DEBUG)[:_EVENTS_SHOWN]
     pictures = frozenset(slot for slot in snapshot.records if control.thumbnail(slot))
-    return _html(render(status_of(snapshot, now_of(request)), shown, pictures=pictures))
+    now = now_of(request)
+    spending = spending_of(snapshot, now)
+    return _html(render(status_of(snapshot, now), shown, pictures=pictures, spending=spending))
 
 
 async def get_asset(request: web.Request) -> web.Response:

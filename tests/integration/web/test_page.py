@@ -14,7 +14,8 @@ from PIL import Image
 from playwright.async_api import Page, async_playwright, expect
 
 from keeper.core.events import TickFailed
-from keeper.core.model import SlotId
+from keeper.core.meter import TOTAL, Meter, Tally, day_of
+from keeper.core.model import SlotId, StreamName
 from keeper.core.reasons import Reason
 from keeper.core.world import AccountSeen, Listing, Pause, Snapshot
 from tests.components import require
@@ -181,7 +182,10 @@ def costly_snapshot(**given: Any) -> Snapshot:
         instance(80, label="training"),
     )
     listing = Listing(instances=rows, at=NOW)
-    return replace(built, world=replace(built.world, listing=listing))
+    tally = {StreamName("duel"): Tally(dollars=12.34, good_s=7200.0)}
+    meter = Meter(metered_at=NOW, tallies={day_of(NOW): tally, TOTAL: tally})
+    world = replace(built.world, listing=listing, meter=meter)
+    return replace(built, world=world, plan=replace(built.plan, meter=None))
 
 
 async def test_page_says_what_things_cost_and_what_is_about_to_end(serve: Serve) -> None:
@@ -198,7 +202,7 @@ async def test_page_says_what_things_cost_and_what_is_about_to_end(serve: Serve)
         "RTX 4090 24 GB · 120 GB disk · SE · rental 7002 on machine 4002",
         "proving itself, for $0.450/h bid $0.310 + disk $0.050",
         "in 6 h · up 5 h 57 min",
-        "Credit $3.00 lasts 1.6 h",
+        "$12.34 today Credit $3.00 lasts 1.6 h",
         "7080 not keeper&#39;s never touched $0.45/h",
     ):
         assert expected.replace("&#39;", "'") in text.replace("&#39;", "'"), expected
