@@ -14,7 +14,7 @@ from bench.fleet import desire, settled
 from bench.measure import Cpu, Row, against, in_turn
 from keeper.core.reconcile import reconcile
 from keeper.sim.faultplan import preset
-from keeper.sim.stage import DEFAULT_BIDDERS, DEFAULT_STREAMS
+from keeper.sim.fleets import DEFAULT_BIDDERS, DEFAULT_STREAMS
 from keeper.sim.story import Story, run_seed, storm_s
 from tests.builders import NOW
 

@@ -12,7 +12,8 @@ import click
 from keeper.cli.app import Verb
 
 _SEEDS_MAX = 100_000
-# As keeper.sim.limits has them; the command line starts without the simulator.
+# As keeper.sim.limits and keeper.sim.fleets have them; the command line starts without the simulator.
+FLEETS = ("two", "one", "five", "twenty", "bids", "tight", "hours", "modes", "any")
 LIMIT_STYLES = ("text", "threshold", "detail", "msg", "message", "body", "header", "hint")
 
 
@@ -147,6 +148,7 @@ def serve(
     examples=(
         "keeper sim run --seed 7 --days 7",
         "keeper sim run --seeds 1..50 --days 7 --jobs 2",
+        "keeper sim run --seeds 1..50 --fleet any    # each seed with a fleet of its own",
         "keeper sim run --seed 7 --journal a.jsonl    # the same seed, the same bytes",
     ),
 )
@@ -168,6 +170,13 @@ def serve(
     default="all",
     show_default=True,
     help="What goes wrong: none, market, hosts, keeper, all, or a file.",
+)
+@click.option(
+    "--fleet",
+    type=click.Choice(FLEETS),
+    default=FLEETS[0],
+    show_default=True,
+    help="What the operator declares; any: each seed draws it.",
 )
 @click.option(
     "--journal",
@@ -200,6 +209,7 @@ def run(
     days: float,
     jobs: int,
     faults: str,
+    fleet: str,
     journal: Path | None,
     shrink_s: float,
     plans: Path,
@@ -222,6 +232,7 @@ def run(
         days=days,
         jobs=jobs,
         faults=faults,
+        fleet=fleet,
         journal=journal,
         shrink_s=shrink_s,
         plans=plans,

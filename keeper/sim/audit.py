@@ -41,7 +41,11 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "I9": (nerve.bad_listing_is_not_absence,),
     # streams
     "I11": (nerve.make_before_break,),
-    "I12": (nerve.paused_means_hands_off, nerve.common_causes_stop_everything),
+    "I12": (
+        nerve.paused_means_hands_off,
+        nerve.common_causes_stop_everything,
+        nerve.modes_and_windows_are_kept,
+    ),
     "I13, I6": (caps.remedies_within_their_caps,),
     "I14": (nerve.not_knowing_is_no_reason, nerve.no_remedy_for_a_good_picture),
     "I15": (protocol.one_keeper_at_a_time,),

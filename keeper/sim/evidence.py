@@ -33,6 +33,7 @@ PICTURE_LOST = "picture.lost"
 COMMAND = "command"
 COMMAND_ENDED = "command.ended"
 REMEDIES = ("deploy.", "restart.")  # what a command that repairs something is called
+STARTED = "started"  # a workload, with the words of its deploy in the detail
 LINKED = "linked"  # over SSH, by somebody who takes the key in the detail for this host's
 
 Span = tuple[float, float]
@@ -91,6 +92,7 @@ class Bounds:
     dear_patience_s: float = 7200.0  # a host that has become too dear is left within this
     drift_ratio: float = 1.25  # a contract may cost so many times its offer
     ending_s: float = 10_800.0  # a contract that ends sooner is replaced ahead of time
+    recycle_after_s: float | None = None  # a host that has served so long is replaced
     ending_notice_s: float = 3600.0  # an end known so long ahead is no surprise
     # what one host may cost, by stream, disk included
     price_max_dollars_per_hour: Mapping[str, float] = field(default_factory=dict)
@@ -123,6 +125,9 @@ class Evidence:
     bounds: Bounds = field(default_factory=Bounds)
     labels_written: tuple[tuple[float, str], ...] = ()
     paused: tuple[tuple[float, float], ...] = ()
+    # By stream, when windows or its mode let keeper only watch, or only repair what it has.
+    observed: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    unreplaced: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     killed_at: tuple[float, ...] = ()  # moments at which keeper's process was killed
     unhandled: tuple[tuple[float, str], ...] = ()  # errors that nobody in keeper took
     blind: tuple[tuple[float, float], ...] = ()  # keeper's own network was down
@@ -241,6 +246,11 @@ class Evidence:
         rental = self.ledger.rentals.get(instance_id) if instance_id is not None else None
         return self.slot_of(rental.label) if rental is not None else None
 
+    def stream_of_request(self, request: Request) -> str:
+        """Return the stream that a call is about; "" when it is not about ours."""
+        slot = self.slot_of_instance(request.instance_id) or self.slot_of(request.label)
+        return (slot or "").rpartition("/")[0]
+
     def on_air(self, instance_id: int) -> tuple[tuple[float, float], ...]:
         """Return the stretches in which a viewer of this rental really saw the picture."""
         return self._on_air.get(instance_id, ())
@@ -333,7 +343,14 @@ class Evidence:
         """Whether the terms of a rental, as its reads tell them, are a reason to look for another."""
         left_s = self.bounds.ending_s + self.clock_ahead_s(at)  # as far as keeper can tell
         ends_soon = rental.ends_at is not None and rental.ends_at - at <= left_s
-        return ends_soon or self.is_dear(rental, at)
+        return ends_soon or self.is_dear(rental, at) or self._has_served_its_time(rental, at)
+
+    def _has_served_its_time(self, rental: Rental, at: float) -> bool:
+        """Whether a host has been on air for so long that it is recycled."""
+        after_s, spans = self.bounds.recycle_after_s, self.on_air(rental.instance_id)
+        if after_s is None or not spans:
+            return False
+        return at - spans[0][0] >= after_s - max(0.0, self.clock_ahead_s(at))
 
     def is_dear(self, rental: Rental, at: float) -> bool:
         """Whether a rental costs more by now than its stream may pay for a host."""

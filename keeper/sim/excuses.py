@@ -19,7 +19,11 @@ _START_S = 120.0  # a process that was killed is back, and has read everything a
 
 def tied_s(seen: Evidence, slot: str, since: float, until: float) -> float:
     """Return for how long of a stretch keeper must not, or could not, rent and end for a slot."""
-    spans = (*seen.remembered("tied", _tied), *seen.remembered(f"spent {slot}", _spent, slot))
+    spans = (
+        *seen.remembered("tied", _tied),
+        *seen.remembered(f"spent {slot}", _spent, slot),
+        *seen.unreplaced.get(slot.rpartition("/")[0], ()),
+    )
     return covered_s(spans, since, until)
 
 

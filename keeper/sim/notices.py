@@ -19,6 +19,7 @@ class Notice:
     name: str
     key: str  # what identifies the alert over time
     slot: str  # "": about no single slot
+    is_news: bool = False  # said once, and not again while it holds
 
 
 def read_notices(messages: Iterable[tuple[float, bytes]]) -> tuple[Notice, ...]:
@@ -41,4 +42,5 @@ def read_notice(at: float, body: bytes) -> Notice:
         name=str(alert["name"]),
         key=str(alert["key"]),
         slot=str(alert["slot"] or ""),
+        is_news=alert.get("is_once") is True,
     )

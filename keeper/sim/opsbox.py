@@ -159,7 +159,7 @@ class OpsBox:
             heartbeat=MemoryHeartbeat(power),
             sink=SimSink(power, self.unhandled, self.counts, self.said),
         )
-        return Daemon(ports, self._declare(), version=__version__)
+        return Daemon(ports, self._declare(), version=__version__, reload=self._declare)
 
     async def _life(self, daemon: Daemon) -> None:
         """Be one process, from its start to its end."""
@@ -183,6 +183,12 @@ class OpsBox:
         self._is_over = True
         if self.daemon is not None:
             self.daemon.stop("the end of the simulation")
+
+    def reload(self) -> None:
+        """Let keeper read its configuration again; one that is down reads it when it starts."""
+        self._universe.outlook.break_all()
+        if self.daemon is not None:
+            self._aside(self.daemon.reload(), "reload")
 
     def _heard(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Take what asyncio tells nobody else; a dead process has nothing to say."""

@@ -56,6 +56,8 @@ def _lost(notice: Notice, what: str) -> Broken:
 def _patience_s(seen: Evidence, notice: Notice, until: float) -> float:
     """Return how long an alert may be silent: its repeat, and while a louder one stood above it."""
     bounds = seen.bounds
+    if notice.is_news:
+        return float("inf")  # a share of a budget that is used: it stays so, and is said once
     muted = (
         (begins, ends)
         for begins, ends, key in _told_spans(seen)

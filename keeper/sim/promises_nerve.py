@@ -29,6 +29,7 @@ _AFTER_BLINDNESS_S = 300.0
 _GOOD_S = 90.0  # on air for so long, and every viewer has seen it by now
 _SEEN_S = 180.0  # so long after many fell sick, keeper has seen it and what had begun is over
 _EARLY_S = 30.0
+_BEGUN_S = 60.0  # what had begun before a window or a mode may finish
 
 
 def bad_listing_is_not_absence(seen: Evidence) -> Iterator[Broken]:
@@ -111,7 +112,47 @@ def common_causes_stop_everything(seen: Evidence) -> Iterator[Broken]:
     yield from _hands_off(seen, tuple(_mass_failures(seen)), "too many slots were sick at once")
 
 
-def _hands_off(seen: Evidence, spans: tuple[Span, ...], why: str) -> Iterator[Broken]:
+def modes_and_windows_are_kept(seen: Evidence) -> Iterator[Broken]:
+    """What is only to be observed is left alone; what is only to be repaired gets no other host."""
+    for stream, spans in seen.observed.items():
+        began = tuple((begins + _BEGUN_S, ends) for begins, ends in merged(spans))
+        yield from _hands_off(seen, began, f"{stream} was only to be observed", stream)
+    for stream, spans in seen.unreplaced.items():
+        for begins, ends in merged(spans):
+            for request in seen.mutations:
+                is_mine = seen.stream_of_request(request) == stream
+                is_in = begins + _BEGUN_S <= request.at <= ends
+                if is_mine and is_in and _gives_up_or_begins(seen, request, begins):
+                    yield Broken(
+                        invariant="I12",
+                        at=request.at,
+                        text=f"{request.method} {request.path} in a window in which {stream} was"
+                        " only to be repaired",
+                    )
+
+
+def _gives_up_or_begins(seen: Evidence, request: Request, begins: float) -> bool:
+    """Whether a call rents, or asks for the first time for the end of a slot's only host."""
+    kind = (request.method, request.endpoint)
+    rental = seen.ledger.rentals.get(request.instance_id or 0)
+    if kind != DESTROY or rental is None:
+        return kind == CREATE
+    if seen.condemned_at[rental.instance_id] < begins + _BEGUN_S:
+        return False
+    if covered_s(curbed(seen), request.at - 1.0, request.at) > 0.0:
+        return False  # a hard stop of money goes on
+    others = (
+        other
+        for other in seen.rentals[seen.slot_of(rental.label) or ""]
+        if other is not rental and other.created_at < request.at < seen.end_of_use(other)
+    )
+    return seen.was_used(rental.instance_id, request.at) and not any(others)
+
+
+def _hands_off(
+    seen: Evidence, spans: tuple[Span, ...], why: str, stream: str | None = None
+) -> Iterator[Broken]:
+    """Yield what was done in these stretches, to any stream or to one."""
     for begins, ends in spans:
         for request in seen.mutations:
             if not begins <= request.at <= ends:
@@ -119,7 +160,7 @@ def _hands_off(seen: Evidence, spans: tuple[Span, ...], why: str) -> Iterator[Br
             is_confirming = (request.method, request.endpoint) == DESTROY and (
                 seen.condemned_at.get(request.instance_id or 0, ends) < begins
             )
-            if not is_confirming:
+            if not is_confirming and stream in {None, seen.stream_of_request(request)}:
                 yield Broken(
                     invariant="I12",
                     at=request.at,
@@ -127,7 +168,10 @@ def _hands_off(seen: Evidence, spans: tuple[Span, ...], why: str) -> Iterator[Br
                 )
         for entry in seen.ledger.hosts:
             is_remedy = entry.what == COMMAND and entry.detail.startswith(REMEDIES)
-            if is_remedy and begins <= entry.at <= ends:
+            if not is_remedy or not begins <= entry.at <= ends:
+                continue
+            slot = seen.slot_of_instance(entry.instance_id) or ""
+            if stream in {None, slot.rpartition("/")[0]}:
                 yield Broken(
                     invariant="I12",
                     at=entry.at,

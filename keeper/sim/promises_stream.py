@@ -125,7 +125,7 @@ def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
     for slot in seen.slots:
         since = seen.calm_at
         deadline = untied_until(seen, slot, since, seen.bounds.converge_s)
-        if seen.ended_at < deadline:
+        if seen.ended_at <= deadline:
             continue
         spans = seen.slot_on_air(slot)
         if not any(start <= deadline and end >= seen.ended_at for start, end in spans):

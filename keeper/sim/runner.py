@@ -22,6 +22,7 @@ from typing import Any
 
 from keeper.sim.evidence import Broken
 from keeper.sim.faultplan import lines_of
+from keeper.sim.fleets import DEFAULT
 from keeper.sim.loop import EPOCH
 from keeper.sim.shrink import Plan, Shrunk, shrink
 from keeper.sim.story import SeedResult, days_for, run_plan, run_seed
@@ -40,13 +41,15 @@ class Campaign:
     days: float = 7.0
     jobs: int = 0  # 0: as many as there are cores
     faults: str = "all"
+    fleet: str = DEFAULT  # the name of one, or "any": each seed draws its own
     journal: Path | None = None
     shrink_s: float = 0.0  # at most so long for a broken seed; 0: its plan is left as it is
     plans: Path = Path()  # the folder for the plans that are left
 
     def command(self, seed: int) -> str:
         """Return the command that repeats one seed."""
-        return f"keeper sim run --seed {seed} --days {self.days:g} --faults {self.faults}"
+        fleet = "" if self.fleet == DEFAULT else f" --fleet {self.fleet}"
+        return f"keeper sim run --seed {seed} --days {self.days:g} --faults {self.faults}{fleet}"
 
 
 def main(campaign: Campaign, *, as_json: bool = False) -> int:
@@ -94,7 +97,8 @@ def shrink_seed(
         return None
 
     def run(plan: Plan, days: float) -> frozenset[str]:
-        return frozenset(each.invariant for each in run_plan(seed, days, plan).broken)
+        result = run_plan(seed, days, plan, campaign.fleet)
+        return frozenset(each.invariant for each in result.broken)
 
     first_s = min(b.at for b in result.broken if b.invariant in wanted) - EPOCH.timestamp()
     return shrink(
@@ -155,11 +159,13 @@ class Ticker:
 def run_and_replay(seed: int, campaign: Campaign) -> SeedResult:
     """Run one seed; now and then prove, on a shorter run, that it writes the same journal twice."""
     _spare_garbage()
-    result = run_seed(seed, campaign.days, campaign.faults)
+    result = run_seed(seed, campaign.days, campaign.faults, campaign.fleet)
     if len(campaign.seeds) > 1 and seed % _REPLAY_EACH != 1:
         return result
     days = min(campaign.days, _REPLAY_DAYS)
-    first, second = (run_seed(seed, days, campaign.faults).journal for _ in range(2))
+    first, second = (
+        run_seed(seed, days, campaign.faults, campaign.fleet).journal for _ in range(2)
+    )
     if first == second:
         return result
     differs = Broken(
@@ -209,6 +215,8 @@ def _tell(campaign: Campaign, result: SeedResult, done: int, *, as_json: bool) -
     )
     for broken in result.broken:
         print(f"  {broken.sentence()}", file=sys.stderr)
+    if campaign.fleet != DEFAULT:
+        print(f"  its fleet: {result.fleet}", file=sys.stderr)
     if result.broken:
         print(f"  see it again: {campaign.command(result.seed)}", file=sys.stderr, flush=True)
     if as_json:
@@ -223,5 +231,6 @@ def _line(result: SeedResult) -> dict[str, Any]:
         "dollars": result.dollars,
         "dark_seconds": result.dark_seconds,
         "faults": len(result.faults),
+        "fleet": result.fleet,
         "broken": [broken.sentence() for broken in result.broken],
     }

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from keeper.sim.faultplan import lines_of
+from keeper.sim.fleets import ANY
 from keeper.sim.runner import Campaign, Ticker, run_and_replay, shrink_seed
 
 _TOLD_EVERY_S = 60.0
@@ -43,6 +44,7 @@ class Soak:
     seeds: int
     days: float
     faults: str
+    fleet: str
     jobs: int
     limit_s: float | None
     shrink_s: float
@@ -52,7 +54,11 @@ class Soak:
     def campaign(self, seed: int) -> Campaign:
         """Return one seed as a campaign of its own; now and then it is run twice."""
         return Campaign(
-            seeds=(seed, seed + 1), days=self.days, faults=self.faults, shrink_s=self.shrink_s
+            seeds=(seed, seed + 1),
+            days=self.days,
+            faults=self.faults,
+            fleet=self.fleet,
+            shrink_s=self.shrink_s,
         )
 
 
@@ -81,6 +87,7 @@ def run_one(seed: int, soak: Soak) -> Line:
         "dark_s": result.dark_seconds,
         "cpu_s": round(time.process_time() - began_s, 3),
         "faults": Counter(fault.kind.value for fault in result.faults),
+        "fleet": result.fleet,
         "broken": [broken.sentence() for broken in result.broken],
     }
     if result.broken:
@@ -154,7 +161,7 @@ def record_of(soak: Soak, done: Done) -> dict[str, Any]:
     slot_hours, cpu_s = sum(x["slot_hours"] for x in lines), sum(x["cpu_s"] for x in lines)
     commit, is_clean = _commit()
     return {
-        "what": f"keeper sim run --faults {soak.faults} --days {soak.days:g}, a seed a run, each tenth"
+        "what": f"keeper sim run --faults {soak.faults} --fleet {soak.fleet} --days {soak.days:g}, a seed a run, each tenth"
         " seed run again for a day and twice compared",
         "commit": commit,
         "is_clean": is_clean,
@@ -299,6 +306,7 @@ def read(words: Iterable[str] | None = None) -> Soak:
     parser.add_argument("--seeds", type=int, default=10_000)
     parser.add_argument("--days", type=float, default=7.0)
     parser.add_argument("--faults", default="all")
+    parser.add_argument("--fleet", default=ANY, help="one for all, or any: each seed draws its own")
     parser.add_argument("--jobs", type=int, default=0, help="0: as many as there are cores")
     parser.add_argument("--limit-s", type=float, default=None, help="begin no seed after this")
     parser.add_argument("--shrink-s", type=float, default=120.0)
@@ -306,11 +314,13 @@ def read(words: Iterable[str] | None = None) -> Soak:
     parser.add_argument("--record", type=Path, default=None)
     given = parser.parse_args(None if words is None else list(words))
     commit, is_clean = _commit()
-    name = f"seeds-{commit}{'' if is_clean else '-changed'}-{given.days:g}-{given.faults}.jsonl"
+    what = f"{given.days:g}-{given.faults}-{given.fleet}"
+    name = f"seeds-{commit}{'' if is_clean else '-changed'}-{what}.jsonl"
     return Soak(
         seeds=given.seeds,
         days=given.days,
         faults=given.faults,
+        fleet=given.fleet,
         jobs=given.jobs or os.cpu_count() or 1,
         limit_s=given.limit_s or None,
         shrink_s=given.shrink_s,

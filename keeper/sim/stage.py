@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Collection, Mapping
-from dataclasses import replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from keeper.alerts import registered_channels
 from keeper.core.model import (
@@ -21,15 +21,16 @@ from keeper.core.model import (
     Stream,
     StreamName,
 )
+from keeper.core.windows import Allowance
 from keeper.daemon.declared import Declared
+from keeper.daemon.windows import DeclaredWindow
 from keeper.sim.evidence import Bounds, Caps
+from keeper.sim.fleets import NOTHING, REPLACE, Habits, Opening
 from keeper.sim.limits import SPACING_S
 from keeper.sim.memory import API_KEY, CANARY, MAILBOX_URL
 from keeper.telemetry.redact import Redactor
 from keeper.workloads import Workload, registered
 
-DEFAULT_STREAMS: Mapping[str, int] = {"duel": 1, "turbo": 1}
-DEFAULT_BIDDERS: frozenset[str] = frozenset({"turbo"})  # streams that bid, and fall back
 _WORKLOAD = "sd-turbo"
 # So low that what owners raise, and what rivals bid for the better machines, can be above it.
 _NEEDS = OfferNeeds(price_max_dollars_per_hour=0.9)
@@ -37,8 +38,9 @@ _BIDDERS_NEEDS = OfferNeeds(
     pricing=Pricing.INTERRUPTIBLE_WITH_FALLBACK, price_max_dollars_per_hour=0.6
 )
 
-
+_BIDS_ONLY_NEEDS = replace(_BIDDERS_NEEDS, pricing=Pricing.INTERRUPTIBLE)
 _STREAM_DOLLARS_PER_HOUR = 5.0
+_NO_HABITS = Habits()
 # Nothing else looks like these, so that whoever searches for them finds a leak and no accident.
 SIGNING_SECRET = f"whsec_{b64encode(b'canary of the mailbox signing key').decode()}"
 
@@ -53,14 +55,36 @@ def secrets(streams: Collection[str]) -> Mapping[str, str]:
     return {API_KEY: "", SIGNING_SECRET: "", **{secret_of(name): name for name in streams}}
 
 
+@dataclass(frozen=True, slots=True)
+class _Daily:
+    """The Openings of a window that opens each day at an hour of UTC."""
+
+    at_hour: int
+
+    def latest(self, now: datetime, within_s: float) -> datetime | None:
+        """Return the latest opening that is not in the future and at most so long ago."""
+        opened_at = self._on(now) if self._on(now) <= now else self._on(now) - timedelta(days=1)
+        return opened_at if (now - opened_at).total_seconds() <= within_s else None
+
+    def next(self, now: datetime) -> datetime | None:
+        """Return the first opening after now."""
+        return self._on(now) if self._on(now) > now else self._on(now) + timedelta(days=1)
+
+    def _on(self, day: datetime) -> datetime:
+        return day.astimezone(UTC).replace(hour=self.at_hour, minute=0, second=0, microsecond=0)
+
+
 def declared(
     streams: Mapping[str, int],
     bidders: Collection[str] = (),
-    day_caps: Mapping[str, float] = MappingProxyType({}),
+    day_caps: Mapping[str, float] = NOTHING,
+    habits: Habits = _NO_HABITS,
+    passed_s: float = 0.0,
 ) -> Declared:
     """Return the declaration of these streams (replicas by name), some of which bid.
 
-    ``day_caps``: what a stream may cost in a day, if anything is said.
+    ``day_caps``: what a stream may cost in a day, if anything is said. ``passed_s``: of the run, for
+    modes that hold for a while.
     """
     kind = registered()[_WORKLOAD]
     settings = kind.settings.model_validate({"kind": _WORKLOAD})
@@ -77,27 +101,66 @@ def declared(
         ),
         {"MAILBOX_KEY": SIGNING_SECRET},
     )
+    modes = {**habits.watched} | {
+        spell.stream: spell.mode
+        for spell in habits.spells
+        if spell.since_s <= passed_s < spell.until_s
+    }
+    fleet = FleetPolicy()
     return Declared(
         desired=Desired(
             streams=tuple(
                 replace(
-                    _stream(name, replicas, workloads[name], is_bidder=name in bidders),
+                    _stream(name, replicas, workloads[name], _needs_of(name, bidders, habits)),
+                    mode=Mode(modes.get(name, Mode.ACT)),
+                    spend_max_dollars_per_hour=habits.hour_caps.get(name, _STREAM_DOLLARS_PER_HOUR),
                     spend_max_dollars_per_day=day_caps.get(name),
+                    spend_max_dollars_per_month=habits.month_caps.get(name),
+                    spend_max_dollars_total=habits.total_caps.get(name),
+                    recycle_after_s=habits.recycle_after_s,
+                    has_replace_windows=any(
+                        each.allow == REPLACE and each.stream in {"", name}
+                        for each in habits.windows
+                    ),
                 )
                 for name, replicas in streams.items()
             ),
-            fleet=FleetPolicy(),
+            fleet=replace(
+                fleet,
+                spend_max_dollars_per_hour=habits.hour_caps.get(
+                    "", fleet.spend_max_dollars_per_hour
+                ),
+                spend_max_dollars_per_day=day_caps.get(""),
+                spend_max_dollars_per_month=habits.month_caps.get(""),
+                spend_max_dollars_total=habits.total_caps.get(""),
+            ),
         ),
         workloads={StreamName(name): workload for name, workload in workloads.items()},
         channels=(channel,),
         canary_addresses=(CANARY,),
         redact=Redactor(secrets(streams)).text,
+        windows=tuple(_window(each) for each in habits.windows),
     )
 
 
-def _stream(name: str, replicas: int, workload: Workload, *, is_bidder: bool) -> Stream:
+def _window(opening: Opening) -> DeclaredWindow:
+    return DeclaredWindow(
+        name=f"{opening.allow} at {opening.at_hour}",
+        openings=_Daily(opening.at_hour),
+        for_s=opening.for_s,
+        allow=Allowance(opening.allow),
+        stream=StreamName(opening.stream) if opening.stream else None,
+    )
+
+
+def _needs_of(name: str, bidders: Collection[str], habits: Habits) -> OfferNeeds:
+    if name in habits.bids_only:
+        return _BIDS_ONLY_NEEDS
+    return _BIDDERS_NEEDS if name in bidders else _NEEDS
+
+
+def _stream(name: str, replicas: int, workload: Workload, wanted: OfferNeeds) -> Stream:
     """Return a stream as the settings would: what is priced is the disk that is rented."""
-    wanted = _BIDDERS_NEEDS if is_bidder else _NEEDS
     needs, rental = workload.needs(wanted), workload.rental()
     disk_gb = max(needs.disk_gb, rental.disk_gb)
     return Stream(
@@ -108,7 +171,6 @@ def _stream(name: str, replicas: int, workload: Workload, *, is_bidder: bool) ->
         rental=replace(rental, disk_gb=disk_gb),
         policy=Policy(),
         rungs=workload.rungs(),
-        spend_max_dollars_per_hour=_STREAM_DOLLARS_PER_HOUR,
     )
 
 
@@ -116,10 +178,13 @@ def bounds(
     converge_s: float,
     streams: Collection[str] = (),
     bidders: Collection[str] = (),
-    day_caps: Mapping[str, float] = MappingProxyType({}),
+    day_caps: Mapping[str, float] = NOTHING,
+    habits: Habits = _NO_HABITS,
 ) -> Bounds:
     """Return the same numbers in the auditor's words."""
-    policy = Policy()
+    policy, fleet = Policy(), FleetPolicy()
+    per_hour = {"": fleet.spend_max_dollars_per_hour}
+    per_hour |= dict.fromkeys(streams, _STREAM_DOLLARS_PER_HOUR)
     return Bounds(
         restarts_max=policy.restarts_max,
         restarts_window_s=policy.restarts_window_s,
@@ -134,16 +199,18 @@ def bounds(
         converge_s=converge_s,
         ending_s=policy.contract_ending_s,
         drift_ratio=policy.price_drift_max_ratio,
+        recycle_after_s=habits.recycle_after_s,
         price_max_dollars_per_hour={
-            name: (_BIDDERS_NEEDS if name in bidders else _NEEDS).price_max_dollars_per_hour
-            for name in streams
+            name: _needs_of(name, bidders, habits).price_max_dollars_per_hour for name in streams
         },
         caps={
-            "": Caps(per_hour=FleetPolicy().spend_max_dollars_per_hour),
-            **{
-                name: Caps(per_hour=_STREAM_DOLLARS_PER_HOUR, per_day=day_caps.get(name))
-                for name in streams
-            },
+            name: Caps(
+                per_hour=habits.hour_caps.get(name, dollars),
+                per_day=day_caps.get(name),
+                per_month=habits.month_caps.get(name),
+                total=habits.total_caps.get(name),
+            )
+            for name, dollars in per_hour.items()
         },
         spacing_s={
             (method, path): spacing_s

@@ -18,16 +18,27 @@ import orjson
 from keeper.ports import JournalEntry
 from keeper.sim.audit import audit
 from keeper.sim.disk import Disk
-from keeper.sim.evidence import COMMAND, REBOOT, Broken, Evidence
+from keeper.sim.evidence import COMMAND, REBOOT, Broken, Evidence, Span
 from keeper.sim.faultplan import fitted, plan_for
 from keeper.sim.faults import KEEPER_KINDS, Fault, FaultKind
+from keeper.sim.fleets import (
+    DEFAULT,
+    DEFAULT_MACHINES,
+    DEFAULT_STREAMS,
+    OBSERVE,
+    REPAIR,
+    Fleet,
+    Habits,
+    fleet_for,
+    forbidden,
+)
 from keeper.sim.ledger import Rental
 from keeper.sim.lifecycle import Tempo
 from keeper.sim.loop import run
 from keeper.sim.market import MarketShape, Refusal
 from keeper.sim.opsbox import OpsBox
 from keeper.sim.scenarios import Scenario
-from keeper.sim.stage import DEFAULT_BIDDERS, DEFAULT_STREAMS, bounds, declared, secrets
+from keeper.sim.stage import bounds, declared, secrets
 from keeper.sim.universe import Message, Universe
 
 DAY_S = 86_400.0
@@ -36,7 +47,7 @@ CALM_S = 32_400.0
 CONVERGE_S = 3600.0
 _CALM_SHARE_MAX = 0.6  # of a run that is shorter than the calm
 _SHAPE = MarketShape(
-    machines=56,  # some are lost for good in a bad week, and others rent as well
+    machines=DEFAULT_MACHINES,
     display_share=0.85,
     credit_dollars=100_000.0,
     renters_every_s=900.0,
@@ -59,6 +70,7 @@ class SeedResult:
     journal: bytes
     faults: tuple[Fault, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)  # facts stated, by name
+    fleet: str = ""  # what the operator declared, in short
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +83,17 @@ class Played:
     counted: Mapping[str, float] = field(default_factory=dict)  # keeper's own dollars, by period
 
 
-def run_seed(seed: int, days: float, faults: str = "all") -> SeedResult:
-    """Run one seed to its end and audit it. ``faults``: a preset's name or a file's path."""
-    return _run(seed, days, plan_for(faults, seed=seed, until_s=storm_s(days)))
+def run_seed(seed: int, days: float, faults: str = "all", fleet: str = DEFAULT) -> SeedResult:
+    """Run one seed to its end and audit it.
+
+    ``faults``: a preset's name or a file's path. ``fleet``: the name of one, or ``any``.
+    """
+    return _run(seed, days, plan_for(faults, seed=seed, until_s=storm_s(days)), fleet)
 
 
-def run_plan(seed: int, days: float, plan: tuple[Fault, ...]) -> SeedResult:
+def run_plan(seed: int, days: float, plan: tuple[Fault, ...], fleet: str = DEFAULT) -> SeedResult:
     """Run one seed with these faults, as if they had come from a file."""
-    return _run(seed, days, fitted(plan, storm_s(days)))
+    return _run(seed, days, fitted(plan, storm_s(days)), fleet)
 
 
 def storm_s(days: float) -> float:
@@ -94,9 +109,25 @@ def days_for(plan: tuple[Fault, ...]) -> float:
     return (last_s / storm_share if is_short else last_s + CALM_S) / DAY_S
 
 
-def _run(seed: int, days: float, plan: tuple[Fault, ...]) -> SeedResult:
-    story = Story(seed=seed, duration_s=days * DAY_S, plan=plan, bidders=DEFAULT_BIDDERS)
-    return story.run().result
+def _run(seed: int, days: float, plan: tuple[Fault, ...], fleet: str) -> SeedResult:
+    wanted = fleet_for(fleet, seed=seed)
+    story = story_of(wanted, seed=seed, duration_s=days * DAY_S, plan=plan)
+    return replace(story.run().result, fleet=wanted.sentence())
+
+
+def story_of(fleet: Fleet, *, seed: int, duration_s: float, plan: tuple[Fault, ...]) -> Story:
+    """Return the story of a fleet."""
+    return Story(
+        seed=seed,
+        duration_s=duration_s,
+        plan=plan,
+        streams=fleet.streams,
+        bidders=fleet.bidders,
+        day_caps=fleet.day_caps,
+        habits=fleet.habits,
+        machines=fleet.machines,
+        strangers=fleet.strangers,
+    )
 
 
 def run_scenario(scenario: Scenario, seed: int = 1, *, rate: float = float("inf")) -> Played:
@@ -106,7 +137,7 @@ def run_scenario(scenario: Scenario, seed: int = 1, *, rate: float = float("inf"
         duration_s=scenario.hours * 3600.0,
         plan=scenario.faults,
         streams=scenario.streams,
-        has_strangers=False,
+        strangers=0,
     )
     return story.run(rate=rate)
 
@@ -124,10 +155,19 @@ class Story:
     plan: tuple[Fault, ...] = ()
     streams: Mapping[str, int] = field(default_factory=lambda: DEFAULT_STREAMS)
     bidders: frozenset[str] = frozenset()  # streams that bid for interruptible hosts
-    day_caps: Mapping[str, float] = field(default_factory=dict)  # dollars, by stream
-    machines: int = _SHAPE.machines  # of the market
-    has_strangers: bool = True  # the account holds rentals that are not keeper's
+    day_caps: Mapping[str, float] = field(default_factory=dict)  # dollars, by stream; "": all
+    habits: Habits = field(default_factory=Habits)
+    machines: int = DEFAULT_MACHINES  # of the market
+    strangers: int = 2  # rentals of the account that are not keeper's
     has_foresight: bool = True  # beats at which nothing can have changed are passed over
+
+    @property
+    def _wanted(self) -> tuple[Mapping[str, int], frozenset[str], Mapping[str, float], Habits]:
+        return self.streams, self.bidders, self.day_caps, self.habits
+
+    @property
+    def _fleet(self) -> Fleet:
+        return Fleet(streams=self.streams, habits=self.habits)
 
     @property
     def calm_s(self) -> float:
@@ -143,14 +183,17 @@ class Story:
         universe = Universe(self.seed, shape=replace(_SHAPE, machines=self.machines))
         began_at = universe.time_s()
         disk = Disk(keeper_id=f"{self.seed:08x}")
-        if self.has_strangers:
-            _populate(universe, self.duration_s / 5)
+        if self.strangers:
+            _populate(universe, self.strangers, disk.keeper_id, self.duration_s / 5)
         box = OpsBox(
             universe,
             disk,
-            lambda: declared(self.streams, self.bidders, self.day_caps),
+            lambda: declared(*self._wanted, universe.time_s() - began_at),
             has_foresight=self.has_foresight,
         )
+        for spell in self.habits.spells:
+            for at in (spell.since_s, spell.until_s):
+                loop.call_later(at, box.reload)
         for fault in self.plan:
             loop.call_later(fault.at, _befall, universe, box, fault)
         calm_at = began_at + self.duration_s - self.calm_s
@@ -190,20 +233,33 @@ class Story:
         self, universe: Universe, box: OpsBox, began_at: float, calm_at: float
     ) -> Evidence:
         converge_s = min(CONVERGE_S, self.calm_s / 2)
+        steps, ended_at = tuple(box.clock_steps), universe.time_s()
+
+        def shut(*allows: str) -> Mapping[str, tuple[Span, ...]]:
+            return forbidden(
+                self._fleet,
+                frozenset(allows),
+                began_at=began_at,
+                ended_at=ended_at,
+                clock_steps=steps,
+            )
+
         return Evidence(
             ledger=universe.market.ledger,
             slot_of=_slots_of(box.disk.keeper_id),
-            desired=self.streams,
+            desired={k: v for k, v in self.streams.items() if k not in self.habits.watched},
             began_at=began_at,
             calm_at=calm_at,
-            ended_at=universe.time_s(),
-            bounds=bounds(converge_s, self.streams, self.bidders, self.day_caps),
+            ended_at=ended_at,
+            bounds=bounds(converge_s, *self._wanted),
+            observed=shut(OBSERVE),
+            unreplaced=shut(OBSERVE, REPAIR),
             labels_written=tuple((universe.at(at), label) for at, label in box.disk.labels_written),
             paused=tuple(box.paused),
             killed_at=tuple(box.killed_at),
             unhandled=tuple(box.unhandled.entries),
             blind=tuple(box.blind),
-            clock_steps=tuple(box.clock_steps),
+            clock_steps=steps,
             vouched=tuple((each.begins_at, each.ends_at) for each in universe.vouched),
             ordered=(),
             messages=tuple((each.at, each.body) for each in universe.mailbox.messages),
@@ -251,14 +307,20 @@ def unmet(scenario: Scenario, played: Played) -> tuple[str, ...]:
     )
 
 
-def _populate(universe: Universe, other_leaves_s: float) -> None:
-    """Give the account rentals that are not ours: nobody's, and for a while another keeper's."""
-    for label in ("training run", "keeper:another:duel/0:1"):
+def _populate(universe: Universe, count: int, keeper_id: str, other_leaves_s: float) -> None:
+    """Give the account rentals that are not ours: nobody's, and for a while another keeper's.
+
+    Some of their labels look much like ours.
+    """
+    labels = ("training run", "keeper:another:duel/0:1")
+    alike = (f"keeper:{keeper_id}0:duel/0:1", f"Keeper:{keeper_id}:duel/0:1", "duel/0", "")
+    for number in range(count):
+        label = labels[number] if number < len(labels) else alike[number % len(alike)]
         # What keeper would hardly want, so that its own choice stays as large as it is.
         ask = min(universe.market.asks(), key=lambda each: each.machine.has_display)
         body = {"image": "foreign:1", "disk": 16.0, "label": label}
         made = universe.market.create(ask.offer_id, body)
-        if label != "training run":
+        if label == labels[1]:
             loop = asyncio.get_running_loop()
             loop.call_later(other_leaves_s, _leave, universe, made["new_contract"])
     universe.wind()

@@ -374,6 +374,32 @@ def ended_before_the_next_was_proven(run: Run) -> Evidence:
     return run.evidence()
 
 
+def rented_while_only_observed(run: Run) -> Evidence:
+    run.picture(100, 5000.0, live=False)
+    run.destroy(100, 5100.0)
+    run.rent(101, "k:duel/0:2", at=5300.0)
+    run.picture(101, 5500.0)
+    return replace(run.evidence(), observed={"duel": ((BEGAN + 5010, BEGAN + 5200),)})
+
+
+def restarted_while_only_observed(run: Run) -> Evidence:
+    run.picture(100, 5000.0, live=False)
+    run.command(100, 5100.0, "restart.process.start")
+    run.picture(100, 5110.0)
+    return replace(run.evidence(), observed={"duel": ((BEGAN + 4000, BEGAN + 6000),)})
+
+
+def given_up_while_only_repaired(run: Run) -> Evidence:
+    run.command(100, 290.0, "deploy.start")
+    run.picture(100, 5000.0, live=False)
+    run.destroy(100, 5100.0)
+    run.rent(101, "k:duel/0:2", at=7300.0)
+    run.picture(101, 7500.0)
+    run.tell(5650.0)
+    run.tell(8000.0, "resolved")
+    return replace(run.evidence(), unreplaced={"duel": ((BEGAN + 4000, BEGAN + 7200),)})
+
+
 def both_slots_at_once(run: Run) -> Evidence:
     run.rent(200, "k:turbo/0:1", at=15.0)
     run.picture(200, 300.0)
@@ -589,6 +615,9 @@ BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
     ("I12", paused_but_renting),
     ("I12", paused_but_restarting),
     ("I12", both_slots_at_once),
+    ("I12", rented_while_only_observed),
+    ("I12", restarted_while_only_observed),
+    ("I12", given_up_while_only_repaired),
     ("I13", four_restarts),
     ("I13", two_workload_restarts),
     ("I13", two_reboots),

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from keeper.adapters import vastai_spacing
-from keeper.core import bind, creates, ends, fuses, ladder, reconcile, remedy, rent
+from keeper.core import bind, creates, ends, fuses, ladder, reconcile, remedy, room
 from keeper.core.case import Case, Proposal, Wish
 from keeper.core.decisions import Restart
 from keeper.core.draft import Draft
@@ -45,7 +45,7 @@ class Plot:
     faults: tuple[Fault, ...] = ()
     hours: float = 4.0
     streams: Mapping[str, int] = field(default_factory=lambda: {"duel": 1})
-    has_strangers: bool = False
+    strangers: int = 0
     shape: Mapping[str, Any] = field(default_factory=dict)  # of the market
     fails_once: str = ""  # a command that fails on the first host
 
@@ -64,7 +64,7 @@ def _at(minutes: float, kind: FaultKind, **fields: Any) -> Fault:
 
 
 PLOTS: Mapping[str, Plot] = {
-    "a quiet day": Plot(has_strangers=True),
+    "a quiet day": Plot(strangers=2),
     "an answer is lost": Plot(faults=(_at(0, FaultKind.CREATE_REPLY_LOST),)),
     "a create is lost": Plot(
         faults=(_at(0, FaultKind.DROP_BEFORE, count=1, params={"endpoint": "PUT /asks/*"}),)
@@ -330,7 +330,7 @@ def writes_what_no_run_repeats(patch: pytest.MonkeyPatch) -> None:
 
 def minds_no_cap(patch: pytest.MonkeyPatch) -> None:
     """Rent whatever it costs, and stop for no sum."""
-    patch.setattr(rent, "_crossed", lambda *_: None)
+    patch.setattr(room, "_crossed", lambda *_: None)
     patch.setattr(reconcile, "curb", lambda *_: None)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from keeper.sim.faultplan import preset
 from keeper.sim.faults import Fault, FaultKind
-from keeper.sim.stage import DEFAULT_BIDDERS
+from keeper.sim.fleets import DEFAULT_BIDDERS
 from keeper.sim.story import Played, Story
 
 _HOURS = 30.0

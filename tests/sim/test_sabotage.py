@@ -38,7 +38,7 @@ def play(plot: Plot, patch: pytest.MonkeyPatch) -> Played:
         duration_s=plot.hours * HOUR_S,
         plan=plot.faults,
         streams=plot.streams,
-        has_strangers=plot.has_strangers,
+        strangers=plot.strangers,
     ).run()
 
 
@@ -89,7 +89,7 @@ def _two_keepers() -> tuple[Played, str]:
 
 
 async def _play_two() -> tuple[Played, str]:
-    told = Story(seed=1, duration_s=2 * HOUR_S, streams={"duel": 1}, has_strangers=False)
+    told = Story(seed=1, duration_s=2 * HOUR_S, streams={"duel": 1}, strangers=0)
     universe = Universe(1, shape=story._SHAPE)
     began_at = universe.time_s()
     disk = Disk(keeper_id="00000001")

@@ -22,6 +22,7 @@ def _soak(folder: Path, **given: object) -> Soak:
         "seeds": 4,
         "days": 0.1,
         "faults": "calm",
+        "fleet": "two",
         "jobs": 2,
         "limit_s": None,
         "shrink_s": 0.0,
@@ -51,7 +52,18 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 def test_an_interrupt_keeps_what_is_done_and_writes_the_record(tmp_path: Path) -> None:
-    words = ["--days", "0.1", "--faults", "none", "--jobs", "2", "--state", str(tmp_path)]
+    words = [
+        "--days",
+        "0.1",
+        "--faults",
+        "none",
+        "--fleet",
+        "two",
+        "--jobs",
+        "2",
+        "--state",
+        str(tmp_path),
+    ]
     process = subprocess.Popen(
         [sys.executable, "-m", "keeper.sim.soak", *words, "--record", str(tmp_path / "r.json")],
         stderr=subprocess.PIPE,
