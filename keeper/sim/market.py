@@ -187,6 +187,14 @@ class Market:
             self._reads.haunt(instance_id, since, since + again.number("lasts_s", 60.0))
         self.lifecycle.destroy(contract, now)
 
+    def stop_by_own_key(self, instance_id: int) -> bool:
+        """Stop a rental for its own container. False: there is none to stop."""
+        contract = self.contracts.get(instance_id)
+        if contract is None or contract.box is Box.GONE:
+            return False
+        self.lifecycle.stop(contract, self.present, "own key")
+        return True
+
     def set_state(self, instance_id: int, state: str) -> bool:
         """Start or stop. False: the start is queued because the GPU is taken."""
         contract, now = self._owned(instance_id), self.now()

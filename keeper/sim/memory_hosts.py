@@ -167,17 +167,19 @@ class MemoryLink:
         return CommandResult(exit_code=code, stdout="", stderr=stderr)
 
     async def _tend_guard(self, command: Command) -> CommandResult:
-        """Feed, start or end the guard beside the workload. Here it stops nothing."""
+        """Feed, start or end the guard beside the workload."""
         await asyncio.sleep(HOST_TRIP_S)
         await self._power.gate()
         if not self._is_heard():
             raise Uncertain(f"{command.name}: the connection was lost")
         self._universe.hosts.received(self._host, f"{command.script} {dict(command.env)}")
-        stdout = ""
+        self._universe.market.advance()
+        hosts, stdout = self._universe.hosts, ""
         if command.name == "dead_man.feed":
+            hosts.feed(self._host, _starves_after_s(command.script))
             stdout = "armed" if self._host.has_guard else "absent"
         elif command.name != "dead_man.verify":
-            self._host.has_guard = command.name == "dead_man.start"
+            hosts.set_guard(self._host, has_guard=command.name == "dead_man.start")
         return CommandResult(exit_code=0, stdout=stdout, stderr="")
 
     async def upload(self, upload: Upload) -> None:
@@ -390,6 +392,11 @@ class Sentinel:
                 timer.cancel()
         self._look_timer = self._beat_timer = None
         self._why = self._why or "the sentinel was stopped"
+
+
+def _starves_after_s(script: str) -> float:
+    """Read from the script of a feed when its guard is to act: the first word of its line."""
+    return float(script.partition("\nline='")[2].partition(" ")[0])
 
 
 def _duration_s(name: str) -> float:

@@ -66,6 +66,7 @@ class Universe:
         self.hosts.join(self.market)
         self.hosts.on_plan = self.wind
         self.hosts.on_change = self.outlook.look
+        self.hosts.stop_by_own_key = self.stop_by_own_key
         self.api = Api(self.market)
         self.mailbox = Mailbox()
         self.own_network_is_down = False
@@ -87,6 +88,13 @@ class Universe:
     def began_at(self) -> datetime:
         """When simulated time begins."""
         return EPOCH
+
+    def stop_by_own_key(self, instance_id: int) -> bool:
+        """Stop a rental as its own container asks for it; False: not now.
+
+        What the key may do is tried where there is a real API (tests/e2e/test_dead_man.py).
+        """
+        return self.market.stop_by_own_key(instance_id)
 
     def wind(self) -> None:
         """Set the one timer to the next thing that is due. Called after whatever plans something."""

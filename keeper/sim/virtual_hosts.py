@@ -28,6 +28,7 @@ _SSH_TROUBLES = frozenset(
 )
 _DIES_AGAIN = frozenset({FaultKind.CRASH_LOOP, FaultKind.GPU_LOST, FaultKind.DISPLAY_LOST})
 _PROCESS_ENDS = _DIES_AGAIN | frozenset({FaultKind.DISK_FULL})
+_GUARD_RETRY_S = (10.0, 300.0)  # of a stop that was refused: the first, and the longest pause
 _SUPERVISOR_TRIES = 6  # an inner supervisor gives up after so many quick deaths
 _SUPERVISOR_RETRY_S = 5.0
 
@@ -111,6 +112,8 @@ class VirtualHost:
     was_on_air: bool = False
     environment: dict[str, str] = field(default_factory=dict)  # of all commands so far
     has_guard: bool = False  # a dead man runs
+    fed_at: float = 0.0  # it heard of a keeper
+    starves_after_s: float = 0.0  # then it asks for the rental to be stopped
 
     @property
     def is_up(self) -> bool:
@@ -173,6 +176,7 @@ class VirtualHosts:
         self.by_instance: dict[int, VirtualHost] = {}
         self.on_plan: Callable[[], None] = lambda: None  # a step was planned: look at the agenda
         self.on_change: Callable[[], None] = lambda: None  # what is seen of a host changed
+        self.stop_by_own_key: Callable[[int], bool] = lambda _: False  # as a container can
 
     def join(self, market: Market) -> None:
         """Stand under this market from now on."""
@@ -319,6 +323,34 @@ class VirtualHosts:
         elif name.startswith("verify") and host.process != "up":
             return 1, "the process is not there"
         return 0, ""
+
+    # --- the dead man ---------------------------------------------------------------------------
+
+    def feed(self, host: VirtualHost, after_s: float) -> None:
+        """Let the guard know of a keeper, as the heartbeat file does."""
+        host.fed_at, host.starves_after_s = self.market.present, after_s
+
+    def set_guard(self, host: VirtualHost, *, has_guard: bool) -> None:
+        """Start or end the guard. It was fed before."""
+        host.has_guard = has_guard
+        if has_guard:
+            self._guard_later(host, host.incarnation, host.starves_after_s, _GUARD_RETRY_S[0])
+
+    def _guard_later(
+        self, host: VirtualHost, incarnation: int, after_s: float, retry_s: float
+    ) -> None:
+        def look(at: float) -> None:
+            if not host.has_guard or host.incarnation != incarnation:
+                return
+            left_s = host.fed_at + host.starves_after_s - at
+            if left_s > 0.0:
+                self._guard_later(host, incarnation, left_s, _GUARD_RETRY_S[0])
+            elif not (host.contract.is_reachable and self.stop_by_own_key(host.contract.instance_id)):
+                again_s = min(2.0 * retry_s, _GUARD_RETRY_S[1])
+                self._guard_later(host, incarnation, retry_s, again_s)
+
+        self.market.plan(self.market.present + after_s, look)
+        self.on_plan()
 
     def _start(self, host: VirtualHost, cure: Cure) -> None:
         self._cure(host, cure)
