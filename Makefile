@@ -40,7 +40,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@touch $@
 
 .PHONY: system
-system: ## Install what the tests talk to (root and apt), or say what lacks
+system: ## Install what tests talk to (root, apt), or say what lacks
 	@scripts/system.sh
 
 .PHONY: demo
@@ -121,7 +121,7 @@ worlds: setup ## Every small world; HOSTS=4: in every shade, for hours
 	    --jobs $(SOAK_JOBS) $(ARGS)
 
 .PHONY: mutate
-mutate: setup ## Change dangerous code, see which test notices; ONLY="core.rent"
+mutate: setup ## Change dangerous code, watch the tests; ONLY="core.rent"
 	@$(BIN)/python scripts/mutate.py $(ONLY) $(ARGS)
 
 .PHONY: lock
