@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from keeper.core.cause import Trait, luck, named, network_of, recent, shared, together, traits_of
@@ -140,8 +142,11 @@ def test_a_network_is_as_large_as_a_provider() -> None:
 
 
 def test_traits_of_a_rental_are_what_was_told() -> None:
-    tenure = a_tenure(driver="550.1", region="SE", network="192.0.0.0/16", image="", revision="r1")
+    tenure = a_tenure(
+        driver="550.1", region="SE", network="192.0.0.0/16", image="duel:1", revision="r1"
+    )
     assert traits_of(tenure) == {
         Trait.OWNER: "301", Trait.GPU: "RTX 4090", Trait.DRIVER: "550.1", Trait.REGION: "SE",
-        Trait.NETWORK: "192.0.0.0/16", Trait.REVISION: "r1",
+        Trait.NETWORK: "192.0.0.0/16", Trait.IMAGE: "duel:1", Trait.REVISION: "r1",
     }  # fmt: skip
+    assert not {Trait.IMAGE, Trait.REGION} & traits_of(replace(tenure, image="", region="")).keys()
