@@ -1,0 +1,122 @@
+"""What flows is counted: whose picture, whose darkness, and what a gap in the counting costs (I4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from keeper.core.events import SpendCaughtUp
+from keeper.core.meter import (
+    TOTAL,
+    Dark,
+    Flow,
+    Meter,
+    Rate,
+    Tally,
+    caught_up,
+    flow_of,
+    flowing,
+    shifted,
+)
+from keeper.core.model import InstanceId, SlotId, StreamName
+from tests.builders import (
+    DUEL,
+    NOW,
+    SLOT,
+    a_record,
+    a_tenure,
+    a_world,
+    ago,
+    decide,
+    events_of,
+    healthy_world,
+)
+
+OTHER = SlotId("turbo/0")
+TURBO = StreamName("turbo")
+
+
+def test_a_vacant_slot_hides_nobody_s_costs() -> None:
+    other = a_tenure(label="keeper:k1:turbo/0:1", instance_id=InstanceId(2), dollars_per_hour=0.3)
+    flow = flow_of((a_record(), a_record(other, OTHER)), (), {}, NOW)
+    assert flow.rates == {TURBO: Rate(dollars_per_hour=0.3, on_air=1)}
+    assert flow.good == {OTHER}
+
+
+def test_a_stream_that_nobody_sees_is_paid_for_and_not_on_air() -> None:
+    flow = flow_of((a_record(a_tenure(), dark_since=ago(5)),), (), {}, NOW)
+    assert flow.rates == {DUEL: Rate(dollars_per_hour=0.41, on_air=0)}
+    assert flow.dark == {SLOT: 0.41}
+
+
+@pytest.mark.parametrize(
+    ("before", "flow_dark", "is_good", "after"),
+    [
+        pytest.param(
+            Dark(dollars=1.0, dollars_per_hour=0.4), {SLOT: 0.5}, False,
+            Dark(dollars=1.0, dollars_per_hour=0.5), id="its price changed",
+        ),
+        pytest.param(
+            Dark(dollars=1.0, dollars_per_hour=0.4), {}, False,
+            Dark(dollars=1.0), id="its host is gone: what it cost is remembered",
+        ),
+        pytest.param(
+            Dark(dollars=1.0, dollars_per_hour=0.4), {}, True, None, id="a good minute of picture",
+        ),
+        pytest.param(Dark(dollars_per_hour=0.4), {}, False, None, id="gone before it cost anything"),
+        pytest.param(None, {SLOT: 0.5}, False, Dark(dollars_per_hour=0.5), id="it just went dark"),
+    ],
+)  # fmt: skip
+def test_what_a_slot_spends_in_the_dark_is_remembered_until_a_good_minute(
+    before: Dark | None, flow_dark: dict[SlotId, float], is_good: bool, after: Dark | None
+) -> None:
+    meter = Meter(metered_at=NOW, dark={} if before is None else {SLOT: before})
+    good = frozenset({SLOT}) if is_good else frozenset[SlotId]()
+    flow = Flow(rates={}, dark=flow_dark, good=good)
+    assert flowing(meter, flow).dark == ({} if after is None else {SLOT: after})
+
+
+def test_a_time_in_which_nothing_was_rented_adds_nothing() -> None:
+    tallies = {TOTAL: {DUEL: Tally(dollars=3.0, good_s=60.0)}}
+    meter = caught_up(Meter(metered_at=ago(90_000), tallies=tallies), NOW)
+    assert meter == Meter(metered_at=NOW, tallies=tallies)
+
+
+@pytest.mark.parametrize(
+    ("off_s", "step_s", "moved_s"),
+    [
+        (0.5, 0.5, 0.0),  # twice the same way, however little: nothing is undone
+        (-0.5, -0.5, -0.5),
+        (0.5, -0.5, 0.0),  # back to where it was: the time in between was counted already
+        (-0.5, 0.5, 0.5),
+        (0.0, 0.0, 0.0),
+    ],
+)
+def test_a_small_step_of_the_clock_is_undone_only_by_its_opposite(
+    off_s: float, step_s: float, moved_s: float
+) -> None:
+    after = shifted(Meter(metered_at=NOW, clock_off_s=off_s), step_s)
+    assert after.metered_at is not None
+    assert (after.metered_at - NOW).total_seconds() == pytest.approx(moved_s)
+    assert after.clock_off_s == off_s + step_s
+
+
+@pytest.mark.parametrize(("away_s", "is_told"), [(7200.0, True), (20.0, False)])
+def test_what_was_spent_while_keeper_was_away_is_told_without_what_was_spent_before(
+    away_s: float, is_told: bool
+) -> None:
+    rates: dict[str, Any] = {"rates": {DUEL: Rate(dollars_per_hour=0.5, on_air=1)}}
+    spent = {TOTAL: {DUEL: Tally(dollars=30.0)}}
+    world = healthy_world(
+        meter=Meter(metered_at=ago(away_s), tallies=spent, **rates), started_at=NOW
+    )
+    told = events_of(decide(world), SpendCaughtUp)
+    assert [(each.dollars, each.duration_s) for each in told] == (
+        [(1.0, 7200.0)] if is_told else []
+    )
+
+
+def test_an_empty_fleet_has_not_been_away() -> None:
+    world = a_world(meter=Meter(metered_at=ago(7200)), started_at=NOW)
+    assert events_of(decide(world), SpendCaughtUp) == []
