@@ -83,9 +83,7 @@ def _wait(reason: Reason) -> Callable[[Case], Proposal]:
 def _wait_until(
     reason: Reason, until: Callable[[Case], datetime | None]
 ) -> Callable[[Case], Proposal]:
-    return lambda case: Proposal(
-        wish=Wish.WAIT, reason=reason, until=until(case), is_incoming=case.is_incoming
-    )
+    return lambda case: Proposal(wish=Wish.WAIT, reason=reason, until=until(case))
 
 
 def _replace_host(reason: Reason) -> Callable[[Case], Proposal]:
@@ -140,9 +138,7 @@ def _replace_dead(case: Case) -> Proposal:
 
 def _wait_for_the_market(case: Case) -> Proposal:
     reason = Reason.OUTBID if is_outbid(case) else Reason.MARKET_SAYS_DEAD
-    return Proposal(
-        wish=Wish.WAIT, reason=reason, until=_dead_at(case), is_incoming=case.is_incoming
-    )
+    return Proposal(wish=Wish.WAIT, reason=reason, until=_dead_at(case))
 
 
 def _hand_over(reason: Reason) -> Callable[[Case], Proposal]:
@@ -164,17 +160,11 @@ def _dead_at(case: Case) -> datetime | None:
 def _deploy(case: Case) -> Proposal:
     tenure, policy = case.tenure, case.policy
     if not case.has_link:
-        return Proposal(
-            wish=Wish.WAIT, reason=Reason.NOT_DEPLOYED, is_incoming=case.is_incoming,
-            until=_unreachable_at(case),
-        )  # fmt: skip
+        return Proposal(wish=Wish.WAIT, reason=Reason.NOT_DEPLOYED, until=_unreachable_at(case))
     if tenure.deploy_failures and tenure.acted_at is not None:
         ready_at = later(tenure.acted_at, policy.restart_backoff_min_s)
         if not is_due(ready_at, case.now, policy.restart_backoff_min_s):
-            return Proposal(
-                wish=Wish.WAIT, reason=Reason.BACKING_OFF, until=ready_at,
-                is_incoming=case.is_incoming,
-            )  # fmt: skip
+            return Proposal(wish=Wish.WAIT, reason=Reason.BACKING_OFF, until=ready_at)
     return Proposal(wish=Wish.DEPLOY, reason=Reason.NOT_DEPLOYED, is_incoming=case.is_incoming)
 
 
