@@ -56,6 +56,7 @@ from keeper.ports import (
     OfferGone,
     Uncertain,
 )
+from keeper.workloads.managers import dead_man
 
 PAGE_ROWS: Final = 25  # the most the server gives (Vast API docs, show instances, read 2026-08)
 # Dollars per hour for the whole chunk of the machine (Vast API docs, create instance, read 2026-08).
@@ -294,7 +295,7 @@ def onstart_script(onstart: str, public_key: str) -> str:
 
     The marker keeps login shells out of tmux, where commands have been seen to vanish. The key is
     written here as well as attached by the API, because some images' sshd ignores the latter, and
-    with the modes that sshd insists on.
+    with the modes that sshd insists on. A dead man that was put there begins to wait again.
     """
     lines = ["touch ~/.no_auto_tmux;"]
     if public_key:
@@ -305,4 +306,5 @@ def onstart_script(onstart: str, public_key: str) -> str:
             f"grep -qxF {key} {keys} 2>/dev/null || printf '\\n%s\\n' {key} >> {keys};",
             f"chmod 600 {keys};",
         ]
+    lines.append(dead_man.ONSTART)
     return "\n".join([*lines, onstart] if onstart else lines)

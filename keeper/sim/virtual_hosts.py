@@ -28,6 +28,7 @@ _SSH_TROUBLES = frozenset(
 )
 _DIES_AGAIN = frozenset({FaultKind.CRASH_LOOP, FaultKind.GPU_LOST, FaultKind.DISPLAY_LOST})
 _PROCESS_ENDS = _DIES_AGAIN | frozenset({FaultKind.DISK_FULL})
+_GUARD = ".keeper-dead-man"  # what starts one again with the container
 _GUARD_RETRY_S = (10.0, 300.0)  # of a stop that was refused: the first, and the longest pause
 _SUPERVISOR_TRIES = 6  # an inner supervisor gives up after so many quick deaths
 _SUPERVISOR_RETRY_S = 5.0
@@ -112,6 +113,7 @@ class VirtualHost:
     was_on_air: bool = False
     environment: dict[str, str] = field(default_factory=dict)  # of all commands so far
     has_guard: bool = False  # a dead man runs
+    is_guard_there: bool = False  # on the disk, which a reboot leaves as it is
     fed_at: float = 0.0  # it heard of a keeper
     starves_after_s: float = 0.0  # then it asks for the rental to be stopped
 
@@ -201,6 +203,8 @@ class VirtualHosts:
             )
             self.by_instance[contract.instance_id] = host
         self._cure(host, Cure.REBOOT)
+        if host.is_guard_there and _GUARD in contract.onstart:
+            self.set_guard(host, has_guard=True)
         self._write(host, "booted")
         return self.readdress(contract)
 
@@ -332,7 +336,7 @@ class VirtualHosts:
 
     def set_guard(self, host: VirtualHost, *, has_guard: bool) -> None:
         """Start or end the guard. It was fed before."""
-        host.has_guard = has_guard
+        host.has_guard = host.is_guard_there = has_guard
         if has_guard:
             self._guard_later(host, host.incarnation, host.starves_after_s, _GUARD_RETRY_S[0])
 

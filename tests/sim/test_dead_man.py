@@ -81,6 +81,29 @@ def test_nobody_stops_who_is_fed_again_in_time_or_was_not_asked_to(
     assert ending.rentals == 1
 
 
+def test_a_container_that_is_rebooted_meanwhile_has_its_guard_again() -> None:
+    """By its onstart: nobody else is there to start it."""
+
+    async def reboot(universe: Universe, _: OpsBox) -> None:
+        (live,) = universe.market.ledger.live()
+        universe.market.reboot(live.instance_id)
+        universe.wind()
+
+    seen: Changes = []
+    story = Story(
+        name="rebooted while keeper is away",
+        acts=((_ON_AIR_S, _away(2700.0, seen)), (_ON_AIR_S + 300.0, reboot)),
+        over_s=_ON_AIR_S + 2700.0,
+        change=_guarded,
+    )
+    ending, wrongs = wrong(story, _UNMARKED)
+    assert wrongs == []
+    stops = [after_s for what, by, after_s in seen if (what, by) == ("stopped", "own key")]
+    assert len(stops) == 1
+    assert 1740 <= stops[0] <= 1860
+    assert ending.rentals == 2
+
+
 def test_a_refused_stop_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The marketplace is down when the time has come."""
     refused = []

@@ -20,6 +20,10 @@ from keeper.workloads.managers.background import Background
 # Relative to the home of the SSH user: no workload's own folder.
 FOLDER = ".keeper-dead-man"
 _PROGRAM = "dead_man.sh"
+_STARTER = "start.sh"
+# Of each container's start: a reboot ends the guard, and who would start it again may be gone. Where
+# none was put, nothing happens.
+ONSTART = f"[ ! -f ~/{FOLDER}/{_STARTER} ] || (cd && sh {FOLDER}/{_STARTER}) >/dev/null 2>&1;"
 _MANAGER = Background(name="dead_man", stop_s=2)
 _FEED_TIMEOUT_S = 20.0
 # It is fed this often at least, and so often within its time that one lost feed is no reason.
@@ -57,16 +61,19 @@ def feed(after_s: float, instance_id: InstanceId, api_url: str) -> Command:
 
 def install() -> tuple[Upload | Command, ...]:
     """Put the guard there and start it. It was fed before: an unfed one ends at once."""
+    start = background.start(
+        _MANAGER,
+        name="dead_man.start",
+        workdir=FOLDER,
+        start_line=f"exec sh ./{_PROGRAM}",
+        env={"keeper_environ": "/proc/1/environ"},
+    )
+    again = "".join(f"export {name}={quote(value)}\n" for name, value in start.env.items())
     return (
         background.stop(_MANAGER, name="dead_man.stop", workdir=FOLDER),
         Upload(path=f"{FOLDER}/{_PROGRAM}", content=_program(), mode=0o700),
-        background.start(
-            _MANAGER,
-            name="dead_man.start",
-            workdir=FOLDER,
-            start_line=f"exec sh ./{_PROGRAM}",
-            env={"keeper_environ": "/proc/1/environ"},
-        ),
+        Upload(path=f"{FOLDER}/{_STARTER}", content=(again + start.script).encode(), mode=0o700),
+        start,
         background.verify(_MANAGER, name="dead_man.verify", workdir=FOLDER),
     )
 

@@ -24,6 +24,7 @@ from keeper.ports import (
     Uncertain,
     Unreachable,
 )
+from keeper.workloads.managers import dead_man
 from tests.integration.adapters.vast_server import (
     ATTACH,
     CREATE,
@@ -76,7 +77,7 @@ async def test_create_sends_a_whole_order() -> None:
     onstart = body.pop("onstart")
     assert onstart.startswith("touch ~/.no_auto_tmux;\n")
     assert PUBLIC_KEY in onstart
-    assert onstart.endswith("\necho hello")
+    assert onstart.endswith(f"\n{dead_man.ONSTART}\necho hello")
     assert body == {
         "client_id": "me",
         "image": "registry/stream:1",

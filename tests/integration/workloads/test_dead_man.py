@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -12,7 +14,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from keeper.workloads.managers import payload
+from keeper.core.model import InstanceId
+from keeper.ports import Upload
+from keeper.workloads.managers import dead_man, payload
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -174,3 +178,36 @@ async def test_no_argument_of_it_holds_the_key(guarded: Guarded) -> None:
                     seen.add(path.read_bytes())
             await asyncio.sleep(0)
     assert [each for each in seen if KEY.encode() in each] == []
+
+
+async def test_it_begins_again_with_the_container_when_nobody_else_is_there(tmp_path: Path) -> None:
+    """What onstart does after a reboot: the same program, found by its pid file, and only once."""
+
+    async def sh(script: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            "dash", "-c", script, cwd="/", stdout=asyncio.subprocess.PIPE,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        )  # fmt: skip
+        said, _ = await process.communicate()
+        assert process.returncode == 0, script
+        return said.decode()
+
+    assert await sh(dead_man.ONSTART) == "", "there is none: nothing is made"
+    assert list(tmp_path.iterdir()) == []
+    feed = f"cd\n{dead_man.feed(600.0, InstanceId(ID), 'http://127.0.0.1:9').script}"
+    assert await sh(f"({feed})") == "absent\n"
+    for step in dead_man.install():
+        if isinstance(step, Upload):
+            (tmp_path / step.path).write_bytes(step.content)
+    for _ in range(2):
+        await sh(dead_man.ONSTART)
+        assert await sh(f"({feed})") == "armed\n"
+    pid = (tmp_path / dead_man.FOLDER / ".keeper" / "dead_man.pid").read_text().split()[0]
+    titles = Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert b"dead_man.sh" in titles
+    os.kill(int(pid), signal.SIGKILL)  # the container goes down
+    assert await sh(f"({feed})") == "absent\n"
+    await sh(f"{dead_man.ONSTART}\necho the workload follows")
+    assert await sh(f"({feed})") == "armed\n"
+    await sh(f"cd\n{dead_man.remove().script}")
+    assert list(tmp_path.iterdir()) == []
