@@ -14,6 +14,7 @@ from keeper.core.credit import was_starved
 from keeper.core.draft import Draft
 from keeper.core.model import ConditionKind, Mode, SlotId, SlotRecord, Status, stream_of
 from keeper.core.moments import elapsed_s, later
+from keeper.core.reasons import Reason
 from keeper.core.windows import Allowance, strictest
 
 
@@ -62,9 +63,11 @@ def mass_trial_at(draft: Draft, slot: SlotId) -> datetime | None:
     One for which nothing may be done has no outcome, and comes last.
     """
     sick = sorted((_sick_since(draft.records[each]), each) for each in sick_slots(draft))
+    if not sick:
+        return None
     mending = [each for each in draft.slots if _is_mending(draft, each)]
     tried = mending or sorted((each for _, each in sick), key=lambda each: _is_tied(draft, each))
-    if not tried or not sick or slot != tried[0]:
+    if slot != tried[0] and not _waits_for_money(draft.records[slot]):
         return None
     began_at = min(sick[min(sick_max(draft), len(sick) - 1)][0], draft.now)
     return later(began_at, draft.fleet.mass_failure_trial_s)
@@ -96,14 +99,20 @@ def burst_trial_at(draft: Draft, slot: SlotId) -> datetime | None:
         draft.bursts,
         key=lambda each: (_is_tied(draft, each), _sick_since(draft.records[each]), each),
     )
-    return trial_at if slot == (mending[0] if mending else eldest) else None
+    is_next = slot == (mending[0] if mending else eldest)
+    return trial_at if is_next or _waits_for_money(draft.records[slot]) else None
 
 
 def _is_mending(draft: Draft, slot: SlotId) -> bool:
     """Whether a slot gets another host, so that all others wait for what comes of it."""
     record = draft.records[slot]
     is_waiting = record.tenure is None and _is_tied(draft, slot)
-    return _is_between_hosts(record) and not is_waiting
+    return _is_between_hosts(record) and not is_waiting and not _waits_for_money(record)
+
+
+def _waits_for_money(record: SlotRecord) -> bool:
+    """Whether a slot would rent but for a limit, maybe for days: it neither waits nor is waited for."""
+    return record.tenure is None and record.last_reason in {Reason.BUDGET, Reason.DARK_SPEND}
 
 
 def _is_tied(draft: Draft, slot: SlotId) -> bool:

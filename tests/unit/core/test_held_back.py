@@ -23,7 +23,7 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import Reason
 from keeper.core.windows import Allowance, Window
-from keeper.core.world import World
+from keeper.core.world import OfferBook, World
 from tests.builders import (
     DUEL,
     NOW,
@@ -40,6 +40,7 @@ from tests.builders import (
     ago,
     ahead,
     an_instance,
+    an_offer,
     conditions,
     decide,
     decision_for,
@@ -121,6 +122,23 @@ def test_a_slot_that_may_not_be_treated_keeps_no_other_one_waiting(
     assert Reason.MASS_FAILURE in plan.fuses
     assert decision_for(plan, SlotId("turbo/0")).reason is Reason.FROZEN
     assert decision_for(plan, SlotId("turbo/1")).reason is Reason.MASS_FAILURE
+
+
+def test_a_slot_that_waits_for_money_keeps_no_other_one_waiting() -> None:
+    """A month's cap was spent, and two slots of another stream were dark until the month was over."""
+    desired = a_desire(a_stream(name="turbo", spend_max_dollars_per_hour=0.0), a_stream(replicas=2))
+    waiting = a_record(slot=SlotId("turbo/0"), ever_on_air=True, dark_since=ago(9000), attempt=1)
+    for reason in (Reason.BUDGET, Reason.DARK_SPEND):
+        held = replace(waiting, last_decision="hold", last_reason=reason)
+        book = OfferBook(offers=(an_offer(),), at=ago(1))
+        world = a_world(
+            held, a_frozen(0, 2000), a_frozen(1, 1500), offers={StreamName("turbo"): book}
+        )
+        plan = decide(world, desired)
+        assert Reason.MASS_FAILURE in plan.fuses
+        assert decision_for(plan, SLOT).reason is Reason.FROZEN
+        # And it says why it waits, tick for tick.
+        assert decision_for(plan, waiting.slot).reason is Reason.BUDGET
 
 
 def test_what_was_never_good_is_not_sick_whatever_became_of_its_bid() -> None:
