@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ from keeper.settings import (
     canary_addresses,
     declared_windows,
     http_address,
+    remaker,
     secrets_of,
     to_desired,
 )
@@ -88,12 +90,14 @@ def declare(
     *,
     only: StreamName | None = None,
     secrets_before: Collection[str] = (),
+    key: bytes = b"",
 ) -> Declared:
     """Turn settings into what the daemon works for; ``only`` sets the other streams to observe.
 
     ``secrets_before`` are hidden too: hosts go on to repeat what they were given before a reload.
+    ``key`` is for the marks of secrets in what deploys are called.
     """
-    desired = to_desired(settings)
+    desired = to_desired(settings, key)
     if only is not None:
         streams = tuple(
             s if s.name == only else replace(s, mode=Mode.OBSERVE) for s in desired.streams
@@ -117,6 +121,7 @@ def declare(
         register_ssh_key=settings.vast.register_ssh_key,
         api_url=settings.vast.url,
         redact=Redactor((*secrets_of(settings), *secrets_before)).text,
+        remake=remaker(settings, key),
     )
 
 
@@ -184,7 +189,7 @@ async def open_daemon(
                 heartbeat=SystemdHeartbeat(os.environ),
                 sink=sink,
             ),
-            declare(settings, only=only),
+            declare(settings, only=only, key=_marks_key(settings.state_dir)),
             version=__version__,
             reload=reload,
         )
@@ -200,16 +205,17 @@ async def serve(
     log_level: str | None = None,
 ) -> None:
     """Run the whole daemon until a signal: ticks, page, API, metrics."""
-    settings = load()
+    settings = first = load()
     form, level = LogFormat(log_format or settings.log.format), log_level or settings.log.level
-    secrets = set(secrets_of(settings))  # all there ever were in this process
-    configure_logs(format=form.value, level=level, secrets=secrets)
+    hidden = set(secrets_of(settings))  # all there ever were in this process
+    configure_logs(format=form.value, level=level, secrets=hidden)
 
     def again() -> Declared:
         settings = load()
-        secrets.update(secrets_of(settings))
-        configure_logs(format=form.value, level=level, secrets=secrets)
-        return declare(settings, secrets_before=secrets)
+        hidden.update(secrets_of(settings))
+        configure_logs(format=form.value, level=level, secrets=hidden)
+        key = _marks_key(first.state_dir)  # where the store is
+        return declare(settings, secrets_before=hidden, key=key)
 
     registry = CollectorRegistry()
     metrics = MetricsSink(registry, version=__version__)
@@ -243,7 +249,8 @@ async def preview(settings: Settings) -> Snapshot:
     if not saved.keeper_id:
         saved = Saved(keeper_id="preview")
     async with open_marketplace(settings, clock) as marketplace:
-        return await decide_once(marketplace, saved, declare(settings), clock)
+        declared = declare(settings, key=_marks_key(settings.state_dir, may_make=False))
+        return await decide_once(marketplace, saved, declared, clock)
 
 
 async def _reload(daemon: Daemon) -> None:
@@ -323,6 +330,23 @@ def _own_key(state_dir: Path) -> Path:
         new.write_bytes(key.export_private_key())
         new.rename(path)  # whole or not at all
     return path
+
+
+def _marks_key(state_dir: Path, *, may_make: bool = True) -> bytes:
+    """Return the key with which secrets are marked; made at first use, beside the store."""
+    path = state_dir / "marks.key"
+    if path.exists():
+        return path.read_bytes()
+    if not may_make:
+        return b""
+    key = secrets.token_bytes(32)
+    new = path.with_suffix(".new")
+    with _said(path):
+        new.unlink(missing_ok=True)
+        new.touch(mode=0o600)
+        new.write_bytes(key)
+        new.rename(path)
+    return key
 
 
 @contextlib.contextmanager

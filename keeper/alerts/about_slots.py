@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from keeper.alerts import Alert, Severity
+from keeper.alerts.about_deploys import is_told_of
 from keeper.alerts.advice import HUMAN, advice, dollars, names, since
 from keeper.core.decisions import Hold
 from keeper.core.model import Policy, Rung, SlotId, SlotRecord, stream_of
@@ -24,6 +25,7 @@ _ORDER = {
     "reboot": "If you agree: `keeper replace {slot}`; there is no order to reboot.",
     "replace": "If you agree: `keeper replace {slot}`.",
     "rent": "If you agree: `keeper provision {stream}`.",
+    "deploy": "If you agree: `keeper deploy {stream}`.",
 }
 _DETAIL_MAX = 600  # an error with its cure
 _DEFAULT_POLICY = Policy()  # of slots whose stream is no longer declared
@@ -252,8 +254,12 @@ def _refusal(reason: Reason, records: list[SlotRecord]) -> str:
 def _holds_for_people(snapshot: Snapshot) -> Iterator[tuple[SlotId, Reason]]:
     """Name the slots that are held for a reason in HUMAN, each reason once per slot."""
     told: set[tuple[SlotId, Reason]] = set()
+    streams = {stream.name: stream for stream in snapshot.desired.streams}
     for slot, hold in _held(snapshot).items():
-        if hold.reason in HUMAN:
+        is_told = hold.reason is Reason.BAD_DEPLOY and is_told_of(
+            snapshot, streams.get(stream_of(slot))
+        )
+        if hold.reason in HUMAN and not is_told:
             told.add((slot, hold.reason))
     for slot in snapshot.world.held_slots:
         told.add((slot, Reason.SLOT_HELD_BY_BUG))

@@ -15,7 +15,7 @@ HUMAN: dict[Reason, str] = {
     ),
     Reason.BAD_DEPLOY: (
         "Put the workload back to what worked, or mend it, and reload keeper; then, or to try once "
-        "more: `keeper replace {slot}`."
+        "more: `keeper replace {slot}`, or `keeper deploy` of its stream."
     ),
     Reason.BUDGET: "Raise the spending limit, or end something: `keeper spend` shows what costs what.",
     Reason.DARK_SPEND: (

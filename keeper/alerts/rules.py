@@ -11,6 +11,7 @@ from datetime import datetime
 
 from keeper.alerts import Alert, Severity
 from keeper.alerts import about_causes as causes
+from keeper.alerts import about_deploys as deploys
 from keeper.alerts import about_market as market
 from keeper.alerts import about_money as money
 from keeper.alerts import about_slots as slots
@@ -25,6 +26,7 @@ RULES: dict[str, Rule] = {
     "KeeperMarketUnreadable": market.market_unreadable,
     "KeeperMassFailure": causes.mass_failure,
     "KeeperCommonCause": causes.common_cause,
+    "KeeperDeployBad": deploys.deploy_bad,
     "KeeperNoOffer": market.no_offer,
     "KeeperOrphan": market.orphan,
     "KeeperDestroyStuck": market.destroy_stuck,

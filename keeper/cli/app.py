@@ -98,6 +98,11 @@ FAMILIES: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 line="Give a slot another host; the old one serves meanwhile.",
             ),
             Entry(
+                name="deploy",
+                command="keeper.cli.orders:deploy",
+                line="Put what is declared on a stream's hosts now.",
+            ),
+            Entry(
                 name="adopt",
                 command="keeper.cli.orphans:adopt",
                 line="Take a stray rental of keeper's into an empty slot.",

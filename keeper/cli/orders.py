@@ -1,4 +1,4 @@
-"""Orders to a running keeper: restart, replace, pause, resume. Each is on its disk when it answers."""
+"""Orders to a running keeper: restart, replace, deploy, pause, resume. Each is on its disk when it answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 _FOR_EVER = "ever"
-_WIDE = frozenset({"pause", "resume"})  # orders that a whole stream can be given
+_WIDE = frozenset({"pause", "resume", "deploy"})  # orders that a whole stream can be given
 
 
 _slot_or_stream = click.argument(
@@ -69,6 +69,28 @@ def replace(
     from keeper.core.world import OrderKind
 
     return _order(OrderKind.REPLACE, slot, reason, config, socket, dry_run=dry_run, ask=not yes)
+
+
+@click.command(
+    cls=Verb,
+    examples=(
+        "keeper deploy duel --reason 'the model is mended'",
+        "keeper deploy duel/0",
+    ),
+)
+@click.argument("slot_or_stream", metavar="SLOT|STREAM", shell_complete=complete_slots)
+@reason_option
+@config_option
+@socket_option
+def deploy(slot_or_stream: str, reason: str, config: Path, socket: Path | None) -> int:
+    """Put what is declared for a stream on its hosts now, also what was found to be bad before.
+
+    It still comes to one slot first, and to the next when that has proven itself. Neither a boundary
+    nor a window nor the stream's mode is waited for; a pause is, and all other fuses hold.
+    """
+    from keeper.core.world import OrderKind
+
+    return _order(OrderKind.DEPLOY, slot_or_stream, reason, config, socket)
 
 
 @click.command(

@@ -101,6 +101,25 @@ def after_reboot(tenure: Tenure, at: datetime) -> Tenure:
     )
 
 
+def after_redeploy(tenure: Tenure, at: datetime) -> Tenure:
+    """Return the tenure as it is once another workload is on it: what was seen was of the other one."""
+    conditions = list(complete(tenure, at))
+    for position, kind in ((RUNNING, ConditionKind.RUNNING), (STREAMING, ConditionKind.STREAMING)):
+        conditions[position] = Condition(
+            kind=kind, status=Status.UNKNOWN, reason=Reason.NOT_ASKED, since=at
+        )
+    return replace(
+        tenure,
+        revision=tenure.putting,
+        putting="",
+        warmup_s=None,
+        process_identity="",
+        process_restarts=-1,
+        process_changed_at=(),
+        conditions=tuple(conditions),
+    )
+
+
 def _run_dollars(tenure: Tenure, at: datetime) -> float:
     """Estimate what the GPU has cost since it began to run."""
     if tenure.running_at is None:

@@ -31,6 +31,7 @@ from keeper.core.model import (
     OfferId,
     Policy,
     Quarantine,
+    Revision,
     SlotId,
     SlotRecord,
     Stream,
@@ -87,6 +88,8 @@ class Draft:
         self.suspected: frozenset[tuple[str, str]] = frozenset()  # what is told of: trait and value
         self.alike = ""
         self.causes: tuple[Cause, ...] = ()
+        self.revisions: dict[StreamName, tuple[Revision, ...]] = {}  # of streams where some changed
+        self.rolling: set[StreamName] = set()  # streams of which a slot gets another deploy now
         self.bad_deploys: dict[StreamName, tuple[Failure, ...]] = {}  # what convicts each
         self.bursts: dict[SlotId, tuple[Failure, ...]] = {}  # sick slots whose fault is not alone
         self.offers_for: set[StreamName] = set()
@@ -269,6 +272,7 @@ class Draft:
             wants=self._wants(),
             next_check_at=self._next_check_at(),
             meter=self.meter_after,
+            revisions=self.revisions,
         )
 
     def _wants(self) -> Wants:

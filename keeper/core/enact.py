@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
-from keeper.core import incident, suspects
+from keeper.core import incident, revisions, rollout, suspects
 from keeper.core.case import Proposal, Wish
 from keeper.core.conditions import after_act, after_reboot
 from keeper.core.creates import count_replacement
@@ -41,6 +41,7 @@ from keeper.core.room import crosses_a_limit
 
 # What a machine is not to blame for.
 _BLAMELESS = (
+    Reason.BAD_DEPLOY,
     Reason.BUDGET,
     Reason.CONTRACT_ENDING,
     Reason.CREATE_NEVER_APPEARED,
@@ -84,7 +85,11 @@ def enact(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> Non
             )
         case Wish.RENT:
             seat = Seat.INCOMING if proposal.is_incoming else Seat.TENURE
-            if fill(draft, slot, stream, seat, proposal.reason, _breaking(draft, slot, proposal)):
+            name = rollout.to_rent(draft, slot, stream, proposal)
+            rented = revisions.as_of(draft, stream, name)
+            breaking = _breaking(draft, slot, proposal)
+            if fill(draft, slot, rented, seat, proposal.reason, breaking):
+                _note_revision(draft, slot, seat, name)
                 _note_act(draft, slot, "rent", proposal.reason)
         case Wish.DEPLOY:
             _deploy(draft, slot, stream, proposal)
@@ -162,6 +167,14 @@ def _note_act(draft: Draft, slot: SlotId, name: str, reason: Reason) -> None:
     incident.count_act(draft, slot)
 
 
+def _note_revision(draft: Draft, slot: SlotId, seat: Seat, name: str) -> None:
+    """Remember for which revision a host is rented; it may need another image than the next."""
+    record = draft.records[slot]
+    tenure = record.tenure if seat is Seat.TENURE else record.incoming
+    if tenure is not None and name:
+        draft.put(slot, seat, replace(tenure, revision=name))
+
+
 # --- acts on a host ---------------------------------------------------------------------------------
 
 
@@ -171,12 +184,28 @@ def _deploy(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> N
     intent_id = draft.open_intent(
         IntentKind.DEPLOY, slot, tenure.label, instance_id, proposal.reason
     )
-    draft.put(slot, seat, replace(after_act(tenure, draft.now), revision=stream.revision))
+    name = rollout.to_deploy(draft, slot, stream, tenure, proposal)
+    acted = after_act(tenure, draft.now)
+    if (tenure.putting or tenure.revision) != name:
+        acted = replace(acted, deploy_failures=0)  # they were of another one
+    if tenure.deployed_at is None:
+        acted = replace(acted, revision=name, putting="")
+    else:
+        acted = replace(acted, putting=name)
+    draft.put(slot, seat, acted)
     _note_act(draft, slot, "deploy", proposal.reason)
-    draft.tell(WorkloadDeploying(slot=slot, instance_id=instance_id, reason=proposal.reason))
+    draft.tell(
+        WorkloadDeploying(slot=slot, instance_id=instance_id, reason=proposal.reason, revision=name)
+    )
     draft.decide(
         slot,
-        Deploy(slot=slot, reason=proposal.reason, intent_id=intent_id, instance_id=instance_id),
+        Deploy(
+            slot=slot,
+            reason=proposal.reason,
+            intent_id=intent_id,
+            instance_id=instance_id,
+            revision=name,
+        ),
     )
 
 
@@ -187,8 +216,10 @@ def _restart(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> 
         IntentKind.RESTART, slot, tenure.label, instance_id, proposal.reason
     )
     acted = after_act(tenure, draft.now)
+    name = tenure.revision
     if rung is Rung.RESTART_WORKLOAD:
-        acted = replace(acted, revision=stream.revision)  # all of a deploy once more
+        name = revisions.to_put(draft, slot, stream, tenure)
+        acted = replace(acted, revision=name)  # all of a deploy once more
     draft.put(slot, Seat.TENURE, acted)
     if proposal.is_ordered:
         # An operator's restart is not charged to the ladder, and done once.
@@ -211,6 +242,7 @@ def _restart(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> 
             instance_id=instance_id,
             rung=rung,
             attempt=attempt,
+            revision=name,
         ),
         detail=rung.value,
     )

@@ -611,6 +611,7 @@ class WorkloadDeploying:
     slot: SlotId
     instance_id: InstanceId
     reason: Reason
+    revision: str = ""  # what is put there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -622,6 +623,7 @@ class WorkloadDeployed:
     slot: SlotId
     instance_id: InstanceId
     duration_s: float
+    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -634,6 +636,51 @@ class DeployFailed:
     instance_id: InstanceId
     error: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionDeclared:
+    """Something else is to be deployed from now on; the detail names the keys that changed."""
+
+    name: ClassVar[str] = "revision.declared"
+    level: ClassVar[Level] = Level.INFO
+    stream: StreamName
+    revision: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionProven:
+    """A deploy has been on air for long enough: the other slots may have it."""
+
+    name: ClassVar[str] = "revision.proven"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    stream: StreamName
+    revision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionBad:
+    """A deploy broke the first slot that got it: it is taken back, and put nowhere else."""
+
+    name: ClassVar[str] = "revision.bad"
+    level: ClassVar[Level] = Level.ERROR
+    slot: SlotId
+    stream: StreamName
+    revision: str
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionPardoned:
+    """A bad deploy is tried once more, because a person said so."""
+
+    name: ClassVar[str] = "revision.pardoned"
+    level: ClassVar[Level] = Level.INFO
+    stream: StreamName
+    revision: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -916,6 +963,10 @@ Event = (
     | WorkloadDeploying
     | WorkloadDeployed
     | DeployFailed
+    | RevisionDeclared
+    | RevisionProven
+    | RevisionBad
+    | RevisionPardoned
     | WorkloadRestarting
     | WorkloadRestarted
     | RestartFailed

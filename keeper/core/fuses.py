@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from keeper.core import suspects
+from keeper.core import revisions, suspects
 from keeper.core.case import Proposal, Wish
 from keeper.core.credit import is_out_of_credit
 from keeper.core.draft import Draft
@@ -115,7 +115,7 @@ def refuse(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
     if proposal.is_ordered:
         return None  # a person has looked at it (I12)
     return (
-        _refuse_by_operator(draft, slot)
+        _refuse_by_operator(draft, slot, proposal)
         or _refuse_by_window(draft, slot, proposal)
         or _refuse_by_fleet(draft, slot, proposal)
         or (_refuse_by_market(draft) if _needs_market(proposal) else None)
@@ -130,20 +130,20 @@ def _needs_market(proposal: Proposal) -> bool:
     return proposal.wish in _NEEDS_MARKET and proposal.reason is not Reason.BUDGET
 
 
-def _refuse_by_operator(draft: Draft, slot: SlotId) -> Refusal | None:
+def _refuse_by_operator(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
     pauses = (draft.world.pause, draft.world.slot_pauses.get(slot))
     for pause in pauses:
         if pause is not None and is_paused(pause, draft.now):
             return Refusal(reason=Reason.PAUSED, until=pause.until)
     stream = draft.slots.get(slot)
-    if stream is None or stream.mode is Mode.ACT or _is_asked_for(draft, slot):
+    if stream is None or stream.mode is Mode.ACT or _is_asked_for(draft, slot, proposal):
         return None
     is_silent = stream.mode is Mode.OBSERVE
     return Refusal(reason=Reason.OBSERVE_ONLY if is_silent else Reason.SUGGEST_ONLY)
 
 
 def _refuse_by_window(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
-    if not draft.world.windows or _is_asked_for(draft, slot):
+    if not draft.world.windows or _is_asked_for(draft, slot, proposal):
         return None
     window = strictest(draft.world.windows, stream_of(slot), draft.now)
     if window is None or not _forbids(window, proposal):
@@ -163,20 +163,23 @@ def _forbids(window: Window, proposal: Proposal) -> bool:
     )
 
 
-def _is_asked_for(draft: Draft, slot: SlotId) -> bool:
-    """Whether a person has ordered another host for a slot, and it is not on air yet.
+def _is_asked_for(draft: Draft, slot: SlotId, proposal: Proposal) -> bool:
+    """Whether a person has ordered another host or deploy for a slot, and it is not there yet.
 
     Such an order stands above the mode and above what is suspected (I12): a person has looked. It does
     not stand above a pause, blindness or money.
     """
     record = draft.records.get(slot)
-    return record is not None and record.replace_asked_at is not None
+    if record is None:
+        return False
+    is_deploy = proposal.reason is Reason.ROLLOUT and record.deploy_asked_at is not None
+    return is_deploy or record.replace_asked_at is not None
 
 
 def _refuse_by_fleet(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
     if Reason.OWN_NETWORK_DOWN in draft.fuses:
         return Refusal(reason=Reason.OWN_NETWORK_DOWN)
-    if _is_asked_for(draft, slot):
+    if _is_asked_for(draft, slot, proposal):
         return None
     if Reason.MASS_FAILURE in draft.fuses:
         trial_at = mass_trial_at(draft, slot)
@@ -219,14 +222,16 @@ def _refuse_by_deploy(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal
     """
     stream = draft.slots.get(slot)
     bad = () if stream is None else draft.bad_deploys.get(stream.name, ())
-    if not bad or proposal.reason in _ENDS_ONLY:
+    is_stuck = stream is not None and revisions.is_stuck(draft, stream)
+    if (not bad and not is_stuck) or proposal.reason in _ENDS_ONLY:
         return None
     tenure = draft.records[slot].tenure
     gives_up = proposal.wish is Wish.REPLACE and not proposal.is_incoming and tenure is not None
+    is_fresh = proposal.wish is Wish.DEPLOY and is_stuck
     if proposal.wish is Wish.RENT or (gives_up and tenure and tenure.first_live_at is not None):
-        until = later(bad[-2].at, draft.fleet.common_cause_memory_s)
+        until = later(bad[-2].at, draft.fleet.common_cause_memory_s) if bad else None
         return Refusal(reason=Reason.BAD_DEPLOY, until=until)
-    return None
+    return Refusal(reason=Reason.BAD_DEPLOY) if is_fresh else None
 
 
 # --- telling ----------------------------------------------------------------------------------------

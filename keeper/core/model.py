@@ -63,6 +63,14 @@ class OrphanPolicy(StrEnum):
     ADOPT = "adopt"
 
 
+class DeployWhen(StrEnum):
+    """When a changed workload is put on hosts that are on air."""
+
+    AT_ONCE = "at_once"
+    # Where viewers lose nothing: on the next host of a slot, or in a window that allows to replace.
+    BOUNDARY = "boundary"
+
+
 class Pricing(StrEnum):
     """How a host is paid for."""
 
@@ -138,6 +146,9 @@ class Policy:
     no_offer_backoff_s: tuple[float, ...] = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
     offers_max_age_s: float = 60.0
     deploy_attempts_max: int = 2
+    # A changed workload must have been on air for so long on one host before the next one gets it.
+    deploy_proof_s: float = 600.0
+    deploy_when: DeployWhen = DeployWhen.AT_ONCE
     price_drift_max_ratio: float = 1.25
     contract_ending_s: float = 10_800.0  # a contract that ends sooner is replaced ahead of time
     outbid_fallback_s: float = 21_600.0  # after an outbid, hosts are rented on demand for this long

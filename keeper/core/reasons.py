@@ -110,6 +110,8 @@ class Reason(StrEnum):
     OPERATOR_ASKED = "operator_asked"
     HANDOVER = "handover"
     RECYCLE = "recycle"
+    ROLLOUT = "rollout"
+    ROLLBACK = "rollback"
 
 
 SENTENCE: dict[Reason, str] = {
@@ -187,7 +189,7 @@ SENTENCE: dict[Reason, str] = {
     Reason.NOT_LEADER: "another keeper holds the lease",
     Reason.MASS_FAILURE: "too many slots are sick at once; suspecting a common cause",
     Reason.COMMON_CAUSE: "the same fault on several hosts within minutes; suspecting one cause",
-    Reason.BAD_DEPLOY: "what fails is a workload revision that never worked; another host would not help",
+    Reason.BAD_DEPLOY: "what was deployed does not work, and another host would not help",
     Reason.MAINTENANCE_WINDOW: "a maintenance window allows less than this now",
     Reason.MARKET_UNREADABLE: "the marketplace gives no trustworthy list",
     Reason.OWN_NETWORK_DOWN: "this box's own network fails its canary",
@@ -203,5 +205,7 @@ SENTENCE: dict[Reason, str] = {
     Reason.STOPPING: "keeper is stopping",
     Reason.OPERATOR_ASKED: "an operator asked for it",
     Reason.RECYCLE: "the host has served as long as the stream's hosts are meant to",
+    Reason.ROLLOUT: "what is declared for the stream is not what is on its host",
+    Reason.ROLLBACK: "what was deployed last is bad, so what worked before is put back",
     Reason.HANDOVER: "a replacement is proving itself while the old host still serves",
 }

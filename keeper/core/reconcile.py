@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from keeper.core import books, incident, recycle, suspects
+from keeper.core import books, incident, recycle, revisions, rollout, suspects
 from keeper.core.bind import bind
 from keeper.core.case import Proposal, Wish, case_of
 from keeper.core.conditions import has_just_gone_silent, status_of
@@ -64,6 +64,7 @@ def reconcile(world: World, desired: Desired, now: datetime) -> Plan:
     settle(draft)
     bind(draft)
     _judge_all(draft)
+    revisions.take_stock(draft)
     trip(draft)
     _end_strays(draft)  # first: what is to end counts before anything is rented beside it
     curb(draft)
@@ -113,6 +114,11 @@ def _take_orders(draft: Draft) -> None:
                     replace_asked_at=draft.now,
                     replace_asked_attempt=record.attempt,
                 )
+            case OrderKind.DEPLOY:
+                stream = draft.slots.get(record.slot)
+                if stream is not None:
+                    revisions.pardon(draft, stream)
+                record = replace(record, deploy_asked_at=draft.now)
             case OrderKind.PAUSE | OrderKind.RESUME:
                 continue
             case OrderKind.ADOPT | OrderKind.END:
@@ -263,6 +269,8 @@ def _propose(draft: Draft, slot: SlotId, stream: Stream) -> Proposal:
         return Proposal(wish=Wish.WAIT, reason=Reason.CREATE_UNSETTLED)
     record = _without_stale_order(draft, record)
     proposal = _propose_for_host(draft, stream, record, tenure)
+    proposal = rollout.amend(draft, slot, stream, tenure, proposal)
+    record = draft.records[slot]
     if proposal.wish is Wish.RENT:  # a successor for the contract's end or for the price
         return _ended_first(draft, slot) or proposal
     is_asked = record.replace_asked_at is not None and not incident.is_as_ordered(record, tenure)
@@ -304,6 +312,7 @@ def _ended_first(draft: Draft, slot: SlotId) -> Proposal | None:
 def _propose_for_host(draft: Draft, stream: Stream, record: SlotRecord, tenure: Tenure) -> Proposal:
     assert tenure.instance_id is not None
     instance = draft.listed.get(tenure.instance_id)
+    stream = revisions.as_of(draft, stream, tenure.revision)
     return propose(case_of(draft.world, draft.now, stream, draft.fleet, record, tenure, instance))
 
 
@@ -314,6 +323,7 @@ def _propose_for_incoming(
     if incoming.instance_id is None:
         return Proposal(wish=Wish.WAIT, reason=Reason.CREATE_UNSETTLED)
     other = _propose_for_host(draft, stream, record, incoming)
+    other = rollout.amend_incoming(draft, record.slot, stream, incoming, other)
     if other.wish is Wish.WAIT and proposal.reason is not Reason.HEALTHY:
         draft.wake(other.until)
         return proposal

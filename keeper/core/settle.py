@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import assert_never
 
 from keeper.core import creates
-from keeper.core.conditions import after_reboot
+from keeper.core.conditions import after_reboot, after_redeploy
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import (
     ActFailed,
@@ -122,13 +122,18 @@ def _deploy_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
         return
     slot, seat, tenure = found
     if outcome.kind is OutcomeKind.DONE:
+        if tenure.putting:
+            tenure = after_redeploy(tenure, outcome.at)
         draft.put(slot, seat, replace(
             tenure, deployed_at=outcome.at, warm_at=None, deploy_failures=0, acted_at=outcome.at,
             is_left_stopped=False,
         ))  # fmt: skip
         draft.tell(
             WorkloadDeployed(
-                slot=slot, instance_id=intent.instance_id, duration_s=outcome.duration_s
+                slot=slot,
+                instance_id=intent.instance_id,
+                duration_s=outcome.duration_s,
+                revision=tenure.revision,
             )
         )
         return

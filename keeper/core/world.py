@@ -109,6 +109,7 @@ class OrderKind(StrEnum):
     ADOPT = "adopt"  # take the stray ``instance_id`` into the slot
     END = "end"  # end the stray ``instance_id``
     RENT = "rent"  # fill the vacant slot, with ``offer_id`` when one is named
+    DEPLOY = "deploy"  # put what is declared on the slot's host now, also what was found to be bad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,3 +216,8 @@ class Snapshot:
     def __post_init__(self) -> None:
         ailing = {slot: record for slot, record in self.records.items() if not is_well(record)}
         object.__setattr__(self, "ailing", ailing)
+
+    @property
+    def revisions(self) -> Mapping[StreamName, tuple[Revision, ...]]:
+        """What is known of deploys, after the plan."""
+        return {**self.world.revisions, **self.plan.revisions}

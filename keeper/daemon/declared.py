@@ -22,6 +22,7 @@ from keeper.ports import (
     Store,
 )
 from keeper.workloads import Workload
+from keeper.workloads.identity import Made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,11 @@ def nothing_to_hide(text: str) -> str:
     return text
 
 
+def nothing_again(_stream: StreamName, _recipe: str) -> Made | None:
+    """Make nothing again: there are no recipes."""
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
     """A configuration, as core values and plug-ins."""
@@ -60,6 +66,8 @@ class Declared:
     api_url: str = ""  # of the marketplace, for hosts that stop themselves; "": none can
     # Takes the secrets out of what hosts and errors say, before anything remembers or repeats it.
     redact: Callable[[str], str] = nothing_to_hide
+    # Makes a workload that was declared before, from what the store keeps of it.
+    remake: Callable[[StreamName, str], Made | None] = nothing_again
 
 
 def changes(before: Declared, after: Declared) -> tuple[str, ...]:

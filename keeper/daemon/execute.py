@@ -56,7 +56,7 @@ class Executor:
         hosts: Hosts,
         watch: Watch,
         clock: Clock,
-        workload_of: Callable[[SlotId], Workload | None],
+        workload_of: Callable[[SlotId, str], Workload | None],
         spawn: Callable[..., asyncio.Task[None]],
         finished: Callable[[Outcome], None],
         bug: Callable[[SlotBug], None],
@@ -164,16 +164,16 @@ class Executor:
                 return await self._rent(act)
             case Deploy():
                 async with asyncio.timeout(_DEPLOY_DEADLINE_S):
-                    workload = self._workload(act.slot)
+                    workload = self._workload(act.slot, act.revision)
                     await self._steps(act.instance_id, workload.deploy())
             case Restart(rung=Rung.RESTART_PROCESS):
                 async with asyncio.timeout(_RESTART_DEADLINE_S):
-                    workload = self._workload(act.slot)
+                    workload = self._workload(act.slot, act.revision)
                     await self._steps(act.instance_id, workload.restart_process())
             case Restart():
                 # All of a deploy once more, so it may take as long as one.
                 async with asyncio.timeout(_DEPLOY_DEADLINE_S):
-                    workload = self._workload(act.slot)
+                    workload = self._workload(act.slot, act.revision)
                     await self._steps(act.instance_id, workload.restart_workload())
             case Reboot():
                 async with asyncio.timeout(_MARKET_DEADLINE_S):
@@ -211,8 +211,8 @@ class Executor:
                 f"{command.name} ended with {result.exit_code}: {' | '.join(said.splitlines())}"
             )
 
-    def _workload(self, slot: SlotId) -> Workload:
-        workload = self._workload_of(slot)
+    def _workload(self, slot: SlotId, revision: str) -> Workload:
+        workload = self._workload_of(slot, revision)
         if workload is None:
             message = f"{slot} is no longer in the configuration"
             raise Refused(message)

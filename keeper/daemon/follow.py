@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from keeper.core.model import Instance, InstanceId, SlotId, SlotRecord, Tenure, stream_of
 from keeper.core.world import Listing
 from keeper.daemon.declared import Declared
 from keeper.daemon.watch import Target
+from keeper.workloads import Workload
 
 
 def targets(
@@ -15,6 +16,7 @@ def targets(
     listing: Listing,
     declared: Declared,
     before: Mapping[InstanceId, Target],
+    workload_of: Callable[[SlotId, str], Workload | None],
 ) -> dict[InstanceId, Target]:
     """Name every rental that runs, or ran when last seen; unchanged ones are the same object."""
     listed = {instance.instance_id: instance for instance in listing.instances}
@@ -22,12 +24,12 @@ def targets(
     found: dict[InstanceId, Target] = {}
     for slot, record in records.items():
         stream = streams.get(stream_of(slot))
-        workload = declared.workloads.get(stream_of(slot))
-        if stream is None or workload is None:
+        if stream is None:
             continue
         for tenure in tenures(record):
             instance = _instance(tenure, listed, before)
-            if instance is None or tenure.instance_id is None:
+            workload = workload_of(slot, tenure.revision)
+            if instance is None or tenure.instance_id is None or workload is None:
                 continue
             target = Target(
                 slot=slot,

@@ -8,6 +8,7 @@ from keeper.core.model import Stream
 from keeper.core.reconcile import reconcile
 from keeper.core.world import Listing, OfferBook, Snapshot, World
 from keeper.daemon.declared import Declared
+from keeper.daemon.revisions import Revisions
 from keeper.daemon.windows import Windows
 from keeper.ports import Clock, Marketplace, Saved
 
@@ -37,6 +38,8 @@ async def preview(
         started_at=now,
         windows=windows.open,
         windows_change_at=windows.changes_at,
+        revisions=saved.revisions,
+        makeable=Revisions(declared).at_hand(saved.revisions),
     )
     desired = declared.desired
     plan = reconcile(world, desired, now)

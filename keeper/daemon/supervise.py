@@ -59,6 +59,7 @@ from keeper.daemon.notify import Notifier
 from keeper.daemon.orders import Orders, expanded, facts_of, lapsed
 from keeper.daemon.purse import Purse
 from keeper.daemon.rest import Stirring, is_quiet, next_beat_s
+from keeper.daemon.revisions import Revisions
 from keeper.daemon.survey import Survey, describe, shortened
 from keeper.daemon.tasks import Tasks
 from keeper.daemon.tick import Ticked, decide, hold_until, pauses_after, rentals_of
@@ -71,6 +72,7 @@ from keeper.ports import (
     ReloadReport,
     StoreError,
 )
+from keeper.workloads import Workload
 
 _NUDGES_APART_S = 0.2  # what is seen within this time is decided on together
 _DRAIN_S = 45.0  # the unit's TimeoutStopSec is 90
@@ -132,6 +134,7 @@ class Daemon:
         self._followed: tuple[object, object, object] = (None, None, None)
         self.config_ok = True
         self.config_at = self._clock.now()
+        self._revisions = Revisions(declared)
         self._board = Board(self.nudge, self._redact)
         self._wheel = Wheel(self._clock)
         foresight = ports.foresight and Stirring(ports.foresight, self._stir)
@@ -202,7 +205,7 @@ class Daemon:
             hosts=ports.hosts,
             watch=self._watch,
             clock=self._clock,
-            workload_of=lambda slot: self._declared.workloads.get(stream_of(slot)),
+            workload_of=self._workload_of,
             spawn=self._tasks.once,
             finished=self._finished,
             bug=self._note_bug,
@@ -447,6 +450,8 @@ class Daemon:
             search_refused=self._search_refused(),
             account=self._purse.seen,
             meter=memory.meter,
+            revisions=memory.revisions,
+            makeable=self._revisions.at_hand(memory.revisions),
         )
 
     def _settle(self, ticked: Ticked) -> None:
@@ -512,7 +517,7 @@ class Daemon:
         if not self._unreadable_told:  # else the listing is an old one
             self._purse.pays(burn_of(listing.instances, traffic_by_instance(records)))
         self._keys.bring(records.values())
-        self._targets = targets(records, listing, self._declared, self._targets)
+        self._targets = targets(records, listing, self._declared, self._targets, self._workload_of)
         self._board.restless = restless(records)
         self._watch.follow(self._targets)
         self._dead_man.follow(self._targets)
@@ -629,6 +634,10 @@ class Daemon:
             if record.offer_asked is not None and stream_of(record.slot) == stream
         )
 
+    def _workload_of(self, slot: SlotId, revision: str) -> Workload | None:
+        """Return what is, or is to be, on a slot's host."""
+        return self._revisions.workload(stream_of(slot), revision)
+
     def _slots(self) -> Iterator[SlotId]:
         for stream in self._declared.desired.streams:
             yield from stream.slots
@@ -691,6 +700,7 @@ class Daemon:
         self._notifier.trust_again()
         changed = changes(self._declared, declared)
         self._declared = declared
+        self._revisions.declare(declared)
         self.config_ok, self.config_at = True, self._clock.now()
         self._note(ConfigReloaded(detail=", ".join(changed) or "nothing changed"))
         if self._is_ready and not self._stop.is_set():

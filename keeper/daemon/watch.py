@@ -73,6 +73,7 @@ class _Watched:
     forwards: dict[int, Address] = field(default_factory=dict)
     linked: asyncio.Event = field(default_factory=asyncio.Event)
     moved: asyncio.Event = field(default_factory=asyncio.Event)
+    deadline: asyncio.Timeout | None = None  # of the sentinel that is listened to
     probe: asyncio.Task[None] | None = None
     picture: Rest = field(default_factory=Rest)  # nothing new would be seen
     inside: Rest = field(default_factory=Rest)  # nothing new would be said
@@ -128,6 +129,9 @@ class Watch:
                 if _addresses(before.instance) != _addresses(target.instance):
                     watched.moved.set()
                     watched.picture.end()
+                if watched.deadline is not None and _asks_otherwise(before, target):
+                    # Another workload is there: its own sentinel comes with the next link.
+                    watched.deadline.reschedule(asyncio.get_running_loop().time())
                 if target.is_deployed and not before.is_deployed:
                     self._schedule_probe(watched, first=True)
             if instance_id in self._board.restless:
@@ -226,6 +230,7 @@ class Watch:
         try:
             # One deadline that is moved: a new one for each line costs twice as much as the line.
             async with asyncio.timeout(_SILENT_LINK_S) as deadline:
+                watched.deadline = deadline
                 async for line in lines:
                     deadline.reschedule(loop.time() + _SILENT_LINK_S)
                     at = self._clock.now()
@@ -245,6 +250,7 @@ class Watch:
         except PortError as error:
             return error
         finally:
+            watched.deadline = None
             watched.inside.end()
             closing = getattr(lines, "aclose", None)
             if closing is not None:
@@ -431,6 +437,14 @@ class Watch:
             known = await watched.link.forward(view.container_port)
             watched.forwards[view.container_port] = known
         return known
+
+
+def _asks_otherwise(before: Target, after: Target) -> bool:
+    """Whether the sentinel of a host has other questions to ask from now on."""
+    return (
+        before.workload is not after.workload
+        and before.workload.sentinel() != after.workload.sentinel()
+    )
 
 
 def _addresses(instance: Instance) -> tuple[Address, ...]:

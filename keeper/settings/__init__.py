@@ -14,6 +14,7 @@ from keeper.settings.desired import (
     http_address,
     json_schema,
     redacted_dump,
+    remaker,
     secrets_of,
     to_desired,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "parse_address",
     "parse_duration",
     "redacted_dump",
+    "remaker",
     "secrets_of",
     "to_desired",
 ]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
@@ -27,30 +25,30 @@ from keeper.settings.tree import (
 )
 from keeper.telemetry.secret_forms import in_address
 from keeper.workloads import Workload
+from keeper.workloads.identity import Made, identify, make
 
 # A word of an address of at least this many characters with digits in it is taken for a token.
 _TOKEN_MIN = 16
 
 
-_REVISION_LENGTH = 12
-
-
-def to_desired(settings: Settings) -> Desired:
-    """Say what the operator declares, as core values."""
+def to_desired(settings: Settings, key: bytes = b"") -> Desired:
+    """Say what the operator declares, as core values. ``key``: for the marks of secrets."""
     built = build_workloads(settings)
     return Desired(
         streams=tuple(
-            _stream(settings, section, built[StreamName(section.name)])
+            _stream(settings, section, built[StreamName(section.name)], key)
             for section in settings.streams
         ),
         fleet=settings.fleet,
     )
 
 
-def _stream(settings: Settings, section: StreamSection, workload: Workload) -> Stream:
+def _stream(settings: Settings, section: StreamSection, workload: Workload, key: bytes) -> Stream:
     needs, rental = workload.needs(section.offer), workload.rental()
     # The price of an offer depends on the disk asked for, so both must ask for the same.
     disk_gb = max(needs.disk_gb, rental.disk_gb)
+    secrets = _secrets(settings, section.secrets)
+    deploy = identify(section.workload, secrets, disk_gb=disk_gb, key=key)
     return Stream(
         name=StreamName(section.name),
         replicas=section.replicas,
@@ -63,7 +61,10 @@ def _stream(settings: Settings, section: StreamSection, workload: Workload) -> S
         spend_max_dollars_per_day=section.spend_max_dollars_per_day,
         spend_max_dollars_per_month=section.spend_max_dollars_per_month,
         spend_max_dollars_total=section.spend_max_dollars_total,
-        revision=_revision(section),
+        revision=deploy.name,
+        recipe=deploy.recipe,
+        parts=deploy.parts,
+        rental_mark=deploy.rental_mark,
         recycle_after_s=section.recycle_after_s,
         has_replace_windows=any(
             window.allow is Allowance.REPLACE
@@ -72,14 +73,14 @@ def _stream(settings: Settings, section: StreamSection, workload: Workload) -> S
     )
 
 
-def _revision(section: StreamSection) -> str:
-    """Name what is deployed, so that a failure can be told from one of the deploy before.
+def remaker(settings: Settings, key: bytes) -> Callable[[StreamName, str], Made | None]:
+    """Return what makes an earlier workload of a stream again, with the secrets of now."""
+    named = {StreamName(section.name): section.secrets for section in settings.streams}
 
-    Of secrets only the names take part: what is shown everywhere must not be made of their values.
-    """
-    written = {"workload": section.workload.model_dump(mode="json"), "secrets": section.secrets}
-    text = json.dumps(written, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:_REVISION_LENGTH]
+    def again(stream: StreamName, recipe: str) -> Made | None:
+        return make(recipe, _secrets(settings, named.get(stream, ())), key=key)
+
+    return again
 
 
 def build_workloads(settings: Settings) -> Mapping[StreamName, Workload]:

@@ -157,7 +157,7 @@ class MemoryLink:
                 await asyncio.sleep(min(_SILENCE_S, command.timeout_s))
                 raise Uncertain(f"{command.name}: the connection was lost")
             self._universe.market.advance()
-            code, stderr = self._universe.hosts.carry_out(host, command.name)
+            code, stderr = self._universe.hosts.carry_out(host, command.name, command.env)
         finally:
             self._end(command.name)
         self._universe.wind()

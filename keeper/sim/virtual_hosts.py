@@ -10,13 +10,21 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from keeper.sim.contract import Box, Contract, Endpoints
-from keeper.sim.evidence import COMMAND, COMMAND_ENDED, LINKED, PICTURE_LIVE, PICTURE_LOST
+from keeper.sim.evidence import (
+    COMMAND,
+    COMMAND_ENDED,
+    LINKED,
+    PICTURE_LIVE,
+    PICTURE_LOST,
+    STARTED,
+)
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.ledger import HostEntry
 from keeper.sim.market import Market
@@ -28,6 +36,8 @@ _SSH_TROUBLES = frozenset(
 )
 _DIES_AGAIN = frozenset({FaultKind.CRASH_LOOP, FaultKind.GPU_LOST, FaultKind.DISPLAY_LOST})
 _PROCESS_ENDS = _DIES_AGAIN | frozenset({FaultKind.DISK_FULL})
+# How a deploy may fail on every host.
+CRASHES, FREEZES, FAILS_TO_START = "crashes", "freezes", "fails to start"
 _GUARD = ".keeper-dead-man"  # what starts one again with the container
 _GUARD_RETRY_S = (10.0, 300.0)  # of a stop that was refused: the first, and the longest pause
 _SUPERVISOR_TRIES = 6  # an inner supervisor gives up after so many quick deaths
@@ -112,6 +122,7 @@ class VirtualHost:
     listeners: list[Listener] = field(default_factory=list)
     was_on_air: bool = False
     environment: dict[str, str] = field(default_factory=dict)  # of all commands so far
+    flaw: str = ""  # of the workload that was started last: how it fails wherever it runs
     has_guard: bool = False  # a dead man runs
     is_guard_there: bool = False  # on the disk, which a reboot leaves as it is
     fed_at: float = 0.0  # it heard of a keeper
@@ -132,6 +143,8 @@ class VirtualHost:
             return Seen.TIMEOUT
         if not self.is_warm:
             return Seen.REFUSED
+        if self.flaw == FREEZES:
+            return Seen.FROZEN
         return next((seen for kind, seen in _SPOILED if kind in self.troubles), Seen.LIVE)
 
     def ssh_trouble(self) -> FaultKind | None:
@@ -174,6 +187,9 @@ class VirtualHosts:
         self._pace = pace or Pace()
         self._market: Market | None = None
         self._next_port = _PORTS.start
+        # How deploys fail wherever they run, by a word that is in what they are started with, or by
+        # their image; "": they do not.
+        self.flaws: dict[str, str] = {}
         self.by_address: dict[tuple[str, int], tuple[VirtualHost, str]] = {}
         self.by_instance: dict[int, VirtualHost] = {}
         self.on_plan: Callable[[], None] = lambda: None  # a step was planned: look at the agenda
@@ -312,7 +328,9 @@ class VirtualHosts:
         """Write down that a command runs no more."""
         self._write(host, COMMAND_ENDED, name)
 
-    def carry_out(self, host: VirtualHost, name: str) -> tuple[int, str]:
+    def carry_out(
+        self, host: VirtualHost, name: str, env: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, str]:
         """Let a command have its effect, by its name; returns exit code and standard error."""
         if name.startswith("deploy.") and FaultKind.DEPLOY_FAILS in host.troubles:
             return 1, "the package index is broken"
@@ -323,10 +341,20 @@ class VirtualHosts:
             host.stage += 1
             self._end_process(host, "stopped")
         elif name.endswith(".start"):
+            if self.flaws:
+                self._tell_deploy(host, env)
+            if host.flaw == FAILS_TO_START:
+                return 1, "the model does not fit"
             self._start(host, Cure.PROCESS if name.startswith("restart.process") else Cure.WORKLOAD)
         elif name.startswith("verify") and host.process != "up":
             return 1, "the process is not there"
         return 0, ""
+
+    def _tell_deploy(self, host: VirtualHost, env: Mapping[str, str]) -> None:
+        """Write down which deploy is started, and let it have its flaw."""
+        words = sorted({*env.values(), host.contract.image} & self.flaws.keys())
+        host.flaw = next((self.flaws[word] for word in words if self.flaws[word]), "")
+        self._write(host, STARTED, " ".join(words))
 
     # --- the dead man ---------------------------------------------------------------------------
 
@@ -365,7 +393,7 @@ class VirtualHosts:
         host.process, host.is_warm = "up", False
         if FaultKind.CRASH_LOOP in host.troubles and host.flaps:
             self._later(host, _SUPERVISOR_RETRY_S, lambda: self._flap(host))
-        elif not _DIES_AGAIN.isdisjoint(host.troubles):
+        elif host.flaw == CRASHES or not _DIES_AGAIN.isdisjoint(host.troubles):
             after_s = self._rng.uniform(*self._pace.crash_s)
             self._later(host, after_s, lambda: self._end_process(host, "gone"))
         else:

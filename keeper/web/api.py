@@ -220,7 +220,7 @@ def _stray(
 def _nonsense(body: OrderBody) -> str:
     """Say what in an order cannot be meant; "" when all of it can."""
     is_pause = body.kind is OrderKind.PAUSE
-    is_wide = is_pause or body.kind is OrderKind.RESUME
+    is_wide = body.kind in {OrderKind.PAUSE, OrderKind.RESUME, OrderKind.DEPLOY}
     is_of_stray = body.kind in {OrderKind.ADOPT, OrderKind.END}
     if is_of_stray is not (body.instance_id is not None):
         return "adopt and end are for one stray rental, by its instance_id, and nothing else is"
@@ -228,8 +228,10 @@ def _nonsense(body: OrderBody) -> str:
         return "a stray is in no slot"
     if not is_wide and not is_of_stray and body.slot is None:
         return f"{body.kind} needs a slot"
+    if body.kind is OrderKind.DEPLOY and body.slot is None and body.stream is None:
+        return "deploy needs a stream, or a slot"
     if body.stream is not None and (not is_wide or body.slot is not None):
-        return "a stream is for pause and resume, in place of a slot"
+        return "a stream is for pause, resume and deploy, in place of a slot"
     if (body.until_s is not None or body.for_ever) and not is_pause:
         return "only a pause ends by itself"
     if body.until_s is not None and body.for_ever:

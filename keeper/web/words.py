@@ -200,6 +200,17 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "workload.deploying": lambda f: f"installing the workload on {f['instance_id']}",
     "workload.deployed": lambda f: f"the workload is installed and started, after {_s(f)}",
     "workload.deploy_failed": lambda f: f"installing failed: {f['error']}",
+    "revision.declared": lambda f: (
+        f"{f['stream']} is to run revision {f['revision']}"
+        + (f"; changed: {f['detail']}" if f["detail"] not in {"", "?"} else "")
+    ),
+    "revision.proven": lambda f: f"revision {f['revision']} of {f['stream']} has proven itself",
+    "revision.bad": lambda f: (
+        f"revision {f['revision']} of {f['stream']} is bad{_because(f)}; {f['detail']}"
+    ),
+    "revision.pardoned": lambda f: (
+        f"revision {f['revision']} of {f['stream']} is tried once more, as ordered"
+    ),
     "workload.restarting": lambda f: f"restarting {_rung(f)}, try {f['attempt']}{_because(f)}",
     "workload.restarted": lambda f: f"restarted {_rung(f)}",
     "workload.restart_failed": lambda f: f"could not restart {_rung(f)}: {f['error']}",

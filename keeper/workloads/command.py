@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from shlex import quote
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -54,6 +54,10 @@ class CommandSettings(BaseModel):
     """What an operator declares of a workload of his own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    # Who changes these puts nothing else on a host.
+    not_on_hosts: ClassVar[frozenset[str]] = frozenset(
+        {"view", "rungs", "needs_display", "setup_timeout_s"}
+    )
 
     kind: Literal["command"]
     image: Annotated[str, Field(min_length=1)]

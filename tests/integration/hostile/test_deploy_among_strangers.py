@@ -92,7 +92,7 @@ async def test_a_deploy_ends_whatever_the_host_does(
             hosts=own,
             watch=outside,
             clock=SystemClock(),
-            workload_of=lambda _: workload,
+            workload_of=lambda *_: workload,
             spawn=lambda work, name: asyncio.get_running_loop().create_task(work, name=name),
             finished=outcomes.append,
             bug=bugs.append,

@@ -11,6 +11,7 @@ from keeper.alerts import Severity
 from keeper.alerts.dispatch import Numbers, dispatch, inhibited
 from keeper.alerts.rules import RULES, firing
 from keeper.core.cause import Cause, Trait
+from keeper.core.decisions import Decision
 from keeper.core.drift import Compared, Drifted
 from keeper.core.events import OrphanCleared, OrphanSeen
 from keeper.core.meter import Meter, Stop, Warned
@@ -19,11 +20,15 @@ from keeper.core.model import (
     FleetPolicy,
     Incident,
     InstanceId,
+    Makeable,
     OrphanPolicy,
     RemedyUse,
+    RentalSpec,
+    Revision,
     Rung,
     SlotId,
     Status,
+    StreamName,
 )
 from keeper.core.reasons import Reason
 from keeper.core.world import AccountSeen, Pause, SearchRefused, Snapshot
@@ -94,6 +99,26 @@ STOPPED = Meter(
     warned=warned(0.9).warned,
 )
 DRIFT = Compared(fell_dollars=9.0, least_dollars=2.0, most_dollars=2.0, over_s=3900.0)
+
+BAD = Revision(
+    stream=StreamName("duel"), name="r2", declared_at=ago(hours=1), parts={"env.MODEL": "2"},
+    bad_at=ago(minutes=5), bad_reason=Reason.FROZEN, bad_slot=SLOT,
+)  # fmt: skip
+GOOD = replace(BAD, name="r1", parts={"env.MODEL": "1"}, proven_at=ago(hours=9), bad_at=None)
+MADE = Makeable(rental=RentalSpec(image="duel:1", disk_gb=120.0), rungs=())
+
+
+def deployed(*holds: Decision, can_go_back: bool = True) -> Snapshot:
+    """r2 is declared, and broke duel/0."""
+    seen = snapshot(record(), decisions=list(holds))
+    (declared,) = seen.desired.streams
+    makeable = {declared.name: {"r1": MADE}} if can_go_back else {}
+    return replace(
+        seen,
+        desired=replace(seen.desired, streams=(replace(declared, revision="r2"),)),
+        world=replace(seen.world, makeable=makeable, revisions={declared.name: (GOOD, BAD)}),
+    )
+
 
 NEVER = record(ever_on_air=False, healthy_since=None)
 
@@ -392,6 +417,16 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         {},
     ),
     (
+        "a deploy that was taken back is told once",
+        deployed(hold(SLOT, Reason.BAD_DEPLOY)),
+        {"KeeperDeployBad:duel": Severity.WARNING},
+    ),
+    (
+        "one that cannot be taken back needs a person",
+        deployed(hold(SLOT, Reason.BAD_DEPLOY), can_go_back=False),
+        {"KeeperDeployBad:duel": Severity.CRITICAL},
+    ),
+    (
         "a pause is said, so that it is not forgotten",
         snapshot(record(), pause=PAUSE, slot_pauses={SLOT: PAUSE}),
         {"KeeperPaused": Severity.INFO, "KeeperPaused:duel/0": Severity.INFO},
@@ -598,3 +633,12 @@ def test_a_stop_for_money_mutes_the_slots_that_wait_or_went_dark_for_it() -> Non
         "KeeperBudgetStop", "KeeperStreamDark", "KeeperSlotHeld",
     }  # fmt: skip
     assert inhibited(alerts) == {"KeeperStreamDark:duel/0", "KeeperSlotHeld:budget:duel/0"}
+
+
+def test_a_bad_deploy_is_told_by_its_keys_and_never_by_a_value() -> None:
+    (alert,) = firing(deployed(), NOW)
+    assert alert.why == (
+        "revision r2 failed on duel/0: frames arrive, but it is always the same frame; "
+        "changed: env.MODEL"
+    )
+    assert alert.did.startswith("keeper puts r1 back")

@@ -13,9 +13,12 @@ from keeper.core.model import (
     ConditionKind,
     Desired,
     IntentKind,
+    Makeable,
     MarketState,
     Mode,
     RemedyUse,
+    RentalSpec,
+    Revision,
     Rung,
     Status,
     Subject,
@@ -228,6 +231,24 @@ def refused(reason: Reason | None, **more: object) -> World:
         outcomes=(outcome,),
         offers={DUEL: a_book(an_offer(1), an_offer(2))},
     )
+
+
+R1, R2 = (Revision(stream=DUEL, name=name, declared_at=ago(9000)) for name in ("r1", "r2"))
+PROVEN_R1 = replace(R1, proven_at=ago(8000))
+MADE_R1 = {DUEL: {"r1": Makeable(rental=RentalSpec(image="duel:1", disk_gb=120.0), rungs=())}}
+
+
+def rolling_out() -> World:
+    """On air with r1, and r2 is declared."""
+    return a_world(a_record(a_tenure(revision="r1")), revisions={DUEL: (PROVEN_R1, R2)})
+
+
+def rolling_back() -> World:
+    """r2 came, and the picture went."""
+    frozen = a_condition(ConditionKind.STREAMING, Status.FALSE, Reason.FROZEN, for_s=60, bad=3)
+    tenure = a_tenure(revision="r2", conditions=conditions(streaming=frozen), acted_at=ago(300))
+    record = a_record(tenure, dark_since=ago(60))
+    return a_world(record, revisions={DUEL: (PROVEN_R1, R2)}, makeable=MADE_R1)
 
 
 # Room for two hosts, one of them dear.
@@ -910,6 +931,16 @@ ROWS = (
         world=a_world(deployed(), offers={DUEL: a_book(an_offer(1))}),
         desired=a_desire(a_stream(revision="r2")),
         decision="hold", reason=Reason.BAD_DEPLOY, wanted="rent",
+    ),
+    Row(
+        sentence="a changed workload is put on the host",
+        world=rolling_out(), desired=a_desire(a_stream(revision="r2")),
+        decision="deploy", reason=Reason.ROLLOUT,
+    ),
+    Row(
+        sentence="a bad one is taken back where it went",
+        world=rolling_back(), desired=a_desire(a_stream(revision="r2")),
+        decision="deploy", reason=Reason.ROLLBACK,
     ),
     Row(
         sentence="a maintenance window holds what it does not allow, until it closes",

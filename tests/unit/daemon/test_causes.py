@@ -5,16 +5,20 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from keeper.core.events import CauseNamed
-from keeper.core.model import SlotId, Stream
-from keeper.core.reasons import Reason
+import pytest
+
+from keeper.core.events import CauseNamed, RevisionBad
+from keeper.core.model import Stream
 from keeper.daemon.declared import Declared
 from keeper.sim.contract import Contract
+from keeper.sim.evidence import STARTED
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.loop import run
 from keeper.sim.market import MarketShape
 from keeper.sim.universe import Universe
-from tests.stage import SLOT, Stage
+from keeper.sim.virtual_hosts import CRASHES, FAILS_TO_START, FREEZES
+from tests.deploys import Deploy, with_deploys
+from tests.stage import Stage
 
 PLENTY = MarketShape(machines=80, display_share=0.9, renters_every_s=0.0, price_drift_every_s=0.0)
 SLOTS = 8
@@ -77,52 +81,66 @@ def test_a_bad_driver_is_named_within_three_failures_and_then_avoided() -> None:
     run(play())
 
 
-def test_a_bad_deploy_costs_at_most_one_replacement() -> None:
-    """A revision that cannot be installed: without memory it took five hosts in six hours."""
-    wanted = ["r1"]
+GOOD = Deploy(prompt="good")
+# how the bad deploy fails, what it is, and how many hosts it costs at most
+FLAWS = [
+    (CRASHES, Deploy(prompt="bad"), 0),
+    (FREEZES, Deploy(prompt="bad"), 0),
+    (FAILS_TO_START, Deploy(prompt="bad"), 0),
+    (CRASHES, Deploy(prompt="good", image="bad:1"), 1),
+    (FAILS_TO_START, Deploy(prompt="good", image="bad:1"), 1),
+]
 
-    def declare(declared: Declared) -> Declared:
-        return with_streams(declared, lambda each: replace(each, revision=wanted[0]))
+
+@pytest.mark.parametrize(("flaw", "deploy", "hosts_max"), FLAWS)
+def test_a_bad_deploy_costs_at_most_one_replacement(
+    flaw: str, deploy: Deploy, hosts_max: int
+) -> None:
+    """It comes to one slot of three, is taken back there, and the others never hear of it."""
+    wanted = {"duel": GOOD}
 
     async def play() -> None:
         first: list[Declared] = []
 
-        def remember(declared: Declared) -> Declared:
+        def declare(declared: Declared) -> Declared:
             first.append(declared)
-            return declare(declared)
+            return with_deploys(with_streams(declared, lambda each: each), wanted)
 
         async with Stage(
-            streams={"duel": 3},
-            change=remember,
-            reload=lambda: declare(first[0]),
+            streams={"duel": 3}, change=declare, reload=lambda: declare(first[0])
         ) as stage:
-            market = stage.universe.market
+            word = next(w for w in (deploy.prompt, deploy.image) if w.startswith("bad"))
+            stage.universe.hosts.flaws = {"good": "", word: flaw}
             await stage.until(lambda: len(hosts(stage)) == 3, within_s=3600.0)
-            await asyncio.sleep(2400.0)  # on air for long enough to be relied on
-            assert {r.proven_revision for r in stage.disk.records.values()} == {"r1"}
-            wanted[0] = "r2"
+            await asyncio.sleep(1200.0)  # on air for long enough to be relied on
+            wanted["duel"] = deploy
             await stage.daemon.reload()
             since = stage.universe.time_s()
-            (lost,) = (
-                each for each in hosts(stage) if each.label and each.label.endswith("duel/0:1")
-            )
-            market.strike(lost, Fault(kind=FaultKind.HOST_VANISHES))
-            for _ in range(4 * 720):
-                for each in creates(stage, since):  # on none of them can it be installed
-                    market.strike(each, Fault(kind=FaultKind.DEPLOY_FAILS))
-                await asyncio.sleep(5.0)
-            assert len(creates(stage, since)) == 2  # for the lost one, and one more
-            held = {d.slot: d.reason for d in stage.snapshot.plan.decisions}
-            assert held[SLOT] is Reason.BAD_DEPLOY
-            on_air = {SlotId("duel/1"), SlotId("duel/2")}
-            assert all(stage.disk.records[each].dark_since is None for each in on_air)
-            told = {row.alert for row in stage.disk.outbox.values()}
-            assert any(key.startswith(("KeeperStreamDark", "KeeperSlotHeld")) for key in told)
-            live = [r for r in market.ledger.rentals.values() if r.is_live]
-            assert len(live) == 2  # what is of no use to anybody is not kept
+            await asyncio.sleep(2 * 3600.0)
+            assert len(creates(stage, since)) <= hosts_max
+            started = {
+                (entry.instance_id, entry.detail)
+                for entry in stage.universe.market.ledger.hosts
+                if entry.what == STARTED and word in entry.detail.split()
+            }
+            assert len({instance_id for instance_id, _ in started}) == 1
+            assert all(record.dark_since is None for record in stage.disk.records.values())
+            (bad,) = (e for e in stage.facts.events if isinstance(e, RevisionBad))
+            assert bad.detail.startswith("changed: prompt" if word == "bad" else "changed: image")
+            assert {row.alert for row in stage.disk.outbox.values()} >= {"KeeperDeployBad:duel"}
 
-            wanted[0] = "r1"
+            wanted["duel"] = Deploy(prompt="better")
+            stage.universe.hosts.flaws = {"good": "", "better": ""}
             await stage.daemon.reload()
-            await stage.until(lambda: len(hosts(stage)) == 3, within_s=3600.0)
+            await asyncio.sleep(3 * 3600.0)
+            names = {r.tenure and r.tenure.revision for r in stage.disk.records.values()}
+            assert len(names) == 1
+            last = {
+                e.instance_id: e.detail
+                for e in stage.universe.market.ledger.hosts
+                if e.what == STARTED
+            }
+            assert {last[each.instance_id] for each in hosts(stage)} == {"better"}
+            assert len(creates(stage, since)) <= hosts_max
 
     run(play())

@@ -77,7 +77,7 @@ def _outcome(act: Rent | Deploy, outside: _Outside) -> tuple[Outcome, list[objec
             hosts=outside,  # type: ignore[arg-type]
             watch=outside,  # type: ignore[arg-type]
             clock=VirtualClock(),
-            workload_of=lambda _: outside,  # type: ignore[arg-type,return-value]
+            workload_of=lambda *_: outside,  # type: ignore[arg-type]
             spawn=lambda work, name: asyncio.create_task(work, name=name),
             finished=outcomes.append,
             bug=bugs.append,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from keeper.core.decisions import Plan
 from keeper.core.meter import Meter
-from keeper.core.model import IntentId, IntentKind, MachineId, SlotId
+from keeper.core.model import IntentId, IntentKind, MachineId, RemedyUse, Rung, SlotId
 from keeper.core.reasons import Reason
 from keeper.daemon.memory import Memory
 from keeper.ports import Saved
@@ -114,3 +116,30 @@ def test_takes_over_the_fuses_and_the_ledger() -> None:
     memory.absorb(Plan(decisions=()))
     assert memory.fuses_known == frozenset()
     assert memory.meter == Meter(metered_at=NOW)
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0])
+def test_a_step_of_the_clock_moves_all_that_is_counted_or_waited_for(step_s: float) -> None:
+    """What was half an hour ago still is, and what is due in a minute too."""
+    counting = a_record(
+        a_tenure(),
+        remedies=(RemedyUse(rung=Rung.REBOOT, at=ago(1800)),),
+        replaced_at=(ago(900), ago(600)),
+        next_rent_at=ahead(60),
+        outbid_at=ago(30),
+    )
+    memory = Memory.of(replace(SAVED, records=(counting, a_record(slot=OTHER))), NOW)
+    memory.clock_stepped(step_s)
+    assert memory.records == {
+        SLOT: replace(
+            counting,
+            remedies=(RemedyUse(rung=Rung.REBOOT, at=ahead(step_s - 1800)),),
+            replaced_at=(ahead(step_s - 900), ahead(step_s - 600)),
+            next_rent_at=ahead(step_s + 60),
+            outbid_at=ahead(step_s - 30),
+        ),
+        OTHER: a_record(slot=OTHER),  # nothing is counted there
+    }
+    assert memory.intents == {RENT.intent_id: replace(RENT, opened_at=ahead(step_s - 10))}
+    # A jump ahead may be a box that slept while its rentals ran: it counts as time.
+    assert memory.meter == Meter(metered_at=ahead(min(step_s, 0) - 60), clock_off_s=step_s)

@@ -12,6 +12,7 @@ from keeper import alerts, workloads
 from keeper.core.model import OfferNeeds, RentalSpec, Rung
 from keeper.ports import ConfigError
 from keeper.settings import Settings, load_settings
+from keeper.workloads import Step
 
 
 class Inner(BaseModel):
@@ -63,6 +64,9 @@ class Tiny:
 
     def rungs(self) -> tuple[Rung, ...]:
         return (Rung.RESTART_PROCESS,)
+
+    def deploy(self) -> tuple[Step, ...]:
+        return ()
 
 
 class BellSettings(BaseModel):

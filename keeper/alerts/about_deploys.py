@@ -1,0 +1,58 @@
+"""The alert about a deploy that was taken back, or that cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from keeper.alerts import Alert, Severity
+from keeper.core.model import Revision, Stream
+from keeper.core.reasons import Reason
+from keeper.core.revisions import changes, find, last_proven, sentence_of
+from keeper.core.text import plain
+from keeper.core.world import Snapshot
+
+_WHY_MAX = 600
+
+
+def deploy_bad(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
+    """What is declared for a stream broke the first slot that got it."""
+    for stream in snapshot.desired.streams:
+        known = snapshot.revisions.get(stream.name, ())
+        bad = find(known, stream.revision)
+        if bad is None or bad.bad_at is None:
+            continue
+        before = last_proven(known, stream.revision)
+        is_back = before is not None and before.name in snapshot.world.makeable.get(stream.name, {})
+        yield Alert(
+            name="KeeperDeployBad",
+            key=f"KeeperDeployBad:{stream.name}",
+            severity=Severity.WARNING if is_back else Severity.CRITICAL,
+            slot=bad.bad_slot,
+            stream=stream.name,
+            summary=f"a bad deploy of {stream.name} was stopped at its first slot",
+            why=plain(_why(bad, before), _WHY_MAX),
+            did=f"keeper puts {before.name} back, and keeps it on the others"
+            if is_back and before is not None
+            else "nothing that worked before can be put back: keeper holds, and leaves the others"
+            " as they are",
+            needs_human="Mend what was changed and reload keeper, or put the file back. To try it"
+            f" once more as it is: `keeper deploy {stream.name}`.",
+            since=bad.bad_at,
+            labels={"stream": stream.name, "revision": bad.name},
+            reason=Reason.BAD_DEPLOY,
+            over=f"what is declared for {stream.name} is no longer known to be bad",
+        )
+
+
+def is_told_of(snapshot: Snapshot, stream: Stream | None) -> bool:
+    """Whether a stream's bad deploy has an alert of its own."""
+    if stream is None:
+        return False
+    bad = find(snapshot.revisions.get(stream.name, ()), stream.revision)
+    return bad is not None and bad.bad_at is not None
+
+
+def _why(bad: Revision, before: Revision | None) -> str:
+    changed = changes(bad, before)
+    return sentence_of(bad) + (f"; changed: {changed}" if changed else "")

@@ -1,0 +1,348 @@
+"""What was declared to be deployed, what came of it, and what should be on hosts now.
+
+A revision that was never on air for long is on trial. While an earlier one has proven itself, only one
+slot carries what is on trial; a bad one is marked by its name and not put anywhere until the
+configuration changes or a person says so. What is done with all that is in rollout.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from keeper.core.conditions import status_of
+from keeper.core.draft import Draft
+from keeper.core.events import RevisionBad, RevisionDeclared, RevisionPardoned, RevisionProven
+from keeper.core.model import (
+    ConditionKind,
+    DeployWhen,
+    Makeable,
+    Revision,
+    SlotId,
+    SlotRecord,
+    Status,
+    Stream,
+    Tenure,
+    stream_of,
+)
+from keeper.core.moments import elapsed_s, later
+from keeper.core.reasons import SENTENCE, Reason
+
+# Of one stream: those on hosts, the proven ones to go back to, and bad ones that must stay known.
+_KEPT_MAX = 12
+_CHANGES_TOLD = 8
+
+
+# --- what is known ----------------------------------------------------------------------------------
+
+
+def take_stock(draft: Draft) -> None:
+    """Note what is declared for the first time and what has proven itself. Once a tick."""
+    for stream in draft.streams:
+        if stream.revision:
+            _note_declared(draft, stream)
+            _prove(draft, stream)
+    for name in draft.world.revisions:
+        if not any(stream_of(slot) == name for slot in draft.records):
+            draft.revisions[name] = ()
+
+
+def known_of(draft: Draft, stream: Stream) -> tuple[Revision, ...]:
+    """Return a stream's revisions, as they are by now; the oldest first."""
+    known = draft.revisions.get(stream.name)
+    return draft.world.revisions.get(stream.name, ()) if known is None else known
+
+
+def declared_of(draft: Draft, stream: Stream) -> Revision | None:
+    """Return what is known of the declared revision; None where deploys have no names."""
+    return find(known_of(draft, stream), stream.revision) if stream.revision else None
+
+
+def find(known: tuple[Revision, ...], name: str) -> Revision | None:
+    """Return the revision of a name."""
+    return next((each for each in known if each.name == name), None)
+
+
+def is_bad(revision: Revision | None) -> bool:
+    """Whether a revision was found to be bad."""
+    return revision is not None and revision.bad_at is not None
+
+
+def is_on_trial(draft: Draft, stream: Stream) -> bool:
+    """Whether the declared revision has yet to prove itself, beside another one that is in use."""
+    declared = declared_of(draft, stream)
+    if declared is None or declared.proven_at is not None or declared.bad_at is not None:
+        return False
+    if proven_before(draft, stream) is not None:
+        return True
+    names = {stream.revision}
+    return any(carried(draft.records[slot]) - names for slot in stream.slots)
+
+
+def proven_before(draft: Draft, stream: Stream) -> Revision | None:
+    """Return the revision that proved itself last, but for the declared one."""
+    return last_proven(known_of(draft, stream), stream.revision)
+
+
+def last_proven(known: tuple[Revision, ...], but: str) -> Revision | None:
+    """Return the one of these that proved itself last, but for one."""
+    proven = [
+        each
+        for each in known
+        if each.proven_at is not None and each.bad_at is None and each.name != but
+    ]
+    return max(proven, key=lambda each: (each.proven_at, each.name), default=None)
+
+
+def fallback(draft: Draft, stream: Stream) -> Revision | None:
+    """Return the one to go back to: proven, and still to be made as it was."""
+    before = proven_before(draft, stream)
+    return before if before is not None and can_make(draft, stream, before.name) else None
+
+
+def can_make(draft: Draft, stream: Stream, name: str) -> bool:
+    """Whether a revision's workload is at hand."""
+    return name == stream.revision or name in draft.world.makeable.get(stream.name, {})
+
+
+def rental_mark(draft: Draft, stream: Stream, name: str) -> str:
+    """Return the mark of what is rented for a revision; "": not known."""
+    if name == stream.revision:
+        return stream.rental_mark
+    known = find(known_of(draft, stream), name)
+    return "" if known is None else known.rental_mark
+
+
+def needs_another_rental(draft: Draft, stream: Stream, at: str, to: str) -> bool:
+    """Whether a host that was rented for one revision cannot take another one."""
+    marks = rental_mark(draft, stream, at), rental_mark(draft, stream, to)
+    return "" not in marks and marks[0] != marks[1]
+
+
+# --- what should be where ---------------------------------------------------------------------------
+
+
+def target(draft: Draft, stream: Stream) -> str:
+    """Return what all of a stream's hosts should have in the end; "": nobody can say.
+
+    That is what is declared, unless it is bad: then what proved itself before it.
+    """
+    if not is_bad(declared_of(draft, stream)):
+        return stream.revision
+    back = fallback(draft, stream)
+    return "" if back is None else back.name
+
+
+def for_a_fresh_host(draft: Draft, slot: SlotId, stream: Stream) -> str:
+    """Return what a host gets that has nothing yet: what is on trial goes where nobody waits for it."""
+    wanted = target(draft, stream)
+    back = fallback(draft, stream)
+    if wanted != stream.revision or back is None or not is_on_trial(draft, stream):
+        return wanted or stream.revision
+    is_boundary = stream.policy.deploy_when is DeployWhen.BOUNDARY
+    return wanted if is_boundary and may_try(draft, slot, stream) else back.name
+
+
+def to_put(draft: Draft, slot: SlotId, stream: Stream, tenure: Tenure) -> str:
+    """Return what a deploy by the rules puts on a host: what it had, or what a fresh one gets."""
+    if not stream.revision:
+        return ""
+    known = find(known_of(draft, stream), tenure.revision)
+    is_usable = known is not None and not is_bad(known) and can_make(draft, stream, known.name)
+    if is_usable and tenure.first_live_at is not None:
+        return tenure.revision
+    wanted = for_a_fresh_host(draft, slot, stream)
+    if is_usable and needs_another_rental(draft, stream, tenure.revision, wanted):
+        return tenure.revision
+    return wanted
+
+
+def is_stuck(draft: Draft, stream: Stream) -> bool:
+    """Whether what is declared is bad, and nothing can be put in its place."""
+    return bool(stream.revision) and target(draft, stream) == ""
+
+
+def may_try(draft: Draft, slot: SlotId, stream: Stream) -> bool:
+    """Whether a slot may be the one that carries what is on trial: only one does."""
+    return all(
+        each == slot or stream.revision not in carried(draft.records[each])
+        for each in stream.slots
+        if each in draft.records
+    )
+
+
+def carried(record: SlotRecord) -> frozenset[str]:
+    """Return the revisions that a slot's hosts have or are being given."""
+    return frozenset(
+        name
+        for tenure in (record.tenure, record.incoming)
+        if tenure is not None
+        for name in (tenure.revision, tenure.putting)
+        if name
+    )
+
+
+def as_of(draft: Draft, stream: Stream, name: str) -> Stream:
+    """Return a stream as it is with another revision: what is rented for it, and its remedies."""
+    made: Mapping[str, Makeable] = draft.world.makeable.get(stream.name, {})
+    if name in ("", stream.revision) or name not in made:
+        return stream
+    disk_gb = max(stream.needs.disk_gb, made[name].rental.disk_gb)
+    return replace(
+        stream,
+        rental=made[name].rental,
+        rungs=made[name].rungs,
+        needs=replace(stream.needs, disk_gb=disk_gb),
+    )
+
+
+def changes(revision: Revision, before: Revision | None) -> str:
+    """Name the keys by which a revision differs from another one. Never a value."""
+    if before is None:
+        return ""
+    keys = sorted(revision.parts.keys() | before.parts.keys())
+    named = [key for key in keys if revision.parts.get(key) != before.parts.get(key)]
+    more = f" and {len(named) - _CHANGES_TOLD} more" if len(named) > _CHANGES_TOLD else ""
+    return ", ".join(named[:_CHANGES_TOLD]) + more
+
+
+# --- what came of it --------------------------------------------------------------------------------
+
+
+def convict(draft: Draft, slot: SlotId, stream: Stream, reason: Reason) -> None:
+    """Mark the declared revision as bad: it is put nowhere any more."""
+    declared = declared_of(draft, stream)
+    if declared is None or declared.bad_at is not None:
+        return
+    _put(
+        draft,
+        stream,
+        replace(declared, bad_at=draft.now, bad_reason=reason, bad_slot=slot, proven_at=None),
+    )
+    before, back = proven_before(draft, stream), fallback(draft, stream)
+    changed = changes(declared, before)
+    said = [
+        f"changed: {changed}" if changed else "",
+        "nothing that worked before can be put back" if back is None else f"back to {back.name}",
+    ]
+    draft.tell(
+        RevisionBad(
+            slot=slot,
+            stream=stream.name,
+            revision=declared.name,
+            reason=reason,
+            detail="; ".join(filter(None, said)),
+        )
+    )
+
+
+def pardon(draft: Draft, stream: Stream) -> None:
+    """Let a bad revision be tried once more: a person has looked at it."""
+    declared = declared_of(draft, stream)
+    if declared is not None and declared.bad_at is not None:
+        _put(draft, stream, replace(declared, bad_at=None, bad_reason=None, bad_slot=None))
+        draft.tell(RevisionPardoned(stream=stream.name, revision=declared.name))
+
+
+def _note_declared(draft: Draft, stream: Stream) -> None:
+    known = known_of(draft, stream)
+    before = find(known, stream.revision)
+    if before is not None:
+        if (before.recipe, before.parts) != (stream.recipe, stream.parts):
+            _put(draft, stream, replace(before, recipe=stream.recipe, parts=stream.parts))
+        return
+    revision = Revision(
+        stream=stream.name,
+        name=stream.revision,
+        declared_at=draft.now,
+        recipe=stream.recipe,
+        parts=stream.parts,
+        rental_mark=stream.rental_mark,
+    )
+    if not known:
+        _take_for_declared(draft, stream)
+    draft.revisions[stream.name] = _bounded(draft, stream, (*known, revision))
+    on_hosts = proven_before(draft, stream) or (known[-1] if known else None)
+    draft.tell(
+        RevisionDeclared(
+            stream=stream.name, revision=revision.name, detail=changes(revision, on_hosts)
+        )
+    )
+
+
+def _take_for_declared(draft: Draft, stream: Stream) -> None:
+    """Take what is on hosts for what is declared: an earlier keeper gave it no such name."""
+
+    def renamed(tenure: Tenure | None) -> Tenure | None:
+        if tenure is None or tenure.revision == stream.revision:
+            return tenure
+        return replace(tenure, revision=stream.revision)
+
+    for slot in stream.slots:
+        record = draft.records[slot]
+        tenure, incoming = renamed(record.tenure), renamed(record.incoming)
+        if (tenure, incoming) != (record.tenure, record.incoming):
+            draft.records[slot] = replace(record, tenure=tenure, incoming=incoming)
+
+
+def _prove(draft: Draft, stream: Stream) -> None:
+    """Note that the declared revision has been on air for long enough somewhere."""
+    declared = declared_of(draft, stream)
+    if declared is None or declared.proven_at is not None or declared.bad_at is not None:
+        return
+    for slot in stream.slots:
+        since = _good_since(draft.records[slot], declared.name)
+        if since is None:
+            continue
+        if elapsed_s(since, draft.now) >= stream.policy.deploy_proof_s:
+            prove(draft, slot, stream)
+            return
+        draft.wake(later(since, stream.policy.deploy_proof_s))
+
+
+def prove(draft: Draft, slot: SlotId, stream: Stream) -> None:
+    """Mark the declared revision as proven."""
+    declared = declared_of(draft, stream)
+    if declared is None or declared.proven_at is not None:
+        return
+    _put(draft, stream, replace(declared, proven_at=draft.now))
+    draft.tell(RevisionProven(slot=slot, stream=stream.name, revision=declared.name))
+
+
+def _good_since(record: SlotRecord, name: str) -> datetime | None:
+    """Return since when a slot has been on air with a revision; None: it is not."""
+    tenure, since = record.tenure, record.healthy_since
+    if tenure is None or since is None or tenure.revision != name or tenure.putting:
+        return None
+    if status_of(tenure, ConditionKind.STREAMING) is not Status.TRUE:
+        return None
+    return since if tenure.deployed_at is None else max(since, tenure.deployed_at)
+
+
+def _put(draft: Draft, stream: Stream, revision: Revision) -> None:
+    draft.revisions[stream.name] = tuple(
+        revision if each.name == revision.name else each for each in known_of(draft, stream)
+    )
+
+
+def _bounded(draft: Draft, stream: Stream, known: tuple[Revision, ...]) -> tuple[Revision, ...]:
+    """Forget the oldest that nobody needs: not on a host, not declared, not the one to go back to."""
+    needed = {stream.revision}
+    for slot, record in draft.records.items():
+        if stream_of(slot) == stream.name:
+            needed |= carried(record)
+    proven = [each for each in known if each.proven_at is not None]
+    needed |= {
+        each.name for each in sorted(proven, key=lambda e: e.proven_at or e.declared_at)[-2:]
+    }
+    spare = [each.name for each in known if each.name not in needed]
+    gone = set(spare[: max(0, len(known) - _KEPT_MAX)])
+    return tuple(each for each in known if each.name not in gone)
+
+
+def sentence_of(revision: Revision) -> str:
+    """Say what is wrong with a bad revision."""
+    why = SENTENCE[revision.bad_reason or Reason.BAD_DEPLOY]
+    where = f" on {revision.bad_slot}" if revision.bad_slot else ""
+    return f"revision {revision.name} failed{where}: {why}"

@@ -1,0 +1,290 @@
+"""How a changed workload comes to hosts that are on air, and how it goes again.
+
+One slot first, and only while all is well; the next one when that has shown its picture for long
+enough. What can be changed on a host is put on it over its link; what needs another rental is a
+hand-over. Where the rules would begin to repair a slot with a workload on trial, the one that worked
+before is put back instead.
+
+It stands behind the rules of remedy.py: they say how a host is, this says what should be on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from keeper.core import revisions
+from keeper.core.case import Proposal, Wish
+from keeper.core.conditions import REACHABLE, STREAMING, complete, status_of
+from keeper.core.draft import Draft
+from keeper.core.fuses import refuse
+from keeper.core.model import (
+    ConditionKind,
+    DeployWhen,
+    Mode,
+    Policy,
+    SlotId,
+    SlotRecord,
+    Status,
+    Stream,
+    Tenure,
+)
+from keeper.core.moments import elapsed_s, is_due, later
+from keeper.core.reasons import Reason
+from keeper.core.windows import Allowance, strictest
+
+_REMEDIES = (Wish.RESTART, Wish.REBOOT, Wish.REPLACE)
+# What befalls a host from outside, whatever runs on it. All else is put down to what is on trial.
+_NOT_ITS_DOING = frozenset(
+    {
+        Reason.BUDGET, Reason.CONTRACT_ENDING, Reason.CREATE_NEVER_APPEARED,
+        Reason.DEAD_MAN_STOPPED, Reason.DISPLAY_LOST, Reason.GONE, Reason.GPU_LOST,
+        Reason.HOST_KEY_CHANGED, Reason.MARKET_SAYS_DEAD, Reason.MARKET_STOPPED_IT,
+        Reason.OPERATOR_ASKED, Reason.OUTBID, Reason.PRICE_DRIFT, Reason.STREAM_REMOVED,
+    }
+)  # fmt: skip
+
+
+def amend(
+    draft: Draft, slot: SlotId, stream: Stream, tenure: Tenure, proposal: Proposal
+) -> Proposal:
+    """Return what a serving host needs, its deploy considered; mostly what the rules say."""
+    if not stream.revision or proposal.is_ordered:
+        return proposal
+    if tenure.deployed_at is None and not tenure.putting:
+        return _fresh(draft, slot, stream, tenure, proposal)
+    now_on = tenure.putting or tenure.revision
+    if now_on == stream.revision and _is_guilty(draft, stream, tenure, proposal):
+        revisions.convict(draft, slot, stream, _fault(tenure, proposal))
+    wanted = revisions.target(draft, stream)
+    if not wanted or (wanted == now_on and not tenure.putting):
+        _done(draft, slot)
+        return proposal
+    if revisions.needs_another_rental(draft, stream, tenure.revision, wanted):
+        return _move(draft, slot, stream, proposal)
+    return _put(draft, slot, stream, tenure, proposal, wanted)
+
+
+def amend_incoming(
+    draft: Draft, slot: SlotId, stream: Stream, incoming: Tenure, proposal: Proposal
+) -> Proposal:
+    """Return what an incoming host needs, its deploy considered."""
+    if not stream.revision or not incoming.revision:
+        return proposal
+    is_declared = incoming.revision == stream.revision
+    known = revisions.find(revisions.known_of(draft, stream), incoming.revision)
+    is_unproven = known is None or known.proven_at is None
+    if incoming.revision != revisions.target(draft, stream) and is_unproven:
+        # What was to be tried is not declared any more, or is bad.
+        return Proposal(wish=Wish.REPLACE, reason=Reason.SUPERSEDED, is_incoming=True)
+    if not is_declared or not revisions.is_on_trial(draft, stream):
+        return proposal
+    if proposal.wish is Wish.REPLACE and proposal.reason not in _NOT_ITS_DOING:
+        revisions.convict(draft, slot, stream, _fault(incoming, proposal))
+        return Proposal(wish=Wish.REPLACE, reason=Reason.BAD_DEPLOY, is_incoming=True)
+    if proposal.wish is not Wish.PROMOTE:
+        return proposal
+    # The old host serves on until the new deploy has shown itself for as long as on a first slot.
+    since = complete(incoming, draft.now)[STREAMING].since
+    proof_s = stream.policy.deploy_proof_s
+    if elapsed_s(since, draft.now) < proof_s:
+        until = later(since, proof_s)
+        return Proposal(wish=Wish.WAIT, reason=Reason.ROLLOUT, until=until, is_incoming=True)
+    revisions.prove(draft, slot, stream)
+    return proposal
+
+
+def to_rent(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> str:
+    """Return the revision for which a host is rented; "": deploys have no names."""
+    if proposal.reason in (Reason.ROLLOUT, Reason.ROLLBACK):
+        return revisions.target(draft, stream)
+    return revisions.for_a_fresh_host(draft, slot, stream) if stream.revision else ""
+
+
+def to_deploy(
+    draft: Draft, slot: SlotId, stream: Stream, tenure: Tenure, proposal: Proposal
+) -> str:
+    """Return the revision that a deploy puts on a host; "": deploys have no names."""
+    if proposal.reason in (Reason.ROLLOUT, Reason.ROLLBACK):
+        return revisions.target(draft, stream)
+    return revisions.to_put(draft, slot, stream, tenure)
+
+
+# --- verdicts ---------------------------------------------------------------------------------------
+
+
+def _fresh(
+    draft: Draft, slot: SlotId, stream: Stream, tenure: Tenure, proposal: Proposal
+) -> Proposal:
+    """A host that has nothing yet: what will not go on it is tried once without what is on trial."""
+    is_tried = tenure.revision == stream.revision and tenure.deploy_failures > 0
+    if proposal.wish is not Wish.REPLACE or not is_tried:
+        return proposal
+    if not _is_guilty(draft, stream, tenure, proposal):
+        return proposal
+    revisions.convict(draft, slot, stream, proposal.reason)
+    back = revisions.fallback(draft, stream)
+    if back is None or revisions.needs_another_rental(draft, stream, tenure.revision, back.name):
+        return proposal
+    return Proposal(wish=Wish.DEPLOY, reason=Reason.ROLLBACK)
+
+
+def _is_guilty(draft: Draft, stream: Stream, tenure: Tenure, proposal: Proposal) -> bool:
+    """Whether the rules would begin to repair what the declared revision, on trial, has broken."""
+    if not revisions.is_on_trial(draft, stream):
+        return False
+    if tenure.putting and tenure.deploy_failures >= stream.policy.deploy_attempts_max:
+        return True  # it cannot even be put there
+    return proposal.wish in _REMEDIES and proposal.reason not in _NOT_ITS_DOING
+
+
+def _fault(tenure: Tenure, proposal: Proposal) -> Reason:
+    if proposal.wish in _REMEDIES:
+        return proposal.reason
+    return Reason.DEPLOY_FAILED if tenure.putting else Reason.BAD_DEPLOY
+
+
+# --- steps ------------------------------------------------------------------------------------------
+
+
+def _put(
+    draft: Draft, slot: SlotId, stream: Stream, tenure: Tenure, proposal: Proposal, wanted: str
+) -> Proposal:
+    """Put the wanted revision on the host over its link, when it is time for it."""
+    is_back = revisions.is_bad(revisions.declared_of(draft, stream))
+    reason = Reason.ROLLBACK if is_back else Reason.ROLLOUT
+    is_dark = status_of(tenure, ConditionKind.STREAMING) is not Status.TRUE
+    is_broken = is_dark and (proposal.wish in _REMEDIES or bool(tenure.putting))
+    has_failed = (
+        tenure.putting == wanted
+        and tenure.deploy_failures >= stream.policy.deploy_attempts_max
+        and not (tenure.acted_at and _is_long_ago(draft, stream, tenure.acted_at))
+    )
+    if has_failed or not _has_link(draft, tenure):
+        return _given_up(proposal, is_dark=is_dark and has_failed)
+    put = Proposal(wish=Wish.DEPLOY, reason=reason)
+    if tenure.putting or (is_back and is_broken):
+        if proposal.wish not in (Wish.WAIT, *_REMEDIES) or proposal.reason in _NOT_ITS_DOING:
+            return proposal
+        return _backed_off(tenure, stream.policy, draft, put)
+    is_well = proposal.reason is Reason.HEALTHY and draft.records[slot].incoming is None
+    if is_dark or not is_well:
+        return proposal  # first it is repaired, with what it has
+    return put if _is_time(draft, slot, stream, put) else proposal
+
+
+def _is_long_ago(draft: Draft, stream: Stream, at: datetime) -> bool:
+    return elapsed_s(at, draft.now) >= stream.policy.deploy_proof_s
+
+
+def _given_up(proposal: Proposal, *, is_dark: bool) -> Proposal:
+    """A host that takes neither is given up; while viewers see it, it is left alone."""
+    if is_dark and proposal.wish in (Wish.WAIT, Wish.RESTART, Wish.REBOOT):
+        return Proposal(wish=Wish.REPLACE, reason=Reason.DEPLOY_FAILED)
+    return proposal
+
+
+def _backed_off(tenure: Tenure, policy: Policy, draft: Draft, put: Proposal) -> Proposal:
+    """Go on with what was begun; after a failure with a pause before it."""
+    if not tenure.deploy_failures or tenure.acted_at is None:
+        return put
+    ready_at = later(tenure.acted_at, policy.restart_backoff_min_s)
+    if is_due(ready_at, draft.now, policy.restart_backoff_min_s):
+        return put
+    return Proposal(wish=Wish.WAIT, reason=Reason.BACKING_OFF, until=ready_at)
+
+
+def _move(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> Proposal:
+    """Hand over to another rental that can take the wanted revision; a dark one is given up."""
+    is_back = revisions.is_bad(revisions.declared_of(draft, stream))
+    if is_back and proposal.wish in (Wish.RESTART, Wish.REBOOT):
+        return Proposal(wish=Wish.REPLACE, reason=Reason.BAD_DEPLOY)
+    if proposal.reason is not Reason.HEALTHY or draft.records[slot].incoming is not None:
+        return proposal
+    reason = Reason.ROLLBACK if is_back else Reason.ROLLOUT
+    move = Proposal(wish=Wish.RENT, reason=reason, is_incoming=True)
+    return move if _is_time(draft, slot, stream, move) else proposal
+
+
+def _has_link(draft: Draft, tenure: Tenure) -> bool:
+    assert tenure.instance_id is not None, "a host without an id has no rules"
+    return complete(tenure, draft.now)[REACHABLE].status is Status.TRUE
+
+
+def _is_time(draft: Draft, slot: SlotId, stream: Stream, step: Proposal) -> bool:
+    """Whether a host on air may get something else now: one at a time, and only while all is well."""
+    record = draft.records[slot]
+    is_asked = record.deploy_asked_at is not None
+    if stream.mode is Mode.OBSERVE and not is_asked:
+        return False
+    if draft.fuses or stream.name in draft.rolling:
+        return False
+    if not (is_asked or (_is_window_open(draft, stream) and _is_settled(draft, stream, record))):
+        return False
+    if not _others_are_well(draft, slot, stream):
+        return False
+    if revisions.is_on_trial(draft, stream) and not revisions.may_try(draft, slot, stream):
+        return False
+    refusal = refuse(draft, slot, step)
+    if refusal is not None and refusal.reason is not Reason.SUGGEST_ONLY:
+        draft.wake(refusal.until)
+        return False
+    draft.rolling.add(stream.name)
+    return True
+
+
+def _is_window_open(draft: Draft, stream: Stream) -> bool:
+    """Whether the calendar lets it: not while less than a replacement is allowed."""
+    window = strictest(draft.world.windows, stream.name, draft.now)
+    if window is None:
+        return stream.policy.deploy_when is DeployWhen.AT_ONCE
+    return window.allow is Allowance.REPLACE
+
+
+def _is_settled(draft: Draft, stream: Stream, record: SlotRecord) -> bool:
+    """Whether a slot has been well for a while with what it has: a file that flaps is no thrash."""
+    tenure, since = record.tenure, record.healthy_since
+    if tenure is None or since is None:
+        return False
+    since = since if tenure.deployed_at is None else max(since, tenure.deployed_at)
+    if elapsed_s(since, draft.now) >= stream.policy.deploy_proof_s:
+        return True
+    draft.wake(later(since, stream.policy.deploy_proof_s))
+    return False
+
+
+def _others_are_well(draft: Draft, slot: SlotId, stream: Stream) -> bool:
+    """Whether every other slot of the stream is on air, and none is between two deploys."""
+    declared = revisions.declared_of(draft, stream)
+    for each in stream.slots:
+        record = draft.records[each]
+        if each == slot or not record.ever_on_air:
+            continue
+        tenure = record.tenure
+        if record.incident is not None or record.incoming is not None or tenure is None:
+            return False
+        if tenure.putting or status_of(tenure, ConditionKind.STREAMING) is not Status.TRUE:
+            return False
+        is_new = declared is not None and tenure.revision == declared.name
+        if is_new and not _has_come_back(draft, stream, record, tenure):
+            return False
+    return True
+
+
+def _has_come_back(draft: Draft, stream: Stream, record: SlotRecord, tenure: Tenure) -> bool:
+    """Whether a host with the new deploy has been on air with it for as long as a hand-over takes."""
+    if record.healthy_since is None or tenure.deployed_at is None:
+        return False
+    since = max(record.healthy_since, tenure.deployed_at)
+    seen_s = stream.policy.handover_good_probes * stream.policy.probe_interval_s
+    if elapsed_s(since, draft.now) >= seen_s:
+        return True
+    draft.wake(later(since, seen_s))
+    return False
+
+
+def _done(draft: Draft, slot: SlotId) -> None:
+    """An order to deploy is done when the host has what is declared."""
+    record = draft.records[slot]
+    if record.deploy_asked_at is not None:
+        draft.records[slot] = replace(record, deploy_asked_at=None)
