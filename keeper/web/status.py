@@ -17,8 +17,10 @@ from keeper.core.model import (
     Instance,
     InstanceId,
     Mode,
+    Reading,
     SlotId,
     SlotRecord,
+    Status,
     Stream,
     StreamName,
     Subject,
@@ -181,7 +183,9 @@ def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
     slot, now = record.slot, look.now
     decision = look.decisions.get(slot)
     pause = look.snapshot.world.slot_pauses.get(slot)
-    told = tell(record, decision, now, is_paused=pause is not None)
+    told = tell(
+        record, decision, now, is_paused=pause is not None, picture_at=_picture_at(look, record)
+    )
     host, incoming = (
         _host(look, tenure, stream_of(slot)) for tenure in (record.tenure, record.incoming)
     )
@@ -241,10 +245,19 @@ def _host(look: _Look, tenure: Tenure | None, stream: StreamName) -> HostStatus 
     return host_status(tenure, listed, look.declared.get(stream), look.now)
 
 
-def _frames(look: _Look, record: SlotRecord) -> float | None:
+def _picture(look: _Look, record: SlotRecord) -> Reading | None:
     if record.tenure is None or record.tenure.instance_id is None:
         return None
-    reading = look.snapshot.latest.get((record.tenure.instance_id, Subject.PICTURE))
+    return look.snapshot.latest.get((record.tenure.instance_id, Subject.PICTURE))
+
+
+def _picture_at(look: _Look, record: SlotRecord) -> datetime | None:
+    reading = _picture(look, record)
+    return reading.at if reading is not None and reading.status is Status.TRUE else None
+
+
+def _frames(look: _Look, record: SlotRecord) -> float | None:
+    reading = _picture(look, record)
     return None if reading is None else reading.numbers.get("unique_frames_per_s")
 
 

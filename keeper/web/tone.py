@@ -34,12 +34,21 @@ class Told:
     is_on_air: bool
 
 
-def tell(record: SlotRecord, decision: Decision | None, now: datetime, *, is_paused: bool) -> Told:
-    """Describe one slot."""
+def tell(
+    record: SlotRecord,
+    decision: Decision | None,
+    now: datetime,
+    *,
+    is_paused: bool,
+    picture_at: datetime | None = None,
+) -> Told:
+    """Describe one slot. ``picture_at``: when a viewer saw its picture, if the latest look did."""
     streaming = _status(record.tenure, ConditionKind.STREAMING)
     outbid_since = record.tenure.outbid_since if record.tenure is not None else None
-    # The marketplace stopped it: what the viewer saw last is past, though nothing says dark yet.
-    is_stopped = outbid_since is not None and streaming is not Status.TRUE
+    # The marketplace stopped it: what a viewer saw before is past, though nothing says dark yet.
+    is_stopped = outbid_since is not None and (
+        streaming is not Status.TRUE or picture_at is None or picture_at <= outbid_since
+    )
     is_on_air = (
         record.tenure is not None
         and record.tenure.first_live_at is not None

@@ -128,6 +128,12 @@ ROWS: list[tuple[str, SlotRecord, Decision, tuple[str, Tone, bool]]] = [
         "outbid while nobody has missed the picture yet",
         record(tenure=tenure(is_bid=True, outbid_since=ago(seconds=1))),
         waiting(SLOT, Reason.OUTBID),
+        ("Outbid", Tone.BAD, False),
+    ),
+    (
+        "outbid, and a viewer saw the picture since",
+        record(tenure=tenure(is_bid=True, outbid_since=ago(seconds=5))),
+        waiting(SLOT, Reason.OUTBID),
         ("On air, outbid", Tone.WARN, True),
     ),
     (
@@ -163,7 +169,9 @@ ROWS: list[tuple[str, SlotRecord, Decision, tuple[str, Tone, bool]]] = [
 def test_says_how_a_slot_is(
     given: SlotRecord, decision: Decision, expected: tuple[str, Tone, bool]
 ) -> None:
-    found = slot_status(snapshot(given, decisions=[decision]), SLOT, NOW)
+    reading = picture()  # of four seconds ago
+    latest = {(reading.instance_id, reading.subject): reading}
+    found = slot_status(snapshot(given, decisions=[decision], latest=latest), SLOT, NOW)
     assert found is not None
     assert (found.state, found.tone, found.is_on_air) == expected
     assert found.why
@@ -199,6 +207,10 @@ def test_a_hold_says_what_it_refused_and_why() -> None:
         (
             [record(), record("duel/1", tenure=GONE_TO_A_BIDDER), dark("duel/2")],
             "1 of 3 on air; duel/2 dark; duel/1 outbid.",
+        ),
+        (  # known from the list, while the viewer's last look is still a good one
+            [record(tenure=tenure(is_bid=True, outbid_since=ago(seconds=1))), record("duel/1")],
+            "1 of 2 on air; duel/0 outbid.",
         ),
         (
             [dark(f"duel/{n}") for n in range(5)],
