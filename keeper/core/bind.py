@@ -12,7 +12,13 @@ from math import inf
 from keeper.core import terms
 from keeper.core.cause import network_of
 from keeper.core.conditions import is_fatal
-from keeper.core.creates import absence_span_s, begins_anew, note_missing, without_search
+from keeper.core.creates import (
+    absence_settled_at,
+    absence_span_s,
+    begins_anew,
+    note_missing,
+    without_search,
+)
 from keeper.core.credit import is_out_of_credit, was_starved
 from keeper.core.decisions import Wait
 from keeper.core.draft import Draft
@@ -76,9 +82,10 @@ def _bind_tenure(
         return _let_go(draft, slot, tenure, instance)
     if instance is not None:
         return _follow(draft, slot, tenure, instance, listing)
-    draft.is_busy = True
     tenure = note_missing(tenure, listing.at, draft.world.started_at)
-    apart_s = draft.policy(slot).absence_apart_s
+    policy, started_at = draft.policy(slot), draft.world.started_at
+    draft.count_listings(absence_settled_at(tenure, policy, started_at))
+    apart_s = policy.absence_apart_s
     if tenure.listed_at is not None and absence_span_s(tenure) >= apart_s:
         draft.show_ids.add(instance_id)
     return tenure
@@ -93,7 +100,7 @@ def _let_go(draft: Draft, slot: SlotId, tenure: Tenure, instance: Instance) -> T
     """Take back that a create's answer named this rental: its label is somebody else's (I8)."""
     error = f"rental {instance.instance_id}, named by the answer, carries another label"
     draft.tell(RentUncertain(slot=slot, label=tenure.label, offer_id=tenure.offer_id, error=error))
-    draft.is_busy = True
+    draft.count_listings()
     return replace(
         tenure,
         instance_id=None,

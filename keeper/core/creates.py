@@ -20,7 +20,7 @@ from keeper.core.events import (
     RentUncertain,
     RentVoided,
 )
-from keeper.core.model import InstanceId, Intent, IntentKind, SlotId, SlotRecord, Tenure
+from keeper.core.model import InstanceId, Intent, IntentKind, Policy, SlotId, SlotRecord, Tenure
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.rent import WISH_DROPPED_S
@@ -196,12 +196,12 @@ def doubt(
 
 def look_for(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:
     """Adopt a doubtful create that a complete listing shows, or void it when time has told."""
-    draft.is_busy = True
     listing = draft.world.listing
     if (present := in_the_past(tenure, draft.now)) is not tenure:
         tenure = present
         draft.put(slot, seat, tenure)
     if listing is None or listing.at <= tenure.requested_at:
+        draft.count_listings()
         return
     shown = [i for i in listing.instances if i.label == tenure.label]
     shown = [i for i in shown if i.instance_id not in draft.condemned]
@@ -227,6 +227,7 @@ def look_for(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:
         return
     since = tenure.acted_at or tenure.requested_at
     if listing.at <= since:
+        draft.count_listings(since)
         return  # the create may have waited for its turn and left after this was asked
     started_at = draft.world.started_at
     if started_at is not None:
@@ -235,6 +236,7 @@ def look_for(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:
     tenure = note_missing(tenure, listing.at, started_at)
     draft.put(slot, seat, tenure)
     policy = draft.policy(slot)
+    draft.count_listings(absence_settled_at(tenure, policy, started_at))
     if absent_for(tenure, since) >= policy.create_settle_s and (
         absence_span_s(tenure) >= policy.absence_apart_s
     ):
@@ -277,6 +279,25 @@ def begins_anew(
 def absent_for(tenure: Tenure, since: datetime) -> float:
     """Return how long after ``since`` the latest listing without the rental was taken, in seconds."""
     return 0.0 if tenure.missing_listed_at is None else elapsed_s(since, tenure.missing_listed_at)
+
+
+def absence_settled_at(
+    tenure: Tenure, policy: Policy, started_at: datetime | None
+) -> datetime | None:
+    """Return from when on a listing without the rental could settle its absence.
+
+    One that never was listed gets the time that a create may take; any other must only be missed
+    twice. Earlier listings say the same.
+    """
+    if tenure.missing_since is None:
+        return None
+    apart_at = later(tenure.missing_since, policy.absence_apart_s)
+    if tenure.listed_at is not None:
+        return apart_at
+    since = tenure.rented_at or tenure.acted_at or tenure.requested_at
+    if started_at is not None:
+        since = max(since, started_at)
+    return max(apart_at, later(since, policy.create_settle_s))
 
 
 def absence_span_s(tenure: Tenure) -> float:

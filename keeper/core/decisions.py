@@ -152,7 +152,8 @@ class Wants:
 
     offers_for: tuple[StreamName, ...] = ()
     listing_by: datetime | None = None  # a fresh listing is wanted not later than this
-    is_counting: bool = False  # that listing is news also if it says the same as the one before
+    # From when on a listing is news also if it says the same as the one before; None: it never is.
+    counting_from: datetime | None = None
     show_ids: tuple[InstanceId, ...] = ()  # by-id reads that would settle something
 
 

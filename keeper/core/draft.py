@@ -100,8 +100,10 @@ class Draft:
         self.show_ids: set[InstanceId] = set()
         self.meter_after: Meter | None = None  # what is to be written of the ledger
         self._ledger: Meter | None = None
-        self.is_busy = False  # a fresh listing would settle something, also if it says the same
-        self.is_curious = False  # a listing that says something else would
+        self.is_curious = False  # a fresh listing that says something else would settle something
+        self._counting_from: datetime | None = (
+            None  # from then on one that says the same would, too
+        )
         self._wake_at: datetime | None = None
 
     # --- reading ----------------------------------------------------------------------------------
@@ -228,6 +230,13 @@ class Draft:
         if at is not None and (self._wake_at is None or at < self._wake_at):
             self._wake_at = at
 
+    def count_listings(self, from_at: datetime | None = None) -> None:
+        """Ask for fresh listings; from a moment on also one that says the same settles something."""
+        self.is_curious = True
+        from_at = from_at or self.now
+        if self._counting_from is None or from_at < self._counting_from:
+            self._counting_from = from_at
+
     def conclude(self, slot: SlotId, name: str, reason: Reason, detail: str = "") -> None:
         """Remember a slot's decision; state it when it differs from the one before."""
         record = self.records[slot]
@@ -276,16 +285,16 @@ class Draft:
         )
 
     def _wants(self) -> Wants:
-        if not (self.is_busy or self.is_curious or self.offers_for or self.show_ids):
+        if not (self.is_curious or self.offers_for or self.show_ids):
             return _NO_WANTS
         listing_by = None
-        if self.is_busy or self.is_curious:
+        if self.is_curious:
             listing = self.world.listing
             listing_by = later(listing.at, self.fleet.list_interval_busy_s) if listing else self.now
         return Wants(
             offers_for=tuple(sorted(self.offers_for)),
             listing_by=listing_by,
-            is_counting=self.is_busy,
+            counting_from=self._counting_from,
             show_ids=tuple(sorted(self.show_ids)),
         )
 

@@ -256,7 +256,7 @@ def _reboot(draft: Draft, slot: SlotId, proposal: Proposal) -> None:
     draft.put(slot, Seat.TENURE, after_act(tenure, draft.now))
     _use(draft, slot, Rung.REBOOT)
     _note_act(draft, slot, "reboot", proposal.reason)
-    draft.is_busy = True
+    draft.count_listings()
     draft.tell(InstanceRebooting(slot=slot, instance_id=instance_id, reason=proposal.reason))
     draft.decide(
         slot,
@@ -293,7 +293,7 @@ def _rebid(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> No
         dollars_per_hour=tenure.dollars_per_hour + more,
     ))  # fmt: skip
     _note_act(draft, slot, "rebid", proposal.reason)
-    draft.is_busy = True
+    draft.count_listings()
     draft.tell(
         InstanceRebidding(
             slot=slot,

@@ -22,7 +22,7 @@ def end_condemned(draft: Draft) -> None:
         each = draft.condemned[instance_id]
         if each.condemned_at > draft.now:
             each = draft.condemned[instance_id] = replace(each, condemned_at=draft.now)
-        draft.is_busy = True
+        _ask_for_listings(draft, each)
         if _is_confirmed(draft, each):
             del draft.condemned[instance_id]
             _tell_ended(draft, each)
@@ -33,6 +33,16 @@ def end_condemned(draft: Draft) -> None:
             if each.tries > 0:
                 continue  # nothing to destroy as far as anyone can see; only to be confirmed
         _destroy_when_due(draft, each)
+
+
+def _ask_for_listings(draft: Draft, each: Condemned) -> None:
+    """Ask for what may confirm an end: any listing without the rental, and one apart from it."""
+    if each.absent_since is not None:
+        draft.count_listings(later(each.absent_since, draft.fleet.absence_apart_s))
+    elif each.instance_id in draft.listed:
+        draft.is_curious = True
+    else:
+        draft.count_listings()  # the latest one was asked for too early to say anything
 
 
 def _absence_s(each: Condemned) -> float:

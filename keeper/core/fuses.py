@@ -73,6 +73,8 @@ def trip(draft: Draft) -> None:
         tripped.append(Reason.OWN_NETWORK_DOWN)
     if is_market_lost(draft):
         tripped.append(Reason.MARKET_UNREADABLE)
+    elif world.unreadable_since is not None and world.listing is not None:
+        draft.wake(later(world.listing.at, _lost_after_s(draft)))
     if is_out_of_credit(world.account, draft.now):
         tripped.append(Reason.OUT_OF_CREDIT)
     sick = sick_slots(draft)
@@ -99,10 +101,13 @@ def is_market_lost(draft: Draft) -> bool:
         return world.unreadable_since is not None
     age_s = elapsed_s(world.listing.at, draft.now)
     if world.unreadable_since is not None:
-        return age_s > min(
-            draft.fleet.list_interval_s * _LISTINGS_MISSED, draft.fleet.listing_stale_s
-        )
+        return age_s >= _lost_after_s(draft)
     return age_s > draft.fleet.listing_stale_s
+
+
+def _lost_after_s(draft: Draft) -> float:
+    """Return how old a listing may be while newer ones fail."""
+    return min(draft.fleet.list_interval_s * _LISTINGS_MISSED, draft.fleet.listing_stale_s)
 
 
 def refuse(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:

@@ -53,6 +53,7 @@ _WITNESS = (
 )
 # Incarnations that are remembered; only those within the crash-loop window count.
 _CHANGES_MAX = 16
+_DEFAULT_FLEET = FleetPolicy()
 # A rebooted container keeps its link for some seconds; an older link proves nothing before this.
 _REBOOT_SETTLE_S = 60.0
 
@@ -101,6 +102,28 @@ def judge(tenure: Tenure, evidence: Evidence) -> Judged:
     ends_at = bench.see_end()
     silent_at = bench.see_silence()
     return bench.judged(min((at for at in (ends_at, silent_at) if at is not None), default=None))
+
+
+def is_moved_by(tenure: Tenure, reading: Reading, policy: Policy, started_at: datetime) -> bool:
+    """Whether a reading would change anything that is believed or counted of a tenure by itself.
+
+    What is said again once every streak is full does not: nobody need decide anew for it.
+    """
+    evidence = Evidence(
+        instance=None,
+        listing=None,
+        readings=(reading,),
+        heard_at={},
+        host_key="",
+        started_at=started_at,
+        policy=policy,
+        fleet=_DEFAULT_FLEET,
+        is_acting=False,
+        now=reading.at,
+    )
+    bench = _Bench(tenure, evidence)
+    bench.read(reading)
+    return bench.has_moved()
 
 
 class _Bench:
@@ -301,6 +324,18 @@ class _Bench:
             kind=before.kind, status=status, reason=reason, since=min(at, self.now)
         )
         self.details[before.kind] = detail
+
+    def has_moved(self) -> bool:
+        """Whether what was read has changed anything."""
+        before = self.before
+        return (
+            tuple(self.conditions) != before.conditions
+            or self.good_in_a_row != before.good_in_a_row
+            or self.process_identity != before.process_identity
+            or self.process_restarts != before.process_restarts
+            or self.process_changed_at is not before.process_changed_at
+            or self.is_left_stopped is not before.is_left_stopped
+        )
 
     # --- time -------------------------------------------------------------------------------------
 

@@ -53,8 +53,6 @@ from keeper.core.world import OrderKind, World
 # What is tried before a host is given up.
 _CHEAPER = (Wish.RESTART, Wish.REBOOT)
 
-_AGREED_S = 1800.0  # far beyond any patience that is counted in listings
-
 
 def reconcile(world: World, desired: Desired, now: datetime) -> Plan:
     """Decide one tick."""
@@ -194,24 +192,24 @@ def _judge_tenure(
         since = tenure.booting_since or tenure.rented_at or tenure.requested_at
         duration_s = elapsed_s(since, draft.now)
         draft.tell(InstanceBooted(slot=slot, instance_id=instance_id, duration_s=duration_s))
-    if _is_dying(tenure, draft):
-        draft.is_busy = True  # listings that agree on its end are counted
-    elif (
-        tenure.dead_since is not None
-        or judged.tenure.booted_at is None
-        or has_just_gone_silent(judged.tenure)
-    ):
+    if tenure.dead_since is not None:
+        _await_agreement(draft, slot, tenure.dead_since)
+    elif judged.tenure.booted_at is None or has_just_gone_silent(judged.tenure):
         draft.is_curious = True  # another listing may end the waiting, or show another address
 
 
-def _is_dying(tenure: Tenure, draft: Draft) -> bool:
-    """Whether listings go on to count against a rental; at some time all have agreed."""
-    listing = draft.world.listing
-    return (
-        tenure.dead_since is not None
-        and listing is not None
-        and elapsed_s(tenure.dead_since, listing.at) < _AGREED_S
-    )
+def _await_agreement(draft: Draft, slot: SlotId, dead_since: datetime) -> None:
+    """Ask for listings about a rental that is said to be down, until no patience is left with it.
+
+    How much there is depends on the case (``signs.market_patience_s``): each possible end counts.
+    """
+    draft.is_curious = True
+    listing, policy = draft.world.listing, draft.policy(slot)
+    for patience_s in sorted((policy.fatal_state_s, policy.create_settle_s, policy.unreachable_s)):
+        at = later(dead_since, patience_s)
+        if listing is None or listing.at < at:
+            draft.count_listings(at)
+            return
 
 
 # --- decide and admit -------------------------------------------------------------------------------

@@ -283,7 +283,7 @@ def _rent(
             image=stream.rental.image,
         ),
     )
-    draft.is_busy = True
+    draft.count_listings()
     draft.tell(
         InstanceRenting(
             slot=slot,

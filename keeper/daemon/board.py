@@ -21,20 +21,30 @@ _LONG_S = 30.0  # less than any probe_stale_s; more than three beats
 _PROMISED = timedelta(days=3650)  # who has promised to speak is not silent
 
 
+def _always(*_: object) -> bool:
+    return True
+
+
 class Board:
     """Readings on their way from the witnesses to the next tick."""
 
     def __init__(
-        self, nudge: Callable[[], None], redact: Callable[[str], str] = nothing_to_hide
+        self,
+        nudge: Callable[[], None],
+        redact: Callable[[str], str] = nothing_to_hide,
+        is_news: Callable[[Reading, datetime | None], bool] = _always,
     ) -> None:
         self._nudge = nudge
         self._redact = redact
+        self._is_news = (
+            is_news  # a reading like the one before, and when its witness was last heard
+        )
         self._unseen: dict[InstanceId, list[Reading]] = {}
         self.latest: dict[tuple[InstanceId, Subject], Reading] = {}
         self.heard_at: dict[tuple[InstanceId, Subject], datetime] = {}
         self.host_keys: dict[InstanceId, str] = {}
         self.frames: dict[InstanceId, bytes] = {}
-        self.restless: frozenset[InstanceId] = frozenset()  # every reading of these is worth a tick
+        self.restless: frozenset[InstanceId] = frozenset()  # these prove themselves, or ail
 
     def pin(self, reading: Reading) -> None:
         """Take a reading; wake the tick when it could change a judgement."""
@@ -44,8 +54,8 @@ class Board:
         before = self.latest.get(key)
         self.latest[key] = reading
         was_silent = False
+        heard_at = self.heard_at.get(key)
         if reading.status is not Status.UNKNOWN:
-            heard_at = self.heard_at.get(key)
             was_silent = heard_at is None or (reading.at - heard_at).total_seconds() > _LONG_S
             # A witness that could not look has not been heard: else "cannot look" every ten seconds
             # would keep alive for ever what was seen last.
@@ -56,11 +66,16 @@ class Board:
             del unseen[0]
         if (
             before is None
-            or was_silent  # it counted as unknown meanwhile
-            or reading.status is not Status.TRUE
-            or reading.instance_id in self.restless
             or (before.status, before.reason, before.identity)
             != (reading.status, reading.reason, reading.identity)
+            or (
+                (
+                    was_silent  # it may have counted as unknown meanwhile
+                    or reading.status is not Status.TRUE
+                    or reading.instance_id in self.restless
+                )
+                and self._is_news(reading, heard_at)
+            )
         ):
             self._nudge()
 

@@ -1,10 +1,25 @@
-"""Which rentals are watched, and which of them every reading matters of. Pure."""
+"""Which rentals are watched, and which readings of them are worth a decision. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
-from keeper.core.model import Instance, InstanceId, SlotId, SlotRecord, Tenure, stream_of
+from keeper.core.conditions import KINDS, REACHABLE, RENTED
+from keeper.core.health import is_moved_by
+from keeper.core.model import (
+    Instance,
+    InstanceId,
+    Policy,
+    Reading,
+    SlotId,
+    SlotRecord,
+    Status,
+    Subject,
+    Tenure,
+    stream_of,
+)
+from keeper.core.reasons import Reason
 from keeper.core.world import Listing
 from keeper.daemon.declared import Declared
 from keeper.daemon.watch import Target
@@ -45,6 +60,48 @@ def targets(
             known = before.get(tenure.instance_id)
             found[tenure.instance_id] = known if known == target else target
     return found
+
+
+# What a viewer finds where a host was, before it moved.
+_NOBODY_THERE = (Reason.UNREACHABLE, Reason.NO_BYTES)
+
+
+def is_news(
+    reading: Reading,
+    heard_at: datetime | None,
+    record: SlotRecord | None,
+    policy: Policy,
+    started_at: datetime,
+    listing: Listing | None,
+) -> bool:
+    """Whether a reading like the one before it could change a decision.
+
+    It does while it still counts, and when it is the first that its witness has said since something
+    about the rental became known: then it is fresh evidence.
+    """
+    tenure = (
+        next((each for each in tenures(record) if each.instance_id == reading.instance_id), None)
+        if record is not None
+        else None
+    )
+    if tenure is None or len(tenure.conditions) != len(KINDS):
+        return True
+    if is_moved_by(tenure, reading, policy, started_at):
+        return True
+    if reading.status is Status.UNKNOWN:
+        return False
+    if heard_at is None or heard_at < started_at:
+        return True
+    if reading.subject is not Subject.PICTURE:
+        return False
+    rented = tenure.conditions[RENTED]
+    if rented.status is not Status.TRUE and heard_at < rented.since:
+        return True
+    return (
+        reading.reason in _NOBODY_THERE
+        and tenure.conditions[REACHABLE].status is Status.TRUE
+        and (listing is None or heard_at <= listing.at)
+    )
 
 
 def restless(records: Mapping[SlotId, SlotRecord]) -> frozenset[InstanceId]:

@@ -99,7 +99,6 @@ def is_quiet(world: World, plan: Plan, records: Iterable[SlotRecord]) -> bool:
         or plan.records
         or plan.condemned
         or plan.fuses
-        or plan.wants.listing_by
         or plan.wants.offers_for
         or plan.wants.show_ids
         or any(_is_followed(record, listed_at) for record in records)

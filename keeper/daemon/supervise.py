@@ -34,6 +34,7 @@ from keeper.core.model import (
     InstanceId,
     Mode,
     OfferId,
+    Reading,
     SlotId,
     Status,
     Stream,
@@ -52,7 +53,7 @@ from keeper.daemon.dead_man import DeadMan
 from keeper.daemon.declared import Declared, Ports, changes
 from keeper.daemon.enroll import Enroll
 from keeper.daemon.execute import Executor
-from keeper.daemon.follow import restless, targets, tenures
+from keeper.daemon.follow import is_news, restless, targets, tenures
 from keeper.daemon.keys import Keys
 from keeper.daemon.memory import Memory
 from keeper.daemon.notify import Notifier
@@ -80,7 +81,7 @@ _FAILED_TICK_S = 5.0
 _FAILED_TICKS_MAX = 3
 _JOURNAL_BACKLOG_MAX = 1000
 _SUSPICIONS = (Reason.MASS_FAILURE, Reason.COMMON_CAUSE)  # an operator's order goes before these
-_REST_MAX_S = 600.0
+_REST_MAX_S = 900.0  # then the ledger is written
 
 
 def _is_stop(event: Event) -> bool:
@@ -135,7 +136,7 @@ class Daemon:
         self.config_ok = True
         self.config_at = self._clock.now()
         self._revisions = Revisions(declared)
-        self._board = Board(self.nudge, self._redact)
+        self._board = Board(self.nudge, self._redact, self._is_reading_news)
         self._wheel = Wheel(self._clock)
         foresight = ports.foresight and Stirring(ports.foresight, self._stir)
         self._canary = Canary(
@@ -521,6 +522,14 @@ class Daemon:
         self._board.restless = restless(records)
         self._watch.follow(self._targets)
         self._dead_man.follow(self._targets)
+
+    def _is_reading_news(self, reading: Reading, heard_at: datetime | None) -> bool:
+        memory, target = self._remembered(), self._targets.get(reading.instance_id)
+        stream = None if target is None else self._stream(target.slot)
+        if target is None or stream is None:
+            return True
+        record, listing = memory.records.get(target.slot), self._survey.listing_now()
+        return is_news(reading, heard_at, record, stream.policy, memory.started_at, listing)
 
     # --- what happens between ticks -----------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from math import ceil, inf
 
 from keeper.core.decisions import Wants
 from keeper.core.events import SearchesAllowed, SearchesRefused
@@ -80,6 +81,9 @@ class Survey:
         self._rest = Rest()
         self._read_at = clock.now()  # when the latest list was asked for
         self._read_by_s = clock.monotonic()  # and when it had been read
+        self._rest_beat_s = 0.0  # between the readings that are passed over
+        self._rest_wants = Wants()  # what was wanted when the rest began
+        self._rest_ends: asyncio.TimerHandle | None = None
         self._is_unchanged = False  # the latest reading said what the one before it said
         self._surveyed_s: dict[StreamName, float] = {}
         self._list_soon = asyncio.Event()
@@ -101,6 +105,7 @@ class Survey:
         self._wants = wants
         if wants.listing_by is not None:
             self._list_soon.set()
+        if self._rest.is_on and _is_other_wish(wants, self._rest_wants):
             self._rest.end()
         if wants.offers_for:
             self._offers_wanted.set()
@@ -117,10 +122,10 @@ class Survey:
                 await asyncio.sleep(min(_FAILED_READ_APART_S, quiet_s))
                 continue
             self._read_by_s = self._clock.monotonic()
-            has_rested = self._may_rest()
+            has_rested = self._begin_rest(started_s, quiet_s, busy_s)
             over_s = await self._rest.over()
             if has_rested:
-                started_s = last_beat_s(started_s, quiet_s, over_s)
+                started_s = last_beat_s(started_s, self._rest_beat_s, over_s)
             # Never faster than the busy beat, whatever is wished.
             await asyncio.sleep(max(0.0, busy_s - (self._clock.monotonic() - started_s)))
             if self._wants.listing_by is None:
@@ -137,21 +142,33 @@ class Survey:
         """Return the last complete listing, at least as new as the beat would have made it."""
         return self._listed_by_now() if self._rest.is_on else self.listing
 
-    def _may_rest(self) -> bool:
-        return (
-            self._foresight is not None
-            and self._is_unchanged
-            and self._wants.listing_by is None
-            and self._rest.begin(self._foresight.of_listing, self._wake)
-        )
+    def _begin_rest(self, started_s: float, quiet_s: float, busy_s: float) -> bool:
+        """Pass over readings that would say the same, up to the first that counts all the same."""
+        wants, took_s = self._wants, self._read_by_s - started_s
+        beat_s = quiet_s if wants.listing_by is None else busy_s
+        if self._foresight is None or not self._is_unchanged or not 0 <= took_s < beat_s:
+            return False
+        passed = inf
+        if wants.counting_from is not None:
+            until_s = (wants.counting_from - self._read_at).total_seconds()
+            passed = ceil(until_s / beat_s - 1e-9) - 1  # readings that do not count
+        if passed < 1 or not self._rest.begin(self._foresight.of_listing, self._wake):
+            return False
+        self._rest_beat_s, self._rest_wants = beat_s, wants
+        if passed < inf:
+            loop = asyncio.get_running_loop()
+            self._rest_ends = loop.call_at(self._read_by_s + passed * beat_s, self._rest.end)
+        return True
 
     def _wake(self) -> None:
+        if self._rest_ends is not None:
+            self._rest_ends.cancel()
+            self._rest_ends = None
         self.listing = self._listed_by_now()
 
     def _listed_by_now(self) -> Listing | None:
         """Return the listing as read at the last beat whose reading would have ended by now."""
-        quiet_s, _ = self._list_interval_s()
-        beat_s = last_beat_s(self._read_by_s, quiet_s, self._clock.monotonic())
+        beat_s = last_beat_s(self._read_by_s, self._rest_beat_s, self._clock.monotonic())
         if self.listing is None or beat_s <= self._read_by_s:
             return self.listing
         return replace(self.listing, at=later(self._read_at, beat_s - self._read_by_s))
@@ -162,7 +179,7 @@ class Survey:
         A tick is asked for when it says something new, or when the plan wanted one. That all is as
         before is found in the next tick, which comes soon enough by itself.
         """
-        is_news = self.listing is None or self._wants.is_counting
+        is_news, counting_from = self.listing is None, self._wants.counting_from
         self._is_unchanged = False
         try:
             async with asyncio.timeout(_READ_DEADLINE_S):
@@ -172,14 +189,15 @@ class Survey:
         except (PortError, TimeoutError) as error:
             if self.unreadable_since is None:
                 self.unreadable_since = self._clock.now()
+                is_news = True
             self.unreadable_error = describe(error)
-            is_news = True
         else:
             before = self.listing
             if before is not None and before.instances == instances:
                 instances = before.instances  # the same object says: nothing to look into
                 self._is_unchanged = True
-                is_news = is_news or self.unreadable_since is not None
+                is_counted = counting_from is not None and asked_at >= counting_from
+                is_news = is_news or is_counted or self.unreadable_since is not None
             else:
                 is_news = True
             self.listing = Listing(instances=instances, at=asked_at)
@@ -339,6 +357,12 @@ def describe(error: BaseException) -> str:
 def shortened(said: str) -> str:
     """Cut what an error says to what is kept of it."""
     return said if len(said) <= ERROR_MAX else f"{said[: ERROR_MAX - 1]}…"
+
+
+def _is_other_wish(now: Wants, before: Wants) -> bool:
+    """Whether another listing is wished for than before: sooner or later, or for what it says."""
+    is_sooner = (now.listing_by is None) is not (before.listing_by is None)
+    return is_sooner or now.counting_from != before.counting_from
 
 
 async def _wait_at_most(event: asyncio.Event, seconds: float) -> None:

@@ -47,7 +47,7 @@ def test_what_a_listing_lacks_is_asked_for_once_and_then_only_confirmed(
 @pytest.mark.parametrize("condemned", [(), (a_condemned(1, accepted_at=ago(20), tries=1),)])
 def test_as_long_as_an_end_is_open_a_fresh_listing_tells_something(condemned: Any) -> None:
     plan = decide(a_world(condemned=condemned, listing=a_listing()))
-    assert plan.wants.is_counting is bool(condemned)
+    assert (plan.wants.counting_from is not None) is bool(condemned)
 
 
 def test_what_has_ended_cost_its_hours_until_the_first_listing_without_it() -> None:

@@ -51,6 +51,28 @@ def test_every_bad_answer_wakes_the_tick_because_the_third_one_decides() -> None
     assert bell.rung == 3
 
 
+def test_a_bad_answer_that_counts_no_more_waits_for_the_next_tick() -> None:
+    bell = _Bell()
+    board = Board(bell, is_news=lambda reading, _: reading.at <= NOW + timedelta(seconds=1))
+    for second in range(4):
+        board.pin(_reading(Status.FALSE, Reason.FROZEN, after_s=second))
+    assert bell.rung == 2
+    assert len(board.unseen()) == 4
+
+
+def test_whether_it_counts_is_told_with_when_its_witness_was_last_heard() -> None:
+    heard: list[datetime | None] = []
+
+    def note(_: Reading, heard_at: datetime | None) -> bool:
+        heard.append(heard_at)
+        return False
+
+    board = Board(_Bell(), is_news=note)
+    for second in (0, 3, 5):
+        board.pin(_reading(Status.FALSE, Reason.FROZEN, after_s=second))
+    assert heard == [NOW, NOW + timedelta(seconds=3)]
+
+
 def test_a_new_incarnation_of_a_process_wakes_the_tick() -> None:
     bell = _Bell()
     board = Board(bell)

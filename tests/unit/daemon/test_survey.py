@@ -90,6 +90,7 @@ def _survey(
     market: _Market,
     asked: frozenset[OfferId] = frozenset(),
     tell: Callable[[SearchesRefused | SearchesAllowed], None] = lambda _: None,
+    nudge: Callable[[], None] = lambda: None,
 ) -> Survey:
     fitted: Marketplace = market  # type: ignore[assignment]
     return Survey(
@@ -97,7 +98,7 @@ def _survey(
         VirtualClock(),
         streams=lambda: (STREAM,),
         list_interval_s=lambda: (30.0, 5.0),
-        nudge=lambda: None,
+        nudge=nudge,
         offers_asked=lambda _: asked,
         tell=tell,
     )
@@ -179,6 +180,42 @@ def test_a_failed_read_leaves_the_last_whole_listing_and_says_since_when() -> No
         await survey.read_listing_once()
         assert survey.unreadable_since is None
         assert survey.listing is not before
+
+    run(play())
+
+
+def test_only_the_first_of_failed_reads_is_news() -> None:
+    """Each of them called for a tick, every five seconds for as long as the marketplace was away."""
+
+    async def play() -> None:
+        market, rung = _Market(), list[float]()
+        survey = _survey(market, nudge=lambda: rung.append(1.0))
+        await survey.read_listing_once()
+        assert len(rung) == 1
+        market.errors = [TimedOut("t"), Malformed("m"), TimedOut("t")]
+        for _ in range(3):
+            await survey.read_listing_once()
+        assert len(rung) == 2
+        assert "TimedOut" in survey.unreadable_error  # but the newest error is what is told
+        await survey.read_listing_once()
+        assert len(rung) == 3
+
+    run(play())
+
+
+def test_a_listing_that_says_the_same_is_news_from_when_it_counts() -> None:
+    async def play() -> None:
+        rung = list[float]()
+        survey = _survey(_Market(), nudge=lambda: rung.append(1.0))
+        await survey.read_listing_once()
+        begin = EPOCH + timedelta(seconds=10)
+        survey.want(Wants(listing_by=EPOCH, counting_from=begin))
+        await asyncio.sleep(9.0)
+        await survey.read_listing_once()
+        assert len(rung) == 1
+        await asyncio.sleep(1.0)
+        await survey.read_listing_once()
+        assert len(rung) == 2
 
     run(play())
 

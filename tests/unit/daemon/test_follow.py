@@ -1,0 +1,81 @@
+"""Which readings are worth a decision: those that still count, and the first after something else."""
+
+import pytest
+
+from keeper.core.model import ConditionKind, Policy, Reading, Status, Subject
+from keeper.core.reasons import Reason
+from keeper.daemon.follow import is_news
+from tests.builders import (
+    a_condition,
+    a_listing,
+    a_reading,
+    a_record,
+    a_tenure,
+    ago,
+    an_instance,
+    conditions,
+)
+
+POLICY = Policy()
+FULL = POLICY.failures_to_fail
+BLACK = a_reading(Subject.PICTURE, Status.FALSE, Reason.BLACK)
+NOBODY = a_reading(Subject.PICTURE, Status.FALSE, Reason.UNREACHABLE)
+REFUSED = a_reading(Subject.LINK, Status.FALSE, Reason.DIAL_REFUSED)
+BLIND = a_reading(Subject.PICTURE, Status.UNKNOWN, Reason.PROBE_FAILED)
+
+
+def _is_news(
+    reading: Reading, bad: int, *, heard_s: float = 5.0, listed_s: float = 60.0, **said: object
+) -> bool:
+    dark = a_condition(
+        ConditionKind.STREAMING,
+        Status.FALSE if bad >= FULL else Status.TRUE,
+        reading.reason,
+        for_s=100,
+        bad=bad,
+    )
+    link = a_condition(
+        ConditionKind.REACHABLE,
+        Status.FALSE if reading.subject is Subject.LINK else Status.TRUE,
+        reading.reason,
+        for_s=100,
+        bad=bad,
+    )
+    believed = conditions(**{"streaming": dark, "reachable": link, **said})  # type: ignore[arg-type]
+    record = a_record(a_tenure(conditions=believed, good_in_a_row=0))
+    listing = a_listing(an_instance(), age_s=listed_s)
+    return is_news(reading, ago(heard_s), record, POLICY, ago(3600), listing)
+
+
+@pytest.mark.parametrize("reading", [BLACK, REFUSED], ids=["picture", "link"])
+def test_a_bad_answer_is_news_until_enough_have_been_counted(reading: Reading) -> None:
+    assert _is_news(reading, FULL - 1)
+    assert not _is_news(reading, FULL)
+
+
+def test_not_knowing_once_more_is_no_news() -> None:
+    assert not _is_news(BLIND, 0)
+    assert not _is_news(BLIND, FULL)
+
+
+def test_the_first_answer_that_this_process_hears_is_news() -> None:
+    assert _is_news(BLACK, FULL, heard_s=4000)
+
+
+def test_that_nobody_answers_is_news_again_once_the_address_was_read_anew() -> None:
+    assert not _is_news(NOBODY, FULL, heard_s=5, listed_s=60)
+    assert _is_news(NOBODY, FULL, heard_s=60, listed_s=5)
+    assert not _is_news(BLACK, FULL, heard_s=60, listed_s=5)
+
+
+def test_the_first_look_at_a_rental_that_was_stopped_is_news() -> None:
+    stopped = a_condition(
+        ConditionKind.RENTED, Status.FALSE, Reason.MARKET_STOPPED_IT, for_s=30, bad=0
+    )
+    assert _is_news(BLACK, FULL, heard_s=60, rented=stopped)
+    assert not _is_news(BLACK, FULL, heard_s=5, rented=stopped)
+
+
+def test_what_is_said_of_a_rental_that_no_slot_has_is_news() -> None:
+    assert is_news(BLACK, ago(5), None, POLICY, ago(3600), None)
+    assert is_news(BLACK, ago(5), a_record(), POLICY, ago(3600), None)
