@@ -27,6 +27,7 @@ from keeper.cli.rentals import (
     uptime,
     vram,
 )
+from keeper.cli.rollouts import shown_deploys
 from keeper.cli.terminal import cell, duration, rough, table
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.windows import ALLOWS
@@ -105,6 +106,7 @@ def shown_plan(plan: PlanStatus) -> Iterator[RenderableType]:
         made.add_row(cell(each.slot or each.label), cell(_words(doing), style), cell(why))
     if plan.decisions:
         yield made
+    yield from shown_deploys(plan.deploys)
     for fuse in plan.fuses:
         yield cell(f"fuse: {fuse.because}", "yellow")
     acts = sum(1 for each in plan.decisions if each.is_act)
@@ -319,6 +321,7 @@ def _remarks(fleet: FleetStatus) -> Iterator[RenderableType]:
         about = f" ({window.stream})" if window.stream else ""
         until = f"{window.until:%Y-%m-%d %H:%M} UTC"
         yield cell(f"window {window.name}{about}: {ALLOWS[window.allow]}, until {until}", "cyan")
+    yield from shown_deploys(tuple(s.deploy for s in fleet.streams if s.deploy is not None))
     if fleet.pause is not None:
         rest = "keeper watches and touches nothing. When done: `keeper resume`."
         yield cell(f"PAUSED {_pause(fleet.pause)}: {rest}", "yellow", _LINE_MAX)

@@ -208,8 +208,8 @@ def _failed_with(draft: Draft, stream: Stream) -> tuple[Failure, ...]:
     Another one must have worked before: what never worked is not a deploy that broke it. One machine
     is a bad machine.
     """
-    # TODO: go back to the revision that worked, once a changed workload is put on hosts that are on
-    # air and the settings of earlier revisions are kept. Until then a person puts the file back.
+    # Where an earlier one has proven itself, one slot carries the new one and gives it back
+    # (rollout.py). This is for hosts that had none before, and for what is not known to have worked.
     records = [draft.records[slot] for slot in stream.slots]
     proven = {record.proven_revision for record in records if record.proven_revision}
     if not stream.revision or not proven or stream.revision in proven:

@@ -50,6 +50,8 @@ def host_status(
         outbid_since=tenure.outbid_since,
         ending_since=tenure.ending_since,
         offer_id=tenure.offer_id or None,
+        revision=tenure.revision,
+        putting=tenure.putting,
     )
 
 

@@ -57,6 +57,8 @@ class HostStatus:
     outbid_since: datetime | None = None  # stopped, because somebody bids more
     ending_since: datetime | None = None  # known since then that ends_at is near
     offer_id: int | None = None  # what was rented; None: taken over from another keeper
+    revision: str = ""  # what is deployed there, since deployed_at
+    putting: str = ""  # what is being put there instead; until it is, nobody knows what is there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +161,24 @@ class SlotStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeployStatus:
+    """What a stream is to run, by its fingerprint, and how far it has come."""
+
+    stream: str
+    revision: str
+    declared_at: datetime
+    proven_at: datetime | None  # None: on trial
+    bad_at: datetime | None  # None: it may be good
+    because: str  # why it is bad
+    slot: str | None  # where
+    before: str  # what it follows; "": nothing
+    changed: str  # the keys by which the two differ, and never a value
+    hosts: int  # that have something deployed
+    hosts_to_come: int  # of those, that are still to get it
+    needs_another_rental: bool  # they get it by handing over
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamStatus:
     """One stream."""
 
@@ -170,6 +190,7 @@ class StreamStatus:
     spend_max_dollars_per_hour: float
     is_declared: bool  # False: removed from the configuration, not yet ended
     slots: tuple[SlotStatus, ...]
+    deploy: DeployStatus | None = None  # None: removed, or its deploys have no names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +308,7 @@ class PlanStatus:
     fuses: tuple[Because, ...]
     decisions: tuple[DecisionStatus, ...]
     next_check_at: datetime | None
+    deploys: tuple[DeployStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

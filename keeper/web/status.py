@@ -32,6 +32,7 @@ from keeper.core.strays import is_confirmed, order_to_adopt, order_to_end, spent
 from keeper.core.text import plain
 from keeper.core.windows import Window
 from keeper.core.world import Pause, Snapshot
+from keeper.web.deploys import deploy_of, deploys_of
 from keeper.web.host import host_status
 from keeper.web.money import account_of, others_of
 from keeper.web.shapes import (
@@ -130,6 +131,7 @@ def plan_of(snapshot: Snapshot) -> PlanStatus:
         fuses=_fuses(snapshot),
         decisions=tuple(_decision(each) for each in plan.decisions),
         next_check_at=plan.next_check_at,
+        deploys=deploys_of(snapshot),
     )
 
 
@@ -176,6 +178,7 @@ def _stream(look: _Look, name: StreamName, records: list[SlotRecord]) -> StreamS
         ),
         is_declared=declared is not None,
         slots=slots,
+        deploy=deploy_of(look.snapshot, declared),
     )
 
 
