@@ -9,6 +9,7 @@ from typing import Any
 
 from keeper.core.events import Event
 from keeper.core.model import SlotId, SlotRecord
+from keeper.core.reasons import Reason
 from keeper.core.report import report
 from keeper.daemon.declared import Declared, Ports
 from keeper.daemon.survey import Survey
@@ -39,6 +40,7 @@ class Calendar:
         self._records = records
         self._note = note
         self._nudge = nudge
+        self._scans = 0
 
     def start(self) -> None:
         """Begin. Times are UTC."""
@@ -53,10 +55,22 @@ class Calendar:
         await asyncio.wait({self._tasks.once(job(), name)})
 
     async def _scan(self) -> None:
-        """Keep a fresh picture of the market even when nothing is to be rented."""
-        for stream in self._declared().desired.streams:
-            await self._survey.search_for(stream)
-        self._nudge()
+        """Notice that nobody may search, or no more, before a host is needed.
+
+        One stream an hour, in turn: the searches of a day are counted, and what is found is too old
+        within a minute. Whoever wants a host asks for it.
+        """
+        streams = self._declared().desired.streams
+        if not streams:
+            return
+        stream = streams[self._scans % len(streams)]
+        self._scans += 1
+        await self._survey.search_for(stream)
+        records = self._records()
+        if any(
+            s not in records or records[s].last_reason is not Reason.HEALTHY for s in stream.slots
+        ):
+            self._nudge()  # somebody may have waited for a cheaper one
 
     async def _report_day(self) -> None:
         """Sum the last day up, a fact for each stream."""
