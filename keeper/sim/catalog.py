@@ -308,6 +308,9 @@ def worth_of(row: Mapping[str, Any], machine: Machine) -> float:
     return float(row["dlperf"] / row["dph_total"] * machine.reliability)
 
 
+MOVING = frozenset({"score", "duration"})  # what ``move`` changes
+
+
 def move(
     row: dict[str, Any], machine: Machine, worth: float, *, now: float, luck: float
 ) -> dict[str, Any]:

@@ -7,9 +7,10 @@ search as documented and observed (read 2026-08).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 Row = Mapping[str, Any]
+R = TypeVar("R", bound=Row)
 _NUMBER_MAX = 1e9
 
 # Switches and plain values beside the filters of a search.
@@ -148,12 +149,18 @@ def is_match(row: Row, filters: Mapping[str, Mapping[str, Any]]) -> bool:
     return matcher(filters)(row)
 
 
-def matcher(filters: Mapping[str, Mapping[str, Any]]) -> Callable[[Row], bool]:
-    """Return what says whether a row passes every condition; for many rows and one search."""
+def matcher(
+    filters: Mapping[str, Mapping[str, Any]], about: Callable[[str], bool] = lambda _: True
+) -> Callable[[Row], bool]:
+    """Return what says whether a row passes every condition; for many rows and one search.
+
+    ``about``: only the conditions on these fields.
+    """
     conditions = [
         (name, OPERATORS[operator], want)
         for name, wanted in filters.items()
-        if name != "rented"  # true means "also where I rent already", which is never narrower
+        if about(name)
+        and name != "rented"  # true means "also where I rent already", which is never narrower
         for operator, want in wanted.items()
     ]
     has_id = "id" in filters
@@ -166,7 +173,7 @@ def matcher(filters: Mapping[str, Mapping[str, Any]]) -> Callable[[Row], bool]:
     return is_passed
 
 
-def in_order(rows: Iterable[Row], order: Any, tiebreak: str = "id") -> list[Row]:  # noqa: ANN401
+def in_order(rows: Iterable[R], order: Any, tiebreak: str = "id") -> list[R]:  # noqa: ANN401
     """Sort by ``[["column", "asc" | "desc"], …]`` (or objects with col and dir); nulls last."""
     result = sorted(rows, key=lambda row: _sortable(row.get(tiebreak) or 0))
     for column, direction in reversed(columns(order)):

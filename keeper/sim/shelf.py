@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from keeper.sim import catalog, search
-from keeper.sim.catalog import Ask
+from keeper.sim.catalog import Ask, Machine
 from keeper.sim.faults import Aim, FaultBoard, FaultKind
 from keeper.sim.refusals import Refusal
 from keeper.sim.supply import Supply
@@ -20,9 +21,34 @@ OFFERS_MAX = 64  # an answer never holds more, whatever ``limit`` says
 BID_TYPES = frozenset({"bid", "interruptible"})
 DIRTY_SHARE = 0.5  # of the rows, while offers are dirty
 _KNOWN_MAX = 2000
+_ASKED_MAX = 16
 _AIM = Aim(endpoint="POST /bundles/")
 
 Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was made of an offer while its machine looked so."""
+
+    looks: object
+    still: Row
+    machine: Machine
+    worth: float
+    passed: dict[str, bool] = field(default_factory=dict)  # by what was asked for
+
+    def passes(self, asked: str, is_match: Callable[[Row], bool]) -> bool:
+        """Whether what stays of it is what is asked for; worked out once."""
+        known = self.passed.get(asked)
+        if known is None:
+            if len(self.passed) >= _ASKED_MAX:
+                self.passed.clear()
+            known = self.passed[asked] = is_match(self.still)
+        return known
+
+    def row(self, now: float, luck: float) -> Row:
+        """Return it as an answer shows it."""
+        return catalog.move(dict(self.still), self.machine, self.worth, now=now, luck=luck)
 
 
 class Shelf:
@@ -37,7 +63,7 @@ class Shelf:
         self._dirt = dirt
         # What was made of an offer, and of which looks of its machine: a week of searches asks for
         # fifty thousand rows, nearly all as they were an hour before.
-        self._known: dict[tuple[int, float, bool], tuple[object, Row, float]] = {}
+        self._known: dict[tuple[int, float, bool], _Known] = {}
 
     def search(self, query: Mapping[str, Any], now: float) -> list[Row]:
         """Answer a search with offer rows. Raises search.BadQuery, Refusal.
@@ -57,17 +83,27 @@ class Shelf:
             )
         is_bid = query.get("type") in BID_TYPES
         disk_gb = float(query.get("allocated_storage") or catalog.STORAGE_DEFAULT_GB)
-        rows = [self._row(ask, disk_gb, now, is_bid=is_bid) for ask in self._supply.asks()]
+        known = [
+            (self._looked_up(ask, disk_gb, is_bid=is_bid), self._luck.random())
+            for ask in self._supply.asks()
+        ]
         self._forget_old()
-        filters = search.check(query, rows[0] if rows else ())
+        filters = search.check(query, known[0][0].still if known else ())
         if self._faults.take(FaultKind.SEARCH_EMPTY, _AIM, now):
             return []
-        is_match = search.matcher(filters)
-        found = [row for row in rows if is_match(row)]
+        stays = search.matcher(filters, lambda name: name not in catalog.MOVING)
+        moves = search.matcher(filters, lambda name: name in catalog.MOVING)
+        asked = repr(filters)
+        found = [
+            row
+            for each, luck in known
+            if each.passes(asked, stays)
+            for row in (each.row(now, luck),)
+            if moves(row)
+        ]
         if self._faults.take(FaultKind.OFFERS_LOOSE, _AIM, now):
-            found = self._loosened(found, rows)
-        ordered = search.in_order(found, query.get("order") or [["score", "desc"]])
-        shown = [dict(row) for row in ordered]
+            found = self._loosened(found, [each.row(now, luck) for each, luck in known])
+        shown = search.in_order(found, query.get("order") or [["score", "desc"]])
         if not query.get("disable_bundling"):
             shown = shown[: min(OFFERS_MAX, int(query.get("limit") or OFFERS_MAX))]
         if query.get("type") == "reserved":
@@ -76,7 +112,7 @@ class Shelf:
             shown = [each for row in shown for each in self._soiled(row)]
         return shown
 
-    def _row(self, ask: Ask, disk_gb: float, now: float, *, is_bid: bool) -> Row:
+    def _looked_up(self, ask: Ask, disk_gb: float, *, is_bid: bool) -> _Known:
         machine = ask.machine
         looks = (
             machine.gpu_dollars_per_hour,
@@ -86,15 +122,14 @@ class Shelf:
         )
         key = (ask.offer_id, disk_gb, is_bid)
         known = self._known.get(key)
-        if known is None or known[0] != looks:
+        if known is None or known.looks != looks:
             still = catalog.still_row(ask, disk_gb=disk_gb)
             worth = catalog.worth_of(still, machine)
             if is_bid:
                 still |= catalog.price_row(machine, still["min_bid"], disk_gb)
                 still["is_bid"] = True
-            known = self._known[key] = (looks, still, worth)
-        _, still, worth = known
-        return catalog.move(dict(still), machine, worth, now=now, luck=self._luck.random())
+            known = self._known[key] = _Known(looks, still, machine, worth)
+        return known
 
     def _forget_old(self) -> None:
         """Offers that are rented get another id; what was known of the old ones is not needed."""
