@@ -12,7 +12,7 @@ from typing import assert_never
 
 from keeper.core import incident, revisions, rollout, suspects
 from keeper.core.case import Proposal, Wish
-from keeper.core.conditions import after_act, after_reboot
+from keeper.core.conditions import after_act, after_reboot, status_of
 from keeper.core.creates import count_replacement
 from keeper.core.decisions import Deploy, Hold, Rebid, Reboot, Restart, Wait
 from keeper.core.draft import Draft, Seat
@@ -25,12 +25,14 @@ from keeper.core.events import (
 )
 from keeper.core.fuses import Refusal, refuse
 from keeper.core.model import (
+    ConditionKind,
     InstanceId,
     IntentKind,
     RemedyUse,
     Rung,
     SlotId,
     SlotRecord,
+    Status,
     Stream,
     Tenure,
 )
@@ -52,6 +54,14 @@ _BLAMELESS = (
     Reason.PRICE_DRIFT,
     Reason.STREAM_REMOVED,
     Reason.SUPERSEDED,
+)
+# Whoever sees nothing knows of no darkness either.
+_SIGHTLESS = (
+    Reason.MARKET_UNREADABLE,
+    Reason.NOT_LEADER,
+    Reason.OWN_NETWORK_DOWN,
+    Reason.STARTING_UP,
+    Reason.STOPPING,
 )
 # What took a host away that may have seemed to fail.
 _TAKEN_AWAY = (
@@ -110,7 +120,9 @@ def enact(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> Non
 
 
 def hold(draft: Draft, slot: SlotId, proposal: Proposal, refusal: Refusal) -> None:
-    """Write down that a fuse said no."""
+    """Write down that a fuse said no. A host that would be given up is told of all the same."""
+    if refusal.reason not in _SIGHTLESS and _is_lost(draft.records[slot], proposal):
+        incident.go_dark(draft, slot, proposal.reason)
     draft.decide(
         slot,
         Hold(
@@ -121,6 +133,13 @@ def hold(draft: Draft, slot: SlotId, proposal: Proposal, refusal: Refusal) -> No
             until=refusal.until,
         ),
     )
+
+
+def _is_lost(record: SlotRecord, proposal: Proposal) -> bool:
+    """Whether a slot's only host is to be given up, and nobody knows of a picture on it."""
+    is_given_up = proposal.wish is Wish.REPLACE and not proposal.is_incoming
+    is_seen = status_of(record.tenure, ConditionKind.STREAMING) is Status.TRUE
+    return is_given_up and proposal.reason not in _UNWANTED and not is_seen
 
 
 def _breaking(draft: Draft, slot: SlotId, proposal: Proposal) -> Callable[[], None] | None:

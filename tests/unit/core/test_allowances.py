@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from keeper.core.case import Proposal, Wish
 from keeper.core.draft import Draft
+from keeper.core.events import StreamDark
 from keeper.core.fuses import refuse
-from keeper.core.model import StreamName
+from keeper.core.model import ConditionKind, MarketState, Status, StreamName
 from keeper.core.reasons import Reason
 from keeper.core.windows import Allowance, Window
 from keeper.core.world import OrderKind
@@ -18,16 +20,23 @@ from tests.builders import (
     NOW,
     SLOT,
     a_book,
+    a_condition,
     a_desire,
+    a_listing,
+    a_pause,
     a_record,
+    a_tenure,
     a_world,
     ago,
     ahead,
     an_offer,
     an_order,
+    conditions,
     decide,
     decision_for,
+    events_of,
     healthy_world,
+    record_after,
 )
 
 NEVER = frozenset({Wish.WAIT, Wish.HOLD})
@@ -93,3 +102,38 @@ def test_the_window_of_another_stream_holds_nobody_else() -> None:
 def test_keeper_wakes_when_a_window_closes() -> None:
     world = healthy_world(windows=(a_window(Allowance.REPAIR),), windows_change_at=ahead(7))
     assert decide(world).next_check_at == ahead(7)
+
+
+@pytest.mark.parametrize(
+    ("held", "is_told"),
+    [
+        ({"windows": (a_window(Allowance.REPAIR),)}, True),
+        ({"pause": a_pause(until_s=600)}, True),
+        ({"is_leader": False}, False),
+        ({"unreadable_since": ago(20)}, False),
+    ],
+    ids=["a window", "a pause", "another keeper", "nobody answers"],
+)
+def test_a_host_that_may_not_be_given_up_is_told_of(held: dict[str, Any], *, is_told: bool) -> None:
+    """A host was offline in a window, no viewer could look, and nobody was told for a quarter of an hour."""
+    lost = a_tenure(
+        conditions=conditions(
+            rented=(Status.FALSE, Reason.MARKET_SAYS_DEAD),
+            reachable=a_condition(
+                ConditionKind.REACHABLE, Status.FALSE, Reason.DIAL_REFUSED, for_s=600, bad=3
+            ),
+            running=(Status.UNKNOWN, Reason.SILENT),
+            streaming=(Status.UNKNOWN, Reason.SILENT),
+        ),
+        dead_since=ago(600),
+    )
+    world = a_world(a_record(lost, ever_on_air=True), **held)
+    assert world.listing is not None
+    offline = replace(world.listing.instances[0], state=MarketState.OFFLINE)
+    world = replace(world, listing=a_listing(offline))
+    plan = decide(world)
+    assert decision_for(plan).name == "hold"
+    assert [each.reason for each in events_of(plan, StreamDark)] == (
+        [Reason.MARKET_SAYS_DEAD] if is_told else []
+    )
+    assert (record_after(world, plan).dark_since is not None) is is_told
