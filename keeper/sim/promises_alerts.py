@@ -70,8 +70,10 @@ def _patience_s(seen: Evidence, notice: Notice, until: float) -> float:
 def _may_mute(louder_key: str, notice: Notice) -> bool:
     """Whether an alert may stand above another one: about everything, or the same stream dark."""
     name, _, about = louder_key.partition(":")
-    stream = notice.key.partition(":")[2].partition("/")[0]
-    return name != _DARK or about.rpartition("/")[0] == stream
+    # A key may name a reason or an act beside the slot.
+    named = notice.key.partition(":")[2]
+    named = next((part for part in named.split(":") if "/" in part), named)
+    return name != _DARK or about.rpartition("/")[0] == named.partition("/")[0]
 
 
 def _told_spans(seen: Evidence) -> tuple[tuple[float, float, str], ...]:

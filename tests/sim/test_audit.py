@@ -206,6 +206,23 @@ def test_a_changed_key_may_be_told_late_only_while_nobody_could_be_told(
     assert {broken.invariant for broken in found} == promises
 
 
+@pytest.mark.parametrize("key", [f"KeeperSlotHeld:budget:{SLOT}", f"KeeperSuggestion:{SLOT}:rent"])
+@pytest.mark.parametrize("is_dark_told", [True, False])
+def test_what_the_dark_stream_says_need_not_be_said_beside_it(
+    *, key: str, is_dark_told: bool
+) -> None:
+    """A slot that a cap holds was told of; since its host is gone the dark stream says why, again."""
+    run = Run()
+    run.tell(5000.0, key=key, slot=SLOT)
+    if is_dark_told:
+        for hours in (0, 4, 8):
+            run.tell(7000.0 + hours * 3600.0, "repeat" if hours else "firing")
+        run.tell(46_010.0, "resolved")
+    run.tell(46_000.0, "resolved", key=key, slot=SLOT)
+    lost = [broken.text for broken in audit(run.evidence()) if broken.invariant == "I19"]
+    assert lost == ([] if is_dark_told else [f"{key} was silent for 41000 s while it held"])
+
+
 def test_confirming_a_condemned_rental_is_allowed_while_paused() -> None:
     run = Run()
     run.picture(100, 5000.0, live=False)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -253,6 +254,20 @@ def test_a_muted_alert_waits_its_turn_and_speaks_when_it_stays() -> None:
     # The market is back: what was unknown gets the group wait to clear up.
     assert play.at(150, dark) == []
     assert play.at(180, dark) == [NoticeKind.FIRING]
+
+
+def test_a_slot_that_a_cap_holds_is_told_and_repeated_by_itself_or_by_the_dark_stream() -> None:
+    """Somebody hears of it every four hours, whichever of the two messages says it."""
+    play = Play()
+    held = alert("KeeperSlotHeld", reason=Reason.BUDGET, severity=Severity.CRITICAL)
+    dark = alert(severity=Severity.CRITICAL, reason=Reason.GONE)
+    for minutes in range(0, 24 * 60, 5):
+        is_dark = 2 * 60 <= minutes < 15 * 60
+        play.at(minutes * 60.0, held, *([dark] if is_dark else []))
+    about_it = [n.at for n in play.sent if n.kind is not NoticeKind.RESOLVED]
+    gaps = [(later - earlier).total_seconds() / 3600 for earlier, later in pairwise(about_it)]
+    assert max(gaps) <= 4.1
+    assert [n.alert.name for n in play.sent].count("KeeperSlotHeld") == 4  # at 0, 15, 19, 23 h
 
 
 def test_a_muted_alert_that_clears_with_its_cause_is_never_told() -> None:
