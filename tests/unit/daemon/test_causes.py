@@ -17,7 +17,7 @@ from keeper.sim.loop import run
 from keeper.sim.market import MarketShape
 from keeper.sim.universe import Universe
 from keeper.sim.virtual_hosts import CRASHES, FAILS_TO_START, FREEZES
-from tests.deploys import Deploy, with_deploys
+from keeper.sim.deploys import Deploy, with_deploys
 from tests.stage import Stage
 
 PLENTY = MarketShape(machines=80, display_share=0.9, renters_every_s=0.0, price_drift_every_s=0.0)
