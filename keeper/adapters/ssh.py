@@ -121,6 +121,9 @@ class SshHosts:
                     lambda: client,
                     address.host,
                     address.port,
+                    # Here too: asyncssh takes options without a configuration for options that
+                    # have yet to read one, and would read the operator's.
+                    config=None,
                     options=self._options(pinned, timeout_s),
                 )
         except TimeoutError as error:

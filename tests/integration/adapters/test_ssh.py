@@ -1,6 +1,7 @@
 """The SSH adapter against a real OpenSSH server."""
 
 import asyncio
+import getpass
 import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -65,6 +66,31 @@ async def test_secrets_are_in_no_command_line(link: Link) -> None:
     commands, _, token = result.stdout.partition("\ns3cret")
     assert "s3cret" not in commands
     assert "s3cret" + token == env["TOKEN"] + "\n"
+
+
+async def test_neither_the_operators_agent_nor_his_configuration_takes_part(
+    sshd: RealSshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forwarded agent would log a stranger in wherever the operator may; here nobody even asks it."""
+    asked = 0
+
+    def called(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        writer.close()
+
+    agent = await asyncio.start_unix_server(called, tmp_path / "agent")
+    folder = tmp_path / "home" / ".ssh"
+    folder.mkdir(parents=True)
+    (folder / "config").write_text("ForwardAgent yes\nUser nobody\nPort 9\nProxyCommand false\n")
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+    async with agent:
+        link = await sshd.link()
+        result = await link.run(command('echo "<$SSH_AUTH_SOCK>"; id -un'))
+        await link.close()
+    assert result.stdout == f"<>\n{getpass.getuser()}\n"
+    assert asked == 0
 
 
 async def test_script_cannot_swallow_itself_through_its_stdin(link: Link) -> None:
