@@ -11,6 +11,10 @@ pytestmark = pytest.mark.timeout(180)
 
 async def test_what_is_spent_is_shown_held_to_a_new_cap_and_remembered(box: Box) -> None:
     daemon = await box.daemon(until_on_air=True)
+    # By the way: who else has an account on this box reads nothing of what keeper keeps.
+    kept = [box.state, *box.state.iterdir()]
+    assert [each.name for each in kept if each.stat().st_mode & 0o077] == []
+    assert {"keeper.db", "id_ed25519"} <= {each.name for each in kept}
     shown = await box.keeper("spend", "duel", environ={"COLUMNS": "80"})
     assert shown.out.split()[:2] == ["STREAM", "TODAY"]
     assert max(len(line) for line in shown.out.splitlines()) <= 80
