@@ -12,6 +12,7 @@ from keeper.alerts.advice import HUMAN, advice, dollars, names, since
 from keeper.core.decisions import Hold
 from keeper.core.model import Policy, Rung, SlotId, SlotRecord, stream_of
 from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.terms import is_confirmed
 from keeper.core.text import plain
 from keeper.core.world import Pause, Snapshot, World
 
@@ -147,6 +148,48 @@ def contract_ending(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             labels={"stream": stream_of(slot), "slot": slot},
             reason=Reason.CONTRACT_ENDING,
             over=f"{slot} no longer sits on a host that goes away",
+        )
+
+
+def machine_unlisted(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
+    """The owner took a machine off the market under a host that is on air: it may go down next.
+
+    All that can be known ahead of a planned maintenance: its renters are told of it by e-mail, and no
+    read of theirs names it (docs/vast-assumptions.md). One that was never listed announces nothing.
+    """
+    listing = snapshot.world.listing
+    for slot, record in snapshot.records.items():  # a slot that is well may sit on one
+        tenure = record.tenure
+        if tenure is None or tenure.unlisted_since is None:
+            continue
+        if (
+            listing is None
+            or tenure.listed_at is None
+            or tenure.listed_at >= tenure.unlisted_since
+            or not is_confirmed(tenure.unlisted_since, listing.at, _policy(snapshot, slot))
+            or tenure.first_live_at is None
+            or tenure.dead_since is not None
+            or record.dark_since is not None
+            or record.incident is not None
+            or record.incoming is not None
+        ):
+            continue
+        yield Alert(
+            name="KeeperMachineUnlisted",
+            key=f"KeeperMachineUnlisted:{slot}",
+            severity=Severity.INFO,
+            slot=slot,
+            stream=stream_of(slot),
+            summary=f"the machine of {slot} takes no more renters",
+            why="its owner has taken it off the market: it may be for maintenance, of which only an"
+            " e-mail of the marketplace tells",
+            did="keeper goes on, and replaces the host should it go down; a contract that ends is"
+            " followed ahead of time",
+            needs_human=f"To move before it goes down, without a dark second: `keeper replace {slot}`.",
+            since=tenure.unlisted_since,
+            labels={"stream": stream_of(slot), "slot": slot},
+            over=f"{slot} sits on a machine that is on the market",
+            is_once=True,
         )
 
 

@@ -32,6 +32,7 @@ RULES: dict[str, Rule] = {
     "KeeperDestroyStuck": market.destroy_stuck,
     "KeeperRestartsHideSickness": slots.restarts_hide_sickness,
     "KeeperContractEnding": slots.contract_ending,
+    "KeeperMachineUnlisted": slots.machine_unlisted,
     "KeeperCreditLow": market.credit_low,
     "KeeperBudgetStop": money.budget_stop,
     "KeeperBudgetUsed": money.budget_used,

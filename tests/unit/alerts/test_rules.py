@@ -407,6 +407,31 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         {"KeeperContractEnding:duel/0": Severity.WARNING},
     ),
     (
+        "a machine that leaves the market under a good host is told, once",
+        snapshot(record(tenure=tenure(unlisted_since=ago(minutes=1), listed_at=ago(hours=1)))),
+        {"KeeperMachineUnlisted:duel/0": Severity.INFO},
+    ),
+    (
+        "one odd listing does not say so",
+        snapshot(record(tenure=tenure(unlisted_since=ago(seconds=8), listed_at=ago(hours=1)))),
+        {},
+    ),
+    (
+        "one that never was on the market announces nothing",
+        snapshot(record(tenure=tenure(unlisted_since=ago(hours=1), listed_at=ago(hours=1)))),
+        {},
+    ),
+    (
+        "one that is replaced already is no news",
+        snapshot(
+            record(
+                tenure=tenure(unlisted_since=ago(minutes=9), listed_at=ago(hours=1)),
+                incoming=tenure(2, first_live_at=None),
+            )
+        ),
+        {},
+    ),
+    (
         "one whose successor proves itself is not",
         snapshot(
             record(
