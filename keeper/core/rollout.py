@@ -163,7 +163,10 @@ def _put(
     if has_failed or not _has_link(draft, tenure):
         return _given_up(proposal, is_dark=is_dark and has_failed)
     put = Proposal(wish=Wish.DEPLOY, reason=reason)
-    if tenure.putting or (is_back and is_broken):
+    has_bad = revisions.is_bad(
+        revisions.find(revisions.known_of(draft, stream), tenure.revision)
+    )  # then what was mended is the remedy
+    if tenure.putting or (is_broken and (is_back or has_bad)):
         if proposal.wish not in (Wish.WAIT, *_REMEDIES) or proposal.reason in _NOT_ITS_DOING:
             return proposal
         return _backed_off(tenure, stream.policy, draft, put)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from keeper.sim import promises_alerts as alerts
 from keeper.sim import promises_caps as caps
+from keeper.sim import promises_deploys as deploys
 from keeper.sim import promises_ends as ends
 from keeper.sim import promises_money as money
 from keeper.sim import promises_nerve as nerve
@@ -47,6 +48,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         nerve.modes_and_windows_are_kept,
     ),
     "I13, I6": (caps.remedies_within_their_caps,),
+    "I13": (deploys.a_bad_deploy_stays_where_it_was_tried,),
     "I14": (nerve.not_knowing_is_no_reason, nerve.no_remedy_for_a_good_picture),
     "I15": (protocol.one_keeper_at_a_time,),
     "I16, I6": (stream.bad_machines_are_avoided,),
@@ -55,6 +57,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "I18": (
         stream.on_air_after_the_calm,
         stream.darkness_ends,
+        deploys.what_is_declared_arrives,
         terms.an_end_known_ahead_is_no_surprise,
     ),
     "I19": (

@@ -13,7 +13,9 @@ from pydantic import BaseModel
 
 from keeper.core.model import Stream, StreamName
 from keeper.daemon.declared import Declared
+from keeper.sim.evidence import Deployed
 from keeper.sim.stage import secret_of
+from keeper.sim.universe import Universe
 from keeper.workloads import Workload, registered
 from keeper.workloads.identity import Made, identify, make
 
@@ -26,7 +28,7 @@ class Deploy:
     """What a stream is to run."""
 
     prompt: str = "cat"
-    image: str = "arena:1"
+    image: str = "vastai/pytorch:2.6.0-cuda-12.4.1-ipv2"
 
 
 def with_deploys(declared: Declared, deploys: Mapping[str, Deploy]) -> Declared:
@@ -74,3 +76,38 @@ def _with(stream: Stream, workload: Workload, deploy: Deploy) -> Stream:
         parts=identity.parts,
         rental_mark=identity.rental_mark,
     )
+
+
+class Releases:
+    """What the operator has each stream run, and a note of each change for the auditor."""
+
+    def __init__(self, universe: Universe) -> None:
+        self._universe = universe
+        self._now: dict[str, Deploy] = {}
+        self._streams: tuple[str, ...] = ()
+        self.told: list[Deployed] = []
+        universe.hosts.flaws[Deploy().prompt] = ""
+
+    def declare(self, declared: Declared) -> Declared:
+        """Return a declaration in which every stream runs what it is to run now."""
+        self._streams = tuple(stream.name for stream in declared.desired.streams)
+        return with_deploys(declared, {n: self._now.get(n, Deploy()) for n in self._streams})
+
+    def release(self, number: int, flaw: str = "") -> None:
+        """Have a stream run something else, which fails on every host if it has a flaw."""
+        if not self._streams:
+            return  # keeper has never been started
+        stream = self._streams[number % len(self._streams)]
+        word = f"deploy {len(self.told) + 1}"
+        self._now[stream] = Deploy(prompt=word)
+        self._universe.hosts.flaws[word] = flaw
+        at = self._universe.time_s()
+        self.told.append(Deployed(at=at, stream=stream, word=word, is_bad=bool(flaw)))
+
+    def mend(self) -> None:
+        """Take every flaw away, and have the streams that were left with one run something good."""
+        last = {each.stream: each for each in self.told}
+        self._universe.hosts.mend()
+        for stream, each in last.items():
+            if each.is_bad:
+                self.release(self._streams.index(stream))

@@ -112,6 +112,16 @@ class Bounds:
     silence_s: float = 180.0  # a keeper that runs asks for its rentals at least so often
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """What an operator declared for a stream, by a word that its hosts write down."""
+
+    at: float
+    stream: str
+    word: str
+    is_bad: bool  # it fails on every host
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """One run, as seen from outside."""
@@ -138,6 +148,7 @@ class Evidence:
     # What an operator ordered, when and for which slot; None: nobody has kept it, so it may be
     # anything.
     ordered: tuple[tuple[float, str], ...] | None = None
+    deploys: tuple[Deployed, ...] = ()  # in order
     # What reached a channel of the operator's; None: nobody has kept it.
     messages: tuple[tuple[float, bytes], ...] | None = None
     refused: tuple[tuple[float, bytes], ...] = ()  # what the channel would not take then

@@ -281,6 +281,15 @@ MENU: tuple[Row, ...] = (
         count=(1, 1),
         params=lambda _: {"says_up": True},
     ),
+    Row(
+        kind=FaultKind.OPERATOR_DEPLOYS,
+        per_day=0.4,
+        presets="keeper",
+        params=lambda rng: {
+            "stream": rng.randrange(100),
+            "flaw": rng.choice(("", "", "crashes", "freezes", "fails to start")),
+        },
+    ),
 )
 
 # share of the menu's rates that each preset plays

@@ -96,6 +96,7 @@ class FaultKind(StrEnum):
     OWN_NETWORK_DOWN = "own_network_down"
     OPERATOR_PAUSES = "operator_pauses"  # no fault at all, but it comes as unasked
     ALERTS_REFUSED = "alerts_refused"  # the receiver of messages is down
+    OPERATOR_DEPLOYS = "operator_deploys"  # another workload is declared; params: stream, flaw
 
 
 # What the marketplace says or does about one rental; the market applies these itself.
@@ -162,6 +163,7 @@ KEEPER_KINDS = frozenset(
         FaultKind.OWN_NETWORK_DOWN,
         FaultKind.OPERATOR_PAUSES,
         FaultKind.ALERTS_REFUSED,
+        FaultKind.OPERATOR_DEPLOYS,
     }
 )
 

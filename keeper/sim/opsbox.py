@@ -19,6 +19,7 @@ from keeper.core.world import Order, OrderKind
 from keeper.daemon.declared import Declared, Ports
 from keeper.daemon.supervise import Daemon
 from keeper.ports import PortError
+from keeper.sim.deploys import Releases
 from keeper.sim.disk import Disk, MemoryStore
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.foresight import MemoryForesight
@@ -91,9 +92,11 @@ class OpsBox:
         declare: Callable[[], Declared],
         *,
         has_foresight: bool = True,
+        has_releases: bool = False,  # streams run what `releases` says, not what is declared
     ) -> None:
         self._universe = universe
-        self._declare = declare
+        self.releases = Releases(universe) if has_releases else None
+        self._declare_else = declare
         self._has_foresight = has_foresight
         self._loop = asyncio.get_running_loop()
         self.disk = disk
@@ -144,6 +147,10 @@ class OpsBox:
             power.cut()
             await self._bury()
         self.daemon = None
+
+    def _declare(self) -> Declared:
+        declared = self._declare_else()
+        return declared if self.releases is None else self.releases.declare(declared)
 
     def _boot(self, power: Power) -> Daemon:
         self.marketplace = MemoryMarketplace(self._universe, power, clock=self.clock)
@@ -217,6 +224,11 @@ class OpsBox:
             case FaultKind.ALERTS_REFUSED:
                 until = self._universe.time_s() + (fault.for_s or 600.0)
                 self._universe.mailbox.refuse_until = until
+            case FaultKind.OPERATOR_DEPLOYS:
+                if self.releases is not None:
+                    flaw = str(fault.params.get("flaw", ""))
+                    self.releases.release(int(fault.number("stream", 0)), flaw)
+                    self.reload()
             case FaultKind.OPERATOR_PAUSES:
                 self._aside(self._pause(fault.for_s or 1800.0), "operator")
             case _:

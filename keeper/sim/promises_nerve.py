@@ -23,6 +23,7 @@ from keeper.sim.evidence import (
 )
 from keeper.sim.excuses import covered_s, merged
 from keeper.sim.ledger import Request
+from keeper.sim.promises_deploys import is_being_deployed
 
 _AFTER_BAD_LISTING_S = 300.0  # an act this soon after it may be because of it
 _AFTER_BLINDNESS_S = 300.0
@@ -64,7 +65,10 @@ def no_remedy_for_a_good_picture(seen: Evidence) -> Iterator[Broken]:
     for entry in seen.ledger.hosts:
         is_remedy = entry.what == COMMAND and entry.detail.startswith(REMEDIES)
         # One that has begun goes on, and its own first step ends the picture.
-        if is_remedy and _is_good_unasked(seen, entry.instance_id, entry.at):
+        is_deploy = entry.detail.startswith("deploy.") and is_being_deployed(
+            seen, entry.instance_id, entry.at
+        )
+        if is_remedy and not is_deploy and _is_good_unasked(seen, entry.instance_id, entry.at):
             yield Broken(
                 invariant="I14",
                 at=entry.at,

@@ -190,6 +190,7 @@ class Story:
             disk,
             lambda: declared(*self._wanted, universe.time_s() - began_at),
             has_foresight=self.has_foresight,
+            has_releases=True,
         )
         for spell in self.habits.spells:
             for at in (spell.since_s, spell.until_s):
@@ -262,6 +263,7 @@ class Story:
             clock_steps=steps,
             vouched=tuple((each.begins_at, each.ends_at) for each in universe.vouched),
             ordered=(),
+            deploys=() if box.releases is None else tuple(box.releases.told),
             messages=tuple((each.at, each.body) for each in universe.mailbox.messages),
             refused=tuple((each.at, each.body) for each in universe.mailbox.refused),
             secrets=secrets(self.streams),
@@ -363,6 +365,9 @@ def _calm(universe: Universe, box: OpsBox) -> None:
     universe.own_network_is_down = False
     universe.mailbox.refuse_until = 0.0
     box.disk.commits_to_refuse = 0
+    if box.releases is not None:
+        box.releases.mend()
+        box.reload()
     universe.wind()
 
 

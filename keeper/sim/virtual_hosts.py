@@ -310,6 +310,14 @@ class VirtualHosts:
             self._write(host, "healed", kind.value)
             self.look(host)
 
+    def mend(self) -> None:
+        """Let no deploy fail any more; a process that died of it stays dead."""
+        self.flaws = dict.fromkeys(self.flaws, "")
+        for host in self.by_instance.values():
+            if host.flaw:
+                host.flaw = ""
+                self.look(host)
+
     # --- what commands do -----------------------------------------------------------------------
 
     def linked(self, host: VirtualHost) -> None:
@@ -354,7 +362,7 @@ class VirtualHosts:
         """Write down which deploy is started, and let it have its flaw."""
         words = sorted({*env.values(), host.contract.image} & self.flaws.keys())
         host.flaw = next((self.flaws[word] for word in words if self.flaws[word]), "")
-        self._write(host, STARTED, " ".join(words))
+        self._write(host, STARTED, "|".join(words))
 
     # --- the dead man ---------------------------------------------------------------------------
 

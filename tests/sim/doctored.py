@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from keeper.sim.evidence import LINKED, Bounds, Caps, Evidence
+from keeper.sim.evidence import LINKED, STARTED, Bounds, Caps, Deployed, Evidence
 from keeper.sim.ledger import Rental
 from tests.sim.ledgers import BEGAN, DAY, Run
 
@@ -576,6 +576,35 @@ def told_of_a_key_at_another_slot(run: Run) -> Evidence:
     return run.evidence()
 
 
+def deployed(run: Run, *, is_bad: bool) -> Evidence:
+    """A host that was given "new" after hours with "old"."""
+    run.host(100, 305.0, STARTED, "old")
+    return replace(
+        run.evidence(),
+        deploys=(
+            Deployed(at=BEGAN + 100.0, stream="duel", word="old", is_bad=False),
+            Deployed(at=BEGAN + 9000.0, stream="duel", word="new", is_bad=is_bad),
+        ),
+    )
+
+
+def a_bad_deploy_on_two_hosts(run: Run) -> Evidence:
+    run.picture(100, 9100.0, live=False)
+    run.host(100, 9060.0, STARTED, "new")
+    run.destroy(100, 9300.0)
+    run.rent(101, "k:duel/0:2", at=9400.0)
+    run.host(101, 9700.0, STARTED, "new")
+    run.host(101, 9900.0, STARTED, "old")
+    run.picture(101, 9950.0)
+    run.tell(9200.0)
+    run.tell(10_300.0, "resolved")
+    return deployed(run, is_bad=True)
+
+
+def a_deploy_that_never_arrives(run: Run) -> Evidence:
+    return replace(deployed(run, is_bad=False), calm_at=BEGAN + 40_000.0)
+
+
 SECRETS = {"s3cr3t-of-duel": "duel", "s3cr3t-of-turbo": "turbo", "the-account-key": ""}
 
 BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
@@ -622,6 +651,7 @@ BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
     ("I13", two_workload_restarts),
     ("I13", two_reboots),
     ("I13", seven_hosts_in_six_hours),
+    ("I13", a_bad_deploy_on_two_hosts),
     ("I14", blind_and_rash),
     ("I14", restarted_while_on_air),
     ("I14", rebooted_while_on_air),
@@ -633,6 +663,7 @@ BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
     ("I18", never_on_air),
     ("I18", ended_as_was_known),
     ("I18", dark_for_hours),
+    ("I18", a_deploy_that_never_arrives),
     ("I19", fired_and_never_resolved),
     ("I19", resolved_out_of_the_blue),
     ("I19", fired_twice),

@@ -121,7 +121,7 @@ def test_a_bad_deploy_costs_at_most_one_replacement(
             started = {
                 (entry.instance_id, entry.detail)
                 for entry in stage.universe.market.ledger.hosts
-                if entry.what == STARTED and word in entry.detail.split()
+                if entry.what == STARTED and word in entry.detail.split("|")
             }
             assert len({instance_id for instance_id, _ in started}) == 1
             assert all(record.dark_since is None for record in stage.disk.records.values())

@@ -1,0 +1,123 @@
+"""Checks of the promises about deploys: a bad one goes to one host and no further, a good one to all.
+
+Each yields what is ``Broken`` in the ``Evidence``. No code is shared with what is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from keeper.sim.evidence import STARTED, Broken, Deployed, Evidence
+
+_LIVES = ("created", "running", "rebooting", "readdressed", "destroyed")
+_AROUND_S = 1800.0  # what befalls a host so near to a start may be why it is given up
+_SURE_S = 1200.0  # on air for so long, a deploy has shown that it works
+_ARRIVES_S = 10_800.0  # so long after the calm a deploy is on the first host
+_EACH_S = 3600.0  # and so much later on each other one
+
+
+def a_bad_deploy_stays_where_it_was_tried(seen: Evidence) -> Iterator[Broken]:
+    """While something else is known to work, what fails is started on one host: one slot, one loss."""
+    for number, each in enumerate(seen.deploys):
+        if not each.is_bad or not _worked_before(seen, seen.deploys[:number], each):
+            continue
+        hosts = [
+            (at, instance_id)
+            for at, instance_id in _starts_of(seen, each)
+            if not _was_struck(seen, instance_id, at)
+        ]
+        for at, instance_id in hosts[1:]:
+            yield Broken(
+                invariant="I13",
+                at=at,
+                text=f"{each.word!r} of {each.stream} was started on {instance_id}, and had failed"
+                f" on {hosts[0][1]} already",
+            )
+
+
+def what_is_declared_arrives(seen: Evidence) -> Iterator[Broken]:
+    """In the end every host of a stream runs what was declared last."""
+    last = {each.stream: each for each in seen.deploys}
+    for stream, each in last.items():
+        replicas = seen.desired.get(stream, 0)
+        deadline = max(each.at, seen.calm_at) + _ARRIVES_S + _EACH_S * replicas
+        spans = (*seen.observed.get(stream, ()), *seen.unreplaced.get(stream, ()))
+        is_tied = any(ends > seen.calm_at for _, ends in spans)
+        if each.is_bad or seen.ended_at < deadline or is_tied:
+            continue
+        for rental in seen.ours:
+            slot = seen.slot_of(rental.label) or ""
+            if slot.rpartition("/")[0] != stream or rental.ended_at is not None:
+                continue
+            words = _words_on(seen, rental.instance_id)
+            if words and each.word not in words[-1]:
+                yield Broken(
+                    invariant="I18",
+                    at=deadline,
+                    text=f"{slot} still runs {' '.join(words[-1])!r}, and {each.word!r} was declared"
+                    f" at {each.at:.0f}",
+                )
+
+
+def is_being_deployed(seen: Evidence, instance_id: int, at: float) -> bool:
+    """Whether a host does not run what its stream should, so that something else is put there."""
+    slot = seen.slot_of_instance(instance_id) or ""
+    declared = [d for d in seen.deploys if d.at <= at and d.stream == slot.rpartition("/")[0]]
+    if not declared:
+        return False
+    words = _words_on(seen, instance_id, at)
+    return declared[-1].is_bad or not words or declared[-1].word not in words[-1]
+
+
+def _starts_of(seen: Evidence, deploy: Deployed) -> list[tuple[float, int]]:
+    """Return the first start of a deploy on each host."""
+    found: dict[int, float] = {}
+    for entry in seen.ledger.hosts:
+        if entry.what == STARTED and deploy.word in entry.detail.split("|"):
+            found.setdefault(entry.instance_id, entry.at)
+    return sorted((at, instance_id) for instance_id, at in found.items())
+
+
+def _worked_before(seen: Evidence, before: tuple[Deployed, ...], bad: Deployed) -> bool:
+    """Whether a host of the stream had been on air for long with the deploy before."""
+    earlier = [each for each in before if each.stream == bad.stream]
+    if earlier and earlier[-1].is_bad:
+        return False  # which of those before it proved itself is keeper's to know
+    since = earlier[-1].at if earlier else seen.began_at
+    word = earlier[-1].word if earlier else ""
+    for rental in seen.ours:
+        slot = seen.slot_of(rental.label) or ""
+        if slot.rpartition("/")[0] != bad.stream:
+            continue
+        starts = [
+            e.at
+            for e in seen.deeds.get(rental.instance_id, ())
+            if e.what == STARTED and since <= e.at < bad.at and word in e.detail
+        ]
+        spans = seen.on_air(rental.instance_id)
+        if any(
+            min(end, bad.at) - max(begin, start) >= _SURE_S
+            for start in starts
+            for begin, end in spans
+        ):
+            return True
+    return False
+
+
+def _was_struck(seen: Evidence, instance_id: int, at: float) -> bool:
+    """Whether something else befell a host at about that time."""
+    rental = seen.ledger.rentals[instance_id]
+    around = (at - _AROUND_S, at + _AROUND_S)
+    return any(
+        around[0] <= entry.at <= around[1] and entry.what == "struck"
+        for entry in seen.deeds.get(instance_id, ())
+    ) or any(around[0] <= c.at <= around[1] and c.what not in _LIVES for c in rental.changes)
+
+
+def _words_on(seen: Evidence, instance_id: int, until: float = float("inf")) -> list[list[str]]:
+    """Return which deploys were started on a host, in order."""
+    return [
+        entry.detail.split("|")
+        for entry in seen.deeds.get(instance_id, ())
+        if entry.what == STARTED and entry.at <= until
+    ]
