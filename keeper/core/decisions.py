@@ -176,6 +176,7 @@ class Plan:
     alike: str = ""  # who failed alike within minutes, and what they share
     wants: Wants = field(default_factory=Wants)
     next_check_at: datetime | None = None
+    next_check_if_heard_at: datetime | None = None  # the same if no witness falls silent until then
     meter: Meter | None = None  # the ledger as of now; None: nothing to write
     # The whole new list of each stream whose revisions have changed.
     revisions: Mapping[StreamName, tuple[Revision, ...]] = field(default_factory=dict)

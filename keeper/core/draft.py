@@ -105,6 +105,7 @@ class Draft:
             None  # from then on one that says the same would, too
         )
         self._wake_at: datetime | None = None
+        self._silent_at: datetime | None = None
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -230,6 +231,11 @@ class Draft:
         if at is not None and (self._wake_at is None or at < self._wake_at):
             self._wake_at = at
 
+    def wake_if_silent(self, at: datetime | None) -> None:
+        """Ask for a look at a moment, unless the witnesses go on to speak until then."""
+        if at is not None and (self._silent_at is None or at < self._silent_at):
+            self._silent_at = at
+
     def count_listings(self, from_at: datetime | None = None) -> None:
         """Ask for fresh listings; from a moment on also one that says the same settles something."""
         self.is_curious = True
@@ -279,7 +285,10 @@ class Draft:
             alike=self.alike,
             suspected=self.suspected,
             wants=self._wants(),
-            next_check_at=self._next_check_at(),
+            next_check_at=self._soon(
+                min((at for at in (self._wake_at, self._silent_at) if at), default=None)
+            ),
+            next_check_if_heard_at=self._soon(self._wake_at),
             meter=self.meter_after,
             revisions=self.revisions,
         )
@@ -298,11 +307,8 @@ class Draft:
             show_ids=tuple(sorted(self.show_ids)),
         )
 
-    def _next_check_at(self) -> datetime | None:
-        if self._wake_at is None:
-            return None
-        soonest = later(self.now, _SOONEST_S)
-        return max(self._wake_at, soonest)
+    def _soon(self, at: datetime | None) -> datetime | None:
+        return None if at is None else max(at, later(self.now, _SOONEST_S))
 
     def _pardoned(self) -> tuple[MachineId, ...]:
         """Forget strikes once the longest quarantine has passed after the last one ended."""

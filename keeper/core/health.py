@@ -85,7 +85,8 @@ class Judged:
     changed: tuple[tuple[Condition, str], ...]  # new statuses, with a bounded detail for humans
     has_new_host_key: bool  # the host began to show another key than the pinned one
     has_booted: bool
-    next_check_at: datetime | None  # when silence would make something unknown
+    next_check_at: datetime | None  # when time alone would change something
+    silent_at: datetime | None  # when silence would make something unknown
 
 
 def judge(tenure: Tenure, evidence: Evidence) -> Judged:
@@ -100,8 +101,7 @@ def judge(tenure: Tenure, evidence: Evidence) -> Judged:
     bench.see_crash_loop()
     bench.see_blindness()
     ends_at = bench.see_end()
-    silent_at = bench.see_silence()
-    return bench.judged(min((at for at in (ends_at, silent_at) if at is not None), default=None))
+    return bench.judged(ends_at, bench.see_silence())
 
 
 def is_moved_by(tenure: Tenure, reading: Reading, policy: Policy, started_at: datetime) -> bool:
@@ -418,13 +418,9 @@ class _Bench:
                 continue
             if position == STREAMING and condition.status is Status.FALSE and is_stopped:
                 continue  # not merely unheard of: it cannot be there
-            heard_at = evidence.heard_at.get((instance_id, subject))
-            if heard_at is None:
-                heard_at = condition.since
-                if evidence.started_at is not None and evidence.started_at > heard_at:
-                    heard_at = evidence.started_at
-            elif heard_at < condition.since:
-                heard_at = condition.since
+            heard_at = _heard_at(
+                condition, evidence.heard_at.get((instance_id, subject)), evidence.started_at
+            )
             if elapsed_s(heard_at, self.now) >= stale_s:
                 self._level(position, Status.UNKNOWN, Reason.SILENT, self.now)
             elif earliest is None or heard_at < earliest:
@@ -433,7 +429,7 @@ class _Bench:
 
     # --- the answer -------------------------------------------------------------------------------
 
-    def judged(self, next_check_at: datetime | None) -> Judged:
+    def judged(self, next_check_at: datetime | None, silent_at: datetime | None) -> Judged:
         before = self.before
         conditions = before.conditions
         changed: tuple[tuple[Condition, str], ...] = ()
@@ -482,6 +478,7 @@ class _Bench:
             has_new_host_key=self.has_new_host_key,
             has_booted=has_booted,
             next_check_at=next_check_at,
+            silent_at=silent_at,
         )
 
     def _is_up(self) -> bool:
@@ -507,6 +504,37 @@ class _Bench:
         if warmup_s is None and before.deployed_at is not None:
             warmup_s = elapsed_s(before.deployed_at, self.now)
         return self.now, before.first_live_at or self.now, warmup_s
+
+
+def silent_at(
+    tenure: Tenure,
+    heard_at: Mapping[tuple[InstanceId, Subject], datetime],
+    started_at: datetime,
+    stale_s: float,
+) -> datetime | None:
+    """Return when something of a tenure would be unknown, if its witnesses said no more."""
+    if tenure.instance_id is None or len(tenure.conditions) != len(KINDS):
+        return None
+    known = (
+        _heard_at(
+            tenure.conditions[position], heard_at.get((tenure.instance_id, subject)), started_at
+        )
+        for position, subject in _WITNESS
+        if tenure.conditions[position].status is not Status.UNKNOWN
+    )
+    earliest = min(known, default=None)
+    return None if earliest is None else later(earliest, stale_s)
+
+
+def _heard_at(
+    condition: Condition, heard_at: datetime | None, started_at: datetime | None
+) -> datetime:
+    """Return from when on silence counts against a condition."""
+    if heard_at is not None:
+        return max(heard_at, condition.since)
+    if started_at is not None and started_at > condition.since:
+        return started_at
+    return condition.since
 
 
 def _pins(pinned: str, shown: str) -> str:

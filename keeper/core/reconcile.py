@@ -173,6 +173,7 @@ def _judge_tenure(
         ),
     )
     draft.wake(judged.next_check_at)
+    draft.wake_if_silent(judged.silent_at)
     if judged.tenure is not tenure:
         draft.put(slot, seat, judged.tenure)
     for condition, detail in judged.changed:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from keeper.core.conditions import KINDS, REACHABLE, RENTED
-from keeper.core.health import is_moved_by
+from keeper.core.health import is_moved_by, silent_at
 from keeper.core.model import (
     Instance,
     InstanceId,
@@ -15,6 +15,7 @@ from keeper.core.model import (
     SlotId,
     SlotRecord,
     Status,
+    Stream,
     Subject,
     Tenure,
     stream_of,
@@ -102,6 +103,23 @@ def is_news(
         and tenure.conditions[REACHABLE].status is Status.TRUE
         and (listing is None or heard_at <= listing.at)
     )
+
+
+def silence_at(
+    records: Mapping[SlotId, SlotRecord],
+    streams: Iterable[Stream],
+    heard_at: Mapping[tuple[InstanceId, Subject], datetime],
+    started_at: datetime,
+) -> datetime | None:
+    """Return when a witness of any slot would count as silent, as far as it was heard until now."""
+    stale_s = {stream.name: stream.policy.probe_stale_s for stream in streams}
+    ends = (
+        silent_at(tenure, heard_at, started_at, stale_s[stream_of(record.slot)])
+        for record in records.values()
+        if stream_of(record.slot) in stale_s
+        for tenure in tenures(record)
+    )
+    return min((at for at in ends if at is not None), default=None)
 
 
 def restless(records: Mapping[SlotId, SlotRecord]) -> frozenset[InstanceId]:

@@ -53,7 +53,7 @@ from keeper.daemon.dead_man import DeadMan
 from keeper.daemon.declared import Declared, Ports, changes
 from keeper.daemon.enroll import Enroll
 from keeper.daemon.execute import Executor
-from keeper.daemon.follow import is_news, restless, targets, tenures
+from keeper.daemon.follow import is_news, restless, silence_at, targets, tenures
 from keeper.daemon.keys import Keys
 from keeper.daemon.memory import Memory
 from keeper.daemon.notify import Notifier
@@ -131,6 +131,7 @@ class Daemon:
         self._clocks = Clocks(self._clock.monotonic())
         self._unreadable_told = False
         self._next_check_at: datetime | None = None
+        self._next_check_if_heard_at: datetime | None = None
         self._targets: dict[InstanceId, Target] = {}
         self._followed: tuple[object, object, object] = (None, None, None)
         self.config_ok = True
@@ -339,20 +340,45 @@ class Daemon:
         elif self._next_check_at is not None:
             until_s = (self._next_check_at - self._clock.now()).total_seconds()
             interval_s = min(interval_s, max(_NUDGES_APART_S, until_s))
+        ends_s = started_s + interval_s
         if not self._nudged.is_set():
             self._set_alarm(interval_s)
             try:
                 await self._nudged.wait()
+                while self._is_resting and (left_s := self._still_heard_s(started_s)) > 0:
+                    self._alarm = None
+                    self._nudged.clear()
+                    self._set_alarm(left_s)
+                    ends_s = self._clock.monotonic() + left_s
+                    await self._nudged.wait()
             finally:
                 if self._alarm is not None:
                     self._alarm.cancel()
                 self._alarm = None
         if self._is_resting:
             self._is_resting = False
-            self._clocks.ticked(min(self._clock.monotonic(), started_s + interval_s))
+            self._clocks.ticked(min(self._clock.monotonic(), ends_s))
         apart_s = _NUDGES_APART_S - (self._clock.monotonic() - started_s)
         if is_news and apart_s > 0 and not self._stop.is_set():
             await asyncio.sleep(apart_s)
+
+    def _still_heard_s(self, started_s: float) -> float:
+        """Return how much longer to rest: that witnesses have gone on to speak is no news."""
+        if self._is_news:
+            return 0.0
+        memory, now = self._remembered(), self._clock.now()
+        left_s = [started_s + _REST_MAX_S - self._clock.monotonic()]
+        if self._next_check_if_heard_at is not None:
+            left_s.append((self._next_check_if_heard_at - now).total_seconds())
+        silent_at = silence_at(
+            memory.records,
+            self._declared.desired.streams,
+            self._board.heard_at,
+            memory.started_at,
+        )
+        if silent_at is not None:
+            left_s.append((silent_at - now).total_seconds())
+        return min(left_s)
 
     def _may_rest(self) -> bool:
         """Whether nobody could see anything new before somebody says so; see ``ports.Foresight``."""
@@ -471,6 +497,7 @@ class Daemon:
         if any(_is_stop(event) for event in ticked.plan.events):
             self._purse.hurry()  # an empty account may be why, and then nothing is given up for it
         self._next_check_at = ticked.next_check_at
+        self._next_check_if_heard_at = ticked.next_check_if_heard_at
         self._is_quiet = is_quiet(ticked.world, ticked.plan, ticked.snapshot.records.values())
         self._snapshot = ticked.snapshot
 

@@ -41,6 +41,7 @@ class Ticked:
     orphans_seen_at: Mapping[InstanceId, datetime]  # the first listing that showed each
     bugs: tuple[SlotBug, ...]
     next_check_at: datetime | None  # when anything could change by time alone, messages included
+    next_check_if_heard_at: datetime | None  # the same if no witness falls silent until then
 
 
 def decide(
@@ -116,8 +117,13 @@ def decide(
         alert_state=alert_state,
         orphans_seen_at=_orphans(world, plan),
         bugs=bugs,
-        next_check_at=min((at for at in (plan.next_check_at, due_at) if at), default=None),
+        next_check_at=_first(plan.next_check_at, due_at),
+        next_check_if_heard_at=_first(plan.next_check_if_heard_at, due_at),
     )
+
+
+def _first(*moments: datetime | None) -> datetime | None:
+    return min((at for at in moments if at is not None), default=None)
 
 
 def _periods_forgotten(world: World, plan: Plan) -> tuple[str, ...]:

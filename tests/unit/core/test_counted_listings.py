@@ -15,6 +15,7 @@ from tests.builders import (
     a_desire,
     a_fresh_tenure,
     a_listing,
+    a_pause,
     a_record,
     a_stream,
     a_tenure,
@@ -110,3 +111,14 @@ def test_keeper_looks_again_when_the_list_is_so_old_that_the_market_counts_as_lo
     assert not events_of(plan, FuseTripped)
     told = events_of(decide(world, desired, now=at), FuseTripped)
     assert [event.reason for event in told] == [Reason.MARKET_UNREADABLE]
+
+
+def test_it_is_told_when_to_look_again_if_nobody_falls_silent() -> None:
+    """Then a tick at the moment of a silence that has not come is passed over."""
+    heard = decide(healthy_world())
+    assert heard.next_check_at is not None
+    assert (
+        heard.next_check_if_heard_at is None or heard.next_check_if_heard_at > heard.next_check_at
+    )
+    paused = decide(healthy_world(pause=a_pause(until_s=7.0)))
+    assert paused.next_check_at == paused.next_check_if_heard_at == ahead(7)

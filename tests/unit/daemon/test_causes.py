@@ -11,13 +11,13 @@ from keeper.core.events import CauseNamed, RevisionBad
 from keeper.core.model import Stream
 from keeper.daemon.declared import Declared
 from keeper.sim.contract import Contract
+from keeper.sim.deploys import Deploy, with_deploys
 from keeper.sim.evidence import STARTED
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.loop import run
 from keeper.sim.market import MarketShape
 from keeper.sim.universe import Universe
 from keeper.sim.virtual_hosts import CRASHES, FAILS_TO_START, FREEZES
-from keeper.sim.deploys import Deploy, with_deploys
 from tests.stage import Stage
 
 PLENTY = MarketShape(machines=80, display_share=0.9, renters_every_s=0.0, price_drift_every_s=0.0)

@@ -4,14 +4,18 @@ import pytest
 
 from keeper.core.model import ConditionKind, Policy, Reading, Status, Subject
 from keeper.core.reasons import Reason
-from keeper.daemon.follow import is_news
+from keeper.daemon.follow import is_news, silence_at
 from tests.builders import (
+    HOST,
     a_condition,
     a_listing,
     a_reading,
     a_record,
+    a_stream,
     a_tenure,
     ago,
+    ahead,
+    all_heard,
     an_instance,
     conditions,
 )
@@ -79,3 +83,24 @@ def test_the_first_look_at_a_rental_that_was_stopped_is_news() -> None:
 def test_what_is_said_of_a_rental_that_no_slot_has_is_news() -> None:
     assert is_news(BLACK, ago(5), None, POLICY, ago(3600), None)
     assert is_news(BLACK, ago(5), a_record(), POLICY, ago(3600), None)
+
+
+def test_silence_counts_from_the_last_word_of_whoever_spoke_longest_ago() -> None:
+    stream = a_stream()
+    record = a_record(a_tenure())
+    stale_s = stream.policy.probe_stale_s
+    heard = all_heard(age_s=3.0)
+    records = {record.slot: record}
+    assert silence_at(records, [stream], heard, ago(3600)) == ahead(stale_s - 3)
+    later = heard | {(HOST, Subject.LINK): ago(9)}
+    assert silence_at(records, [stream], later, ago(3600)) == ahead(stale_s - 9)
+    assert silence_at(records, [], heard, ago(3600)) is None
+    assert silence_at({}, [stream], heard, ago(3600)) is None
+
+
+def test_nobody_is_waited_for_who_has_not_spoken_of_a_rental_yet() -> None:
+    record = a_record(a_tenure(conditions=conditions(streaming=(Status.UNKNOWN, Reason.SILENT))))
+    stream = a_stream()
+    heard = all_heard(age_s=3.0) | {(HOST, Subject.PICTURE): ago(900)}
+    found = silence_at({record.slot: record}, [stream], heard, ago(3600))
+    assert found == ahead(stream.policy.probe_stale_s - 3)
