@@ -6,7 +6,8 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 
-Step = Callable[[float], None]  # is given the time at which it was due
+# Is given the time at which it was due; returns False when it has changed nothing.
+Step = Callable[[float], bool | None]
 
 
 class Agenda:
@@ -14,6 +15,7 @@ class Agenda:
 
     def __init__(self, now: float) -> None:
         self.now = now
+        self.changes = 0  # steps that have changed something
         self._steps: list[tuple[float, int, Step]] = []
         self._numbers = count()
 
@@ -26,7 +28,8 @@ class Agenda:
         while self._steps and self._steps[0][0] <= now:
             at, _, step = heapq.heappop(self._steps)
             self.now = max(self.now, at)
-            step(self.now)
+            if step(self.now) is not False:
+                self.changes += 1
         self.now = max(self.now, now)
 
     def next_at(self) -> float | None:

@@ -6,7 +6,7 @@ long, how often. The board knows nothing of the market or of hosts; they ask it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -259,7 +259,8 @@ class FaultBoard:
     """What is armed. Everything is in the order of arming, so the same script hits the same."""
 
     def __init__(self) -> None:
-        self._armed: list[Armed] = []
+        # By kind: each call asks for a dozen kinds, of which hardly any is armed.
+        self._armed: dict[FaultKind, list[Armed]] = {}
         self._numbers = 0
 
     def arm(self, fault: Fault, now: float) -> Armed:
@@ -273,7 +274,7 @@ class FaultBoard:
             until_at=None if fault.for_s is None else from_at + fault.for_s,
             left=fault.count if fault.count is not None else (1 if fault.for_s is None else None),
         )
-        self._armed.append(armed)
+        self._armed.setdefault(fault.kind, []).append(armed)
         return armed
 
     def spend(self, armed: Armed) -> None:
@@ -285,8 +286,10 @@ class FaultBoard:
 
     def take(self, kind: FaultKind, aim: Aim, now: float) -> Fault | None:
         """Return a live fault for this aim and use up one shot of it."""
-        for armed in self._live(now):
-            if armed.fault.kind is kind and is_hit(armed.fault, aim):
+        if kind not in self._armed:
+            return None
+        for armed in self._live(kind, now):
+            if is_hit(armed.fault, aim):
                 if armed.left is not None:
                     armed.left -= 1
                 return armed.fault
@@ -294,38 +297,56 @@ class FaultBoard:
 
     def active(self, kind: FaultKind, aim: Aim, now: float) -> Fault | None:
         """Return a live fault for this aim without using it up."""
-        for armed in self._live(now):
-            if armed.fault.kind is kind and is_hit(armed.fault, aim):
-                return armed.fault
-        return None
+        if kind not in self._armed:
+            return None
+        return next((a.fault for a in self._live(kind, now) if is_hit(a.fault, aim)), None)
 
     def live(self, now: float) -> tuple[Armed, ...]:
         """Return what can hit now."""
-        return tuple(self._live(now))
+        return self._live_of(tuple(self._armed), now)
+
+    def is_live_beyond(self, kinds: Collection[FaultKind], now: float) -> bool:
+        """Whether anything but these kinds can hit now."""
+        return any(self._live(kind, now) for kind in self._armed.keys() - kinds)
 
     def waiting(self, now: float) -> tuple[Armed, ...]:
         """Return what is due and looks for a rental to strike."""
-        return tuple(armed for armed in self._live(now) if armed.fault.kind in RENTAL_KINDS)
+        return self._live_of(tuple(self._armed.keys() & RENTAL_KINDS), now)
 
     def next_at(self, now: float) -> float | None:
         """Return when the next fault begins; None when none is ahead."""
-        return min((armed.from_at for armed in self._armed if armed.from_at > now), default=None)
+        every = (armed for known in self._armed.values() for armed in known)
+        return min((armed.from_at for armed in every if armed.from_at > now), default=None)
 
     def clear(self, aim: Aim | None = None) -> int:
         """Take faults off the board: all, or those aimed at this; returns how many."""
-        before = len(self._armed)
-        self._armed = [
-            armed
-            for armed in self._armed
-            if aim is not None and (armed.fault.target == "*" or not is_hit(armed.fault, aim))
-        ]
-        return before - len(self._armed)
+        count = 0
+        for kind, known in tuple(self._armed.items()):
+            kept = [
+                armed
+                for armed in known
+                if aim is not None and (armed.fault.target == "*" or not is_hit(armed.fault, aim))
+            ]
+            count += len(known) - len(kept)
+            self._keep(kind, kept)
+        return count
 
-    def _live(self, now: float) -> list[Armed]:
-        """Forget what is over, and return the rest that has begun."""
-        self._armed = [
+    def _live_of(self, kinds: Iterable[FaultKind], now: float) -> tuple[Armed, ...]:
+        found = [armed for kind in kinds for armed in self._live(kind, now)]
+        return tuple(sorted(found, key=lambda armed: armed.number))
+
+    def _live(self, kind: FaultKind, now: float) -> list[Armed]:
+        """Forget what is over of a kind, and return the rest that has begun."""
+        kept = [
             armed
-            for armed in self._armed
+            for armed in self._armed[kind]
             if armed.left != 0 and (armed.until_at is None or now < armed.until_at)
         ]
-        return [armed for armed in self._armed if armed.is_live(now)]
+        self._keep(kind, kept)
+        return [armed for armed in kept if armed.from_at <= now]
+
+    def _keep(self, kind: FaultKind, kept: list[Armed]) -> None:
+        if kept:
+            self._armed[kind] = kept
+        else:
+            del self._armed[kind]

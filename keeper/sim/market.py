@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from keeper.sim.agenda import Agenda
@@ -80,7 +81,9 @@ class Market:
         )
         self.contracts: dict[int, Contract] = {}  # every one ever made, by id
         self.account_keys: dict[int, str] = {}
-        self._reads = Reads(self.contracts, self.faults)
+        self._not_gone: list[Contract] = []
+        self._looked_at = 0  # contracts, in the order in which they were made
+        self._reads = Reads(self.contracts, self.faults, self._live)
         self._billing = Billing(
             agenda=self._agenda,
             credit_dollars=self.shape.credit_dollars,
@@ -137,6 +140,11 @@ class Market:
     def advance(self) -> None:
         """Let everything happen that is due."""
         self.now()
+
+    @property
+    def changes(self) -> int:
+        """Count the things that have happened by themselves."""
+        return self._agenda.changes
 
     @property
     def present(self) -> float:
@@ -330,7 +338,13 @@ class Market:
     # --- inside -------------------------------------------------------------------------------
 
     def _live(self) -> list[Contract]:
-        return [one for one in self.contracts.values() if one.box is not Box.GONE]
+        """Return what is rented, oldest first. What has ended stays so, and need not be asked."""
+        made = len(self.contracts)
+        if made > self._looked_at:
+            self._not_gone += islice(self.contracts.values(), self._looked_at, None)
+            self._looked_at = made
+        self._not_gone = [one for one in self._not_gone if one.box is not Box.GONE]
+        return self._not_gone
 
     def _owned(self, instance_id: int) -> Contract:
         now = self.now()

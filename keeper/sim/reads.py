@@ -5,7 +5,7 @@ A row may appear late, stay after its end, or lie about a state; the truth is th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from keeper.sim.contract import Box, Contract, instance_row
@@ -41,8 +41,14 @@ _AS_TEXT = ("id", "machine_id", "dph_total", "start_date", "ssh_port", "gpu_ram"
 class Reads:
     """The rentals as they are shown. ``contracts``: every one ever made, by id."""
 
-    def __init__(self, contracts: Mapping[int, Contract], faults: FaultBoard) -> None:
+    def __init__(
+        self,
+        contracts: Mapping[int, Contract],
+        faults: FaultBoard,
+        live: Callable[[], Collection[Contract]],
+    ) -> None:
         self._contracts = contracts
+        self._live = live
         self._faults = faults
         self._stale: tuple[Fault, list[dict[str, Any]]] | None = None  # shown again and again
         self._ghosts: dict[int, tuple[float, float]] = {}  # destroyed, but listed for a while
@@ -79,11 +85,12 @@ class Reads:
 
         None while anything lies about it, or a row will come or go by time alone.
         """
-        if any(armed.fault.kind not in _SPARE_LISTS for armed in self._faults.live(now)):
+        if self._faults.is_live_beyond(_SPARE_LISTS, now):
             return None
         if any(now < until for _, until in self._ghosts.values()):
             return None
-        if any(one.visible_at > now for one in self._contracts.values()):
+        there = self._live()
+        if any(one.visible_at > now for one in there):
             return None
         return tuple(
             (
@@ -98,8 +105,7 @@ class Reads:
                 (one.machine.is_listed, one.machine.min_bid(one.gpus)),
                 one.machine.is_listed,
             )
-            for one in self._contracts.values()
-            if one.box is not Box.GONE
+            for one in there
         )
 
     def _is_listed(self, contract: Contract, now: float) -> bool:

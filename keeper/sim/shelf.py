@@ -83,14 +83,17 @@ class Shelf:
             )
         is_bid = query.get("type") in BID_TYPES
         disk_gb = float(query.get("allocated_storage") or catalog.STORAGE_DEFAULT_GB)
-        known = [
-            (self._looked_up(ask, disk_gb, is_bid=is_bid), self._luck.random())
-            for ask in self._supply.asks()
-        ]
+        asks = [(ask, self._luck.random()) for ask in self._supply.asks()]
         self._forget_old()
-        filters = search.check(query, known[0][0].still if known else ())
+
+        def look_up(ask: Ask) -> _Known:
+            return self._looked_up(ask, disk_gb, is_bid=is_bid)
+
+        filters = search.check(query, look_up(asks[0][0]).still if asks else ())
         if self._faults.take(FaultKind.SEARCH_EMPTY, _AIM, now):
             return []
+        is_open = filters.get("rentable") == {"eq": True}
+        known = [(look_up(ask), luck) for ask, luck in asks if ask.is_open or not is_open]
         stays = search.matcher(filters, lambda name: name not in catalog.MOVING)
         moves = search.matcher(filters, lambda name: name in catalog.MOVING)
         asked = repr(filters)
@@ -102,7 +105,8 @@ class Shelf:
             if moves(row)
         ]
         if self._faults.take(FaultKind.OFFERS_LOOSE, _AIM, now):
-            found = self._loosened(found, [each.row(now, luck) for each, luck in known])
+            every = [look_up(ask).row(now, luck) for ask, luck in asks]
+            found = self._loosened(found, every)
         shown = search.in_order(found, query.get("order") or [["score", "desc"]])
         if not query.get("disable_bundling"):
             shown = shown[: min(OFFERS_MAX, int(query.get("limit") or OFFERS_MAX))]

@@ -91,28 +91,45 @@ class Striker:
         else:
             self._mishaps.relieve(contract, kind, now)
 
-    def strike_waiting(self, now: float) -> None:
-        """Look for a rental for every fault that waits; while one waits, look again later."""
+    def strike_waiting(self, now: float) -> bool:
+        """Look for a rental for every fault that waits; while one waits, look again later.
+
+        Returns whether one was found.
+        """
+        has_struck = False
+        there = self._within_reach()
         for armed in self._board.waiting(now):
             fault = armed.fault
-            boxes = {Box.ABSENT, Box.UP} if fault.kind in BOOT_KINDS else {Box.UP}
+            is_at_boot = fault.kind in BOOT_KINDS
             candidates = [
                 contract
-                for contract in self._live()
-                if contract.box in boxes
-                and contract.is_reachable
-                and is_hit(fault, aim_of(contract))
+                for contract, aim in there
+                if (contract.box is Box.UP or is_at_boot) and is_hit(fault, aim)
             ]
+            if not candidates:
+                continue
             self._aim.shuffle(candidates)
             for contract in candidates:
                 if armed.left == 0:
                     break
                 if self.strike(contract, fault):
                     self._board.spend(armed)
+                    has_struck = True
+            if has_struck:
+                there = self._within_reach()
         if self._board.waiting(now) and not self._is_looking:
             self._is_looking = True
             self._agenda.enter(now + self._lifecycle.tempo.strike_retry_s, self._look_again)
+        return has_struck
 
-    def _look_again(self, now: float) -> None:
+    def _within_reach(self) -> list[tuple[Contract, Aim]]:
+        """Return the rentals that could be struck."""
+        return [
+            (contract, aim_of(contract))
+            for contract in self._live()
+            if contract.is_reachable and contract.box in (Box.ABSENT, Box.UP)
+        ]
+
+    def _look_again(self, now: float) -> bool:
         self._is_looking = False
-        self.strike_waiting(now)
+        return self.strike_waiting(now)

@@ -72,6 +72,7 @@ class Universe:
         self.own_network_is_down = False
         self.links_made = 0
         self.vouched: list[Vouched] = []
+        self._changes_seen = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = float("inf")
         self.wind()
@@ -98,7 +99,11 @@ class Universe:
 
     def wind(self) -> None:
         """Set the one timer to the next thing that is due. Called after whatever plans something."""
+        self._changes_seen = self.market.changes
         self.outlook.look()
+        self._wait()
+
+    def _wait(self) -> None:
         due = self.market.next_event_at()
         if due is None or due >= self._alarm_at:
             return
@@ -110,4 +115,7 @@ class Universe:
     def _ring(self) -> None:
         self._alarm, self._alarm_at = None, float("inf")
         self.market.advance()
-        self.wind()
+        if self.market.changes == self._changes_seen:
+            self._wait()  # somebody has only looked about
+        else:
+            self.wind()
