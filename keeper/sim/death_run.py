@@ -42,7 +42,7 @@ COMMIT = "commit"
 RESTART_S = 5.0  # the unit's RestartSec
 FREEZE_S = 60.0
 _ORDER_S = 60.0
-_PATIENCE_S = 150.0  # for any one step of the story, deaths in it included
+_PATIENCE_S = 150.0  # for any one step of the story, deaths in it included; a freeze is not counted
 _LABEL = re.compile(r"keeper:[0-9a-z]+:([a-z0-9-]+/\d+):\d+")
 
 _CONFIG = """\
@@ -264,7 +264,9 @@ async def play(
         stack.push_async_callback(keeper.stop)
         stage = Stage(sim=sim, keeper=keeper, tell=lambda _: None)
         began = time.time()
-        complaints = await _story(stage, keeper, is_short=is_short)
+        # The last freezes of a campaign may all lie in one step.
+        frozen_s = freeze_s * sum(point.deed == Deed.FREEZE for point in points)
+        complaints = await _story(stage, keeper, _PATIENCE_S + frozen_s, is_short=is_short)
         complaints += _judged(stage, keeper, began)
         return Told(
             struck=tuple(reaper.struck),
@@ -284,25 +286,25 @@ def _of_commit(reaper: _Reaper, loop: asyncio.AbstractEventLoop) -> None:
             loop.call_soon_threadsafe(reaper.keeper.struck, point.deed)
 
 
-async def _story(stage: Stage, keeper: _Keeper, *, is_short: bool) -> list[str]:
+async def _story(stage: Stage, keeper: _Keeper, patience_s: float, *, is_short: bool) -> list[str]:
     """Rent, deploy, restart by order and by itself, hand over, destroy, rent again."""
     try:
-        await stage.on_air(SLOT, within_s=_PATIENCE_S)
+        await stage.on_air(SLOT, within_s=patience_s)
         if not is_short:
             await _order(stage, "restart")
             await asyncio.sleep(2.0)
-            await stage.on_air(SLOT, within_s=_PATIENCE_S)
+            await stage.on_air(SLOT, within_s=patience_s)
             await _strike(stage)
             await asyncio.sleep(4.0)
-            await stage.on_air(SLOT, within_s=_PATIENCE_S)
+            await stage.on_air(SLOT, within_s=patience_s)
             await _order(stage, "replace")
             await asyncio.sleep(2.0)
-            await stage.on_air(SLOT, within_s=_PATIENCE_S)
+            await stage.on_air(SLOT, within_s=patience_s)
             await _order(stage, "destroy")
-            await stage.event("instance.ended", SLOT, within_s=_PATIENCE_S)
+            await stage.event("instance.ended", SLOT, within_s=patience_s)
             await _order(stage, "resume")
         await keeper.rest()
-        await stage.on_air(SLOT, within_s=_PATIENCE_S)
+        await stage.on_air(SLOT, within_s=patience_s)
         await stage.look()
     except ActFailed as failed:
         return [str(failed)]
