@@ -9,7 +9,6 @@ import pytest
 
 from keeper.core.events import SpendCaughtUp
 from keeper.core.meter import (
-    GAP_MAX_S,
     TOTAL,
     WRITE_APART_S,
     Dark,
@@ -151,7 +150,7 @@ def test_a_gap_is_counted_at_the_rates_that_held_but_its_picture_is_not_known() 
 
 def test_a_clock_that_is_wrong_by_years_invents_three_days() -> None:
     after = caught_up(a_meter(), NOW + timedelta(days=3650))
-    assert total(after) == pytest.approx(GAP_MAX_S / HOUR)
+    assert total(after) == pytest.approx(72.0)
 
 
 def test_old_days_and_months_are_forgotten_and_the_total_is_not() -> None:
