@@ -64,7 +64,10 @@ def said(spending: SpendStatus, name: str | None = None, width: int = 80) -> lis
 
 
 def test_shows_what_was_spent_where_it_leads_and_what_a_good_hour_costs() -> None:
-    assert said(spending_of(a_snapshot(a_ledger()), NOW)) == SHOWN
+    spending = spending_of(a_snapshot(a_ledger()), NOW)
+    assert said(spending) == SHOWN
+    committed = [each.committed_dollars_per_hour for each in (spending.fleet, *spending.streams)]
+    assert committed == pytest.approx([0.42, 0.42, 0.0, 0.0])
 
 
 SHOWN: list[str] = [
