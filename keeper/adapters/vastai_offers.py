@@ -100,6 +100,7 @@ def _offer_of(loose: Any, disk_gb: float, *, is_bid: bool) -> Offer | None:
         cuda_max=amount(row.cuda_max_good) or 0.0,
         is_bid=is_floor,
         driver_version=text(row.driver_version, NAME_MAX).strip(),
+        public_ip=text(row.public_ipaddr, NAME_MAX).strip(),  # to compare, never to dial
     )
 
 

@@ -143,6 +143,7 @@ class OfferRow(msgspec.Struct):
     geolocation: Any = None
     cuda_max_good: Any = None
     driver_version: Any = None
+    public_ipaddr: Any = None
 
 
 class Offers(msgspec.Struct):

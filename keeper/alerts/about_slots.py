@@ -10,7 +10,7 @@ from keeper.alerts import Alert, Severity
 from keeper.alerts.about_deploys import is_told_of
 from keeper.alerts.advice import HUMAN, advice, dollars, names, since
 from keeper.core.decisions import Hold
-from keeper.core.model import Policy, Rung, SlotId, SlotRecord, stream_of
+from keeper.core.model import Policy, Rung, SlotId, SlotRecord, is_spare, stream_of
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.terms import is_confirmed
 from keeper.core.text import plain
@@ -285,7 +285,10 @@ def _sicknesses(record: SlotRecord, policy: Policy, now: datetime) -> list[datet
 
 
 def _held(snapshot: Snapshot) -> dict[SlotId, Hold]:
-    return {d.slot: d for d in snapshot.plan.decisions if isinstance(d, Hold)}
+    """Return the holds of slots. A spare that may not be rented is for about_spares.py."""
+    return {
+        d.slot: d for d in snapshot.plan.decisions if isinstance(d, Hold) and not is_spare(d.slot)
+    }
 
 
 def _refusal(reason: Reason, records: list[SlotRecord]) -> str:

@@ -15,6 +15,7 @@ from keeper.alerts import about_deploys as deploys
 from keeper.alerts import about_market as market
 from keeper.alerts import about_money as money
 from keeper.alerts import about_slots as slots
+from keeper.alerts import about_spares as spares
 from keeper.core.world import Snapshot
 
 Rule = Callable[[Snapshot, datetime], Iterator[Alert]]
@@ -40,6 +41,8 @@ RULES: dict[str, Rule] = {
     "KeeperSpendDrift": money.spend_drift,
     "KeeperPaused": slots.paused,
     "KeeperSuggestion": slots.suggestion,
+    "KeeperSpareTookOver": spares.spare_took_over,
+    "KeeperSpareMissing": spares.spare_missing,
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from keeper.cli.errors import Stopped
 from keeper.cli.exit_codes import ExitCode
-from keeper.core.model import Desired, SlotId, Stream
+from keeper.core.model import Desired, SlotId, Stream, is_spare
 
 
 def stream_named(desired: Desired, name: str) -> Stream:
@@ -31,7 +31,9 @@ def slot_named(slots: Iterable[str], name: str) -> SlotId:
     known = sorted(slots)
     if name in known:
         return SlotId(name)
-    of_stream = [slot for slot in known if slot.rpartition("/")[0] == name]
+    of_stream = [
+        slot for slot in known if slot.rpartition("/")[0] == name and not is_spare(SlotId(slot))
+    ]
     if len(of_stream) == 1:
         return SlotId(of_stream[0])
     if of_stream:

@@ -13,7 +13,7 @@ from typing import Any
 from keeper.adapters.vastai_spacing import PUBLISHED_INTERVAL_S, Endpoint
 from keeper.cli.rentals import others, price_parts, vram
 from keeper.cli.terminal import duration
-from keeper.core.model import FleetPolicy
+from keeper.core.model import FleetPolicy, SlotId, is_spare
 from keeper.core.text import plain
 from keeper.web.shapes import CondemnedStatus, FleetStatus, HostStatus, SlotStatus
 
@@ -59,7 +59,8 @@ class Ended:
 def losses_of(fleet: FleetStatus, *, is_live: bool) -> list[Loss]:
     """Say of each slot what is lost with its rental. ``is_live``: a keeper watches right now."""
     found = []
-    for slot in (slot for stream in fleet.streams for slot in stream.slots):
+    every = (slot for stream in fleet.streams for slot in (*stream.slots, *stream.spares))
+    for slot in every:
         hosts = [host for host in (slot.host, slot.incoming) if host is not None]
         ids = tuple(host.instance_id for host in hosts if host.instance_id is not None)
         is_ordered = bool(hosts) and slot.destroy_asked_at is not None
@@ -92,6 +93,8 @@ def _what(host: HostStatus, now: datetime) -> Iterator[str]:
 
 
 def _picture(slot: SlotStatus, now: datetime, *, is_live: bool) -> str:
+    if is_spare(SlotId(slot.slot)):
+        return f"nobody watches it: {slot.state.lower()}"
     if not is_live:
         seen = "on air" if slot.is_on_air else "not on air"
         return f"nobody watches its picture now; it was {seen} when keeper last looked"

@@ -29,6 +29,7 @@ from keeper.cli.rentals import (
 )
 from keeper.cli.rollouts import shown_deploys
 from keeper.cli.terminal import cell, duration, rough, table
+from keeper.core.model import SlotId, is_spare
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.windows import ALLOWS
 from keeper.web.shapes import (
@@ -63,7 +64,7 @@ def shown_fleet(
 
     ``sums_first`` is for a screen that may be too short: what is cut off there is the end.
     """
-    slots = [slot for stream in fleet.streams for slot in stream.slots]
+    slots = [slot for stream in fleet.streams for slot in (*stream.slots, *stream.spares)]
     if only is not None:
         slots = [slot for slot in slots if slot.slot in only]
     if sums_first and only is None:
@@ -121,6 +122,8 @@ def shown_plan(plan: PlanStatus) -> Iterator[RenderableType]:
 def short_state(slot: SlotStatus) -> str:
     """Return the state in a word or two, for a column."""
     host = slot.host
+    if is_spare(SlotId(slot.slot)):
+        return "paused" if slot.pause is not None and host is None else f"spare {slot.phase}"
     is_outbid = host is not None and host.outbid_since is not None
     if slot.dark_since is not None:
         return "DARK, outbid" if is_outbid else "DARK"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from keeper.web.spending import CapStatus, SpendStatus, StreamSpendStatus
+    from keeper.web.spending import CapStatus, SpareSpendStatus, SpendStatus, StreamSpendStatus
 
 
 @click.command(
@@ -116,6 +116,8 @@ def shown(
             if each.total.dollars_per_good_hour is None
             else f"{each.total.dollars_per_good_hour:.3f}",
         )
+        if each.spares is not None:
+            streams.add_row(*_of_spares(each.spares))
     yield streams
     yield Text()
     caps = table(
@@ -133,10 +135,30 @@ def shown(
                 f"{cap.used_ratio:.0%}",
                 cell(_leads(cap, spending.now), style),
             )
+        if each.spares is not None and each.spares.max_dollars_per_hour is not None:
+            now, limit = each.spares.dollars_per_hour, each.spares.max_dollars_per_hour
+            whose = cell(f"{each.stream} spares per hour", length_max=32)
+            caps.add_row(whose, f"{now:.3f}", _dollars(limit), f"{now / limit:.0%}", cell("(now)"))
     yield caps
     yield from _dark(chosen)
     if name is None:
         yield from _account(spending)
+
+
+def _of_spares(spares: SpareSpendStatus) -> tuple[RenderableType, ...]:
+    """Show the part of the line above that went into spares."""
+    from keeper.cli.terminal import cell
+
+    return (
+        cell("  of it spares", "dim"),
+        _dollars(spares.today_dollars),
+        _dollars(spares.month_dollars),
+        _dollars(spares.total_dollars),
+        f"{spares.dollars_per_hour:.3f}",
+        _dollars(spares.forecast_today_dollars),
+        _dollars(spares.forecast_month_dollars),
+        "-",
+    )
 
 
 def _called(each: StreamSpendStatus, *, is_fleet: bool) -> str:

@@ -176,11 +176,14 @@ def _chosen(fleet: FleetStatus, name: str | None) -> frozenset[str] | None:
     if name is None:
         return None
     if "/" in name:
-        slots = [slot.slot for stream in fleet.streams for slot in stream.slots]
+        slots = [slot.slot for stream in fleet.streams for slot in (*stream.slots, *stream.spares)]
         return frozenset({slot_named(slots, name)})
     found = stream_named_in([stream.stream for stream in fleet.streams], name)
     return frozenset(
-        slot.slot for stream in fleet.streams if stream.stream == found for slot in stream.slots
+        slot.slot
+        for stream in fleet.streams
+        if stream.stream == found
+        for slot in (*stream.slots, *stream.spares)
     )
 
 
@@ -202,8 +205,9 @@ def _print_json(fleet: FleetStatus, note: str, chosen: frozenset[str] | None) ->
     document["is_live"] = not note
     if chosen is not None:
         for stream in document["streams"]:
-            stream["slots"] = [slot for slot in stream["slots"] if slot["slot"] in chosen]
-        document["streams"] = [stream for stream in document["streams"] if stream["slots"]]
+            for key in ("slots", "spares"):
+                stream[key] = [slot for slot in stream[key] if slot["slot"] in chosen]
+        document["streams"] = [s for s in document["streams"] if s["slots"] or s["spares"]]
     print_json(document)
 
 

@@ -58,6 +58,7 @@ class Crossed:
 
     sentence: str
     until: datetime | None = None
+    stream: StreamName | None = None  # whose limit; None: the fleet's
 
 
 def caps_of(whose: Stream | FleetPolicy) -> tuple[Cap, ...]:
@@ -147,6 +148,7 @@ def crossed(
                 sentence=f"{cap.whose} has used ${used:.2f} of its {cap.words}, and was stopped for"
                 f" it; {free_again(cap, now)}",
                 until=ends_at(cap.span, now),
+                stream=cap.stream,
             )
         hours = hours_ahead(cap, now, reserve_s)
         rate = committed_to(cap, committed) + more_dollars_per_hour
@@ -155,6 +157,7 @@ def crossed(
                 sentence=f"{cap.whose} has used ${used:.2f} of its {cap.words}, and"
                 f" ${rate:.3f}/h for {_hours(hours)} more would cross it; {free_again(cap, now)}",
                 until=ends_at(cap.span, now),
+                stream=cap.stream,
             )
     return None
 

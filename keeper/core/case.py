@@ -30,6 +30,7 @@ class Wish(StrEnum):
     HOLD = "hold"  # a person must look first
     RENT = "rent"
     DEPLOY = "deploy"
+    PREPARE = "prepare"  # a spare: all of a deploy but the start
     RESTART = "restart"
     REBOOT = "reboot"
     REPLACE = "replace"  # end this rental; what fills the slot next is another decision

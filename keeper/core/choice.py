@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
-from keeper.core import suspects
+from keeper.core import spare_money, suspects
 from keeper.core.caps import Crossed
 from keeper.core.draft import Draft
 from keeper.core.events import OffersSearched
 from keeper.core.market import Avoided, Funnel, avoided_by_quarantine, merged, search
-from keeper.core.model import MachineId, Offer, OfferNeeds, SlotId, Stream
+from keeper.core.model import InstanceId, MachineId, Offer, OfferNeeds, SlotId, Stream
 from keeper.core.moments import elapsed_s
 from keeper.core.room import affordable
 from keeper.core.shortage import explain
+from keeper.core.spread import Apart, apart_from
 
 _DETAIL_MAX = 600
 
@@ -69,8 +70,16 @@ def _best(
     draft: Draft, slot: SlotId, stream: Stream, needs: OfferNeeds, avoiding: Avoided
 ) -> Choice:
     funnel, shortage = _search(draft, slot, stream, needs, avoiding)
-    offer, too_dear = affordable(draft, stream, needs, funnel.suitable)
+    offer, too_dear = affordable_for(draft, slot, stream, needs, funnel.suitable)
     return Choice(needs=needs, funnel=funnel, shortage=shortage, offer=offer, too_dear=too_dear)
+
+
+def affordable_for(
+    draft: Draft, slot: SlotId, stream: Stream, needs: OfferNeeds, suitable: tuple[Offer, ...]
+) -> tuple[Offer | None, Crossed | None]:
+    """Return the best offer that may be paid for; for a spare by stricter limits than for a slot."""
+    within = spare_money.affordable if slot in draft.spares else affordable
+    return within(draft, stream, needs, suitable)
 
 
 def looked_at(draft: Draft, slot: SlotId, stream: Stream) -> tuple[Offer, ...]:
@@ -98,12 +107,31 @@ def avoided(draft: Draft, slot: SlotId) -> Avoided:
     machines, hosts = avoided_by_quarantine(
         quarantine, draft.now, draft.fleet.quarantine_host_after
     )
-    return Avoided(
+    found = Avoided(
         offers=frozenset(draft.records[slot].avoid_offers) | draft.offers_taken,
         machines=machines,
         hosts=hosts,
         traits=suspects.avoided(draft.causes),
     )
+    return found if slot not in draft.spares else replace(found, apart=_apart(draft, slot))
+
+
+def _apart(draft: Draft, place: SlotId) -> Apart:
+    """Return what the stream's hosts and other spares have, as far as this spare must differ."""
+    stream = draft.spares[place]
+    others = [
+        (tenure, _address(draft, tenure.instance_id))
+        for each in (*stream.slots, *stream.spare_places)
+        if each != place
+        for tenure in (draft.records[each].tenure, draft.records[each].incoming)
+        if tenure is not None
+    ]
+    return apart_from(others, stream.spares.spread)
+
+
+def _address(draft: Draft, instance_id: InstanceId | None) -> str:
+    instance = None if instance_id is None else draft.listed.get(instance_id)
+    return "" if instance is None else instance.public_ip
 
 
 def _search(

@@ -1,9 +1,9 @@
 """The hard stop: hosts end while what is left of a cap still pays for their end (I4, I11).
 
 One by one, the least useful first, so that the rest gets as much out of the money as there is: first
-replacements that do not serve yet, then hosts that show no picture, then the dearest of those on air,
-whose end buys the others the most time. What was stopped stays so until its period is over or its cap
-is raised. A pause, a mode, a mass failure and a stop of keeper keep even this from happening (I12);
+spares, then replacements that do not serve yet, then hosts that show no picture, then the dearest of
+those on air, whose end buys the others the most time. What was stopped stays so until its period is
+over or its cap is raised. A pause, a mode, a mass failure and a stop of keeper keep even this from happening (I12);
 then a person is told.
 """
 
@@ -29,7 +29,7 @@ from keeper.core.enact import retire
 from keeper.core.events import BudgetFreed, BudgetStopped, BudgetWarned
 from keeper.core.fuses import refuse
 from keeper.core.meter import Stop, Warned, is_on_air
-from keeper.core.model import Condemned, SlotId, StreamName, Tenure, stream_of
+from keeper.core.model import Condemned, SlotId, StreamName, Tenure, is_spare, stream_of
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.spend import committed_by_stream
@@ -49,7 +49,7 @@ class _Host:
     seat: Seat
     tenure: Tenure
     dollars_per_hour: float
-    usefulness: int  # 0: does not serve yet; 1: shows no picture; 2: on air
+    usefulness: int  # -1: a spare; 0: does not serve yet; 1: shows no picture; 2: on air
 
     @property
     def order(self) -> tuple[int, float, SlotId]:
@@ -187,7 +187,13 @@ def _hosts(draft: Draft, cap: Cap) -> Iterator[_Host]:
                 seat=seat,
                 tenure=tenure,
                 dollars_per_hour=tenure.dollars_per_hour + tenure.traffic_dollars_per_hour,
-                usefulness=0 if seat is Seat.INCOMING and is_lit else 2 if is_lit else 1,
+                usefulness=-1
+                if is_spare(slot)
+                else 0
+                if seat is Seat.INCOMING and is_lit
+                else 2
+                if is_lit
+                else 1,
             )
 
 

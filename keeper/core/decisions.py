@@ -60,6 +60,18 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Promote:
+    """Make a spare the slot's host. Touches nothing outside: both records change in one commit."""
+
+    name: ClassVar[str] = "promote"
+    slot: SlotId
+    reason: Reason
+    instance_id: InstanceId
+    label: str
+    spare: SlotId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deploy:
     """Put the workload on a host and start it. Idempotent: may be repeated after a crash."""
 
@@ -69,6 +81,18 @@ class Deploy:
     intent_id: IntentId
     instance_id: InstanceId
     revision: str = ""  # "": what is declared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepare:
+    """Put the workload on a spare and leave it unstarted. Idempotent like a deploy."""
+
+    name: ClassVar[str] = "prepare"
+    slot: SlotId
+    reason: Reason
+    intent_id: IntentId
+    instance_id: InstanceId
+    revision: str = ""  # "": the declared one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +166,7 @@ class Hold:
     until: datetime | None = None
 
 
-Act = Rent | Adopt | Deploy | Restart | Reboot | Rebid | Destroy
+Act = Rent | Adopt | Promote | Deploy | Prepare | Restart | Reboot | Rebid | Destroy
 Decision = Act | Wait | Hold
 
 

@@ -66,10 +66,16 @@ class Draft:
         self.slots: dict[SlotId, Stream] = {
             slot: stream for stream in desired.streams for slot in stream.slots
         }
+        self.spares: dict[SlotId, Stream] = {
+            place: stream for stream in desired.streams for place in stream.spare_places
+        }
         self.records: dict[SlotId, SlotRecord] = dict(world.records)
         for slot in self.slots:
             if slot not in self.records:
                 self.records[slot] = SlotRecord(slot=slot)
+        for place in self.spares:
+            if place not in self.records:
+                self.records[place] = SlotRecord(slot=place)
         self.condemned: dict[InstanceId, Condemned] = {c.instance_id: c for c in world.condemned}
         self.listed: dict[InstanceId, Instance] = (
             {i.instance_id: i for i in world.listing.instances} if world.listing else {}
@@ -92,6 +98,7 @@ class Draft:
         self.rolling: set[StreamName] = set()  # streams of which a slot gets another deploy now
         self.bad_deploys: dict[StreamName, tuple[Failure, ...]] = {}  # what convicts each
         self.bursts: dict[SlotId, tuple[Failure, ...]] = {}  # sick slots whose fault is not alone
+        self.short_of: set[StreamName | None] = set()  # whose limit holds a slot back; None: all's
         self.offers_for: set[StreamName] = set()
         self.offers_taken: set[OfferId] = set()
         # What was asked of the market in vain, and what was found: a thousand vacant slots of a stream
@@ -109,9 +116,13 @@ class Draft:
 
     # --- reading ----------------------------------------------------------------------------------
 
+    def declared(self, slot: SlotId) -> Stream | None:
+        """Return the stream that declares a slot, or the place of a spare."""
+        return self.slots.get(slot) or self.spares.get(slot)
+
     def policy(self, slot: SlotId) -> Policy:
         """Return the numbers of a slot's stream, or the defaults when it is not declared."""
-        stream = self.slots.get(slot)
+        stream = self.declared(slot)
         return _DEFAULT_POLICY if stream is None else stream.policy
 
     def seated(self) -> Iterator[tuple[SlotId, Seat, Tenure]]:

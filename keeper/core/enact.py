@@ -37,9 +37,11 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.moments import later
+from keeper.core.promote import take_over
 from keeper.core.reasons import Reason
 from keeper.core.rent import fill
 from keeper.core.room import crosses_a_limit
+from keeper.core.spares import prepare
 
 # What a machine is not to blame for.
 _BLAMELESS = (
@@ -52,6 +54,9 @@ _BLAMELESS = (
     Reason.OPERATOR_ASKED,
     Reason.OUTBID,
     Reason.PRICE_DRIFT,
+    Reason.ROLLOUT,
+    Reason.SPARE_EXPIRED,
+    Reason.SPARE_UNFIT,
     Reason.STREAM_REMOVED,
     Reason.SUPERSEDED,
 )
@@ -77,7 +82,9 @@ _DEAR_HELD_S = 900.0
 _REMEDIES_MAX = 32  # far above all caps together
 
 
-def enact(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> None:
+def enact(  # noqa: C901 - one row a wish
+    draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal
+) -> None:
     """Write down an admitted proposal of a slot."""
     match proposal.wish:
         case Wish.WAIT:
@@ -93,6 +100,8 @@ def enact(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> Non
                     until=proposal.until,
                 ),
             )
+        case Wish.RENT if take_over(draft, slot, stream, _seat(proposal), proposal.reason):
+            _note_act(draft, slot, "promote", Reason.SPARE_TOOK_OVER)
         case Wish.RENT:
             seat = Seat.INCOMING if proposal.is_incoming else Seat.TENURE
             name = rollout.to_rent(draft, slot, stream, proposal)
@@ -103,6 +112,9 @@ def enact(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> Non
                 _note_act(draft, slot, "rent", proposal.reason)
         case Wish.DEPLOY:
             _deploy(draft, slot, stream, proposal)
+        case Wish.PREPARE:
+            prepare(draft, slot, stream, proposal)
+            _note_act(draft, slot, "prepare", proposal.reason)
         case Wish.RESTART:
             _restart(draft, slot, stream, proposal)
         case Wish.REBOOT:

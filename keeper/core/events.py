@@ -366,6 +366,32 @@ class HostRecycling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpareReady:
+    """A spare could take over from now on."""
+
+    name: ClassVar[str] = "spare.ready"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId  # the spare's own place
+    instance_id: InstanceId
+    duration_s: float  # since it was rented
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparePromoted:
+    """A spare has become a slot's host; nothing had to be rented for it."""
+
+    name: ClassVar[str] = "spare.promoted"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    instance_id: InstanceId
+    label: str
+    spare: SlotId  # the place that it leaves
+    reason: Reason  # why the slot needed another host
+    duration_s: float  # without a picture until now
+    is_beside: bool  # the old host still serves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceRenting:
     """An intent to rent is on disk; the create is about to leave."""
 
@@ -624,6 +650,17 @@ class WorkloadDeployed:
     instance_id: InstanceId
     duration_s: float
     revision: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadPrepared:
+    """The workload is on a spare, and is not started."""
+
+    name: ClassVar[str] = "workload.prepared"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -940,6 +977,8 @@ Event = (
     | BudgetFreed
     | DecisionMade
     | HostRecycling
+    | SpareReady
+    | SparePromoted
     | InstanceRenting
     | InstanceRented
     | InstanceAdopted
@@ -962,6 +1001,7 @@ Event = (
     | MachineQuarantined
     | WorkloadDeploying
     | WorkloadDeployed
+    | WorkloadPrepared
     | DeployFailed
     | RevisionDeclared
     | RevisionProven

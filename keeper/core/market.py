@@ -20,6 +20,7 @@ from keeper.core.model import (
     Pricing,
     Quarantine,
 )
+from keeper.core.spread import Apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class Avoided:
     hosts: frozenset[HostId] = frozenset()
     # Suspected causes, by cause.Trait: ranked last, so that a wrong name never empties the market.
     traits: tuple[tuple[Trait, str], ...] = ()
+    apart: Apart | None = None  # of a spare: what the stream's other hosts have already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +214,8 @@ def lacks_of(offer: Offer, needs: OfferNeeds, avoided: Avoided) -> list[str]:
         lacks.append("a lost race")
     if offer.machine_id in avoided.machines or offer.host_id in avoided.hosts:
         lacks.append("quarantine")
+    if avoided.apart is not None and (shared := avoided.apart.lacks(offer)):
+        lacks.append(shared)
     lacks.extend(what for what, suits in _FILTERS if not suits(offer, needs))
     return lacks
 

@@ -28,6 +28,7 @@ from keeper.core.model import (
     SlotRecord,
     StreamName,
     Tenure,
+    is_spare,
     stream_of,
 )
 from keeper.core.moments import elapsed_s
@@ -52,6 +53,7 @@ class Tally:
 
     dollars: float = 0.0
     good_s: float = 0.0
+    spare_dollars: float = 0.0  # the part of the dollars that went into spares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class Rate:
 
     dollars_per_hour: float = 0.0
     on_air: int = 0
+    spare_dollars_per_hour: float = 0.0  # the part of it that spares cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +156,7 @@ def flow_of(
     A paused slot is in a person's hands: what it costs in the dark is theirs to judge.
     """
     dollars: dict[StreamName, list[float]] = {}
+    spare: dict[StreamName, list[float]] = {}
     on_air: dict[StreamName, int] = {}
     dark: dict[SlotId, list[float]] = {}
     lit: set[SlotId] = set()
@@ -167,7 +171,9 @@ def flow_of(
             if tenure is not None
         ]
         dollars.setdefault(stream, []).extend(costs)
-        if is_on_air(record):
+        if is_spare(record.slot):
+            spare.setdefault(stream, []).extend(costs)  # nobody watches one: neither good nor dark
+        elif is_on_air(record):
             lit.add(record.slot)
             on_air[stream] = on_air.get(stream, 0) + 1
             healthy_since = record.healthy_since
@@ -179,11 +185,17 @@ def flow_of(
         stream = StreamName("") if gone.slot is None else stream_of(gone.slot)
         costs_now = condemned_dollars_per_hour(gone, listed)
         dollars.setdefault(stream, []).append(costs_now)
-        if gone.slot is not None and gone.slot not in lit and gone.slot not in paused:
+        if gone.slot is not None and is_spare(gone.slot):
+            spare.setdefault(stream, []).append(costs_now)
+        elif gone.slot is not None and gone.slot not in lit and gone.slot not in paused:
             dark[gone.slot] = [*dark.get(gone.slot, ()), costs_now]
     # Summed exactly, so that the order in which rentals are told does not matter.
     rates = {
-        stream: Rate(dollars_per_hour=fsum(each), on_air=on_air.get(stream, 0))
+        stream: Rate(
+            dollars_per_hour=fsum(each),
+            on_air=on_air.get(stream, 0),
+            spare_dollars_per_hour=fsum(spare.get(stream, ())),
+        )
         for stream, each in dollars.items()
     }
     without_picture = {slot: fsum(each) for slot, each in dark.items()}
@@ -268,6 +280,7 @@ def _added(
         after[stream] = Tally(
             dollars=tally.dollars + rate.dollars_per_hour * hours,
             good_s=tally.good_s + rate.on_air * good_s,
+            spare_dollars=tally.spare_dollars + rate.spare_dollars_per_hour * hours,
         )
     return after
 
@@ -350,6 +363,7 @@ def spent(meter: Meter, period: str, stream: StreamName | None = None) -> Tally:
     return Tally(
         dollars=fsum(each.dollars for each in tallies.values()),
         good_s=fsum(each.good_s for each in tallies.values()),
+        spare_dollars=fsum(each.spare_dollars for each in tallies.values()),
     )
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import NewType
 
 from keeper.core.reasons import Reason
+from keeper.core.spare import Spares
 
 StreamName = NewType("StreamName", str)
 SlotId = NewType("SlotId", str)  # "duel/0": stream name, slash, replica index
@@ -31,6 +32,19 @@ def slot_id(stream: StreamName, replica: int) -> SlotId:
 def stream_of(slot: SlotId) -> StreamName:
     """Return the stream a slot belongs to."""
     return StreamName(slot.rpartition("/")[0])
+
+
+_SPARE = "spare-"
+
+
+def spare_id(stream: StreamName, number: int) -> SlotId:
+    """Name the place of one spare of a stream: "duel/spare-0"."""
+    return SlotId(f"{stream}/{_SPARE}{number}")
+
+
+def is_spare(slot: SlotId) -> bool:
+    """Whether this is the place of a spare, and no slot that anybody watches."""
+    return slot.rpartition("/")[2].startswith(_SPARE)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -238,6 +252,12 @@ class Stream:
     recipe: str = ""  # by which that revision's workload can be made again; holds no secret
     parts: Mapping[str, str] = field(default_factory=dict)  # of the revision: a mark for each key
     rental_mark: str = ""  # of what is rented for it: another one needs another rental
+    spares: Spares = field(default_factory=Spares)
+
+    @property
+    def spare_places(self) -> tuple[SlotId, ...]:
+        """The places of this stream's spares."""
+        return tuple(spare_id(self.name, number) for number in range(self.spares.count))
 
     @property
     def slots(self) -> tuple[SlotId, ...]:
@@ -290,6 +310,7 @@ class Offer:
     cuda_max: float
     is_bid: bool = False
     driver_version: str = ""  # "": not told
+    public_ip: str = ""  # "": not told
 
 
 class MarketState(StrEnum):
@@ -460,6 +481,8 @@ class Tenure:
     revision: str = ""  # of the workload that was put on it last, or that it was rented for
     putting: str = ""  # the revision that is being put on it instead; until that is done, a mixture
     is_guarded: bool = False  # a dead man is there, or is about to be
+    prepared_at: datetime | None = None  # a spare's: all is there, and is not started
+    ready_at: datetime | None = None  # a spare's: when it could first have taken over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -527,6 +550,9 @@ class SlotRecord:
     last_act: str = ""  # last decision that did something, for the page and `status`
     last_act_reason: Reason = Reason.STARTING_UP
     last_act_at: datetime | None = None
+    took_over_at: datetime | None = None  # the last time that a spare became its host
+    took_over_dark_s: float = 0.0  # how long nobody had seen a picture then
+    took_over_for: Reason = Reason.VACANT  # why the slot needed another host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -589,6 +615,7 @@ class IntentKind(StrEnum):
 
     RENT = "rent"
     DEPLOY = "deploy"
+    PREPARE = "prepare"  # of a spare: all of a deploy but the start
     RESTART = "restart"
     REBOOT = "reboot"
     REBID = "rebid"

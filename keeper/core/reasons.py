@@ -113,6 +113,15 @@ class Reason(StrEnum):
     ROLLOUT = "rollout"
     ROLLBACK = "rollback"
 
+    # About spares.
+    SPARE_WANTED = "spare_wanted"
+    SPARE_READY = "spare_ready"
+    SPARE_WAITS = "spare_waits"
+    SPARE_SICK = "spare_sick"
+    SPARE_EXPIRED = "spare_expired"
+    SPARE_UNFIT = "spare_unfit"
+    SPARE_TOOK_OVER = "spare_took_over"
+
 
 SENTENCE: dict[Reason, str] = {
     Reason.LIVE: "the viewer sees a moving picture",
@@ -208,4 +217,11 @@ SENTENCE: dict[Reason, str] = {
     Reason.ROLLOUT: "what is declared for the stream is not what is on its host",
     Reason.ROLLBACK: "what was deployed last is bad, so what worked before is put back",
     Reason.HANDOVER: "a replacement is proving itself while the old host still serves",
+    Reason.SPARE_WANTED: "the stream keeps spares, and one is missing",
+    Reason.SPARE_READY: "the spare is ready to take over",
+    Reason.SPARE_WAITS: "a spare comes after every slot that needs a host, and after doubts",
+    Reason.SPARE_SICK: "the spare would be of no use, and nobody mends one",
+    Reason.SPARE_EXPIRED: "the spare is as old as the stream's spares may become",
+    Reason.SPARE_UNFIT: "the spare shares a machine or an owner with what has failed",
+    Reason.SPARE_TOOK_OVER: "a spare was ready, so it takes over",
 }

@@ -42,12 +42,15 @@ from keeper.core.model import (
     Status,
     Stream,
     Tenure,
+    is_spare,
     stream_of,
 )
 from keeper.core.moments import elapsed_s, later
+from keeper.core.promote import at_hand
 from keeper.core.reasons import Reason
 from keeper.core.remedy import propose
 from keeper.core.settle import settle
+from keeper.core.spares import propose as propose_for_spare
 from keeper.core.world import OrderKind, World
 
 # What is tried before a host is given up.
@@ -68,8 +71,10 @@ def reconcile(world: World, desired: Desired, now: datetime) -> Plan:
     curb(draft)
     for slot, stream in draft.slots.items():
         _decide_slot(draft, slot, stream)
+    for place, stream in draft.spares.items():  # after the slots, whose money comes first
+        _decide_slot(draft, place, stream)
     for slot in tuple(draft.records):
-        if slot not in draft.slots:
+        if draft.declared(slot) is None:
             _wind_up(draft, slot)
     end_condemned(draft)
     _forget_slots(draft)
@@ -139,7 +144,7 @@ def _judge_all(draft: Draft) -> None:
         if instance_id is not None:
             readings = by_instance.get(instance_id, ())
             _judge_tenure(draft, slot, seat, tenure, instance_id, readings)
-        if seat is Seat.TENURE:
+        if seat is Seat.TENURE and not is_spare(slot):
             incident.follow(draft, slot)
 
 
@@ -257,13 +262,18 @@ def _admit(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> No
 
 
 def _propose(draft: Draft, slot: SlotId, stream: Stream) -> Proposal:
+    if slot in draft.spares:
+        wanted = propose_for_spare(draft, slot, stream)
+        return (_ended_first(draft, slot) or wanted) if wanted.wish is Wish.RENT else wanted
     record = draft.records[slot]
     if record.tenure is None and record.incoming is not None:
         # The create of the serving rental came to nothing; what was to follow it serves now.
         record = draft.records[slot] = replace(record, tenure=record.incoming, incoming=None)
     tenure = record.tenure
     if tenure is None:
-        return _ended_first(draft, slot) or Proposal(wish=Wish.RENT, reason=Reason.VACANT)
+        rent = Proposal(wish=Wish.RENT, reason=Reason.VACANT)
+        is_rented_ahead = at_hand(draft, slot, stream, rent.reason) is not None
+        return rent if is_rented_ahead else _ended_first(draft, slot) or rent
     if tenure.instance_id is None:
         return Proposal(wish=Wish.WAIT, reason=Reason.CREATE_UNSETTLED)
     record = _without_stale_order(draft, record)
@@ -426,10 +436,12 @@ def _end_strays(draft: Draft) -> None:
 def _forget_slots(draft: Draft) -> None:
     """Forget a slot that is no longer declared once nothing of it can come back."""
     world = draft.world
-    for slot in [slot for slot in draft.records if slot not in draft.slots]:
+    for slot in [slot for slot in draft.records if draft.declared(slot) is None]:
         record = draft.records[slot]
         if (
-            record.tenure is None
+            # A spare's label outlives its place where it took over, and must not be given again.
+            not (is_spare(slot) and _is_named_after(draft, slot))
+            and record.tenure is None
             and record.incoming is None
             and slot not in world.in_flight
             and slot not in world.held_slots
@@ -438,3 +450,15 @@ def _forget_slots(draft: Draft) -> None:
         ):
             del draft.records[slot]
             draft.forgotten.append(slot)
+
+
+def _is_named_after(draft: Draft, place: SlotId) -> bool:
+    """Whether a rental carries a label of this place, wherever it is now."""
+    labels = [each.label for each in draft.condemned.values()]
+    labels += [
+        tenure.label
+        for record in draft.records.values()
+        for tenure in (record.tenure, record.incoming)
+        if tenure is not None
+    ]
+    return any((label := parse(each)) is not None and label.slot == place for each in labels)

@@ -182,7 +182,7 @@ def _patience_ends_at(case: Case) -> datetime:
 
 # --- the table --------------------------------------------------------------------------------------
 
-_GONE = (
+GONE_RULES: tuple[Rule, ...] = (
     Rule(
         name="never appeared",
         when=never_appeared,
@@ -199,7 +199,7 @@ _GONE = (
     ),
 )
 
-_BOOT = (
+BOOT_RULES: tuple[Rule, ...] = (
     Rule(
         name="overpriced",
         when=is_overpriced,
@@ -299,8 +299,8 @@ TENURE_RULES: tuple[Rule, ...] = (
         why="The picture is the truth: whatever the process manager, the link or the marketplace"
         " says, nobody touches a stream that viewers see.",
     ),
-    *_GONE,
-    *_BOOT,
+    *GONE_RULES,
+    *BOOT_RULES,
     Rule(
         name="stopped on purpose",
         when=lambda case: (
@@ -358,8 +358,8 @@ INCOMING_RULES: tuple[Rule, ...] = (
         then=lambda _: Proposal(wish=Wish.PROMOTE, reason=Reason.SUPERSEDED, is_incoming=True),
         why="The old host goes only when viewers would see the new one (I11).",
     ),
-    *_GONE,
-    *_BOOT,
+    *GONE_RULES,
+    *BOOT_RULES,
     Rule(
         name="unproven for long",
         when=unproven_for_long,

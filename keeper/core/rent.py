@@ -14,7 +14,7 @@ from keeper.core import recycle
 from keeper.core.backoff import longest_s, stepped_s
 from keeper.core.bids import needs_in_turn
 from keeper.core.caps import Crossed
-from keeper.core.choice import avoided, choose, looked_at, machines_in_use
+from keeper.core.choice import affordable_for, avoided, choose, looked_at, machines_in_use
 from keeper.core.dark import dark_dollars, is_given_up
 from keeper.core.decisions import Hold, Rent, Wait
 from keeper.core.draft import Draft, Seat
@@ -35,16 +35,19 @@ from keeper.core.model import (
     SlotRecord,
     Stream,
     Tenure,
+    is_spare,
 )
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
-from keeper.core.room import affordable, fits_instead, shut_by
+from keeper.core.room import fits_instead, shut_by
 from keeper.core.world import OfferBook
 
 # A refused create may come with the marketplace's own wish for patience, up to this.
 _RETRY_AFTER_MAX_S = 3600.0
 # An operator whose offer is gone gets a moment to name another before the ranking goes on.
 WISH_DROPPED_S = 30.0
+# Nobody waits for a spare, and the searches of a day are counted.
+_SPARE_BACKOFF_S = (60.0, 300.0, 900.0, 3600.0)
 
 
 def fill(
@@ -63,7 +66,8 @@ def fill(
     if _is_shut(draft, slot, stream, reason):
         return False
     record, now = draft.records[slot], draft.now
-    longest_wait_s = max(longest_s(stream.policy.no_offer_backoff_s), _RETRY_AFTER_MAX_S)
+    steps_s = (*stream.policy.no_offer_backoff_s, *_SPARE_BACKOFF_S)
+    longest_wait_s = max(longest_s(steps_s), _RETRY_AFTER_MAX_S)
     if not is_due(record.next_rent_at, now, longest_wait_s):
         draft.decide(slot, Wait(slot=slot, reason=record.rent_reason, until=record.next_rent_at))
         return False
@@ -135,7 +139,7 @@ def _still_too_dear(
     for needs in in_turn:
         suitable = search(book.offers, needs, avoiding, machines_in_use(draft)).suitable
         if suitable:
-            crossed_by = affordable(draft, stream, needs, suitable)[1]
+            crossed_by = affordable_for(draft, slot, stream, needs, suitable)[1]
             if crossed_by is None:
                 return None
     if crossed_by is not None:
@@ -144,6 +148,8 @@ def _still_too_dear(
 
 
 def _hold_for(draft: Draft, slot: SlotId, reason: Reason, crossed: Crossed) -> None:
+    if not is_spare(slot):
+        draft.short_of.add(crossed.stream)  # a spare gives way
     held = Hold(
         slot=slot,
         reason=Reason.BUDGET,
@@ -201,7 +207,8 @@ def _found_nothing(draft: Draft, slot: SlotId, stream: Stream, said: str) -> Non
     if record.offer_asked is not None:
         _drop_wish(draft, slot, f"offer {record.offer_asked} does not suit: {said}")
         return
-    pause_s = stepped_s(record.offer_misses, stream.policy.no_offer_backoff_s, slot)
+    steps_s = _SPARE_BACKOFF_S if is_spare(slot) else stream.policy.no_offer_backoff_s
+    pause_s = stepped_s(record.offer_misses, steps_s, slot)
     next_rent_at = later(draft.now, pause_s)
     draft.records[slot] = replace(
         record,

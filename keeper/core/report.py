@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from keeper.core.events import StreamReported
-from keeper.core.model import SlotId, SlotRecord, StreamName, stream_of
+from keeper.core.model import SlotId, SlotRecord, StreamName, is_spare, stream_of
 from keeper.core.moments import elapsed_s
 
 
@@ -40,6 +40,8 @@ def report(
     """
     sums: dict[StreamName, _Sum] = {}
     for slot, record in records.items():
+        if is_spare(slot):
+            continue
         total = sums.setdefault(stream_of(slot), _Sum())
         total.slots += 1
         tenure = record.tenure
@@ -49,7 +51,7 @@ def report(
         if record.dark_since is not None:
             total.dark_s += elapsed_s(max(record.dark_since, since), now)
     for name, of, values in facts:
-        counted = None if of is None else sums.get(stream_of(of))
+        counted = None if of is None or is_spare(of) else sums.get(stream_of(of))
         if counted is None:
             continue
         if name == "stream.on_air":

@@ -37,9 +37,14 @@ def affordable(
     return cheapest, _crossed(draft, stream, committed, least)
 
 
-def crosses_a_limit(draft: Draft, stream: Stream, dollars: float) -> Crossed | None:
-    """Say which limit one more rental would cross, counting everything that may still bill (I4)."""
-    return _crossed(draft, stream, _committed(draft), dollars)
+def crosses_a_limit(
+    draft: Draft, stream: Stream, dollars: float, reserve_s: float | None = None
+) -> Crossed | None:
+    """Say which limit one more rental would cross, counting everything that may still bill (I4).
+
+    ``reserve_s`` says for how long everything must fit under the caps, if not as for any rental.
+    """
+    return _crossed(draft, stream, _committed(draft), dollars, reserve_s)
 
 
 def _committed(draft: Draft) -> dict[StreamName | None, float]:
@@ -53,21 +58,27 @@ def _committed(draft: Draft) -> dict[StreamName | None, float]:
 
 
 def _crossed(
-    draft: Draft, stream: Stream, committed: Mapping[StreamName | None, float], dollars: float
+    draft: Draft,
+    stream: Stream,
+    committed: Mapping[StreamName | None, float],
+    dollars: float,
+    reserve_s: float | None = None,
 ) -> Crossed | None:
     of_stream = committed.get(stream.name, 0.0) + dollars
     of_fleet = sum(committed.values()) + dollars
     if of_stream > stream.spend_max_dollars_per_hour:
         limit = stream.spend_max_dollars_per_hour
-        return Crossed(sentence=f"{of_stream:.3f} of {limit:.3f} $/h for {stream.name}")
+        return Crossed(
+            sentence=f"{of_stream:.3f} of {limit:.3f} $/h for {stream.name}", stream=stream.name
+        )
     if of_fleet > draft.fleet.spend_max_dollars_per_hour:
         limit = draft.fleet.spend_max_dollars_per_hour
         return Crossed(sentence=f"{of_fleet:.3f} of {limit:.3f} $/h for the fleet")
     caps = (*caps_of(stream), *caps_of(draft.fleet))
     if not caps:
         return None
-    reserve_s = draft.fleet.spend_reserve_s
-    return crossed(draft.ledger, caps, committed, dollars, draft.now, reserve_s)
+    ahead_s = draft.fleet.spend_reserve_s if reserve_s is None else reserve_s
+    return crossed(draft.ledger, caps, committed, dollars, draft.now, ahead_s)
 
 
 def fits_instead(draft: Draft, slot: SlotId, stream: Stream, dollars: float) -> bool:

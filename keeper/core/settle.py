@@ -22,6 +22,7 @@ from keeper.core.events import (
     InstanceRebooted,
     RestartFailed,
     WorkloadDeployed,
+    WorkloadPrepared,
     WorkloadRestarted,
 )
 from keeper.core.model import Intent, IntentKind, Rung, SlotId, SlotRecord, Tenure
@@ -55,7 +56,7 @@ def _apply_outcomes(draft: Draft) -> None:
         match intent.kind:
             case IntentKind.RENT:
                 creates.answered(draft, intent, outcome)
-            case IntentKind.DEPLOY:
+            case IntentKind.DEPLOY | IntentKind.PREPARE:
                 _deploy_answered(draft, intent, outcome)
             case IntentKind.RESTART:
                 _restart_answered(draft, intent, outcome)
@@ -121,6 +122,16 @@ def _deploy_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
     if found is None or intent.instance_id is None:
         return
     slot, seat, tenure = found
+    if outcome.kind is OutcomeKind.DONE and intent.kind is IntentKind.PREPARE:
+        draft.put(slot, seat, replace(
+            tenure, prepared_at=outcome.at, deploy_failures=0, acted_at=outcome.at,
+        ))  # fmt: skip
+        draft.tell(
+            WorkloadPrepared(
+                slot=slot, instance_id=intent.instance_id, duration_s=outcome.duration_s
+            )
+        )
+        return
     if outcome.kind is OutcomeKind.DONE:
         if tenure.putting:
             tenure = after_redeploy(tenure, outcome.at)

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil, floor, inf
 
+from keeper.core import spread
 from keeper.core.market import FILTERS, Avoided, lacks_of, merged, price_dollars_per_hour
 from keeper.core.model import Offer, OfferNeeds, Pricing
+from keeper.core.spare import Spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ def explain(offers: Iterable[Offer], needs: OfferNeeds, avoided: Avoided) -> Sho
     lacking = [(offer, lacks_of(offer, needs, avoided)) for offer in looked]
     prices = [price_dollars_per_hour(offer, needs) for offer, lacks in lacking if not lacks]
     best = min(prices, default=None)
-    names = ("a lost race", "quarantine", *FILTERS)
+    names = ("a lost race", "quarantine", *spread.WORDS, *FILTERS)
     misses = tuple(
         _miss(name, lacking, needs, best) for name in names if any(name in ls for _, ls in lacking)
     )
@@ -163,6 +165,17 @@ def _listed(words: Iterable[str]) -> str:
 WORDS: Mapping[str, Words] = {
     "a lost race": Words(asked=lambda _: "not taken by somebody else a moment ago"),
     "quarantine": Words(asked=lambda _: "a machine that has not failed keeper lately"),
+    spread.MACHINE: Words(asked=lambda _: "another machine than the stream's other hosts"),
+    spread.OWNER: Words(
+        asked=lambda _: "another owner than the stream's other hosts have",
+        setting="spares.spread",
+        value=lambda _o, _n: Spread.MACHINE.value,
+    ),
+    spread.NETWORK: Words(
+        asked=lambda _: "another network than the stream's other hosts are in",
+        setting="spares.spread",
+        value=lambda _o, _n: Spread.OWNER.value,
+    ),
     "rentable": Words(asked=lambda _: "not rented by somebody else"),
     "pricing": Words(
         asked=lambda n: n.pricing.value.replace("_", " "),

@@ -34,6 +34,7 @@ from keeper.core.model import (
     Status,
     StreamName,
     Subject,
+    is_spare,
 )
 from keeper.core.reasons import Reason
 from keeper.core.well import is_well
@@ -214,7 +215,11 @@ class Snapshot:
     )  # the records of slots that are not well
 
     def __post_init__(self) -> None:
-        ailing = {slot: record for slot, record in self.records.items() if not is_well(record)}
+        ailing = {
+            slot: record
+            for slot, record in self.records.items()
+            if not is_well(record) and not is_spare(slot)
+        }
         object.__setattr__(self, "ailing", ailing)
 
     @property

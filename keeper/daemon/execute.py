@@ -11,7 +11,18 @@ import asyncio
 from collections.abc import Callable
 from typing import assert_never
 
-from keeper.core.decisions import Act, Adopt, Deploy, Destroy, Rebid, Reboot, Rent, Restart
+from keeper.core.decisions import (
+    Act,
+    Adopt,
+    Deploy,
+    Destroy,
+    Prepare,
+    Promote,
+    Rebid,
+    Reboot,
+    Rent,
+    Restart,
+)
 from keeper.core.events import SlotBug
 from keeper.core.model import InstanceId, IntentKind, Rung, SlotId
 from keeper.core.reasons import Reason
@@ -44,6 +55,9 @@ _DEPLOY_DEADLINE_S = 1800.0
 _RESTART_DEADLINE_S = 180.0
 _MARKET_DEADLINE_S = 120.0
 _TAIL_CHARACTERS = 400
+
+# What has an effect outside of keeper's own records.
+_Outside = Rent | Deploy | Prepare | Restart | Reboot | Rebid | Destroy
 
 
 class Executor:
@@ -88,7 +102,7 @@ class Executor:
     def start(self, acts: tuple[Act, ...]) -> None:
         """Begin the acts; their outcomes arrive by ``finished``."""
         for act in acts:
-            if isinstance(act, Adopt):
+            if isinstance(act, Adopt | Promote):
                 continue  # the record is the whole effect
             if isinstance(act, Destroy):
                 instance_id = act.instance_id
@@ -109,7 +123,7 @@ class Executor:
         _, late = await asyncio.wait(tasks, timeout=timeout_s)
         return not late
 
-    async def _carry_out(self, act: Rent | Deploy | Restart | Reboot | Rebid | Destroy) -> None:
+    async def _carry_out(self, act: _Outside) -> None:
         started_s = self._clock.monotonic()
         instance_id: InstanceId | None = None if isinstance(act, Rent) else act.instance_id
         kind, reason, error, retry_after_s = OutcomeKind.DONE, None, "", None
@@ -156,9 +170,7 @@ class Executor:
             )
         )
 
-    async def _do(
-        self, act: Rent | Deploy | Restart | Reboot | Rebid | Destroy
-    ) -> InstanceId | None:
+    async def _do(self, act: _Outside) -> InstanceId | None:
         match act:
             case Rent():
                 return await self._rent(act)
@@ -166,6 +178,10 @@ class Executor:
                 async with asyncio.timeout(_DEPLOY_DEADLINE_S):
                     workload = self._workload(act.slot, act.revision)
                     await self._steps(act.instance_id, workload.deploy())
+            case Prepare():
+                async with asyncio.timeout(_DEPLOY_DEADLINE_S):
+                    workload = self._workload(act.slot, act.revision)
+                    await self._steps(act.instance_id, workload.prepare())
             case Restart(rung=Rung.RESTART_PROCESS):
                 async with asyncio.timeout(_RESTART_DEADLINE_S):
                     workload = self._workload(act.slot, act.revision)
@@ -219,12 +235,14 @@ class Executor:
         return workload
 
 
-def _intent_of(act: Rent | Deploy | Restart | Reboot | Rebid | Destroy) -> IntentKind:
+def _intent_of(act: _Outside) -> IntentKind:
     match act:
         case Rent():
             return IntentKind.RENT
         case Deploy():
             return IntentKind.DEPLOY
+        case Prepare():
+            return IntentKind.PREPARE
         case Restart():
             return IntentKind.RESTART
         case Reboot():

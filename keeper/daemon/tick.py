@@ -184,7 +184,9 @@ def reconcile_sparing_the_others(
     except Exception as bug:
         # Net 2 of 2. The culprits are the slots without which the rest can be decided.
         error = redact(f"{type(bug).__name__}: {bug}")
-        declared = {slot for stream in desired.streams for slot in stream.slots}
+        declared = {
+            slot for stream in desired.streams for slot in (*stream.slots, *stream.spare_places)
+        }
         slots = tuple(sorted(world.records.keys() | declared))
         if _is_struck(world, desired, now, held=frozenset(slots)):
             raise  # no slot's bug

@@ -66,6 +66,7 @@ def _stream(settings: Settings, section: StreamSection, workload: Workload, key:
         parts=deploy.parts,
         rental_mark=deploy.rental_mark,
         recycle_after_s=section.recycle_after_s,
+        spares=section.spares,
         has_replace_windows=any(
             window.allow is Allowance.REPLACE
             for window in (*settings.maintenance.windows, *section.windows)

@@ -25,6 +25,7 @@ from pydantic_core import CoreSchema, core_schema
 from typing_extensions import override
 
 from keeper.core.model import FleetPolicy, OfferNeeds, Policy
+from keeper.core.spare import Spares
 from keeper.settings.durations import Duration, Number, Whole
 
 
@@ -66,6 +67,11 @@ _BOUNDS: Mapping[type, Mapping[str, tuple[BaseMetadata, ...]]] = {
         "account_interval_s": (Gt(0.0),),
         "spend_end_s": (Gt(0.0),),
         "spend_reserve_s": (Gt(0.0),),
+    },
+    Spares: {
+        "count": (Le(10),),
+        "max_dollars_per_hour": (Gt(0.0),),
+        "expire_after_s": (Ge(3600.0),),
     },
 }
 

@@ -30,6 +30,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from typing_extensions import override
 
 from keeper.core.model import FleetPolicy, Mode, OfferNeeds, Policy
+from keeper.core.spare import Spares
 from keeper.core.windows import Allowance
 from keeper.ports import Address
 from keeper.settings.durations import Duration, Number, Whole
@@ -202,6 +203,7 @@ class StreamSection(Section):
     offer: Annotated[OfferNeeds, AsCore(OfferNeeds)] = OfferNeeds()
     policy: Annotated[Mapping[str, Any], AsOverrides(Policy)] = Field(default_factory=dict)
     recycle_after_s: Annotated[Duration, Field(ge=3600)] | None = None
+    spares: Annotated[Spares, AsCore(Spares)] = Spares()
     windows: tuple[WindowSection, ...] = ()
     workload: Annotated[BaseModel, OfKind("workload", workload_models)]
     secrets: tuple[str, ...] = ()

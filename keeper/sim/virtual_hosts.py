@@ -385,7 +385,9 @@ class VirtualHosts:
             left_s = host.fed_at + host.starves_after_s - at
             if left_s > 0.0:
                 self._guard_later(host, incarnation, left_s, _GUARD_RETRY_S[0])
-            elif not (host.contract.is_reachable and self.stop_by_own_key(host.contract.instance_id)):
+            elif not (
+                host.contract.is_reachable and self.stop_by_own_key(host.contract.instance_id)
+            ):
                 again_s = min(2.0 * retry_s, _GUARD_RETRY_S[1])
                 self._guard_later(host, incarnation, retry_s, again_s)
 

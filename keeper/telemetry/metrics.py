@@ -150,6 +150,11 @@ METRICS: tuple[Described, ...] = (
     _counter("keeper_restarts_total", "Remedies below a new host that were ordered.", "stream", "rung"),
     _accrued("keeper_replacements_total", "Hosts that were replaced for a sickness.", "stream"),
     _counter("keeper_recycles_total", "Hosts that were to be replaced for their age.", "stream"),
+    _counter(
+        "keeper_spare_promotions_total",
+        "Spares that took over, by why their slot needed another host.",
+        *("stream", "reason"),
+    ),
     _histogram(
         "keeper_repair_duration_seconds",
         "Incidents from opening to closing.",
@@ -205,6 +210,15 @@ METRICS: tuple[Described, ...] = (
         *("stream", "period"),
     ),
     _state("keeper_rentals", "Rentals that are bound to a slot.", "stream"),
+    _state(
+        "keeper_spares", "Places of spares: missing, coming (not ready yet) or ready.", "stream", "state"
+    ),
+    _state(
+        "keeper_spare_spent_dollars",
+        "The part of keeper_spent_dollars that went into spares.",
+        *("stream", "period"),
+        unit="dollars",
+    ),
     _state("keeper_condemned_rentals", "Rentals that must end and are not confirmed gone yet."),
     _state("keeper_orphans", "Rentals with keeper's label that no journal entry explains."),
     _state("keeper_market_readable", "Whether the marketplace gives complete listings."),

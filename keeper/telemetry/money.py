@@ -19,6 +19,7 @@ def money_gauges(snapshot: Snapshot) -> Samples:
     samples: Samples = {
         "keeper_spent_dollars": [],
         "keeper_good_picture_seconds": [],
+        "keeper_spare_spent_dollars": [],
         "keeper_spend_forecast_dollars": [],
     }
     periods = (
@@ -31,6 +32,7 @@ def money_gauges(snapshot: Snapshot) -> Samples:
             labels = (stream, period)
             samples["keeper_spent_dollars"].append((labels, tally.dollars))
             samples["keeper_good_picture_seconds"].append((labels, tally.good_s))
+            samples["keeper_spare_spent_dollars"].append((labels, tally.spare_dollars))
             if end is not None:
                 rate = ledger.rates.get(stream)
                 more = 0.0 if rate is None else rate.dollars_per_hour * elapsed_s(now, end)

@@ -37,6 +37,7 @@ from keeper.core.events import (
     Level,
     NoticeFailed,
     NoticeSent,
+    SparePromoted,
     TickFinished,
     WorkloadRestarting,
     facts,
@@ -142,7 +143,9 @@ class MetricsSink:
         self._gauges["keeper_last_tick_timestamp_seconds"].set(snapshot.at.timestamp())
         self._forget_streams({stream_of(slot) for slot in snapshot.records})
 
-    def publish(self, event: Event, *, at: datetime, tick: int) -> None:
+    def publish(  # noqa: C901 - one row a fact that has a metric of its own
+        self, event: Event, *, at: datetime, tick: int
+    ) -> None:
         """Count one fact."""
         self._counters["keeper_events_total"].labels(event.name).inc()
         match event:
@@ -167,6 +170,8 @@ class MetricsSink:
                 self._count("keeper_restarts_total", stream_of(slot), rung.value)
             case HostRecycling(slot=slot):
                 self._count("keeper_recycles_total", stream_of(slot))
+            case SparePromoted(slot=slot, reason=reason):
+                self._count("keeper_spare_promotions_total", stream_of(slot), reason.value)
             case NoticeSent(channel=channel):
                 self._count("keeper_notices_total", channel, "sent")
             case NoticeFailed(channel=channel):

@@ -16,9 +16,11 @@ from keeper.core.model import (
     StreamName,
     Subject,
     Tenure,
+    is_spare,
     stream_of,
 )
 from keeper.core.reasons import Reason
+from keeper.core.spare_state import SPARE_STATES, spare_state
 from keeper.core.spend import burn_dollars_per_hour, runway_s
 from keeper.core.strays import strays
 from keeper.core.windows import Allowance
@@ -56,10 +58,13 @@ def gauges(snapshot: Snapshot) -> Samples:
         ],
         "keeper_common_cause_hosts": _causes(snapshot),
         "keeper_stream_on_air": [
-            ((stream_of(slot), slot), float(is_on_air(record))) for slot, record in records.items()
+            ((stream_of(slot), slot), float(is_on_air(record)))
+            for slot, record in records.items()
+            if not is_spare(slot)
         ],
         "keeper_stream_frames_per_second": list(_frames(snapshot)),
-        "keeper_slots": _conditions(records.values()),
+        "keeper_slots": _conditions(r for slot, r in records.items() if not is_spare(slot)),
+        "keeper_spares": _spares(snapshot),
         "keeper_spend_dollars_per_hour": [
             ((stream,), dollars) for stream, dollars in sorted(spend(snapshot).items())
         ],
@@ -113,7 +118,8 @@ class Accruals:
                 dark_s = (snapshot.at - record.dark_since).total_seconds()
                 self.dark_s[stream] += max(0.0, min(elapsed_s, dark_s))
             old = before.records.get(slot)
-            if old is not None and record.replaced_at != old.replaced_at:
+            is_counted = old is not None and not is_spare(slot)
+            if is_counted and old is not None and record.replaced_at != old.replaced_at:
                 self.replacements[stream] += len(set(record.replaced_at) - set(old.replaced_at))
 
     def samples(self) -> Samples:
@@ -174,6 +180,21 @@ def _rentals(snapshot: Snapshot) -> Counter[StreamName]:
     for slot, record in snapshot.records.items():
         counts[stream_of(slot)] += sum(1 for _ in _tenures(record))
     return counts
+
+
+def _spares(snapshot: Snapshot) -> list[tuple[tuple[str, ...], float]]:
+    counts: Counter[tuple[str, str]] = Counter(
+        {
+            (stream.name, state): 0
+            for stream in snapshot.desired.streams
+            if stream.spares.count
+            for state in SPARE_STATES
+        }
+    )
+    for slot, record in snapshot.records.items():
+        if is_spare(slot):
+            counts[stream_of(slot), spare_state(record)] += 1
+    return [(labels, float(count)) for labels, count in sorted(counts.items())]
 
 
 def _pauses(world: World) -> list[tuple[tuple[str, ...], float]]:

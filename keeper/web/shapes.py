@@ -191,6 +191,8 @@ class StreamStatus:
     is_declared: bool  # False: removed from the configuration, not yet ended
     slots: tuple[SlotStatus, ...]
     deploy: DeployStatus | None = None  # None: removed, or its deploys have no names
+    spares: tuple[SlotStatus, ...] = ()  # hosts that would take over; nobody watches them
+    spare_max_dollars_per_hour: float | None = None  # None: no spares are declared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

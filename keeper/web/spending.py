@@ -53,6 +53,19 @@ class CapStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpareSpendStatus:
+    """The part of a stream's dollars that went into spares."""
+
+    today_dollars: float
+    month_dollars: float
+    total_dollars: float
+    dollars_per_hour: float
+    max_dollars_per_hour: float | None  # None: no spares are declared any more
+    forecast_today_dollars: float
+    forecast_month_dollars: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSpendStatus:
     """What one stream has cost, or the fleet."""
 
@@ -68,6 +81,7 @@ class StreamSpendStatus:
     caps: tuple[CapStatus, ...]
     dark_dollars: float  # without a picture, since its last good minute
     dark_spend_max_dollars: float | None
+    spares: SpareSpendStatus | None = None  # None: it has none and never had
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +149,34 @@ def _of(
         caps=() if declared is None else tuple(_caps(ledger, declared, committed, worst, now)),
         dark_dollars=0.0 if name is None else dark_dollars(ledger, name),
         dark_spend_max_dollars=limit,
+        spares=_spares(ledger, name, declared, now),
+    )
+
+
+def _spares(
+    ledger: Meter, name: StreamName | None, declared: Stream | FleetPolicy | None, now: datetime
+) -> SpareSpendStatus | None:
+    cap = None
+    if isinstance(declared, Stream) and declared.spares.count:
+        cap = declared.spares.max_dollars_per_hour
+    total = spent(ledger, TOTAL, name).spare_dollars
+    rate = sum(
+        each.spare_dollars_per_hour
+        for stream, each in ledger.rates.items()
+        if name in {None, stream}
+    )
+    if cap is None and not total and not rate:
+        return None
+    today = spent(ledger, day_of(now), name).spare_dollars
+    month = spent(ledger, month_of(now), name).spare_dollars
+    return SpareSpendStatus(
+        today_dollars=today,
+        month_dollars=month,
+        total_dollars=total,
+        dollars_per_hour=rate,
+        max_dollars_per_hour=cap,
+        forecast_today_dollars=today + rate * elapsed_s(now, day_ends_at(now)) / _HOUR_S,
+        forecast_month_dollars=month + rate * elapsed_s(now, month_ends_at(now)) / _HOUR_S,
     )
 
 

@@ -6,6 +6,7 @@ Built from a Snapshot and now, and from nothing else.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from keeper.alerts import Alert, Severity
@@ -25,9 +26,11 @@ from keeper.core.model import (
     StreamName,
     Subject,
     Tenure,
+    is_spare,
     stream_of,
 )
 from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.spare_state import COMING, MISSING, READY, spare_state
 from keeper.core.strays import is_confirmed, order_to_adopt, order_to_end, spent_dollars, strays
 from keeper.core.text import plain
 from keeper.core.windows import Window
@@ -118,7 +121,9 @@ def status_of(snapshot: Snapshot, now: datetime) -> FleetStatus:
 def slot_status(snapshot: Snapshot, slot: SlotId, now: datetime) -> SlotStatus | None:
     """Describe one slot; None when there is no such slot."""
     record = snapshot.records.get(slot)
-    return None if record is None else _slot(_Look(snapshot, now), record)
+    if record is None:
+        return None
+    return (_spare if is_spare(slot) else _slot)(_Look(snapshot, now), record)
 
 
 def plan_of(snapshot: Snapshot) -> PlanStatus:
@@ -166,19 +171,49 @@ def _streams(look: _Look) -> tuple[StreamStatus, ...]:
 
 def _stream(look: _Look, name: StreamName, records: list[SlotRecord]) -> StreamStatus:
     declared = look.declared.get(name)
-    slots = tuple(_slot(look, record) for record in records)
+    slots = tuple(_slot(look, record) for record in records if not is_spare(record.slot))
+    spares = tuple(_spare(look, record) for record in records if is_spare(record.slot))
+    has_spares = declared is not None and declared.spares.count > 0
     return StreamStatus(
         stream=name,
         mode=declared.mode if declared is not None else Mode.ACT,
         replicas=declared.replicas if declared is not None else 0,
         on_air=sum(1 for slot in slots if slot.is_on_air),
-        dollars_per_hour=sum(slot.dollars_per_hour for slot in slots),
+        dollars_per_hour=sum(slot.dollars_per_hour for slot in (*slots, *spares)),
         spend_max_dollars_per_hour=(
             declared.spend_max_dollars_per_hour if declared is not None else 0.0
         ),
         is_declared=declared is not None,
         slots=slots,
         deploy=deploy_of(look.snapshot, declared),
+        spares=spares,
+        spare_max_dollars_per_hour=declared.spares.max_dollars_per_hour
+        if declared is not None and has_spares
+        else None,
+    )
+
+
+# What a spare is, in the words of a card.
+_SPARE: Mapping[str, tuple[str, Tone]] = {
+    MISSING: ("No spare", Tone.IDLE),
+    COMING: ("Spare on its way", Tone.WORK),
+    READY: ("Spare, ready", Tone.GOOD),
+}
+
+
+def _spare(look: _Look, record: SlotRecord) -> SlotStatus:
+    """Describe the place of a spare: never on air and never dark, for nobody watches it."""
+    state, tone = _SPARE[spare_state(record)]
+    told = _slot(look, record)
+    is_held = isinstance(look.decisions.get(record.slot), Hold)
+    return replace(
+        told,
+        state=state,
+        phase=spare_state(record),
+        tone=Tone.WARN if is_held else tone,
+        since=record.tenure.ready_at if record.tenure is not None else None,
+        is_on_air=False,
+        frames_per_s=None,
     )
 
 
@@ -412,6 +447,7 @@ def _named(slots: list[SlotStatus]) -> str:
     return f"{names}{more}"
 
 
-def _natural(slot: SlotId) -> tuple[str, int]:
+def _natural(slot: SlotId) -> tuple[str, bool, int]:
     stream, _, replica = slot.rpartition("/")
-    return stream, int(replica) if replica.isdecimal() else 0
+    number = replica.rpartition("-")[2]
+    return stream, is_spare(slot), int(number) if number.isdecimal() else 0

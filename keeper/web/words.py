@@ -156,6 +156,12 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "host.recycling": lambda f: (
         f"host {f['instance_id']} has served for {_s(f)}; renting another to take over"
     ),
+    "spare.ready": lambda f: f"spare {f['instance_id']} is ready, {_s(f)} after it was rented",
+    "spare.promoted": lambda f: (
+        f"{f['spare']} took over as rental {f['instance_id']}{_because(f)}"
+        + (f", after {_s(f)} without a picture" if _is_positive(f) else "")
+    ),
+    "workload.prepared": lambda f: f"the workload is prepared on the spare, after {_s(f)}",
     "instance.renting": lambda f: (
         f"renting machine {f['machine_id']} for {_price(f)}{_because(f)}"
     ),

@@ -67,6 +67,10 @@ class Workload(Protocol):
         """
         ...
 
+    def prepare(self) -> tuple[Step, ...]:
+        """All of a deploy but its start: what a spare gets that must not publish yet. Idempotent."""
+        ...
+
     def restart_process(self) -> tuple[Command, ...]:
         """First rung: end the process for certain and start it again (or ask its manager to)."""
         ...

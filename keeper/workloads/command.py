@@ -130,6 +130,10 @@ class OperatorCommand:
         """Upload, set up, make room, start, prove."""
         return self._put_and_start("deploy")
 
+    def prepare(self) -> tuple[Step, ...]:
+        """Upload and set up; start nothing."""
+        return self._put("deploy")
+
     def restart_process(self) -> tuple[Command, ...]:
         """Ask the manager, or end and start the process ourselves."""
         return manager_of.restart_process(
@@ -175,11 +179,16 @@ class OperatorCommand:
             env=self._env(),
         )
         return (
-            *(self._upload(file) for file in self.settings.files),
-            *self._setup(f"{act}.setup"),
+            *self._put(act),
             *manager_of.stop(manager, name=f"{act}.stop", workdir=workdir),
             *start,
             *manager_of.verify(manager, workdir=workdir),
+        )
+
+    def _put(self, act: str) -> tuple[Step, ...]:
+        return (
+            *(self._upload(file) for file in self.settings.files),
+            *self._setup(f"{act}.setup"),
         )
 
     def _upload(self, file: FileSettings) -> Upload:

@@ -89,6 +89,10 @@ class SdTurbo:
         """Prepare, upload, make room, start, prove."""
         return self._put_and_start("deploy")
 
+    def prepare(self) -> tuple[Step, ...]:
+        """Put everything in place and start nothing."""
+        return self._put("deploy")
+
     def restart_process(self) -> tuple[Command, ...]:
         """End the server for certain and start it."""
         return manager_of.restart_process(
@@ -119,8 +123,7 @@ class SdTurbo:
     def _put_and_start(self, act: str) -> tuple[Step, ...]:
         workdir = self.settings.workdir
         return (
-            self._prepare(f"{act}.prepare"),
-            Upload(path=f"{workdir}/{_SERVER}", content=manager_of.payload(_SERVER)),
+            *self._put(act),
             *manager_of.stop(_MANAGER, name=f"{act}.stop", workdir=workdir),
             *manager_of.start(
                 _MANAGER,
@@ -130,6 +133,13 @@ class SdTurbo:
                 env=self._env(),
             ),
             *manager_of.verify(_MANAGER, workdir=workdir),
+        )
+
+    def _put(self, act: str) -> tuple[Step, ...]:
+        server = f"{self.settings.workdir}/{_SERVER}"
+        return (
+            self._prepare(f"{act}.prepare"),
+            Upload(path=server, content=manager_of.payload(_SERVER)),
         )
 
     def _prepare(self, name: str) -> Command:

@@ -141,6 +141,42 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         {"KeeperCommonCause:owner": Severity.WARNING},
     ),
     (
+        "a spare that took over is news for a while",
+        snapshot(record(took_over_at=ago(minutes=9), took_over_dark_s=41.0)),
+        {"KeeperSpareTookOver:duel/0": Severity.INFO},
+    ),
+    (
+        "and then no more",
+        snapshot(record(took_over_at=ago(minutes=31))),
+        {},
+    ),
+    (
+        "a spare that a limit keeps away is missing, and nobody is woken for it",
+        snapshot(
+            record(),
+            record(slot="duel/spare-0", tenure=None, ever_on_air=False),
+            decisions=[hold("duel/spare-0", Reason.BUDGET)],
+        ),
+        {"KeeperSpareMissing:duel": Severity.INFO},
+    ),
+    (
+        "so is one that no offer suits",
+        snapshot(
+            record(),
+            record(slot="duel/spare-0", tenure=None, ever_on_air=False, offer_misses=3),
+        ),
+        {"KeeperSpareMissing:duel": Severity.INFO},
+    ),
+    (
+        "one that waits for its turn is not",
+        snapshot(
+            record(),
+            record(slot="duel/spare-0", tenure=None, ever_on_air=False),
+            decisions=[hold("duel/spare-0", Reason.MARKET_UNREADABLE)],
+        ),
+        {},
+    ),
+    (
         "a stream that suggests says so",
         snapshot(record(), decisions=[hold("duel/0", Reason.SUGGEST_ONLY)]),
         {"KeeperSuggestion:duel/0:rent": Severity.WARNING},

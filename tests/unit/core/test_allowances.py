@@ -40,7 +40,11 @@ from tests.builders import (
 )
 
 NEVER = frozenset({Wish.WAIT, Wish.HOLD})
-KEEPS = frozenset({Wish.DEPLOY, Wish.RESTART, Wish.REBOOT, Wish.REBID, Wish.FORGET, Wish.PROMOTE})
+KEEPS = frozenset(
+    {
+        Wish.DEPLOY, Wish.PREPARE, Wish.RESTART, Wish.REBOOT, Wish.REBID, Wish.FORGET, Wish.PROMOTE,
+    }
+)  # fmt: skip
 LETS = {
     Allowance.OBSERVE: frozenset[Wish](),
     Allowance.REPAIR: KEEPS,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from keeper.core import spread
 from keeper.core.market import FILTERS, Avoided, lacks_of, search
 from keeper.core.model import HostId, MachineId, Offer, OfferId, OfferNeeds, Pricing
 from keeper.core.shortage import WORDS, Miss, explain
@@ -72,7 +73,7 @@ def test_what_the_report_says_lets_the_offer_in(what: str) -> None:
 
 
 def test_every_filter_has_its_words() -> None:
-    assert set(WORDS) == {*FILTERS, "a lost race", "quarantine"}
+    assert set(WORDS) == {*FILTERS, *spread.WORDS, "a lost race", "quarantine"}
 
 
 def test_the_nearest_miss_needs_the_smallest_change_and_then_the_least_money() -> None:

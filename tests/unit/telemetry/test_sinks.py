@@ -62,6 +62,7 @@ def rich() -> Snapshot:
             tenure=tenure(2, conditions=conditions(streaming=(Status.FALSE, Reason.BLACK))),
         ),
         record("sd/0", tenure=None, ever_on_air=False, healthy_since=None),
+        record("duel/spare-0", tenure=tenure(8, ready_at=NOW), ever_on_air=False),
         condemned=(condemned(), condemned(10, None)),
         orphans_known=frozenset({InstanceId(7055)}),
         latest={(p.instance_id, p.subject): p for p in (picture(1),)},
@@ -70,7 +71,7 @@ def rich() -> Snapshot:
         slot_pauses={SlotId("duel/1"): Pause(since=NOW, until=None, actor="ada", reason="")},
     )
     duel = StreamName("duel")
-    tally = {duel: Tally(dollars=4.0, good_s=7200.0)}
+    tally = {duel: Tally(dollars=4.0, good_s=7200.0, spare_dollars=1.5)}
     meter = Meter(
         metered_at=NOW,
         rates={duel: Rate(dollars_per_hour=0.5, on_air=1)},
@@ -183,11 +184,15 @@ def test_shows_the_state_of_the_last_snapshot(
     assert value(registry, "keeper_slots", condition="streaming", status="true") == 1
     assert value(registry, "keeper_slots", condition="streaming", status="false") == 2
     assert value(registry, "keeper_slots", condition="rented", status="unknown") == 0
-    # Two listed rentals at 0.45 and a condemned one at 0.50; the second is nobody's.
+    # Two listed rentals at 0.45, a spare and a condemned one at 0.50; the second is nobody's.
     spend = value(registry, "keeper_spend_dollars_per_hour", stream="duel")
-    assert spend == pytest.approx(1.40)
+    assert spend == pytest.approx(1.85)
+    assert value(registry, "keeper_spares", stream="duel", state="ready") == 1
+    assert value(registry, "keeper_stream_on_air", stream="duel", slot="duel/spare-0") is None
+    spared = value(registry, "keeper_spare_spent_dollars", stream="duel", period="day")
+    assert spared == pytest.approx(1.5)
     assert value(registry, "keeper_spend_dollars_per_hour", stream="") == pytest.approx(0.5)
-    assert value(registry, "keeper_rentals", stream="duel") == 2
+    assert value(registry, "keeper_rentals", stream="duel") == 3
     assert value(registry, "keeper_rentals", stream="sd") == 0
     assert value(registry, "keeper_condemned_rentals") == 2
     assert value(registry, "keeper_orphans") == 1
