@@ -124,6 +124,16 @@ METRICS: tuple[Described, ...] = (
         "Failed hosts that a suspected common cause explains, by what they share; 0: none suspected.",
         "trait",
     ),
+    _state(
+        "keeper_deploy_bad",
+        "Whether what is declared for a stream was found to be bad and taken back.",
+        "stream",
+    ),
+    _state(
+        "keeper_deploy_hosts",
+        "Hosts by what they run: what is declared, or something else that is to go.",
+        *("stream", "runs"),
+    ),
     # What the viewer sees.
     _state(
         "keeper_stream_on_air", "Whether the viewer sees the slot's picture.", "stream", "slot"

@@ -20,6 +20,7 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.reasons import Reason
+from keeper.core.revisions import find, is_bad
 from keeper.core.spare_state import SPARE_STATES, spare_state
 from keeper.core.spend import burn_dollars_per_hour, runway_s
 from keeper.core.strays import strays
@@ -57,6 +58,12 @@ def gauges(snapshot: Snapshot) -> Samples:
             for reason in (*FUSES, *sorted(tripped.difference(FUSES)))
         ],
         "keeper_common_cause_hosts": _causes(snapshot),
+        "keeper_deploy_bad": [
+            ((stream.name,), float(is_bad(find(snapshot.revisions.get(stream.name, ()), name))))
+            for stream in snapshot.desired.streams
+            if (name := stream.revision)
+        ],
+        "keeper_deploy_hosts": list(_deploys(snapshot)),
         "keeper_stream_on_air": [
             ((stream_of(slot), slot), float(is_on_air(record)))
             for slot, record in records.items()
@@ -210,6 +217,19 @@ def _pauses(world: World) -> list[tuple[tuple[str, ...], float]]:
 def _causes(snapshot: Snapshot) -> list[tuple[tuple[str, ...], float]]:
     found = {cause.trait: cause.failed for cause in snapshot.plan.causes}
     return [((trait.value,), float(found.get(trait, 0))) for trait in Trait]
+
+
+def _deploys(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], float]]:
+    for stream in snapshot.desired.streams:
+        hosts = Counter({"declared": 0, "other": 0})
+        for slot in stream.slots:
+            record = snapshot.records.get(slot)
+            tenure = record.tenure if record is not None else None
+            if tenure is not None and tenure.deployed_at is not None:
+                is_declared = tenure.revision == stream.revision and not tenure.putting
+                hosts["declared" if is_declared else "other"] += 1
+        if stream.revision:
+            yield from (((stream.name, runs), float(count)) for runs, count in hosts.items())
 
 
 def _frames(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], float]]:

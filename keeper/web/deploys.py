@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keeper.core.model import Revision, SlotRecord, Stream, Tenure, stream_of
+from keeper.core.model import Revision, SlotRecord, Stream, Tenure
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.revisions import changes, find, last_proven
 from keeper.core.world import Snapshot
@@ -44,7 +44,7 @@ def deploy_of(snapshot: Snapshot, stream: Stream | None) -> DeployStatus | None:
 
 
 def _records(snapshot: Snapshot, stream: Stream) -> list[SlotRecord]:
-    return [r for slot, r in snapshot.records.items() if stream_of(slot) == stream.name]
+    return [snapshot.records[slot] for slot in stream.slots if slot in snapshot.records]
 
 
 def _on_hosts(snapshot: Snapshot, stream: Stream, known: tuple[Revision, ...]) -> Revision | None:

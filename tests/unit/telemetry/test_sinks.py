@@ -24,7 +24,7 @@ from keeper.core.events import (
     WorkloadRestarting,
 )
 from keeper.core.meter import Meter, Rate, Stop, Tally
-from keeper.core.model import Incident, InstanceId, Rung, SlotId, Status, StreamName
+from keeper.core.model import Incident, InstanceId, Revision, Rung, SlotId, Status, StreamName
 from keeper.core.reasons import Reason
 from keeper.core.world import AccountSeen, Pause, Snapshot
 from keeper.telemetry.logs import configure_logs
@@ -79,10 +79,14 @@ def rich() -> Snapshot:
         stops={"/month@2026-03": Stop(at=NOW, cap_dollars=9.0)},
     )
     fleet = replace(seen.desired.fleet, spend_max_dollars_per_month=9.0)
+    bad = Revision(stream=duel, name="r2", declared_at=NOW, bad_at=NOW)
+    streams = tuple(
+        replace(each, revision="r2" if each.name == duel else "") for each in seen.desired.streams
+    )
     return replace(
         seen,
-        world=replace(seen.world, meter=meter),
-        desired=replace(seen.desired, fleet=fleet),
+        world=replace(seen.world, meter=meter, revisions={duel: (bad,)}),
+        desired=replace(seen.desired, fleet=fleet, streams=streams),
     )
 
 
@@ -126,6 +130,15 @@ def test_the_ledger_is_shown_with_its_caps_and_where_it_leads(
     assert value(registry, "keeper_spend_forecast_dollars", **in_day) == 10.0  # at noon
     assert value(registry, "keeper_spend_cap_dollars", **in_month) == 9.0
     assert value(registry, "keeper_spend_stopped", **in_month) == 1.0
+
+
+def test_a_bad_deploy_is_shown_with_the_hosts_that_run_something_else(
+    sink: MetricsSink, registry: CollectorRegistry
+) -> None:
+    sink.render(rich())
+    assert value(registry, "keeper_deploy_bad", stream="duel") == 1.0
+    assert value(registry, "keeper_deploy_hosts", stream="duel", runs="other") == 2.0
+    assert value(registry, "keeper_deploy_hosts", stream="duel", runs="declared") == 0.0
 
 
 def test_a_quiet_level_costs_no_line(log: io.StringIO) -> None:
