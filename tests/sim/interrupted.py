@@ -63,6 +63,7 @@ class Story:
     is_alone: bool = (
         False  # a verb without a running keeper, begun again until it has done its work
     )
+    rentals_max: int = 0  # in all, whenever keeper is cut off; 0: nobody counts
     meets_bugs: bool = False  # of which the box is told, as it must
 
     def declared(self) -> Declared:
@@ -344,5 +345,7 @@ def _complaints(story: Story, ending: Ending, befell: str) -> Iterator[str]:
         yield f"{name}: alive are {ending.alive}"
     if not ending.is_on_air:
         yield f"{name}: not on air"
+    if story.rentals_max and ending.rentals > story.rentals_max:
+        yield f"{name}: {ending.rentals} rentals"
     for broken in ending.broken:
         yield f"{name}: {broken}"

@@ -8,9 +8,12 @@ from typing_extensions import override
 from keeper.core.model import Mode, OfferId, RentalSpec, StreamName
 from keeper.core.world import OrderKind
 from keeper.daemon.declared import Declared
+from keeper.sim.deploys import Deploy, with_deploys
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.opsbox import OpsBox
+from keeper.sim.stage import declared
 from keeper.sim.universe import Universe
+from keeper.sim.virtual_hosts import CRASHES
 from keeper.workloads.command import CommandSettings, OperatorCommand
 from tests.sim.interrupted import Change, Deed, Story, give
 
@@ -151,6 +154,29 @@ async def _take_the_guard_away(universe: Universe, box: OpsBox) -> None:
         box.daemon.nudge()
 
 
+def _deploying(prompt: str) -> Change:
+    """Name what the stream runs, and prove it quickly."""
+
+    def change(declared: Declared) -> Declared:
+        (stream,) = declared.desired.streams
+        stream = replace(stream, policy=replace(stream.policy, deploy_proof_s=60.0))
+        declared = replace(declared, desired=replace(declared.desired, streams=(stream,)))
+        return with_deploys(declared, {_DUEL: Deploy(prompt=prompt)})
+
+    return change
+
+
+def _deploy(prompt: str, flaw: str = "") -> Deed:
+    """Declare something else, and let keeper read it."""
+
+    async def reload(universe: Universe, box: OpsBox) -> None:
+        universe.hosts.flaws = {**universe.hosts.flaws, prompt: flaw}
+        box._declare_else = lambda: _deploying(prompt)(declared({_DUEL: 1}))
+        box.reload()
+
+    return reload
+
+
 def _watching(declared: Declared) -> Declared:
     (stream,) = declared.desired.streams
     streams = (replace(stream, mode=Mode.OBSERVE),)
@@ -252,6 +278,14 @@ STORIES = (
         acts=((260.0, _take_the_guard_away),),
         over_s=500.0,
         change=_guarded,
+    ),
+    Story(
+        name="deploys",
+        acts=((320.0, _deploy("bad", CRASHES)), (460.0, _deploy("better"))),
+        thorough_from_s=320.0,
+        over_s=640.0,
+        change=_deploying("good"),
+        rentals_max=1,
     ),
     Story(name="alone", thorough_from_s=0.0, over_s=400.0, is_alone=True),
     Story(name="a night", over_s=22_000.0, change=_watching, is_dark=True),

@@ -84,11 +84,9 @@ def test_a_bad_driver_is_named_within_three_failures_and_then_avoided() -> None:
 GOOD = Deploy(prompt="good")
 # how the bad deploy fails, what it is, and how many hosts it costs at most
 FLAWS = [
-    (CRASHES, Deploy(prompt="bad"), 0),
     (FREEZES, Deploy(prompt="bad"), 0),
     (FAILS_TO_START, Deploy(prompt="bad"), 0),
     (CRASHES, Deploy(prompt="good", image="bad:1"), 1),
-    (FAILS_TO_START, Deploy(prompt="good", image="bad:1"), 1),
 ]
 
 
