@@ -31,7 +31,13 @@ class Tasks:
             work.close()
             message = f"{name} was begun while the daemon is not running"
             raise RuntimeError(message)
-        task = self._group.create_task(self._telling(work, name), name=name)
+        telling = self._telling(work, name)
+        try:
+            task = self._group.create_task(telling, name=name)
+        except RuntimeError:  # the group is ending: what is not begun must not be left lying about
+            telling.close()
+            work.close()
+            raise
         self._alive[task] = None
 
         def over(ended: asyncio.Task[Any]) -> None:

@@ -1,7 +1,14 @@
 """Tasks: whatever ends one that must not end is told, and it is begun again (I21)."""
 
 import asyncio
+import contextlib
+import gc
+import inspect
+import warnings
+from collections.abc import Coroutine
 from itertools import pairwise
+
+import pytest
 
 from keeper.core.events import TaskDied
 from keeper.daemon.tasks import Tasks
@@ -79,3 +86,34 @@ def test_it_comes_back_more_slowly_each_time_but_forgives_a_long_life() -> None:
 def test_cancelling_all_ends_all_without_a_word() -> None:
     told, _ = _lived()
     assert told == []
+
+
+def test_what_a_group_that_is_ending_refuses_is_not_left_lying_about() -> None:
+    """A probe that was due while keeper died was never awaited, and Python said so."""
+    kept: list[Coroutine[object, object, None]] = []
+
+    async def work() -> None:
+        """Never begun."""
+
+    async def die() -> None:
+        raise ValueError
+
+    async def play() -> None:
+        tasks = Tasks(lambda _: None)
+        with contextlib.suppress(ExceptionGroup):
+            async with asyncio.TaskGroup() as group:
+                tasks.own(group)
+                group.create_task(die())
+                try:
+                    await asyncio.sleep(10.0)
+                finally:
+                    kept.append(work())
+                    with pytest.raises(RuntimeError, match="shutting down"):
+                        tasks.once(kept[0], "probe:duel/0")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(play())
+        assert inspect.getcoroutinestate(kept[0]) == inspect.CORO_CLOSED
+        kept.clear()
+        gc.collect()
