@@ -57,13 +57,13 @@ class Purse:
             await self.look()
             is_empty = self.seen is not None and self.seen.spendable_dollars <= 0
             interval_s = self._interval_s()
+            alarm = asyncio.get_running_loop().call_later(
+                min(interval_s, _EMPTY_INTERVAL_S) if is_empty else interval_s, self._soon.set
+            )
             try:
-                async with asyncio.timeout(
-                    min(interval_s, _EMPTY_INTERVAL_S) if is_empty else interval_s
-                ):
-                    await self._soon.wait()
-            except TimeoutError:
-                continue
+                await self._soon.wait()
+            finally:
+                alarm.cancel()
             self._soon.clear()
 
     def hurry(self) -> None:

@@ -8,19 +8,22 @@ so that spacing, paging and the reading of errors are simulated too. Pictures ar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 from typing_extensions import override
 
 from keeper.adapters.vastai import VastMarketplace
 from keeper.adapters.vastai_reply import Effect, Reply
+from keeper.adapters.vastai_rows import account_of
 from keeper.adapters.vastai_spacing import Endpoint
+from keeper.adapters.vastai_wire import User
 from keeper.core.model import Instance
 from keeper.ports import (
+    Account,
     Address,
     Clock,
     HttpReply,
@@ -37,6 +40,7 @@ from keeper.sim.evidence import LISTING
 from keeper.sim.ledger import Request
 from keeper.sim.memory_hosts import HOST_TRIP_S
 from keeper.sim.power import Power
+from keeper.sim.reads import SPARE_READS
 from keeper.sim.universe import Message, Universe
 from keeper.sim.virtual_hosts import Seen
 
@@ -45,6 +49,9 @@ MAILBOX_URL: Final = "http://mailbox.simulated/"
 CANARY: Final = Address(host="canary.simulated", port=443)
 
 _HALF_TRIP_S = 0.06  # to the marketplace, one way
+_ACCOUNT: Final = ("GET", "/users/current/")
+
+T = TypeVar("T")
 
 
 class MemoryHttp:
@@ -96,30 +103,31 @@ class MemoryHttp:
             raise _lost(Unreachable, f"{call}: the connection was lost", effect)
         return _reply_of(reply)
 
-    def last_list(self) -> Request:
-        """Return what the marketplace wrote down about the latest list."""
+    def last(self, method: str, endpoint: str) -> Request:
+        """Return what the marketplace wrote down about the latest such call."""
         requests = reversed(self._universe.market.ledger.requests)
-        return next(r for r in requests if (r.method, r.endpoint) == LISTING)
+        return next(r for r in requests if (r.method, r.endpoint) == (method, endpoint))
 
-    async def list_again(self, same: Request, before: object) -> bool:
-        """Ask for a list as before, knowing the answer; False when that changes on the way."""
+    async def ask_again(self, same: Request, ask: Callable[[], T | None]) -> T | None:
+        """Ask as before, without making bytes of the answer; None when it is not as plain any more."""
         await self._power.gate()
         await asyncio.sleep(_HALF_TRIP_S)
         await self._power.gate()
-        if self._universe.own_network_is_down or self._universe.market.fingerprint() != before:
-            return False
+        answer = None if self._universe.own_network_is_down else ask()
+        if answer is None:
+            return None
         self._universe.market.ledger.request(replace(same, at=self._universe.market.now()))
         await asyncio.sleep(_HALF_TRIP_S)
         await self._power.gate()
-        return not self._universe.own_network_is_down
+        return None if self._universe.own_network_is_down else answer
 
 
 class MemoryMarketplace(VastMarketplace):
     """The real adapter over ``MemoryHttp``.
 
-    A listing that would say the same as the one before is answered without making its bytes: a
-    week holds twenty thousand of them. It takes the same time, the same turn, and the same line in
-    the ledger.
+    A listing that would say the same as the one before is answered without making its bytes, and so
+    is what is left of the credit while nothing is wrong: a week holds thousands of them. It takes
+    the same time, the same turn, and the same line in the ledger.
     """
 
     def __init__(self, universe: Universe, power: Power, *, clock: Clock) -> None:
@@ -131,6 +139,7 @@ class MemoryMarketplace(VastMarketplace):
         self._print: object = None
         self._listed: tuple[Instance, ...] = ()
         self._request: Request | None = None
+        self._account_request: Request | None = None
 
     @property
     def listed_print(self) -> object:
@@ -143,15 +152,38 @@ class MemoryMarketplace(VastMarketplace):
         before = self._universe.market.fingerprint()
         if self._request is not None and before is not None and before == self._print:
             async with self._limiter.turn(Endpoint.LIST):
-                if await self._memory_http.list_again(self._request, before):
+                if await self._memory_http.ask_again(self._request, lambda: self._as(before)):
                     return self._listed
         self._print = None
         listed = await super().list_instances()
         # Only what was the same before and after the whole reading may stand for it.
         if before is not None and before == self._universe.market.fingerprint():
             self._print, self._listed = before, listed
-            self._request = self._memory_http.last_list()
+            self._request = self._memory_http.last(*LISTING)
         return listed
+
+    def _as(self, before: object) -> bool | None:
+        return True if self._universe.market.fingerprint() == before else None
+
+    @override
+    async def account(self) -> Account:
+        """Return what is left to spend."""
+        if self._account_request is not None and self._credit() is not None:
+            async with self._limiter.turn(Endpoint.ACCOUNT):
+                said = await self._memory_http.ask_again(self._account_request, self._credit)
+                if said is not None:
+                    return account_of(said)
+        account = await super().account()
+        self._account_request = self._memory_http.last(*_ACCOUNT)
+        return account
+
+    def _credit(self) -> User | None:
+        """Return what the marketplace would say of the account; None while it may lie or refuse."""
+        market = self._universe.market
+        if market.faults.is_live_beyond(SPARE_READS, market.now()):
+            return None
+        user = market.user()
+        return User(credit=user["credit"], balance=user["balance"], email=user["email"])
 
 
 def _reply_of(reply: ApiReply) -> Reply:

@@ -12,8 +12,8 @@ from keeper.sim.contract import Box, Contract, instance_row
 from keeper.sim.faults import RENTAL_KINDS, Aim, Fault, FaultBoard, FaultKind
 from keeper.sim.striking import aim_of
 
-# What waits for another call than the list, and leaves lists alone.
-_SPARE_LISTS = RENTAL_KINDS | frozenset(
+# What waits for another call, and leaves the list and the account alone.
+SPARE_READS = RENTAL_KINDS | frozenset(
     {
         FaultKind.CREATE_REPLY_LOST,
         FaultKind.CREATE_ERROR_BUT_MADE,
@@ -85,7 +85,7 @@ class Reads:
 
         None while anything lies about it, or a row will come or go by time alone.
         """
-        if self._faults.is_live_beyond(_SPARE_LISTS, now):
+        if self._faults.is_live_beyond(SPARE_READS, now):
             return None
         if any(now < until for _, until in self._ghosts.values()):
             return None

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
 from typing_extensions import override
@@ -45,6 +45,7 @@ from tests.answers import Player, Told, market_over
 from tests.mutations import MUTATIONS, Mutation, Path, paths, said, spoil
 from tests.stage import SLOT, Stage
 
+T = TypeVar("T")
 OTHER: Final = SlotId("turbo/0")
 SPEC: Final = RentalSpec(image="workload:1", disk_gb=32.0)
 STREAMS: Final = {"duel": 1, "turbo": 1, "vain": 1}
@@ -74,7 +75,7 @@ class SpoiltHttp(MemoryHttp):
         self.case: Case | None = None
         self.heard: dict[str, list[tuple[str, Reply]]] = {}
         self.spoiled = 0
-        self._is_fresh = True
+        self._fresh: set[str] = set()  # calls that were answered in full since the latest case
 
     @override
     async def exchange(
@@ -105,11 +106,14 @@ class SpoiltHttp(MemoryHttp):
         return replace(reply, body=spoiled)
 
     @override
-    async def list_again(self, same: Request, before: object) -> bool:
-        """Let no listing of before or after stand for one that is to be mutated."""
-        is_again = self.case is None and self._is_fresh
-        self._is_fresh = self.case is None
-        return is_again and await super().list_again(same, before)
+    async def ask_again(self, same: Request, ask: Callable[[], T | None]) -> T | None:
+        """Let no answer of before or after stand for one that is to be mutated."""
+        if self.case is not None:
+            self._fresh.clear()
+            return None
+        is_fresh = same.endpoint in self._fresh
+        self._fresh.add(same.endpoint)
+        return await super().ask_again(same, ask) if is_fresh else None
 
 
 def _declared(declared: Declared) -> Declared:
