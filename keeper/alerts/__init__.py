@@ -48,6 +48,7 @@ class Alert:
     acts: int = 0  # remedies tried in this incident
     over: str = ""  # the summary once it no longer holds: "duel/0 is no longer dark"
     is_once: bool = False  # news, not a reminder: not repeated while it holds
+    stage: int = 0  # how far it has come; each further one is told, once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,8 @@ def budget_used(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             labels={"period": cap.span.value},
             reason=Reason.BUDGET,
             over=f"a new period has begun for {cap.whose}, or its cap was raised",
-            is_once=severity is not Severity.CRITICAL,
+            is_once=True,
+            stage=round(warned.ratio * 100),
         )
 
 

@@ -92,7 +92,7 @@ def dispatch(
     muted = inhibited(firing) if len(firing) > 1 else frozenset()
     for alert in firing:
         told = _fire(before.get(alert.key), alert, now, is_muted=alert.key in muted)
-        notice = _due(told, alert.severity, now, numbers)
+        notice = _due(told, alert, now, numbers)
         if notice is not None:
             notices.append(notice)
             told = replace(told, alert=notice.alert, told_at=now, told=told.told + 1)
@@ -114,7 +114,7 @@ def next_due_at(state: State, firing: tuple[Alert, ...], numbers: Numbers) -> da
 
     ``state`` is what ``dispatch`` has just returned for ``firing``.
     """
-    severity = {alert.key: alert.severity for alert in firing}
+    fired = {alert.key: alert for alert in firing}
     due: list[datetime] = []
     for key, told in _read(state).items():
         if told.quiet_since is not None:
@@ -124,7 +124,7 @@ def next_due_at(state: State, firing: tuple[Alert, ...], numbers: Numbers) -> da
         elif told.told_at is None:
             due.append(told.waiting_since + timedelta(seconds=numbers.group_wait_s))
         else:
-            is_worse = key in severity and _RANK[severity[key]] > _RANK[told.alert.severity]
+            is_worse = key in fired and _is_further(fired[key], told.alert)
             if told.alert.is_once and not is_worse:
                 continue  # never said again: a moment that has passed would call for tick upon tick
             wait_s = numbers.group_interval_s if is_worse else numbers.repeat_s
@@ -228,31 +228,43 @@ def _fire(told: _Told | None, alert: Alert, now: datetime, *, is_muted: bool) ->
     if told is None:
         waiting = None if is_muted else now
         return _Told(fired_at=now, waiting_since=waiting, alert=alert)
-    # The newest facts, but the severity of the last message until a message says otherwise, and the
-    # earliest beginning: some alerts have no memory of their own and begin anew with each tick.
+    # The newest facts, but the severity and stage of the last message until a message says otherwise,
+    # and the earliest beginning: some alerts have no memory of their own and begin anew with each tick.
     newest, last = alert, told.alert
-    if alert.severity is not last.severity or alert.since > last.since:
-        newest = replace(alert, severity=last.severity, since=min(last.since, alert.since))
+    if (alert.severity, alert.stage) != (last.severity, last.stage) or alert.since > last.since:
+        since = min(last.since, alert.since)
+        newest = replace(alert, severity=last.severity, stage=last.stage, since=since)
     waiting = None if is_muted else told.waiting_since or now
     if newest == last and waiting == told.waiting_since and told.quiet_since is None:
         return told
     return replace(told, alert=newest, waiting_since=waiting, quiet_since=None)
 
 
-def _due(told: _Told, severity: Severity, now: datetime, numbers: Numbers) -> Notice | None:
+def _is_further(alert: Alert, told: Alert) -> bool:
+    """Whether an alert is worse than when it was told last, or has come a stage further."""
+    return _RANK[alert.severity] > _RANK[told.severity] or alert.stage > told.stage
+
+
+def _due(told: _Told, fired: Alert, now: datetime, numbers: Numbers) -> Notice | None:
+    severity, stage = fired.severity, fired.stage
     if told.waiting_since is None:
         return None  # muted
     if told.told_at is None:
         if _elapsed_s(told.waiting_since, now) < numbers.group_wait_s:
             return None
-        alert = replace(told.alert, severity=severity)
+        alert = replace(told.alert, severity=severity, stage=stage)
         return _notice(told, alert, NoticeKind.FIRING, now, "first message")
     since_told_s = _elapsed_s(told.told_at, now)
-    if _RANK[severity] > _RANK[told.alert.severity] and (
-        severity is Severity.CRITICAL or since_told_s >= numbers.group_interval_s
+    is_worse = _RANK[severity] > _RANK[told.alert.severity]
+    if _is_further(fired, told.alert) and (
+        (is_worse and severity is Severity.CRITICAL) or since_told_s >= numbers.group_interval_s
     ):
-        why = f"now {severity}, was {told.alert.severity}"
-        alert = replace(told.alert, severity=severity)
+        why = f"now {severity}, was {told.alert.severity}" if is_worse else "goes on"
+        alert = replace(
+            told.alert,
+            severity=severity if is_worse else told.alert.severity,
+            stage=max(stage, told.alert.stage),
+        )
         return _notice(told, alert, NoticeKind.UPDATE, now, why)
     if since_told_s >= numbers.repeat_s and not told.alert.is_once:
         hours = numbers.repeat_s / 3600
@@ -358,6 +370,7 @@ def _alert_in(flat: Mapping[str, Any]) -> Alert:
         acts=int(flat.get("acts", 0)),
         over=flat.get("over", ""),
         is_once=bool(flat.get("is_once", False)),
+        stage=int(flat.get("stage", 0)),
     )
 
 

@@ -118,6 +118,23 @@ def test_news_is_told_once_and_again_when_it_gets_worse() -> None:
     assert next_due_at(play.state, (more,), NUMBERS) is None
 
 
+def test_each_further_stage_of_news_is_told_once_though_it_is_no_worse() -> None:
+    """Nine tenths of a cap were never told where the period ends before all of it is used."""
+    play = Play()
+    half, most = alert(is_once=True, stage=75), alert(is_once=True, stage=90, summary="90 % used")
+    play.at(0, half)
+    assert play.at(30, half) == [NoticeKind.FIRING]
+    assert play.at(60, most) == []  # not within the interval
+    assert next_due_at(play.state, (most,), NUMBERS) == moment(330)
+    assert play.at(330, most) == [NoticeKind.UPDATE]
+    assert play.sent[-1].alert.summary == "90 % used"
+    assert play.sent[-1].reason == "goes on"
+    assert play.at(86_400, most) == []
+    assert play.at(86_430, half) == []  # and going back is no news
+    assert play.at(86_460, most) == []
+    assert next_due_at(play.state, (most,), NUMBERS) is None
+
+
 def test_tells_at_once_that_a_person_is_needed_now() -> None:
     play = Play()
     play.at(0, alert())

@@ -1,5 +1,6 @@
 """Which alerts fire: a table of snapshots, and what a person reads."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -520,6 +521,27 @@ def test_every_alert_tells_what_why_and_what_is_done(given: Snapshot) -> None:
 def test_a_table_row_exists_for_every_rule() -> None:
     fired = {alert.name for row in ROWS for alert in firing(row[1], NOW)}
     assert fired == set(RULES)
+
+
+@pytest.mark.parametrize("is_reached", [True, False])
+def test_each_share_of_a_cap_is_one_message_a_day(*, is_reached: bool) -> None:
+    """Whether all of it will be used or not; from rule to message, over a state as it is stored."""
+    state: dict[str, Any] = {}
+    sent: list[tuple[str, str]] = []
+    for hour in range(2, 24):
+        ratio = {2: 0.5, 3: 0.5, 4: 0.75, 5: 0.75}.get(hour, 0.9)
+        ledger = warned(ratio, NOW + timedelta(hours=30) if is_reached else None)
+        seen = with_money(snapshot(record()), ledger, spend_max_dollars_per_day=5.0)
+        for minute in range(0, 60, 10):
+            now = NOW - timedelta(hours=NOW.hour - hour, minutes=-minute)
+            alerts = [each for each in firing(seen, now) if each.name == "KeeperBudgetUsed"]
+            state, notices = dispatch(json.loads(json.dumps(state)), tuple(alerts), now, Numbers())
+            sent += [(notice.kind.value, notice.alert.summary) for notice in notices]
+    assert sent == [
+        ("firing", "duel has used 50% of its $5.00 for the day"),
+        ("update", "duel has used 75% of its $5.00 for the day"),
+        ("update", "duel has used 90% of its $5.00 for the day"),
+    ]
 
 
 def test_most_severe_comes_first() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from keeper.adapters.codec import decode, encode
 from keeper.core.caps import Cap, Span, caps_of, crossed, key_of
 from keeper.core.curb import reached_at
 from keeper.core.decisions import Destroy, Hold, Plan, Rent
@@ -17,7 +18,7 @@ from keeper.core.events import (
     BudgetWarned,
     MachineQuarantined,
 )
-from keeper.core.meter import TOTAL, Meter, Stop, Tally, day_of, month_of
+from keeper.core.meter import TOTAL, Meter, Stop, Tally, day_of, month_of, reopened
 from keeper.core.model import (
     Desired,
     InstanceId,
@@ -388,6 +389,40 @@ def test_shares_of_a_cap_are_told_once_each(used: float, ratio: float | None) ->
     assert warnings(plan) == ([] if ratio is None else [(DUEL, "day", ratio)])
     again = decide(applied(world, plan), desired)
     assert warnings(again) == []
+
+
+@pytest.mark.parametrize("has_restarts", [False, True])
+def test_each_share_is_told_once_from_the_first_dollar_to_the_cap(*, has_restarts: bool) -> None:
+    """Across restarts in between, and over the ledger as it is written."""
+    desired, told = capped(5.0), list[float]()
+    world = replace(healthy_world(), meter=spent(0.0))
+    for cents in range(0, 480, 5):
+        tallies = {**world.meter.tallies, day_of(NOW): {DUEL: Tally(dollars=cents / 100)}}
+        meter = replace(world.meter, tallies=tallies)
+        if has_restarts:
+            head = decode(Meter, encode(replace(meter, tallies={})))
+            meter = reopened(replace(head, tallies=meter.tallies), NOW)
+        world = replace(world, meter=meter, started_at=NOW if has_restarts else None)
+        plan = decide(world, desired)
+        told += [ratio for _, _, ratio in warnings(plan)]
+        world = applied(world, plan)
+    assert told == [0.5, 0.75, 0.9]
+
+
+def test_rentals_of_strangers_count_against_no_cap_of_ours() -> None:
+    """keeper cannot end them; their dollars show in the runway and in the account (docs/spending.md)."""
+    strangers = tuple(
+        an_instance(9000 + number, label=label, dollars_per_hour=5.0)
+        for number, label in enumerate(("training", "keeper:another:duel/0:1", "duel/0"))
+    )
+    stream = a_stream(spend_max_dollars_per_hour=1.0)
+    desired = a_desire(stream, spend_max_dollars_per_hour=1.0, spend_max_dollars_per_day=5.0)
+    world = a_world(a_record(), listing=a_listing(*strangers), offers={DUEL: a_book(an_offer())})
+    plan = decide(world, desired)
+    assert isinstance(decision_for(plan), Rent)
+    assert [each for each in plan.acts if not isinstance(each, Rent)] == []
+    assert plan.meter is not None
+    assert sum(rate.dollars_per_hour for rate in plan.meter.rates.values()) < 0.6  # our own host's
 
 
 def test_a_warning_survives_a_restart_and_comes_again_the_next_day() -> None:
