@@ -50,8 +50,8 @@ def bind(draft: Draft) -> None:
     listing = draft.world.listing
     if listing is None:
         return
-    bound: set[InstanceId] = set()
-    for slot, seat, tenure in draft.seated():
+    bound = {sound.instance_id for sound in draft.undisturbed.values()}
+    for slot, seat, tenure in draft.attended():
         if tenure.instance_id is None:
             continue
         bound.add(tenure.instance_id)
@@ -61,7 +61,7 @@ def bind(draft: Draft) -> None:
     if draft.condemned:
         _confirm_condemned(draft, listing)
     bound |= draft.condemned.keys()
-    if len(bound) < len(draft.listed) or any(i not in bound for i in draft.listed):
+    if not draft.listed.keys() <= bound:
         _sort_out_unbound(draft, listing, bound)
     if draft.world.orphans_known:
         _clear_orphans(draft, bound)
@@ -77,7 +77,7 @@ def _bind_tenure(
         # A listing may skip a row; the answer by id settles it, either way.
         instance = draft.world.shown.get(instance_id)
         if instance is not None:
-            draft.listed[instance_id] = instance
+            draft.listed = {**draft.listed, instance_id: instance}
     if instance is not None and _is_stranger(tenure, instance):
         return _let_go(draft, slot, tenure, instance)
     if instance is not None:

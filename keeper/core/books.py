@@ -8,7 +8,18 @@ from keeper.core.draft import Draft
 from keeper.core.drift import standing
 from keeper.core.events import SpendCaughtUp
 from keeper.core.fuses import is_paused
-from keeper.core.meter import TOTAL, WRITE_APART_S, flow_of, flowing, is_due, spent
+from keeper.core.meter import (
+    TOTAL,
+    WRITE_APART_S,
+    Flow,
+    bill_of,
+    bills_of_condemned,
+    flowing,
+    is_due,
+    is_good,
+    spent,
+    total_of,
+)
 from keeper.core.model import SlotId
 from keeper.core.moments import elapsed_s
 
@@ -19,13 +30,7 @@ _AWAY_S = 2 * WRITE_APART_S
 def keep(draft: Draft) -> None:
     """Bring the ledger up to now where it must be written; else leave it alone."""
     _note_drift(draft)
-    flow = flow_of(
-        draft.records.values(),
-        draft.condemned.values(),
-        draft.listed,
-        draft.now,
-        _paused_slots(draft),
-    )
+    flow = _flow(draft)
     away_s = _away_s(draft)
     if away_s or draft.meter_after is not None or is_due(draft.world.meter, flow, draft.now):
         draft.note(flowing(draft.ledger, flow))
@@ -40,6 +45,25 @@ def _note_drift(draft: Draft) -> None:
     stands = standing(known, None if account is None else account.compared, draft.now)
     if stands is not known:
         draft.note(replace(draft.ledger, drift=stands))
+
+
+def _flow(draft: Draft) -> Flow:
+    """Return what everything costs now. Of good pictures only those count that end a darkness."""
+    paused = _paused_slots(draft)
+    bills = []
+    for slot, record in draft.records.items():
+        sound = draft.undisturbed.get(slot)
+        if sound is not None and sound.record is record:
+            bills.append(sound.bill)
+        elif (bill := bill_of(record, draft.listed, paused)) is not None:
+            bills.append(bill)
+    good = (slot for slot in draft.world.meter.dark if slot in draft.records)
+    return draft.standing.answer(
+        total_of,
+        tuple(bills),
+        bills_of_condemned(draft.condemned.values(), draft.listed, paused),
+        frozenset(slot for slot in good if is_good(draft.records[slot], draft.now)),
+    )
 
 
 def _away_s(draft: Draft) -> float:

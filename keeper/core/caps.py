@@ -7,7 +7,7 @@ ended while what is left still pays for their end (``curb``). Rates per hour are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -76,11 +76,10 @@ def caps_of(whose: Stream | FleetPolicy) -> tuple[Cap, ...]:
     )
 
 
-def every_cap(fleet: FleetPolicy, streams: tuple[Stream, ...]) -> Iterator[Cap]:
-    """Yield all caps: the streams' own, then the fleet's."""
-    for stream in streams:
-        yield from caps_of(stream)
-    yield from caps_of(fleet)
+def every_cap(fleet: FleetPolicy, streams: tuple[Stream, ...]) -> tuple[Cap, ...]:
+    """Return all caps: the streams' own, then the fleet's."""
+    of_streams = (cap for stream in streams for cap in caps_of(stream))
+    return (*of_streams, *caps_of(fleet))
 
 
 def period_of(span: Span, now: datetime) -> str:

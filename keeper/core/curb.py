@@ -59,7 +59,7 @@ class _Host:
 
 def curb(draft: Draft) -> None:
     """Warn of caps that are nearly used, and end hosts before one is crossed."""
-    caps = tuple(every_cap(draft.fleet, draft.streams))
+    caps = draft.standing.answer(every_cap, draft.fleet, draft.streams)
     if draft.world.meter.stops or draft.world.meter.warned:
         _forget_past(draft, caps)
     if not caps:

@@ -7,7 +7,7 @@ object, so that the shell writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -31,6 +31,7 @@ from keeper.core.model import (
     OfferId,
     Policy,
     Quarantine,
+    Reading,
     Revision,
     SlotId,
     SlotRecord,
@@ -40,6 +41,7 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
+from keeper.core.standing import Sound, Standing
 from keeper.core.world import World
 
 _DEFAULT_POLICY = Policy()  # for slots whose stream is no longer declared
@@ -58,28 +60,29 @@ class Seat(StrEnum):
 class Draft:
     """One tick's records, events, decisions and wishes, while they are being made."""
 
-    def __init__(self, world: World, desired: Desired, now: datetime) -> None:
+    def __init__(
+        self, world: World, desired: Desired, now: datetime, standing: Standing | None = None
+    ) -> None:
         self.world = world
         self.fleet = desired.fleet
         self.streams = desired.streams
         self.now = now
-        self.slots: dict[SlotId, Stream] = {
-            slot: stream for stream in desired.streams for slot in stream.slots
-        }
-        self.spares: dict[SlotId, Stream] = {
-            place: stream for stream in desired.streams for place in stream.spare_places
-        }
+        self.standing = Standing() if standing is None else standing
+        self.slots: Mapping[SlotId, Stream] = self.standing.answer(_by_slot, desired.streams)
+        self.spares: Mapping[SlotId, Stream] = self.standing.answer(_by_place, desired.streams)
         self.records: dict[SlotId, SlotRecord] = dict(world.records)
-        for slot in self.slots:
-            if slot not in self.records:
-                self.records[slot] = SlotRecord(slot=slot)
-        for place in self.spares:
-            if place not in self.records:
-                self.records[place] = SlotRecord(slot=place)
+        for declared in (self.slots, self.spares):
+            if not declared.keys() <= self.records.keys():
+                new = [slot for slot in declared if slot not in self.records]
+                self.records |= {slot: SlotRecord(slot=slot) for slot in new}
         self.condemned: dict[InstanceId, Condemned] = {c.instance_id: c for c in world.condemned}
-        self.listed: dict[InstanceId, Instance] = (
-            {i.instance_id: i for i in world.listing.instances} if world.listing else {}
+        self.listed: Mapping[InstanceId, Instance] = (
+            self.standing.answer(_by_id, world.listing.instances) if world.listing else {}
         )
+        self.readings: dict[InstanceId, list[Reading]] = {}  # oldest first
+        for reading in world.readings:
+            self.readings.setdefault(reading.instance_id, []).append(reading)
+        self.undisturbed: dict[SlotId, Sound] = {}  # slots that need no look
         self.unbound: list[tuple[Instance, SlotId | None, Reason]] = []  # ours, and to be ended
         self.decisions: list[Decision] = []
         self.decided: set[SlotId] = set()  # by an earlier step than decide
@@ -124,6 +127,18 @@ class Draft:
         """Return the numbers of a slot's stream, or the defaults when it is not declared."""
         stream = self.declared(slot)
         return _DEFAULT_POLICY if stream is None else stream.policy
+
+    @property
+    def undeclared(self) -> tuple[SlotId, ...]:
+        """The slots that are remembered and no longer declared."""
+        if len(self.records) == len(self.slots) + len(self.spares):  # each of these is remembered
+            return ()
+        return tuple(slot for slot in self.records if self.declared(slot) is None)
+
+    def attended(self) -> Iterator[tuple[SlotId, Seat, Tenure]]:
+        """Yield what is seated in the slots that need a look."""
+        undisturbed = self.undisturbed
+        return (each for each in self.seated() if each[0] not in undisturbed)
 
     def seated(self) -> Iterator[tuple[SlotId, Seat, Tenure]]:
         """Yield every tenure that keeper may work on: those of slots held by a bug are left out."""
@@ -254,6 +269,10 @@ class Draft:
         if self._counting_from is None or from_at < self._counting_from:
             self._counting_from = from_at
 
+    def would_wake(self, at: datetime) -> bool:
+        """Say whether a look at a moment, or soon after it, is earlier than any asked for."""
+        return self._wake_at is None or at < self._wake_at
+
     def conclude(self, slot: SlotId, name: str, reason: Reason, detail: str = "") -> None:
         """Remember a slot's decision; state it when it differs from the one before."""
         record = self.records[slot]
@@ -333,3 +352,15 @@ class Draft:
                 if machine_id not in self.struck and elapsed_s(each.until, self.now) >= longest_s
             )
         )
+
+
+def _by_slot(streams: tuple[Stream, ...]) -> Mapping[SlotId, Stream]:
+    return {slot: stream for stream in streams for slot in stream.slots}
+
+
+def _by_place(streams: tuple[Stream, ...]) -> Mapping[SlotId, Stream]:
+    return {place: stream for stream in streams for place in stream.spare_places}
+
+
+def _by_id(instances: tuple[Instance, ...]) -> Mapping[InstanceId, Instance]:
+    return {instance.instance_id: instance for instance in instances}

@@ -126,6 +126,42 @@ def is_moved_by(tenure: Tenure, reading: Reading, policy: Policy, started_at: da
     return bench.has_moved()
 
 
+_BELIEVED_AT = {subject: position for position, subject in _WITNESS}
+
+
+def confirms(tenure: Tenure, reading: Reading, policy: Policy) -> bool:
+    """Say whether a reading repeats what is believed already, so that judging it changes nothing."""
+    if len(tenure.conditions) != len(KINDS) or reading.status is not Status.TRUE:
+        return False
+    believed = tenure.conditions[_BELIEVED_AT[reading.subject]]
+    if believed.status is not Status.TRUE or believed.reason is not reading.reason:
+        return False
+    is_full = believed.bad_streak == 0 and believed.good_streak == policy.successes_to_clear
+    match reading.subject:
+        case Subject.LINK:
+            return is_full
+        case Subject.PICTURE:
+            return is_full and tenure.good_in_a_row >= policy.handover_good_probes
+        case Subject.PROCESS:
+            known = (tenure.process_identity, tenure.process_restarts)
+            is_same = not reading.identity or (reading.identity, reading.restarts) == known
+            return is_same and not tenure.is_left_stopped
+        case Subject.GPU | Subject.DISK:
+            return True
+        case _:
+            assert_never(reading.subject)
+
+
+def witnesses_of(tenure: Tenure) -> tuple[tuple[tuple[InstanceId, Subject], datetime], ...]:
+    """Name the witnesses whose silence would make something unknown, and since when that holds."""
+    assert tenure.instance_id is not None, "only a rental with an id is judged"
+    return tuple(
+        ((tenure.instance_id, subject), tenure.conditions[position].since)
+        for position, subject in _WITNESS
+        if tenure.conditions[position].status is not Status.UNKNOWN
+    )
+
+
 class _Bench:
     """One tenure's judgement while it is being made."""
 

@@ -108,6 +108,17 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """What one slot costs, or a rental that must end (of no slot, maybe), and what is had for it."""
+
+    slot: SlotId | None
+    costs: tuple[float, ...]  # dollars per hour of each rental
+    is_lit: bool  # the slot shows its picture
+    is_paused: bool
+    is_spare: bool  # nobody watches it: neither good nor dark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
     """What is paid for now, by stream, and by slot as far as it shows no picture."""
 
@@ -155,40 +166,72 @@ def flow_of(
 
     A paused slot is in a person's hands: what it costs in the dark is theirs to judge.
     """
+    records = tuple(records)
+    bills = tuple(bill for each in records if (bill := bill_of(each, listed, paused)))
+    return total_of(
+        bills,
+        bills_of_condemned(condemned, listed, paused),
+        frozenset(each.slot for each in records if is_good(each, now)),
+    )
+
+
+def bill_of(
+    record: SlotRecord, listed: Mapping[InstanceId, Instance], paused: frozenset[SlotId]
+) -> Bill | None:
+    """Read off what one slot costs; None when nothing is rented for it."""
+    tenure, incoming = record.tenure, record.incoming
+    if tenure is None and incoming is None:
+        return None
+    return Bill(
+        slot=record.slot,
+        costs=tuple(
+            tenure_dollars_per_hour(each, listed) for each in (tenure, incoming) if each is not None
+        ),
+        is_lit=is_on_air(record),
+        is_paused=record.slot in paused,
+        is_spare=is_spare(record.slot),
+    )
+
+
+def bills_of_condemned(
+    condemned: Iterable[Condemned],
+    listed: Mapping[InstanceId, Instance],
+    paused: frozenset[SlotId],
+) -> tuple[Bill, ...]:
+    """Read off what each rental costs that must end."""
+    return tuple(
+        Bill(
+            slot=gone.slot,
+            costs=(condemned_dollars_per_hour(gone, listed),),
+            is_lit=False,
+            is_paused=gone.slot in paused,
+            is_spare=gone.slot is not None and is_spare(gone.slot),
+        )
+        for gone in condemned
+    )
+
+
+def total_of(bills: tuple[Bill, ...], gone: tuple[Bill, ...], good: frozenset[SlotId]) -> Flow:
+    """Add bills up: those of slots, and those of rentals that must end."""
     dollars: dict[StreamName, list[float]] = {}
     spare: dict[StreamName, list[float]] = {}
     on_air: dict[StreamName, int] = {}
     dark: dict[SlotId, list[float]] = {}
-    lit: set[SlotId] = set()
-    good: set[SlotId] = set()
-    for record in records:
-        if record.tenure is None and record.incoming is None:
-            continue
-        stream = stream_of(record.slot)
-        costs = [
-            tenure_dollars_per_hour(tenure, listed)
-            for tenure in (record.tenure, record.incoming)
-            if tenure is not None
-        ]
-        dollars.setdefault(stream, []).extend(costs)
-        if is_spare(record.slot):
-            spare.setdefault(stream, []).extend(costs)  # nobody watches one: neither good nor dark
-        elif is_on_air(record):
-            lit.add(record.slot)
+    lit: set[SlotId | None] = set()
+    for bill in (*bills, *gone):
+        stream = StreamName("") if bill.slot is None else stream_of(bill.slot)
+        dollars.setdefault(stream, []).extend(bill.costs)
+        if bill.is_spare:
+            spare.setdefault(stream, []).extend(bill.costs)
+        elif bill.is_lit:
+            lit.add(bill.slot)
             on_air[stream] = on_air.get(stream, 0) + 1
-            healthy_since = record.healthy_since
-            if healthy_since is not None and elapsed_s(healthy_since, now) >= GOOD_S:
-                good.add(record.slot)
-        else:
-            dark[record.slot] = [] if record.slot in paused else costs
-    for gone in condemned:
-        stream = StreamName("") if gone.slot is None else stream_of(gone.slot)
-        costs_now = condemned_dollars_per_hour(gone, listed)
-        dollars.setdefault(stream, []).append(costs_now)
-        if gone.slot is not None and is_spare(gone.slot):
-            spare.setdefault(stream, []).append(costs_now)
-        elif gone.slot is not None and gone.slot not in lit and gone.slot not in paused:
-            dark[gone.slot] = [*dark.get(gone.slot, ()), costs_now]
+    for bill in bills:
+        if bill.slot is not None and not bill.is_lit and not bill.is_spare:
+            dark[bill.slot] = [] if bill.is_paused else [*bill.costs]
+    for bill in gone:
+        if bill.slot is not None and not (bill.is_spare or bill.is_paused or bill.slot in lit):
+            dark.setdefault(bill.slot, []).extend(bill.costs)
     # Summed exactly, so that the order in which rentals are told does not matter.
     rates = {
         stream: Rate(
@@ -198,8 +241,17 @@ def flow_of(
         )
         for stream, each in dollars.items()
     }
-    without_picture = {slot: fsum(each) for slot, each in dark.items()}
-    return Flow(rates=rates, dark=without_picture, good=frozenset(good))
+    return Flow(rates=rates, dark={slot: fsum(each) for slot, each in dark.items()}, good=good)
+
+
+def is_good(record: SlotRecord, now: datetime) -> bool:
+    """Whether a slot has been on air for a good minute."""
+    return (
+        record.healthy_since is not None
+        and is_on_air(record)
+        and not is_spare(record.slot)
+        and elapsed_s(record.healthy_since, now) >= GOOD_S
+    )
 
 
 def is_on_air(record: SlotRecord) -> bool:
@@ -322,14 +374,18 @@ def reopened(meter: Meter, now: datetime) -> Meter:
 
 def is_due(meter: Meter, flow: Flow, now: datetime) -> bool:
     """Say whether the ledger must be written: something costs otherwise, or it is long ago."""
-    if meter.rates != flow.rates or meter.dark.keys() != _dark_after(meter, flow).keys():
+    if meter.rates is not flow.rates and meter.rates != flow.rates:
+        return True
+    if (meter.dark or flow.dark) and meter.dark.keys() != _dark_after(meter, flow).keys():
         return True
     if any(each.dollars_per_hour != flow.dark.get(slot, 0.0) for slot, each in meter.dark.items()):
         return True
     at = meter.metered_at
     if at is None or not meter.rates:
         return False
-    return elapsed_s(at, now) >= WRITE_APART_S or (at < now and day_of(at) != day_of(now))
+    if elapsed_s(at, now) >= WRITE_APART_S:
+        return True
+    return at < now and at.astimezone(UTC).date() != now.astimezone(UTC).date()
 
 
 def flowing(meter: Meter, flow: Flow) -> Meter:

@@ -1,6 +1,7 @@
 """What keeper does next, and why: the one function that decides. Read this page first.
 
     settle   what became of earlier acts          settle.py
+    leave    which slots need no look             undisturbed.py, standing.py
     bind     which rental belongs to which slot   bind.py
     judge    what to believe of each rental       health.py, incident.py
     decide   what each slot needs                 remedy.py
@@ -51,18 +52,23 @@ from keeper.core.reasons import Reason
 from keeper.core.remedy import propose
 from keeper.core.settle import settle
 from keeper.core.spares import propose as propose_for_spare
+from keeper.core.standing import Standing
+from keeper.core.undisturbed import leave_alone, note_sound, stands
 from keeper.core.world import OrderKind, World
 
 # What is tried before a host is given up.
 _CHEAPER = (Wish.RESTART, Wish.REBOOT)
 
 
-def reconcile(world: World, desired: Desired, now: datetime) -> Plan:
-    """Decide one tick."""
-    draft = Draft(world, desired, now)
+def reconcile(
+    world: World, desired: Desired, now: datetime, standing: Standing | None = None
+) -> Plan:
+    """Decide one tick. ``standing`` is what the tick before left of itself: it saves work, no more."""
+    draft = Draft(world, desired, now, standing)
     _take_orders(draft)
     forgive(draft)
     settle(draft)
+    leave_alone(draft, desired)
     bind(draft)
     _judge_all(draft)
     revisions.take_stock(draft)
@@ -70,15 +76,19 @@ def reconcile(world: World, desired: Desired, now: datetime) -> Plan:
     _end_strays(draft)  # first: what is to end counts before anything is rented beside it
     curb(draft)
     for slot, stream in draft.slots.items():
-        _decide_slot(draft, slot, stream)
+        sound = stands(draft, slot, stream)
+        if sound is None:
+            _decide_slot(draft, slot, stream)
+        else:
+            draft.decisions.append(sound.decision)
     for place, stream in draft.spares.items():  # after the slots, whose money comes first
         _decide_slot(draft, place, stream)
-    for slot in tuple(draft.records):
-        if draft.declared(slot) is None:
-            _wind_up(draft, slot)
+    for slot in draft.undeclared:
+        _wind_up(draft, slot)
     end_condemned(draft)
     _forget_slots(draft)
     books.keep(draft)
+    note_sound(draft)
     return draft.plan()
 
 
@@ -135,14 +145,10 @@ def _take_orders(draft: Draft) -> None:
 
 
 def _judge_all(draft: Draft) -> None:
-    world = draft.world
-    by_instance: dict[InstanceId, list[Reading]] = {}
-    for reading in world.readings:
-        by_instance.setdefault(reading.instance_id, []).append(reading)
-    for slot, seat, tenure in draft.seated():
+    for slot, seat, tenure in draft.attended():
         instance_id = tenure.instance_id
         if instance_id is not None:
-            readings = by_instance.get(instance_id, ())
+            readings = draft.readings.get(instance_id, ())
             _judge_tenure(draft, slot, seat, tenure, instance_id, readings)
         if seat is Seat.TENURE and not is_spare(slot):
             incident.follow(draft, slot)
@@ -436,7 +442,7 @@ def _end_strays(draft: Draft) -> None:
 def _forget_slots(draft: Draft) -> None:
     """Forget a slot that is no longer declared once nothing of it can come back."""
     world = draft.world
-    for slot in [slot for slot in draft.records if draft.declared(slot) is None]:
+    for slot in draft.undeclared:
         record = draft.records[slot]
         if (
             # A spare's label outlives its place where it took over, and must not be given again.

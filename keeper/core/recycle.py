@@ -7,6 +7,7 @@ told.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from keeper.core.conditions import status_of
 from keeper.core.decisions import Wait
@@ -23,18 +24,34 @@ RETRY_S = 21_600.0
 def is_recycle_due(draft: Draft, slot: SlotId, stream: Stream) -> bool:
     """Say whether a healthy slot's host has served its time and may be replaced now."""
     record = draft.records[slot]
-    tenure, after_s = record.tenure, stream.recycle_after_s
-    if after_s is None or tenure is None or tenure.first_live_at is None:
+    if not is_ever_recycled(record, stream):
         return False
-    if record.incoming is not None or stream.mode is Mode.OBSERVE:
-        return False
-    if elapsed_s(tenure.first_live_at, draft.now) < after_s:
-        draft.wake(later(tenure.first_live_at, after_s))
-        return False
-    if not is_due(record.recycle_at, draft.now, RETRY_S):
-        draft.wake(record.recycle_at)
+    serves_until = stays_until(record, stream, draft.now)
+    if serves_until is not None:
+        draft.wake(serves_until)
         return False
     return _is_time(draft, stream) and _all_is_well(draft, slot)
+
+
+def is_ever_recycled(record: SlotRecord, stream: Stream) -> bool:
+    """Say whether a slot's host is to be replaced once it has served its time."""
+    return (
+        stream.recycle_after_s is not None
+        and stream.mode is not Mode.OBSERVE
+        and record.tenure is not None
+        and record.tenure.first_live_at is not None
+        and record.incoming is None
+    )
+
+
+def stays_until(record: SlotRecord, stream: Stream, now: datetime) -> datetime | None:
+    """Return until when a host that will be recycled stays for sure; None: its time has come."""
+    tenure, after_s = record.tenure, stream.recycle_after_s
+    if after_s is None or tenure is None or tenure.first_live_at is None:
+        return None
+    if elapsed_s(tenure.first_live_at, now) < after_s:
+        return later(tenure.first_live_at, after_s)
+    return None if is_due(record.recycle_at, now, RETRY_S) else record.recycle_at
 
 
 def put_off(draft: Draft, slot: SlotId) -> None:

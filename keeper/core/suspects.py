@@ -141,6 +141,7 @@ def suspect(draft: Draft) -> None:
     known = [
         each
         for record in draft.records.values()
+        if record.failures
         for each in record.failures
         if not _is_outbid(record.tenure, each.label)
     ]
@@ -149,11 +150,9 @@ def suspect(draft: Draft) -> None:
     if draft.failures:
         draft.wake(later(draft.failures[0].at, memory_s))
         if len({each.machine_id for each in draft.failures}) > 1:
-            draft.causes = cause.named(draft.failures, healthy(draft))
+            draft.causes = draft.standing.answer(cause.named, draft.failures, healthy(draft))
         draft.bad_deploys = {
-            name: bad
-            for name, stream in {each.name: each for each in draft.slots.values()}.items()
-            if (bad := _failed_with(draft, stream))
+            stream.name: bad for stream in draft.streams if (bad := _failed_with(draft, stream))
         }
     if draft.causes or draft.bad_deploys or draft.world.causes_known:
         _tell_changes(draft)
@@ -163,14 +162,13 @@ def healthy(draft: Draft) -> Columns:
     """Return the traits of the hosts that viewers see, but for machines that have failed lately."""
     failed = {each.machine_id for each in draft.failures}
     tenures = [record.tenure for record in draft.records.values() if record.tenure is not None]
-    return columns_of(
-        [
-            tenure
-            for tenure in tenures
-            if tenure.machine_id not in failed
-            and status_of(tenure, ConditionKind.STREAMING) is Status.TRUE
-        ]
+    good = tuple(
+        tenure
+        for tenure in tenures
+        if tenure.machine_id not in failed
+        and status_of(tenure, ConditionKind.STREAMING) is Status.TRUE
     )
+    return draft.standing.answer(columns_of, good)
 
 
 def avoided(causes: Sequence[Cause]) -> tuple[tuple[Trait, str], ...]:
@@ -210,9 +208,11 @@ def _failed_with(draft: Draft, stream: Stream) -> tuple[Failure, ...]:
     """
     # Where an earlier one has proven itself, one slot carries the new one and gives it back
     # (rollout.py). This is for hosts that had none before, and for what is not known to have worked.
+    if not stream.revision:
+        return ()
     records = [draft.records[slot] for slot in stream.slots]
     proven = {record.proven_revision for record in records if record.proven_revision}
-    if not stream.revision or not proven or stream.revision in proven:
+    if not proven or stream.revision in proven:
         return ()
     labels = {each.label for record in records for each in record.failures}
     found = tuple(

@@ -110,12 +110,26 @@ def ending_known_at(
 
     Nothing in the listing changes with it, so nobody else would call for a look.
     """
-    if tenure.ends_at is None or tenure.ending_since is not None or list_interval_s <= 0:
+    soon_at = ending_soon_at(tenure, policy)
+    return None if soon_at is None else first_listing_after(soon_at, listed_at, list_interval_s)
+
+
+def ending_soon_at(tenure: Tenure, policy: Policy) -> datetime | None:
+    """Return when a contract's end begins to be near; None: it is, or it has no end."""
+    if tenure.ends_at is None or tenure.ending_since is not None:
         return None
     if tenure.ends_at <= (tenure.rented_at or tenure.requested_at):
         return None
-    soon_at = later(tenure.ends_at, -margin_s(tenure, tenure.ends_at, policy))
-    listings = ceil(max(0.0, (soon_at - listed_at).total_seconds()) / list_interval_s)
+    return later(tenure.ends_at, -margin_s(tenure, tenure.ends_at, policy))
+
+
+def first_listing_after(
+    at: datetime, listed_at: datetime, list_interval_s: float
+) -> datetime | None:
+    """Return when a listing of the quiet beat will have been read that is newer than a moment."""
+    if list_interval_s <= 0:
+        return None
+    listings = ceil(max(0.0, (at - listed_at).total_seconds()) / list_interval_s)
     return later(listed_at, max(1, listings) * list_interval_s + _READING_S)
 
 

@@ -31,6 +31,7 @@ def is_well(record: SlotRecord) -> bool:
         and record.replace_asked_at is None
         and record.restart_asked_at is None
         and record.destroy_asked_at is None
+        and record.deploy_asked_at is None
         and _serves(tenure)
     )
 
@@ -40,6 +41,7 @@ def _serves(tenure: Tenure) -> bool:
     return (
         tenure.instance_id is not None
         and tenure.first_live_at is not None
+        and not tenure.putting
         and tenure.missing_since is None
         and tenure.dead_since is None
         and tenure.outbid_since is None

@@ -43,6 +43,7 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import Reason
 from keeper.core.spend import traffic_by_instance
+from keeper.core.standing import Standing
 from keeper.core.windows import Allowance, strictest
 from keeper.core.world import Order, Outcome, SearchRefused, Snapshot, World
 from keeper.daemon.board import Board
@@ -123,6 +124,7 @@ class Daemon:
         self._tasks = Tasks(self._note)
         self._memory: Memory | None = None
         self._snapshot: Snapshot | None = None
+        self._standing = Standing()
         self._tick = 0
         self._is_ready = False
         self._failed_ticks = 0
@@ -414,6 +416,7 @@ class Daemon:
                 channels=tuple(channel.name for channel in self._declared.channels),
                 numbers=self._declared.alert_numbers,
                 redact=self._redact,
+                standing=self._standing,
             )
             if not ticked.batch.is_empty():
                 await asyncio.shield(self._ports.store.commit(ticked.batch))

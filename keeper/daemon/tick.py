@@ -18,6 +18,7 @@ from keeper.core.events import Event, OrphanCleared, OrphanSeen, SlotBug, facts
 from keeper.core.meter import newer
 from keeper.core.model import Desired, InstanceId, SlotId, SlotRecord
 from keeper.core.reconcile import reconcile
+from keeper.core.standing import Standing
 from keeper.core.world import Order, OrderKind, Pause, Snapshot, World
 from keeper.daemon.memory import Memory
 from keeper.ports import Batch, JournalEntry, OutboxRow
@@ -56,9 +57,10 @@ def decide(
     channels: tuple[str, ...],
     numbers: Numbers,
     redact: Callable[[str], str],
+    standing: Standing | None = None,
 ) -> Ticked:
     """Decide one tick. Touches nothing: a tick that cannot be committed has not happened."""
-    plan, bugs = reconcile_sparing_the_others(world, desired, now, redact)
+    plan, bugs = reconcile_sparing_the_others(world, desired, now, redact, standing)
     events = (*own_events, *bugs, *plan.events)
     records = world.records
     if plan.records or plan.slots_forgotten:
@@ -173,15 +175,21 @@ def pauses_after(
 
 
 def reconcile_sparing_the_others(
-    world: World, desired: Desired, now: datetime, redact: Callable[[str], str]
+    world: World,
+    desired: Desired,
+    now: datetime,
+    redact: Callable[[str], str],
+    standing: Standing | None = None,
 ) -> tuple[Plan, tuple[SlotBug, ...]]:
     """Reconcile; when a bug strikes, find the slots it strikes on and hold only those.
 
     What the bug says may hold whatever was decided upon: ``redact`` hides secrets, then shortens.
     """
     try:
-        return reconcile(world, desired, now), ()
+        return reconcile(world, desired, now, standing), ()
     except Exception as bug:
+        if standing is not None:
+            standing.forget()
         # Net 2 of 2. The culprits are the slots without which the rest can be decided.
         error = redact(f"{type(bug).__name__}: {bug}")
         declared = {

@@ -24,7 +24,7 @@ def _desired() -> Desired:
 
 
 def _striking(*bad: SlotId, calls: list[int]) -> Callable[..., Plan]:
-    def decide(world: World, desired: Desired, now: object) -> Plan:
+    def decide(world: World, desired: Desired, *_: object) -> Plan:
         calls.append(1)
         for slot in bad:
             if slot not in world.held_slots:
@@ -65,7 +65,7 @@ def test_a_bug_that_is_no_slot_s_ends_the_tick(monkeypatch: pytest.MonkeyPatch) 
 def test_what_a_bug_says_is_hidden_before_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret that was cut is not recognised; half of it stood in the journal and in the alert."""
 
-    def decide(world: World, desired: Desired, now: object) -> Plan:
+    def decide(world: World, desired: Desired, *_: object) -> Plan:
         if SLOTS[3] not in world.held_slots:
             raise ValueError(180 * "x" + "sesame-open-sesame")
         return reconcile(world, desired, NOW)

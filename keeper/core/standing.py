@@ -1,0 +1,77 @@
+"""What holds from one tick to the next: answers that stand while nothing they follow from has changed.
+
+A memo and no more. ``reconcile`` answers the same with an empty one; only what it costs is another
+matter. It holds no wish and no time of its own, and may be thrown away at any moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar, TypeVarTuple
+
+from keeper.core.decisions import Wait
+from keeper.core.meter import Bill
+from keeper.core.model import (
+    Desired,
+    Instance,
+    InstanceId,
+    Revision,
+    SlotId,
+    SlotRecord,
+    StreamName,
+    Subject,
+)
+
+Given = TypeVarTuple("Given")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """A slot that a whole tick has gone over and found well, and what that was read off.
+
+    While all of it stays as it was, another tick would find the same, up to the moments that are told
+    here or follow from when its witnesses were last heard (see undisturbed.py).
+    """
+
+    record: SlotRecord
+    instance_id: InstanceId
+    instance: Instance  # as listed
+    host_key: str
+    decision: Wait
+    bill: Bill
+    # Whose silence would make something unknown, and since when that is believed.
+    witnesses: tuple[tuple[tuple[InstanceId, Subject], datetime], ...]
+    recycle_at: datetime | None  # when its host has served its time
+    ending_at: datetime | None  # when a listing would show that its contract ends soon
+
+
+class Standing:
+    """What the ticks before have found, for the next one."""
+
+    def __init__(self) -> None:
+        self.sound: dict[SlotId, Sound] = {}
+        # By which wishes and deploys, and when, they were found so.
+        self.desired: Desired | None = None
+        self.revisions: Mapping[StreamName, tuple[Revision, ...]] = {}
+        self.at: datetime | None = None
+        self._answers: dict[Callable[..., Any], tuple[Any, Any]] = {}
+
+    def forget(self) -> None:
+        """Let everything be worked out anew."""
+        self.sound = {}
+        self._answers = {}
+
+    def answer(self, work: Callable[[*Given], T], *given: *Given) -> T:
+        """Return what a pure function makes of values; its last answer, if they are the same again.
+
+        The values are immutable, and equal ones are as good as the same.
+        """
+        former = self._answers.get(work)
+        if former is not None and former[0] == given:
+            return former[1]  # type: ignore[no-any-return]
+        found = work(*given)
+        self._answers[work] = (given, found)
+        return found
