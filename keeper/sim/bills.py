@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 
-from keeper.sim.evidence import Evidence, Span
+from keeper.sim.evidence import Caps, Evidence, Span
 from keeper.sim.ledger import Change, Rental
+from keeper.sim.stalls import cheapest
 
 _STEP_S = 300.0
 # Before a cap is reached room must be left for an hour's use and a quarter of an hour's end.
 _ROOM_S = 4500.0
+# Hosts are ended when what is left pays for a quarter of an hour; and a look takes its time.
+_END_S = 1200.0
+# keeper cannot know less than the bill, and may count a little more: loading is free, and is counted.
+_COUNTED_RATIO, _COUNTED_DOLLARS = 1.03, 0.1
 
 
 def price_at(rental: Rental, at: float) -> float:
     """Return what a rental cost an hour while running, at a time."""
-    known = [c.dollars_per_hour for c in rental.changes if c.at <= at and c.dollars_per_hour]
-    return known[-1] if known else rental.dollars_per_hour
+    index = bisect_right(rental.changes, at, key=lambda change: change.at)
+    for change in reversed(rental.changes[:index]):
+        if change.dollars_per_hour:
+            return change.dollars_per_hour
+    return rental.dollars_per_hour
 
 
 def dollars_between(rental: Rental, since: float, until: float) -> float:
@@ -26,12 +35,14 @@ def dollars_between(rental: Rental, since: float, until: float) -> float:
 
 def _dollars_at(rental: Rental, at: float) -> float:
     """Return the bill at a time, from the changes around it."""
-    before = Change(at=rental.created_at, what="", by="", dollars=0.0)
-    for change in rental.changes:
-        if change.at > at:
-            passed = (at - before.at) / max(change.at - before.at, 1e-9)
-            return before.dollars + max(0.0, passed) * (change.dollars - before.dollars)
-        before = change
+    changes = rental.changes
+    index = bisect_right(changes, at, key=lambda change: change.at)
+    before = (
+        changes[index - 1] if index else Change(at=rental.created_at, what="", by="", dollars=0.0)
+    )
+    if index < len(changes):
+        passed = (at - before.at) / max(changes[index].at - before.at, 1e-9)
+        return before.dollars + max(0.0, passed) * (changes[index].dollars - before.dollars)
     if rental.ended_at is not None:
         return before.dollars
     # Alive and unchanged since: what is billed by now came evenly, if it came by then at all.
@@ -43,21 +54,55 @@ def _burns(rental: Rental, latest: Change) -> float:
     return 0.0 if latest.what in {"stopped", "offline"} else price_at(rental, latest.at)
 
 
-def days(seen: Evidence) -> Iterator[Span]:
-    """Yield the days of UTC that a run touches."""
-    day = datetime.fromtimestamp(seen.began_at, UTC).replace(hour=0, minute=0, second=0)
-    while day.timestamp() < seen.ended_at:
-        yield day.timestamp(), min((day + timedelta(days=1)).timestamp(), seen.ended_at)
-        day += timedelta(days=1)
+def rate_at(rentals: Iterable[Rental], at: float) -> float:
+    """Return what the rentals that live cost an hour together, at their full price."""
+    return sum(
+        price_at(rental, at)
+        for rental in rentals
+        if rental.created_at <= at and (rental.ended_at is None or rental.ended_at > at)
+    )
 
 
-def months(seen: Evidence) -> Iterator[Span]:
+# --- days and months, by keeper's own clock -----------------------------------------------------------
+
+
+Spans = tuple[Span, ...]
+
+
+def days(seen: Evidence) -> Iterator[Spans]:
+    """Yield the days of UTC that a run touches; a clock that is stepped may take one up again."""
+    return _periods(seen, "%Y-%m-%d")
+
+
+def months(seen: Evidence) -> Iterator[Spans]:
     """Yield the months of UTC that a run touches."""
-    first = datetime.fromtimestamp(seen.began_at, UTC).replace(day=1, hour=0, minute=0, second=0)
-    while first.timestamp() < seen.ended_at:
-        following = (first + timedelta(days=32)).replace(day=1)
-        yield first.timestamp(), min(following.timestamp(), seen.ended_at)
-        first = following
+    return _periods(seen, "%Y-%m")
+
+
+def _periods(seen: Evidence, name: str) -> Iterator[Spans]:
+    found: dict[str, list[Span]] = {}
+    moments = [(seen.began_at, 0.0), *seen.clock_steps]
+    ahead_s = 0.0
+    ends = [*(at for at, _ in moments[1:]), seen.ended_at]
+    for (since, step_s), until in zip(moments, ends, strict=True):
+        ahead_s += step_s
+        at = since
+        while at < until:
+            midnight = ((at + ahead_s) // 86_400.0 + 1) * 86_400.0 - ahead_s
+            period = datetime.fromtimestamp(at + ahead_s, UTC).strftime(name)
+            found.setdefault(period, []).append((at, min(midnight, until)))
+            at = midnight
+    return (tuple(spans) for spans in found.values())
+
+
+def billed(rentals: Iterable[Rental], spans: Spans, until: float = float("inf")) -> float:
+    """Return what rentals were billed in these stretches, up to a time."""
+    return sum(
+        dollars_between(rental, since, min(to, until))
+        for rental in rentals
+        for since, to in spans
+        if since < until and rental.created_at < to
+    )
 
 
 def stream_of(seen: Evidence, rental: Rental) -> str:
@@ -65,26 +110,87 @@ def stream_of(seen: Evidence, rental: Rental) -> str:
     return (seen.slot_of(rental.label) or "").rpartition("/")[0]
 
 
-def curbed(seen: Evidence) -> tuple[Span, ...]:
-    """Return when the caps of a day, a month or the whole run left no room for another host."""
-    return seen.remembered("curbed", lambda each: tuple(_curbed(each)))
+# --- when a cap leaves no room -----------------------------------------------------------------------
 
 
-def _curbed(seen: Evidence) -> Iterator[Span]:
+def curbed(seen: Evidence, stream: str) -> tuple[Span, ...]:
+    """Return when a cap of a stream, or of all, left no room for the cheapest host on the market."""
+    return seen.remembered(f"curbed {stream}", _curbed, stream)
+
+
+def _curbed(seen: Evidence, stream: str) -> tuple[Span, ...]:
+    found: list[Span] = []
+    for name in ("", stream):
+        caps = seen.bounds.caps.get(name)
+        if caps is None:
+            continue
+        rentals = _of(seen, name)
+        if caps.per_hour is not None and _may_bind(seen, name, caps.per_hour):
+            steps = ((at, rate_at(rentals, at)) for at in _steps(seen.began_at, seen.ended_at))
+            found += (
+                (at, at + _STEP_S)
+                for at, rate in steps
+                if rate + cheapest(seen, stream, at) > caps.per_hour
+            )
+        for dollars, spans in _dated(seen, caps):
+            found += _shut(seen, stream, rentals, dollars, spans)
+    return tuple(sorted(found))
+
+
+def _shut(
+    seen: Evidence, stream: str, rentals: Sequence[Rental], dollars: float, spans: Spans
+) -> Iterator[Span]:
+    """Yield when so many dollars of a period left no room; once it does not, it does not again."""
+    is_shut = False
+    for since, until in spans:
+        for at in _steps(since, until):
+            used = _counted(billed(rentals, spans, at))
+            needed = (rate_at(rentals, at) + cheapest(seen, stream, at)) * _ROOM_S / 3600.0
+            is_shut = is_shut or used + needed > dollars
+            if is_shut:
+                yield at, min(at + _STEP_S, until)
+
+
+def is_stopping(seen: Evidence, slot: str | None, at: float) -> bool:
+    """Whether a cap was so nearly used up that hosts are ended for it."""
+    stream = (slot or "").rpartition("/")[0]
+    for name in ("", stream):
+        rentals, caps = _of(seen, name), seen.bounds.caps.get(name, Caps())
+        for dollars, spans in _dated(seen, caps):
+            if any(since <= at <= until for since, until in spans):
+                left = dollars - _counted(billed(rentals, spans, at))
+                if left < rate_at(rentals, at - 1.0) * _END_S / 3600.0:
+                    return True
+    return False
+
+
+def _counted(dollars: float) -> float:
+    return dollars * _COUNTED_RATIO + _COUNTED_DOLLARS
+
+
+def _of(seen: Evidence, name: str) -> Sequence[Rental]:
+    return [r for r in seen.ours if not name or stream_of(seen, r) == name]
+
+
+def _may_bind(seen: Evidence, name: str, per_hour: float) -> bool:
+    """Whether a cap an hour is not far above all that the slots may cost, with one more."""
     limits = seen.bounds.price_max_dollars_per_hour
-    for name, caps in seen.bounds.caps.items():
-        rentals = [r for r in seen.ours if not name or stream_of(seen, r) == name]
-        room = (limits.get(name, 0.0) if name else sum(limits.values())) * _ROOM_S / 3600.0
-        for dollars, spans in (
-            (caps.per_day, days(seen)),
-            (caps.per_month, months(seen)),
-            (caps.total, iter([(seen.began_at, seen.ended_at)])),
-        ):
-            for since, until in spans if dollars is not None else ():
-                at = since
-                while at < until:
-                    billed = sum(dollars_between(rental, since, at) for rental in rentals)
-                    if dollars is not None and billed + room > dollars:
-                        yield at, until
-                        break
-                    at += _STEP_S
+    counts = {k: v for k, v in seen.desired.items() if not name or k == name}
+    most = sum((count + 1) * limits.get(each, 0.0) for each, count in counts.items())
+    return per_hour < most * seen.bounds.drift_ratio
+
+
+def _dated(seen: Evidence, caps: Caps) -> Iterator[tuple[float, Spans]]:
+    if caps.per_day is not None:
+        yield from ((caps.per_day, spans) for spans in days(seen))
+    if caps.per_month is not None:
+        yield from ((caps.per_month, spans) for spans in months(seen))
+    if caps.total is not None:
+        yield caps.total, ((seen.began_at, seen.ended_at),)
+
+
+def _steps(since: float, until: float) -> Iterator[float]:
+    at = since
+    while at < until:
+        yield at
+        at += _STEP_S

@@ -82,12 +82,14 @@ class Bounds:
     climb_window_s: float = 3600.0  # of the second and third rung
     replacements_max: int = 5
     replacements_window_s: float = 21_600.0
+    replacements_apart_s: float = 120.0
+    replacements_in_flight_max: int = 3  # of the account
     overlap_max_s: float = 3900.0  # a slow boot, a slow warm-up and the proof before the swap
     settle_s: float = 120.0  # an unanswered create is looked for this long
     absence_apart_s: float = 30.0
     abandoned_s: float = 1800.0  # a condemned rental hears of it again within this
     converge_s: float = 3600.0  # calm for this long, every stream is on air
-    well_s: float = 300.0  # untroubled for this long, a rental is beyond suspicion
+    well_s: float = 120.0  # untroubled for this long, a rental is beyond suspicion
     outbid_patience_s: float = 1800.0  # an outbid host is bid for again, or given up, within this
     dear_patience_s: float = 7200.0  # a host that has become too dear is left within this
     drift_ratio: float = 1.25  # a contract may cost so many times its offer
@@ -96,6 +98,9 @@ class Bounds:
     ending_notice_s: float = 3600.0  # an end known so long ahead is no surprise
     # what one host may cost, by stream, disk included
     price_max_dollars_per_hour: Mapping[str, float] = field(default_factory=dict)
+    # How much more than the floor is bid, of the streams that bid; and which do nothing else.
+    bid_margins: Mapping[str, float] = field(default_factory=dict)
+    bids_only: frozenset[str] = frozenset()
     spacing_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
     caps: Mapping[str, Caps] = field(default_factory=dict)  # by stream; "": all streams together
     quarantine_s: float = 21_600.0  # the first time; later ones are longer
@@ -107,7 +112,7 @@ class Bounds:
     repeat_s: float = 14_400.0  # what still holds is told again
     resent_s: float = 7200.0  # a message that was refused arrives within this
     order_s: float = 3600.0  # what is done so long after an operator's order may be because of it
-    dark_s: float = 3600.0  # a stream comes back within this, hands untied
+    dark_s: float = 2700.0  # a stream comes back within this, hands untied
     boot_s: float = 1800.0  # at most so long does a host take that comes to nothing
     silence_s: float = 180.0  # a keeper that runs asks for its rentals at least so often
 
@@ -361,7 +366,9 @@ class Evidence:
         after_s, spans = self.bounds.recycle_after_s, self.on_air(rental.instance_id)
         if after_s is None or not spans:
             return False
-        return at - spans[0][0] >= after_s - max(0.0, self.clock_ahead_s(at))
+        began_at = spans[0][0]
+        stepped_s = self.clock_ahead_s(at) - self.clock_ahead_s(began_at)
+        return at - began_at + stepped_s >= after_s
 
     def is_dear(self, rental: Rental, at: float) -> bool:
         """Whether a rental costs more by now than its stream may pay for a host."""

@@ -19,10 +19,12 @@ _START_S = 120.0  # a process that was killed is back, and has read everything a
 
 def tied_s(seen: Evidence, slot: str, since: float, until: float) -> float:
     """Return for how long of a stretch keeper must not, or could not, rent and end for a slot."""
+    stream = slot.rpartition("/")[0]
     spans = (
         *seen.remembered("tied", _tied),
         *seen.remembered(f"spent {slot}", _spent, slot),
-        *seen.unreplaced.get(slot.rpartition("/")[0], ()),
+        *seen.unreplaced.get(stream, ()),
+        *curbed(seen, stream),
     )
     return covered_s(spans, since, until)
 
@@ -55,7 +57,7 @@ def covered_s(spans: Iterable[Span], since: float, until: float) -> float:
 
 
 def _tied(seen: Evidence) -> tuple[Span, ...]:
-    held = (*seen.paused, *seen.blind, *seen.penniless, *curbed(seen))
+    held = (*seen.paused, *seen.blind, *seen.penniless)
     return tuple(merged((*held, *down(seen), *_unread(seen))))
 
 

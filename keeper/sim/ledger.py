@@ -73,6 +73,18 @@ class HostEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stall:
+    """An offer that really stood open and was what the operator asks for, but for its price."""
+
+    offer_id: int
+    machine_id: int
+    host_id: int
+    dollars_per_hour: float  # on demand, with the disk that is asked for
+    floor_dollars_per_hour: float  # of its GPU alone: what a bid must reach
+    disk_dollars_per_hour: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
     """A text that arrived at a host, or at the marketplace, the first time that it did."""
 
@@ -88,6 +100,8 @@ class Ledger:
         self.requests: list[Request] = []
         self.rentals: dict[int, Rental] = {}
         self.hosts: list[HostEntry] = []
+        # What really stood open when somebody searched, whatever the answer said.
+        self.looks: list[tuple[float, tuple[Stall, ...]]] = []
         self.credit: list[tuple[float, bool]] = []  # since when the account is empty, or not
         self.arrivals: dict[tuple[int | None, str], Arrival] = {}  # each different text once
 

@@ -65,6 +65,7 @@ class Market:
         self.shape = shape or MarketShape()
         self.ledger = ledger or Ledger()
         self.faults = FaultBoard()
+        self.on_search: Callable[[float], None] | None = None  # is told of each that arrives
         self._clock = clock
         # One generator per purpose: a call more to the API does not change who boots how fast.
         luck, boots, renters, aim, rivals, dirt = (
@@ -163,7 +164,10 @@ class Market:
 
     def search(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Answer a search with offer rows. Raises search.BadQuery, Refusal."""
-        return self._shelf.search(query, self.now())
+        now = self.now()
+        if self.on_search is not None:
+            self.on_search(now)
+        return self._shelf.search(query, now)
 
     def asks(self) -> list[Ask]:
         """Return the open asks, for whoever judges from outside what could have been rented."""

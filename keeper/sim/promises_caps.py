@@ -7,13 +7,16 @@ arrived. What breaks a cap within a stretch in which keeper was killed breaks I6
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
-from keeper.sim.bills import days, dollars_between, months, price_at, stream_of
+from keeper.sim.bills import Spans, billed, days, months, price_at, stream_of
 from keeper.sim.evidence import BID, COMMAND, REBOOT, Broken, Caps, Evidence, between
 from keeper.sim.ledger import Rental
 from keeper.sim.promises_ends import what_confirms_is_missing
 
 _SAME_DOLLARS = 0.001
+_APART_SLACK_S = 10.0  # from what was counted to the call
+_GIVEN_BACK_S = 5.0  # its price was another one than the offer's
 _SHARE = 1.01  # a call takes a moment, and a bill goes on meanwhile
 
 
@@ -28,8 +31,8 @@ def spending_within_the_caps(seen: Evidence) -> Iterator[Broken]:
         if caps.per_hour is not None:
             yield from _hourly(seen, about, rentals, caps.per_hour)
         for what, dollars, spans in _periods(seen, caps):
-            for since, until in spans:
-                yield from _billed(seen, f"{about} {what}", rentals, dollars, since, until)
+            for stretch in spans:
+                yield from _billed(seen, f"{about} {what}", rentals, dollars, stretch)
 
 
 def _hourly(seen: Evidence, about: str, rentals: list[Rental], most: float) -> Iterator[Broken]:
@@ -79,24 +82,22 @@ def _commitments(
                 yield change.at, (rental.instance_id, change.dollars_per_hour)
 
 
-def _periods(
-    seen: Evidence, caps: Caps
-) -> Iterator[tuple[str, float, Iterable[tuple[float, float]]]]:
+def _periods(seen: Evidence, caps: Caps) -> Iterator[tuple[str, float, Iterable[Spans]]]:
     if caps.per_day is not None:
         yield "in a day", caps.per_day, days(seen)
     if caps.per_month is not None:
         yield "in a month", caps.per_month, months(seen)
     if caps.total is not None:
-        yield "in all", caps.total, ((seen.began_at, seen.ended_at),)
+        yield "in all", caps.total, (((seen.began_at, seen.ended_at),),)
 
 
 def _billed(
-    seen: Evidence, about: str, rentals: list[Rental], most: float, since: float, until: float
+    seen: Evidence, about: str, rentals: list[Rental], most: float, spans: Spans
 ) -> Iterator[Broken]:
-    billed = sum(dollars_between(rental, since, until) for rental in rentals)
-    if billed > most * _SHARE + _SAME_DOLLARS:
-        text = f"{about} was billed {billed:.2f} $; the cap is {most:.2f}"
-        yield from _over(seen, since, until, text)
+    dollars = billed(rentals, spans)
+    if dollars > most * _SHARE + _SAME_DOLLARS:
+        text = f"{about} was billed {dollars:.2f} $; the cap is {most:.2f}"
+        yield from _over(seen, spans[0][0], spans[-1][1], text)
 
 
 def _over(seen: Evidence, since: float, until: float, text: str) -> Iterator[Broken]:
@@ -147,6 +148,65 @@ def remedies_within_their_caps(seen: Evidence) -> Iterator[Broken]:
             bounds.replacements_window_s,
             f"replacements of {slot}",
         )
+        yield from _replaced_too_soon(seen, slot, rentals)
+    yield from _too_many_in_flight(seen)
+
+
+def _replaced_too_soon(seen: Evidence, slot: str, rentals: tuple[Rental, ...]) -> Iterator[Broken]:
+    """A slot's hosts keep their distance; what was given back at once, unused, is none."""
+    unclear = {create.label for create in seen.creates if seen.is_unclear(create)}
+    kept = [r for r in rentals if not seen.is_leftover(r) and not _was_given_back(seen, r)]
+    for earlier, later in pairwise(kept):
+        if earlier.label in unclear or earlier.label == later.label:
+            continue  # it may not have been known of yet
+        apart_s = later.created_at - earlier.created_at
+        if apart_s < seen.bounds.replacements_apart_s - _APART_SLACK_S:
+            if seen.was_ordered(slot, later.created_at):
+                continue
+            yield Broken(
+                invariant="I13",
+                at=later.created_at,
+                text=f"{slot} rented {later.instance_id} {apart_s:.0f} s after"
+                f" {earlier.instance_id}",
+            )
+
+
+def _was_given_back(seen: Evidence, rental: Rental) -> bool:
+    asked_at = seen.condemned_at.get(rental.instance_id)
+    offered = rental.offered_dollars_per_hour
+    is_dearer = offered > 0.0 and rental.dollars_per_hour > offered * seen.bounds.drift_ratio
+    return asked_at is not None and (is_dearer or asked_at - rental.created_at < _GIVEN_BACK_S)
+
+
+def _too_many_in_flight(seen: Evidence) -> Iterator[Broken]:
+    """Only so many slots that were on air are between two hosts when another replacement is rented."""
+    flights = [
+        (slot, rental)
+        for slot, rentals in seen.rentals.items()
+        for rental in rentals
+        if seen.slot_on_air(slot) and rental.created_at > seen.slot_on_air(slot)[0][0]
+        if not seen.is_leftover(rental) and not seen.was_ordered(slot, rental.created_at)
+    ]
+    for slot, rental in flights:
+        at = rental.created_at
+        others = {
+            other
+            for other, each in flights
+            if other != slot and each.created_at < at < _landed_at(seen, each)
+        }
+        if len(others) >= seen.bounds.replacements_in_flight_max:
+            yield Broken(
+                invariant="I13",
+                at=at,
+                text=f"{slot} rented {rental.instance_id} while {len(others)} other slots were"
+                f" between two hosts: {', '.join(sorted(others))}",
+            )
+
+
+def _landed_at(seen: Evidence, rental: Rental) -> float:
+    """Return when a replacement showed its picture, or came to nothing."""
+    spans = seen.on_air(rental.instance_id)
+    return min(seen.end_of_use(rental), spans[0][0] if spans else seen.ended_at)
 
 
 def _unforgiven(seen: Evidence, instance_id: int, moments: list[float]) -> Iterator[list[float]]:

@@ -43,7 +43,8 @@ def _exactly_the_declared_remain(seen: Evidence) -> Iterator[Broken]:
     for slot in sorted(wanted | set(seen.rentals)):
         living = [r.instance_id for r in seen.rentals.get(slot, ()) if r.is_live]
         expected = 1 if slot in wanted else 0
-        is_curbed = not living and any(end >= seen.ended_at for _, end in curbed(seen))
+        stream = slot.rpartition("/")[0]
+        is_curbed = not living and any(end >= seen.ended_at for _, end in curbed(seen, stream))
         if len(living) != expected and not is_curbed:
             yield Broken(
                 invariant="I7",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import ceil
 
-from keeper.sim.bills import curbed
+from keeper.sim.bills import is_stopping
 from keeper.sim.evidence import (
     COMMAND,
     CREATE,
@@ -21,7 +21,7 @@ from keeper.sim.evidence import (
     Span,
     between,
 )
-from keeper.sim.excuses import covered_s, merged
+from keeper.sim.excuses import merged
 from keeper.sim.ledger import Request
 from keeper.sim.promises_deploys import is_being_deployed
 
@@ -96,7 +96,7 @@ def make_before_break(seen: Evidence) -> Iterator[Broken]:
             if other is not rental and seen.condemned_at.get(other.instance_id, at + 1.0) > at
             for start, end in seen.on_air(other.instance_id)
         )
-        is_for_money = seen.is_dear(rental, at) or covered_s(curbed(seen), at - 1.0, at) > 0.0
+        is_for_money = seen.is_dear(rental, at) or is_stopping(seen, slot, at)
         if not proven and not is_for_money:
             yield Broken(
                 invariant="I11",
@@ -143,7 +143,7 @@ def _gives_up_or_begins(seen: Evidence, request: Request, begins: float) -> bool
         return kind == CREATE
     if seen.condemned_at[rental.instance_id] < begins + _BEGUN_S:
         return False
-    if covered_s(curbed(seen), request.at - 1.0, request.at) > 0.0:
+    if is_stopping(seen, seen.slot_of(rental.label), request.at):
         return False  # a hard stop of money goes on
     others = (
         other
@@ -235,7 +235,9 @@ def acts_on_the_well(seen: Evidence) -> Iterator[tuple[Request, int]]:
             continue
         if not is_create and request.instance_id != using[0]:
             continue  # the end of its predecessor is pursued
-        if not (is_create and seen.expected_to_move(seen.ledger.rentals[using[0]], request.at)):
+        is_planned = is_create and seen.expected_to_move(seen.ledger.rentals[using[0]], request.at)
+        is_for_money = kind == DESTROY and is_stopping(seen, slot, request.at)
+        if not is_planned and not is_for_money:
             yield request, using[0]
 
 

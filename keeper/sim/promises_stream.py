@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from keeper.sim.bills import is_stopping
 from keeper.sim.evidence import (
     COMMAND,
     COMMAND_ENDED,
@@ -21,10 +22,11 @@ from keeper.sim.evidence import (
 )
 from keeper.sim.excuses import covered_s, tied_s, untied_until
 from keeper.sim.ledger import Rental
+from keeper.sim.stalls import open_to
 
+_SAME_S = 1.0
 _SEARCHES_APART_S = 690.0  # the longest back-off of a search that finds nothing
-# What no remedy on the machine cures; the host's own records name it.
-_INCURABLE = frozenset({"gpu_lost", "display_lost", "deploy_fails"})
+_OWNER_FAILED = 2  # machines of one owner, and all of them are avoided
 
 
 def one_remedy_at_a_time(seen: Evidence) -> Iterator[Broken]:
@@ -75,7 +77,7 @@ def _repairs(seen: Evidence) -> Iterator[tuple[float, int, str, int, str]]:
 
 
 def bad_machines_are_avoided(seen: Evidence) -> Iterator[Broken]:
-    """A machine that was given up for what nothing cures is not rented again for a while."""
+    """A machine that failed is not rented again for a while, nor one of an owner with two such."""
     window_s = seen.bounds.quarantine_s
     failed = [(rental, seen.condemned_at[rental.instance_id]) for rental in _failed(seen)]
     for rental in seen.ours:
@@ -93,28 +95,52 @@ def bad_machines_are_avoided(seen: Evidence) -> Iterator[Broken]:
                 if between(seen.killed_at, given_up_at, rental.created_at):
                     text = f"{text}, across a kill"
                     yield Broken(invariant="I6", at=rental.created_at, text=text)
+        at = rental.created_at
+        bad = {
+            other.machine_id
+            for other, given_up_at in failed
+            if other.host_id == rental.host_id and given_up_at < at < given_up_at + window_s
+        }
+        if len(bad) >= _OWNER_FAILED and rental.machine_id not in bad:
+            text = f"rented machine {rental.machine_id} of owner {rental.host_id}"
+            text = f"{seen.slot_of(rental.label)} {text}, of whom {sorted(bad)} had just failed"
+            yield Broken(invariant="I16", at=at, text=text)
 
 
 def _failed(seen: Evidence) -> Iterator[Rental]:
-    """Yield what keeper ended because the machine itself had failed, by the host's own records."""
+    """Yield what keeper ended dark although nobody had taken it away, and its price was as agreed."""
     for rental in seen.ours:
         at = seen.condemned_at.get(rental.instance_id)
-        struck = [
-            entry.at
-            for entry in seen.deeds.get(rental.instance_id, ())
-            if entry.what == "struck" and entry.detail in _INCURABLE
-        ]
-        if at is None or not struck or struck[-1] > at:
+        if at is None or seen.was_ordered(seen.slot_of(rental.label), at):
             continue
-        # Others, or the price, may be why it was given up.
-        if any(c.at <= at and c.what not in _LIVES for c in rental.changes):
-            continue
-        lit = any(start <= at <= end for start, end in seen.on_air(rental.instance_id))
-        if not lit and not tied_s(seen, "", struck[-1], at):
+        is_lit = any(start <= at <= end for start, end in seen.on_air(rental.instance_id))
+        if not is_lit and not _is_blameless(seen, rental, at):
             yield rental
 
 
-_LIVES = ("created", "running", "rebooting", "readdressed", "destroyed")
+def _is_blameless(seen: Evidence, rental: Rental, at: float) -> bool:
+    """Whether another reason than its machine may have ended a rental, as far as others know."""
+    was_taken = any(c.at <= at and c.what in _NOT_ITS_FAULT for c in rental.changes)
+    was_struck = any(
+        entry.what == "struck" and entry.at <= at
+        for entry in seen.deeds.get(rental.instance_id, ())
+    )
+    # So soon it is given back for its price, or it is a stray that came to light late.
+    is_young = at - rental.created_at < _YOUNG_S and not was_struck
+    is_stray = any(c.label == rental.label and seen.is_unclear(c) for c in seen.creates)
+    return (
+        was_taken
+        or is_young
+        or is_stray
+        or seen.is_dear(rental, at)
+        or seen.is_leftover(rental)
+        or is_stopping(seen, seen.slot_of(rental.label), at)
+    )
+
+
+# Others stopped it, or the account ran dry; or it costs more than it did.
+_NOT_ITS_FAULT = ("stopped", "price raised", "bid")
+_YOUNG_S = 200.0
 
 
 def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
@@ -128,7 +154,12 @@ def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
         if seen.ended_at <= deadline:
             continue
         spans = seen.slot_on_air(slot)
-        if not any(start <= deadline and end >= seen.ended_at for start, end in spans):
+        dark_s = sum(
+            ends - max(begins, deadline) - tied_s(seen, slot, max(begins, deadline), ends)
+            for begins, ends in seen.dark(slot)
+            if ends > deadline
+        )
+        if dark_s > _SAME_S:
             last = f"last on air at {spans[-1][1]:.0f}" if spans else "never on air"
             yield Broken(
                 invariant="I18",
@@ -159,11 +190,11 @@ def darkness_ends(seen: Evidence) -> Iterator[Broken]:
 def _searches(
     seen: Evidence, slot: str, since: float, until: float
 ) -> Iterator[tuple[float, float]]:
-    """Yield when the market was searched again and again and nothing was asked for: none suits."""
+    """Yield when the market was searched again and again, and by its own books nothing suited."""
+    stream = slot.rpartition("/")[0]
     searched = seen.clean_between(since, until, SEARCH)
-    asked = tuple(c.at for c in seen.creates if seen.slot_of(c.label) == slot)
-    for earlier, later in pairwise(searched):
-        if later - earlier <= _SEARCHES_APART_S and not between(asked, earlier, later):
+    for earlier, later in pairwise([*searched, until]):
+        if later - earlier <= _SEARCHES_APART_S and not any(open_to(seen, stream, earlier + 1.0)):
             yield earlier, later
 
 

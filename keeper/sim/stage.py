@@ -200,6 +200,14 @@ def bounds(
         ending_s=policy.contract_ending_s,
         drift_ratio=policy.price_drift_max_ratio,
         recycle_after_s=habits.recycle_after_s,
+        replacements_apart_s=policy.replacements_apart_s,
+        replacements_in_flight_max=fleet.replacements_in_flight_max,
+        bid_margins={
+            name: _needs_of(name, bidders, habits).bid_margin_ratio
+            for name in streams
+            if name in bidders or name in habits.bids_only
+        },
+        bids_only=habits.bids_only,
         price_max_dollars_per_hour={
             name: _needs_of(name, bidders, habits).price_max_dollars_per_hour for name in streams
         },

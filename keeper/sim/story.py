@@ -36,6 +36,7 @@ from keeper.sim.ledger import Rental
 from keeper.sim.lifecycle import Tempo
 from keeper.sim.loop import run
 from keeper.sim.market import MarketShape, Refusal
+from keeper.sim.onlooker import Onlooker
 from keeper.sim.opsbox import OpsBox
 from keeper.sim.scenarios import Scenario
 from keeper.sim.stage import bounds, declared, secrets
@@ -182,6 +183,7 @@ class Story:
         loop = asyncio.get_running_loop()
         universe = Universe(self.seed, shape=replace(_SHAPE, machines=self.machines))
         began_at = universe.time_s()
+        Onlooker(universe.market, declared(*self._wanted).desired.streams[0].needs)
         disk = Disk(keeper_id=f"{self.seed:08x}")
         if self.strangers:
             _populate(universe, self.strangers, disk.keeper_id, self.duration_s / 5)

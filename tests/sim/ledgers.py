@@ -45,6 +45,7 @@ class Run:
         offered: float = 0.5,
         is_bid: bool = False,
         machine_id: int = 0,
+        host_id: int = 0,
         client: str = "key@127.0.0.1",
     ) -> None:
         if written:
@@ -64,7 +65,7 @@ class Run:
                     instance_id=instance_id,
                     label=label,
                     machine_id=machine_id or 7000 + instance_id,
-                    host_id=3,
+                    host_id=host_id or 9000 + instance_id,
                     created_at=BEGAN + at,
                     dollars_per_hour=dollars,
                     offered_dollars_per_hour=offered,

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from keeper.sim.audit import CHECKS, audit
+from keeper.sim.bills import billed, days
 from keeper.sim.evidence import Caps, Evidence
 from tests.sim.doctored import BREAKS, ended_as_was_known
+from tests.sim.doctored_hosts import a_stall, given_up_and_dark, searching, twelve_slots
 from tests.sim.ledgers import BEGAN, SLOT, Run
 
 PROMISES = {f"I{number}" for number in range(1, 26)}
@@ -244,7 +246,7 @@ def test_darkness_counts_from_the_first_picture() -> None:
 def test_the_auditor_imports_nothing_that_it_judges() -> None:
     modules = [*Path("keeper/sim").glob("promises_*.py")]
     modules += [
-        Path(f"keeper/sim/{n}.py") for n in ("audit", "bills", "evidence", "excuses", "ledger")
+        Path(f"keeper/sim/{n}.py") for n in ("audit", "bills", "evidence", "excuses", "ledger", "stalls")
     ]
     assert len(modules) > 12
     contract = Path("pyproject.toml").read_text(encoding="utf-8")
@@ -253,3 +255,52 @@ def test_the_auditor_imports_nothing_that_it_judges() -> None:
         for judged in ("keeper.core", "keeper.daemon", "keeper.adapters", "keeper.ports"):
             assert judged not in source, f"{module} knows {judged}"
         assert f'"keeper.sim.{module.stem}"' in contract, f"the contract does not name {module}"
+
+
+def test_what_really_stood_open_is_what_counts() -> None:
+    """Nothing on the market, too dear, tried in vain, or no room in a cap: then darkness is excused."""
+    for stalls, caps in (
+        ((), None),
+        ((a_stall(dollars=1.1),), None),
+        ((a_stall(),), {"duel": Caps(per_hour=0.35)}),
+        ((a_stall(),), {"duel": Caps(per_day=1.2)}),
+        ((a_stall(),), {"": Caps(total=1.2)}),
+    ):
+        run = Run()
+        searching(run, 5050.0, 16_000.0, *stalls)
+        found = audit(given_up_and_dark(run).evidence(caps=caps))
+        assert {broken.invariant for broken in found} - {"I4"} == set(), (stalls, caps)
+    run = Run()
+    searching(run, 5050.0, 16_000.0, a_stall(offer_id=100))  # the machine that has just failed
+    assert audit(given_up_and_dark(run).evidence()) == ()
+    run = Run()
+    searching(run, 5050.0, 16_000.0, every_s=1200.0)  # and who hardly looks is not excused
+    assert {each.invariant for each in audit(given_up_and_dark(run).evidence())} == {"I18"}
+
+
+def test_three_replacements_may_be_in_flight() -> None:
+    run = Run()
+    desired = twelve_slots(run, lost=3)
+    assert audit(replace(run.evidence(), desired=desired)) == ()
+
+
+@pytest.mark.parametrize(
+    ("steps", "dollars"),
+    [
+        pytest.param((), [12.0], id="a day"),
+        # Keeper's day goes on for an hour after midnight, and is taken up again.
+        pytest.param(
+            ((22.0, 3600.0), (23.5, -3600.0)), [11.75, 0.25], id="an hour ahead for a while"
+        ),
+        pytest.param(((12.0, -3600.0),), [12.0], id="an hour behind"),
+    ],
+)
+def test_a_day_is_one_of_keepers_own_clock(
+    steps: tuple[tuple[float, float], ...], dollars: list[float]
+) -> None:
+    run = Run()
+    run.ledger.rentals[100].created_at = BEGAN
+    run.ledger.rentals[100].changes.clear()
+    moved = tuple((BEGAN + hours * 3600.0, by_s) for hours, by_s in steps)
+    seen = replace(run.evidence(), clock_steps=moved)
+    assert [round(billed(seen.ours, spans), 6) for spans in days(seen)] == dollars
