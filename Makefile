@@ -40,7 +40,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@touch $@
 
 .PHONY: system
-system: ## Install what tests talk to (root, apt), or say what lacks
+system: ## Install what tests talk to (as root), or say what lacks
 	@scripts/system.sh
 
 .PHONY: demo
