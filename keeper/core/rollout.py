@@ -27,6 +27,7 @@ from keeper.core.model import (
     SlotRecord,
     Status,
     Stream,
+    Subject,
     Tenure,
 )
 from keeper.core.moments import elapsed_s, is_due, later
@@ -210,8 +211,12 @@ def _move(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> Pro
 
 
 def _has_link(draft: Draft, tenure: Tenure) -> bool:
+    """Whether this very process has a link to a host; an earlier one's is of no use to it."""
     assert tenure.instance_id is not None, "a host without an id has no rules"
-    return complete(tenure, draft.now)[REACHABLE].status is Status.TRUE
+    heard_at = draft.world.heard_at.get((tenure.instance_id, Subject.LINK))
+    started_at = draft.world.started_at
+    is_fresh = started_at is None or (heard_at is not None and heard_at >= started_at)
+    return is_fresh and complete(tenure, draft.now)[REACHABLE].status is Status.TRUE
 
 
 def _is_time(draft: Draft, slot: SlotId, stream: Stream, step: Proposal) -> bool:

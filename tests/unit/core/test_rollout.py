@@ -179,6 +179,8 @@ ROWS = [
     ("and gets it in one",
      a_case(a_host(0), stream=WINDOWED, windows=(a_window(Allowance.REPLACE),)), [ROLLED]),
     ("a box that cannot see changes nothing", a_case(a_host(0), own_network=Status.FALSE), []),
+    ("a host that this process has not heard of yet is waited for",
+     a_case(a_host(putting=NEW), heard_at={}), []),
     ("what was found bad is put nowhere",
      a_case(a_host(0), kept=(PROVEN, replace(TRIED, bad_at=ago(60)))), []),
 ]  # fmt: skip
