@@ -9,7 +9,7 @@ from keeper.sim.evidence import Evidence
 from keeper.sim.ledger import Stall
 
 # A machine that was given up may be in quarantine: six hours, then a day, then a week.
-_ONCE_S, _AGAIN_S = 21_600.0, 86_400.0
+_QUARANTINES_S = (21_600.0, 86_400.0, 604_800.0)
 
 
 def look_before(seen: Evidence, at: float) -> tuple[Stall, ...]:
@@ -47,7 +47,7 @@ def _may_be_avoided(seen: Evidence, stall: Stall, at: float) -> bool:
     asked = seen.remembered("asked", _asked)
     given_up = seen.remembered("given up", _given_up).get(stall.machine_id, ())
     before = [each for each in given_up if each <= at]
-    patience_s = _ONCE_S if len(before) == 1 else _AGAIN_S
+    patience_s = _QUARANTINES_S[min(len(before), len(_QUARANTINES_S)) - 1]
     return asked.get(stall.offer_id, at + 1.0) <= at or (
         bool(before) and at - before[-1] < patience_s
     )
