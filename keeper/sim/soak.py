@@ -1,14 +1,18 @@
 """Thousands of seeds on all cores, over days and interruptions: ``python -m keeper.sim.soak``.
 
 Each seed that is done is appended to a state file at once, so an interrupt or a power cut loses only
-what was running; the same command goes on where it stopped. What is done with one commit says nothing
-about another, so each has a state of its own. At the end, and when it is interrupted, a record of all
-that was done is written; a broken seed is in it with the fewest faults that break it.
+what was running; the same command goes on where it stopped. What is done with one version of the code
+says nothing about another, so each has a state of its own, named by its commit, or by its content where
+it is not just a commit: changed, or a copy without its history. Each seed is kept with the content of
+the code that ran it, for files may change under a soak that runs; the record then names both versions.
+At the end, and when it is interrupted, a record of all that was done is written; a broken seed is in it
+with the fewest faults that break it.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import multiprocessing
 import os
@@ -22,6 +26,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +38,7 @@ _TOLD_EVERY_S = 60.0
 _SEEDS_A_WORKER = 100  # then it is begun anew, so that nothing can pile up
 _WAITING_PER_JOB = 3
 _INTERRUPTED = 130
+_ROOT = Path(__file__).parent.parent  # of the package
 
 Line = dict[str, Any]  # what is kept of one seed
 
@@ -82,6 +88,7 @@ def run_one(seed: int, soak: Soak) -> Line:
     result = run_and_replay(seed, campaign)
     line: Line = {
         "seed": seed,
+        "code": code(),
         "slot_hours": result.slot_hours,
         "dollars": result.dollars,
         "dark_s": result.dark_seconds,
@@ -159,12 +166,17 @@ def record_of(soak: Soak, done: Done) -> dict[str, Any]:
     for line in lines:
         kinds.update(line["faults"])
     slot_hours, cpu_s = sum(x["slot_hours"] for x in lines), sum(x["cpu_s"] for x in lines)
+    ran: dict[str, list[int]] = {}
+    for seed, line in sorted(done.lines.items()):
+        ran.setdefault(line.get("code", "unknown"), []).append(seed)
     commit, is_clean = _commit()
     return {
         "what": f"keeper sim run --faults {soak.faults} --fleet {soak.fleet} --days {soak.days:g}, a seed a run, each tenth"
         " seed run again for a day and twice compared",
         "commit": commit,
         "is_clean": is_clean,
+        # What ran, by the content of the code; the commit is that of the tree when this was written.
+        "code": {each: _ranges(seeds) for each, seeds in ran.items()},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {soak.jobs} used,"
         f" Python {platform.python_version()}",
         "began_at": done.began_at,
@@ -235,6 +247,7 @@ def _give_up(pool: ProcessPoolExecutor) -> None:
 
 
 def _leave_interrupts_to_the_parent() -> None:
+    code()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -249,8 +262,9 @@ def _progress(soak: Soak, done: Done, began_s: float) -> str:
 
 def _sentence(told: dict[str, Any]) -> str:
     verdict = f"{told['broken_seeds']} broke a promise" if told["broken_seeds"] else "all held"
+    mixed = f" by {len(told['code'])} VERSIONS of the code" if len(told["code"]) > 1 else ""
     return (
-        f"soak: {told['seeds_done']} of {told['seeds_wanted']} seeds, {verdict};"
+        f"soak: {told['seeds_done']} of {told['seeds_wanted']} seeds{mixed}, {verdict};"
         f" {told['slot_hours']:.0f} slot hours, {told['faults']} faults,"
         f" {told['slot_hours_per_cpu_s']:g} slot hours per CPU second"
     )
@@ -267,18 +281,30 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join(f"{a}-{b}" if a != b else str(a) for a, b in parts)
 
 
+@cache
+def code() -> str:
+    """Name the code by its content, as this process has found it when it began."""
+    digest = hashlib.sha256()
+    for path in sorted(_ROOT.rglob("*.py")):
+        digest.update(f"{path.relative_to(_ROOT).as_posix()}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def _commit() -> tuple[str, bool]:
-    """Return the commit, and whether the code is just that."""
-    found = [_git("rev-parse", "HEAD"), _git("status", "--porcelain", "--", "keeper")]
+    """Return the commit, and whether the code is just that. A copy has none."""
+    if not (_ROOT.parent / ".git").exists():
+        return "unknown", False  # not even that of whatever it was copied into
+    found = [_git("rev-parse", "HEAD"), _git("status", "--porcelain", "--", _ROOT.name)]
     return (found[0] or "unknown")[:12], found[0] is not None and found[1] == ""
 
 
 def _git(*words: str) -> str | None:
-    root = Path(__file__).parent
     try:
         ran = subprocess.run(
-            ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=20, check=True
-        )
+            ["git", "-C", str(_ROOT.parent), *words],
+            capture_output=True, text=True, timeout=20, check=True,
+        )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
     return ran.stdout.strip()
@@ -315,7 +341,7 @@ def read(words: Iterable[str] | None = None) -> Soak:
     given = parser.parse_args(None if words is None else list(words))
     commit, is_clean = _commit()
     what = f"{given.days:g}-{given.faults}-{given.fleet}"
-    name = f"seeds-{commit}{'' if is_clean else '-changed'}-{what}.jsonl"
+    name = f"seeds-{commit if is_clean else code()}-{what}.jsonl"
     return Soak(
         seeds=given.seeds,
         days=given.days,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from typing import TypeVar
 
 import pytest
 
-from keeper.sim.soak import Done, Soak, main, read_state, record_of
+import keeper
+from keeper.sim.soak import Done, Soak, code, main, read_state, record_of
 
 T = TypeVar("T")
 
@@ -100,6 +102,37 @@ def test_a_limit_in_time_begins_no_more_seeds(tmp_path: Path) -> None:
     assert main(_soak(tmp_path, seeds=100_000, limit_s=0.01)) == 0
     assert time.monotonic() - began_s < 30.0
     assert len(read_state(tmp_path / "seeds.jsonl").lines) <= 6
+
+
+def test_seeds_of_two_versions_of_the_code_are_told_apart() -> None:
+    """Files may change under a soak that runs for a day: a worker is begun anew now and then."""
+    line = {"slot_hours": 1.0, "cpu_s": 1.0, "dollars": 0.0, "dark_s": 0.0, "faults": {}}
+    lines = {
+        seed: {**line, "seed": seed, "broken": [], "code": "old" if seed < 4 else "new"}
+        for seed in (1, 2, 3, 5)
+    }
+    told = record_of(_soak(Path()), Done(lines=lines))
+    assert told["code"] == {"old": "1-3", "new": "5"}
+
+
+def test_it_runs_from_a_copy_that_has_no_history_and_says_what_ran(tmp_path: Path) -> None:
+    root = Path(keeper.__file__).parent
+    shutil.copytree(root, tmp_path / "keeper", ignore=shutil.ignore_patterns("__pycache__"))
+    words = ["--seeds", "1", "--days", "0.05", "--faults", "none", "--fleet", "two", "--jobs", "1"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "keeper.sim.soak", *words, "--record", "r.json"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    told = json.loads((tmp_path / "r.json").read_text())
+    assert (told["commit"], told["is_clean"], told["seeds_done"]) == ("unknown", False, 1)
+    assert told["code"] == {code(): "1"}
+    (state,) = (tmp_path / ".soak").iterdir()
+    assert code() in state.name, ran.stderr
 
 
 def test_the_record_of_nothing_is_a_record() -> None:
