@@ -15,7 +15,18 @@ from typing import Any
 import pytest
 
 from keeper.adapters import vastai_spacing
-from keeper.core import bind, creates, ends, fuses, ladder, reconcile, remedy, room
+from keeper.core import (
+    bind,
+    creates,
+    ends,
+    fuses,
+    ladder,
+    reconcile,
+    remedy,
+    revisions,
+    rollout,
+    room,
+)
 from keeper.core.case import Case, Proposal, Wish
 from keeper.core.decisions import Restart
 from keeper.core.draft import Draft
@@ -121,6 +132,14 @@ PLOTS: Mapping[str, Plot] = {
     ),
     "a deploy fails": Plot(
         faults=(_at(0, FaultKind.DEPLOY_FAILS),), shape={"tempo": Tempo(strike_retry_s=0.5)}
+    ),
+    "a bad deploy": Plot(
+        faults=(_at(60, FaultKind.OPERATOR_DEPLOYS, params={"stream": 0, "flaw": "freezes"}),),
+        hours=8.0,
+        streams={"duel": 2},
+    ),
+    "a deploy": Plot(
+        faults=(_at(60, FaultKind.OPERATOR_DEPLOYS, params={"stream": 0}),), hours=8.0
     ),
     "keeper dies in the dark": Plot(
         faults=(
@@ -350,6 +369,14 @@ def _acts_twice_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Executor, "start", start)
 
 
+def _forgives_every_deploy(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(revisions, "convict", lambda *_: None)
+
+
+def _leaves_hosts_as_they_are(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rollout, "_is_time", lambda *_: False)
+
+
 def _repairs_nothing(patch: pytest.MonkeyPatch) -> None:
     def instead(case: Case, wanted: Proposal) -> Proposal | None:
         is_waiting = wanted.wish is Wish.WAIT or case.tenure.first_live_at is None
@@ -458,6 +485,8 @@ SABOTAGES: tuple[Sabotage, ...] = (
     Sabotage(promises="I16", plot="a deploy fails", undo=_bears_no_grudge),
     Sabotage(promises="I17", plot="the process dies", undo=_acts_twice_at_once),
     Sabotage(promises="I18", plot="the process dies", undo=_repairs_nothing),
+    Sabotage(promises="I13 I18", plot="a bad deploy", undo=_forgives_every_deploy),
+    Sabotage(promises="I18", plot="a deploy", undo=_leaves_hosts_as_they_are),
     Sabotage(promises="I19", plot="the channel is down", undo=_gives_a_message_up),
     Sabotage(promises="I19", plot="the channel is down", undo=_forgets_its_messages),
     Sabotage(promises="I19", plot="keeper dies in the dark", undo=_forgets_what_it_told),

@@ -1,6 +1,7 @@
 """The auditor against keepers that are really bad: each row undoes one function of the real daemon."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -45,9 +46,11 @@ def play(plot: Plot, patch: pytest.MonkeyPatch) -> Played:
 def _fail_once(name: str, patch: pytest.MonkeyPatch) -> None:
     carries_out, failed = VirtualHosts.carry_out, list[str]()
 
-    def carry_out(self: VirtualHosts, host: VirtualHost, done: str) -> tuple[int, str]:
+    def carry_out(
+        self: VirtualHosts, host: VirtualHost, done: str, env: Mapping[str, str]
+    ) -> tuple[int, str]:
         if done != name or failed:
-            return carries_out(self, host, done)
+            return carries_out(self, host, done, env)
         failed.append(done)
         return 1, "cannot"
 
