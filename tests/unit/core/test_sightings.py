@@ -14,6 +14,7 @@ from keeper.core.model import (
     IntentId,
     IntentKind,
     MarketState,
+    OrphanPolicy,
     SlotId,
     Status,
     Subject,
@@ -249,6 +250,30 @@ def test_rentals_that_no_row_shows_are_sick_unless_their_picture_is_seen(
     world = a_world(*records, listing=a_listing())
     told = events_of(decide(world, a_desire(a_stream(replicas=3))), FuseTripped)
     assert any(each.reason is Reason.MASS_FAILURE for each in told) is is_tripped
+
+
+@pytest.mark.parametrize("label", ["keeper:other:gone/0:1", "keeper:other"])
+def test_a_stray_of_no_slot_waits_in_a_mass_failure_like_any_other_end(label: str) -> None:
+    """There is no slot to look up: a tick failed over it, and every one after."""
+    sick = [
+        a_record(
+            a_tenure(
+                label=f"keeper:k1:duel/{n}:1",
+                instance_id=InstanceId(n + 1),
+                conditions=conditions(streaming=(F, Reason.FROZEN)),
+            ),
+            SlotId(f"duel/{n}"),
+            dark_since=ago(60),
+        )
+        for n in range(3)
+    ]
+    world = a_world(*sick, orphans_known=frozenset({STRAY}), orphans_seen_at={STRAY: ago(60)})
+    assert world.listing is not None
+    rows = (*world.listing.instances, an_instance(STRAY, label))
+    desired = a_desire(a_stream(replicas=3), orphans=OrphanPolicy.DESTROY)
+    plan = decide(replace(world, listing=replace(world.listing, instances=rows)), desired)
+    assert Reason.MASS_FAILURE in plan.fuses
+    assert plan.condemned == ()
 
 
 def test_what_never_was_on_air_goes_without_a_darkness_and_what_is_dark_keeps_its_own() -> None:
