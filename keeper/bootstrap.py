@@ -335,10 +335,12 @@ def _own_key(state_dir: Path) -> Path:
 def _marks_key(state_dir: Path, *, may_make: bool = True) -> bytes:
     """Return the key with which secrets are marked; made at first use, beside the store."""
     path = state_dir / "marks.key"
+    if not may_make:
+        with contextlib.suppress(OSError):  # who may look at the store need not have the key
+            return path.read_bytes()
+        return b""
     if path.exists():
         return path.read_bytes()
-    if not may_make:
-        return b""
     key = secrets.token_bytes(32)
     new = path.with_suffix(".new")
     with _said(path):

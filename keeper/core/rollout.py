@@ -189,8 +189,8 @@ def _given_up(proposal: Proposal, *, is_dark: bool) -> Proposal:
 
 
 def _backed_off(tenure: Tenure, policy: Policy, draft: Draft, put: Proposal) -> Proposal:
-    """Go on with what was begun; after a failure with a pause before it."""
-    if not tenure.deploy_failures or tenure.acted_at is None:
+    """Go on with what was begun, with a pause between two tries."""
+    if not tenure.putting or tenure.acted_at is None:
         return put
     ready_at = later(tenure.acted_at, policy.restart_backoff_min_s)
     if is_due(ready_at, draft.now, policy.restart_backoff_min_s):

@@ -149,10 +149,11 @@ def _deploy_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
         )
         return
     # Uncertain counts as failed: a deploy may be repeated, and a host that cannot say whether it
-    # worked is no better than one that says no.
-    draft.put(slot, seat, replace(
-        tenure, deploy_failures=tenure.deploy_failures + 1, acted_at=outcome.at,
-    ))  # fmt: skip
+    # worked is no better than one that says no. But that a link broke is not held against what
+    # another workload is exchanged for: it would be called bad for it.
+    was_cut = outcome.kind is OutcomeKind.UNCERTAIN or outcome.reason is Reason.LINK_LOST
+    failures = tenure.deploy_failures + (0 if tenure.putting and was_cut else 1)
+    draft.put(slot, seat, replace(tenure, deploy_failures=failures, acted_at=outcome.at))
     draft.tell(
         DeployFailed(slot=slot, instance_id=intent.instance_id, error=outcome.error, detail="")
     )

@@ -46,6 +46,7 @@ from keeper.ports import (
     Transient,
     Unauthorized,
     Uncertain,
+    Unreachable,
 )
 from keeper.workloads import Step, Workload
 
@@ -139,6 +140,8 @@ class Executor:
             instance_id = doubt.instance_id or instance_id
         except PortError as refusal:
             kind, error, reason = OutcomeKind.FAILED, describe(refusal), _reason_of(refusal)
+            if isinstance(refusal, Unreachable) and isinstance(act, Deploy):
+                reason = Reason.LINK_LOST
             if isinstance(refusal, Transient):
                 retry_after_s = refusal.retry_after_s
         except TimeoutError as late:

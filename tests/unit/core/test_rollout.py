@@ -208,7 +208,7 @@ def test_the_intent_says_what_is_put_there_and_the_host_is_a_mixture_until_it_is
 
 def test_what_was_cut_short_is_done_again_and_once() -> None:
     """A crash in the middle: the intent is open, nobody works on it, and what is there is unknown."""
-    world, desired = a_case(a_host(putting=NEW, acted_at=ago(5)), a_host(1))
+    world, desired = a_case(a_host(putting=NEW, acted_at=ago(15)), a_host(1))
     intent = replace(an_intent(IntentKind.DEPLOY), slot=SLOT, instance_id=HOST)
     plan = decide(replace(world, intents=(intent,)), desired)
     assert moved(plan) == [ROLLED]
@@ -535,3 +535,22 @@ def test_outcomes_of_a_failed_deploy_are_counted_for_what_was_put() -> None:
     world = done(world, desired, decide(world, desired), kind=OutcomeKind.FAILED, error="no")
     tenure = tenure_after(world, decide(world, desired))
     assert (tenure.putting, tenure.revision, tenure.deploy_failures) == (NEW, OLD, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "failures"),
+    [
+        (OutcomeKind.FAILED, None, 1),
+        (OutcomeKind.FAILED, Reason.LINK_LOST, 0),
+        (OutcomeKind.UNCERTAIN, None, 0),
+    ],
+)
+def test_a_link_that_breaks_is_not_held_against_a_deploy(
+    kind: OutcomeKind, reason: Reason | None, failures: int
+) -> None:
+    world, desired = a_case(a_host())
+    world = done(world, desired, decide(world, desired), kind=kind, reason=reason)
+    plan = decide(world, desired)
+    tenure = tenure_after(world, plan)
+    assert (tenure.putting, tenure.deploy_failures) == (NEW, failures)
+    assert decision_for(plan).reason is Reason.BACKING_OFF
