@@ -1,9 +1,11 @@
 """What is written down is read back the same, and forgives what an up- or downgrade brings."""
 
 import types
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
 import orjson
@@ -11,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keeper.adapters.codec import Unreadable, clean, decode, encode
+from keeper.adapters.codec import Unreadable, _plain, clean, decode, encode
 from keeper.core.meter import Meter
 from keeper.core.model import (
     Condemned,
     Condition,
     ConditionKind,
     Incident,
+    InstanceId,
     Intent,
     Quarantine,
     RemedyUse,
@@ -199,3 +202,54 @@ def test_text_for_a_column_has_no_nul() -> None:
 def test_what_is_no_value_is_refused_at_once() -> None:
     with pytest.raises(TypeError):
         encode({"connection": object()})
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        ({7: "a"}, {"7": "a"}),
+        ({7: "\ud800"}, {"7": "?"}),  # by the slower way
+        ({"kinds": frozenset({"b", "a"})}, {"kinds": ["a", "b"]}),
+        ({"of": MappingProxyType({"a": 1})}, {"of": {"a": 1}}),
+        ({"least": -(10**40), "most": 10**40}, {"least": -(2**63), "most": 2**63 - 1}),
+        ({"why": Reason.LIVE, "x": "\ud800"}, {"why": "live", "x": "?"}),
+        ({"lit": True, "x": "\ud800"}, {"lit": True, "x": "?"}),
+    ],
+)
+def test_facts_are_stored_as_plain_json(value: Any, stored: Any) -> None:
+    assert orjson.loads(encode(value)) == stored
+
+
+def test_what_cannot_be_stored_is_named() -> None:
+    with pytest.raises(TypeError, match="object cannot be stored"):
+        _plain(object())
+
+
+@pytest.mark.parametrize("kind", [tuple[int, str], int | str, int | str | None, list[int], bytes])
+def test_a_type_that_no_durable_value_may_hold_is_refused(kind: Any) -> None:
+    with pytest.raises(TypeError, match="has no place in a durable value"):
+        decode(kind, "[]")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (int | None, "null", None),
+        (int | None, "7", 7),
+        (tuple[float, ...], "[1, 2.5]", (1.0, 2.5)),
+        (Mapping[InstanceId, str], '{"7": "a"}', {7: "a"}),
+        (Mapping[str, int], '{"7": 1}', {"7": 1}),
+        (datetime, '"2026-11-21T01:00:00+01:00"', datetime(2026, 11, 21, tzinfo=UTC)),
+    ],
+)
+def test_each_kind_of_value_is_read_as_what_it_is(kind: Any, text: str, value: object) -> None:
+    found = decode(kind, text)
+    assert found == value
+    assert type(found) is type(value)
+    if isinstance(found, datetime):
+        assert found.tzinfo is UTC
+
+
+def test_a_record_that_lacks_several_keys_names_them_all_in_a_newer_keeper_too() -> None:
+    with pytest.raises(Unreadable, match=r"^Incident lacks incident_id, opened_at, reason$"):
+        decode(Incident, "{}")
