@@ -52,12 +52,12 @@ async def test_it_explains_what_was_filtered_out_and_what_would_help(box: Box) -
 
 async def test_it_says_what_the_running_keeper_says_when_nothing_suits(box: Box) -> None:
     box.configure(NOTHING_SUITS)
-    await box.daemon()
+    daemon = await box.daemon()
+    await daemon.says('"reason":"no_suitable_offer"')
     said = ""
     async with asyncio.timeout(60):
         while not said:
             said = (await slot_of(box))["rent_detail"]
-            await asyncio.sleep(0.2)
     done = await box.keeper("search", "duel", "--json")
     assert done.code == 5
     (found,) = done.json()
