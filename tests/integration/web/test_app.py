@@ -264,6 +264,8 @@ async def test_the_local_socket_needs_no_token_and_knows_who_orders(
         b'{"kind": "explode", "slot": "duel/0"}',
         b'{"kind": "restart"}',
         b'{"kind": "restart", "slot": 7}',
+        b'{"kind": "deploy"}',
+        b'{"kind": "deploy", "slot": "duel/0", "stream": "duel"}',
         b'{"kind": "restart", "slot": "duel/0", "until_s": 60}',
         b'{"kind": "pause", "until_s": -1}',
         b'{"kind": "pause", "until_s": 1e400}',
@@ -306,6 +308,19 @@ async def test_a_pause_ends_by_itself_unless_it_is_said_not_to(
     assert ends_s == lasts_s
     body = {"kind": "pause", "stream": "deul"}
     assert (await ask(f"{served.url}/api/v1/orders", "POST", json=body, headers=BEARER))[0] == 404
+
+
+@pytest.mark.parametrize("about", [{"stream": "duel"}, {"slot": "duel/0"}])
+async def test_a_deploy_is_ordered_for_a_stream_or_a_slot(
+    serve: Serve, about: dict[str, Any]
+) -> None:
+    served = await serve()
+    body = {"kind": "deploy", **about}
+    status, answer, _ = await ask(f"{served.url}/api/v1/orders", "POST", json=body, headers=BEARER)
+    assert status == 202
+    (order,) = served.keeper.orders
+    assert {"stream": order.stream, "slot": order.slot} == {"stream": None, "slot": None, **about}
+    assert answer["kind"] == "deploy"
 
 
 async def test_an_order_for_no_slot_and_one_too_big(serve: Serve) -> None:

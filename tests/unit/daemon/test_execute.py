@@ -10,7 +10,7 @@ from keeper.core.model import InstanceId, IntentId, MachineId, OfferId, RentalSp
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome, OutcomeKind
 from keeper.daemon.execute import Executor
-from keeper.ports import Command, CommandResult, Transient, Uncertain
+from keeper.ports import Command, CommandResult, Transient, Uncertain, Unreachable
 from keeper.sim.loop import VirtualClock, run
 
 SLOT = SlotId("duel/0")
@@ -125,3 +125,15 @@ def test_a_create_that_hangs_ends_in_doubt_at_its_deadline() -> None:
     outcome, _ = _outcome(RENT, _Outside(hangs=True))
     assert outcome.kind is OutcomeKind.UNCERTAIN
     assert outcome.duration_s == pytest.approx(120.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(Unreachable("the SSH link is lost"), Reason.LINK_LOST), (Transient("busy"), None)],
+    ids=["the link", "anything else"],
+)
+def test_a_deploy_that_a_lost_link_cut_short_says_so(
+    error: Exception, reason: Reason | None
+) -> None:
+    outcome, _ = _outcome(DEPLOY, _Outside(error=error))
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, reason)
