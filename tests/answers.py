@@ -9,7 +9,7 @@ from typing import Final
 from yarl import URL
 
 from keeper.adapters.vastai import VastMarketplace
-from keeper.adapters.vastai_http import Connection
+from keeper.adapters.vastai_calls import Connection
 from keeper.adapters.vastai_reply import Effect, Reply
 from keeper.adapters.vastai_spacing import Endpoint
 from tests.mutations import Mutation, Path, spoil

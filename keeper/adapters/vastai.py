@@ -13,15 +13,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
 from typing_extensions import override
 
 from keeper.adapters.vastai_addresses import is_near_url
-from keeper.adapters.vastai_calls import Calls, decoded
+from keeper.adapters.vastai_calls import Calls, Connection, decoded
 from keeper.adapters.vastai_errors import Judge, fits_port, says_no_such_instance
-from keeper.adapters.vastai_http import Connection, VastHttp
 from keeper.adapters.vastai_keys import VastAccount
 from keeper.adapters.vastai_reply import Effect
 from keeper.adapters.vastai_rows import (
@@ -57,6 +55,9 @@ from keeper.ports import (
     Uncertain,
 )
 from keeper.workloads.managers import dead_man
+
+if TYPE_CHECKING:
+    import aiohttp
 
 PAGE_ROWS: Final = 25  # the most the server gives (Vast API docs, show instances, read 2026-08)
 # Dollars per hour for the whole chunk of the machine (Vast API docs, create instance, read 2026-08).
@@ -100,14 +101,19 @@ class VastMarketplace:
             else Lanes(monotonic=clock.monotonic, interval_s=spacing)
         )
         self._limiter = Limiter(lanes, wait_max_s=wait_max_s)
-        self._http: Connection = connection or VastHttp(
-            url=url,
-            api_key=api_key,
-            clock=clock,
-            timeout_s=timeout_s,
-            redact=redact,
-            session=session,
-        )
+        if connection is None:
+            # Here, for a fifth of a simulator's start is the HTTP client that it has no use for.
+            from keeper.adapters.vastai_http import VastHttp
+
+            connection = VastHttp(
+                url=url,
+                api_key=api_key,
+                clock=clock,
+                timeout_s=timeout_s,
+                redact=redact,
+                session=session,
+            )
+        self._http = connection
         self._calls = Calls(
             connection=self._http,
             limiter=self._limiter,

@@ -9,19 +9,44 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from keeper.adapters.vastai_errors import Judge, fits_port, is_pace_complaint
 from keeper.adapters.vastai_hints import hint_s, threshold_s
-from keeper.adapters.vastai_http import Connection
 from keeper.adapters.vastai_reply import Effect, Reply
 from keeper.adapters.vastai_spacing import Endpoint, Limiter
 from keeper.adapters.vastai_wire import Complaint
 from keeper.ports import Malformed, PortError, RateLimited, Refused
 
 T = TypeVar("T")
+
+
+class Connection(Protocol):
+    """What carries exchanges to a marketplace: VastHttp, or the simulator without a socket."""
+
+    @property
+    def server_clock_offset_s(self) -> float | None:
+        """How far the server's clock is ahead of ours; None before the first answer."""
+        ...
+
+    async def exchange(
+        self,
+        call: str,
+        path: str,
+        *,
+        effect: Effect,
+        query: Mapping[str, str] = MappingProxyType({}),
+        body: bytes | None = None,
+    ) -> Reply:
+        """Do one exchange, exactly once; see VastHttp for what is raised."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what is open. May be repeated."""
+        ...
 
 
 class Calls:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
 
 import aiohttp
 from aiohttp.client_reqrep import ClientRequest
@@ -54,31 +54,6 @@ async def _send_once(
 
 
 _MIDDLEWARES: Final = (_send_once,)
-
-
-class Connection(Protocol):
-    """What carries exchanges to a marketplace: VastHttp, or the simulator without a socket."""
-
-    @property
-    def server_clock_offset_s(self) -> float | None:
-        """How far the server's clock is ahead of ours; None before the first answer."""
-        ...
-
-    async def exchange(
-        self,
-        call: str,
-        path: str,
-        *,
-        effect: Effect,
-        query: Mapping[str, str] = MappingProxyType({}),
-        body: bytes | None = None,
-    ) -> Reply:
-        """Do one exchange, exactly once; see VastHttp for what is raised."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of what is open. May be repeated."""
-        ...
 
 
 class VastHttp:

@@ -18,7 +18,7 @@ from typing import Any, Final, NewType, Union, get_args, get_origin, get_type_hi
 import pytest
 
 from keeper.adapters.vastai import VastMarketplace
-from keeper.adapters.vastai_http import Connection
+from keeper.adapters.vastai_calls import Connection
 from keeper.adapters.vastai_reply import Effect, Reply
 from keeper.adapters.vastai_spacing import Endpoint
 from keeper.core.market import Avoided, search
