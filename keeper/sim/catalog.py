@@ -113,7 +113,8 @@ class Machine:
 
     def is_free(self, gpus: range) -> bool:
         """Whether nobody has any of these GPUs."""
-        return not any(self.tenants[gpu] for gpu in gpus)
+        tenants = self.tenants
+        return not (tenants[gpus[0]] if len(gpus) == 1 else any(tenants[gpu] for gpu in gpus))
 
     def occupy(self, gpus: range, tenant: str) -> None:
         """Give these GPUs to somebody, or with "" to nobody."""

@@ -168,7 +168,7 @@ class MemoryMarketplace(VastMarketplace):
     @override
     async def account(self) -> Account:
         """Return what is left to spend."""
-        if self._account_request is not None and self._credit() is not None:
+        if self._account_request is not None and self._is_plain():
             async with self._limiter.turn(Endpoint.ACCOUNT):
                 said = await self._memory_http.ask_again(self._account_request, self._credit)
                 if said is not None:
@@ -177,12 +177,15 @@ class MemoryMarketplace(VastMarketplace):
         self._account_request = self._memory_http.last(*_ACCOUNT)
         return account
 
+    def _is_plain(self) -> bool:
+        market = self._universe.market
+        return not market.faults.is_live_beyond(SPARE_READS, market.now())
+
     def _credit(self) -> User | None:
         """Return what the marketplace would say of the account; None while it may lie or refuse."""
-        market = self._universe.market
-        if market.faults.is_live_beyond(SPARE_READS, market.now()):
+        if not self._is_plain():
             return None
-        user = market.user()
+        user = self._universe.market.user()
         return User(credit=user["credit"], balance=user["balance"], email=user["email"])
 
 
