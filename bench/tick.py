@@ -1,4 +1,7 @@
-"""What a tick costs when all is well: deciding, against walking over the same records for nothing."""
+"""What a tick costs when all is well: deciding, against walking over the same records for nothing.
+
+And what it costs from what the tick before has left standing, against deciding all of it anew.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ from dataclasses import replace
 
 from bench.fleet import desire, pictures, settled
 from bench.measure import Cpu, Row, Side, against, in_turn
-from keeper.core.model import Desired
+from keeper.core.model import Desired, Reading, Status
+from keeper.core.reasons import Reason
 from keeper.core.reconcile import reconcile
+from keeper.core.standing import Standing
 from keeper.core.world import World
 from tests.builders import NOW
 
@@ -28,7 +33,33 @@ async def measure() -> list[Row]:
             "tick.pictures", told, desired, 10, f"{_SLOTS} slots on air, a new picture of each"
         ),
         await _measure("tick.one", alone, one, 2_000, "one slot on air, nothing new to read"),
+        await _standing(replace(told, readings=(*told.readings, _frozen(told))), desired),
     ]
+
+
+def _frozen(world: World) -> Reading:
+    """Return a bad picture of one slot in the middle."""
+    good = world.readings[len(world.readings) // 2]
+    return replace(good, status=Status.FALSE, reason=Reason.FROZEN)
+
+
+async def _standing(world: World, desired: Desired) -> Row:
+    standing = Standing()
+    for _ in range(2):
+        reconcile(replace(world, readings=()), desired, NOW, standing)
+    slots = len(world.records)
+    ours, anew = await in_turn(
+        _side(lambda: reconcile(world, desired, NOW, standing), 20, slots),
+        _side(lambda: reconcile(world, desired, NOW), 5, slots),
+    )
+    return against(
+        "tick.stands",
+        ours,
+        anew,
+        goal=None,
+        unit="us CPU a slot",
+        note=f"beside it: deciding anew; {slots} slots on air, a new picture of each, one is bad",
+    )
 
 
 async def _measure(figure: str, world: World, desired: Desired, times: int, note: str) -> Row:

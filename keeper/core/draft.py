@@ -7,7 +7,7 @@ object, so that the shell writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -137,13 +137,16 @@ class Draft:
 
     def attended(self) -> Iterator[tuple[SlotId, Seat, Tenure]]:
         """Yield what is seated in the slots that need a look."""
-        undisturbed = self.undisturbed
-        return (each for each in self.seated() if each[0] not in undisturbed)
+        return self._seats([slot for slot in self.records if slot not in self.undisturbed])
 
     def seated(self) -> Iterator[tuple[SlotId, Seat, Tenure]]:
         """Yield every tenure that keeper may work on: those of slots held by a bug are left out."""
+        return self._seats(self.records)
+
+    def _seats(self, slots: Iterable[SlotId]) -> Iterator[tuple[SlotId, Seat, Tenure]]:
         held = self.world.held_slots
-        for slot, record in self.records.items():
+        for slot in slots:
+            record = self.records[slot]
             if record.tenure is None and record.incoming is None:
                 continue
             if slot in held:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import fsum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from keeper.core.drift import Drifted
 from keeper.core.model import (
@@ -107,8 +107,7 @@ class Meter:
     tallies: Mapping[str, Mapping[StreamName, Tally]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bill:
+class Bill(NamedTuple):
     """What one slot costs, or a rental that must end (of no slot, maybe), and what is had for it."""
 
     slot: SlotId | None

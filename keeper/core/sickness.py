@@ -29,7 +29,8 @@ def sick_slots(draft: Draft) -> list[SlotId]:
     return [
         slot
         for slot in draft.slots
-        if (record := draft.records[slot]).ever_on_air
+        if slot not in draft.undisturbed
+        and (record := draft.records[slot]).ever_on_air
         and _is_sick(record)
         and not was_starved(draft.world.account, record.tenure)
     ]

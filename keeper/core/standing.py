@@ -42,7 +42,8 @@ class Sound:
     host_key: str
     decision: Wait
     bill: Bill
-    # Whose silence would make something unknown, and since when that is believed.
+    # Whose silence for so long would make something unknown, and since when that is believed.
+    probe_stale_s: float
     witnesses: tuple[tuple[tuple[InstanceId, Subject], datetime], ...]
     recycle_at: datetime | None  # when its host has served its time
     ending_at: datetime | None  # when a listing would show that its contract ends soon

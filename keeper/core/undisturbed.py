@@ -126,7 +126,7 @@ def _silent_at(draft: Draft, sound: Sound) -> datetime:
         if earliest is None or heard < earliest:
             earliest = heard
     assert earliest is not None, "somebody sees the picture"
-    return later(earliest, draft.policy(sound.record.slot).probe_stale_s)
+    return later(earliest, sound.probe_stale_s)
 
 
 # --- found well ---------------------------------------------------------------------------------------
@@ -170,6 +170,7 @@ def _found_sound(draft: Draft, listing: Listing) -> Iterator[Sound]:
             host_key=world.host_keys.get(tenure.instance_id, ""),
             decision=Wait(slot=slot, reason=Reason.HEALTHY),
             bill=bill,
+            probe_stale_s=stream.policy.probe_stale_s,
             witnesses=witnesses_of(tenure),
             recycle_at=recycle_at,
             ending_at=ending_soon_at(tenure, stream.policy),
