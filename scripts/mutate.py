@@ -3,13 +3,15 @@
 
 mutmut makes the mutants and tries each against the fast tests that reach it ([tool.mutmut] in
 pyproject.toml), in a fork of one process. What lives is tried again here in a process of its own, where
-tables that are built at import and readers that are made once are mutants too; and by the generated and
-the small worlds. Both passes go on where they were stopped; `rm -r mutants` begins anew.
-docs/mutation.md keeps the record.
+tables that are built at import and readers that are made once are mutants too; then, if asked for, by the
+generated and the small worlds, which take minutes for each. All passes go on where they were stopped;
+`rm -r mutants` begins anew. docs/mutation.md tells of the record, docs/mutation.json is it.
 
     scripts/mutate.py                     all modules
     scripts/mutate.py core.rent core.caps some of them
-    scripts/mutate.py --show core.rent    what survives, as a diff
+    scripts/mutate.py --worlds core.rent  what lives, by generated and small worlds too
+    scripts/mutate.py --show core.rent    what lives, as a diff
+    scripts/mutate.py --record            write the score down, with every mutant that lives
 """
 
 from __future__ import annotations
@@ -19,46 +21,63 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MUTANTS = ROOT / "mutants"
 ALONE_RECORD = MUTANTS / "alone.json"
-# The second pass, by the beginning of a mutant's name: what is quick comes first.
+RECORD = ROOT / "docs" / "mutation.json"
+_STORE = (
+    "tests/integration/adapters/test_store_words.py",
+    "tests/integration/adapters/test_store_contract.py",
+    "tests/integration/adapters/test_store_damage.py", "tests/integration/adapters/test_sql.py",
+)  # fmt: skip
+# The second pass, by the beginning of a mutant's name.
 SECOND = {
-    "keeper.core.": (
-        "tests/unit/core", "tests/property/test_plan.py",
-        "tests/property/test_small_worlds.py",
-    ),
-    "keeper.": (
-        "tests/unit/adapters/test_writer.py", "tests/unit/daemon/test_memory.py",
-        "tests/property/test_codec.py", "tests/integration/adapters/test_sql.py",
-        "tests/integration/adapters/test_store_contract.py",
-    ),
-}  # fmt: skip
+    "keeper.core.": ("tests/unit/core",),
+    "keeper.adapters.codec.": ("tests/property/test_codec.py",),
+    "keeper.adapters.writer.": ("tests/unit/adapters/test_writer.py",),
+    "keeper.adapters.": _STORE,
+    "keeper.daemon.": ("tests/unit/daemon/test_memory.py", "tests/unit/daemon/test_purse.py"),
+}
+# The third: minutes of processor time for a mutant that lives.
+WORLDS = ("tests/property/test_plan.py", "tests/property/test_small_worlds.py")
 # mutmut's own exit codes: a mutant that lives, one that no test reaches, one that mypy refuses.
 LIVES, UNREACHED, REFUSED = 0, 33, 37
 _ALONE_S = 600
+_CHILDREN = 2
 
 
 def main(words: list[str]) -> int:
-    """Run both passes over the modules named, and print the score."""
-    shows = "--show" in words
+    """Run the passes over the modules named, and print the score."""
+    flags = {word for word in words if word.startswith("--")}
     modules = [word for word in words if not word.startswith("-")]
     globs = [f"keeper.{module.removeprefix('keeper.')}.*" for module in modules]
-    if not shows:
-        _mutmut("run", *_children(words), *globs)
-        _try_alone(modules)
+    if not flags & {"--show", "--record"}:
+        children = _children(words)
+        _mutmut("run", "--max-children", str(children), *globs)
+        _try_alone(modules, "alone", lambda name: SECOND[_prefix(name)], children)
+        if "--worlds" in flags:
+            _try_alone(modules, "worlds", lambda _: WORLDS, children)
     _report(modules)
-    if shows:
+    if "--record" in flags:
+        _write_down(modules)
+    if "--show" in flags:
         for name in _living(modules):
             _mutmut("show", name)
     return 0
 
 
-def _children(words: list[str]) -> list[str]:
+def _children(words: list[str]) -> int:
     given = next((word for word in words if word.startswith("--max-children=")), None)
-    return ["--max-children", given.partition("=")[2]] if given else []
+    return int(given.partition("=")[2]) if given else _CHILDREN
+
+
+def _prefix(name: str) -> str:
+    return next(prefix for prefix in SECOND if name.startswith(prefix))
 
 
 def _mutmut(*words: str) -> None:
@@ -76,73 +95,115 @@ def _results(modules: list[str]) -> dict[str, dict[str, int | None]]:
     return {module: verdicts for module, verdicts in found.items() if verdicts}
 
 
-def _alone_verdicts() -> dict[str, bool]:
-    return json.loads(ALONE_RECORD.read_text()) if ALONE_RECORD.exists() else {}
+def _alone_verdicts() -> dict[str, dict[str, bool]]:
+    """Return by pass and mutant whether a process of its own noticed."""
+    known = json.loads(ALONE_RECORD.read_text()) if ALONE_RECORD.exists() else {}
+    return {"alone": {}, "worlds": {}, **known}
+
+
+def _is_noticed(verdicts: dict[str, dict[str, bool]], name: str) -> bool:
+    return any(each.get(name, False) for each in verdicts.values())
 
 
 def _living(modules: list[str]) -> list[str]:
-    alone = _alone_verdicts()
+    verdicts = _alone_verdicts()
     return [
         name
-        for verdicts in _results(modules).values()
-        for name, code in verdicts.items()
-        if code in (LIVES, UNREACHED) and not alone.get(name, False)
+        for codes in _results(modules).values()
+        for name, code in codes.items()
+        if code in (LIVES, UNREACHED) and not _is_noticed(verdicts, name)
     ]
 
 
-def _try_alone(modules: list[str]) -> None:
+def _try_alone(
+    modules: list[str], which: str, tests_of: Callable[[str], Iterable[str]], children: int
+) -> None:
+    """Try what lives in processes of its own; what was tried before is not tried again."""
     verdicts = _alone_verdicts()
-    for name in _living(modules):
-        if name in verdicts:
-            continue
-        tests = next(tests for prefix, tests in SECOND.items() if name.startswith(prefix))
-        try:
-            code = subprocess.run(
-                [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider", *tests],
-                cwd=MUTANTS,
-                env={**os.environ, "MUTANT_UNDER_TEST": name, "PYTHONPATH": "."},
-                stdout=subprocess.DEVNULL,
-                timeout=_ALONE_S,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            code = 1
-        verdicts[name] = code != 0
-        ALONE_RECORD.write_text(json.dumps(verdicts, indent=1))
-        print(f"{'killed' if code else 'lives '}  {name}", flush=True)
+    names = [name for name in _living(modules) if name not in verdicts[which]]
+    with ThreadPoolExecutor(children) as pool:
+        tried = pool.map(lambda name: _is_killed(name, tests_of(name)), names)
+        for name, is_killed in zip(names, tried, strict=True):
+            verdicts[which][name] = is_killed
+            ALONE_RECORD.write_text(json.dumps(verdicts, indent=1))
+            print(f"{'killed' if is_killed else 'lives '}  {name}", flush=True)
 
 
-def _report(modules: list[str]) -> None:
-    alone = _alone_verdicts()
-    total: Counter[str] = Counter()
-    print("| module | mutants | refused by mypy | killed | alone | live | score |")
-    print("|---|---|---|---|---|---|---|")
-    for module, verdicts in _results(modules).items():
-        count: Counter[str] = Counter(mutants=len(verdicts))
-        for name, code in verdicts.items():
+def _is_killed(name: str, tests: Iterable[str]) -> bool:
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider", *tests],
+            cwd=MUTANTS,
+            env={**os.environ, "MUTANT_UNDER_TEST": name, "PYTHONPATH": "."},
+            stdout=subprocess.DEVNULL,
+            timeout=_ALONE_S,
+            check=False,
+        ).returncode != 0  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return True
+
+
+def _counted(modules: list[str]) -> dict[str, Counter[str]]:
+    verdicts = _alone_verdicts()
+    found = {}
+    for module, codes in _results(modules).items():
+        count = found[module.removeprefix("keeper.")] = Counter(mutants=len(codes))
+        for name, code in codes.items():
             if code is None:
                 count["untried"] += 1
             elif code == REFUSED:
                 count["refused"] += 1
             elif code not in (LIVES, UNREACHED):
                 count["killed"] += 1
-            elif alone.get(name, False):
+            elif _is_noticed(verdicts, name):
                 count["alone"] += 1
             else:
                 count["live"] += 1
-        total += count
-        print(_row(module.removeprefix("keeper."), count))
-    print(_row("all", total))
+    return found
+
+
+def _report(modules: list[str]) -> None:
+    counted = _counted(modules)
+    total = sum(counted.values(), Counter[str]())
+    print("| module | mutants | refused by mypy | killed | alone | live | score |")
+    print("|---|---|---|---|---|---|---|")
+    for module, count in {**counted, "all": total}.items():
+        words = [count[each] for each in ("mutants", "refused", "killed", "alone", "live")]
+        score = _score(count)
+        shown = "-" if score is None else f"{score} %"
+        print(f"| {module} | {' | '.join(map(str, words))} | {shown} |")
     if total["untried"]:
         print(f"{total['untried']} mutants are not tried yet")
 
 
-def _row(name: str, count: Counter[str]) -> str:
+def _score(count: Counter[str]) -> float | None:
     killed = count["killed"] + count["alone"]
     tried = killed + count["live"]
-    score = f"{100 * killed / tried:.1f} %" if tried else "-"
-    cells = (count["mutants"], count["refused"], count["killed"], count["alone"], count["live"])
-    return f"| {name} | {' | '.join(map(str, cells))} | {score} |"
+    return round(100 * killed / tried, 1) if tried else None
+
+
+def _write_down(modules: list[str]) -> None:
+    """Keep the score of each module, and what lives in it, beside the commit that was tried."""
+    commit = (
+        os.environ.get("KEEPER_COMMIT")
+        or subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip()
+    )
+    living = _living(modules)
+    counted = _counted(modules)
+    record = {
+        "commit": commit,
+        "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}",
+        "modules": {
+            module: {
+                **{each: count[each] for each in ("mutants", "refused", "untried")},
+                **{each: count[each] for each in ("killed", "alone", "live")},
+                "score": _score(count),
+                "living": [name for name in living if name.startswith(f"keeper.{module}.")],
+            }
+            for module, count in counted.items()
+        },
+    }
+    RECORD.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
