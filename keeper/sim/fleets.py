@@ -56,6 +56,7 @@ class Habits:
     month_caps: Mapping[str, float] = field(default_factory=dict)
     total_caps: Mapping[str, float] = field(default_factory=dict)
     recycle_after_s: float | None = None
+    dead_man_after_s: float | None = None  # costs a simulated week some seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,8 @@ class Fleet:
         parts += [f"{len(habits.spells)} spells"] if habits.spells else []
         if habits.recycle_after_s is not None:
             parts.append(f"recycled after {habits.recycle_after_s / 3600.0:g} h")
+        if habits.dead_man_after_s is not None:
+            parts.append(f"a dead man after {habits.dead_man_after_s / 60.0:g} min")
         return "; ".join(parts)
 
 

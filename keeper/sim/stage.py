@@ -41,6 +41,7 @@ _BIDDERS_NEEDS = OfferNeeds(
 _BIDS_ONLY_NEEDS = replace(_BIDDERS_NEEDS, pricing=Pricing.INTERRUPTIBLE)
 _STREAM_DOLLARS_PER_HOUR = 5.0
 _NO_HABITS = Habits()
+_API_URL = "https://market.simulated"  # for hosts; what they ask is not sent anywhere
 # Nothing else looks like these, so that whoever searches for them finds a leak and no accident.
 SIGNING_SECRET = f"whsec_{b64encode(b'canary of the mailbox signing key').decode()}"
 
@@ -117,6 +118,7 @@ def declared(
                     spend_max_dollars_per_day=day_caps.get(name),
                     spend_max_dollars_per_month=habits.month_caps.get(name),
                     spend_max_dollars_total=habits.total_caps.get(name),
+                    policy=replace(Policy(), dead_man_after_s=habits.dead_man_after_s),
                     recycle_after_s=habits.recycle_after_s,
                     has_replace_windows=any(
                         each.allow == REPLACE and each.stream in {"", name}
@@ -138,6 +140,7 @@ def declared(
         workloads={StreamName(name): workload for name, workload in workloads.items()},
         channels=(channel,),
         canary_addresses=(CANARY,),
+        api_url="" if habits.dead_man_after_s is None else _API_URL,
         redact=Redactor(secrets(streams)).text,
         windows=tuple(_window(each) for each in habits.windows),
     )

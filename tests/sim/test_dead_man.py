@@ -6,7 +6,12 @@ from itertools import pairwise
 import pytest
 
 from keeper.daemon.declared import Declared
+from keeper.sim.faultplan import plan_for
+from keeper.sim.faults import KEEPER_KINDS, Fault, FaultKind
+from keeper.sim.fleets import Habits
 from keeper.sim.opsbox import OpsBox
+from keeper.sim.story import Story as Run
+from keeper.sim.story import storm_s
 from keeper.sim.universe import Universe
 from tests.sim.awaits import Marked
 from tests.sim.interrupted import Deed, Ending, Story, play, wrong
@@ -118,6 +123,36 @@ def test_a_refused_stop_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(seen) == 1
     pauses = [round(later - earlier) for earlier, later in pairwise(refused)]
     assert pauses == [10, 20, 40]
+
+
+def test_a_day_of_faults_with_a_long_absence_breaks_no_promise() -> None:
+    """The auditor sees why hosts stand still: their own key stopped them, and nobody is blamed."""
+    duration_s, away_at_s, away_s = 86_400.0, 20_000.0, 4200.0
+    faults = plan_for("all", seed=7, until_s=storm_s(1.0))
+    death = Fault(kind=FaultKind.KEEPER_KILLED, at=away_at_s, params={"down_s": away_s})
+    plan = sorted(
+        (*(each for each in faults if each.kind not in KEEPER_KINDS), death),
+        key=lambda each: each.at,
+    )
+    story = Run(
+        seed=7,
+        duration_s=duration_s,
+        plan=tuple(plan),
+        habits=Habits(dead_man_after_s=1800.0),
+    )
+    played = story.run()
+    assert [each.sentence() for each in played.result.broken] == []
+    seen = played.evidence
+    since = seen.began_at + away_at_s
+    stops = [
+        (rental.instance_id, change.at - since)
+        for rental in seen.ours
+        for change in rental.changes
+        if (change.what, change.by) == ("stopped", "own key")
+    ]
+    assert len(stops) == 2, "one for each slot"
+    assert all(1700.0 <= after_s <= 1900.0 for _, after_s in stops)
+    assert {instance_id for instance_id, _ in stops} <= seen.condemned_at.keys()
 
 
 def test_the_same_again_says_the_same() -> None:
