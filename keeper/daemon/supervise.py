@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from keeper.core.drift import burn_of
 from keeper.core.events import (
@@ -32,20 +31,18 @@ from keeper.core.events import (
 from keeper.core.model import (
     ConditionKind,
     InstanceId,
-    Mode,
     OfferId,
     Reading,
     SlotId,
     Status,
-    Stream,
     StreamName,
     stream_of,
 )
 from keeper.core.reasons import Reason
 from keeper.core.spend import traffic_by_instance
 from keeper.core.standing import Standing
-from keeper.core.windows import Allowance, strictest
 from keeper.core.world import Order, Outcome, SearchRefused, Snapshot, World
+from keeper.daemon.beat import Beat, Due
 from keeper.daemon.board import Board
 from keeper.daemon.calendar import Calendar
 from keeper.daemon.canary import Canary
@@ -54,15 +51,17 @@ from keeper.daemon.dead_man import DeadMan
 from keeper.daemon.declared import Declared, Ports, changes
 from keeper.daemon.enroll import Enroll
 from keeper.daemon.execute import Executor
-from keeper.daemon.follow import is_news, restless, silence_at, targets, tenures
+from keeper.daemon.facts import Facts
+from keeper.daemon.follow import is_news, restless, silence_at, targets
 from keeper.daemon.keys import Keys
 from keeper.daemon.memory import Memory
 from keeper.daemon.notify import Notifier
 from keeper.daemon.orders import Orders, expanded, facts_of, lapsed
+from keeper.daemon.permit import may_touch, stream_named
 from keeper.daemon.purse import Purse
-from keeper.daemon.rest import Stirring, is_quiet, next_beat_s
+from keeper.daemon.rest import Stirring, is_quiet
 from keeper.daemon.revisions import Revisions
-from keeper.daemon.survey import Survey, describe, shortened
+from keeper.daemon.survey import Survey, describe
 from keeper.daemon.tasks import Tasks
 from keeper.daemon.tick import Ticked, decide, hold_until, pauses_after, rentals_of
 from keeper.daemon.watch import Target, Watch
@@ -76,13 +75,8 @@ from keeper.ports import (
 )
 from keeper.workloads import Workload
 
-_NUDGES_APART_S = 0.2  # what is seen within this time is decided on together
 _DRAIN_S = 45.0  # the unit's TimeoutStopSec is 90
-_FAILED_TICK_S = 5.0
 _FAILED_TICKS_MAX = 3
-_JOURNAL_BACKLOG_MAX = 1000
-_SUSPICIONS = (Reason.MASS_FAILURE, Reason.COMMON_CAUSE)  # an operator's order goes before these
-_REST_MAX_S = 900.0  # then the ledger is written
 
 
 def _is_stop(event: Event) -> bool:
@@ -111,37 +105,37 @@ class Daemon:
         self._version = version
         self._read_again = reload
         self._clock = ports.clock
-        self._nudged = asyncio.Event()
-        self._is_news = True  # since the last tick began
+        self._clocks = Clocks(self._clock.monotonic())
+        self._beat = Beat(
+            self._clock,
+            self._clocks,
+            interval_s=lambda: self._declared.desired.fleet.tick_interval_s,
+            silence_at=self._silence_at,
+        )
+        self._facts = Facts(self._hide, self.nudge)
         self._is_quiet = False  # as the last tick found it
-        self._is_resting = False
-        self._ticked_s = 0.0  # when the last tick began
-        self._alarm: asyncio.TimerHandle | None = None
+        self._due = Due()
         self._ticked = asyncio.Event()
         self._stop = asyncio.Event()
         self._loaded = asyncio.Event()
         self._unreadable_from = self._clock.now()
-        self._tasks = Tasks(self._note)
+        self._tasks = Tasks(self._facts.note)
         self._memory: Memory | None = None
         self._snapshot: Snapshot | None = None
         self._standing = Standing()
         self._tick = 0
         self._is_ready = False
         self._failed_ticks = 0
-        self._own_events: list[Event] = []
         self._orders = Orders(self.nudge)
-        self._clocks = Clocks(self._clock.monotonic())
         self._unreadable_told = False
-        self._next_check_at: datetime | None = None
-        self._next_check_if_heard_at: datetime | None = None
         self._targets: dict[InstanceId, Target] = {}
         self._followed: tuple[object, object, object] = (None, None, None)
         self.config_ok = True
         self.config_at = self._clock.now()
         self._revisions = Revisions(declared)
-        self._board = Board(self.nudge, self._redact, self._is_reading_news)
+        self._board = Board(self.nudge, self._facts.redact, self._is_reading_news)
         self._wheel = Wheel(self._clock)
-        foresight = ports.foresight and Stirring(ports.foresight, self._stir)
+        foresight = ports.foresight and Stirring(ports.foresight, self._beat.stir)
         self._canary = Canary(
             ports.network, self._clock, lambda: self._declared, self.nudge, foresight
         )
@@ -155,7 +149,7 @@ class Daemon:
             ),
             nudge=self.nudge,
             offers_asked=self._offers_asked,
-            tell=self._note,
+            tell=self._facts.note,
             foresight=foresight,
         )
         self._purse = Purse(
@@ -163,8 +157,8 @@ class Daemon:
             self._clock,
             interval_s=lambda: self._declared.desired.fleet.account_interval_s,
             nudge=self.nudge,
-            refused=lambda refusal: self._note(AccountUnreadable(error=describe(refusal))),
-            drifted=self._note,
+            refused=lambda refusal: self._facts.note(AccountUnreadable(error=describe(refusal))),
+            drifted=self._facts.note,
         )
         self._enroll = Enroll(
             ports.marketplace,
@@ -173,7 +167,7 @@ class Daemon:
             snapshot=self.snapshot,
             changed=self.changed,
             spawn=self._tasks.once,
-            note=self._note,
+            note=self._facts.note,
         )
         self._keys = Keys(
             ports.marketplace,
@@ -181,7 +175,7 @@ class Daemon:
             public_key=lambda: ports.hosts.public_key,
             may_touch=self._may_touch,
             spawn=self._tasks.once,
-            note=self._note,
+            note=self._facts.note,
         )
         self._watch = Watch(
             hosts=ports.hosts,
@@ -195,13 +189,13 @@ class Daemon:
             own_network=lambda: self._canary.status,
             foresight=foresight,
         )
-        self._windows = Windows(lambda: self._declared.windows, self._note)
+        self._windows = Windows(lambda: self._declared.windows, self._facts.note)
         self._dead_man = DeadMan(
             self._watch,
             self._clock,
             api_url=lambda: self._declared.api_url,
             may_touch=self._may_touch,
-            note=self._note,
+            note=self._facts.note,
             nudge=self.nudge,
         )
         self._executor = Executor(
@@ -221,7 +215,7 @@ class Daemon:
             self._survey,
             declared=lambda: self._declared,
             records=lambda: self._remembered().records,
-            note=self._note,
+            note=self._facts.note,
             nudge=self.nudge,
         )
         self._notifier = Notifier(
@@ -229,8 +223,8 @@ class Daemon:
             store=ports.store,
             clock=self._clock,
             channels=lambda: {channel.name: channel for channel in self._declared.channels},
-            publish=self._note,
-            redact=self._redact,
+            publish=self._facts.note,
+            redact=self._facts.redact,
         )
 
     # --- life -------------------------------------------------------------------------------------
@@ -244,7 +238,7 @@ class Daemon:
         self._notifier.take(saved.outbox)
         self._purse.remember(saved.meter.drift)
         self._loaded.set()
-        self._note(
+        self._facts.note(
             KeeperStarted(
                 version=self._version,
                 slots=len(saved.records),
@@ -290,97 +284,28 @@ class Daemon:
     def stop(self, why: str) -> None:
         """Begin to drain: no new acts, finish those under way."""
         if not self._stop.is_set():
-            self._note(KeeperStopping(detail=why))
+            self._facts.note(KeeperStopping(detail=why))
             self._ports.heartbeat.stopping()
             self._stop.set()
             self.nudge()
 
     def nudge(self) -> None:
         """Something may have changed: tick soon."""
-        self._is_news = True
-        self._nudged.set()
-
-    def _stir(self) -> None:
-        """A promise was broken: until now nobody was away, and from now on the usual beat counts."""
-        if not self._is_resting:
-            return
-        self._is_resting = False
-        self._clocks.ticked(self._clock.monotonic())
-        if self._alarm is not None:
-            now_s, interval_s = (
-                self._clock.monotonic(),
-                self._declared.desired.fleet.tick_interval_s,
-            )
-            self._set_alarm(next_beat_s(self._ticked_s, interval_s, now_s) - now_s)
-
-    def _set_alarm(self, wait_s: float) -> None:
-        """Let the next tick come in so many seconds, or earlier if that was so already."""
-        loop = asyncio.get_running_loop()
-        at_s = loop.time() + wait_s
-        if self._alarm is not None:
-            if self._alarm.when() <= at_s:
-                return
-            self._alarm.cancel()
-        self._alarm = loop.call_at(at_s, self._nudged.set)
+        self._beat.nudge()
 
     async def _tick_until_stopped(self) -> None:
         while not self._stop.is_set():
-            started_s = self._clock.monotonic()
-            is_news, self._is_news = self._is_news, False
-            self._nudged.clear()
+            self._beat.begin()
             await self._tick_once()
-            await self._sleep_until_worth_it(started_s, is_news=is_news)
+            await self._beat.until_worth_it(
+                self._due, has_failed=self._failed_ticks > 0, may_rest=self._may_rest()
+            )
+            if not self._stop.is_set():
+                await self._beat.keep_apart()
 
-    async def _sleep_until_worth_it(self, started_s: float, *, is_news: bool) -> None:
-        """Sleep to the next moment anything could change; a nudge ends it, but not too often."""
-        interval_s = self._declared.desired.fleet.tick_interval_s
-        self._is_resting, self._ticked_s = self._may_rest(), started_s
-        if self._is_resting:
-            interval_s = max(interval_s, _REST_MAX_S)
-        if self._failed_ticks:
-            interval_s = min(interval_s, _FAILED_TICK_S)
-        elif self._next_check_at is not None:
-            until_s = (self._next_check_at - self._clock.now()).total_seconds()
-            interval_s = min(interval_s, max(_NUDGES_APART_S, until_s))
-        ends_s = started_s + interval_s
-        if not self._nudged.is_set():
-            self._set_alarm(interval_s)
-            try:
-                await self._nudged.wait()
-                while self._is_resting and (left_s := self._still_heard_s(started_s)) > 0:
-                    self._alarm = None
-                    self._nudged.clear()
-                    self._set_alarm(left_s)
-                    ends_s = self._clock.monotonic() + left_s
-                    await self._nudged.wait()
-            finally:
-                if self._alarm is not None:
-                    self._alarm.cancel()
-                self._alarm = None
-        if self._is_resting:
-            self._is_resting = False
-            self._clocks.ticked(min(self._clock.monotonic(), ends_s))
-        apart_s = _NUDGES_APART_S - (self._clock.monotonic() - started_s)
-        if is_news and apart_s > 0 and not self._stop.is_set():
-            await asyncio.sleep(apart_s)
-
-    def _still_heard_s(self, started_s: float) -> float:
-        """Return how much longer to rest: that witnesses have gone on to speak is no news."""
-        if self._is_news:
-            return 0.0
-        memory, now = self._remembered(), self._clock.now()
-        left_s = [started_s + _REST_MAX_S - self._clock.monotonic()]
-        if self._next_check_if_heard_at is not None:
-            left_s.append((self._next_check_if_heard_at - now).total_seconds())
-        silent_at = silence_at(
-            memory.records,
-            self._declared.desired.streams,
-            self._board.heard_at,
-            memory.started_at,
-        )
-        if silent_at is not None:
-            left_s.append((silent_at - now).total_seconds())
-        return min(left_s)
+    def _silence_at(self) -> datetime | None:
+        memory, streams = self._remembered(), self._declared.desired.streams
+        return silence_at(memory.records, streams, self._board.heard_at, memory.started_at)
 
     def _may_rest(self) -> bool:
         """Whether nobody could see anything new before somebody says so; see ``ports.Foresight``."""
@@ -400,8 +325,7 @@ class Daemon:
         self._check_clock(now, started_s)
         memory = self._remembered()
         world = self._observe(now)
-        told = tuple(self._own_events)
-        self._own_events = []
+        told = self._facts.take()
         over = lapsed(memory.pause, memory.slot_pauses, now)
         own_events = (*told, *over, *(fact for order in world.orders for fact in facts_of(order)))
         try:
@@ -415,7 +339,7 @@ class Daemon:
                 latest=dict(self._board.latest),
                 channels=tuple(channel.name for channel in self._declared.channels),
                 numbers=self._declared.alert_numbers,
-                redact=self._redact,
+                redact=self._facts.redact,
                 standing=self._standing,
             )
             if not ticked.batch.is_empty():
@@ -451,7 +375,7 @@ class Daemon:
             records=memory.records,
             listing=survey.listing_now(),
             unreadable_since=survey.unreadable_since,
-            unreadable_error=self._redact(survey.unreadable_error),
+            unreadable_error=self._facts.redact(survey.unreadable_error),
             shown=survey.take_shown(),
             offers=dict(survey.offers),
             readings=self._board.unseen(),
@@ -499,8 +423,7 @@ class Daemon:
         self._notifier.take(ticked.batch.outbox)
         if any(_is_stop(event) for event in ticked.plan.events):
             self._purse.hurry()  # an empty account may be why, and then nothing is given up for it
-        self._next_check_at = ticked.next_check_at
-        self._next_check_if_heard_at = ticked.next_check_if_heard_at
+        self._due = Due(at=ticked.next_check_at, if_heard_at=ticked.next_check_if_heard_at)
         self._is_quiet = is_quiet(ticked.world, ticked.plan, ticked.snapshot.records.values())
         self._snapshot = ticked.snapshot
 
@@ -520,7 +443,7 @@ class Daemon:
             now,
         )
         if duration_s > self._declared.desired.fleet.tick_interval_s:
-            self._note(TickOverran(tick=self._tick, duration_s=duration_s))
+            self._facts.note(TickOverran(tick=self._tick, duration_s=duration_s))
         if not self._is_ready:
             self._is_ready = True
             self._ports.heartbeat.ready(sentence)
@@ -531,10 +454,9 @@ class Daemon:
     def _fail_tick(self, error: str, told: tuple[Event, ...]) -> None:
         """Nothing was executed and nothing is forgotten; the next tick does it all again."""
         self._failed_ticks += 1
-        # Bounded: the store may fail for very long; then the newest are kept.
-        self._own_events = [*told, *self._own_events][-_JOURNAL_BACKLOG_MAX:]
+        self._facts.give_back(told)
         self._orders.not_written()
-        self._publish_now((TickFailed(tick=self._tick, error=self._redact(error)),))
+        self._publish_now((TickFailed(tick=self._tick, error=self._facts.redact(error)),))
 
     def _follow(self, ticked: Ticked) -> None:
         """Watch every rental of a slot that the marketplace shows as running."""
@@ -555,7 +477,7 @@ class Daemon:
 
     def _is_reading_news(self, reading: Reading, heard_at: datetime | None) -> bool:
         memory, target = self._remembered(), self._targets.get(reading.instance_id)
-        stream = None if target is None else self._stream(target.slot)
+        stream = None if target is None else stream_named(self._declared.desired, target.slot)
         if target is None or stream is None:
             return True
         record, listing = memory.records.get(target.slot), self._survey.listing_now()
@@ -569,29 +491,12 @@ class Daemon:
             self._purse.hurry()
         self.nudge()
 
-    def _note(self, event: Event) -> None:
-        """A fact of the shell: journalled with the next tick's commit."""
-        self._own_events.append(self._without_secrets(event))
-        del self._own_events[:-_JOURNAL_BACKLOG_MAX]
-        self.nudge()
-
     def _hide(self, text: str) -> str:
         return self._declared.redact(text)  # of the configuration that is in force now
 
-    def _redact(self, text: str) -> str:
-        return shortened(self._hide(text))
-
-    def _without_secrets(self, event: Event) -> Event:
-        for name in ("error", "detail"):
-            said = getattr(event, name, "")
-            if said and (shown := self._redact(said)) != said:
-                changed: Any = {name: shown}
-                event = replace(event, **changed)
-        return event
-
     def _note_bug(self, bug: SlotBug) -> None:
         self._remembered().held_until[bug.slot] = hold_until(self._clock.now())
-        self._note(bug)
+        self._facts.note(bug)
 
     def _tell_market(self) -> None:
         """Note the edges: the first unreadable listing, and the first good one after it."""
@@ -600,13 +505,13 @@ class Daemon:
             self._unreadable_told = True
             self._unreadable_from = since
             self._purse.begin_anew()
-            error = self._redact(self._survey.unreadable_error)
-            self._own_events.append(MarketUnreadable(error=error))
+            error = self._facts.redact(self._survey.unreadable_error)
+            self._facts.add(MarketUnreadable(error=error))
         elif since is None and self._unreadable_told:
             self._unreadable_told = False
             self._followed = (None, None, None)
             dark_s = max(0.0, (self._clock.now() - self._unreadable_from).total_seconds())
-            self._own_events.append(MarketReadable(duration_s=dark_s))
+            self._facts.add(MarketReadable(duration_s=dark_s))
 
     def _check_clock(self, now: datetime, mono_s: float) -> None:
         """Notice a clock that stepped, and a keeper that was away: nothing was judged meanwhile.
@@ -616,7 +521,7 @@ class Daemon:
         """
         looked = self._clocks.look(now, mono_s, self._declared.desired.fleet.tick_interval_s)
         if looked.step_s:
-            self._own_events.append(ClockStepped(duration_s=round(looked.step_s, 3)))
+            self._facts.add(ClockStepped(duration_s=round(looked.step_s, 3)))
             self._board.clock_stepped(looked.step_s, now)
             self._survey.offers.clear()  # their age is not known any more
             self._remembered().clock_stepped(looked.step_s)
@@ -627,26 +532,17 @@ class Daemon:
 
     def _may_touch(self, instance_id: InstanceId) -> bool:
         """Whether the marketplace may be asked to change something for a rental (I12)."""
-        records = self._remembered().records
-        slot = next((s for s, r in records.items() if instance_id in rentals_of(r)), None)
-        stream = None if slot is None else self._stream(slot)
-        if slot is None or stream is None or self._snapshot is None or self._stop.is_set():
+        if self._snapshot is None or self._stop.is_set():
             return False
-        # What a person ordered needs its key like any other, in every mode and in spite of suspicions.
-        is_asked = records[slot].replace_asked_at is not None
-        # So does a host that was rented on trial while many are sick: without it, it never comes up.
-        is_new = any(
-            tenure.instance_id == instance_id and tenure.first_live_at is None
-            for tenure in tenures(records[slot])
-        )
-        fuses = self._snapshot.plan.fuses  # a pause of the fleet is one of them
-        window = strictest(self._windows.open, stream.name, self._clock.now())
-        is_let = is_asked or window is None or window.allow is not Allowance.OBSERVE
-        return (
-            (stream.mode is Mode.ACT or is_asked)
-            and is_let
-            and slot not in self._remembered().slot_pauses
-            and all((is_asked or is_new) and fuse in _SUSPICIONS for fuse in fuses)
+        memory = self._remembered()
+        return may_touch(
+            instance_id,
+            memory.records,
+            self._declared.desired,
+            self._clock.now(),
+            fuses=self._snapshot.plan.fuses,
+            windows=self._windows.open,
+            paused=memory.slot_pauses,
         )
 
     def _publish_now(self, events: tuple[Event, ...], at: datetime | None = None) -> None:
@@ -662,7 +558,7 @@ class Daemon:
 
     def _search_refused(self) -> SearchRefused | None:
         refused = self._survey.search_refused
-        return refused and replace(refused, error=self._redact(refused.error))
+        return refused and replace(refused, error=self._facts.redact(refused.error))
 
     def _offers_asked(self, stream: StreamName) -> frozenset[OfferId]:
         """Return the offers that operators named for slots of a stream."""
@@ -681,10 +577,6 @@ class Daemon:
         for stream in self._declared.desired.streams:
             yield from stream.slots
 
-    def _stream(self, slot: SlotId) -> Stream | None:
-        name = stream_of(slot)
-        return next((s for s in self._declared.desired.streams if s.name == name), None)
-
     # --- Control ----------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot | None:
@@ -702,7 +594,7 @@ class Daemon:
         if self._snapshot is None:
             return "the first tick has not finished"
         if self._survey.listing is None:
-            error = self._redact(self._survey.unreadable_error)
+            error = self._facts.redact(self._survey.unreadable_error)
             return f"no complete listing yet: {error or 'asking'}"
         return ""
 
@@ -741,7 +633,7 @@ class Daemon:
         self._declared = declared
         self._revisions.declare(declared)
         self.config_ok, self.config_at = True, self._clock.now()
-        self._note(ConfigReloaded(detail=", ".join(changed) or "nothing changed"))
+        self._facts.note(ConfigReloaded(detail=", ".join(changed) or "nothing changed"))
         if self._is_ready and not self._stop.is_set():
             self._enroll.begin()
         self._ports.heartbeat.ready("configuration reloaded")
@@ -749,7 +641,7 @@ class Daemon:
 
     def _rejected(self, problems: tuple[str, ...]) -> ReloadReport:
         self.config_ok = False
-        self._note(ConfigRejected(detail="; ".join(problems)))
+        self._facts.note(ConfigRejected(detail="; ".join(problems)))
         self._ports.heartbeat.ready("the new configuration was rejected; the old one stays")
         return ReloadReport(problems=problems)
 
