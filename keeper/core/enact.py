@@ -148,8 +148,8 @@ def hold(draft: Draft, slot: SlotId, proposal: Proposal, refusal: Refusal) -> No
 
 
 def _is_lost(record: SlotRecord, proposal: Proposal) -> bool:
-    """Whether a slot's only host is to be given up, and nobody knows of a picture on it."""
-    is_given_up = proposal.wish is Wish.REPLACE and not proposal.is_incoming
+    """Whether a slot's only host is to be given up, or bid for again, and nobody sees a picture."""
+    is_given_up = proposal.wish in {Wish.REPLACE, Wish.REBID} and not proposal.is_incoming
     is_seen = status_of(record.tenure, ConditionKind.STREAMING) is Status.TRUE
     return is_given_up and proposal.reason not in _UNWANTED and not is_seen
 

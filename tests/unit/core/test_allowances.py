@@ -108,6 +108,36 @@ def test_keeper_wakes_when_a_window_closes() -> None:
     assert decide(world).next_check_at == ahead(7)
 
 
+def test_an_outbid_host_that_may_not_be_bid_for_again_is_told_of() -> None:
+    """Outbid in a pause: it was dark for three quarters of an hour, and only the pause was told."""
+    unseen = {
+        "streaming": (Status.UNKNOWN, Reason.SILENT),
+        "running": (Status.UNKNOWN, Reason.SILENT),
+    }
+    outbid = a_tenure(
+        is_bid=True,
+        bid_dollars_per_hour=0.2,
+        dead_since=ago(40),
+        outbid_since=ago(40),
+        conditions=conditions(**unseen),
+    )
+    world = a_world(a_record(outbid, ever_on_air=True), pause=a_pause(until_s=600))
+    assert world.listing is not None
+    stopped = replace(
+        world.listing.instances[0],
+        is_bid=True,
+        state=MarketState.STOPPED,
+        is_meant_to_run=False,
+        min_bid_dollars_per_hour=0.3,
+        disk_dollars_per_hour=0.06,
+    )
+    world = replace(world, listing=a_listing(stopped))
+    plan = decide(world)
+    held = decision_for(plan)
+    assert (held.name, getattr(held, "wanted", ""), held.reason) == ("hold", "rebid", Reason.PAUSED)
+    assert [each.reason for each in events_of(plan, StreamDark)] == [Reason.OUTBID]
+
+
 @pytest.mark.parametrize(
     ("held", "is_told"),
     [
