@@ -50,6 +50,8 @@ def what_is_declared_arrives(seen: Evidence) -> Iterator[Broken]:
             if slot.rpartition("/")[0] != stream or rental.ended_at is not None:
                 continue
             words = _words_on(seen, rental.instance_id)
+            if _is_strange(seen, rental.instance_id):
+                continue  # with another key nothing is put there, and a person decides (I23)
             if words and each.word not in words[-1]:
                 yield Broken(
                     invariant="I18",
@@ -112,6 +114,13 @@ def _was_struck(seen: Evidence, instance_id: int, at: float) -> bool:
         around[0] <= entry.at <= around[1] and entry.what == "struck"
         for entry in seen.deeds.get(instance_id, ())
     ) or any(around[0] <= c.at <= around[1] and c.what not in _LIVES for c in rental.changes)
+
+
+def _is_strange(seen: Evidence, instance_id: int) -> bool:
+    return any(
+        entry.what == "struck" and entry.detail == "host_key_changed"
+        for entry in seen.deeds.get(instance_id, ())
+    )
 
 
 def _words_on(seen: Evidence, instance_id: int, until: float = float("inf")) -> list[list[str]]:

@@ -4,10 +4,12 @@ import pytest
 
 from keeper.core.model import ConditionKind, Policy, Reading, Status, Subject
 from keeper.core.reasons import Reason
-from keeper.daemon.follow import is_news, silence_at
+from keeper.daemon.declared import Declared
+from keeper.daemon.follow import is_news, silence_at, targets
 from tests.builders import (
     HOST,
     a_condition,
+    a_desire,
     a_listing,
     a_reading,
     a_record,
@@ -104,3 +106,19 @@ def test_nobody_is_waited_for_who_has_not_spoken_of_a_rental_yet() -> None:
     heard = all_heard(age_s=3.0) | {(HOST, Subject.PICTURE): ago(900)}
     found = silence_at({record.slot: record}, [stream], heard, ago(3600))
     assert found == ahead(stream.policy.probe_stale_s - 3)
+
+
+@pytest.mark.parametrize(("failures", "is_looked_at"), [(0, False), (1, True)])
+def test_what_a_deploy_in_doubt_has_started_is_looked_at(failures: int, is_looked_at: bool) -> None:
+    """It was on air, its link was gone, and nobody looked: a good host was given up."""
+    tenure = a_tenure(deployed_at=None, deploy_failures=failures)
+    record = a_record(tenure)
+    streams = Declared(desired=a_desire(), workloads={})
+    found = targets(
+        {record.slot: record},
+        a_listing(an_instance()),
+        streams,
+        {},
+        lambda *_: object(),  # type: ignore[arg-type]
+    )
+    assert [each.is_deployed for each in found.values()] == [is_looked_at]
