@@ -70,8 +70,19 @@ async def made(path: Path, ticks: int = 3) -> None:
     await store.close()
 
 
+_BEFORE: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def _threads_before() -> None:
+    """Another test may have left a store open on purpose: its thread is not this one's."""
+    _BEFORE.clear()
+    _BEFORE.update(threading.enumerate())
+
+
 def store_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if "keeper-store" in thread.name]
+    new = [thread for thread in threading.enumerate() if thread not in _BEFORE]
+    return [thread.name for thread in new if "keeper-store" in thread.name]
 
 
 def child(script: str, *arguments: str | Path) -> subprocess.Popen[str]:

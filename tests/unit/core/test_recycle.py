@@ -122,6 +122,9 @@ def test_who_is_recycled(case: tuple[World, Desired], is_due: bool) -> None:
         assert decision.reason is Reason.RECYCLE
         (told,) = events_of(plan, HostRecycling)
         assert (told.slot, told.duration_s) == (SLOT, OLD_S)
+        serving = case[0].records[SLOT].tenure
+        assert serving is not None
+        assert told.instance_id == serving.instance_id
         record = record_after(case[0], plan)
         assert record.incoming is not None
         assert record.tenure is not None  # make, then break
