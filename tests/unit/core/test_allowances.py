@@ -110,16 +110,14 @@ def test_keeper_wakes_when_a_window_closes() -> None:
 
 def test_an_outbid_host_that_may_not_be_bid_for_again_is_told_of() -> None:
     """Outbid in a pause: it was dark for three quarters of an hour, and only the pause was told."""
-    unseen = {
-        "streaming": (Status.UNKNOWN, Reason.SILENT),
-        "running": (Status.UNKNOWN, Reason.SILENT),
-    }
+    silent = (Status.UNKNOWN, Reason.SILENT)
+    refused = (Status.FALSE, Reason.DIAL_REFUSED)
     outbid = a_tenure(
         is_bid=True,
-        bid_dollars_per_hour=0.2,
+        bid_dollars_per_hour=0.35,
         dead_since=ago(40),
         outbid_since=ago(40),
-        conditions=conditions(**unseen),
+        conditions=conditions(streaming=silent, running=silent, reachable=refused),
     )
     world = a_world(a_record(outbid, ever_on_air=True), pause=a_pause(until_s=600))
     assert world.listing is not None
@@ -128,7 +126,7 @@ def test_an_outbid_host_that_may_not_be_bid_for_again_is_told_of() -> None:
         is_bid=True,
         state=MarketState.STOPPED,
         is_meant_to_run=False,
-        min_bid_dollars_per_hour=0.3,
+        min_bid_dollars_per_hour=0.45,
         disk_dollars_per_hour=0.06,
     )
     world = replace(world, listing=a_listing(stopped))
