@@ -27,6 +27,7 @@ _ORDER = {
     "replace": "If you agree: `keeper replace {slot}`.",
     "rent": "If you agree: `keeper provision {stream}`.",
     "deploy": "If you agree: `keeper deploy {stream}`.",
+    "destroy": "If you agree: `keeper destroy {slot}`.",
 }
 _DETAIL_MAX = 600  # an error with its cure
 _DEFAULT_POLICY = Policy()  # of slots whose stream is no longer declared
@@ -231,6 +232,8 @@ def suggestion(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
         record = snapshot.records.get(slot)
         is_filled = record is not None and record.tenure is not None
         order = "replace" if hold.wanted == "rent" and is_filled else hold.wanted
+        if hold.wanted_reason is Reason.STREAM_REMOVED:
+            order = "destroy"  # nothing is to follow
         wanted = order.replace("_", " ")
         yield Alert(
             name="KeeperSuggestion",

@@ -15,7 +15,16 @@ from keeper.core.case import Proposal, Wish
 from keeper.core.credit import is_out_of_credit
 from keeper.core.draft import Draft
 from keeper.core.events import FuseReset, FuseTripped
-from keeper.core.model import Mode, Policy, SlotId, SlotRecord, Status, stream_of
+from keeper.core.model import (
+    Mode,
+    Policy,
+    SlotId,
+    SlotRecord,
+    Status,
+    Stream,
+    StreamName,
+    stream_of,
+)
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.sickness import (
@@ -140,11 +149,16 @@ def _refuse_by_operator(draft: Draft, slot: SlotId, proposal: Proposal) -> Refus
     for pause in pauses:
         if pause is not None and is_paused(pause, draft.now):
             return Refusal(reason=Reason.PAUSED, until=pause.until)
-    stream = draft.slots.get(slot)
+    stream = draft.slots.get(slot) or _declared(draft, stream_of(slot))
     if stream is None or stream.mode is Mode.ACT or _is_asked_for(draft, slot, proposal):
         return None
     is_silent = stream.mode is Mode.OBSERVE
     return Refusal(reason=Reason.OBSERVE_ONLY if is_silent else Reason.SUGGEST_ONLY)
+
+
+def _declared(draft: Draft, name: StreamName) -> Stream | None:
+    """Return a stream by its name: its mode counts for a slot that fewer replicas leave out, too."""
+    return next((each for each in draft.streams if each.name == name), None)
 
 
 def _refuse_by_window(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:

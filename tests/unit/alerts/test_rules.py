@@ -661,6 +661,16 @@ def test_a_debt_is_said_as_one() -> None:
     assert alert.why.startswith("-$497.62 are left")
 
 
+def test_what_is_no_longer_declared_is_suggested_to_be_ended_and_not_replaced() -> None:
+    """Fewer replicas of a stream that only suggests."""
+    held = replace(
+        hold("duel/1", Reason.SUGGEST_ONLY, "replace"), wanted_reason=Reason.STREAM_REMOVED
+    )
+    (alert,) = firing(snapshot(record(), decisions=[waiting("duel/0"), held]), NOW)
+    assert alert.summary == "keeper would destroy duel/1"
+    assert alert.needs_human == "If you agree: `keeper destroy duel/1`."
+
+
 def test_a_pause_cannot_be_forgotten() -> None:
     """One without an end is told again and again, like anything else that needs a person."""
     ever = Pause(since=NOW, until=None, actor="ann", reason="later")

@@ -1103,6 +1103,21 @@ ROWS = (
         decision="destroy", reason=Reason.STREAM_REMOVED,
     ),
     Row(
+        sentence="fewer replicas end what is too many",
+        world=healthy_world(), desired=a_desire(a_stream(replicas=0)),
+        decision="destroy", reason=Reason.STREAM_REMOVED,
+    ),
+    Row(
+        sentence="fewer replicas end nothing where keeper only observes",
+        world=healthy_world(), desired=a_desire(a_stream(replicas=0, mode=Mode.OBSERVE)),
+        decision="hold", reason=Reason.OBSERVE_ONLY, wanted="replace",
+    ),
+    Row(
+        sentence="nor where it only suggests",
+        world=healthy_world(), desired=a_desire(a_stream(replicas=0, mode=Mode.SUGGEST)),
+        decision="hold", reason=Reason.SUGGEST_ONLY, wanted="replace",
+    ),
+    Row(
         sentence="a removed stream is not touched while paused",
         world=healthy_world(pause=a_pause()), desired=a_desire(a_stream("other", replicas=0)),
         decision="hold", reason=Reason.PAUSED, wanted="replace",
