@@ -13,7 +13,7 @@ from keeper.cli.app import Verb
 
 _SEEDS_MAX = 100_000
 # As keeper.sim.limits and keeper.sim.fleets have them; the command line starts without the simulator.
-FLEETS = ("two", "one", "five", "twenty", "bids", "tight", "hours", "modes", "any")
+FLEETS = ("two", "one", "five", "twenty", "bids", "tight", "hours", "modes", "spared", "any")
 LIMIT_STYLES = ("text", "threshold", "detail", "msg", "message", "body", "header", "hint")
 
 

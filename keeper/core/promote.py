@@ -152,14 +152,19 @@ def is_able(case: Case) -> bool:
 
 def is_suspect(draft: Draft, tenure: Tenure) -> bool:
     """Whether a spare has what others failed for: a machine, an owner, a named cause."""
+    if is_quarantined(draft, tenure) or _has_failed(draft, tenure):
+        return True
+    traits = traits_of(tenure)
+    return any(traits.get(cause.trait.value) == cause.value for cause in draft.causes)
+
+
+def is_quarantined(draft: Draft, tenure: Tenure) -> bool:
+    """Whether its machine, or its owner, is avoided by now."""
     quarantine = {**draft.world.quarantine, **draft.struck}
     machines, owners = avoided_by_quarantine(
         quarantine, draft.now, draft.fleet.quarantine_host_after
     )
-    if tenure.machine_id in machines or tenure.host_id in owners or _has_failed(draft, tenure):
-        return True
-    traits = traits_of(tenure)
-    return any(traits.get(cause.trait.value) == cause.value for cause in draft.causes)
+    return tenure.machine_id in machines or tenure.host_id in owners
 
 
 def _has_failed(draft: Draft, tenure: Tenure) -> bool:

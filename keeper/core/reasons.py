@@ -222,6 +222,6 @@ SENTENCE: dict[Reason, str] = {
     Reason.SPARE_WAITS: "a spare comes after every slot that needs a host, and after doubts",
     Reason.SPARE_SICK: "the spare would be of no use, and nobody mends one",
     Reason.SPARE_EXPIRED: "the spare is as old as the stream's spares may become",
-    Reason.SPARE_UNFIT: "the spare shares a machine or an owner with what has failed",
+    Reason.SPARE_UNFIT: "the spare is on a machine, or an owner's, that has failed meanwhile",
     Reason.SPARE_TOOK_OVER: "a spare was ready, so it takes over",
 }

@@ -27,7 +27,7 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.moments import elapsed_s, is_due, later
-from keeper.core.promote import is_able, is_suspect
+from keeper.core.promote import is_able, is_quarantined
 from keeper.core.reasons import Reason
 from keeper.core.remedy import BOOT_RULES, GONE_RULES
 from keeper.core.signs import (
@@ -108,7 +108,7 @@ def _is_without_host(draft: Draft, slot: SlotId, stream: Stream) -> bool:
     if stream.mode is not Mode.ACT or slot in draft.world.slot_pauses:
         return False  # by a person's wish
     tenure = draft.records[slot].tenure
-    return tenure is None or tenure.instance_id is None
+    return tenure is None or tenure.listed_at is None
 
 
 # --- when one is there ------------------------------------------------------------------------------
@@ -132,7 +132,8 @@ def _end_of_use(draft: Draft, place: SlotId, stream: Stream, case: Case) -> Prop
     if draft.now >= expires_at:
         return _give_up(Reason.SPARE_EXPIRED)
     draft.wake(expires_at)
-    if is_suspect(draft, tenure):
+    # A named cause only keeps it from taking over: the next one might well have the same trait.
+    if is_quarantined(draft, tenure):
         return _give_up(Reason.SPARE_UNFIT)
     return None
 

@@ -17,6 +17,7 @@ from keeper.sim import promises_money as money
 from keeper.sim import promises_nerve as nerve
 from keeper.sim import promises_protocol as protocol
 from keeper.sim import promises_secrets as secrets
+from keeper.sim import promises_spares as spares
 from keeper.sim import promises_stream as stream
 from keeper.sim import promises_terms as terms
 from keeper.sim.evidence import Broken, Evidence
@@ -25,7 +26,7 @@ Check = Callable[[Evidence], Iterator[Broken]]
 
 CHECKS: dict[str, tuple[Check, ...]] = {
     # money
-    "I1": (money.one_rental_per_label,),
+    "I1": (money.one_rental_per_label, spares.one_owner_at_a_time),
     "I2": (money.label_is_on_disk_first,),
     "I3, I10": (money.doubtful_create_is_settled_first,),
     "I4, I6": (caps.spending_within_the_caps,),
@@ -35,8 +36,14 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         terms.a_raised_price_is_escaped,
         terms.an_outbid_host_is_not_kept,
         terms.no_create_on_an_empty_account,
+        spares.spares_within_their_cap,
     ),
-    "I5": (money.rentals_within_the_declared,),
+    "I5": (
+        money.rentals_within_the_declared,
+        spares.spares_expire,
+        spares.a_slot_comes_before_a_spare,
+        spares.spares_are_elsewhere,
+    ),
     "I7": (ends.no_rental_is_abandoned, ends.absence_is_confirmed),
     "I8": (money.only_ours_is_touched,),
     "I9": (nerve.bad_listing_is_not_absence,),

@@ -192,6 +192,11 @@ def _machine(rng: random.Random, number: int, display_share: float, now: float) 
     )
 
 
+def address_of(machine: Machine) -> str:
+    """Return where a machine answers: each owner has a network of its own."""
+    return f"198.51.{machine.host_id % 250}.{machine.machine_id % 250 + 1}"
+
+
 def storage_dollars_per_hour(machine: Machine, disk_gb: float) -> float:
     """Return what a disk costs an hour, rented or stopped."""
     return machine.storage_dollars_per_gb_month * disk_gb / HOURS_PER_MONTH
@@ -353,7 +358,7 @@ def still_row(ask: Ask, *, disk_gb: float) -> dict[str, Any]:
         "duration": 0.0,
         "start_date": None,
         "geolocode": None if machine.place is None else sum(machine.place.encode()) * 7919,
-        "public_ipaddr": f"198.51.100.{machine.machine_id % 250 + 1} ",
+        "public_ipaddr": f"{address_of(machine)} ",
         "vms_enabled": not machine.has_display and machine.machine_id % 5 == 0,
         "is_vm_deverified": False,
         "hostname": None,

@@ -35,6 +35,7 @@ from keeper.ports import (
     StoreFull,
     StoreLocked,
 )
+from keeper.sim.evidence import Move
 from keeper.sim.power import Power
 
 _COMMIT_S = 0.002  # a disk that is neither new nor broken
@@ -61,6 +62,7 @@ class Disk:
     next_seq: int = 1
     clean_stop: bool = True
     labels_written: list[tuple[float, str]] = field(default_factory=list)  # loop time, label
+    moves: list[Move] = field(default_factory=list)  # loop time
     commits: int = 0
     commits_to_refuse: int = 0  # fault: so many of the next commits find the disk full
     owner: Power | None = None  # the process that has it open: the kernel's lock on the real file
@@ -69,6 +71,7 @@ class Disk:
         """Take a whole batch at once."""
         self.commits += 1
         self.records.update((record.slot, record) for record in batch.records)
+        self._note_moves(batch.records, now_s)
         _forget(self.records, batch.records_deleted)
         self.intents.update((intent.intent_id, intent) for intent in batch.intents_opened)
         self.labels_written += [(now_s, intent.label) for intent in batch.intents_opened]
@@ -96,6 +99,20 @@ class Disk:
             self.journal.append(numbered)
             self.chronicle.append(numbered)
             self.next_seq += 1
+
+    def _note_moves(self, written: Iterable[SlotRecord], now_s: float) -> None:
+        """Write down which rental a slot took that was rented for another place, and who has it now."""
+        known = {move.label for move in self.moves}
+        for record in written:
+            for label in _labels(record):
+                if f":{record.slot}:" in label or label in known:
+                    continue
+                owners = sum(label in _labels(each) for each in self.records.values())
+                self.moves.append(Move(at=now_s, label=label, slot=record.slot, owners=owners))
+
+
+def _labels(record: SlotRecord) -> tuple[str, ...]:
+    return tuple(each.label for each in (record.tenure, record.incoming) if each is not None)
 
 
 K = TypeVar("K")

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from math import inf
 from typing import Any, TypeVar
 
 from keeper.sim.ledger import HostEntry, Ledger, Rental, Request
@@ -71,6 +72,25 @@ class Caps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpareBounds:
+    """How many spares a stream may have, for how much together, and for how long each."""
+
+    count: int
+    dollars_per_hour: float
+    expire_after_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A rental that a slot took over from the place it was rented for, when the disk took that."""
+
+    at: float
+    label: str
+    slot: str
+    owners: int  # records that held it then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """The numbers that were promised, as the operator declared them."""
 
@@ -95,6 +115,7 @@ class Bounds:
     drift_ratio: float = 1.25  # a contract may cost so many times its offer
     ending_s: float = 10_800.0  # a contract that ends sooner is replaced ahead of time
     recycle_after_s: float | None = None  # a host that has served so long is replaced
+    spares: Mapping[str, SpareBounds] = field(default_factory=dict)  # by stream
     ending_notice_s: float = 3600.0  # an end known so long ahead is no surprise
     # what one host may cost, by stream, disk included
     price_max_dollars_per_hour: Mapping[str, float] = field(default_factory=dict)
@@ -139,6 +160,7 @@ class Evidence:
     ended_at: float
     bounds: Bounds = field(default_factory=Bounds)
     labels_written: tuple[tuple[float, str], ...] = ()
+    moves: tuple[Move, ...] = ()
     paused: tuple[tuple[float, float], ...] = ()
     # By stream, when windows or its mode let keeper only watch, or only repair what it has.
     observed: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
@@ -176,15 +198,48 @@ class Evidence:
         """Our rentals by slot, in the order in which they began."""
         found: dict[str, list[Rental]] = {}
         for rental in sorted(self.ledger.rentals.values(), key=lambda each: each.created_at):
-            slot = self.slot_of(rental.label)
-            if slot is not None:
+            slot, move = self.slot_of(rental.label), self._moved.get(rental.label)
+            if slot is None:
+                continue
+            is_over = (
+                rental.ended_at is not None and move is not None and rental.ended_at <= move.at
+            )
+            if move is None or is_over:
                 found.setdefault(slot, []).append(rental)
-        return {slot: tuple(rentals) for slot, rentals in found.items()}
+                continue
+            # A spare that took over: until then it was of its own place, from then on of the slot.
+            found.setdefault(slot, []).append(replace(rental, ended_at=move.at))
+            found.setdefault(move.slot, []).append(replace(rental, created_at=move.at))
+        return {
+            slot: tuple(sorted(rentals, key=lambda each: each.created_at))
+            for slot, rentals in found.items()
+        }
+
+    @cached_property
+    def _moved(self) -> Mapping[str, Move]:
+        return {move.label: move for move in self.moves}
+
+    def may_have_spare(self, place: str) -> bool:
+        """Whether a stream keeps a spare in this place."""
+        stream, _, number = place.rpartition("/")
+        bounds = self.bounds.spares.get(stream)
+        return bounds is not None and number in {f"spare-{each}" for each in range(bounds.count)}
+
+    def has_left(self, rental: Rental) -> bool:
+        """Whether a rental, as it is listed for a spare's place, has only gone over to a slot."""
+        move = self._moved.get(rental.label)
+        return move is not None and rental.ended_at == move.at
+
+    def has_moved(self, rental: Rental) -> bool:
+        """Whether a rental, as it is listed for a slot, is one that took over there."""
+        move = self._moved.get(rental.label)
+        return move is not None and rental.created_at == move.at
 
     @cached_property
     def ours(self) -> tuple[Rental, ...]:
-        """All our rentals, slot by slot."""
-        return tuple(rental for rentals in self.rentals.values() for rental in rentals)
+        """All our rentals, in the order in which they began; each once, whatever it served."""
+        every = sorted(self.ledger.rentals.values(), key=lambda each: each.created_at)
+        return tuple(rental for rental in every if self.slot_of(rental.label) is not None)
 
     @cached_property
     def calls(self) -> Mapping[tuple[str, str], tuple[Request, ...]]:
@@ -257,10 +312,13 @@ class Evidence:
                 found.setdefault(request.instance_id, request.at)
         return found
 
-    def slot_of_instance(self, instance_id: int | None) -> str | None:
-        """Return the slot a rental was made for; None when it is not ours or unknown."""
+    def slot_of_instance(self, instance_id: int | None, at: float = inf) -> str | None:
+        """Return the slot a rental was in at a time; None when it is not ours or unknown."""
         rental = self.ledger.rentals.get(instance_id) if instance_id is not None else None
-        return self.slot_of(rental.label) if rental is not None else None
+        if rental is None:
+            return None
+        move = self._moved.get(rental.label)
+        return move.slot if move is not None and move.at <= at else self.slot_of(rental.label)
 
     def stream_of_request(self, request: Request) -> str:
         """Return the stream that a call is about; "" when it is not about ours."""
@@ -296,9 +354,10 @@ class Evidence:
     def slot_on_air(self, slot: str) -> tuple[tuple[float, float], ...]:
         """Return the stretches in which a slot was on air by any of its rentals, merged."""
         spans = sorted(
-            span
+            (max(start, rental.created_at), end)
             for rental in self.rentals.get(slot, ())
-            for span in self.on_air(rental.instance_id)
+            for start, end in self.on_air(rental.instance_id)
+            if end > rental.created_at
         )
         merged: list[tuple[float, float]] = []
         for start, end in spans:

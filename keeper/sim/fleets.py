@@ -45,6 +45,16 @@ class Spell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spared:
+    """The spares of one stream."""
+
+    count: int = 1
+    dollars_per_hour: float = 1.0  # all of them together
+    expire_after_s: float = 259_200.0
+    is_started: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
     """What an operator declares beside streams and their slots. Dollars are by stream; "": all."""
 
@@ -57,6 +67,7 @@ class Habits:
     total_caps: Mapping[str, float] = field(default_factory=dict)
     recycle_after_s: float | None = None
     dead_man_after_s: float | None = None  # costs a simulated week some seconds
+    spares: Mapping[str, Spared] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +101,7 @@ class Fleet:
             parts.append(f"recycled after {habits.recycle_after_s / 3600.0:g} h")
         if habits.dead_man_after_s is not None:
             parts.append(f"a dead man after {habits.dead_man_after_s / 60.0:g} min")
+        parts += [f"{name} has {each.count} spares" for name, each in habits.spares.items()]
         return "; ".join(parts)
 
 
@@ -186,6 +198,19 @@ def _modes(rng: random.Random) -> Fleet:
     )
 
 
+def _spared(rng: random.Random) -> Fleet:
+    """Hosts that are rented ahead: running ones, or prepared ones where two may not publish."""
+    spares = {
+        "duel": Spared(
+            count=rng.choice((1, 1, 2)),
+            dollars_per_hour=rng.choice((0.6, 1.2)),
+            expire_after_s=rng.choice((43_200.0, 172_800.0)),
+            is_started=rng.random() < 0.6,
+        )
+    }
+    return Fleet(habits=Habits(spares=spares))
+
+
 def _sized(streams: Mapping[str, int], *, strangers: int = 2) -> Fleet:
     machines = max(DEFAULT_MACHINES, _MACHINES_A_SLOT * sum(streams.values()))
     return Fleet(streams=streams, machines=machines, strangers=strangers)
@@ -201,6 +226,7 @@ FLEETS: Mapping[str, tuple[int, Callable[[random.Random], Fleet]]] = {
     "tight": (3, _tight),
     "hours": (3, _hours),
     "modes": (2, _modes),
+    "spared": (2, _spared),
 }
 
 

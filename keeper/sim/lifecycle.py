@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from keeper.sim.agenda import Agenda
+from keeper.sim.catalog import address_of
 from keeper.sim.contract import Box, Contract, Endpoints
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.ledger import Change, Ledger, Rental
@@ -85,7 +86,7 @@ class PlainHosts:
             ports[inside] = self._next_port
             self._next_port += 1
         return Endpoints(
-            public_ip=f"198.51.100.{contract.machine.machine_id % 250 + 1}",
+            public_ip=address_of(contract.machine),
             ports=ports,
             ssh_host="ssh5.vast.ai",
             ssh_port=10_000 + contract.instance_id % 50_000,

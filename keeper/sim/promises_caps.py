@@ -184,6 +184,7 @@ def _too_many_in_flight(seen: Evidence) -> Iterator[Broken]:
         (slot, rental)
         for slot, rentals in seen.rentals.items()
         for rental in rentals
+        if slot in seen.slots  # nobody waits for a spare
         if seen.slot_on_air(slot) and rental.created_at > seen.slot_on_air(slot)[0][0]
         if not seen.is_leftover(rental) and not seen.was_ordered(slot, rental.created_at)
     ]

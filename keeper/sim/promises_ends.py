@@ -45,7 +45,8 @@ def _exactly_the_declared_remain(seen: Evidence) -> Iterator[Broken]:
         expected = 1 if slot in wanted else 0
         stream = slot.rpartition("/")[0]
         is_curbed = not living and any(end >= seen.ended_at for _, end in curbed(seen, stream))
-        if len(living) != expected and not is_curbed:
+        is_spared = slot not in wanted and len(living) == 1 and seen.may_have_spare(slot)
+        if len(living) != expected and not is_curbed and not is_spared:
             yield Broken(
                 invariant="I7",
                 at=seen.ended_at,
@@ -61,7 +62,7 @@ def absence_is_confirmed(seen: Evidence) -> Iterator[Broken]:
     """
     for slot, rentals in seen.rentals.items():
         for rental, later in zip(rentals, [*rentals[1:], None], strict=True):
-            if rental.ended_at is None or not _was_known(seen, rental):
+            if rental.ended_at is None or not _was_known(seen, rental) or seen.has_left(rental):
                 continue
             until = seen.ended_at
             is_condemned = rental.instance_id in seen.condemned_at

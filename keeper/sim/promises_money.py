@@ -15,9 +15,8 @@ from keeper.sim.ledger import Rental, Request
 def one_rental_per_label(seen: Evidence) -> Iterator[Broken]:
     """One intent yields at most one live rental."""
     by_label: dict[str, list[Rental]] = {}
-    for rentals in seen.rentals.values():
-        for rental in rentals:
-            by_label.setdefault(rental.label, []).append(rental)
+    for rental in seen.ours:
+        by_label.setdefault(rental.label, []).append(rental)
     for label, same in by_label.items():
         for earlier, later in pairwise(same):
             if earlier.ended_at is None or earlier.ended_at > later.created_at:
@@ -91,6 +90,8 @@ def doubtful_create_is_settled_first(seen: Evidence) -> Iterator[Broken]:
 def rentals_within_the_declared(seen: Evidence) -> Iterator[Broken]:
     """A stream's uncondemned rentals: as declared, one more while handing over, and not for long."""
     for stream, replicas in seen.desired.items():
+        spares = seen.bounds.spares.get(stream)
+        most = replicas + (spares.count if spares is not None else 0) + 1
         moments: list[tuple[float, int, int]] = []
         for slot, rentals in seen.rentals.items():
             if slot.rpartition("/")[0] != stream:
@@ -107,7 +108,7 @@ def rentals_within_the_declared(seen: Evidence) -> Iterator[Broken]:
         using: set[int] = set()
         for at, step, instance_id in sorted(moments):
             (using.add if step > 0 else using.discard)(instance_id)
-            if len(using) > replicas + 1:
+            if len(using) > most:
                 yield Broken(
                     invariant="I5",
                     at=at,
@@ -135,6 +136,8 @@ def _overlaps_have_a_reason(
     for earlier, later in pairwise(rentals):
         at = later.created_at
         is_beside = at < seen.end_of_use(earlier) and seen.was_used(earlier.instance_id, at)
+        if seen.has_moved(later):
+            continue  # it was there already: nothing was rented
         is_excused = seen.expected_to_move(earlier, at) or seen.was_ordered(slot, at)
         if is_beside and not is_excused:
             yield Broken(

@@ -87,13 +87,14 @@ def make_before_break(seen: Evidence) -> Iterator[Broken]:
     """A host on air is ended once another one has proven itself, or for its price, or unwanted."""
     for instance_id, at in seen.condemned_at.items():
         rental = seen.ledger.rentals.get(instance_id)
-        slot = seen.slot_of(rental.label) if rental is not None else None
+        slot = seen.slot_of_instance(instance_id, at)
         if rental is None or slot not in seen.slots or not _is_good_unasked(seen, instance_id, at):
             continue
         proven = any(
             start <= at - seen.bounds.proof_s and end >= at
             for other in seen.rentals[slot]
-            if other is not rental and seen.condemned_at.get(other.instance_id, at + 1.0) > at
+            if other.instance_id != instance_id
+            and seen.condemned_at.get(other.instance_id, at + 1.0) > at
             for start, end in seen.on_air(other.instance_id)
         )
         is_for_money = seen.is_dear(rental, at) or is_stopping(seen, slot, at)
@@ -147,8 +148,9 @@ def _gives_up_or_begins(seen: Evidence, request: Request, begins: float) -> bool
         return False  # a hard stop of money goes on
     others = (
         other
-        for other in seen.rentals[seen.slot_of(rental.label) or ""]
-        if other is not rental and other.created_at < request.at < seen.end_of_use(other)
+        for other in seen.rentals[seen.slot_of_instance(rental.instance_id, request.at) or ""]
+        if other.instance_id != rental.instance_id
+        and other.created_at < request.at < seen.end_of_use(other)
     )
     return seen.was_used(rental.instance_id, request.at) and not any(others)
 
@@ -212,8 +214,8 @@ def _sick(seen: Evidence, slot: str) -> Iterator[Span]:
         if any(c.what == "stopped" for c in rental.changes):
             continue
         for (_, lost_at), (again_at, _) in pairwise([*spans, (end, end)]):
-            if lost_at < min(again_at, end):
-                yield lost_at, min(again_at, end)
+            if max(lost_at, rental.created_at) < min(again_at, end):
+                yield max(lost_at, rental.created_at), min(again_at, end)
 
 
 def acts_on_the_well(seen: Evidence) -> Iterator[tuple[Request, int]]:
@@ -224,8 +226,12 @@ def acts_on_the_well(seen: Evidence) -> Iterator[tuple[Request, int]]:
         if kind not in {DESTROY, REBOOT} and not is_create:
             continue
         slot = (
-            seen.slot_of(request.label) if is_create else seen.slot_of_instance(request.instance_id)
+            seen.slot_of(request.label)
+            if is_create
+            else seen.slot_of_instance(request.instance_id, request.at)
         )
+        if slot not in seen.slots:
+            continue  # a spare: nobody watches it, so nobody is harmed
         using = [
             rental.instance_id
             for rental in seen.rentals.get(slot or "", ())

@@ -55,7 +55,7 @@ def _repairs(seen: Evidence) -> Iterator[tuple[float, int, str, int, str]]:
     """
     began: dict[tuple[int, str], float] = {}
     for entry in seen.ledger.hosts:
-        slot = seen.slot_of_instance(entry.instance_id)
+        slot = seen.slot_of_instance(entry.instance_id, entry.at)
         if slot is None or not entry.detail.startswith(REMEDIES):
             continue
         key = (entry.instance_id, entry.detail)
@@ -70,7 +70,7 @@ def _repairs(seen: Evidence) -> Iterator[tuple[float, int, str, int, str]]:
             slot = (
                 seen.slot_of(request.label)
                 if call == CREATE
-                else seen.slot_of_instance(request.instance_id)
+                else seen.slot_of_instance(request.instance_id, request.at)
             )
             if slot is not None:
                 yield request.at, 2, slot, request.instance_id or 0, what
@@ -128,8 +128,11 @@ def _is_blameless(seen: Evidence, rental: Rental, at: float) -> bool:
     # So soon it is given back for its price, or it is a stray that came to light late.
     is_young = at - rental.created_at < _YOUNG_S and not was_struck
     is_stray = any(c.label == rental.label and seen.is_unclear(c) for c in seen.creates)
+    # A spare is given back for its age or for money, and may never have been meant to be lit.
+    is_spare = seen.slot_of_instance(rental.instance_id, at) not in seen.slots
     return (
         was_taken
+        or is_spare
         or is_young
         or is_stray
         or seen.is_dear(rental, at)

@@ -21,11 +21,12 @@ from keeper.core.model import (
     Stream,
     StreamName,
 )
+from keeper.core.spare import Spares
 from keeper.core.windows import Allowance
 from keeper.daemon.declared import Declared
 from keeper.daemon.windows import DeclaredWindow
-from keeper.sim.evidence import Bounds, Caps
-from keeper.sim.fleets import NOTHING, REPLACE, Habits, Opening
+from keeper.sim.evidence import Bounds, Caps, SpareBounds
+from keeper.sim.fleets import NOTHING, REPLACE, Habits, Opening, Spared
 from keeper.sim.limits import SPACING_S
 from keeper.sim.memory import API_KEY, CANARY, MAILBOX_URL
 from keeper.telemetry.redact import Redactor
@@ -120,6 +121,7 @@ def declared(
                     spend_max_dollars_total=habits.total_caps.get(name),
                     policy=replace(Policy(), dead_man_after_s=habits.dead_man_after_s),
                     recycle_after_s=habits.recycle_after_s,
+                    spares=_spares(habits.spares.get(name)),
                     has_replace_windows=any(
                         each.allow == REPLACE and each.stream in {"", name}
                         for each in habits.windows
@@ -143,6 +145,17 @@ def declared(
         api_url="" if habits.dead_man_after_s is None else _API_URL,
         redact=Redactor(secrets(streams)).text,
         windows=tuple(_window(each) for each in habits.windows),
+    )
+
+
+def _spares(wanted: Spared | None) -> Spares:
+    if wanted is None:
+        return Spares()
+    return Spares(
+        count=wanted.count,
+        max_dollars_per_hour=wanted.dollars_per_hour,
+        expire_after_s=wanted.expire_after_s,
+        is_started=wanted.is_started,
     )
 
 
@@ -211,6 +224,14 @@ def bounds(
             if name in bidders or name in habits.bids_only
         },
         bids_only=habits.bids_only,
+        spares={
+            name: SpareBounds(
+                count=each.count,
+                dollars_per_hour=each.dollars_per_hour,
+                expire_after_s=each.expire_after_s,
+            )
+            for name, each in habits.spares.items()
+        },
         price_max_dollars_per_hour={
             name: _needs_of(name, bidders, habits).price_max_dollars_per_hour for name in streams
         },

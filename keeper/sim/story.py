@@ -258,6 +258,7 @@ class Story:
             observed=shut(OBSERVE),
             unreplaced=shut(OBSERVE, REPAIR),
             labels_written=tuple((universe.at(at), label) for at, label in box.disk.labels_written),
+            moves=tuple(replace(each, at=universe.at(each.at)) for each in box.disk.moves),
             paused=tuple(box.paused),
             killed_at=tuple(box.killed_at),
             unhandled=tuple(box.unhandled.entries),
@@ -375,7 +376,7 @@ def _calm(universe: Universe, box: OpsBox) -> None:
 
 def _slots_of(keeper_id: str) -> Callable[[str], str | None]:
     """Return how to read a slot from a label of this keeper's."""
-    pattern = re.compile(rf"keeper:{re.escape(keeper_id)}:(?P<slot>.+/\d+):\d+")
+    pattern = re.compile(rf"keeper:{re.escape(keeper_id)}:(?P<slot>.+/(?:spare-)?\d+):\d+")
 
     def slot_of(label: str) -> str | None:
         found = pattern.fullmatch(label)
@@ -385,7 +386,7 @@ def _slots_of(keeper_id: str) -> Callable[[str], str | None]:
 
 
 def _ours(evidence: Evidence) -> list[Rental]:
-    return [rental for rentals in evidence.rentals.values() for rental in rentals]
+    return list(evidence.ours)
 
 
 def journal_bytes(entries: list[JournalEntry]) -> bytes:

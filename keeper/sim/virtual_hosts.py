@@ -16,6 +16,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from keeper.sim.catalog import address_of
 from keeper.sim.contract import Box, Contract, Endpoints
 from keeper.sim.evidence import (
     COMMAND,
@@ -253,7 +254,7 @@ class VirtualHosts:
         host = self.by_instance[contract.instance_id]
         self._forget_addresses(host)
         self._cut(host, "the address changed")
-        public_ip = f"198.51.100.{contract.machine.machine_id % 250 + 1}"
+        public_ip = address_of(contract.machine)
         endpoints = Endpoints(
             public_ip=public_ip,
             ports={inside: self._port() for inside in contract.published_ports},

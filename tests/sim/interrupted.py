@@ -25,6 +25,7 @@ from keeper.sim.audit import audit
 from keeper.sim.disk import Disk
 from keeper.sim.evidence import Bounds, Evidence
 from keeper.sim.faults import Fault
+from keeper.sim.fleets import Habits, Spared
 from keeper.sim.loop import VirtualLoop, run
 from keeper.sim.market import MarketShape
 from keeper.sim.memory import MemoryMarketplace
@@ -57,6 +58,7 @@ class Story:
     calm_s: float = 2400.0  # a doubtful create, two boots and a warm-up fit into it
     thorough_from_s: float | None = None  # from here on it is cut off around each effect
     replicas: int = 1
+    spares: int = 0  # prepared, so not on air
     is_dark: bool = False  # nothing is to be rented
     bidders: frozenset[str] = frozenset()
     change: Change = lambda each: each
@@ -73,7 +75,7 @@ class Story:
     @property
     def alive(self) -> int:
         """How many rentals there are to be at the end."""
-        return sum(self.desired.values())
+        return sum(self.desired.values()) + self.spares
 
     @property
     def desired(self) -> Mapping[str, int]:
@@ -233,10 +235,11 @@ async def _until_it_is_right(story: Story, universe: Universe, box: _Box, tape: 
         ended_at=universe.time_s(),
         bounds=_bounds(story),
         labels_written=tuple((universe.at(at), label) for at, label in box.disk.labels_written),
+        moves=tuple(replace(each, at=universe.at(each.at)) for each in box.disk.moves),
         killed_at=tuple(box.killed_at),
         unhandled=() if story.meets_bugs else tuple(box.unhandled.entries),
     )
-    ours = [rental for rentals in evidence.rentals.values() for rental in rentals]
+    ours = evidence.ours
     ending = Ending(
         moments=moments,
         passes=tape.passes,
@@ -254,7 +257,8 @@ async def _until_it_is_right(story: Story, universe: Universe, box: _Box, tape: 
 
 
 def _bounds(story: Story) -> Bounds:
-    found = bounds(story.calm_s / 2, ("duel",), story.bidders)
+    habits = Habits(spares={"duel": Spared(count=story.spares)} if story.spares else {})
+    found = bounds(story.calm_s / 2, ("duel",), story.bidders, habits=habits)
     # A verb that has done its work ends, and nobody looks any more.
     return replace(found, silence_s=math.inf) if story.is_alone else found
 
@@ -269,7 +273,8 @@ async def _settle(story: Story, universe: Universe, box: OpsBox) -> None:
         is_well = (
             len(live) == story.alive
             and not (box.disk.intents or box.disk.condemned)
-            and all(each in hosts and hosts[each].was_on_air for each in live)
+            and sum(each in hosts and hosts[each].was_on_air for each in live)
+            == len(live) - story.spares
         )
         well_s = well_s + _LOOK_EVERY_S if is_well else 0.0
         if well_s >= _SETTLED_FOR_S:

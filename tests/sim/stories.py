@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing_extensions import override
 
 from keeper.core.model import Mode, OfferId, RentalSpec, StreamName
+from keeper.core.spare import Spares
 from keeper.core.world import OrderKind
 from keeper.daemon.declared import Declared
 from keeper.sim.deploys import Deploy, with_deploys
@@ -15,7 +16,7 @@ from keeper.sim.stage import declared
 from keeper.sim.universe import Universe
 from keeper.sim.virtual_hosts import CRASHES
 from keeper.workloads.command import CommandSettings, OperatorCommand
-from tests.sim.interrupted import Change, Deed, Story, give
+from tests.sim.interrupted import SLOT, Change, Deed, Story, give
 
 _DUEL = StreamName("duel")
 _SEARCHES = "POST /bundles/"
@@ -177,6 +178,22 @@ def _deploy(prompt: str, flaw: str = "") -> Deed:
     return reload
 
 
+def _spared(declared: Declared) -> Declared:
+    """Declare a spare on which everything is, and nothing started."""
+    (stream,) = declared.desired.streams
+    streams = (replace(stream, spares=Spares(count=1, is_started=False)),)
+    return replace(declared, desired=replace(declared.desired, streams=streams))
+
+
+async def _end_the_host(universe: Universe, box: OpsBox) -> None:
+    """Let somebody else end the host of the slot, and nothing else."""
+    record = box.disk.records.get(SLOT)
+    tenure = None if record is None else record.tenure
+    if tenure is not None and tenure.instance_id in universe.market.contracts:
+        universe.market.destroy(tenure.instance_id)
+        universe.wind()
+
+
 def _watching(declared: Declared) -> Declared:
     (stream,) = declared.desired.streams
     streams = (replace(stream, mode=Mode.OBSERVE),)
@@ -256,6 +273,14 @@ STORIES = (
         acts=((0.0, _fault(FaultKind.HTTP_502, count=1, endpoint=_KEYS)),),
         over_s=400.0,
         change=_registering,
+    ),
+    Story(
+        name="a spare",
+        acts=((600.0, OrderKind.REPLACE), (1000.0, _end_the_host)),
+        thorough_from_s=1000.0,
+        over_s=1500.0,
+        spares=1,
+        change=_spared,
     ),
     Story(name="by http", over_s=400.0, change=_looked_at("http", is_shut=False)),
     Story(name="by tcp through ssh", over_s=400.0, change=_looked_at("tcp", is_shut=True)),

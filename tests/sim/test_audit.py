@@ -246,7 +246,8 @@ def test_darkness_counts_from_the_first_picture() -> None:
 def test_the_auditor_imports_nothing_that_it_judges() -> None:
     modules = [*Path("keeper/sim").glob("promises_*.py")]
     modules += [
-        Path(f"keeper/sim/{n}.py") for n in ("audit", "bills", "evidence", "excuses", "ledger", "stalls")
+        Path(f"keeper/sim/{n}.py")
+        for n in ("audit", "bills", "evidence", "excuses", "ledger", "stalls")
     ]
     assert len(modules) > 12
     contract = Path("pyproject.toml").read_text(encoding="utf-8")

@@ -36,6 +36,7 @@ def test_the_stories_do_what_they_are_to_be_interrupted_in() -> None:
         "repair": {"instance.rebooted": 1, "machine.quarantined": 1, "instance.ended": 1},
         "bids": {"instance.rebid": 1},
         "deploys": {"revision.bad": 1, "revision.proven": 2, "workload.deployed": 4},
+        "a spare": {"spare.promoted": 2, "workload.prepared": 3, "instance.rented": 4},
     }  # fmt: skip
     for name, facts in stated.items():
         found = endings[name].facts

@@ -15,6 +15,7 @@ from keeper.core.model import (
     Condition,
     ConditionKind,
     Desired,
+    Failure,
     HostId,
     IntentKind,
     MachineId,
@@ -483,3 +484,19 @@ def test_a_stray_with_the_label_of_a_place_is_not_left_alone() -> None:
 def test_a_world_without_spares_has_no_place_for_one() -> None:
     world = a_world(a_record(a_tenure()))
     assert [d.slot for d in decide(world).decisions] == [SLOT]
+
+
+def test_a_named_cause_costs_no_spare() -> None:
+    """It was given up for a driver that others failed with, and the next one had it too, and so on."""
+    failures = tuple(
+        Failure(
+            label=f"keeper:k1:duel/0:{n}", machine_id=MachineId(600 + n), at=ago(600 * n),
+            reason=Reason.FROZEN, traits={"driver": "bad"},
+        )
+        for n in (1, 2, 3)
+    )  # fmt: skip
+    slot = a_record(a_tenure(driver="good"), failures=failures)
+    world = a_spared_world(a_place(a_prepared_spare(driver="bad")), record=slot)
+    plan = decide(world, PREPARED_ONLY)
+    assert plan.causes, "the driver is named"
+    assert plan.condemned == ()

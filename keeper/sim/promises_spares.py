@@ -1,0 +1,127 @@
+"""Checks of what is promised of spares: what they cost, where and when they are rented, for how long.
+
+From the marketplace's ledger, and from the moments at which the disk took a spare into a slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from keeper.sim.bills import price_at
+from keeper.sim.evidence import Broken, Evidence
+from keeper.sim.excuses import tied_s
+from keeper.sim.ledger import Rental
+
+_SAME_DOLLARS = 0.001
+# A spare that may still be needed outlives its term by an hour; then it is ended, which may be refused.
+_LEEWAY_S = 3600.0
+_ENDS_WITHIN_S = 3600.0
+
+
+def spares_within_their_cap(seen: Evidence) -> Iterator[Broken]:
+    """All spares of a stream together cost at most what is declared for them, at each create of one."""
+    for stream, bounds in seen.bounds.spares.items():
+        spares = _spares(seen, stream)
+        for spare in spares:
+            at = spare.created_at
+            living = [s for s in spares if s.created_at <= at and (s.ended_at or at + 1.0) > at]
+            total = sum(spare_price(s, at) for s in living)
+            if total > bounds.dollars_per_hour + _SAME_DOLLARS and not _is_given_back(seen, spare):
+                yield Broken(
+                    invariant="I4",
+                    at=at,
+                    text=f"the spares of {stream} cost {total:.4f} $/h; their cap is"
+                    f" {bounds.dollars_per_hour:.4f}",
+                )
+
+
+def spare_price(spare: Rental, at: float) -> float:
+    """Return what a spare was agreed to cost, or has come to cost."""
+    if at > spare.created_at:
+        return price_at(spare, at)
+    return min(spare.offered_dollars_per_hour or spare.dollars_per_hour, spare.dollars_per_hour)
+
+
+def _is_given_back(seen: Evidence, spare: Rental) -> bool:
+    """Whether it cost another price than was agreed to, and was given back unused."""
+    return spare.instance_id in seen.condemned_at and not seen.was_used(spare.instance_id)
+
+
+def spares_expire(seen: Evidence) -> Iterator[Broken]:
+    """A spare that nobody needed is given back at its age, not counting when hands were tied."""
+    for stream, bounds in seen.bounds.spares.items():
+        for spare in _spares(seen, stream):
+            until = seen.end_of_use(spare)
+            due = spare.created_at + bounds.expire_after_s
+            late_s = until - due - _LEEWAY_S - _ENDS_WITHIN_S
+            if late_s > 0 and late_s > tied_s(seen, seen.slot_of(spare.label) or "", due, until):
+                yield Broken(
+                    invariant="I5",
+                    at=until,
+                    text=f"spare {spare.instance_id} of {stream} was kept for"
+                    f" {until - spare.created_at:.0f} s; it expires after"
+                    f" {bounds.expire_after_s:.0f} s",
+                )
+
+
+def a_slot_comes_before_a_spare(seen: Evidence) -> Iterator[Broken]:
+    """No spare is rented while keeper itself has ended the last host of a slot."""
+    for stream in seen.bounds.spares:
+        for spare in _spares(seen, stream):
+            at = spare.created_at
+            for slot in seen.slots:
+                if _is_given_up(seen, slot, at):
+                    yield Broken(
+                        invariant="I5",
+                        at=at,
+                        text=f"spare {spare.instance_id} of {stream} was rented while {slot} was"
+                        " without a host",
+                    )
+
+
+def _is_given_up(seen: Evidence, slot: str, at: float) -> bool:
+    rentals = [r for r in seen.rentals.get(slot, ()) if r.created_at <= at]
+    return bool(rentals) and all(
+        seen.condemned_at.get(r.instance_id, at + 1.0) < at for r in rentals
+    )
+
+
+def spares_are_elsewhere(seen: Evidence) -> Iterator[Broken]:
+    """A spare has another owner than the hosts of its stream that were in use when it was rented."""
+    for stream in seen.bounds.spares:
+        for spare in _spares(seen, stream):
+            at = spare.created_at
+            for slot in seen.slots:
+                for host in seen.rentals.get(slot, ()):
+                    is_there = host.created_at < at < seen.end_of_use(host)
+                    is_mine = slot.rpartition("/")[0] == stream
+                    if is_mine and is_there and host.host_id == spare.host_id:
+                        yield Broken(
+                            invariant="I5",
+                            at=at,
+                            text=f"spare {spare.instance_id} has the owner {spare.host_id} of"
+                            f" {host.instance_id}, which it is to stand in for",
+                        )
+
+
+def one_owner_at_a_time(seen: Evidence) -> Iterator[Broken]:
+    """What takes over is in one record, whenever the disk is looked at; it was a spare of its stream."""
+    for move in seen.moves:
+        place = seen.slot_of(move.label) or ""
+        is_own = place.rpartition("/")[0] == move.slot.rpartition("/")[0]
+        if move.owners != 1 or not is_own:
+            yield Broken(
+                invariant="I1",
+                at=move.at,
+                text=f"{move.owners} records held {move.label} when {move.slot} took it over",
+            )
+
+
+def _spares(seen: Evidence, stream: str) -> list[Rental]:
+    """Return the rentals for places of a stream's spares, as long as they were that."""
+    return [
+        rental
+        for slot, rentals in seen.rentals.items()
+        if slot.rpartition("/")[0] == stream and slot not in seen.slots
+        for rental in rentals
+    ]

@@ -1,0 +1,87 @@
+"""Runs that break a promise about spares, as the marketplace and the disk would have written them down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from keeper.sim.evidence import Evidence, Move, SpareBounds
+from tests.sim.ledgers import BEGAN, Run
+
+SPARE = "k:duel/spare-0:1"
+_HALF_A_DAY_S = 43_200.0
+
+
+def spare(run: Run, at: float = 5000.0, *, dollars: float = 0.5, owner: int = 4) -> None:
+    """Rent a spare of an owner, and put something on it."""
+    run.rent(101, SPARE, at=at, dollars=dollars, offered=dollars)
+    run.ledger.rentals[101].host_id = owner
+    run.command(101, at + 100.0, "deploy.start")
+    run.picture(101, at + 300.0)
+
+
+def seen(run: Run, *moves: Move) -> Evidence:
+    """Return the evidence of an operator who keeps one spare for half a day, for 0.6 $/h."""
+    found = run.evidence()
+    bounds = SpareBounds(count=1, dollars_per_hour=0.6, expire_after_s=_HALF_A_DAY_S)
+    return replace(found, moves=moves, bounds=replace(found.bounds, spares={"duel": bounds}))
+
+
+def takes_over(run: Run, *, owners: int = 1) -> Evidence:
+    """The host goes dark, is given up, and the spare is the slot's from then on."""
+    spare(run)
+    run.picture(100, 9000.0, live=False)
+    run.destroy(100, 9200.0)
+    at = BEGAN + 9201.0
+    return seen(run, Move(at=at, label=SPARE, slot="duel/0", owners=owners))
+
+
+def a_spare_above_its_cap(run: Run) -> Evidence:
+    spare(run, dollars=0.7)
+    run.destroy(101, 20_000.0)
+    return seen(run)
+
+
+def a_spare_kept_for_ever(run: Run) -> Evidence:
+    spare(run)
+    return seen(run)
+
+
+def a_spare_before_its_slot(run: Run) -> Evidence:
+    run.picture(100, 5000.0, live=False)
+    run.destroy(100, 5100.0)
+    spare(run, 5200.0)
+    run.rent(102, "k:duel/0:2", at=5300.0)
+    run.picture(102, 5500.0)
+    run.destroy(101, 20_000.0)
+    return seen(run)
+
+
+def a_spare_of_the_same_owner(run: Run) -> Evidence:
+    spare(run, owner=run.ledger.rentals[100].host_id)
+    run.destroy(101, 20_000.0)
+    return seen(run)
+
+
+def a_spare_nobody_declared(run: Run) -> Evidence:
+    spare(run)
+    return replace(seen(run), bounds=run.evidence().bounds)
+
+
+def owned_by_two(run: Run) -> Evidence:
+    return takes_over(run, owners=2)
+
+
+def owned_by_nobody(run: Run) -> Evidence:
+    return takes_over(run, owners=0)
+
+
+SPARE_BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
+    ("I1", owned_by_two),
+    ("I1", owned_by_nobody),
+    ("I4", a_spare_above_its_cap),
+    ("I5", a_spare_kept_for_ever),
+    ("I5", a_spare_before_its_slot),
+    ("I5", a_spare_of_the_same_owner),
+    ("I7", a_spare_nobody_declared),
+)
