@@ -7,8 +7,8 @@ from datetime import datetime
 
 import pytest
 
-from keeper.core.decisions import Decision, Rent, Restart, Wait
-from keeper.core.model import RemedyUse, Rung, SlotRecord
+from keeper.core.decisions import Decision, Hold, Rent, Restart, Wait
+from keeper.core.model import RemedyUse, Rung, SlotId, SlotRecord
 from keeper.core.reasons import Reason
 from keeper.core.world import OrderKind, World
 from tests.builders import (
@@ -32,6 +32,7 @@ from tests.unit.core.test_decisions import (
     dark_for,
     handing_over,
     listed_as,
+    two_alike,
     used,
     warming,
     with_record,
@@ -200,6 +201,16 @@ def test_an_allowance_of_replacements_that_is_spent_forbids_no_restart() -> None
 
 def worn() -> tuple[RemedyUse, ...]:
     return used((PROCESS, 400), (PROCESS, 300), (PROCESS, 200), (WORKLOAD, 150), (Rung.REBOOT, 120))
+
+
+def test_of_two_that_failed_alike_the_one_that_will_be_tried_says_when() -> None:
+    """A quarter of an hour after they failed, and then one at a time."""
+    plan = decide(*two_alike())
+    first, second = (decision_for(plan, SlotId(f"duel/{n}")) for n in (0, 1))
+    assert (first.reason, second.reason) == (Reason.COMMON_CAUSE, Reason.COMMON_CAUSE)
+    assert isinstance(first, Hold)
+    assert isinstance(second, Hold)
+    assert (first.until, second.until) == (ahead(900 - 240), None)
 
 
 def test_keeper_wakes_when_a_pause_is_over() -> None:
