@@ -39,6 +39,7 @@ from keeper.adapters.vastai_wire import (
 )
 from keeper.core.model import MarketState, RentalSpec
 from keeper.ports import Malformed
+from keeper.workloads.managers import dead_man
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -349,7 +350,7 @@ def test_no_value_can_break_a_reader(value: Any) -> None:
 
 def test_an_order_without_a_key_still_keeps_shells_out_of_tmux() -> None:
     body = create_body("label", RentalSpec(image="i", disk_gb=10), "")
-    assert body["onstart"] == "touch ~/.no_auto_tmux;"
+    assert body["onstart"].splitlines() == ["touch ~/.no_auto_tmux;", dead_man.ONSTART]
 
 
 def test_onstart_adds_the_key_once_with_the_modes_that_sshd_wants(tmp_path: Path) -> None:
