@@ -15,7 +15,7 @@ from keeper.daemon.declared import Declared, Ports
 from keeper.daemon.survey import Survey
 from keeper.daemon.tasks import Tasks
 
-_SCAN_INTERVAL_S = 3600.0
+_SCAN_INTERVAL_S = 4 * 3600.0
 _REPORT_FACTS_MAX = 10_000  # more in a day, and the report counts the newest
 
 
@@ -57,8 +57,8 @@ class Calendar:
     async def _scan(self) -> None:
         """Notice that nobody may search, or no more, before a host is needed.
 
-        One stream an hour, in turn: the searches of a day are counted, and what is found is too old
-        within a minute. Whoever wants a host asks for it.
+        Six times a day, one stream after the other: the searches of a day are counted, and what is
+        found is too old within a minute. Whoever wants a host asks for it.
         """
         streams = self._declared().desired.streams
         if not streams:
