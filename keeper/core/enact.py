@@ -220,9 +220,10 @@ def _deploy(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> N
     if (tenure.putting or tenure.revision) != name:
         acted = replace(acted, deploy_failures=0)  # they were of another one
     if tenure.deployed_at is None:
-        acted = replace(acted, revision=name, putting="")
+        acted = replace(acted, revision=name, putting="", was_dark=False)
     else:
-        acted = replace(acted, putting=name)
+        was_dark = tenure.was_dark if tenure.putting else rollout.is_dark(tenure)
+        acted = replace(acted, putting=name, was_dark=was_dark)
     draft.put(slot, seat, acted)
     _note_act(draft, slot, "deploy", proposal.reason)
     draft.tell(

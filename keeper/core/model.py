@@ -480,6 +480,7 @@ class Tenure:
     image: str = ""
     revision: str = ""  # of the workload that was put on it last, or that it was rented for
     putting: str = ""  # the revision that is being put on it instead; until that is done, a mixture
+    was_dark: bool = False  # when it got that: then it is not to blame for the darkness
     is_guarded: bool = False  # a dead man is there, or is about to be
     prepared_at: datetime | None = None  # a spare's: all is there, and is not started
     ready_at: datetime | None = None  # a spare's: when it could first have taken over

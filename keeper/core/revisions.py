@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from keeper.core.cause import Trait
 from keeper.core.conditions import status_of
 from keeper.core.draft import Draft
 from keeper.core.events import RevisionBad, RevisionDeclared, RevisionPardoned, RevisionProven
@@ -28,6 +29,7 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.suspects import OF_THE_WORKLOAD
 
 # Of one stream: those on hosts, the proven ones to go back to, and bad ones that must stay known.
 _KEPT_MAX = 12
@@ -141,7 +143,30 @@ def for_a_fresh_host(draft: Draft, slot: SlotId, stream: Stream) -> str:
     if wanted != stream.revision or back is None or not is_on_trial(draft, stream):
         return wanted or stream.revision
     is_boundary = stream.policy.deploy_when is DeployWhen.BOUNDARY
-    return wanted if is_boundary and may_try(draft, slot, stream) else back.name
+    if not may_try(draft, slot, stream):
+        return back.name
+    return wanted if is_boundary or is_spoiled(draft, slot, stream) else back.name
+
+
+def is_spoiled(draft: Draft, slot: SlotId, stream: Stream) -> bool:
+    """Whether what worked before does not work now: then what was changed may be the cure.
+
+    The slot was dark before the change was declared, or two machines have failed with it since.
+    """
+    declared, back = declared_of(draft, stream), proven_before(draft, stream)
+    if declared is None or back is None:
+        return True
+    record = draft.records[slot]
+    if record.dark_since is not None and record.dark_since < declared.declared_at:
+        return True
+    machines = {
+        each.machine_id
+        for each in record.failures
+        if each.at >= declared.declared_at
+        and each.reason in OF_THE_WORKLOAD
+        and each.traits.get(Trait.REVISION) == back.name
+    }
+    return len(machines) > 1
 
 
 def to_put(draft: Draft, slot: SlotId, stream: Stream, tenure: Tenure) -> str:
@@ -161,6 +186,18 @@ def to_put(draft: Draft, slot: SlotId, stream: Stream, tenure: Tenure) -> str:
 def is_stuck(draft: Draft, stream: Stream) -> bool:
     """Whether what is declared is bad, and nothing can be put in its place."""
     return bool(stream.revision) and target(draft, stream) == ""
+
+
+def may_have(draft: Draft, slot: SlotId, stream: Stream) -> bool:
+    """Whether a slot may have what is declared, on trial or not."""
+    return not is_on_trial(draft, stream) or may_try(draft, slot, stream)
+
+
+def may_cure(draft: Draft, slot: SlotId, stream: Stream) -> bool:
+    """Whether what is declared may be put on a slot because it is dark."""
+    if not is_on_trial(draft, stream):
+        return True
+    return may_try(draft, slot, stream) and is_spoiled(draft, slot, stream)
 
 
 def may_try(draft: Draft, slot: SlotId, stream: Stream) -> bool:

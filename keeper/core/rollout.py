@@ -132,7 +132,7 @@ def _fresh(
 
 def _is_guilty(draft: Draft, stream: Stream, tenure: Tenure, proposal: Proposal) -> bool:
     """Whether the rules would begin to repair what the declared revision, on trial, has broken."""
-    if not revisions.is_on_trial(draft, stream):
+    if tenure.was_dark or not revisions.is_on_trial(draft, stream):
         return False
     if tenure.putting and tenure.deploy_failures >= stream.policy.deploy_attempts_max:
         return True  # it cannot even be put there
@@ -154,27 +154,29 @@ def _put(
     """Put the wanted revision on the host over its link, when it is time for it."""
     is_back = revisions.is_bad(revisions.declared_of(draft, stream))
     reason = Reason.ROLLBACK if is_back else Reason.ROLLOUT
-    is_dark = status_of(tenure, ConditionKind.STREAMING) is not Status.TRUE
-    is_broken = is_dark and (proposal.wish in _REMEDIES or bool(tenure.putting))
+    is_broken = is_dark(tenure) and (proposal.wish in _REMEDIES or bool(tenure.putting))
     has_failed = (
         tenure.putting == wanted
         and tenure.deploy_failures >= stream.policy.deploy_attempts_max
         and not (tenure.acted_at and _is_long_ago(draft, stream, tenure.acted_at))
     )
     if has_failed or not _has_link(draft, tenure):
-        return _given_up(proposal, is_dark=is_dark and has_failed)
+        return _given_up(proposal, is_dark=is_dark(tenure) and has_failed)
     put = Proposal(wish=Wish.DEPLOY, reason=reason)
-    has_bad = revisions.is_bad(
-        revisions.find(revisions.known_of(draft, stream), tenure.revision)
-    )  # then what was mended is the remedy
-    if tenure.putting or (is_broken and (is_back or has_bad)):
+    # A dark slot has nothing to lose: what somebody has changed meanwhile is its first remedy.
+    if tenure.putting or (is_broken and (is_back or revisions.may_cure(draft, slot, stream))):
         if proposal.wish not in (Wish.WAIT, *_REMEDIES) or proposal.reason in _NOT_ITS_DOING:
             return proposal
         return _backed_off(tenure, stream.policy, draft, put)
     is_well = proposal.reason is Reason.HEALTHY and draft.records[slot].incoming is None
-    if is_dark or not is_well:
+    if is_dark(tenure) or not is_well:
         return proposal  # first it is repaired, with what it has
     return put if _is_time(draft, slot, stream, put) else proposal
+
+
+def is_dark(tenure: Tenure) -> bool:
+    """Whether viewers do not see a host's picture, as far as anybody knows."""
+    return status_of(tenure, ConditionKind.STREAMING) is not Status.TRUE
 
 
 def _is_long_ago(draft: Draft, stream: Stream, at: datetime) -> bool:
@@ -231,7 +233,7 @@ def _is_time(draft: Draft, slot: SlotId, stream: Stream, step: Proposal) -> bool
         return False
     if not _others_are_well(draft, slot, stream):
         return False
-    if revisions.is_on_trial(draft, stream) and not revisions.may_try(draft, slot, stream):
+    if not revisions.may_have(draft, slot, stream):
         return False
     refusal = refuse(draft, slot, step)
     if refusal is not None and refusal.reason is not Reason.SUGGEST_ONLY:

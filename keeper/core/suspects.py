@@ -45,7 +45,7 @@ _DEPTH = (
 _PROVEN_S = 1800.0
 _DEPLOY = "deploy"  # the word for a bad one, where causes are told
 # What a workload can be to blame for. What happens before it is started, or to the host, is not here.
-_OF_THE_WORKLOAD = frozenset(
+OF_THE_WORKLOAD = frozenset(
     {
         Reason.FROZEN, Reason.BLACK, Reason.NO_BYTES, Reason.CORRUPT, Reason.SLOW,
         Reason.UNREACHABLE, Reason.HTTP_ERROR, Reason.PROCESS_GONE, Reason.MANAGER_GAVE_UP,
@@ -220,7 +220,7 @@ def _failed_with(draft: Draft, stream: Stream) -> tuple[Failure, ...]:
         for each in draft.failures
         if each.label in labels
         and each.traits.get(Trait.REVISION) == stream.revision
-        and each.reason in _OF_THE_WORKLOAD
+        and each.reason in OF_THE_WORKLOAD
     )
     machines = {each.machine_id for each in found}
     return found if len(machines) >= draft.fleet.common_cause_hosts else ()

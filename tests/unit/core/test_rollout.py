@@ -16,6 +16,7 @@ from keeper.core.model import (
     ConditionKind,
     DeployWhen,
     Desired,
+    Failure,
     HostId,
     InstanceId,
     IntentKind,
@@ -554,3 +555,66 @@ def test_a_link_that_breaks_is_not_held_against_a_deploy(
     tenure = tenure_after(world, plan)
     assert (tenure.putting, tenure.deploy_failures) == (NEW, failures)
     assert decision_for(plan).reason is Reason.BACKING_OFF
+
+
+# --- a change that is to cure -----------------------------------------------------------------------
+
+
+def test_what_is_changed_while_a_slot_is_dark_is_its_first_remedy() -> None:
+    """An operator mends what broke: there is no picture to lose, and none to wait for."""
+    world, desired = a_case(dark(a_host(), for_s=1200.0))
+    plan = decide(world, desired)
+    assert moved(plan) == [ROLLED]
+    tenure = tenure_after(world, plan)
+    assert (tenure.putting, tenure.was_dark) == (NEW, True)
+
+
+def test_what_did_not_cure_is_not_what_broke_it() -> None:
+    record = put(dark(a_host(0, NEW), for_s=1200.0), 600.0, was_dark=True)
+    plan = decide(*a_case(record))
+    assert decision_for(plan).name == "restart"
+    assert not events_of(plan, RevisionBad)
+
+
+def test_a_slot_that_falls_dark_by_itself_is_repaired_with_what_it_has() -> None:
+    plan = decide(*a_case(dark(a_host(), for_s=60.0)))
+    assert decision_for(plan).name == "restart"
+
+
+def test_once_proven_elsewhere_it_is_the_remedy_for_all() -> None:
+    proven = replace(TRIED, proven_at=ago(100))
+    plan = decide(*a_case(a_host(0, NEW), dark(a_host(1)), a_host(2), kept=(PROVEN, proven)))
+    assert moved(plan) == [(slot(1), Reason.ROLLOUT)]
+
+
+def failed(number: int, age_s: float) -> Failure:
+    return Failure(
+        label=f"keeper:k1:duel/0:{number}", machine_id=MachineId(700 + number), at=ago(age_s),
+        reason=Reason.NO_PICTURE_EVER, traits={"revision": OLD},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "gets"),
+    [
+        ({}, OLD),
+        ({"dark_since": ago(800)}, OLD),
+        ({"dark_since": ago(1000)}, NEW),  # before the change was declared
+        ({"failures": (failed(1, 500),)}, OLD),
+        ({"failures": (failed(1, 500), failed(2, 300))}, NEW),
+        ({"failures": (failed(1, 5000), failed(2, 3000))}, OLD),  # before it, too
+    ],
+)
+def test_a_fresh_host_gets_the_change_where_nothing_else_works(
+    changes: dict[str, Any], gets: str
+) -> None:
+    said = conditions(
+        deployed=(Status.FALSE, Reason.NOT_DEPLOYED),
+        running=(Status.UNKNOWN, Reason.NOT_ASKED), streaming=(Status.UNKNOWN, Reason.NOT_ASKED),
+    )  # fmt: skip
+    fresh = a_fresh_tenure(
+        listed_at=ago(90), running_at=ago(20), booted_at=ago(10), conditions=said
+    )
+    act = decision_for(decide(*a_case(a_record(fresh, ever_on_air=True, **changes))))
+    assert isinstance(act, Deploy)
+    assert act.revision == gets
