@@ -281,7 +281,7 @@ def _is_open(draft: Draft, slot: SlotId) -> bool:
     """Whether a declared slot is empty and this tick has not decided on it."""
     record = draft.records.get(slot)
     return (
-        slot in draft.slots
+        draft.declared(slot) is not None
         and slot not in draft.decided
         and slot not in draft.world.held_slots
         and slot not in draft.world.in_flight

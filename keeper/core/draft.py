@@ -38,6 +38,8 @@ from keeper.core.model import (
     Stream,
     StreamName,
     Tenure,
+    is_spare,
+    stream_of,
 )
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
@@ -164,6 +166,17 @@ class Draft:
                 return Seat.TENURE, record.tenure
             if record.incoming is not None and record.incoming.label == label:
                 return Seat.INCOMING, record.incoming
+        return self._seat_of_promoted(slot, label) if slot is not None and is_spare(slot) else None
+
+    def _seat_of_promoted(self, place: SlotId, label: str) -> tuple[Seat, Tenure] | None:
+        """Find a rental that was rented for this place and has taken over in a slot since."""
+        name = stream_of(place)
+        for slot, record in self.records.items():
+            if stream_of(slot) != name:
+                continue
+            for seat, tenure in ((Seat.TENURE, record.tenure), (Seat.INCOMING, record.incoming)):
+                if tenure is not None and tenure.label == label:
+                    return seat, tenure
         return None
 
     @property

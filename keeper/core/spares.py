@@ -83,8 +83,9 @@ def _without_orders(draft: Draft, place: SlotId) -> SlotRecord:
     record = draft.records[place]
     if record.tenure is None and record.replace_asked_at is not None:
         record = draft.records[place] = replace(record, replace_asked_at=None)
-    if record.restart_asked_at is not None:
-        record = draft.records[place] = replace(record, restart_asked_at=None)
+    if record.restart_asked_at is not None or record.deploy_asked_at is not None:
+        record = replace(record, restart_asked_at=None, deploy_asked_at=None)
+        draft.records[place] = record
     return record
 
 

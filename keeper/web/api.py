@@ -18,7 +18,7 @@ from aiohttp_sse import sse_response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from keeper.core.labels import parse
-from keeper.core.model import InstanceId, OfferId, SlotId, StreamName, stream_of
+from keeper.core.model import InstanceId, OfferId, SlotId, StreamName, is_spare, stream_of
 from keeper.core.strays import is_confirmed, strays
 from keeper.core.text import plain
 from keeper.core.world import PAUSE_DEFAULT_S, Order, OrderKind
@@ -41,6 +41,14 @@ from keeper.web.words import LEVELS, words
 # The tasks of open event streams, so that a stop need not wait for their viewers: one open tab held
 # the shutdown for twice its time-out (seen with aiohttp 3.14).
 FOLLOWERS: Final = web.AppKey("followers", WeakSet[asyncio.Task[Any]])
+# What can be asked of a spare: it serves nobody, so there is nothing to restart or to fill by hand.
+_FOR_SPARES = (
+    OrderKind.REPLACE,
+    OrderKind.DESTROY,
+    OrderKind.PAUSE,
+    OrderKind.RESUME,
+    OrderKind.END,
+)
 _FOLLOWERS_MAX = 64
 _FOLLOW_APART_S = 1.0  # a page need not be redrawn more often
 _FOLLOW_LOOK_S = 10.0  # notice within this time that a follower has gone
@@ -145,6 +153,11 @@ async def post_order(request: web.Request) -> web.Response:
         record = snapshot_of(request).records.get(SlotId(body.slot))
         if record is None:
             raise _no_such_slot(request, body.slot)
+        if is_spare(SlotId(body.slot)) and body.kind not in _FOR_SPARES:
+            raise Problem(
+                409, "this is the place of a spare", f"a spare is not there to {body.kind}",
+                cure="order replace or destroy for a spare; everything else for the slot it serves",
+            )  # fmt: skip
         if body.kind is OrderKind.RENT and record.tenure is not None:
             raise Problem(
                 409, "the slot has a host", f"nothing was rented for {plain(body.slot, 100)}",

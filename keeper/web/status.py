@@ -382,7 +382,7 @@ def _orphan(look: _Look, instance_id: InstanceId) -> OrphanStatus:
         return OrphanStatus(instance_id=instance_id, label="", dollars_per_hour=0.0)
     label = parse(listed.label)
     slot = None if label is None else plain(label.slot, 100)
-    is_known = slot in look.snapshot.records
+    is_known = slot in look.snapshot.records and not is_spare(SlotId(slot or ""))
     return OrphanStatus(
         instance_id=instance_id,
         label=plain(listed.label, 100),

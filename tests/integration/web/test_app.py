@@ -352,6 +352,22 @@ async def test_an_offer_is_ordered_for_a_vacant_slot_only(serve: Serve) -> None:
     assert (order.kind, order.slot, order.offer_id) == ("rent", "duel/1", 30_110_072)
 
 
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [("restart", 409), ("rent", 409), ("deploy", 409), ("replace", 202), ("destroy", 202)],
+)
+async def test_a_spare_can_be_given_back_and_nothing_else(
+    serve: Serve, kind: str, answer: int
+) -> None:
+    place = SlotRecord(slot=SlotId("duel/spare-0"))
+    served = await serve(Keeper(shown=snapshot(record("duel/0"), place)))
+    body = {"kind": kind, "slot": "duel/spare-0"}
+    status, said, _ = await ask(f"{served.url}/api/v1/orders", "POST", json=body, headers=BEARER)
+    assert status == answer
+    assert answer == 202 or "spare" in said["title"]
+    assert len(served.keeper.orders) == (answer == 202)
+
+
 async def test_a_store_that_fails_is_a_problem_of_now(serve: Serve) -> None:
     served = await serve(Keeper(error=StoreFull("no space left")))
     status, body, headers = await ask(

@@ -500,3 +500,29 @@ def test_a_named_cause_costs_no_spare() -> None:
     plan = decide(world, PREPARED_ONLY)
     assert plan.causes, "the driver is named"
     assert plan.condemned == ()
+
+
+def test_a_store_that_is_older_than_the_truth_rents_no_spare_under_a_label_that_lives() -> None:
+    """A restored copy does not know the rental; its next label would be the same one (I1)."""
+    orphan = an_instance(9999, label_for(KEEPER_ID, PLACE, 1))
+    world = a_spared_world(a_place(attempt=0))
+    assert world.listing is not None
+    listing = replace(world.listing, instances=(*world.listing.instances, orphan))
+    plan = decide(replace(world, listing=listing), a_wish())
+    assert not [each for each in plan.acts if isinstance(each, Rent)]
+    assert plan.condemned == ()
+    assert decision_for(plan, PLACE).reason is Reason.FOUND_BY_LABEL
+
+
+def test_a_second_rental_with_the_label_of_one_that_took_over_waits_for_the_firsts_absence() -> (
+    None
+):
+    host = a_tenure(label=label_for(KEEPER_ID, PLACE, 1))
+    other = an_instance(9999, host.label)
+    world = a_spared_world(a_place(attempt=1), record=a_record(host))
+    assert world.listing is not None
+    only_the_other = replace(world, listing=replace(world.listing, instances=(other,)))
+    assert decide(only_the_other, a_wish()).condemned == ()
+    both = replace(world.listing, instances=(*world.listing.instances, other))
+    plan = decide(replace(world, listing=both), a_wish())
+    assert [(c.instance_id, c.reason) for c in plan.condemned] == [(9999, Reason.DUPLICATE_RENTAL)]
