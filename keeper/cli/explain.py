@@ -12,9 +12,11 @@ from keeper.cli.app import Verb
 from keeper.cli.options import config_option, json_option, slot_argument, socket_option
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rich.console import RenderableType
 
-    from keeper.web.shapes import Explained
+    from keeper.web.shapes import Explained, HostStatus
 
 
 @click.command(cls=Verb, examples=("keeper explain duel/0", "keeper explain duel/0 --json"))
@@ -58,6 +60,8 @@ def shown_explained(found: Explained, *, width: int) -> Iterator[RenderableType]
     slot, now = found.slot, found.now
     yield from shown_slot(slot, now, width=width)
     yield Text.assemble((f"{slot.state}: ", STYLE[slot.tone]), cell(why_and_next(slot, now)))
+    if slot.host is not None and slot.host.revision:
+        yield cell(_deployed(slot.host, now))
     if slot.conditions:
         yield Text("\nJudged", style="bold")
         made = table("CONDITION", "IS", "FOR", "WHY", right=("FOR",), fold="WHY")
@@ -95,6 +99,15 @@ def shown_explained(found: Explained, *, width: int) -> Iterator[RenderableType]
     yield made
     for fuse in found.fuses:
         yield cell(f"fuse: {fuse}", "yellow")
+
+
+def _deployed(host: HostStatus, now: datetime) -> str:
+    """Say what is on a host, and since when."""
+    from keeper.cli.terminal import duration
+
+    since = "" if host.deployed_at is None else duration((now - host.deployed_at).total_seconds())
+    said = f"deployed: revision {host.revision}" + (f", for {since}" if since else ", not yet")
+    return f"{said}; {host.putting} is being put in its place" if host.putting else said
 
 
 def _amount(number: float) -> str:

@@ -17,7 +17,7 @@ from keeper.core.windows import ALLOWS, Allowance
 from keeper.web.explain import explain
 from keeper.web.shapes import Because, FleetStatus, SlotStatus, WindowStatus
 from keeper.web.status import plan_of, status_of
-from tests.snapshots import NOW, ago, dark, hold, record, snapshot, waiting
+from tests.snapshots import NOW, ago, dark, hold, record, snapshot, tenure, waiting
 from tests.unit.cli.fleets import ENDING, ON_AIR, OUTBID, SICK, VACANT, WELL
 
 
@@ -258,6 +258,24 @@ def test_explained_slot_shows_facts_budgets_and_the_decision() -> None:
     assert "streaming  false" in said
     assert "replacements of the stream" in said
     assert max(len(line) for line in lines) <= 80
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"revision": "r1"}, "deployed: revision r1, for 3h30m"),
+        ({"revision": "r1", "deployed_at": None}, "deployed: revision r1, not yet"),
+        (
+            {"revision": "r1", "putting": "r2"},
+            "deployed: revision r1, for 3h30m; r2 is being put in its place",
+        ),
+    ],
+)
+def test_explained_slot_says_what_is_on_its_host(given: dict[str, Any], said: str) -> None:
+    seen = snapshot(record(tenure=tenure(**{"deployed_at": ago(minutes=210), **given})))
+    found = explain(seen, SlotId("duel/0"), NOW)
+    assert found is not None
+    assert said in text(shown_explained(found, width=80), 80)
 
 
 def test_renderables_are_made_once_for_each_width() -> None:
