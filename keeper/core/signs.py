@@ -20,7 +20,7 @@ _FED_SHARE = 0.7
 # What a viewer finds where a host was: nobody, or somebody who says nothing.
 _NOBODY_THERE = (Reason.UNREACHABLE, Reason.NO_BYTES)
 # A link that came up so shortly before the picture was lost was cut with it.
-_CUT_S = 60.0
+CUT_S = 60.0
 
 
 def restart_ordered(case: Case) -> bool:
@@ -270,7 +270,7 @@ def may_have_moved(case: Case) -> bool:
     listing, linked_at = case.world.listing, case.reachable.since
     if listing is None or listing.at <= linked_at:
         return True
-    if elapsed_s(linked_at, dark_since(case)) > _CUT_S:
+    if elapsed_s(linked_at, dark_since(case)) > CUT_S:
         return False  # it was connected all the time: nothing has moved
     assert case.tenure.instance_id is not None, "only a rental with an id is linked to"
     looked_at = case.world.heard_at.get((case.tenure.instance_id, Subject.PICTURE))

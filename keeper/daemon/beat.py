@@ -73,11 +73,13 @@ class Beat:
             now_s = self._clock.monotonic()
             self._set_alarm(next_beat_s(self._began_s, self._interval_s(), now_s) - now_s)
 
-    async def until_worth_it(self, due: Due, *, has_failed: bool, may_rest: bool) -> None:
+    async def until_worth_it(
+        self, due: Due, *, has_failed: bool, may_rest: Callable[[], bool]
+    ) -> None:
         """Sleep to the next moment anything could change; a nudge ends it, but not too often."""
         interval_s = self._interval_s()
-        self._is_resting = may_rest
-        if may_rest:
+        self._is_resting = may_rest()
+        if self._is_resting:
             interval_s = max(interval_s, _REST_MAX_S)
         if has_failed:
             interval_s = min(interval_s, _FAILED_TICK_S)
@@ -89,7 +91,7 @@ class Beat:
             self._set_alarm(interval_s)
             try:
                 await self._nudged.wait()
-                while self._is_resting and (left_s := self._still_heard_s(due)) > 0:
+                while (left_s := self._rest_on_s(due, may_rest)) > 0:
                     self._alarm = None
                     self._nudged.clear()
                     self._set_alarm(left_s)
@@ -119,10 +121,11 @@ class Beat:
             self._alarm.cancel()
         self._alarm = loop.call_at(at_s, self._nudged.set)
 
-    def _still_heard_s(self, due: Due) -> float:
+    def _rest_on_s(self, due: Due, may_rest: Callable[[], bool]) -> float:
         """Return how much longer to rest: that witnesses have gone on to speak is no news."""
-        if self._is_news:
+        if self._is_news or not (self._is_resting or may_rest()):
             return 0.0
+        self._is_resting = True
         now = self._clock.now()
         left_s = [self._began_s + _REST_MAX_S - self._clock.monotonic()]
         ends = (due.if_heard_at, self._silence_at())

@@ -36,9 +36,7 @@ class Board:
     ) -> None:
         self._nudge = nudge
         self._redact = redact
-        self._is_news = (
-            is_news  # a reading like the one before, and when its witness was last heard
-        )
+        self._is_news = is_news  # of a reading, and when its witness was last heard
         self._unseen: dict[InstanceId, list[Reading]] = {}
         self.latest: dict[tuple[InstanceId, Subject], Reading] = {}
         self.heard_at: dict[tuple[InstanceId, Subject], datetime] = {}
@@ -64,19 +62,15 @@ class Board:
         unseen.append(reading)
         if len(unseen) > _UNSEEN_MAX_PER_RENTAL:
             del unseen[0]
-        if (
-            before is None
-            or (before.status, before.reason, before.identity)
-            != (reading.status, reading.reason, reading.identity)
-            or (
-                (
-                    was_silent  # it may have counted as unknown meanwhile
-                    or reading.status is not Status.TRUE
-                    or reading.instance_id in self.restless
-                )
-                and self._is_news(reading, heard_at)
-            )
-        ):
+        is_the_same = (
+            before is not None
+            and reading.status is Status.TRUE
+            and not was_silent  # else it may have counted as unknown meanwhile
+            and reading.instance_id not in self.restless
+            and (before.status, before.reason, before.identity)
+            == (reading.status, reading.reason, reading.identity)
+        )
+        if not is_the_same and self._is_news(reading, heard_at):
             self._nudge()
 
     def heard(self, instance_id: InstanceId, subjects: tuple[Subject, ...], at: datetime) -> None:

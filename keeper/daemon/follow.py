@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from keeper.core.conditions import KINDS, REACHABLE, RENTED
+from keeper.core.conditions import KINDS, REACHABLE, RENTED, RUNNING, STREAMING
 from keeper.core.health import is_moved_by, silent_at
 from keeper.core.model import (
     Instance,
@@ -20,7 +20,9 @@ from keeper.core.model import (
     Tenure,
     stream_of,
 )
+from keeper.core.moments import elapsed_s
 from keeper.core.reasons import Reason
+from keeper.core.signs import CUT_S
 from keeper.core.world import Listing
 from keeper.daemon.declared import Declared
 from keeper.daemon.watch import Target
@@ -77,16 +79,15 @@ def is_news(
     started_at: datetime,
     listing: Listing | None,
 ) -> bool:
-    """Whether a reading like the one before it could change a decision.
+    """Whether a reading could change a decision, as far as one alone can tell.
 
     It does while it still counts, and when it is the first that its witness has said since something
     about the rental became known: then it is fresh evidence.
     """
-    tenure = (
-        next((each for each in tenures(record) if each.instance_id == reading.instance_id), None)
-        if record is not None
-        else None
-    )
+    if record is None:
+        return True
+    of_it = (each for each in tenures(record) if each.instance_id == reading.instance_id)
+    tenure = next(of_it, None)
     if tenure is None or len(tenure.conditions) != len(KINDS):
         return True
     if is_moved_by(tenure, reading, policy, started_at):
@@ -102,9 +103,18 @@ def is_news(
         return True
     return (
         reading.reason in _NOBODY_THERE
-        and tenure.conditions[REACHABLE].status is Status.TRUE
+        and _may_have_moved(tenure, record)
         and (listing is None or heard_at <= listing.at)
     )
+
+
+def _may_have_moved(tenure: Tenure, record: SlotRecord) -> bool:
+    """Whether its link may have been cut with the picture (``core.signs.may_have_moved``)."""
+    link = tenure.conditions[REACHABLE]
+    dark_since = min(tenure.conditions[STREAMING].since, tenure.conditions[RUNNING].since)
+    if record.dark_since is not None:
+        dark_since = min(dark_since, record.dark_since)
+    return link.status is Status.TRUE and elapsed_s(link.since, dark_since) <= CUT_S
 
 
 def silence_at(

@@ -14,6 +14,7 @@ from math import ceil
 from keeper.core.decisions import Plan
 from keeper.core.model import SlotRecord
 from keeper.core.moments import elapsed_s
+from keeper.core.reasons import Reason
 from keeper.core.world import World
 from keeper.ports import Address, Foresight, Promise
 
@@ -98,7 +99,7 @@ def is_quiet(world: World, plan: Plan, records: Iterable[SlotRecord]) -> bool:
         or plan.events
         or plan.records
         or plan.condemned
-        or plan.fuses
+        or any(fuse is not Reason.PAUSED for fuse in plan.fuses)  # its end has a time
         or plan.wants.offers_for
         or plan.wants.show_ids
         or any(_is_followed(record, listed_at) for record in records)

@@ -298,7 +298,7 @@ class Daemon:
             self._beat.begin()
             await self._tick_once()
             await self._beat.until_worth_it(
-                self._due, has_failed=self._failed_ticks > 0, may_rest=self._may_rest()
+                self._due, has_failed=self._failed_ticks > 0, may_rest=self._may_rest
             )
             if not self._stop.is_set():
                 await self._beat.keep_apart()

@@ -70,7 +70,7 @@ def test_whether_it_counts_is_told_with_when_its_witness_was_last_heard() -> Non
     board = Board(_Bell(), is_news=note)
     for second in (0, 3, 5):
         board.pin(_reading(Status.FALSE, Reason.FROZEN, after_s=second))
-    assert heard == [NOW, NOW + timedelta(seconds=3)]
+    assert heard == [None, NOW, NOW + timedelta(seconds=3)]
 
 
 def test_a_new_incarnation_of_a_process_wakes_the_tick() -> None:

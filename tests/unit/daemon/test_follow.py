@@ -24,6 +24,7 @@ from tests.builders import (
 
 POLICY = Policy()
 FULL = POLICY.failures_to_fail
+RUNS = a_condition(ConditionKind.RUNNING, Status.TRUE, Reason.PROCESS_UP, for_s=100, bad=0)
 BLACK = a_reading(Subject.PICTURE, Status.FALSE, Reason.BLACK)
 NOBODY = a_reading(Subject.PICTURE, Status.FALSE, Reason.UNREACHABLE)
 REFUSED = a_reading(Subject.LINK, Status.FALSE, Reason.DIAL_REFUSED)
@@ -72,6 +73,13 @@ def test_that_nobody_answers_is_news_again_once_the_address_was_read_anew() -> N
     assert not _is_news(NOBODY, FULL, heard_s=5, listed_s=60)
     assert _is_news(NOBODY, FULL, heard_s=60, listed_s=5)
     assert not _is_news(BLACK, FULL, heard_s=60, listed_s=5)
+
+
+def test_a_host_that_was_connected_all_the_time_has_not_moved() -> None:
+    link = a_condition(ConditionKind.REACHABLE, Status.TRUE, Reason.LINK_UP, for_s=161, bad=0)
+    assert not _is_news(NOBODY, FULL, heard_s=60, listed_s=5, reachable=link, running=RUNS)
+    link = a_condition(ConditionKind.REACHABLE, Status.TRUE, Reason.LINK_UP, for_s=159, bad=0)
+    assert _is_news(NOBODY, FULL, heard_s=60, listed_s=5, reachable=link, running=RUNS)
 
 
 def test_the_first_look_at_a_rental_that_was_stopped_is_news() -> None:
