@@ -4,7 +4,6 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, get_type_hints
 
-from keeper.core import events
 from keeper.core.events import EVENT_TYPES, Event
 from keeper.core.model import ConditionKind, Rung, Status
 from keeper.core.reasons import Reason
@@ -27,7 +26,7 @@ def every_event() -> list[Event]:
 
 
 def _make(kind: Any) -> Any:
-    hints = get_type_hints(kind, vars(events))
+    hints = get_type_hints(kind)
     values = {}
     for field in fields(kind):
         hint = hints[field.name]

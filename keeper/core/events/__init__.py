@@ -1,0 +1,302 @@
+"""Every fact keeper can state: the vocabulary of the journal, the logs, the metrics and the alerts.
+
+A fact is one frozen dataclass with a literal name ``noun.verb``: -ing before an effect, past tense
+after it. ``LEVEL`` is how loud it is in the log. Facts never carry secrets, and everything remote in
+them (``detail``) is bounded and still hostile: sinks escape it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, get_args
+
+from keeper.core.events.causes import (
+    CauseCleared,
+    CauseNamed,
+    FuseReset,
+    FuseTripped,
+    MachineQuarantined,
+)
+from keeper.core.events.keeper import (
+    ClockStepped,
+    ConfigRejected,
+    ConfigReloaded,
+    KeeperStarted,
+    KeeperStopping,
+    NoticeFailed,
+    NoticeSent,
+    OrderAccepted,
+    PauseChanged,
+    SlotBug,
+    TaskDied,
+    TickFailed,
+    TickFinished,
+    TickOverran,
+    WindowClosed,
+    WindowOpened,
+)
+from keeper.core.events.level import Level
+from keeper.core.events.market import (
+    AccountUnreadable,
+    KeyNotRegistered,
+    KeyRegistered,
+    MarketReadable,
+    MarketUnreadable,
+    OffersSearched,
+    SearchesAllowed,
+    SearchesRefused,
+)
+from keeper.core.events.money import (
+    BudgetFreed,
+    BudgetStopped,
+    BudgetWarned,
+    SpendCaughtUp,
+    SpendDrifted,
+)
+from keeper.core.events.rentals import (
+    ContractEnding,
+    DecisionMade,
+    HostRecycling,
+    InstanceAdopted,
+    InstanceBooted,
+    InstanceCondemned,
+    InstanceDestroying,
+    InstanceEnded,
+    InstanceGone,
+    InstanceOutbid,
+    InstanceRebid,
+    InstanceRebidding,
+    InstanceRebooted,
+    InstanceRebooting,
+    InstanceRented,
+    InstanceRenting,
+    MachineUnlisted,
+    OrphanCleared,
+    OrphanSeen,
+    PriceDrifted,
+    RentFailed,
+    RentUncertain,
+    RentVoided,
+    SparePromoted,
+    SpareReady,
+)
+from keeper.core.events.streams import (
+    ConditionChanged,
+    IncidentClosed,
+    IncidentOpened,
+    StreamDark,
+    StreamOnAir,
+    StreamReported,
+)
+from keeper.core.events.workloads import (
+    ActFailed,
+    DeadManArmed,
+    DeadManRemoved,
+    DeadManUnable,
+    DeployFailed,
+    HostKeyChanged,
+    RestartFailed,
+    RevisionBad,
+    RevisionDeclared,
+    RevisionPardoned,
+    RevisionProven,
+    WorkloadDeployed,
+    WorkloadDeploying,
+    WorkloadPrepared,
+    WorkloadRestarted,
+    WorkloadRestarting,
+)
+from keeper.core.reasons import SENTENCE
+
+__all__ = [
+    "EVENT_TYPES",
+    "AccountUnreadable",
+    "ActFailed",
+    "BudgetFreed",
+    "BudgetStopped",
+    "BudgetWarned",
+    "CauseCleared",
+    "CauseNamed",
+    "ClockStepped",
+    "ConditionChanged",
+    "ConfigRejected",
+    "ConfigReloaded",
+    "ContractEnding",
+    "DeadManArmed",
+    "DeadManRemoved",
+    "DeadManUnable",
+    "DecisionMade",
+    "DeployFailed",
+    "Event",
+    "FuseReset",
+    "FuseTripped",
+    "HostKeyChanged",
+    "HostRecycling",
+    "IncidentClosed",
+    "IncidentOpened",
+    "InstanceAdopted",
+    "InstanceBooted",
+    "InstanceCondemned",
+    "InstanceDestroying",
+    "InstanceEnded",
+    "InstanceGone",
+    "InstanceOutbid",
+    "InstanceRebid",
+    "InstanceRebidding",
+    "InstanceRebooted",
+    "InstanceRebooting",
+    "InstanceRented",
+    "InstanceRenting",
+    "KeeperStarted",
+    "KeeperStopping",
+    "KeyNotRegistered",
+    "KeyRegistered",
+    "Level",
+    "MachineQuarantined",
+    "MachineUnlisted",
+    "MarketReadable",
+    "MarketUnreadable",
+    "NoticeFailed",
+    "NoticeSent",
+    "OffersSearched",
+    "OrderAccepted",
+    "OrphanCleared",
+    "OrphanSeen",
+    "PauseChanged",
+    "PriceDrifted",
+    "RentFailed",
+    "RentUncertain",
+    "RentVoided",
+    "RestartFailed",
+    "RevisionBad",
+    "RevisionDeclared",
+    "RevisionPardoned",
+    "RevisionProven",
+    "SearchesAllowed",
+    "SearchesRefused",
+    "SlotBug",
+    "SparePromoted",
+    "SpareReady",
+    "SpendCaughtUp",
+    "SpendDrifted",
+    "StreamDark",
+    "StreamOnAir",
+    "StreamReported",
+    "TaskDied",
+    "TickFailed",
+    "TickFinished",
+    "TickOverran",
+    "WindowClosed",
+    "WindowOpened",
+    "WorkloadDeployed",
+    "WorkloadDeploying",
+    "WorkloadPrepared",
+    "WorkloadRestarted",
+    "WorkloadRestarting",
+    "facts",
+]
+
+Event = (
+    KeeperStarted
+    | KeeperStopping
+    | ConfigReloaded
+    | ConfigRejected
+    | TickFinished
+    | TickFailed
+    | TickOverran
+    | ClockStepped
+    | MarketUnreadable
+    | MarketReadable
+    | AccountUnreadable
+    | KeyRegistered
+    | KeyNotRegistered
+    | DeadManArmed
+    | DeadManRemoved
+    | DeadManUnable
+    | OffersSearched
+    | SearchesAllowed
+    | SearchesRefused
+    | FuseTripped
+    | FuseReset
+    | CauseNamed
+    | CauseCleared
+    | WindowOpened
+    | WindowClosed
+    | SpendCaughtUp
+    | SpendDrifted
+    | BudgetWarned
+    | BudgetStopped
+    | BudgetFreed
+    | DecisionMade
+    | HostRecycling
+    | SpareReady
+    | SparePromoted
+    | InstanceRenting
+    | InstanceRented
+    | InstanceAdopted
+    | RentFailed
+    | RentUncertain
+    | RentVoided
+    | InstanceBooted
+    | PriceDrifted
+    | MachineUnlisted
+    | ContractEnding
+    | InstanceOutbid
+    | InstanceRebidding
+    | InstanceRebid
+    | InstanceCondemned
+    | InstanceDestroying
+    | InstanceEnded
+    | InstanceGone
+    | OrphanSeen
+    | OrphanCleared
+    | MachineQuarantined
+    | WorkloadDeploying
+    | WorkloadDeployed
+    | WorkloadPrepared
+    | DeployFailed
+    | RevisionDeclared
+    | RevisionProven
+    | RevisionBad
+    | RevisionPardoned
+    | WorkloadRestarting
+    | WorkloadRestarted
+    | RestartFailed
+    | InstanceRebooting
+    | InstanceRebooted
+    | ActFailed
+    | ConditionChanged
+    | StreamOnAir
+    | StreamDark
+    | IncidentOpened
+    | IncidentClosed
+    | StreamReported
+    | HostKeyChanged
+    | OrderAccepted
+    | PauseChanged
+    | SlotBug
+    | NoticeSent
+    | NoticeFailed
+    | TaskDied
+)
+
+EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)
+# What is JSON already; everything else in a fact is a moment or a StrEnum.
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+# Looked up once: asking each time is half the cost of a fact.
+_FIELDS = {kind: tuple(each.name for each in fields(kind)) for kind in EVENT_TYPES}
+
+
+def facts(event: Event) -> dict[str, Any]:
+    """Flatten an event to plain JSON values, ``event`` first; the form of journal, log and API."""
+    flat: dict[str, Any] = {"event": event.name}
+    for name in _FIELDS[type(event)]:
+        value = getattr(event, name)
+        if type(value) not in _PLAIN:
+            value = value.isoformat() if isinstance(value, datetime) else value.value
+        flat[name] = value
+    reason = getattr(event, "reason", None)
+    if reason is not None:
+        flat["because"] = SENTENCE[reason]
+    return flat
