@@ -1,0 +1,96 @@
+"""The nouns of keeper as frozen values: what is desired, what is seen, what is remembered.
+
+It knows nothing of HTTP, SSH, SQL or YAML. Units and bounds are in the names; ``_at`` is an aware
+UTC datetime, ``_s`` seconds, ``_dollars_per_hour`` US dollars per hour. See docs/glossary.md.
+"""
+
+from __future__ import annotations
+
+from keeper.core.model.desired import (
+    DeployWhen,
+    Desired,
+    FleetPolicy,
+    Mode,
+    OfferNeeds,
+    OrphanPolicy,
+    Policy,
+    Port,
+    Pricing,
+    RentalSpec,
+    Rung,
+    Stream,
+)
+from keeper.core.model.ids import (
+    HostId,
+    InstanceId,
+    IntentId,
+    MachineId,
+    OfferId,
+    SlotId,
+    StreamName,
+    is_spare,
+    slot_id,
+    spare_id,
+    stream_of,
+)
+from keeper.core.model.kept import (
+    Condemned,
+    Condition,
+    ConditionKind,
+    Failure,
+    Incident,
+    Intent,
+    IntentKind,
+    Makeable,
+    Quarantine,
+    RemedyUse,
+    Revision,
+    SlotRecord,
+    Tenure,
+)
+from keeper.core.model.seen import Instance, MarketState, Offer, Reading, Status, Subject
+
+__all__ = [
+    "Condemned",
+    "Condition",
+    "ConditionKind",
+    "DeployWhen",
+    "Desired",
+    "Failure",
+    "FleetPolicy",
+    "HostId",
+    "Incident",
+    "Instance",
+    "InstanceId",
+    "Intent",
+    "IntentId",
+    "IntentKind",
+    "MachineId",
+    "Makeable",
+    "MarketState",
+    "Mode",
+    "Offer",
+    "OfferId",
+    "OfferNeeds",
+    "OrphanPolicy",
+    "Policy",
+    "Port",
+    "Pricing",
+    "Quarantine",
+    "Reading",
+    "RemedyUse",
+    "RentalSpec",
+    "Revision",
+    "Rung",
+    "SlotId",
+    "SlotRecord",
+    "Status",
+    "Stream",
+    "StreamName",
+    "Subject",
+    "Tenure",
+    "is_spare",
+    "slot_id",
+    "spare_id",
+    "stream_of",
+]

@@ -1,0 +1,123 @@
+"""What is seen: the market, rentals, readings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from keeper.core.model.ids import HostId, InstanceId, MachineId, OfferId
+from keeper.core.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """An ask on the market, stale within minutes. Prices are for the disk asked for.
+
+    Of an interruptible offer (``is_bid``) the GPU's price is the floor below which no bid is taken;
+    what will be billed is the bid (see core.market).
+    """
+
+    offer_id: OfferId
+    machine_id: MachineId
+    host_id: HostId
+    gpu_name: str
+    gpu_count: int
+    gpu_ram_gb: float
+    gpu_display_active: bool
+    verified: bool
+    rentable: bool
+    reliability: float
+    disk_space_gb: float
+    inet_up_mbps: float
+    inet_down_mbps: float
+    inet_up_dollars_per_gb: float
+    inet_down_dollars_per_gb: float
+    dollars_per_hour: float  # GPU + the disk asked for, as the marketplace totals it
+    gpu_dollars_per_hour: float
+    disk_dollars_per_hour: float
+    direct_port_count: int
+    duration_s: float
+    geolocation: str  # two-letter code or ""
+    cuda_max: float
+    is_bid: bool = False
+    driver_version: str = ""  # "": not told
+    public_ip: str = ""  # "": not told
+
+
+class MarketState(StrEnum):
+    """The marketplace's words for a rental, folded to what keeper tells apart."""
+
+    PENDING = "pending"  # null, created, loading, rebooting, recycling, scheduling
+    RUNNING = "running"
+    STOPPED = "stopped"  # stopped or exited
+    OFFLINE = "offline"
+    UNKNOWN = "unknown"  # no recent heartbeat from the host
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """A rental, as the marketplace reports it."""
+
+    instance_id: InstanceId
+    label: str
+    state: MarketState
+    is_meant_to_run: bool  # intended_status
+    has_daemon_error: bool  # status_msg carries one of the daemon's error texts
+    status_text: str  # bounded, hostile, for humans only
+    machine_id: MachineId | None
+    host_id: HostId | None
+    gpu_name: str
+    ssh_host: str  # proxy endpoint, "" before it is known
+    ssh_port: int
+    public_ip: str
+    ports: Mapping[str, int]  # "22/tcp" -> port on public_ip
+    dollars_per_hour: float
+    started_at: datetime | None
+    ends_at: datetime | None
+    gpu_ram_gb: float = 0.0
+    disk_gb: float = 0.0
+    geolocation: str = ""  # two-letter code or "", for people
+    gpu_dollars_per_hour: float = 0.0  # the parts of dollars_per_hour; 0.0 when not told
+    disk_dollars_per_hour: float = 0.0
+    is_bid: bool = False
+    min_bid_dollars_per_hour: float = 0.0  # what a bid must reach now to run; 0.0 when not told
+    is_machine_listed: bool = True  # False: the owner has taken the machine off the market
+
+
+class Status(StrEnum):
+    """Three-valued truth. Unknown is not False."""
+
+    TRUE = "true"
+    FALSE = "false"
+    UNKNOWN = "unknown"
+
+
+class Subject(StrEnum):
+    """What a reading is about."""
+
+    LINK = "link"
+    PROCESS = "process"
+    PICTURE = "picture"
+    GPU = "gpu"
+    DISK = "disk"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One answer of one witness about one rental, at one time."""
+
+    instance_id: InstanceId
+    subject: Subject
+    status: Status
+    reason: Reason
+    at: datetime
+    identity: str = ""  # PROCESS: incarnation ("pid:start"); another one means it was restarted
+    restarts: int = 0  # PROCESS: the inner supervisor's own counter
+    is_certain: bool = False  # needs no third opinion (a process that is gone is gone)
+    detail: str = ""  # bounded text for humans; hostile, escaped at every sink
+    numbers: Mapping[str, float] = field(
+        default_factory=dict
+    )  # unique_frames_per_s, mean_luma, bitrate_bps, …
