@@ -14,6 +14,11 @@ from keeper.core.conditions import is_crash_looping
 from keeper.core.model import Policy, Rung, Status
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
+from keeper.core.signs import NOBODY_THERE
+
+# Nobody is reached, neither by SSH nor by the viewer: for so long it may be this box's own network, whose
+# canary is believed after two misses, half a minute apart (seed 11 of one slot: 39 s, and a reboot).
+_CUT_OFF_S = 90.0
 
 
 def climb(case: Case) -> Proposal:
@@ -30,6 +35,13 @@ def climb(case: Case) -> Proposal:
                     wish=Wish.WAIT, reason=Reason.NOT_ENOUGH_EVIDENCE, until=pending_until
                 )
             continue
+        cut_off_at = later(case.reachable.since, _CUT_OFF_S)
+        if (
+            case.streaming.reason in NOBODY_THERE
+            and not case.is_reachable
+            and case.now < cut_off_at
+        ):
+            return Proposal(wish=Wish.WAIT, reason=Reason.NOT_ENOUGH_EVIDENCE, until=cut_off_at)
         uses = _uses(case, rung)
         cap, _ = cap_of(case.policy, rung)
         if len(uses) >= cap:

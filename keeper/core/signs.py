@@ -18,7 +18,7 @@ from keeper.core.terms import is_confirmed
 # A host that stopped itself was last heard about so long before, as a share of dead_man_after_s.
 _FED_SHARE = 0.7
 # What a viewer finds where a host was: nobody, or somebody who says nothing.
-_NOBODY_THERE = (Reason.UNREACHABLE, Reason.NO_BYTES)
+NOBODY_THERE = (Reason.UNREACHABLE, Reason.NO_BYTES)
 # A link that came up so shortly before the picture was lost was cut with it.
 CUT_S = 60.0
 
@@ -265,7 +265,7 @@ def may_have_moved(case: Case) -> bool:
     Ports move while a container lives, and what is connected is cut. Until the list has been read
     since, and the viewer has looked again, that nobody answers there says nothing of the host.
     """
-    if process_is_down(case) or not case.is_reachable or case.streaming.reason not in _NOBODY_THERE:
+    if process_is_down(case) or not case.is_reachable or case.streaming.reason not in NOBODY_THERE:
         return False
     listing, linked_at = case.world.listing, case.reachable.since
     if listing is None or listing.at <= linked_at:

@@ -10,6 +10,7 @@ import pytest
 
 from keeper.core.meter import Dark, Meter
 from keeper.core.model import (
+    Condition,
     ConditionKind,
     Desired,
     IntentKind,
@@ -65,6 +66,15 @@ FROZEN = (Status.FALSE, Reason.FROZEN)
 NO_LINK = (Status.FALSE, Reason.DIAL_REFUSED)
 LOST_LINK = (Status.UNKNOWN, Reason.LINK_LOST)
 UNSEEN = (Status.UNKNOWN, Reason.NOT_ASKED)
+
+
+NOBODY = a_condition(ConditionKind.STREAMING, Status.FALSE, Reason.UNREACHABLE, for_s=95, bad=3)
+
+
+def refused_for(seconds: float) -> Condition:
+    return a_condition(
+        ConditionKind.REACHABLE, Status.FALSE, Reason.DIAL_REFUSED, for_s=seconds, bad=3
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -760,6 +770,16 @@ ROWS = (
         world=dark(reachable=a_condition(ConditionKind.REACHABLE, Status.FALSE,
                                          Reason.DIAL_REFUSED, for_s=40, bad=3)),
         decision="reboot", reason=Reason.FROZEN,
+    ),
+    Row(
+        sentence="where nobody is reached at all, this box's own network has time to be found out",
+        world=dark(streaming=NOBODY, reachable=refused_for(89)),
+        decision="wait", reason=Reason.NOT_ENOUGH_EVIDENCE, until=ahead(1),
+    ),
+    Row(
+        sentence="a host that neither SSH nor the viewer reaches is rebooted after a minute and a half",
+        world=dark(streaming=NOBODY, reachable=refused_for(90)),
+        decision="reboot", reason=Reason.UNREACHABLE,
     ),
     Row(
         sentence="the last rung is the host itself",
