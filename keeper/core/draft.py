@@ -100,6 +100,8 @@ class Draft:
         self.alike = ""
         self.causes: tuple[Cause, ...] = ()
         self.revisions: dict[StreamName, tuple[Revision, ...]] = {}  # of streams where some changed
+        self.carriers: dict[StreamName, set[SlotId]] = {}  # slots that have what is declared
+        self.unsettled: dict[StreamName, set[SlotId]] = {}  # slots that a rollout waits for
         self.rolling: set[StreamName] = set()  # streams of which a slot gets another deploy now
         self.bad_deploys: dict[StreamName, tuple[Failure, ...]] = {}  # what convicts each
         self.bursts: dict[SlotId, tuple[Failure, ...]] = {}  # sick slots whose fault is not alone

@@ -109,6 +109,7 @@ def enact(  # noqa: C901 - one row a wish
             breaking = _breaking(draft, slot, proposal)
             if fill(draft, slot, rented, seat, proposal.reason, breaking):
                 _note_revision(draft, slot, seat, name)
+                revisions.note_carrier(draft, slot, stream, name)
                 _note_act(draft, slot, "rent", proposal.reason)
         case Wish.DEPLOY:
             _deploy(draft, slot, stream, proposal)
@@ -216,6 +217,7 @@ def _deploy(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> N
         IntentKind.DEPLOY, slot, tenure.label, instance_id, proposal.reason
     )
     name = rollout.to_deploy(draft, slot, stream, tenure, proposal)
+    revisions.note_carrier(draft, slot, stream, name)
     acted = after_act(tenure, draft.now)
     if (tenure.putting or tenure.revision) != name:
         acted = replace(acted, deploy_failures=0)  # they were of another one

@@ -45,7 +45,8 @@ def take_stock(draft: Draft) -> None:
         if stream.revision:
             _note_declared(draft, stream)
             _prove(draft, stream)
-    for name in draft.world.revisions:
+    declared = {stream.name for stream in draft.streams}
+    for name in draft.world.revisions.keys() - declared:
         if not any(stream_of(slot) == name for slot in draft.records):
             draft.revisions[name] = ()
 
@@ -202,11 +203,19 @@ def may_cure(draft: Draft, slot: SlotId, stream: Stream) -> bool:
 
 def may_try(draft: Draft, slot: SlotId, stream: Stream) -> bool:
     """Whether a slot may be the one that carries what is on trial: only one does."""
-    return all(
-        each == slot or stream.revision not in carried(draft.records[each])
-        for each in stream.slots
-        if each in draft.records
-    )
+    if (
+        stream.name not in draft.carriers
+    ):  # once a tick: a thousand slots need not look at each other
+        draft.carriers[stream.name] = {
+            each for each in stream.slots if stream.revision in carried(draft.records[each])
+        }
+    return draft.carriers[stream.name] <= {slot}
+
+
+def note_carrier(draft: Draft, slot: SlotId, stream: Stream, name: str) -> None:
+    """Remember that a slot is given a revision in this very tick."""
+    if name == stream.revision and stream.name in draft.carriers:
+        draft.carriers[stream.name].add(slot)
 
 
 def carried(record: SlotRecord) -> frozenset[str]:

@@ -265,20 +265,22 @@ def _is_settled(draft: Draft, stream: Stream, record: SlotRecord) -> bool:
 
 def _others_are_well(draft: Draft, slot: SlotId, stream: Stream) -> bool:
     """Whether every other slot of the stream is on air, and none is between two deploys."""
-    declared = revisions.declared_of(draft, stream)
-    for each in stream.slots:
-        record = draft.records[each]
-        if each == slot or not record.ever_on_air:
-            continue
-        tenure = record.tenure
-        if record.incident is not None or record.incoming is not None or tenure is None:
-            return False
-        if tenure.putting or status_of(tenure, ConditionKind.STREAMING) is not Status.TRUE:
-            return False
-        is_new = declared is not None and tenure.revision == declared.name
-        if is_new and not _has_come_back(draft, stream, record, tenure):
-            return False
-    return True
+    if stream.name not in draft.unsettled:
+        draft.unsettled[stream.name] = {
+            each for each in stream.slots if _is_unsettled(draft, stream, draft.records[each])
+        }
+    return draft.unsettled[stream.name] <= {slot}
+
+
+def _is_unsettled(draft: Draft, stream: Stream, record: SlotRecord) -> bool:
+    tenure = record.tenure
+    if not record.ever_on_air:
+        return False
+    if record.incident is not None or record.incoming is not None or tenure is None:
+        return True
+    if tenure.putting or is_dark(tenure):
+        return True
+    return tenure.revision == stream.revision and not _has_come_back(draft, stream, record, tenure)
 
 
 def _has_come_back(draft: Draft, stream: Stream, record: SlotRecord, tenure: Tenure) -> bool:

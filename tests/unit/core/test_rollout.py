@@ -618,3 +618,23 @@ def test_a_fresh_host_gets_the_change_where_nothing_else_works(
     act = decision_for(decide(*a_case(a_record(fresh, ever_on_air=True, **changes))))
     assert isinstance(act, Deploy)
     assert act.revision == gets
+
+
+def test_two_fresh_hosts_of_one_tick_do_not_both_get_what_is_on_trial() -> None:
+    said = conditions(
+        deployed=(Status.FALSE, Reason.NOT_DEPLOYED),
+        running=(Status.UNKNOWN, Reason.NOT_ASKED), streaming=(Status.UNKNOWN, Reason.NOT_ASKED),
+    )  # fmt: skip
+    records = [
+        a_record(
+            a_fresh_tenure(
+                label=f"keeper:k1:duel/{n}:1", instance_id=InstanceId(HOST + n), listed_at=ago(90),
+                running_at=ago(20), booted_at=ago(10), conditions=said,
+            ),
+            slot=slot(n),
+        )
+        for n in (0, 1)
+    ]  # fmt: skip
+    world, desired = a_case(*records, stream=WINDOWED)
+    acts = [d for d in decide(world, desired).decisions if isinstance(d, Deploy)]
+    assert [(act.slot, act.revision) for act in acts] == [(SLOT, NEW), (slot(1), OLD)]
