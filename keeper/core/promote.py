@@ -22,6 +22,7 @@ from keeper.core.market import avoided_by_quarantine
 from keeper.core.model import MachineId, SlotId, Status, Stream, Subject, Tenure
 from keeper.core.moments import elapsed_s
 from keeper.core.reasons import Reason
+from keeper.core.rent import charged_now
 
 # What is never urgent enough to use up a spare, and would put an older host in a new one's place.
 _NOT_FOR = (Reason.RECYCLE, Reason.ROLLOUT, Reason.ROLLBACK)
@@ -46,6 +47,7 @@ def take_over(draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Re
     draft.records[slot] = replace(
         without_search(record),
         attempt=attempt,
+        replaced_at=charged_now(draft, record, seat),
         took_over_at=draft.now,
         took_over_dark_s=dark_s,
         took_over_for=why,

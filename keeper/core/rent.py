@@ -225,7 +225,7 @@ def _found_nothing(draft: Draft, slot: SlotId, stream: Stream, said: str) -> Non
     )
 
 
-def _charged_now(draft: Draft, record: SlotRecord, seat: Seat) -> tuple[datetime, ...]:
+def charged_now(draft: Draft, record: SlotRecord, seat: Seat) -> tuple[datetime, ...]:
     """Count a replacement from now on: it was counted when the host before was given up.
 
     The allowance is about hosts. One that waited for an offer longer than the window is long would
@@ -253,7 +253,7 @@ def _rent(
         attempt=attempt,
         next_rent_at=None,
         rent_detail="",
-        replaced_at=_charged_now(draft, record, seat),
+        replaced_at=charged_now(draft, record, seat),
     )
     if reason is Reason.RECYCLE and record.tenure is not None:
         recycle.wait_for_next(draft, slot)

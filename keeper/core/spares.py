@@ -64,7 +64,7 @@ def _wanted(draft: Draft, place: SlotId, stream: Stream) -> Proposal:
     if tenure is None:
         if place in draft.decided or _must_wait(draft, stream):
             return Proposal(wish=Wish.WAIT, reason=Reason.SPARE_WAITS)
-        return Proposal(wish=Wish.RENT, reason=Reason.SPARE_WANTED)
+        return _spent(draft, record) or Proposal(wish=Wish.RENT, reason=Reason.SPARE_WANTED)
     if tenure.instance_id is None:
         return Proposal(wish=Wish.WAIT, reason=Reason.CREATE_UNSETTLED)
     instance = draft.listed.get(tenure.instance_id)
@@ -75,6 +75,22 @@ def _wanted(draft: Draft, place: SlotId, stream: Stream) -> Proposal:
         or _on_its_way(case, tenure)
         or _of_another_deploy(draft, stream, case)
         or _when_up(draft, place, case, tenure)
+    )
+
+
+def _spent(draft: Draft, record: SlotRecord) -> Proposal | None:
+    """Hold a place whose allowance is used up but for the one that a slot would still be given."""
+    policy = draft.policy(record.slot)
+    window_s = policy.replacements_window_s
+    used = [at for at in record.replaced_at if elapsed_s(at, draft.now) < window_s]
+    if not used or len(used) < policy.replacements_max:
+        return None
+    return Proposal(
+        wish=Wish.HOLD,
+        reason=Reason.REPLACEMENTS_SPENT,
+        until=later(used[0], window_s),
+        wanted=Wish.RENT.value,
+        wanted_reason=Reason.SPARE_WANTED,
     )
 
 

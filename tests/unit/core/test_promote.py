@@ -348,3 +348,10 @@ def test_a_host_that_has_taken_over_is_new_to_the_slot() -> None:
 def test_a_spare_that_is_still_booting_helps_nobody() -> None:
     young = a_fresh_tenure(label=a_spare().label, instance_id=SPARE_HOST)
     assert events_of(decide(needing(young), a_wish()), SparePromoted) == []
+
+
+def test_a_spare_counts_as_a_replacement_from_the_moment_it_takes_over() -> None:
+    """Counted from when the host before was given up, the next one came a minute after the spare."""
+    world = needing()
+    record = record_after(world, decide(world, a_wish()))
+    assert record.replaced_at == (NOW,)

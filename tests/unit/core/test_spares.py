@@ -148,7 +148,7 @@ ROWS = [
         world=a_spared_world(meter=Meter(dark={SLOT: Dark(dollars=9.0)})), decision="hold",
         reason=Reason.DARK_SPEND),
     Row(sentence="the replacements of a place are counted like a slot's",
-        world=a_spared_world(a_place(attempt=6, replaced_at=tuple(ago(3600 * n) for n in range(5, -1, -1)))),
+        world=a_spared_world(a_place(attempt=5, replaced_at=tuple(ago(3600 * n) for n in range(4, -1, -1)))),
         decision="hold", reason=Reason.REPLACEMENTS_SPENT),
     Row(sentence="a create in doubt is settled first",
         world=a_spared_world(a_place(an_asked_tenure(label=label_for(KEEPER_ID, PLACE, 1)))),
