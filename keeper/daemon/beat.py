@@ -90,13 +90,15 @@ class Beat:
         if not self._nudged.is_set():
             self._set_alarm(interval_s)
             try:
-                await self._nudged.wait()
-                while (left_s := self._rest_on_s(due, may_rest)) > 0:
+                while True:
+                    await self._nudged.wait()
+                    left_s = self._rest_on_s(due, may_rest)
+                    if left_s <= 0:
+                        break
                     self._alarm = None
                     self._nudged.clear()
                     self._set_alarm(left_s)
                     ends_s = self._clock.monotonic() + left_s
-                    await self._nudged.wait()
             finally:
                 if self._alarm is not None:
                     self._alarm.cancel()

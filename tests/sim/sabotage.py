@@ -32,7 +32,7 @@ from keeper.core.decisions import Restart
 from keeper.core.draft import Draft
 from keeper.core.model import OfferNeeds, OrphanPolicy, SlotRecord, Status
 from keeper.core.reasons import Reason
-from keeper.daemon import notify, supervise, tick
+from keeper.daemon import notify, tick, ticker
 from keeper.daemon.declared import Declared, nothing_to_hide
 from keeper.daemon.execute import Executor
 from keeper.daemon.purse import Purse
@@ -191,7 +191,7 @@ def _acts_before_it_writes(patch: pytest.MonkeyPatch) -> None:
         return ticked
 
     patch.setattr(Executor, "__init__", begin)
-    patch.setattr(supervise, "decide", decide)
+    patch.setattr(ticker, "decide", decide)
     patch.setattr(MemoryStore, "commit", commit)
 
 

@@ -43,7 +43,7 @@ async def _meet_a_bug(universe: Universe, box: OpsBox) -> None:
     """Let the canary die of a bug, once."""
     if box.daemon is None:
         return
-    canary = box.daemon._canary
+    canary = box.daemon.crew.canary
     network = canary._network
 
     class Broken:
@@ -87,7 +87,7 @@ def _stop_when(act: str) -> Deed:
         for _ in range(6000):
             daemon = box.daemon
             if daemon is not None:
-                executor = daemon._executor
+                executor = daemon.crew.executor
                 tasks = (*executor._slots.values(), *executor._destroys.values())
                 if any(task.get_name().startswith(f"act:{act}:") for task in tasks):
                     daemon.stop("a story")
@@ -151,7 +151,7 @@ def _guarded(declared: Declared, after_s: float | None = 1800.0) -> Declared:
 async def _take_the_guard_away(universe: Universe, box: OpsBox) -> None:
     """Let the stream have no dead man any more, as a reload does."""
     if box.daemon is not None:
-        box.daemon._declared = _guarded(box.daemon._declared, None)
+        box.daemon.ground.declared = _guarded(box.daemon.ground.declared, None)
         box.daemon.nudge()
 
 

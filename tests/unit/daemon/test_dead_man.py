@@ -55,7 +55,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
 
 async def declare(stage: Stage, declared: Declared) -> None:
     """Take a new configuration, as a reload does."""
-    stage.daemon._declared = declared
+    stage.daemon.ground.declared = declared
     stage.daemon.nudge()
     await asyncio.sleep(5.0)
 

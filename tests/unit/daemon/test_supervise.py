@@ -219,7 +219,7 @@ def test_a_clock_that_steps_back_holds_up_no_search() -> None:
             await stage.until(lambda: stage.facts.named("instance.renting"))
             stage.clock.step(-3600.0)
             await asyncio.sleep(30.0)
-            assert not stage.daemon._survey.offers
+            assert not stage.daemon.crew.survey.offers
 
     run(play())
 
@@ -379,7 +379,7 @@ def test_nothing_grows_with_rentals_that_are_over() -> None:
                     within_s=3600.0,
                 )
             await asyncio.sleep(60.0)
-            board = stage.daemon._board
+            board = stage.daemon.crew.board
             ids = {key[0] for key in board.latest} | set(board.frames) | set(board.host_keys)
             assert len(ids) == 1
 

@@ -1,0 +1,204 @@
+"""Everybody the daemon works through, introduced to each other once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from keeper.core.events import AccountUnreadable, SlotBug
+from keeper.core.model import InstanceId, OfferId, Reading, SlotId, StreamName, stream_of
+from keeper.core.reasons import Reason
+from keeper.core.world import Outcome
+from keeper.daemon.beat import Beat
+from keeper.daemon.board import Board
+from keeper.daemon.calendar import Calendar
+from keeper.daemon.canary import Canary
+from keeper.daemon.clocks import Clocks
+from keeper.daemon.dead_man import DeadMan
+from keeper.daemon.declared import Ports
+from keeper.daemon.enroll import Enroll
+from keeper.daemon.execute import Executor
+from keeper.daemon.facts import Facts
+from keeper.daemon.follow import silence_at
+from keeper.daemon.following import Following
+from keeper.daemon.ground import Ground
+from keeper.daemon.keys import Keys
+from keeper.daemon.notify import Notifier
+from keeper.daemon.orders import Orders
+from keeper.daemon.permit import may_touch
+from keeper.daemon.purse import Purse
+from keeper.daemon.rest import Stirring
+from keeper.daemon.revisions import Revisions
+from keeper.daemon.survey import Survey, describe
+from keeper.daemon.tasks import Tasks
+from keeper.daemon.tick import hold_until
+from keeper.daemon.watch import Watch
+from keeper.daemon.wheel import Wheel
+from keeper.daemon.windows import Windows
+from keeper.workloads import Workload
+
+
+class Crew:
+    """The daemon's parts. Each has one thing to do; what they tell one another is said here."""
+
+    def __init__(self, ports: Ports, ground: Ground) -> None:
+        self._ground = ground
+        self._clock = clock = ports.clock
+        self.clocks = Clocks(clock.monotonic())
+        self.beat = Beat(
+            clock,
+            self.clocks,
+            interval_s=lambda: ground.desired.fleet.tick_interval_s,
+            silence_at=self._silence_at,
+        )
+        nudge = self.beat.nudge
+        self.facts = Facts(ground.hide, nudge)
+        self.tasks = Tasks(self.facts.note)
+        self.orders = Orders(nudge)
+        self.revisions = Revisions(ground.declared)
+        self.board = Board(nudge, self.facts.redact, self._is_reading_news)
+        self.wheel = Wheel(clock)
+        foresight = ports.foresight and Stirring(ports.foresight, self.beat.stir)
+        self.canary = Canary(ports.network, clock, lambda: ground.declared, nudge, foresight)
+        self.survey = Survey(
+            ports.marketplace,
+            clock,
+            streams=lambda: ground.desired.streams,
+            list_interval_s=lambda: (
+                ground.desired.fleet.list_interval_s,
+                ground.desired.fleet.list_interval_busy_s,
+            ),
+            nudge=nudge,
+            offers_asked=self._offers_asked,
+            tell=self.facts.note,
+            foresight=foresight,
+        )
+        self.purse = Purse(
+            ports.marketplace,
+            clock,
+            interval_s=lambda: ground.desired.fleet.account_interval_s,
+            nudge=nudge,
+            refused=lambda refusal: self.facts.note(AccountUnreadable(error=describe(refusal))),
+            drifted=self.facts.note,
+        )
+        self.enroll = Enroll(
+            ports.marketplace,
+            ports.hosts,
+            declared=lambda: ground.declared,
+            snapshot=lambda: ground.snapshot,
+            changed=ground.changed,
+            spawn=self.tasks.once,
+            note=self.facts.note,
+        )
+        self.keys = Keys(
+            ports.marketplace,
+            clock,
+            public_key=lambda: ports.hosts.public_key,
+            may_touch=self._may_touch,
+            spawn=self.tasks.once,
+            note=self.facts.note,
+        )
+        self.watch = Watch(
+            hosts=ports.hosts,
+            network=ports.network,
+            clock=clock,
+            board=self.board,
+            wheel=self.wheel,
+            spawn=self.tasks.once,
+            keep=self.tasks.for_ever,
+            key_refused=self.keys.refused,
+            own_network=lambda: self.canary.status,
+            foresight=foresight,
+        )
+        self.windows = Windows(lambda: ground.declared.windows, self.facts.note)
+        self.dead_man = DeadMan(
+            self.watch,
+            clock,
+            api_url=lambda: ground.declared.api_url,
+            may_touch=self._may_touch,
+            note=self.facts.note,
+            nudge=nudge,
+        )
+        self.executor = Executor(
+            marketplace=ports.marketplace,
+            hosts=ports.hosts,
+            watch=self.watch,
+            clock=clock,
+            workload_of=self._workload_of,
+            spawn=self.tasks.once,
+            finished=self._finished,
+            bug=self._note_bug,
+            redact=ground.hide,
+        )
+        self.calendar = Calendar(
+            ports,
+            self.tasks,
+            self.survey,
+            declared=lambda: ground.declared,
+            records=lambda: ground.memory.records,
+            note=self.facts.note,
+            nudge=nudge,
+        )
+        self.notifier = Notifier(
+            network=ports.network,
+            store=ports.store,
+            clock=clock,
+            channels=lambda: {channel.name: channel for channel in ground.declared.channels},
+            publish=self.facts.note,
+            redact=self.facts.redact,
+        )
+        self.following = Following(
+            ground,
+            board=self.board,
+            survey=self.survey,
+            watch=self.watch,
+            keys=self.keys,
+            dead_man=self.dead_man,
+            purse=self.purse,
+            workload_of=self._workload_of,
+        )
+
+    # --- what one has to know of another ------------------------------------------------------------
+
+    def _is_reading_news(self, reading: Reading, heard_at: datetime | None) -> bool:
+        return self.following.is_news(reading, heard_at)
+
+    def _silence_at(self) -> datetime | None:
+        memory, streams = self._ground.memory, self._ground.desired.streams
+        return silence_at(memory.records, streams, self.board.heard_at, memory.started_at)
+
+    def _may_touch(self, instance_id: InstanceId) -> bool:
+        """Whether the marketplace may be asked to change something for a rental (I12)."""
+        ground = self._ground
+        if ground.snapshot is None or ground.stopping.is_set():
+            return False
+        return may_touch(
+            instance_id,
+            ground.memory.records,
+            ground.desired,
+            self._clock.now(),
+            fuses=ground.snapshot.plan.fuses,
+            windows=self.windows.open,
+            paused=ground.memory.slot_pauses,
+        )
+
+    def _offers_asked(self, stream: StreamName) -> frozenset[OfferId]:
+        """Return the offers that operators named for slots of a stream."""
+        return frozenset(
+            record.offer_asked
+            for record in self._ground.memory.records.values()
+            if record.offer_asked is not None and stream_of(record.slot) == stream
+        )
+
+    def _workload_of(self, slot: SlotId, revision: str) -> Workload | None:
+        """Return what is, or is to be, on a slot's host."""
+        return self.revisions.workload(stream_of(slot), revision)
+
+    def _finished(self, outcome: Outcome) -> None:
+        self._ground.memory.outcomes.append(outcome)
+        if outcome.reason is Reason.OUT_OF_CREDIT:
+            self.purse.hurry()
+        self.beat.nudge()
+
+    def _note_bug(self, bug: SlotBug) -> None:
+        self._ground.memory.held_until[bug.slot] = hold_until(self._clock.now())
+        self.facts.note(bug)

@@ -1,0 +1,56 @@
+"""What all parts of the daemon stand on: the configuration, the memory, the last snapshot, its end."""
+
+from __future__ import annotations
+
+import asyncio
+
+from keeper.core.model import Desired
+from keeper.core.world import Snapshot
+from keeper.daemon.declared import Declared
+from keeper.daemon.memory import Memory
+
+
+class Ground:
+    """Read by many, each thing written by one."""
+
+    def __init__(self, declared: Declared) -> None:
+        self.declared = declared  # as last loaded
+        self.snapshot: Snapshot | None = None  # the last tick's
+        self.stopping = asyncio.Event()
+        self._memory: Memory | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def desired(self) -> Desired:
+        """What is declared, as core values."""
+        return self.declared.desired
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the store has been loaded."""
+        return self._memory is not None
+
+    @property
+    def memory(self) -> Memory:
+        """What the store holds, as last committed. Raises RuntimeError before it is loaded."""
+        if self._memory is None:
+            message = "the store has not been loaded"
+            raise RuntimeError(message)
+        return self._memory
+
+    def remember(self, memory: Memory) -> None:
+        """Take up what the store holds."""
+        self._memory = memory
+
+    def hide(self, text: str) -> str:
+        """Take the secrets of the configuration that is in force out of a text."""
+        return self.declared.redact(text)
+
+    def tell_changed(self) -> None:
+        """Wake whoever waits for the next snapshot."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def changed(self) -> None:
+        """Wait for the next snapshot."""
+        await self._changed.wait()
