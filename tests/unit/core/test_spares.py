@@ -20,10 +20,12 @@ from keeper.core.model import (
     IntentKind,
     MachineId,
     Mode,
+    Revision,
     SlotId,
     Status,
     StreamName,
     Subject,
+    Tenure,
 )
 from keeper.core.reasons import Reason
 from keeper.core.spare import Spread
@@ -526,3 +528,57 @@ def test_a_second_rental_with_the_label_of_one_that_took_over_waits_for_the_firs
     both = replace(world.listing, instances=(*world.listing.instances, other))
     plan = decide(replace(world, listing=both), a_wish())
     assert [(c.instance_id, c.reason) for c in plan.condemned] == [(9999, Reason.DUPLICATE_RENTAL)]
+
+
+# --- what is on it ----------------------------------------------------------------------------------
+
+OLD = Revision(stream=DUEL, name="old", declared_at=ago(90_000), proven_at=ago(80_000))
+NEW = Revision(stream=DUEL, name="new", declared_at=ago(5000))
+PROVEN = replace(NEW, proven_at=ago(3000))
+
+
+def declaring(*known: Revision, spare: Tenure, deployed_s: float = 3200.0) -> tuple[World, Desired]:
+    tenure = a_tenure(revision="new", deployed_at=ago(deployed_s))
+    host = a_record(tenure, proven_revision="new")
+    world = a_spared_world(a_place(spare), record=host, revisions={DUEL: known})
+    return world, a_wish(with_spares(a_stream(revision="new")))
+
+
+def test_a_spare_gets_what_its_stream_runs_once_that_is_proven() -> None:
+    world, wish = declaring(OLD, PROVEN, spare=a_spare(revision="old"))
+    decision = decision_for(decide(world, wish), PLACE)
+    assert (decision.name, decision.reason) == ("deploy", Reason.ROLLOUT)
+
+
+def test_not_while_it_is_on_trial() -> None:
+    world, wish = declaring(OLD, NEW, spare=a_spare(revision="old"), deployed_s=60.0)
+    assert decision_for(decide(world, wish), PLACE).reason is Reason.SPARE_READY
+
+
+def test_nor_is_one_rented_then() -> None:
+    host = a_record(a_tenure(revision="new", deployed_at=ago(60)), proven_revision="old")
+    world = a_spared_world(a_place(), record=host, revisions={DUEL: (OLD, NEW)})
+    wish = a_wish(with_spares(a_stream(revision="new")))
+    assert decision_for(decide(world, wish), PLACE).reason is Reason.SPARE_WAITS
+
+
+def test_one_with_half_of_it_takes_nothing_over() -> None:
+    world, wish = declaring(OLD, PROVEN, spare=a_spare(revision="old", putting="new"))
+    vacant = a_record(None, attempt=2, ever_on_air=True, dark_since=ago(60))
+    world = replace(world, records={**world.records, SLOT: vacant})
+    assert decision_for(decide(world, wish), SLOT).name != "promote"
+
+
+def test_one_that_takes_it_on_nowhere_is_given_back() -> None:
+    spare = a_spare(revision="old", putting="new", deploy_failures=2)
+    world, wish = declaring(OLD, PROVEN, spare=spare)
+    decision = decision_for(decide(world, wish), PLACE)
+    assert (decision.name, decision.reason) == ("destroy", Reason.DEPLOY_FAILED)
+
+
+def test_one_that_was_rented_for_something_else_is_given_back() -> None:
+    old, new = replace(OLD, rental_mark="image 1"), replace(PROVEN, rental_mark="image 2")
+    world, wish = declaring(old, new, spare=a_spare(revision="old"))
+    stream = replace(wish.streams[0], rental_mark="image 2")
+    decision = decision_for(decide(world, replace(wish, streams=(stream,))), PLACE)
+    assert (decision.name, decision.reason) == ("destroy", Reason.ROLLOUT)
