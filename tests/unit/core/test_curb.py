@@ -41,6 +41,7 @@ from tests.builders import (
     decision_for,
     events_of,
 )
+from tests.unit.core.spares import PLACE, SPARE_HOST, a_spare, with_spares
 
 TURBO = StreamName("turbo")
 
@@ -106,6 +107,15 @@ def test_a_cheap_replacement_goes_before_a_dear_host_that_shows_no_picture() -> 
     lit = on_air("duel/0", 1, 0.4, incoming=proving("duel/0", 4, 0.3))
     world = a_world(lit, dark("duel/1", 2, 0.9), meter=used(4.62))
     assert ended(decide(world, capped())) == [4]
+
+
+def test_a_spare_goes_before_any_replacement_however_cheap_it_is() -> None:
+    """It is what a picture can best do without."""
+    lit = on_air("duel/0", 1, 0.4, incoming=proving("duel/0", 4, 0.5))
+    spare = a_record(a_spare(dollars_per_hour=0.2), PLACE)
+    world = a_world(lit, spare, meter=used(4.74))
+    desired = a_desire(with_spares(), spend_max_dollars_total=5.0)
+    assert ended(decide(world, desired)) == [SPARE_HOST]
 
 
 def test_the_only_hope_of_a_dark_slot_counts_as_a_host_without_a_picture() -> None:

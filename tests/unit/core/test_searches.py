@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from keeper.core.caps import Cap, Span, crossed, key_of
 from keeper.core.labels import label_for
-from keeper.core.meter import TOTAL, Meter, Tally
-from keeper.core.model import Desired, OfferId, SlotId
+from keeper.core.meter import TOTAL, Meter, Stop, Tally
+from keeper.core.model import Desired, OfferId, SlotId, StreamName
 from keeper.core.reasons import Reason
 from keeper.core.world import World
 from tests.builders import (
@@ -116,6 +117,20 @@ def test_every_stray_of_a_stream_counts_once_and_with_its_own_price(
     listing = replace(world.listing, instances=(*world.listing.instances, *strays))
     plan = decide(replace(world, listing=listing), a_desire(stream))
     assert decision_for(plan, SlotId("duel/2")).name == name
+
+
+@pytest.mark.parametrize("stream", [DUEL, None])
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_a_cap_that_is_crossed_says_whose_it_is(
+    stream: StreamName | None, *, is_stopped: bool
+) -> None:
+    """A spare gives way only to what its own stream is short of, or all are."""
+    cap = Cap(stream=stream, span=Span.TOTAL, dollars=5.0)
+    stops = {key_of(cap, NOW): Stop(at=ago(60), cap_dollars=5.0)} if is_stopped else {}
+    ledger = Meter(metered_at=NOW, tallies={TOTAL: {DUEL: Tally(dollars=4.9)}}, stops=stops)
+    no = crossed(ledger, (cap,), {}, 0.5, NOW, 3600.0)
+    assert no is not None
+    assert no.stream == stream
 
 
 def test_of_two_offers_that_are_as_dear_the_first_is_held() -> None:
