@@ -341,10 +341,19 @@ def _prove(draft: Draft, stream: Stream) -> None:
         since = _good_since(draft.records[slot], declared.name)
         if since is None:
             continue
+        since = no_later(draft, since)
+        if draft.world.started_at is not None:
+            # What nobody has watched, or a clock has made up by a step, proves nothing.
+            since = max(since, draft.world.started_at)
         if elapsed_s(since, draft.now) >= stream.policy.deploy_proof_s:
             prove(draft, slot, stream)
             return
         draft.wake(later(since, stream.policy.deploy_proof_s))
+
+
+def no_later(draft: Draft, since: datetime) -> datetime:
+    """Return a moment that must not lie ahead; one that does is of before a step of the clock."""
+    return since if since <= draft.now else draft.world.started_at or draft.now
 
 
 def prove(draft: Draft, slot: SlotId, stream: Stream) -> None:

@@ -257,6 +257,7 @@ def _is_settled(draft: Draft, stream: Stream, record: SlotRecord) -> bool:
     if tenure is None or since is None:
         return False
     since = since if tenure.deployed_at is None else max(since, tenure.deployed_at)
+    since = revisions.no_later(draft, since)
     if elapsed_s(since, draft.now) >= stream.policy.deploy_proof_s:
         return True
     draft.wake(later(since, stream.policy.deploy_proof_s))
@@ -287,7 +288,7 @@ def _has_come_back(draft: Draft, stream: Stream, record: SlotRecord, tenure: Ten
     """Whether a host with the new deploy has been on air with it for as long as a hand-over takes."""
     if record.healthy_since is None or tenure.deployed_at is None:
         return False
-    since = max(record.healthy_since, tenure.deployed_at)
+    since = revisions.no_later(draft, max(record.healthy_since, tenure.deployed_at))
     seen_s = stream.policy.handover_good_probes * stream.policy.probe_interval_s
     if elapsed_s(since, draft.now) >= seen_s:
         return True

@@ -65,6 +65,7 @@ class Story:
     is_alone: bool = (
         False  # a verb without a running keeper, begun again until it has done its work
     )
+    has_releases: bool = False  # what the stream runs has a name, and deeds change it
     rentals_max: int = 0  # in all, whenever keeper is cut off; 0: nobody counts
     meets_bugs: bool = False  # of which the box is told, as it must
 
@@ -146,7 +147,13 @@ class _Box(OpsBox):
     def __init__(
         self, story: Story, universe: Universe, tape: _Tape, marked: Marked, cuts: tuple[int, ...]
     ) -> None:
-        super().__init__(universe, tape.disk, story.declared, has_foresight=False)
+        super().__init__(
+            universe,
+            tape.disk,
+            story.declared,
+            has_foresight=False,
+            has_releases=story.has_releases,
+        )
         self._story = story
         self._tape = tape
         self._marked = marked
@@ -238,6 +245,7 @@ async def _until_it_is_right(story: Story, universe: Universe, box: _Box, tape: 
         moves=tuple(replace(each, at=universe.at(each.at)) for each in box.disk.moves),
         killed_at=tuple(box.killed_at),
         unhandled=() if story.meets_bugs else tuple(box.unhandled.entries),
+        deploys=() if box.releases is None else tuple(box.releases.told),
     )
     ours = evidence.ours
     ending = Ending(

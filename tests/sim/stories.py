@@ -9,10 +9,8 @@ from keeper.core.model import Mode, OfferId, RentalSpec, StreamName
 from keeper.core.spare import Spares
 from keeper.core.world import OrderKind
 from keeper.daemon.declared import Declared
-from keeper.sim.deploys import Deploy, with_deploys
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.opsbox import OpsBox
-from keeper.sim.stage import declared
 from keeper.sim.universe import Universe
 from keeper.sim.virtual_hosts import CRASHES
 from keeper.workloads.command import CommandSettings, OperatorCommand
@@ -155,27 +153,21 @@ async def _take_the_guard_away(universe: Universe, box: OpsBox) -> None:
         box.daemon.nudge()
 
 
-def _deploying(prompt: str) -> Change:
-    """Name what the stream runs, and prove it quickly."""
-
-    def change(declared: Declared) -> Declared:
-        (stream,) = declared.desired.streams
-        stream = replace(stream, policy=replace(stream.policy, deploy_proof_s=60.0))
-        declared = replace(declared, desired=replace(declared.desired, streams=(stream,)))
-        return with_deploys(declared, {_DUEL: Deploy(prompt=prompt)})
-
-    return change
+def _quickly_proven(declared: Declared) -> Declared:
+    (stream,) = declared.desired.streams
+    stream = replace(stream, policy=replace(stream.policy, deploy_proof_s=60.0))
+    return replace(declared, desired=replace(declared.desired, streams=(stream,)))
 
 
-def _deploy(prompt: str, flaw: str = "") -> Deed:
+def _deploy(flaw: str = "") -> Deed:
     """Declare something else, and let keeper read it."""
 
-    async def reload(universe: Universe, box: OpsBox) -> None:
-        universe.hosts.flaws = {**universe.hosts.flaws, prompt: flaw}
-        box._declare_else = lambda: _deploying(prompt)(declared({_DUEL: 1}))
+    async def release(universe: Universe, box: OpsBox) -> None:
+        assert box.releases is not None
+        box.releases.release(0, flaw)
         box.reload()
 
-    return reload
+    return release
 
 
 def _spared(declared: Declared) -> Declared:
@@ -306,10 +298,11 @@ STORIES = (
     ),
     Story(
         name="deploys",
-        acts=((320.0, _deploy("bad", CRASHES)), (460.0, _deploy("better"))),
+        acts=((320.0, _deploy(CRASHES)), (460.0, _deploy())),
         thorough_from_s=320.0,
         over_s=640.0,
-        change=_deploying("good"),
+        change=_quickly_proven,
+        has_releases=True,
         rentals_max=1,
     ),
     Story(name="alone", thorough_from_s=0.0, over_s=400.0, is_alone=True),

@@ -638,3 +638,18 @@ def test_two_fresh_hosts_of_one_tick_do_not_both_get_what_is_on_trial() -> None:
     world, desired = a_case(*records, stream=WINDOWED)
     acts = [d for d in decide(world, desired).decisions if isinstance(d, Deploy)]
     assert [(act.slot, act.revision) for act in acts] == [(SLOT, NEW), (slot(1), OLD)]
+
+
+def test_time_that_nobody_watched_proves_nothing() -> None:
+    """keeper has just started, or its clock was set ahead by an hour."""
+    world, desired = a_case(put(a_host(0, NEW), 3600.0), started_at=ago(599))
+    assert not events_of(decide(world, desired), RevisionProven)
+    world, desired = a_case(put(a_host(0, NEW), 3600.0), started_at=ago(600))
+    assert len(events_of(decide(world, desired), RevisionProven)) == 1
+
+
+def test_a_clock_that_fell_back_does_not_hold_a_rollout_for_as_long() -> None:
+    ahead_of_now = NOW + timedelta(hours=1)
+    record = replace(a_host(), healthy_since=ahead_of_now)
+    assert moved(decide(*a_case(record, started_at=ago(599)))) == []
+    assert moved(decide(*a_case(record, started_at=ago(601)))) == [ROLLED]
