@@ -34,6 +34,7 @@ from tests.builders import (
     decision_for,
     record_after,
 )
+from tests.unit.core.spares import PLACE, with_spares
 
 
 def vacant(*offers: Any, age_s: float = 1.0, **record: Any) -> World:
@@ -92,6 +93,19 @@ def test_a_rental_is_an_act_of_its_slot() -> None:
     assert (record.last_act, record.last_act_reason, record.last_act_at) == (
         "rent", Reason.VACANT, NOW,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("slot", "least_s"), [(PLACE, 45.0), (SLOT, 11.0)])
+def test_the_market_is_looked_at_for_a_spare_less_often_than_for_a_picture(
+    slot: SlotId, least_s: float
+) -> None:
+    """After a first look in vain a minute, beside a quarter of one; give or take a quarter."""
+    world = a_world(a_record(), a_record(slot=PLACE), offers={DUEL: a_book()})
+    if slot == PLACE:
+        world = a_world(a_record(a_tenure()), a_record(slot=PLACE), offers={DUEL: a_book()})
+    until = record_after(world, decide(world, a_desire(with_spares())), slot).next_rent_at
+    assert until is not None
+    assert ahead(least_s) <= until <= ahead(least_s * 5 / 3 + 1)
 
 
 # --- what it is weighed with ------------------------------------------------------------------------
