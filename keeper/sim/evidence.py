@@ -406,9 +406,8 @@ class Evidence:
         )
 
     def is_leftover(self, rental: Rental) -> bool:
-        """Whether a create was refused, and left a contract all the same that never ran."""
-        was_refused = rental.label in self._refused_labels
-        return was_refused and not any(change.what == "running" for change in rental.changes)
+        """Whether a create was refused, and left a contract all the same that was never of use."""
+        return rental.label in self._refused_labels and not self.was_used(rental.instance_id)
 
     @cached_property
     def _refused_labels(self) -> frozenset[str]:

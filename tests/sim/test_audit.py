@@ -96,7 +96,7 @@ def test_what_refused_creates_leave_behind_replaces_nothing() -> None:
     run.tell(7900.0, "resolved")
     assert audit(run.evidence()) == ()
     for instance_id in range(101, 108):
-        run.change(instance_id, 7100.0, "running", "host")
+        run.command(instance_id, 5005.0 + 300 * (instance_id - 100), "deploy.prepare")
     assert {broken.invariant for broken in audit(run.evidence())} == {"I13"}
 
 
