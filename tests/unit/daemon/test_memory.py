@@ -8,11 +8,12 @@ import pytest
 
 from keeper.core.decisions import Plan
 from keeper.core.meter import Meter
-from keeper.core.model import IntentId, IntentKind, MachineId, RemedyUse, Rung, SlotId
+from keeper.core.model import IntentId, IntentKind, MachineId, RemedyUse, Revision, Rung, SlotId
 from keeper.core.reasons import Reason
 from keeper.daemon.memory import Memory
 from keeper.ports import Saved
 from tests.builders import (
+    DUEL,
     KEEPER_ID,
     NOW,
     SLOT,
@@ -60,6 +61,8 @@ def test_takes_up_all_that_the_store_holds() -> None:
     assert memory.started_at == NOW
     assert memory.meter == SAVED.meter
     assert memory.outcomes == []
+    declared = {DUEL: (Revision(name="a1", stream=DUEL, declared_at=NOW),)}
+    assert Memory.of(replace(SAVED, revisions=declared), NOW).revisions == declared
     assert memory.fuses_known == frozenset()
 
 
