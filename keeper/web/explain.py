@@ -15,6 +15,7 @@ from keeper.core.model import (
     SlotRecord,
     Stream,
     Subject,
+    is_spare,
     stream_of,
 )
 from keeper.core.reasons import SENTENCE
@@ -74,16 +75,21 @@ def _allowances(
         (Rung.RESTART_WORKLOAD, policy.workload_restarts_max, policy.workload_restarts_window_s),
         (Rung.REBOOT, policy.reboots_max, policy.reboots_window_s),
     ):
+        if is_spare(record.slot):
+            break  # nobody mends one
         used = tuple(use.at for use in record.remedies if use.rung is rung)
         yield _counted(rung.value, used, limit, window_s, now)
     siblings = tuple(
         at
         for other in snapshot.records.values()
         if stream_of(other.slot) == stream_of(record.slot)
+        and is_spare(other.slot) == is_spare(record.slot)
         for at in other.replaced_at
     )
     yield _counted(
-        "replacements of the stream",
+        "replacements of the stream's spares"
+        if is_spare(record.slot)
+        else "replacements of the stream",
         siblings,
         policy.replacements_max,
         policy.replacements_window_s,

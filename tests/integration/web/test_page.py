@@ -208,6 +208,18 @@ async def test_page_says_what_things_cost_and_what_is_about_to_end(serve: Serve)
         assert expected.replace("&#39;", "'") in text.replace("&#39;", "'"), expected
 
 
+async def test_page_has_spares_below_the_cards_of_their_stream(serve: Serve) -> None:
+    spare = record("duel/spare-0", tenure=tenure(8, ready_at=ago(hours=1)), ever_on_air=False)
+    served = await serve(Keeper(shown=snapshot(record("duel/0"), spare)))
+    async with aiohttp.ClientSession() as session, session.get(served.url) as reply:
+        page = await reply.text()
+    text = " ".join(re.sub(r"<[^>]*>", " ", page).split())
+    assert page.count("<article") == page.count("data-slot") + page.count('class="nothing"')
+    assert "1 /1" in text, "a spare is no slot"
+    assert "duel/spare-0 Spare, ready, 1 h" in text
+    assert "rental 7008 · machine 4008" in text
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.real("chromium")
 @pytest.mark.parametrize("width", [360, 1280])

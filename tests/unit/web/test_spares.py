@@ -17,6 +17,7 @@ from keeper.core.reasons import Reason
 from keeper.core.report import report
 from keeper.core.spare import Spares
 from keeper.core.world import Snapshot
+from keeper.web.explain import explain
 from keeper.web.spending import spending_of
 from keeper.web.status import slot_status, status_of
 from keeper.web.tone import Tone
@@ -96,6 +97,14 @@ def test_its_end_can_be_ordered_by_its_name_and_a_streams_name_means_the_slot() 
     names = ["duel/0", "duel/spare-0"]
     assert slot_named(names, "duel") == "duel/0"
     assert slot_named(names, "duel/spare-0") == PLACE
+
+
+def test_what_is_explained_of_a_spare_names_no_remedy() -> None:
+    seen = explain(spared(), PLACE, NOW)
+    assert seen is not None
+    names = [each.name for each in seen.allowances]
+    assert names[0] == "replacements of the stream's spares"
+    assert "reboot" not in names
 
 
 def test_keeper_spend_has_a_line_for_spares_and_one_for_their_cap() -> None:
