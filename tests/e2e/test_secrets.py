@@ -119,13 +119,13 @@ import sys
 if "run" in sys.orig_argv:
     import keeper.daemon.tick as tick
     decided = tick.reconcile
-    def reconcile(world, desired, now):
+    def reconcile(world, desired, now, *more):
         record = world.records.get("card/0")
         is_failed = record and record.tenure and record.tenure.deploy_failures
         if is_failed and "card/0" not in world.held_slots:
             said = {card!r}
             raise ValueError(f"a bug has seen {{said}}" + "{fill}" + said)
-        return decided(world, desired, now)
+        return decided(world, desired, now, *more)
     tick.reconcile = reconcile
 """
 OWN = {"card": "card's", "talk": "talk's", "duel": "duel's"}  # what a stream's own host may hold
