@@ -79,7 +79,7 @@ class Draft:
                 self.records |= {slot: SlotRecord(slot=slot) for slot in new}
         self.condemned: dict[InstanceId, Condemned] = {c.instance_id: c for c in world.condemned}
         self.listed: Mapping[InstanceId, Instance] = (
-            self.standing.answer(_by_id, world.listing.instances) if world.listing else {}
+            {i.instance_id: i for i in world.listing.instances} if world.listing else {}
         )
         self.readings: dict[InstanceId, list[Reading]] = {}  # oldest first
         for reading in world.readings:
@@ -378,7 +378,3 @@ def _by_slot(streams: tuple[Stream, ...]) -> Mapping[SlotId, Stream]:
 
 def _by_place(streams: tuple[Stream, ...]) -> Mapping[SlotId, Stream]:
     return {place: stream for stream in streams for place in stream.spare_places}
-
-
-def _by_id(instances: tuple[Instance, ...]) -> Mapping[InstanceId, Instance]:
-    return {instance.instance_id: instance for instance in instances}
