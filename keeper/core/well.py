@@ -51,9 +51,12 @@ def _serves(tenure: Tenure) -> bool:
         and tenure.conditions[RENTED].status is Status.TRUE
         and tenure.conditions[REACHABLE].status is Status.TRUE
         and tenure.conditions[STREAMING].status is Status.TRUE
-        and not any(map(_is_bad, tenure.conditions))
+        and not _has_bad(tenure.conditions)
     )
 
 
-def _is_bad(condition: Condition) -> bool:
-    return condition.status is Status.FALSE or condition.bad_streak > 0
+def _has_bad(conditions: tuple[Condition, ...]) -> bool:
+    for condition in conditions:  # a loop: each tick asks this of each slot
+        if condition.status is Status.FALSE or condition.bad_streak > 0:
+            return True
+    return False
