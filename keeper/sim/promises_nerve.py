@@ -242,7 +242,8 @@ def acts_on_the_well(seen: Evidence) -> Iterator[tuple[Request, int]]:
         if not is_create and request.instance_id != using[0]:
             continue  # the end of its predecessor is pursued
         is_planned = is_create and seen.expected_to_move(seen.ledger.rentals[using[0]], request.at)
-        is_for_money = kind == DESTROY and is_stopping(seen, slot, request.at)
+        is_dear = seen.is_dear(seen.ledger.rentals[using[0]], request.at)
+        is_for_money = kind == DESTROY and (is_dear or is_stopping(seen, slot, request.at))
         if not is_planned and not is_for_money:
             yield request, using[0]
 
