@@ -364,6 +364,7 @@ def _judged(stage: Stage, keeper: _Keeper, began: float) -> Iterator[str]:
         bounds=Bounds(
             restarts_max=20, workload_restarts_max=5, reboots_max=5, replacements_max=10,
             overlap_max_s=300.0, settle_s=20.0, absence_apart_s=2.0, abandoned_s=200.0,
+            well_s=300.0,
             spacing_s={
                 (method, path): spacing_s
                 for endpoint, spacing_s in SPACING_S.items()

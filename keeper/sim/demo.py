@@ -132,6 +132,7 @@ def _evidence(stage: Stage, began: float) -> Evidence:
             absence_apart_s=2.0,
             abandoned_s=60.0,
             converge_s=60.0,
+            well_s=300.0,  # its hosts are ordered away and lied about in between
             spacing_s={_call(endpoint): spacing_s for endpoint, spacing_s in SPACING_S.items()},
         ),
     )

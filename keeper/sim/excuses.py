@@ -1,7 +1,7 @@
 """When keeper's hands were tied: what a promise with a bound in it must not count.
 
-A pause, a network or a process that was down, an account without credit, a cap that is reached, reads
-that failed, a quota or an allowance that was used up. No code is shared with what is judged.
+A pause, a window, an account without credit, a cap that leaves no room, a quota of searches or an
+allowance that was used up. No code is shared with what is judged.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from keeper.sim.bills import curbed
-from keeper.sim.evidence import LISTING, SEARCH, Evidence, Span
+from keeper.sim.evidence import SEARCH, Evidence, Span
 
-_NEXT_READ_S = 120.0  # after a read that failed, the next good one is not far
 _DAY_S = 86_400.0
 _CHANNEL_S = 900.0  # a channel that refused is tried again within this
 _START_S = 120.0  # a process that was killed is back, and has read everything again
@@ -40,11 +39,6 @@ def untied_until(seen: Evidence, slot: str, since: float, for_s: float) -> float
     return until
 
 
-def is_tied(seen: Evidence, slot: str, since: float, until: float) -> bool:
-    """Whether keeper's hands were tied at any moment of a stretch."""
-    return tied_s(seen, slot, since, until) > 0.0
-
-
 def covered_s(spans: Iterable[Span], since: float, until: float) -> float:
     """Return how much of a stretch lies within any of these spans."""
     total, reached = 0.0, since
@@ -57,8 +51,7 @@ def covered_s(spans: Iterable[Span], since: float, until: float) -> float:
 
 
 def _tied(seen: Evidence) -> tuple[Span, ...]:
-    held = (*seen.paused, *seen.blind, *seen.penniless)
-    return tuple(merged((*held, *down(seen), *_unread(seen))))
+    return tuple(merged((*seen.paused, *seen.penniless, *_unsearchable(seen))))
 
 
 def down(seen: Evidence) -> Iterator[Span]:
@@ -68,18 +61,12 @@ def down(seen: Evidence) -> Iterator[Span]:
         yield killed_at, again + _START_S
 
 
-def _unread(seen: Evidence) -> Iterator[Span]:
-    """Yield when the marketplace could not be read. A spent quota is over at keeper's midnight."""
+def _unsearchable(seen: Evidence) -> Iterator[Span]:
+    """Yield when the searches of a day were used up: until keeper's midnight."""
     for request in seen.calls.get(SEARCH, ()):
-        if request.status != 200:
-            is_quota = request.status == 429 and not request.note
-            midnight = (request.at // _DAY_S + 1) * _DAY_S - min(
-                0.0, seen.clock_ahead_s(request.at)
-            )
-            yield request.at, midnight if is_quota else request.at + _NEXT_READ_S
-    for request in seen.calls.get(LISTING, ()):
-        if request.status != 200 or request.note:
-            yield request.at, request.at + _NEXT_READ_S
+        if request.status == 429 and not request.note:
+            ahead_s = min(0.0, seen.clock_ahead_s(request.at))
+            yield request.at, (request.at // _DAY_S + 1) * _DAY_S - ahead_s
 
 
 def _spent(seen: Evidence, slot: str) -> tuple[Span, ...]:

@@ -31,7 +31,7 @@ from keeper.sim.universe import Universe
 
 _RESTART_S = 5.0  # the unit's RestartSec
 _BURIALS_MAX = 100  # rounds of cancelling; a task that survives them catches what it must not
-_PAUSE_TAKES_S = 90.0  # what had begun before a pause may finish
+_PAUSE_TAKES_S = 60.0  # what had begun before a pause may finish
 _ORDER_TRIES = 20
 _SAME_MAX = 3
 
@@ -108,6 +108,9 @@ class OpsBox:
         self.paused: list[tuple[float, float]] = []
         self.blind: list[tuple[float, float]] = []
         self.clock_steps: list[tuple[float, float]] = []
+        self.ordered: list[
+            tuple[float, str]
+        ] = []  # what a person asked for, when and for which slot
         self.daemon: Daemon | None = None
         self.marketplace: MemoryMarketplace | None = None  # of the newest process
         self._power = Power()
@@ -190,6 +193,10 @@ class OpsBox:
         self._is_over = True
         if self.daemon is not None:
             self.daemon.stop("the end of the simulation")
+
+    def note_order(self, slot: str) -> None:
+        """Write down for the auditor that a person asks for something now."""
+        self.ordered.append((self._universe.time_s(), slot))
 
     def reload(self) -> None:
         """Let keeper read its configuration again; one that is down reads it when it starts."""

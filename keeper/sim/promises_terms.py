@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keeper.sim.evidence import ACCOUNT, BID, LISTING, Broken, Evidence
-from keeper.sim.excuses import is_tied, tied_s
+from keeper.sim.excuses import tied_s
 from keeper.sim.ledger import Change, Rental
 
 _SAME_DOLLARS = 0.001
@@ -46,7 +46,7 @@ def a_drift_is_refused(seen: Evidence) -> Iterator[Broken]:
                 listings[-1] - listings[0] >= 2 * bounds.absence_apart_s
             )
             given_up = seen.condemned_at.get(rental.instance_id, until + 1.0)
-            if live and had_time and given_up > until and not _is_excused(seen, slot, until):
+            if live and had_time and given_up > until:
                 yield Broken(
                     invariant="I4",
                     at=until,
@@ -171,7 +171,3 @@ def _end_known_at(rental: Rental) -> float | None:
     """Return since when reads told the end at which a contract really ended."""
     moved = [c.at for c in rental.changes if c.what == "end moved"]
     return moved[-1] if moved else rental.created_at
-
-
-def _is_excused(seen: Evidence, slot: str, at: float) -> bool:
-    return is_tied(seen, slot, at - _READ_TAKES_S, at)

@@ -265,7 +265,7 @@ class Story:
             blind=tuple(box.blind),
             clock_steps=steps,
             vouched=tuple((each.begins_at, each.ends_at) for each in universe.vouched),
-            ordered=(),
+            ordered=tuple(box.ordered),
             deploys=() if box.releases is None else tuple(box.releases.told),
             messages=tuple((each.at, each.body) for each in universe.mailbox.messages),
             refused=tuple((each.at, each.body) for each in universe.mailbox.refused),

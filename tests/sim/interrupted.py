@@ -244,6 +244,7 @@ async def _until_it_is_right(story: Story, universe: Universe, box: _Box, tape: 
         labels_written=tuple((universe.at(at), label) for at, label in box.disk.labels_written),
         moves=tuple(replace(each, at=universe.at(each.at)) for each in box.disk.moves),
         killed_at=tuple(box.killed_at),
+        ordered=None if story.is_alone else tuple(box.ordered),
         unhandled=() if story.meets_bugs else tuple(box.unhandled.entries),
         deploys=() if box.releases is None else tuple(box.releases.told),
     )
@@ -320,6 +321,7 @@ async def give(box: OpsBox, kind: OrderKind, offer_id: OfferId | None = None) ->
     while True:
         daemon = box.daemon
         if daemon is not None:
+            box.note_order(SLOT)
             order = Order(
                 order_id=kind.value, kind=kind, slot=SLOT, actor="ada", reason="a story",
                 at=box.clock.now(), offer_id=offer_id,

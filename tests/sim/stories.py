@@ -165,6 +165,7 @@ def _deploy(flaw: str = "") -> Deed:
     async def release(universe: Universe, box: OpsBox) -> None:
         assert box.releases is not None
         box.releases.release(0, flaw)
+        box.note_order(SLOT)
         box.reload()
 
     return release
