@@ -13,7 +13,6 @@ from keeper.sim.evidence import LISTING, Broken, Evidence
 from keeper.sim.excuses import covered_s, merged, mute_s
 from keeper.sim.notices import FIRING, RESOLVED, Notice, read_notice
 
-_CLOCK_S = 3600.0  # a wall clock that steps back an hour makes a repeat an hour late
 _LATE_S = 900.0  # grouping, a channel's back-off, a process that starts again
 # Alerts about everything, beside which what is said of one slot may be silent.
 _LOUD = frozenset(
@@ -64,7 +63,9 @@ def _patience_s(seen: Evidence, notice: Notice, until: float) -> float:
         if key != notice.key and _may_mute(key, notice)
     )
     silent_s = mute_s(seen, notice.at, until) + covered_s(merged(muted), notice.at, until)
-    return bounds.repeat_s + _CLOCK_S + _LATE_S + silent_s
+    # A wall clock that steps back an hour makes a repeat an hour late; two steps, two hours.
+    back_s = sum(max(0.0, -by_s) for at, by_s in seen.clock_steps if notice.at <= at <= until)
+    return bounds.repeat_s + back_s + _LATE_S + silent_s
 
 
 def _may_mute(louder_key: str, notice: Notice) -> bool:

@@ -171,9 +171,21 @@ def test_an_alert_that_a_louder_one_mutes_may_be_silent_for_longer() -> None:
     run.tell(5000.0, key="KeeperOrphan:9")
     run.tell(6000.0, key="KeeperMarketUnreadable")
     run.tell(14_000.0, "resolved", key="KeeperMarketUnreadable")
-    run.tell(30_000.0, "repeat", key="KeeperOrphan:9")
+    run.tell(29_000.0, "repeat", key="KeeperOrphan:9")
     run.tell(31_000.0, "resolved", key="KeeperOrphan:9")
     assert audit(run.evidence()) == ()
+
+
+def test_an_alert_is_repeated_by_a_clock_that_may_be_set_back() -> None:
+    """Seed 512: twice an hour back within one repeat."""
+    run = Run()
+    run.tell(5000.0, key="KeeperOrphan:9")
+    run.tell(26_600.0, "repeat", key="KeeperOrphan:9")
+    run.tell(27_000.0, "resolved", key="KeeperOrphan:9")
+    steps = ((BEGAN + 9000.0, -3600.0), (BEGAN + 14_000.0, -3600.0))
+    assert audit(replace(run.evidence(), clock_steps=steps)) == ()
+    once = replace(run.evidence(), clock_steps=steps[:1])
+    assert {broken.invariant for broken in audit(once)} == {"I19"}
 
 
 def test_the_same_message_twice_is_one() -> None:
