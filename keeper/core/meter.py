@@ -97,6 +97,7 @@ class Meter:
 
     metered_at: datetime | None = None
     clock_off_s: float = 0.0  # the sum of the clock's jumps, so that one that is undone is known
+    jumped_on: str = ""  # the UTC day of these jumps; "" when it was not one day
     rates: Mapping[StreamName, Rate] = field(default_factory=dict)
     dark: Mapping[SlotId, Dark] = field(default_factory=dict)
     warned: Mapping[str, Warned] = field(default_factory=dict)  # by cap and period
@@ -354,21 +355,39 @@ def shifted(meter: Meter, step_s: float) -> Meter:
 
     Back: what was not counted yet must not be lost, so the mark moves with the clock. Forward: the
     box may have slept while its rentals ran, so it counts as time, up to ``GAP_MAX_S``. A jump that
-    undoes an earlier one the other way is neither: no hour is counted twice.
+    undoes an earlier one the other way is neither: no hour is counted twice. But the hour that is left
+    out must be of the day to which it was added, else a day's cap would take what another has paid:
+    across a midnight it counts twice rather than not at all (I4).
     """
     at, off_s = meter.metered_at, meter.clock_off_s
-    undone_s = min(abs(step_s), abs(off_s)) if step_s * off_s < 0 else 0.0
+    day = _day_of_jump(at, step_s)
+    is_undoing = step_s * off_s < 0 and (at is None or day == meter.jumped_on != "")
+    undone_s = min(abs(step_s), abs(off_s)) if is_undoing else 0.0
     moved_s = step_s + undone_s if step_s < 0 else undone_s
+    jumped_on = day if day == meter.jumped_on or not off_s else ""
     off_s = max(-GAP_MAX_S, min(GAP_MAX_S, off_s + step_s))
     metered_at = None if at is None else at + timedelta(seconds=moved_s)
-    return replace(meter, metered_at=metered_at, clock_off_s=off_s)
+    return replace(
+        meter,
+        metered_at=metered_at,
+        clock_off_s=off_s,
+        jumped_on=jumped_on if off_s else "",
+    )
+
+
+def _day_of_jump(at: datetime | None, step_s: float) -> str:
+    """Name the UTC day that a jump begins and ends in; "" when it crosses a midnight."""
+    if at is None:
+        return ""
+    day = day_of(at)
+    return day if day_of(at + timedelta(seconds=step_s)) == day else ""
 
 
 def reopened(meter: Meter, now: datetime) -> Meter:
     """Take up a stored ledger. One from the future counts from now on: rather twice than not at all."""
     if meter.metered_at is None or meter.metered_at <= now:
-        return meter if not meter.clock_off_s else replace(meter, clock_off_s=0.0)
-    return replace(meter, metered_at=now, clock_off_s=0.0)
+        return meter if not meter.clock_off_s else replace(meter, clock_off_s=0.0, jumped_on="")
+    return replace(meter, metered_at=now, clock_off_s=0.0, jumped_on="")
 
 
 def is_due(meter: Meter, flow: Flow, now: datetime) -> bool:

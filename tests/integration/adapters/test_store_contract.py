@@ -313,6 +313,7 @@ async def test_the_ledger_comes_back_whole_though_only_changes_are_written(opene
     head = Meter(
         metered_at=NOW,
         clock_off_s=-3600.0,
+        jumped_on="2026-11-21",
         rates={duel: Rate(dollars_per_hour=0.5, on_air=1)},
         dark={PAINT: Dark(dollars=1.25, dollars_per_hour=0.4)},
         warned={"duel/day@2026-11-21:5": Warned(ratio=0.5, at=NOW, dollars=2.5, reached_at=None)},

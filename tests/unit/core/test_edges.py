@@ -218,8 +218,12 @@ def test_days_and_months_end_in_utc_wherever_the_box_and_the_moment_are(far_east
 def test_a_jump_of_the_clock_moves_the_mark(
     off_s: float, step_s: float, moved_s: float, off_after_s: float
 ) -> None:
-    after = shifted(Meter(metered_at=NOW, clock_off_s=off_s), step_s)
-    assert after == Meter(metered_at=NOW + timedelta(seconds=moved_s), clock_off_s=off_after_s)
+    before = Meter(metered_at=NOW, clock_off_s=off_s, jumped_on=day_of(NOW) if off_s else "")
+    after = shifted(before, step_s)
+    assert after.metered_at == NOW + timedelta(seconds=moved_s)
+    assert after.clock_off_s == off_after_s
+    is_of_today = off_after_s and day_of(NOW + timedelta(seconds=step_s)) == day_of(NOW)
+    assert after.jumped_on == (day_of(NOW) if is_of_today else "")
 
 
 @pytest.mark.parametrize("at", [None, ago(60), NOW])

@@ -15,6 +15,7 @@ from keeper.core.meter import (
     Rate,
     Tally,
     caught_up,
+    day_of,
     flow_of,
     flowing,
     shifted,
@@ -96,7 +97,8 @@ def test_a_time_in_which_nothing_was_rented_adds_nothing() -> None:
 def test_a_small_step_of_the_clock_is_undone_only_by_its_opposite(
     off_s: float, step_s: float, moved_s: float
 ) -> None:
-    after = shifted(Meter(metered_at=NOW, clock_off_s=off_s), step_s)
+    before = Meter(metered_at=NOW, clock_off_s=off_s, jumped_on=day_of(NOW) if off_s else "")
+    after = shifted(before, step_s)
     assert after.metered_at is not None
     assert (after.metered_at - NOW).total_seconds() == pytest.approx(moved_s)
     assert after.clock_off_s == off_s + step_s

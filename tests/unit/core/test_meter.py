@@ -179,6 +179,29 @@ def test_a_clock_that_steps_and_is_put_right_again_counts_the_true_time(step_s: 
     assert total(meter) == pytest.approx((1800.0 + more_s) / HOUR)
 
 
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0])
+def test_a_clock_put_right_on_another_day_takes_no_hour_from_that_day(step_s: float) -> None:
+    """The hour was added to one day, or put off to it: the other day's cap must not gain by it (I4)."""
+    start = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+    meter, true_s = a_meter(at=start), 0.0
+    off_s, by_day = 0.0, dict.fromkeys(("2026-11-21", "2026-11-22"), 0.0)
+    for _ in range(2 * 24 * 12 - 180):  # five minutes each, past the next midnight and a morning
+        true_s += 300.0
+        jump_s = {4 * 3600.0: step_s, 18 * 3600.0: -step_s}.get(true_s, 0.0)
+        off_s += jump_s
+        true_at = start + timedelta(seconds=true_s)
+        by_day[day_of(true_at - timedelta(seconds=1))] += 300.0 / HOUR
+        if jump_s:
+            meter = shifted(meter, jump_s)
+        meter = caught_up(meter, true_at + timedelta(seconds=off_s))
+    later_at = start + timedelta(seconds=true_s + HOUR)
+    meter = caught_up(meter, later_at)
+    by_day["2026-11-22"] += 1.0
+    assert spent(meter, "2026-11-22").dollars >= by_day["2026-11-22"] - 1e-6
+    assert total(meter) >= sum(by_day.values()) - 1e-6
+    assert total(meter) <= sum(by_day.values()) + 1.0 + 1e-6
+
+
 def test_a_clock_that_steps_back_for_good_adds_nothing_and_loses_nothing() -> None:
     meter = shifted(a_meter(), -HOUR)  # an hour back, ten minutes after the last write
     meter = caught_up(meter, NOW - timedelta(seconds=HOUR - 600))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from keeper.core.decisions import Plan
-from keeper.core.meter import Meter
+from keeper.core.meter import Meter, day_of
 from keeper.core.model import IntentId, IntentKind, MachineId, RemedyUse, Revision, Rung, SlotId
 from keeper.core.reasons import Reason
 from keeper.daemon.memory import Memory
@@ -145,4 +145,6 @@ def test_a_step_of_the_clock_moves_all_that_is_counted_or_waited_for(step_s: flo
     }
     assert memory.intents == {RENT.intent_id: replace(RENT, opened_at=ahead(step_s - 10))}
     # A jump ahead may be a box that slept while its rentals ran: it counts as time.
-    assert memory.meter == Meter(metered_at=ahead(min(step_s, 0) - 60), clock_off_s=step_s)
+    assert memory.meter == Meter(
+        metered_at=ahead(min(step_s, 0) - 60), clock_off_s=step_s, jumped_on=day_of(NOW)
+    )
