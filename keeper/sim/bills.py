@@ -144,7 +144,7 @@ def _shut(
     is_shut = False
     for since, until in spans:
         for at in _steps(since, until):
-            used = _counted(billed(rentals, spans, at))
+            used = _counted(seen, rentals, spans, at)
             needed = (rate_at(rentals, at) + cheapest(seen, stream, at)) * _ROOM_S / 3600.0
             is_shut = is_shut or used + needed > dollars
             if is_shut:
@@ -158,14 +158,23 @@ def is_stopping(seen: Evidence, slot: str | None, at: float) -> bool:
         rentals, caps = _of(seen, name), seen.bounds.caps.get(name, Caps())
         for dollars, spans in _dated(seen, caps):
             if any(since <= at <= until for since, until in spans):
-                left = dollars - _counted(billed(rentals, spans, at))
+                left = dollars - _counted(seen, rentals, spans, at)
                 if left < rate_at(rentals, at - 1.0) * _END_S / 3600.0:
                     return True
     return False
 
 
-def _counted(dollars: float) -> float:
-    return dollars * _COUNTED_RATIO + _COUNTED_DOLLARS
+def _counted(seen: Evidence, rentals: Sequence[Rental], spans: Spans, until: float) -> float:
+    """Return the most that keeper may have counted in these stretches by a time.
+
+    A clock that leaps ahead looks like a box that slept while its rentals ran: keeper counts the leap.
+    """
+    leapt = sum(
+        rate_at(rentals, at) * step_s / 3600.0
+        for at, step_s in seen.clock_steps
+        if step_s > 0 and at <= until and any(begins <= at <= ends for begins, ends in spans)
+    )
+    return billed(rentals, spans, until) * _COUNTED_RATIO + _COUNTED_DOLLARS + leapt
 
 
 def _of(seen: Evidence, name: str) -> Sequence[Rental]:

@@ -63,9 +63,10 @@ def _asked(seen: Evidence) -> Mapping[int, float]:
 
 
 def _given_up(seen: Evidence) -> Mapping[int, tuple[float, ...]]:
+    """Return by machine when a rental there was ended, or vanished by itself."""
     found: dict[int, list[float]] = {}
-    for instance_id, at in seen.condemned_at.items():
-        rental = seen.ledger.rentals.get(instance_id)
-        if rental is not None:
+    for rental in seen.ours:
+        at = seen.condemned_at.get(rental.instance_id, rental.ended_at)
+        if at is not None:
             found.setdefault(rental.machine_id, []).append(at)
     return {machine_id: tuple(sorted(times)) for machine_id, times in found.items()}

@@ -9,8 +9,16 @@ import pytest
 from keeper.sim.audit import CHECKS, audit
 from keeper.sim.bills import billed, days
 from keeper.sim.evidence import Caps, Evidence
+from keeper.sim.promises_nerve import make_before_break
+from keeper.sim.promises_stream import darkness_ends
 from tests.sim.doctored import BREAKS, ended_as_was_known
-from tests.sim.doctored_hosts import a_stall, given_up_and_dark, searching, twelve_slots
+from tests.sim.doctored_hosts import (
+    a_stall,
+    ended_for_money_that_was_there,
+    given_up_and_dark,
+    searching,
+    twelve_slots,
+)
 from tests.sim.ledgers import BEGAN, SLOT, Run
 
 PROMISES = {f"I{number}" for number in range(1, 26)}
@@ -289,6 +297,37 @@ def test_what_really_stood_open_is_what_counts() -> None:
     run = Run()
     searching(run, 5050.0, 16_000.0, every_s=1200.0)  # and who hardly looks is not excused
     assert {each.invariant for each in audit(given_up_and_dark(run).evidence())} == {"I18"}
+
+
+def test_a_machine_whose_rental_vanished_may_be_avoided_for_a_while() -> None:
+    """Seed 219: the only host that a cap left room for was on such a machine."""
+    for hours, blamed in ((1, []), (8, ["I18"])):
+        run, until = Run(), 5000.0 + hours * 3600.0
+        run.picture(100, 5000.0, live=False)
+        run.end(100, 5000.0, "fault")
+        searching(run, 5050.0, until, a_stall(offer_id=100))
+        run.rent(101, "k:duel/0:2", at=until)
+        run.picture(101, until + 300.0)
+        assert [broken.invariant for broken in darkness_ends(run.evidence())] == blamed
+
+
+@pytest.mark.parametrize(
+    ("step_s", "cap", "is_blamed"),
+    [
+        pytest.param(3600.0, 1.7, False, id="ahead: the box may have slept, and the hour counts"),
+        pytest.param(-3600.0, 1.7, True, id="back: nothing was counted twice"),
+        pytest.param(3600.0, 2.3, True, id="there was money for more than the hour"),
+        pytest.param(0.0, 1.7, True, id="no step"),
+    ],
+)
+def test_an_hour_that_a_clock_leapt_over_may_have_been_paid(
+    *, step_s: float, cap: float, is_blamed: bool
+) -> None:
+    """Seed 211: what keeper counts for such an hour may be what calls for the hard stop."""
+    seen = replace(ended_for_money_that_was_there(Run()), clock_steps=((BEGAN + 9000.0, step_s),))
+    caps = {"duel": Caps(per_day=cap)}
+    found = make_before_break(replace(seen, bounds=replace(seen.bounds, caps=caps)))
+    assert [broken.invariant for broken in found] == ["I11"] * is_blamed
 
 
 def test_three_replacements_may_be_in_flight() -> None:
