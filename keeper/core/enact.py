@@ -224,7 +224,9 @@ def _deploy(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> N
     if tenure.deployed_at is None:
         acted = replace(acted, revision=name, putting="", was_dark=False)
     else:
-        was_dark = tenure.was_dark if tenure.putting else rollout.is_dark(tenure)
+        was_dark = tenure.was_dark
+        if not tenure.putting:  # by another change on trial: that one is to blame, and goes
+            was_dark = rollout.is_dark(tenure) and not revisions.is_left_over(draft, stream, tenure)
         acted = replace(acted, putting=name, was_dark=was_dark)
     draft.put(slot, seat, acted)
     _note_act(draft, slot, "deploy", proposal.reason)

@@ -194,11 +194,19 @@ def may_have(draft: Draft, slot: SlotId, stream: Stream) -> bool:
     return not is_on_trial(draft, stream) or may_try(draft, slot, stream)
 
 
-def may_cure(draft: Draft, slot: SlotId, stream: Stream) -> bool:
-    """Whether what is declared may be put on a slot because it is dark."""
+def may_cure(draft: Draft, slot: SlotId, stream: Stream, tenure: Tenure) -> bool:
+    """Whether what is declared may be put on a slot's host because it is dark."""
     if not is_on_trial(draft, stream):
         return True
-    return may_try(draft, slot, stream) and is_spoiled(draft, slot, stream)
+    if not may_try(draft, slot, stream):
+        return False
+    return is_left_over(draft, stream, tenure) or is_spoiled(draft, slot, stream)
+
+
+def is_left_over(draft: Draft, stream: Stream, tenure: Tenure) -> bool:
+    """Whether a host has what is declared no more and never proved itself: nothing to go back to."""
+    known = find(known_of(draft, stream), tenure.revision)
+    return known is not None and known.name != stream.revision and known.proven_at is None
 
 
 def may_try(draft: Draft, slot: SlotId, stream: Stream) -> bool:

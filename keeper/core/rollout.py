@@ -164,7 +164,9 @@ def _put(
         return _given_up(proposal, is_dark=is_dark(tenure) and has_failed)
     put = Proposal(wish=Wish.DEPLOY, reason=reason)
     # A dark slot has nothing to lose: what somebody has changed meanwhile is its first remedy.
-    if tenure.putting or (is_broken and (is_back or revisions.may_cure(draft, slot, stream))):
+    if tenure.putting or (
+        is_broken and (is_back or revisions.may_cure(draft, slot, stream, tenure))
+    ):
         if proposal.wish not in (Wish.WAIT, *_REMEDIES) or proposal.reason in _NOT_ITS_DOING:
             return proposal
         return _backed_off(tenure, stream.policy, draft, put)

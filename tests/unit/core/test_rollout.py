@@ -569,6 +569,32 @@ def test_what_is_changed_while_a_slot_is_dark_is_its_first_remedy() -> None:
     assert (tenure.putting, tenure.was_dark) == (NEW, True)
 
 
+HALF = "half"  # declared between the two, put on one host, and replaced in the file before it was proven
+HALFWAY = (PROVEN, revision(HALF, declared_at=ago(1800)), TRIED)
+
+
+def test_what_falls_dark_with_an_unproven_change_gets_the_next_one_at_once() -> None:
+    """The operator mends his own deploy before keeper has judged it: nobody repairs with that."""
+    world, desired = a_case(dark(put(a_host(0, HALF), 300.0)), a_host(1), kept=HALFWAY)
+    plan = decide(world, desired)
+    assert moved(plan) == [ROLLED]
+    tenure = tenure_after(world, plan)
+    # It was dark by another change, so this one is judged like any that comes to a sound host.
+    assert (tenure.putting, tenure.was_dark) == (NEW, False)
+
+
+def test_what_comes_after_an_unproven_change_and_fails_too_gives_way_to_what_worked() -> None:
+    plan = decide(*a_case(dark(put(a_host(0, NEW), 300.0)), a_host(1), kept=HALFWAY))
+    assert moved(plan) == [(SLOT, Reason.ROLLBACK)]
+    (verdict,) = events_of(plan, RevisionBad)
+    assert verdict.revision == NEW
+
+
+def test_only_one_slot_carries_what_is_on_trial_whatever_the_others_have() -> None:
+    sick = dark(put(a_host(0, HALF), 300.0))
+    assert moved(decide(*a_case(sick, put(a_host(1, NEW), 100.0), kept=HALFWAY))) == []
+
+
 def test_what_did_not_cure_is_not_what_broke_it() -> None:
     record = put(dark(a_host(0, NEW), for_s=1200.0), 600.0, was_dark=True)
     plan = decide(*a_case(record))
