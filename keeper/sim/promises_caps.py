@@ -153,10 +153,14 @@ def remedies_within_their_caps(seen: Evidence) -> Iterator[Broken]:
 
 
 def _replaced_too_soon(seen: Evidence, slot: str, rentals: tuple[Rental, ...]) -> Iterator[Broken]:
-    """A slot's hosts keep their distance; what was given back at once, unused, is none."""
+    """A slot's replacements keep their distance; what was given back at once, unused, is none.
+
+    Nor is the first host of all, which filled the slot: what follows it replaces for the first time.
+    """
     unclear = {create.label for create in seen.creates if seen.is_unclear(create)}
-    kept = [r for r in rentals if not seen.is_leftover(r) and not _was_given_back(seen, r)]
-    for earlier, later in pairwise(kept):
+    hosts = [r for r in rentals if not seen.is_leftover(r)]
+    replacements = [r for r in hosts[1:] if not _was_given_back(seen, r)]
+    for earlier, later in pairwise(replacements):
         if earlier.label in unclear or earlier.label == later.label:
             continue  # it may not have been known of yet
         apart_s = later.created_at - earlier.created_at

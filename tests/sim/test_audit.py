@@ -330,6 +330,19 @@ def test_an_hour_that_a_clock_leapt_over_may_have_been_paid(
     assert [broken.invariant for broken in found] == ["I11"] * is_blamed
 
 
+@pytest.mark.parametrize(("third_at", "broken"), [(500.0, []), (120.0, ["I13"])])
+def test_the_first_host_of_a_slot_replaces_none(third_at: float, broken: list[str]) -> None:
+    """A slot that is filled for the first time tries the next host at once, and the one after later."""
+    run = Run()
+    run.ledger.hosts.clear()  # the first one never booted
+    run.destroy(100, 55.0)
+    run.rent(101, "k:duel/0:2", at=61.0)
+    run.destroy(101, 110.0)
+    run.rent(102, "k:duel/0:3", at=third_at)
+    run.picture(102, 700.0)
+    assert [each.invariant for each in audit(run.evidence())] == broken
+
+
 def test_three_replacements_may_be_in_flight() -> None:
     run = Run()
     desired = twelve_slots(run, lost=3)
