@@ -67,8 +67,6 @@ def _plain(value: Any) -> Any:
 def _cleaned(value: Any) -> Any:
     """Copy a value as plain JSON values with storable text."""
     match value:
-        case Enum():
-            return _cleaned(value.value)
         case str():
             return clean(value)
         case int() if not isinstance(value, bool):

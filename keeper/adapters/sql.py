@@ -301,7 +301,8 @@ class _Reader:
         self._path = path
 
     def keyed(self, kind: type[_Read], table: Any, *order: Any) -> list[tuple[str, _Read]]:
-        query = select(order[0].label("key"), table.c.record).order_by(*order)
+        (name,) = table.primary_key  # what a row is called, whatever it is ordered by
+        query = select(name.label("key"), table.c.record).order_by(*order)
         return [
             (row.key, self._record(kind, table, row)) for row in self._connection.execute(query)
         ]

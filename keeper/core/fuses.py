@@ -16,6 +16,7 @@ from keeper.core.credit import is_out_of_credit
 from keeper.core.draft import Draft
 from keeper.core.events import FuseReset, FuseTripped
 from keeper.core.model import (
+    Failure,
     Mode,
     Policy,
     SlotId,
@@ -240,17 +241,23 @@ def _refuse_by_deploy(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal
     What never showed a picture may be ended: it is of no use to anybody.
     """
     stream = draft.slots.get(slot)
-    bad = () if stream is None else draft.bad_deploys.get(stream.name, ())
+    bad = None if stream is None else draft.bad_deploys.get(stream.name)
     is_stuck = stream is not None and revisions.is_stuck(draft, stream)
     if (not bad and not is_stuck) or proposal.reason in _ENDS_ONLY:
         return None
     tenure = draft.records[slot].tenure
-    gives_up = proposal.wish is Wish.REPLACE and not proposal.is_incoming and tenure is not None
+    has_served = tenure is not None and tenure.first_live_at is not None
+    gives_up = proposal.wish is Wish.REPLACE and not proposal.is_incoming and has_served
     is_fresh = proposal.wish is Wish.DEPLOY and is_stuck
-    if proposal.wish is Wish.RENT or (gives_up and tenure and tenure.first_live_at is not None):
-        until = later(bad[-2].at, draft.fleet.common_cause_memory_s) if bad else None
-        return Refusal(reason=Reason.BAD_DEPLOY, until=until)
+    if proposal.wish is Wish.RENT or gives_up:
+        return Refusal(reason=Reason.BAD_DEPLOY, until=_acquitted_at(draft, bad) if bad else None)
     return Refusal(reason=Reason.BAD_DEPLOY) if is_fresh else None
+
+
+def _acquitted_at(draft: Draft, bad: tuple[Failure, ...]) -> datetime:
+    """Return when too few machines will have failed lately to blame what was deployed."""
+    latest = sorted({each.machine_id: each.at for each in bad}.values())  # of each, oldest first
+    return later(latest[-draft.fleet.common_cause_hosts], draft.fleet.common_cause_memory_s)
 
 
 # --- telling ----------------------------------------------------------------------------------------

@@ -403,7 +403,7 @@ def is_due(meter: Meter, flow: Flow, now: datetime) -> bool:
         return False
     if elapsed_s(at, now) >= WRITE_APART_S:
         return True
-    return at < now and at.astimezone(UTC).date() != now.astimezone(UTC).date()
+    return at < now and day_of(at) != day_of(now)
 
 
 def flowing(meter: Meter, flow: Flow) -> Meter:

@@ -132,7 +132,7 @@ def _is_tied(draft: Draft, slot: SlotId) -> bool:
     pause = world.slot_pauses.get(slot)
     if pause is not None and (pause.until is None or pause.until > now):
         return True
-    window = strictest(world.windows, stream_of(slot), now) if world.windows else None
+    window = strictest(world.windows, stream_of(slot), now)
     if window is not None and window.allow is not Allowance.REPLACE:
         return True
     policy = draft.policy(slot)

@@ -123,7 +123,7 @@ async def test_an_older_keeper_says_which_schema_it_knows(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("table", "where"),
-    [("outbox", "outbox n1"), ("tallies", "tallies total")],
+    [("outbox", "outbox n1"), ("tallies", "tallies total"), ("intents", "intents duel/0#3")],
 )
 async def test_a_row_that_cannot_be_read_is_named_by_table_and_key(
     path: Path, table: str, where: str
@@ -132,6 +132,7 @@ async def test_a_row_that_cannot_be_read_is_named_by_table_and_key(
     batch = Batch(
         meter=Meter(metered_at=NOW, tallies={"total": tally}),
         outbox=(message("n1"),),
+        intents_opened=(an_intent(),),
     )
     await filled(path, batch)
     changed(path, f"UPDATE {table} SET record = '[]'")

@@ -1,0 +1,127 @@
+"""What a deploy that does not work keeps from being done, row by row, and until when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from keeper.core.case import Proposal, Wish
+from keeper.core.draft import Draft
+from keeper.core.fuses import Refusal, refuse, trip
+from keeper.core.model import Desired, Failure, MachineId, Revision, SlotRecord
+from keeper.core.moments import later
+from keeper.core.reasons import Reason
+from tests.builders import DUEL, NOW, SLOT, a_desire, a_record, a_stream, a_tenure, a_world, ago
+
+NEW = "r2"
+MEMORY_S = 21_600.0
+DESIRED = a_desire(a_stream(revision=NEW), common_cause_memory_s=MEMORY_S)
+
+
+def failed(*ages_s: float, machines: tuple[int, ...] = (1, 2, 3)) -> tuple[Failure, ...]:
+    """Hosts on which the new revision was gone, so long ago."""
+    return tuple(
+        Failure(
+            label=f"keeper:k1:duel/0:{number + 2}", machine_id=MachineId(900 + machine),
+            at=ago(age_s), reason=Reason.PROCESS_GONE, traits={"revision": NEW},
+        )
+        for number, (age_s, machine) in enumerate(zip(ages_s, machines, strict=False))
+    )  # fmt: skip
+
+
+SERVED = a_record(a_tenure())
+NEVER = a_record(a_tenure(first_live_at=None), ever_on_air=True)
+VACANT = a_record(attempt=4, ever_on_air=True)
+
+
+def convicted(record: SlotRecord, failures: tuple[Failure, ...] = ()) -> dict[str, Any]:
+    """Two hosts have failed with what is declared, and another revision worked before."""
+    failures = failures or failed(3000.0, 2400.0)
+    return {"record": replace(record, failures=failures, proven_revision="r1")}
+
+
+def stuck(record: SlotRecord) -> dict[str, Any]:
+    """What is declared was found bad, and nothing can be put in its place."""
+    bad = Revision(stream=DUEL, name=NEW, declared_at=ago(4000), bad_at=ago(600))
+    return {"record": record, "revisions": {DUEL: (bad,)}}
+
+
+def well(record: SlotRecord) -> dict[str, Any]:
+    return {"record": record}
+
+
+def asked(wish: Wish, reason: Reason = Reason.FROZEN, **more: Any) -> Proposal:
+    return Proposal(wish=wish, reason=reason, **more)
+
+
+def refusal_of(
+    proposal: Proposal, desired: Desired = DESIRED, *, record: SlotRecord, **changes: Any
+) -> Refusal | None:
+    draft = Draft(a_world(record, **changes), desired, NOW)
+    trip(draft)
+    assert draft.fuses == ()
+    return refuse(draft, SLOT, proposal)
+
+
+RENT, DEPLOY, RESTART = asked(Wish.RENT), asked(Wish.DEPLOY), asked(Wish.RESTART)
+REPLACE, INCOMING = asked(Wish.REPLACE), asked(Wish.REPLACE, is_incoming=True)
+OVER_AT = later(ago(3000.0), MEMORY_S)  # then one machine alone has failed lately
+REFUSED = [
+    ("no third host is rented for it", convicted(VACANT), RENT, OVER_AT),
+    ("the host that it is on is kept", convicted(SERVED), REPLACE, OVER_AT),
+    ("none is rented for what nothing can stand in for", stuck(VACANT), RENT, None),
+    ("a host that served is kept until a person says so", stuck(SERVED), REPLACE, None),
+    ("and it is not put there once more", stuck(SERVED), DEPLOY, None),
+]
+LET = [
+    ("what failed elsewhere may work where a host is there already", convicted(NEVER), DEPLOY),
+    ("a host that never served is of no use to anybody", convicted(NEVER), REPLACE),
+    ("nor is one that nothing can be put on", stuck(NEVER), REPLACE),
+    ("one that was to take over may go, for the old one stays", convicted(SERVED), INCOMING),
+    ("a start costs nothing", convicted(SERVED), RESTART),
+    ("not even of what is bad", stuck(SERVED), RESTART),
+    ("money that runs out waits for nobody", stuck(SERVED), asked(Wish.REPLACE, Reason.BUDGET)),
+    ("what works is rented for", well(VACANT), RENT),
+    ("and given up", well(SERVED), REPLACE),
+    ("and put there", well(SERVED), DEPLOY),
+]
+
+
+@pytest.mark.parametrize(
+    ("case", "proposal", "until"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
+)
+def test_a_bad_deploy_stands_in_the_way(
+    case: dict[str, Any], proposal: Proposal, until: datetime | None
+) -> None:
+    assert refusal_of(proposal, **case) == Refusal(reason=Reason.BAD_DEPLOY, until=until)
+
+
+@pytest.mark.parametrize(
+    ("case", "proposal"), [row[1:] for row in LET], ids=[row[0] for row in LET]
+)
+def test_and_of_nothing_else(case: dict[str, Any], proposal: Proposal) -> None:
+    assert refusal_of(proposal, **case) is None
+
+
+@pytest.mark.parametrize(
+    ("failures", "hosts", "over_s"),
+    [
+        (failed(3000.0, 2000.0, 1000.0), 2, 2000.0),
+        (failed(3000.0, 2000.0, 1000.0), 3, 3000.0),
+        (failed(3000.0, 2000.0, 1000.0, machines=(1, 2, 2)), 2, 3000.0),
+        (failed(3000.0, 2000.0, 1000.0, machines=(1, 2, 1)), 2, 2000.0),
+    ],
+    ids=["the second of three", "all that it takes", "one machine twice", "one machine again"],
+)
+def test_it_is_over_when_too_few_machines_have_failed_lately(
+    failures: tuple[Failure, ...], hosts: int, over_s: float
+) -> None:
+    desired = a_desire(
+        a_stream(revision=NEW), common_cause_memory_s=MEMORY_S, common_cause_hosts=hosts
+    )
+    refusal = refusal_of(RENT, desired, **convicted(VACANT, failures))
+    assert refusal is not None
+    assert refusal.until == later(ago(over_s), MEMORY_S)

@@ -1,0 +1,115 @@
+"""Too many are sick at once, for long: who is tried, whom nobody waits for, and who is sick longest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from keeper.core.draft import Draft
+from keeper.core.model import ConditionKind, InstanceId, SlotId, SlotRecord, Status
+from keeper.core.reasons import Reason
+from keeper.core.sickness import mass_trial_at, sick_slots
+from tests.builders import (
+    NOW,
+    SLOT,
+    a_condition,
+    a_desire,
+    a_record,
+    a_stream,
+    a_tenure,
+    a_world,
+    ago,
+    ahead,
+    conditions,
+    with_policy,
+)
+
+F, U = Status.FALSE, Status.UNKNOWN
+OTHER, THIRD = SlotId("duel/1"), SlotId("duel/2")
+
+
+def sick(slot: SlotId = SLOT, for_s: float = 2000.0, **changes: Any) -> SlotRecord:
+    """Dark for so long on a host that served."""
+    bad = a_condition(ConditionKind.STREAMING, F, Reason.FROZEN, for_s=for_s, bad=3)
+    return replace(on(slot, conditions=conditions(streaming=bad)), dark_since=ago(for_s), **changes)
+
+
+def on(slot: SlotId, **changes: Any) -> SlotRecord:
+    number = int(slot[-1])
+    tenure = a_tenure(label=f"keeper:k1:{slot}:1", instance_id=InstanceId(7001 + number), **changes)
+    return a_record(tenure, slot)
+
+
+def a_draft(*records: SlotRecord) -> Draft:
+    stream = with_policy(a_stream(replicas=len(records)), replacements_max=3)
+    return Draft(a_world(*records), a_desire(stream), NOW)
+
+
+def whose_turn(draft: Draft) -> list[SlotId]:
+    return [slot for slot in draft.slots if mass_trial_at(draft, slot) is not None]
+
+
+# used up of three replacements, its host is gone, whose turn it is
+ALLOWANCES = [
+    ("what has one replacement left is tried", 2, False, SLOT),
+    ("what has none left comes last", 3, False, OTHER),
+    ("what was given up once is waited for", 1, True, SLOT),
+    ("the last one that was allowed is owed still", 3, True, SLOT),
+    ("one more than was allowed is not", 4, True, OTHER),
+]
+
+
+@pytest.mark.parametrize(
+    ("used", "is_vacant", "turn"), [row[1:] for row in ALLOWANCES], ids=[r[0] for r in ALLOWANCES]
+)
+def test_whose_allowance_is_used_up_keeps_no_other_one_waiting(
+    used: int, turn: SlotId, *, is_vacant: bool
+) -> None:
+    first = sick(SLOT, 2000.0, replaced_at=tuple(ago(9000.0 - n) for n in range(used)))
+    first = replace(first, tenure=None) if is_vacant else first
+    assert whose_turn(a_draft(first, sick(OTHER, 1500.0), sick(THIRD, 1400.0))) == [turn]
+
+
+def silent(**changes: Any) -> SlotRecord:
+    """A host that served, of whose picture nobody knows anything."""
+    unseen = a_condition(ConditionKind.STREAMING, U, Reason.NOT_ASKED)
+    said = {"streaming": unseen, **changes.pop("said", {})}
+    return on(SLOT, conditions=conditions(**said), **changes)
+
+
+def unreachable(for_s: float) -> dict[str, Any]:
+    gone = a_condition(ConditionKind.REACHABLE, F, Reason.LINK_LOST, for_s=for_s)
+    return {"reachable": gone}
+
+
+# The other one is dark for 1500 s; both were rented an hour ago.
+SINCE = [
+    ("its picture went away before", sick(SLOT, 1600.0), SLOT),
+    ("its picture went away after", sick(SLOT, 1400.0), OTHER),
+    ("its link broke before", silent(said=unreachable(1600.0)), SLOT),
+    ("its link broke after", silent(said=unreachable(1400.0)), OTHER),
+    ("it was called dead before", silent(dead_since=ago(1600.0)), SLOT),
+    ("it was called dead after", silent(dead_since=ago(1400.0)), OTHER),
+    ("it was missed before", silent(missing_since=ago(1600.0)), SLOT),
+    ("it was missed after", silent(missing_since=ago(1400.0)), OTHER),
+]
+
+
+@pytest.mark.parametrize(
+    ("record", "turn"), [row[1:] for row in SINCE], ids=[row[0] for row in SINCE]
+)
+def test_the_one_that_is_sick_longest_is_tried(record: SlotRecord, turn: SlotId) -> None:
+    draft = a_draft(record, sick(OTHER, 1500.0))
+    assert sick_slots(draft) == [SLOT, OTHER]
+    assert whose_turn(draft) == [turn]
+
+
+def test_one_that_waits_for_money_may_ask_when_the_others_are_treated_already() -> None:
+    """Of two sick ones the first was given up in this very tick: fewer are sick than it takes."""
+    waiting = a_record(slot=THIRD, ever_on_air=True, last_reason=Reason.BUDGET)
+    draft = a_draft(sick(SLOT, 2000.0), sick(OTHER, 1500.0), waiting)
+    draft.records[SLOT] = replace(draft.records[SLOT], tenure=None)
+    assert sick_slots(draft) == [OTHER]
+    assert mass_trial_at(draft, THIRD) == ahead(900.0 - 1500.0)
