@@ -5,13 +5,16 @@ Each yields what is ``Broken`` in the ``Evidence``. No code is shared with what 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from math import inf
 
 from keeper.sim.evidence import COMMAND, LINKED, Broken, Evidence
 from keeper.sim.excuses import audible_until
+from keeper.sim.ledger import HostEntry
 from keeper.sim.promises_alerts import is_told_of_slot
 
 _KEY_CHANGED = "host_key_changed"
+_NO_SSH = ("ssh_dead_while_running", "ssh_hang", "banner_only")
 
 
 def secrets_stay_where_they_belong(seen: Evidence) -> Iterator[Broken]:
@@ -79,7 +82,8 @@ def a_changed_key_is_told(seen: Evidence) -> Iterator[Broken]:
         for entry in entries:
             if entry.detail != _KEY_CHANGED:
                 continue
-            until = audible_until(seen, entry.at, seen.bounds.told_s)
+            shown_at = _shown_at(entries, entry.at)
+            until = audible_until(seen, shown_at, seen.bounds.told_s)
             if min(seen.end_of_use(rental), seen.ended_at) <= until:
                 continue
             if not is_told_of_slot(seen, slot, entry.at, until):
@@ -89,3 +93,16 @@ def a_changed_key_is_told(seen: Evidence) -> Iterator[Broken]:
                     text=f"the host key of {instance_id} changed at {entry.at:.0f}, and nobody was"
                     f" told for {seen.bounds.told_s:.0f} s",
                 )
+
+
+def _shown_at(entries: Sequence[HostEntry], changed_at: float) -> float:
+    """Return when a host first showed a key that had changed: while its SSH is dead, nobody sees it."""
+    shown_at, hiding = changed_at, dict[str, bool]()
+    for entry in entries:
+        if entry.what not in {"struck", "healed"} or entry.detail not in _NO_SSH:
+            continue
+        if entry.at > changed_at and not any(hiding.values()):
+            break
+        hiding[entry.detail] = entry.what == "struck"
+        shown_at = max(changed_at, entry.at)
+    return inf if any(hiding.values()) else shown_at

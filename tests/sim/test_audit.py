@@ -8,10 +8,12 @@ import pytest
 
 from keeper.sim.audit import CHECKS, audit
 from keeper.sim.bills import billed, days
-from keeper.sim.evidence import Caps, Evidence
+from keeper.sim.evidence import STARTED, Caps, Evidence
+from keeper.sim.promises_deploys import what_is_declared_arrives
 from keeper.sim.promises_nerve import make_before_break
+from keeper.sim.promises_secrets import a_changed_key_is_told
 from keeper.sim.promises_stream import darkness_ends
-from tests.sim.doctored import BREAKS, ended_as_was_known
+from tests.sim.doctored import BREAKS, a_deploy_that_never_arrives, ended_as_was_known
 from tests.sim.doctored_hosts import (
     a_stall,
     ended_for_money_that_was_there,
@@ -341,6 +343,56 @@ def test_the_first_host_of_a_slot_replaces_none(third_at: float, broken: list[st
     run.rent(102, "k:duel/0:3", at=third_at)
     run.picture(102, 700.0)
     assert [each.invariant for each in audit(run.evidence())] == broken
+
+
+@pytest.mark.parametrize(
+    ("healed_at", "told_at", "is_blamed"),
+    [
+        pytest.param(5600.0, 6100.0, False, id="told when SSH answered again"),
+        pytest.param(None, None, False, id="it never answered again"),
+        pytest.param(5600.0, 6300.0, True, id="told later than that"),
+        pytest.param(5600.0, None, True, id="never told"),
+        pytest.param(4990.0, 6100.0, True, id="SSH answered all the time"),
+    ],
+)
+def test_a_changed_key_that_no_host_shows_cannot_be_told(
+    *, healed_at: float | None, told_at: float | None, is_blamed: bool
+) -> None:
+    """Seed 415 of tight fleets: the key changed while its SSH server hung for twelve minutes."""
+    run = Run()
+    run.command(100, 290.0, "deploy.start")
+    run.host(100, 4900.0, "struck", "ssh_hang")
+    run.host(100, 5000.0, "struck", "host_key_changed")
+    if healed_at is not None:
+        run.host(100, healed_at, "healed", "ssh_hang")
+    if told_at is not None:
+        run.tell(told_at, key=f"KeeperSlotHeld:host_key_changed:{SLOT}", slot=SLOT)
+    found = [broken.invariant for broken in a_changed_key_is_told(run.evidence())]
+    assert found == ["I23"] * is_blamed
+
+
+@pytest.mark.parametrize(
+    ("struck", "told", "is_blamed"),
+    [
+        pytest.param(True, ("firing", "repeat"), False, id="it looked bad, and a person was told"),
+        pytest.param(True, (), True, id="nobody was told"),
+        pytest.param(True, ("firing", "resolved"), True, id="it was called good again"),
+        pytest.param(False, ("firing",), True, id="it was called bad for nothing"),
+    ],
+)
+def test_a_deploy_that_was_called_bad_because_its_host_was_struck_waits_for_a_person(
+    *, struck: bool, told: tuple[str, ...], is_blamed: bool
+) -> None:
+    """Seed 414 of tight fleets: the first picture froze 17 s after a good deploy had been started."""
+    run = Run()
+    run.host(100, 9060.0, STARTED, "new")
+    if struck:
+        run.host(100, 9077.0, "struck", "picture_frozen")
+    run.host(100, 9400.0, STARTED, "old")
+    for number, kind in enumerate(told):
+        run.tell(9400.0 + 14_400.0 * number, kind, key="KeeperDeployBad:duel")
+    found = what_is_declared_arrives(a_deploy_that_never_arrives(run))
+    assert [broken.invariant for broken in found] == ["I18"] * is_blamed
 
 
 def test_three_replacements_may_be_in_flight() -> None:
