@@ -93,6 +93,10 @@ def take_in(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:
     draft.records[slot] = without_search(draft.records[slot])
     if seat is Seat.INCOMING:
         count_replacement(draft, slot)
+    elif (used := draft.records[slot].replaced_at)[-1:] == (tenure.requested_at,):
+        # Counted when it was decided on; the create may have waited its turn since then, and the
+        # next host is to come so much later after this one, not after the wish for it.
+        draft.records[slot] = replace(draft.records[slot], replaced_at=(*used[:-1], draft.now))
 
 
 def without_search(record: SlotRecord) -> SlotRecord:

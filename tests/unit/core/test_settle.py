@@ -67,6 +67,17 @@ def acted(kind: IntentKind, outcome: OutcomeKind, record: SlotRecord | None = No
     )
 
 
+def test_a_replacement_is_as_late_as_its_create_that_waited_its_turn() -> None:
+    """Creates are spaced: the next host came 106 s after this one, where 120 are promised (I13)."""
+    record = a_record(an_asked_tenure(), replaced_at=(ago(500), ago(10)))
+    world = replace(asked(instance_id=HOST), records={SLOT: record}, listing=a_listing(age_s=20))
+    assert record_after(world, decide(world)).replaced_at == (ago(500), NOW)
+    world = replace(world, outcomes=(), listing=a_listing(an_instance(), age_s=1))
+    assert record_after(world, decide(world)).replaced_at == (ago(500), NOW)  # found by its label
+    first = replace(world, records={SLOT: replace(record, replaced_at=(ago(500), ago(60)))})
+    assert record_after(first, decide(first)).replaced_at == (ago(500), ago(60))
+
+
 @pytest.mark.parametrize(("lost", "pauses"), [(8, False), (9, True), (20, True)])
 def test_races_that_are_lost_one_after_the_other_are_a_miss_in_the_end(
     lost: int, pauses: bool
