@@ -25,6 +25,7 @@ from keeper.core.model import (
     Quarantine,
     RemedyUse,
     Revision,
+    SlotId,
     SlotRecord,
     Status,
     Tenure,
@@ -168,6 +169,32 @@ def test_the_place_of_a_nested_mistake_is_named() -> None:
         decode(SlotRecord, orjson.dumps(stored))
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "complaint"),
+    [
+        (Mapping[str, int], "[]", "expected dict, found list"),
+        (Mapping[str, int], '{"a": "b"}', "expected int, found str"),
+        (Mapping[int, int], '{"a": 1}', "invalid literal for int"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_is_refused(kind: Any, text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        decode(kind, text)
+
+
+def test_what_has_a_default_may_be_absent_and_all_else_is_asked_for() -> None:
+    """A value or a factory is a default; what may be None and has no default is None."""
+    told = {"requested_at": NOW.isoformat(), "machine_id": 1, "host_id": 2, "offer_id": 3}
+    stored = {**told, "label": "l", "attempt": 1, "gpu_name": "g", "dollars_per_hour": 1}
+    assert decode(Tenure, orjson.dumps(stored)).conditions == ()
+    assert decode(Meter, "{}") == Meter()
+    lacking = sorted(stored)
+    with pytest.raises(Unreadable) as told_of:
+        decode(Tenure, "{}")
+    named = str(told_of.value).removeprefix("Tenure lacks ").split(", ")
+    assert sorted(named) == lacking
+
+
 def test_a_lacking_key_is_named() -> None:
     with pytest.raises(Unreadable, match="RemedyUse lacks rung, at"):
         decode(RemedyUse, "{}")
@@ -214,6 +241,11 @@ def test_what_is_no_value_is_refused_at_once() -> None:
         ({"least": -(10**40), "most": 10**40}, {"least": -(2**63), "most": 2**63 - 1}),
         ({"why": Reason.LIVE, "x": "\ud800"}, {"why": "live", "x": "?"}),
         ({"lit": True, "x": "\ud800"}, {"lit": True, "x": "?"}),
+        (
+            Pause(since=NOW, until=None, actor="a\ud800", reason=""),
+            {"since": NOW.isoformat(), "until": None, "actor": "a?", "reason": ""},
+        ),
+        ({Reason.LIVE: "\ud800"}, {"live": "?"}),
     ],
 )
 def test_facts_are_stored_as_plain_json(value: Any, stored: Any) -> None:
@@ -239,6 +271,8 @@ def test_a_type_that_no_durable_value_may_hold_is_refused(kind: Any) -> None:
         (tuple[float, ...], "[1, 2.5]", (1.0, 2.5)),
         (Mapping[InstanceId, str], '{"7": "a"}', {7: "a"}),
         (Mapping[str, int], '{"7": 1}', {"7": 1}),
+        (Mapping[int, float], '{"7": 1}', {7: 1.0}),
+        (Mapping[SlotId, tuple[int, ...]], '{"duel/0": [1]}', {"duel/0": (1,)}),
         (datetime, '"2026-11-21T01:00:00+01:00"', datetime(2026, 11, 21, tzinfo=UTC)),
     ],
 )

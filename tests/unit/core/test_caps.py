@@ -150,6 +150,18 @@ def test_a_no_names_the_cap_what_is_used_and_when_it_is_free_again() -> None:
     )
 
 
+@pytest.mark.parametrize("stream", [DUEL, None], ids=["a stream's", "the fleet's"])
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["it would be crossed", "it was stopped"])
+def test_a_no_says_whose_limit_it_is(stream: StreamName | None, *, is_stopped: bool) -> None:
+    """By that a spare gives way: to a slot of its own stream, or of any."""
+    cap = Cap(stream=stream, span=Span.DAY, dollars=5.0)
+    stops = {key_of(cap, NOW): Stop(at=NOW, cap_dollars=5.0)} if is_stopped else {}
+    no = crossed(spent(4.9, stops=stops), (cap,), {}, 0.41, NOW, HOUR)
+    assert no is not None
+    assert ("was stopped for it" in no.sentence) is is_stopped
+    assert (no.stream, no.until) == (stream, MIDNIGHT)
+
+
 def test_what_is_committed_and_in_flight_counts_for_the_hour() -> None:
     """Two hosts at once are asked for: the second must fit beside the first."""
     desired = a_desire(a_stream(replicas=2, spend_max_dollars_per_day=5.0))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -18,17 +21,28 @@ from keeper.core.meter import (
     day_of,
     flow_of,
     flowing,
+    is_due,
+    month_of,
     shifted,
+    spent,
 )
 from keeper.core.model import InstanceId, SlotId, StreamName
+from keeper.core.moments import later
+from keeper.core.reconcile import reconcile
+from keeper.core.standing import Standing
 from tests.builders import (
     DUEL,
     NOW,
     SLOT,
+    a_condemned,
+    a_desire,
     a_record,
+    a_stream,
     a_tenure,
     a_world,
     ago,
+    ahead,
+    applied,
     decide,
     events_of,
     healthy_world,
@@ -49,6 +63,84 @@ def test_a_stream_that_nobody_sees_is_paid_for_and_not_on_air() -> None:
     flow = flow_of((a_record(a_tenure(), dark_since=ago(5)),), (), {}, NOW)
     assert flow.rates == {DUEL: Rate(dollars_per_hour=0.41, on_air=0)}
     assert flow.dark == {SLOT: 0.41}
+
+
+def test_an_old_host_on_its_way_out_darkens_no_slot_that_shows_a_picture() -> None:
+    old = a_condemned(9, dollars_per_hour=0.5)
+    flow = flow_of((a_record(a_tenure()),), (old,), {}, NOW)
+    assert flow.rates[DUEL].dollars_per_hour == pytest.approx(0.91)
+    assert flow.dark == {}
+
+
+def test_what_spares_cost_is_a_part_of_it_for_each_stream_and_in_all() -> None:
+    meter = Meter(
+        metered_at=ago(2 * 3600.0),
+        rates={
+            DUEL: Rate(dollars_per_hour=1.0, on_air=1, spare_dollars_per_hour=0.25),
+            TURBO: Rate(dollars_per_hour=0.5, on_air=1, spare_dollars_per_hour=0.5),
+        },
+        tallies={TOTAL: {DUEL: Tally(dollars=10.0, spare_dollars=4.0)}},
+    )
+    after = caught_up(meter, NOW)
+    assert spent(after, day_of(NOW), DUEL) == Tally(dollars=2.0, good_s=7200.0, spare_dollars=0.5)
+    assert spent(after, TOTAL, DUEL) == Tally(dollars=12.0, good_s=7200.0, spare_dollars=4.5)
+    assert spent(after, month_of(NOW)) == Tally(dollars=3.0, good_s=14400.0, spare_dollars=1.5)
+
+
+RATES = {DUEL: Rate(dollars_per_hour=0.5, on_air=1)}
+DUE = [
+    ("nothing changes", NOW, {}, {}, 60.0, False),
+    ("a slot goes dark at the same price", NOW, {}, {SLOT: 0.5}, 60.0, True),
+    ("one that cost nothing yet is vacant", NOW, {SLOT: Dark()}, {}, 60.0, True),
+    (
+        "one that is dark stays so",
+        NOW,
+        {SLOT: Dark(dollars_per_hour=0.5)},
+        {SLOT: 0.5},
+        60.0,
+        False,
+    ),
+    ("a UTC day is over", ago(NOW.hour * 3600.0 + 30.0), {}, {}, 60.0, True),
+    ("another day begins, but not by UTC", ahead(3 * 3600.0 - 30.0), {}, {}, 60.0, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("at", "dark", "flow_dark", "later_s", "is_written"),
+    [row[1:] for row in DUE],
+    ids=[row[0] for row in DUE],
+)
+def test_the_ledger_is_written_when_something_else_costs_or_a_day_is_over(
+    at: datetime, dark: dict[SlotId, Dark], flow_dark: dict[SlotId, float], later_s: float,
+    monkeypatch: pytest.MonkeyPatch, *, is_written: bool,
+) -> None:  # fmt: skip
+    """Wherever the box stands: nine hours east of Greenwich the day begins at 15:00."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        flow = Flow(rates=RATES, dark=flow_dark, good=frozenset())
+        meter = Meter(metered_at=at, rates=RATES, dark=dark)
+        assert is_due(meter, flow, later(at, later_s)) is is_written
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_what_ends_in_the_tick_that_found_it_well_costs_once() -> None:
+    """Whose bill stands from the tick before is counted anew when money ends it now."""
+    desired = a_desire(a_stream(spend_max_dollars_total=30.0))
+    standing = Standing()
+    world = healthy_world(meter=Meter(metered_at=NOW, tallies={TOTAL: {DUEL: Tally(dollars=29.0)}}))
+    world = applied(world, reconcile(world, desired, NOW, standing))
+    world = applied(world, reconcile(world, desired, ahead(1), standing))
+    assert SLOT in standing.sound
+    used_up = {TOTAL: {DUEL: Tally(dollars=30.0)}}
+    world = replace(world, meter=replace(world.meter, tallies=used_up))
+    plan = reconcile(world, desired, ahead(2), standing)
+    assert plan.meter is not None
+    assert len(plan.condemned) == 1
+    assert plan.meter.rates[DUEL].dollars_per_hour == pytest.approx(0.41)
+    assert plan.meter.dark[SLOT].dollars_per_hour == pytest.approx(0.41)
 
 
 @pytest.mark.parametrize(

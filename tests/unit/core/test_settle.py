@@ -300,13 +300,15 @@ def test_a_create_in_doubt_survives_a_clock_that_steps_back() -> None:
 
 def test_a_deploy_that_worked_starts_the_warm_up() -> None:
     world = acted(
-        IntentKind.DEPLOY, OutcomeKind.DONE, a_record(a_tenure(deployed_at=None, warm_at=None))
-    )
+        IntentKind.DEPLOY, OutcomeKind.DONE,
+        a_record(a_tenure(deployed_at=None, warm_at=None, deploy_failures=1, revision="r1")),
+    )  # fmt: skip
     plan = decide(world)
     tenure = record_after(world, plan).tenure
     assert tenure is not None
-    assert tenure.deployed_at == ago(1)
-    assert len(events_of(plan, facts_of.WorkloadDeployed)) == 1
+    assert (tenure.deployed_at, tenure.acted_at, tenure.deploy_failures) == (ago(1), ago(1), 0)
+    (told,) = events_of(plan, facts_of.WorkloadDeployed)
+    assert (told.revision, told.instance_id) == ("r1", tenure.instance_id)
 
 
 @pytest.mark.parametrize("kind", [OutcomeKind.FAILED, OutcomeKind.UNCERTAIN])

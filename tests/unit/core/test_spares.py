@@ -324,11 +324,14 @@ def test_a_prepared_spare_remembers_it_and_is_not_looked_at_by_viewers() -> None
         intent_id=intent.intent_id, intent=intent.kind, kind=OutcomeKind.DONE, slot=PLACE,
         at=ago(1), duration_s=40.0, instance_id=SPARE_HOST,
     )  # fmt: skip
-    world = a_spared_world(a_place(UP), intents=(intent,), outcomes=(outcome,))
+    tried = replace(UP, deploy_failures=1, acted_at=ago(41))
+    world = a_spared_world(a_place(tried), intents=(intent,), outcomes=(outcome,))
     plan = decide(world, PREPARED_ONLY)
     tenure = record_after(world, plan, PLACE).tenure
     assert tenure is not None
     assert (tenure.prepared_at, tenure.deployed_at) == (ago(1), None)
+    # What failed before is forgotten, and what is said next is measured against this.
+    assert (tenure.deploy_failures, tenure.acted_at) == (0, ago(1))
     assert not [each for each in plan.acts if isinstance(each, Prepare)]
 
 

@@ -52,6 +52,13 @@ def _purse(bank: _Bank, heard: _Heard) -> Purse:
     )
 
 
+async def _listed_each_minute(purse: Purse) -> None:
+    """A new listing says the same, and begins no comparison anew."""
+    while True:
+        purse.pays(Burn(least=2.0, most=2.0))
+        await asyncio.sleep(60.0)
+
+
 async def _run_for(seconds: float, purse: Purse) -> None:
     task = asyncio.create_task(purse.run())
     await asyncio.wait({task}, timeout=seconds)
@@ -93,6 +100,44 @@ def test_an_empty_account_is_asked_about_often_so_that_credit_is_seen_soon() -> 
         assert heard.nudges == 3  # the first answer, empty, and full again
         assert purse.seen is not None
         assert purse.seen.empty_at == EPOCH + timedelta(seconds=330)
+
+    run(play())
+
+
+@pytest.mark.parametrize(
+    ("credit", "asked_s"),
+    [(0.01, [0.0]), (1.0, [0.0]), (0.0, [0.0, 30.0, 60.0]), (-0.01, [0.0, 30.0, 60.0])],
+)
+def test_an_account_is_empty_when_nothing_is_left_and_not_before(
+    credit: float, asked_s: list[float]
+) -> None:
+    async def play() -> None:
+        bank = _Bank(credit)
+        purse = _purse(bank, _Heard())
+        await _run_for(61.0, purse)
+        assert bank.asked_s == asked_s
+        assert purse.seen is not None
+        assert (purse.seen.empty_at is None) is (credit > 0)
+
+    run(play())
+
+
+def test_an_answer_that_never_comes_is_given_up_after_a_minute_and_asked_for_again() -> None:
+    class Mute(_Bank):
+        @override
+        async def account(self) -> Account:
+            account = await super().account()
+            if len(self.asked_s) == 2:
+                await asyncio.Event().wait()
+            return account
+
+    async def play() -> None:
+        bank = Mute(9.0, 8.0, 7.0)
+        purse = _purse(bank, _Heard())
+        await _run_for(700.0, purse)
+        assert bank.asked_s == [0.0, 300.0, 660.0]
+        assert purse.seen is not None
+        assert purse.seen.spendable_dollars == 7.0
 
     run(play())
 
@@ -159,8 +204,9 @@ def test_credit_that_falls_faster_than_the_listing_says_is_told_once(
             fitted, VirtualClock(), interval_s=lambda: 300.0, nudge=lambda: None,
             refused=lambda _: None, drifted=facts.append,
         )  # fmt: skip
-        purse.pays(Burn(least=2.0, most=2.0))
+        listings = asyncio.create_task(_listed_each_minute(purse))
         await _run_for(5 * 3600.0, purse)
+        listings.cancel()
         assert purse.seen is not None
         assert purse.seen.compared is not None
         assert purse.seen.compared.is_drift is bool(told)
