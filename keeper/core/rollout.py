@@ -32,6 +32,7 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
+from keeper.core.sickness import waits_for_money
 from keeper.core.windows import Allowance, strictest
 
 _REMEDIES = (Wish.RESTART, Wish.REBOOT, Wish.REPLACE)
@@ -267,7 +268,10 @@ def _is_settled(draft: Draft, stream: Stream, record: SlotRecord) -> bool:
 
 
 def _others_are_well(draft: Draft, slot: SlotId, stream: Stream) -> bool:
-    """Whether every other slot of the stream is on air, and none is between two deploys."""
+    """Whether every other slot of the stream is on air, and none is between two deploys.
+
+    One that a cap keeps empty, maybe for a month, keeps no change from the others.
+    """
     if stream.name not in draft.unsettled:
         draft.unsettled[stream.name] = {
             each for each in stream.slots if _is_unsettled(draft, stream, draft.records[each])
@@ -277,7 +281,7 @@ def _others_are_well(draft: Draft, slot: SlotId, stream: Stream) -> bool:
 
 def _is_unsettled(draft: Draft, stream: Stream, record: SlotRecord) -> bool:
     tenure = record.tenure
-    if not record.ever_on_air:
+    if not record.ever_on_air or waits_for_money(record):
         return False
     if record.incident is not None or record.incoming is not None or tenure is None:
         return True

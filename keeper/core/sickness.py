@@ -68,7 +68,7 @@ def mass_trial_at(draft: Draft, slot: SlotId) -> datetime | None:
         return None
     mending = [each for each in draft.slots if _is_mending(draft, each)]
     tried = mending or sorted((each for _, each in sick), key=lambda each: _is_tied(draft, each))
-    if slot != tried[0] and not _waits_for_money(draft.records.get(slot)):
+    if slot != tried[0] and not waits_for_money(draft.records.get(slot)):
         return None
     began_at = min(sick[min(sick_max(draft), len(sick) - 1)][0], draft.now)
     return later(began_at, draft.fleet.mass_failure_trial_s)
@@ -101,17 +101,17 @@ def burst_trial_at(draft: Draft, slot: SlotId) -> datetime | None:
         key=lambda each: (_is_tied(draft, each), _sick_since(draft.records[each]), each),
     )
     is_next = slot == (mending[0] if mending else eldest)
-    return trial_at if is_next or _waits_for_money(draft.records.get(slot)) else None
+    return trial_at if is_next or waits_for_money(draft.records.get(slot)) else None
 
 
 def _is_mending(draft: Draft, slot: SlotId) -> bool:
     """Whether a slot gets another host, so that all others wait for what comes of it."""
     record = draft.records[slot]
     is_waiting = record.tenure is None and _is_tied(draft, slot)
-    return _is_between_hosts(record) and not is_waiting and not _waits_for_money(record)
+    return _is_between_hosts(record) and not is_waiting and not waits_for_money(record)
 
 
-def _waits_for_money(record: SlotRecord | None) -> bool:
+def waits_for_money(record: SlotRecord | None) -> bool:
     """Whether a slot would rent but for a limit, maybe for days: it neither waits nor is waited for.
 
     None: what is asked about is a rental of no slot of ours.

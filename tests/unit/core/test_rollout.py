@@ -150,6 +150,15 @@ FLAPPING = put(a_host(), 599.0)
 BETWEEN = a_host(1, NEW, putting=OLD)
 WINDOWED = a_stream(policy=replace(a_stream().policy, deploy_when=DeployWhen.BOUNDARY))
 SICK = dark(a_host(1))
+EMPTY = a_record(slot=slot(1), ever_on_air=True, dark_since=ago(60))
+ROOM_FOR_TWO = a_stream(spend_max_dollars_per_hour=1.1)
+
+
+def without_room(number: int) -> SlotRecord:
+    return a_record(
+        slot=slot(number), ever_on_air=True, dark_since=ago(60), last_reason=Reason.BUDGET
+    )
+
 
 # sentence, case, what is done
 ROWS = [
@@ -166,6 +175,13 @@ ROWS = [
      a_case(a_host(0, NEW), put(a_host(1, NEW), 61.0), a_host(2),
             kept=(PROVEN, replace(TRIED, proven_at=ago(100)))), [(slot(2), Reason.ROLLOUT)]),
     ("never while another slot is sick", a_case(a_host(0), SICK), [(slot(1), Reason.FROZEN)]),
+    ("nor while one has no host and is about to get one",
+     a_case(a_host(0), EMPTY, stream=ROOM_FOR_TWO), [(slot(1), Reason.VACANT)]),
+    ("but one that a cap keeps empty, for who knows how long, is not waited for",
+     a_case(a_host(0), a_host(1), without_room(2), stream=ROOM_FOR_TWO), [ROLLED]),
+    ("and if it had a host before the cap, that is sick still",
+     a_case(a_host(0), replace(SICK, last_reason=Reason.BUDGET), stream=ROOM_FOR_TWO),
+     [(slot(1), Reason.FROZEN)]),
     ("nor while one is between two deploys", a_case(a_host(0), BETWEEN), [(slot(1), Reason.ROLLOUT)]),
     ("a host that got something a moment ago keeps it for a while", a_case(FLAPPING), []),
     ("paused means hands off", a_case(a_host(0), pause=a_pause()), []),
