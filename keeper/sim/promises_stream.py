@@ -149,19 +149,22 @@ _YOUNG_S = 200.0
 def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
     """Once all is calm, every declared stream is on air within the bound, and stays.
 
-    A slot that has used up its replacements gets the next one when its window allows.
+    A slot that has used up its replacements gets the next one when its window allows. What is lost while
+    hands are tied, as to a cap that is used up, has the bound afresh from when they are free.
     """
     for slot in seen.slots:
-        since = seen.calm_at
-        deadline = untied_until(seen, slot, since, seen.bounds.converge_s)
+        since, bound_s = seen.calm_at, seen.bounds.converge_s
+        deadline = untied_until(seen, slot, since, bound_s)
         if seen.ended_at <= deadline:
             continue
         spans = seen.slot_on_air(slot)
-        dark_s = sum(
-            ends - max(begins, deadline) - tied_s(seen, slot, max(begins, deadline), ends)
-            for begins, ends in seen.dark(slot)
-            if ends > deadline
-        )
+        dark_s = 0.0
+        for lost_at, again_at in seen.dark(slot):
+            begins = max(lost_at, deadline)
+            if tied_s(seen, slot, lost_at, lost_at + _SAME_S):
+                begins = max(begins, untied_until(seen, slot, lost_at, bound_s))
+            if again_at > begins:
+                dark_s += again_at - begins - tied_s(seen, slot, begins, again_at)
         if dark_s > _SAME_S:
             last = f"last on air at {spans[-1][1]:.0f}" if spans else "never on air"
             yield Broken(

@@ -12,7 +12,7 @@ from keeper.sim.evidence import STARTED, Caps, Evidence
 from keeper.sim.promises_deploys import what_is_declared_arrives
 from keeper.sim.promises_nerve import make_before_break
 from keeper.sim.promises_secrets import a_changed_key_is_told
-from keeper.sim.promises_stream import darkness_ends
+from keeper.sim.promises_stream import darkness_ends, on_air_after_the_calm
 from tests.sim.doctored import BREAKS, a_deploy_that_never_arrives, ended_as_was_known
 from tests.sim.doctored_hosts import (
     a_stall,
@@ -21,7 +21,7 @@ from tests.sim.doctored_hosts import (
     searching,
     twelve_slots,
 )
-from tests.sim.ledgers import BEGAN, SLOT, Run
+from tests.sim.ledgers import BEGAN, DAY, SLOT, Run
 
 PROMISES = {f"I{number}" for number in range(1, 26)}
 
@@ -330,6 +330,28 @@ def test_an_hour_that_a_clock_leapt_over_may_have_been_paid(
     caps = {"duel": Caps(per_day=cap)}
     found = make_before_break(replace(seen, bounds=replace(seen.bounds, caps=caps)))
     assert [broken.invariant for broken in found] == ["I11"] * is_blamed
+
+
+@pytest.mark.parametrize(
+    ("cap", "again_s", "blamed"),
+    [
+        pytest.param(12.0, 400.0, [], id="it boots when a new day has begun"),
+        pytest.param(12.0, 4000.0, ["I18"], id="a day that has begun long ago is no excuse"),
+        pytest.param(20.0, 400.0, ["I18"], id="there was money"),
+    ],
+)
+def test_what_a_cap_has_ended_in_the_calm_is_on_air_soon_after_midnight(
+    cap: float, again_s: float, blamed: list[str]
+) -> None:
+    """Seed 40: keeper's midnight is the market's, less a leap, and a host takes its time to boot."""
+    run, midnight = Run(), DAY - 18_000.0
+    run.picture(100, 66_000.0, live=False)
+    run.end(100, 66_000.0, dollars=66_000.0 / 3600.0 * 0.5)
+    run.rent(101, "k:duel/0:2", at=midnight + 60.0)
+    run.picture(101, midnight + again_s)
+    seen = run.evidence(caps={"duel": Caps(per_day=cap)})
+    seen = replace(seen, calm_at=BEGAN + 40_000.0, clock_steps=((BEGAN + 9000.0, 18_000.0),))
+    assert [broken.invariant for broken in on_air_after_the_calm(seen)] == blamed
 
 
 @pytest.mark.parametrize(("third_at", "broken"), [(500.0, []), (120.0, ["I13"])])
