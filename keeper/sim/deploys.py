@@ -2,25 +2,36 @@
 
 The words tell deploys apart: a host writes down which one it starts, and a flaw that is known by its
 word makes that deploy fail on whatever host it is put.
+
+Some things that befall a host look as if what runs there did them: a deploy on trial is taken back for
+them, as it must be. The operator who reads of it and finds nothing wrong orders it once more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
-from keeper.core.model import Stream, StreamName
+from keeper.core.model import SlotId, Stream, StreamName
 from keeper.daemon.declared import Declared
-from keeper.sim.evidence import Deployed
+from keeper.sim.evidence import STARTED, Deployed
+from keeper.sim.faults import FaultKind
+from keeper.sim.ledger import HostEntry
+from keeper.sim.notices import FIRING, RESOLVED, Notice, read_notices
 from keeper.sim.stage import secret_of
 from keeper.sim.universe import Universe
+from keeper.sim.virtual_hosts import CURED_BY
 from keeper.workloads import Workload, registered
 from keeper.workloads.identity import Made, identify, make
 
 _WORKLOAD = "sd-turbo"
 _KEY = b"a key for marks in simulations"
+# What befalls a host and is held against what is on trial there (docs/deploys.md): all but these.
+_NOT_ALIKE = {FaultKind.GPU_LOST, FaultKind.DISPLAY_LOST, FaultKind.HOST_KEY_CHANGED}
+_ALIKE = frozenset(kind.value for kind in CURED_BY.keys() - _NOT_ALIKE)
+_TRIAL_S = 1800.0  # a warm-up, and the time in which a deploy proves itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +89,46 @@ def _with(stream: Stream, workload: Workload, deploy: Deploy) -> Stream:
     )
 
 
+def wrongly_blamed(
+    told: Iterable[Deployed], entries: Iterable[HostEntry], notices: Iterable[Notice]
+) -> tuple[str, ...]:
+    """Return the streams whose good deploy is said to be bad for what befell its host on trial.
+
+    A verdict without such a cause is nothing an operator would mend: it stays for the auditor.
+    """
+    last = {each.stream: each for each in told}
+    news = tuple(notices)
+    deeds = tuple(entries)
+    return tuple(
+        stream
+        for stream, deploy in last.items()
+        if not deploy.is_bad and (at := _said_bad_at(stream, news)) is not None
+        if _was_struck_on_trial(deploy.word, at, deeds)
+    )
+
+
+def _said_bad_at(stream: str, notices: tuple[Notice, ...]) -> float | None:
+    """Return since when the operator hears that a stream's deploy is bad; None: it is not."""
+    about = [each for each in notices if each.key == f"KeeperDeployBad:{stream}"]
+    if not about or about[-1].kind == RESOLVED:
+        return None
+    return next((each.at for each in reversed(about) if each.kind == FIRING), about[0].at)
+
+
+def _was_struck_on_trial(word: str, until: float, deeds: tuple[HostEntry, ...]) -> bool:
+    began: dict[int, float] = {}
+    for deed in deeds:
+        if deed.what == STARTED and word in deed.detail.split("|"):
+            began.setdefault(deed.instance_id, deed.at)
+    return any(
+        deed.what == "struck"
+        and deed.detail in _ALIKE
+        and deed.instance_id in began
+        and began[deed.instance_id] <= deed.at <= min(until, began[deed.instance_id] + _TRIAL_S)
+        for deed in deeds
+    )
+
+
 class Releases:
     """What the operator has each stream run, and a note of each change for the auditor."""
 
@@ -85,12 +136,14 @@ class Releases:
         self._universe = universe
         self._now: dict[str, Deploy] = {}
         self._streams: tuple[str, ...] = ()
+        self._slots: dict[str, tuple[SlotId, ...]] = {}
         self.told: list[Deployed] = []
         universe.hosts.flaws[Deploy().prompt] = ""
 
     def declare(self, declared: Declared) -> Declared:
         """Return a declaration in which every stream runs what it is to run now."""
         self._streams = tuple(stream.name for stream in declared.desired.streams)
+        self._slots = {stream.name: stream.slots for stream in declared.desired.streams}
         return with_deploys(declared, {n: self._now.get(n, Deploy()) for n in self._streams})
 
     def release(self, number: int, flaw: str = "") -> None:
@@ -111,3 +164,10 @@ class Releases:
         for stream, each in last.items():
             if each.is_bad:
                 self.release(self._streams.index(stream))
+
+    def to_order_again(self) -> tuple[SlotId, ...]:
+        """Return the slots of the streams whose deploy an operator would order once more by now."""
+        mailbox, ledger = self._universe.mailbox, self._universe.market.ledger
+        notices = read_notices((each.at, each.body) for each in mailbox.messages)
+        blamed = wrongly_blamed(self.told, ledger.hosts, notices)
+        return tuple(slot for stream in blamed for slot in self._slots.get(stream, ()))

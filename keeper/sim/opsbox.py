@@ -15,6 +15,7 @@ from typing import Any
 
 from keeper import __version__
 from keeper.core.events import Event, SlotBug, TaskDied, TickFailed
+from keeper.core.model import SlotId
 from keeper.core.world import Order, OrderKind
 from keeper.daemon.declared import Declared, Ports
 from keeper.daemon.supervise import Daemon
@@ -198,6 +199,13 @@ class OpsBox:
         """Write down for the auditor that a person asks for something now."""
         self.ordered.append((self._universe.time_s(), slot))
 
+    def look_again(self) -> None:
+        """Be the operator who has read of bad deploys: what is found to be good is ordered again."""
+        for slot in () if self.releases is None else self.releases.to_order_again():
+            self._universe.outlook.break_all()
+            self.note_order(slot)
+            self._aside(self._order(OrderKind.DEPLOY, slot), "operator")
+
     def reload(self) -> None:
         """Let keeper read its configuration again; one that is down reads it when it starts."""
         self._universe.outlook.break_all()
@@ -281,7 +289,7 @@ class OpsBox:
         self.paused.append((began + _PAUSE_TAKES_S, self._universe.time_s()))
         await self._order(OrderKind.RESUME)
 
-    async def _order(self, kind: OrderKind) -> float:
+    async def _order(self, kind: OrderKind, slot: SlotId | None = None) -> float:
         self._orders += 1
         number = self._orders
         for _ in range(_ORDER_TRIES):
@@ -290,7 +298,7 @@ class OpsBox:
                 order = Order(
                     order_id=f"order-{number}",
                     kind=kind,
-                    slot=None,
+                    slot=slot,
                     actor="simulated operator",
                     reason="a simulated reason",
                     at=self.clock.now(),

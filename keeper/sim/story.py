@@ -56,6 +56,7 @@ _SHAPE = MarketShape(
 )
 _DRAIN_S = 120.0
 _STRIKES_S = 600.0  # the last fault of a plan gets so long to do its harm
+_READ_S = 1200.0  # so long into the calm has the operator gone through the alerts
 _HEALED = (FaultKind.HOST_OFFLINE, FaultKind.MACHINE_UNLISTED)  # by the calm
 
 
@@ -200,7 +201,9 @@ class Story:
         for fault in self.plan:
             loop.call_later(fault.at, _befall, universe, box, fault)
         calm_at = began_at + self.duration_s - self.calm_s
-        loop.call_later(self.duration_s - self.calm_s, _calm, universe, box)
+        calm_in_s = self.duration_s - self.calm_s
+        loop.call_later(calm_in_s, _calm, universe, box)
+        loop.call_later(calm_in_s + min(_READ_S, self.calm_s / 6), box.look_again)
         life = asyncio.create_task(box.run(), name="ops box")
         await asyncio.wait({life}, timeout=self.duration_s)
         if life.done():

@@ -1,0 +1,85 @@
+"""A good deploy that is taken back for what befell its host is ordered again; another one is not."""
+
+import json
+
+import pytest
+
+from keeper.sim.deploys import wrongly_blamed
+from keeper.sim.evidence import STARTED
+from keeper.sim.faults import Fault, FaultKind
+from keeper.sim.story import Story
+from tests.sim.doctored import deployed
+from tests.sim.ledgers import BEGAN, Run
+
+_HOUR_S = 3600.0
+_BAD = "KeeperDeployBad:duel"
+
+
+def _blamed(run: Run, *, is_bad: bool = False) -> tuple[str, ...]:
+    seen = deployed(run, is_bad=is_bad)
+    return wrongly_blamed(seen.deploys, seen.ledger.hosts, seen.notices)
+
+
+def _on_trial(struck: str = "crash_loop", *, after_s: float = 400.0) -> Run:
+    """A deploy starts at 9060, something befalls its host, and keeper calls it bad."""
+    run = Run()
+    run.host(100, 9060.0, STARTED, "new")
+    run.host(100, 9060.0 + after_s, "struck", struck)
+    run.tell(9060.0 + after_s + 60.0, key=_BAD)
+    return run
+
+
+def test_what_befell_the_host_on_trial_is_a_reason_to_try_again() -> None:
+    assert _blamed(_on_trial()) == ("duel",)
+
+
+def test_what_is_bad_itself_is_not_tried_again() -> None:
+    assert _blamed(_on_trial(), is_bad=True) == ()
+
+
+@pytest.mark.parametrize("struck", ["gpu_lost", "display_lost", "host_key_changed"])
+def test_a_verdict_for_what_no_deploy_does_stays_for_the_auditor(struck: str) -> None:
+    assert _blamed(_on_trial(struck)) == ()
+
+
+def test_a_verdict_without_a_cause_stays_for_the_auditor() -> None:
+    run = Run()
+    run.host(100, 9060.0, STARTED, "new")
+    run.host(200, 9100.0, "struck", "crash_loop")  # another host
+    run.host(100, 9000.0, "struck", "crash_loop")  # before it came there
+    run.tell(9460.0, key=_BAD)
+    run.host(100, 9500.0, "struck", "crash_loop")  # after the verdict
+    assert _blamed(run) == ()
+    assert _blamed(_on_trial(after_s=2 * _HOUR_S)) == ()  # long after the trial
+
+
+def test_a_verdict_that_is_over_is_none() -> None:
+    run = _on_trial()
+    run.tell(10_000.0, "resolved", key=_BAD)
+    assert _blamed(run) == ()
+    run.tell(11_000.0, "firing", key="KeeperDeployBad:turbo")  # another stream's
+    assert _blamed(run) == ()
+
+
+def test_in_a_story_it_is_ordered_once_and_arrives() -> None:
+    story = Story(
+        seed=1,
+        duration_s=12 * _HOUR_S,
+        plan=(
+            Fault(kind=FaultKind.OPERATOR_DEPLOYS, at=1.0 * _HOUR_S, params={"stream": 0}),
+            Fault(kind=FaultKind.CRASH_LOOP, at=1.0 * _HOUR_S + 400.0, count=1),
+        ),
+        streams={"duel": 1},
+        strangers=0,
+    )
+    played = story.run()
+    lines = [json.loads(line) for line in played.result.journal.splitlines()]
+    verdicts = ["revision.bad", "revision.pardoned", "revision.proven"]
+    assert [line["event"] for line in lines if line["event"] in verdicts] == [
+        "revision.proven",
+        *verdicts,
+    ]
+    assert played.evidence.ordered is not None
+    assert [slot for _, slot in played.evidence.ordered] == ["duel/0"]
+    assert played.evidence.ended_at - BEGAN == pytest.approx(12 * _HOUR_S, abs=60.0)
+    assert played.result.broken == ()
