@@ -11,6 +11,8 @@ from keeper.sim.ledger import Change, Rental
 from keeper.sim.stalls import cheapest
 
 _STEP_S = 300.0
+# Where a cap leaves no room for what is on the market, that is looked at again within this.
+_LOOK_S = 750.0
 # Before a cap is reached room must be left for an hour's use and a quarter of an hour's end.
 _ROOM_S = 4500.0
 # Hosts are ended when what is left pays for a quarter of an hour; and a look takes its time.
@@ -114,7 +116,10 @@ def stream_of(seen: Evidence, rental: Rental) -> str:
 
 
 def curbed(seen: Evidence, stream: str) -> tuple[Span, ...]:
-    """Return when a cap of a stream, or of all, left no room for the cheapest host on the market."""
+    """Return when a cap of a stream, or of all, left no room for the cheapest host on the market.
+
+    And until it was time to look at the market again, if what is there may have become cheaper.
+    """
     return seen.remembered(f"curbed {stream}", _curbed, stream)
 
 
@@ -128,7 +133,7 @@ def _curbed(seen: Evidence, stream: str) -> tuple[Span, ...]:
         if caps.per_hour is not None and _may_bind(seen, name, caps.per_hour):
             steps = ((at, rate_at(rentals, at)) for at in _steps(seen.began_at, seen.ended_at))
             found += (
-                (at, at + _STEP_S)
+                (at, at + _STEP_S + _LOOK_S)
                 for at, rate in steps
                 if rate + cheapest(seen, stream, at) > caps.per_hour
             )

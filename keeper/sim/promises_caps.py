@@ -6,16 +6,17 @@ arrived. What breaks a cap within a stretch in which keeper was killed breaks I6
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
 from keeper.sim.bills import Spans, billed, days, months, price_at, stream_of
-from keeper.sim.evidence import BID, COMMAND, REBOOT, Broken, Caps, Evidence, between
+from keeper.sim.evidence import BID, COMMAND, DESTROY, REBOOT, Broken, Caps, Evidence, between
 from keeper.sim.ledger import Rental
 from keeper.sim.promises_ends import what_confirms_is_missing
 
 _SAME_DOLLARS = 0.001
 _APART_SLACK_S = 10.0  # from what was counted to the call
+_TURN_SLACK_S = 0.5  # from the end of a spacing to the call that waited for it
 _GIVEN_BACK_S = 5.0  # its price was another one than the offer's
 _SHARE = 1.01  # a call takes a moment, and a bill goes on meanwhile
 
@@ -39,7 +40,7 @@ def _hourly(seen: Evidence, about: str, rentals: list[Rental], most: float) -> I
     """At each moment at which keeper commits to more: everything that lives, at its full price."""
     for at, bidden in _commitments(seen, rentals):
         total = sum(
-            bidden[1] if rental.instance_id == bidden[0] else price_at(rental, at)
+            bidden[1] if rental.instance_id == bidden[0] else _price_as_told(seen, rental, at)
             for rental in rentals
             if rental.created_at <= at
             and (rental.ended_at is None or rental.ended_at > at)
@@ -49,6 +50,22 @@ def _hourly(seen: Evidence, about: str, rentals: list[Rental], most: float) -> I
             yield from _over(
                 seen, at, at, f"{about} had committed {total:.4f} $/h; the cap is {most:.4f}"
             )
+
+
+def _price_as_told(seen: Evidence, rental: Rental, at: float) -> float:
+    """Return what a rental costs as far as anybody can know, until a list has told its price.
+
+    Its offer's price then; and nothing if a search may have named another one: it was given back.
+    """
+    price, offered = price_at(rental, at), rental.offered_dollars_per_hour
+    if between(seen.clean_listings, rental.created_at, at - _APART_SLACK_S):
+        return price
+    return min(price, offered or price) if _was_agreed_to(seen, rental) else 0.0
+
+
+def _was_agreed_to(seen: Evidence, rental: Rental) -> bool:
+    """Whether a contract was what a search had named: what is not is given back unused."""
+    return seen.was_used(rental.instance_id) or rental.instance_id not in seen.condemned_at
 
 
 def _passes_for_gone(seen: Evidence, rental: Rental, at: float) -> bool:
@@ -70,12 +87,12 @@ def _commitments(
 ) -> Iterator[tuple[float, tuple[int, float]]]:
     """Yield when keeper agreed to a price, whose, and which: as it was offered or bid.
 
-    A search may have named another price; what is given back unused was never agreed to.
+    What is given back unused was never agreed to.
     """
     for rental in rentals:
         offered = rental.offered_dollars_per_hour or rental.dollars_per_hour
         agreed = min(offered, rental.dollars_per_hour)
-        if seen.was_used(rental.instance_id) or rental.instance_id not in seen.condemned_at:
+        if _was_agreed_to(seen, rental):
             yield rental.created_at, (rental.instance_id, agreed)
         for change in rental.changes:
             if change.what == BID:
@@ -197,7 +214,7 @@ def _too_many_in_flight(seen: Evidence) -> Iterator[Broken]:
         others = {
             other
             for other, each in flights
-            if other != slot and each.created_at < at < _landed_at(seen, each)
+            if other != slot and each.created_at < at < _landed_at(seen, each) - _APART_SLACK_S
         }
         if len(others) >= seen.bounds.replacements_in_flight_max:
             yield Broken(
@@ -211,7 +228,21 @@ def _too_many_in_flight(seen: Evidence) -> Iterator[Broken]:
 def _landed_at(seen: Evidence, rental: Rental) -> float:
     """Return when a replacement showed its picture, or came to nothing."""
     spans = seen.on_air(rental.instance_id)
-    return min(seen.end_of_use(rental), spans[0][0] if spans else seen.ended_at)
+    given_up_at = seen.remembered("given up", _given_up).get(rental.instance_id, seen.ended_at)
+    ends = min(seen.end_of_use(rental), max(rental.created_at, given_up_at))
+    return min(ends, spans[0][0] if spans else seen.ended_at)
+
+
+def _given_up(seen: Evidence) -> Mapping[int, float]:
+    """Return by rental since when it may have been given up: calls that end many wait for their turn."""
+    turn_s = seen.bounds.spacing_s.get(DESTROY, 0.0) + _TURN_SLACK_S
+    found: dict[int, float] = {}
+    since = latest = seen.began_at
+    for request in seen.calls.get(DESTROY, ()):
+        since, latest = (request.at if request.at - latest > turn_s else since), request.at
+        if request.instance_id is not None:
+            found.setdefault(request.instance_id, since)
+    return found
 
 
 def _unforgiven(seen: Evidence, instance_id: int, moments: list[float]) -> Iterator[list[float]]:

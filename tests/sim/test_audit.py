@@ -9,6 +9,7 @@ import pytest
 from keeper.sim.audit import CHECKS, audit
 from keeper.sim.bills import billed, days
 from keeper.sim.evidence import STARTED, Caps, Evidence
+from keeper.sim.promises_caps import remedies_within_their_caps, spending_within_the_caps
 from keeper.sim.promises_deploys import what_is_declared_arrives
 from keeper.sim.promises_nerve import make_before_break
 from keeper.sim.promises_secrets import a_changed_key_is_told
@@ -417,10 +418,87 @@ def test_a_deploy_that_was_called_bad_because_its_host_was_struck_waits_for_a_pe
     assert [broken.invariant for broken in found] == ["I18"] * is_blamed
 
 
+@pytest.mark.parametrize(
+    ("offered", "listed_at", "is_blamed"),
+    [
+        pytest.param(0.3, 5012.0, False, id="two are asked for at once, and the first costs more"),
+        pytest.param(0.3, 5003.0, True, id="a list had told so before the second"),
+        pytest.param(0.7, 5012.0, False, id="it is given back: a search may have said otherwise"),
+        pytest.param(0.7, 5003.0, True, id="it is given back, and a list had told its price"),
+    ],
+)
+def test_what_a_contract_costs_beyond_its_offer_counts_once_it_is_told(
+    *, offered: float, listed_at: float, is_blamed: bool
+) -> None:
+    """Seed 405 of twenty slots: four seconds apart, and no list in between."""
+    run = Run()
+    run.ledger.requests[:] = [r for r in run.ledger.requests if not 4900 < r.at - BEGAN < 5100]
+    run.rent(101, "k:duel/1:1", at=5000.0, dollars=0.7, offered=offered)
+    run.list_(listed_at)
+    if offered == 0.7:
+        run.destroy(101, 5060.0)
+    run.rent(102, "k:duel/2:1", at=5020.0, dollars=0.4, offered=0.4)
+    seen = replace(run.evidence(caps={"": Caps(per_hour=1.25)}), desired={"duel": 3})
+    at_once = [broken.at - BEGAN for broken in spending_within_the_caps(seen)]
+    assert (5020.0 in at_once) is is_blamed
+
+
+def test_room_under_a_cap_that_others_took_is_no_darkness_of_ones_own() -> None:
+    """Seed 406 of twenty slots: now and then, in four days, there was room for some minutes."""
+    for open_s, blamed in ((900.0, []), (3600.0, ["I18"])):
+        run, at = Run(), 5050.0
+        while at < 25_000.0:
+            searching(run, at, at + 1500.0, a_stall(dollars=0.9), every_s=300.0)
+            searching(run, at + 1500.0, at + 1500.0 + open_s, a_stall(), every_s=300.0)
+            at += 1500.0 + open_s
+        seen = given_up_and_dark(run, until=25_000.0).evidence(caps={"duel": Caps(per_hour=0.85)})
+        assert [broken.invariant for broken in darkness_ends(seen)] == blamed
+
+
 def test_three_replacements_may_be_in_flight() -> None:
     run = Run()
     desired = twelve_slots(run, lost=3)
     assert audit(replace(run.evidence(), desired=desired)) == ()
+
+
+@pytest.mark.parametrize(
+    ("given_up_at", "is_blamed"),
+    [
+        pytest.param(5120.6, False, id="one comes to nothing in that moment"),
+        pytest.param(5200.0, True, id="one comes to nothing later"),
+    ],
+)
+def test_a_replacement_that_is_given_up_makes_room_for_another_in_the_same_moment(
+    *, given_up_at: float, is_blamed: bool
+) -> None:
+    """Seed 401 of twenty slots: its destroy arrived a moment after the create."""
+    run = Run()
+    desired = twelve_slots(run, lost=4)
+    run.destroy(301, given_up_at)
+    found = remedies_within_their_caps(replace(run.evidence(), desired=desired))
+    assert any("between two hosts" in broken.text for broken in found) is is_blamed
+
+
+@pytest.mark.parametrize(
+    ("apart_s", "is_blamed"),
+    [
+        pytest.param(3.1, False, id="they stand in a queue"),
+        pytest.param(8.0, True, id="it was its turn at any time"),
+    ],
+)
+def test_a_replacement_whose_end_waits_for_its_turn_is_not_in_flight(
+    *, apart_s: float, is_blamed: bool
+) -> None:
+    """Seed 82: twenty hosts fell at once, and the end of a dear one stood behind theirs."""
+    run = Run()
+    desired = twelve_slots(run, lost=4)
+    run.destroy(301, 5150.0)
+    for number in range(1, 15):
+        run.destroy(400, 5150.0 - apart_s * number, ends=False)  # of another keeper's, say
+    seen = run.evidence()
+    bounds = replace(seen.bounds, spacing_s={("DELETE", "/instances/{id}/"): 3.0})
+    found = remedies_within_their_caps(replace(seen, desired=desired, bounds=bounds))
+    assert any("between two hosts" in broken.text for broken in found) is is_blamed
 
 
 @pytest.mark.parametrize(
