@@ -10,7 +10,8 @@ from keeper.alerts import Alert, Severity
 from keeper.alerts.about_deploys import is_told_of
 from keeper.alerts.advice import HUMAN, advice, dollars, names, since
 from keeper.core.decisions import Hold
-from keeper.core.model import Policy, Rung, SlotId, SlotRecord, is_spare, stream_of
+from keeper.core.model import Policy, Rung, SlotId, SlotRecord, StreamName, is_spare, stream_of
+from keeper.core.pauses import of_slots, stream_at
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.terms import is_confirmed
 from keeper.core.text import plain
@@ -199,8 +200,8 @@ def paused(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
     world = snapshot.world
     pauses = _pauses_by_order(world)
     if world.pause is not None:
-        pauses.insert(0, ("", [], world.pause))
-    for target, slots, pause in pauses:
+        pauses.insert(0, ("", None, [], world.pause))
+    for target, stream, slots, pause in pauses:
         until = (
             f"until {pause.until:%Y-%m-%d %H:%M} UTC"
             if pause.until is not None
@@ -212,7 +213,7 @@ def paused(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
             key=f"KeeperPaused:{target}" if target else "KeeperPaused",
             severity=Severity.INFO,
             slot=slots[0] if len(slots) == 1 else None,
-            stream=stream_of(slots[0]) if slots else None,
+            stream=stream,
             summary=f"{about} is paused {until} by {plain(pause.actor, 60)}",
             why=plain(pause.reason, 200) or "no reason was given",
             did="keeper watches and tells, and touches nothing",
@@ -255,14 +256,16 @@ def suggestion(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
         )
 
 
-def _pauses_by_order(world: World) -> list[tuple[str, list[SlotId], Pause]]:
+def _pauses_by_order(
+    world: World,
+) -> list[tuple[str, StreamName | None, list[SlotId], Pause]]:
     """Put together what one order paused: all of a stream is one message, not one per slot."""
-    groups: dict[tuple[str, Pause], list[SlotId]] = {}
-    for slot, pause in sorted(world.slot_pauses.items()):
-        groups.setdefault((stream_of(slot), pause), []).append(slot)
+    groups: dict[tuple[StreamName, Pause], list[SlotId]] = {}
+    for key, pause in sorted(world.slot_pauses.items()):
+        groups.setdefault((stream_at(key), pause), []).append(key)
     return [
-        (slots[0] if len(slots) == 1 else stream, slots, pause)
-        for (stream, pause), slots in groups.items()
+        (keys[0] if len(keys) == 1 else stream, stream, list(of_slots(dict.fromkeys(keys))), pause)
+        for (stream, pause), keys in groups.items()
     ]
 
 

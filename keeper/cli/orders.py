@@ -20,7 +20,7 @@ from keeper.cli.options import (
 
 if TYPE_CHECKING:
     from keeper.core.world import OrderKind
-    from keeper.web.shapes import SlotStatus
+    from keeper.web.shapes import FleetStatus, SlotStatus
 
 
 _FOR_EVER = "ever"
@@ -120,6 +120,7 @@ def pause(
 ) -> int:
     """Touch nothing: one slot, all of a stream, or the whole fleet.
 
+    A stream's pause is of its spares too, and of every slot that it is given while the pause lasts.
     keeper goes on to watch and to alert, and to end what is condemned already. A pause survives
     restarts, is told as an alert while it lasts, and ends by itself after four hours unless it is said
     otherwise: `--for ever` must be meant.
@@ -150,6 +151,11 @@ def resume(slot_or_stream: str | None, reason: str, config: Path, socket: Path |
     return _order(OrderKind.RESUME, slot_or_stream, reason, config, socket)
 
 
+def _is_held(fleet: FleetStatus, name: str) -> bool:
+    """Whether there is a pause of this, though it may not be declared any more."""
+    return any(alert.key == f"KeeperPaused:{name}" for alert in fleet.alerts)
+
+
 def _order(
     kind: OrderKind,
     name: str | None,
@@ -171,22 +177,24 @@ def _order(
 
     async def give() -> int:
         async with local_keeper(where) as keeper:
-            found, stream = None, None
+            found, stream, slot = None, None, None
             slots = {}
             if name is not None:
                 fleet = await keeper.fleet()
-                slots = {s.slot: s for each in fleet.streams for s in each.slots}
+                slots = {s.slot: s for each in fleet.streams for s in (*each.slots, *each.spares)}
                 if kind in _WIDE and any(each.stream == name for each in fleet.streams):
                     stream = name
-            if name is not None and stream is None:
+                elif kind is OrderKind.RESUME and name not in slots and _is_held(fleet, name):
+                    stream, slot = (None, name) if "/" in name else (name, None)
+            if name is not None and stream is None and slot is None:
                 found = slots[slot_named(slots, name)]
+                slot = found.slot
                 if dry_run or ask:
                     say(f"{found.slot}: {_at_stake(kind, found)}")
             if dry_run:
                 return 0
             if ask:
                 confirm(f"{kind.value} {name}?", yes=False)
-            slot = found.slot if found is not None else None
             order = await keeper.order(
                 kind, slot, reason=reason, until_s=until_s, for_ever=for_ever, stream=stream
             )

@@ -19,6 +19,7 @@ from keeper.cli.store import remembered
 from keeper.cli.terminal import confirm, console, say, show
 from keeper.cli.wish import Wanted, described, looked_up
 from keeper.core.model import Mode, OfferId, SlotId, Stream
+from keeper.core.pauses import at_start
 from keeper.core.world import Order, OrderKind, Snapshot
 
 if TYPE_CHECKING:
@@ -115,10 +116,9 @@ def _orders(
         )
         for slot in missing
     ]
+    paused = at_start(saved.slot_pauses, (stream,), saved.records)
     resumes = [
-        new_order(OrderKind.RESUME, slot, wanted.reason)
-        for slot in stream.slots
-        if slot in saved.slot_pauses
+        new_order(OrderKind.RESUME, slot, wanted.reason) for slot in stream.slots if slot in paused
     ]
     return (*rents, *resumes)
 

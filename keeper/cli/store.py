@@ -9,6 +9,7 @@ from keeper.adapters.clock import SystemClock
 from keeper.adapters.peek import peek, peek_journal
 from keeper.core.decisions import Plan
 from keeper.core.model import SlotId, SlotRecord
+from keeper.core.pauses import at_start
 from keeper.core.world import Snapshot, World
 from keeper.ports import JournalEntry, Saved
 from keeper.settings import Settings, to_desired
@@ -58,7 +59,7 @@ async def remembered_snapshot(settings: Settings) -> tuple[Snapshot, datetime]:
         intents=saved.intents,
         quarantine={each.machine_id: each for each in saved.quarantine},
         pause=saved.pause,
-        slot_pauses=saved.slot_pauses,
+        slot_pauses=at_start(saved.slot_pauses, desired.streams, saved.records),
         meter=saved.meter,
     )
     snapshot = Snapshot(

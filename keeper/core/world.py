@@ -126,7 +126,7 @@ class Order:
     until: datetime | None = None  # PAUSE: ends by itself
     offer_id: OfferId | None = None  # RENT: this one and no other
     instance_id: InstanceId | None = None  # ADOPT, END: this one and no other
-    stream: StreamName | None = None  # PAUSE, RESUME: all its slots; the shell makes orders of them
+    stream: StreamName | None = None  # PAUSE, RESUME: all its slots, later ones too
 
 
 # A pause that nobody said an end for: a morning's or an evening's work. It must not be forgotten.
@@ -185,6 +185,7 @@ class World:
     causes_known: frozenset[tuple[str, str]] = frozenset()  # trait and value, named last tick
     orders: tuple[Order, ...] = ()  # new ones
     pause: Pause | None = None  # of the whole fleet
+    # Of slots one by one, and of streams under their own keys (pauses.py).
     slot_pauses: Mapping[SlotId, Pause] = field(default_factory=dict)
     held_slots: frozenset[SlotId] = frozenset()  # held by a bug of ours
     is_leader: bool = True

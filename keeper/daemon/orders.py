@@ -13,6 +13,7 @@ from datetime import datetime
 
 from keeper.core.events import Event, OrderAccepted, PauseChanged
 from keeper.core.model import SlotId, stream_of
+from keeper.core.pauses import key_of, of_slots
 from keeper.core.world import Order, OrderKind, Pause
 from keeper.ports import TimedOut, Uncertain
 
@@ -92,7 +93,7 @@ class Orders:
 
 
 def expanded(orders: tuple[Order, ...], slots: Iterable[SlotId]) -> tuple[Order, ...]:
-    """Make of an order for a stream one for each of its slots."""
+    """Make of an order for a stream one for each of its slots, which still names the stream."""
     if all(order.stream is None for order in orders):
         return orders
     known = sorted(slots)
@@ -102,11 +103,7 @@ def expanded(orders: tuple[Order, ...], slots: Iterable[SlotId]) -> tuple[Order,
         for each in (
             (order,)
             if order.stream is None
-            else (
-                replace(order, slot=slot, stream=None)
-                for slot in known
-                if stream_of(slot) == order.stream
-            )
+            else (replace(order, slot=slot) for slot in known if stream_of(slot) == order.stream)
         )
     )
 
@@ -115,13 +112,28 @@ def lapsed(
     pause: Pause | None, slot_pauses: Mapping[SlotId, Pause], now: datetime
 ) -> tuple[Event, ...]:
     """State which pauses have ended by themselves."""
-    every: dict[SlotId | None, Pause] = dict(slot_pauses.items())
+    every: dict[SlotId | None, Pause] = dict(of_slots(slot_pauses).items())
     if pause is not None:
         every[None] = pause
     return tuple(
         PauseChanged(paused=False, slot=slot, until=None, actor="keeper", detail="its time is over")
         for slot, each in every.items()
         if each.until is not None and each.until <= now
+    )
+
+
+def joined(new: Iterable[SlotId], slot_pauses: Mapping[SlotId, Pause]) -> tuple[PauseChanged, ...]:
+    """State which slots are paused because they have just come to a stream that is."""
+    return tuple(
+        PauseChanged(
+            paused=True,
+            slot=slot,
+            until=pause.until,
+            actor=pause.actor,
+            detail=": ".join(filter(None, ("its stream is paused", pause.reason)))[:_DETAIL_MAX],
+        )
+        for slot in new
+        if (pause := slot_pauses.get(key_of(stream_of(slot)))) is not None
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from keeper.core.model import Stream
+from keeper.core.pauses import at_start
 from keeper.core.reconcile import reconcile
 from keeper.core.world import Listing, OfferBook, Snapshot, World
 from keeper.daemon.declared import Declared
@@ -33,7 +34,7 @@ async def preview(
         intents=saved.intents,
         quarantine={each.machine_id: each for each in saved.quarantine},
         pause=saved.pause,
-        slot_pauses=saved.slot_pauses,
+        slot_pauses=at_start(saved.slot_pauses, declared.desired.streams, saved.records),
         meter=saved.meter,
         started_at=now,
         windows=windows.open,

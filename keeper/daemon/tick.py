@@ -6,13 +6,14 @@ before it is committed either, so a tick that cannot write changes nothing and i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from keeper.alerts.dispatch import Numbers, dispatch, next_due_at, to_payload
 from keeper.alerts.rules import firing
+from keeper.core import pauses
 from keeper.core.decisions import Plan
 from keeper.core.events import Event, OrphanCleared, OrphanSeen, SlotBug, facts
 from keeper.core.meter import newer
@@ -155,11 +156,13 @@ def pauses_after(
     pause: Pause | None,
     slot_pauses: Mapping[SlotId, Pause],
     now: datetime,
+    new: Iterable[SlotId] = (),
 ) -> tuple[Pause | None, Mapping[SlotId, Pause]]:
-    """Apply the operator's pauses and resumes, and let the expired ones end."""
+    """Apply the operator's pauses and resumes, let the expired ones end, and hold what is new."""
     if pause is not None and pause.until is not None and pause.until <= now:
         pause = None
     slots = {s: p for s, p in slot_pauses.items() if p.until is None or p.until > now}
+    slots = dict(pauses.holding(slots, new))  # before the orders, of which one may resume it
     for order in orders:
         taken = Pause(since=order.at, until=order.until, actor=order.actor, reason=order.reason)
         if order.kind is OrderKind.PAUSE and order.slot is None:
@@ -168,9 +171,10 @@ def pauses_after(
             pause = None
         elif order.kind in (OrderKind.PAUSE, OrderKind.DESTROY) and order.slot is not None:
             # A destroyed slot stays empty until it is resumed: otherwise keeper would fill it again.
-            slots[order.slot] = taken
+            was = None if order.stream is None else slot_pauses.get(pauses.key_of(order.stream))
+            slots = pauses.paused(slots, order.slot, taken, stream=order.stream, was=was)
         elif order.kind is OrderKind.RESUME and order.slot is not None:
-            slots.pop(order.slot, None)
+            slots = pauses.resumed(slots, order.slot, is_all=order.stream is not None)
     return pause, slot_pauses if slots == slot_pauses else slots
 
 

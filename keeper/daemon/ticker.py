@@ -18,6 +18,7 @@ from keeper.core.events import (
     TickOverran,
 )
 from keeper.core.model import ConditionKind, SlotId, Status
+from keeper.core.pauses import newcomers, of_slots
 from keeper.core.reasons import Reason
 from keeper.core.standing import Standing
 from keeper.core.world import SearchRefused, World
@@ -25,7 +26,7 @@ from keeper.daemon.beat import Due
 from keeper.daemon.crew import Crew
 from keeper.daemon.declared import Ports
 from keeper.daemon.ground import Ground
-from keeper.daemon.orders import expanded, facts_of, lapsed
+from keeper.daemon.orders import expanded, facts_of, joined, lapsed
 from keeper.daemon.rest import is_quiet
 from keeper.daemon.survey import describe
 from keeper.daemon.tick import Ticked, decide, hold_until, pauses_after
@@ -69,7 +70,9 @@ class Ticker:
         world = self._observe(now)
         told = self._crew.facts.take()
         over = lapsed(memory.pause, memory.slot_pauses, now)
-        own_events = (*told, *over, *(fact for order in world.orders for fact in facts_of(order)))
+        held = joined(self._newcomers(), world.slot_pauses)
+        ordered = (fact for order in world.orders for fact in facts_of(order))
+        own_events = (*told, *over, *held, *ordered)
         try:
             ticked = decide(
                 world,
@@ -105,9 +108,12 @@ class Ticker:
         memory, survey = self._ground.memory, self._crew.survey
         orders = self._crew.orders.take()
         if orders:
-            orders = expanded(orders, {*memory.records, *self._slots()})
+            paused = of_slots(memory.slot_pauses)  # some of which may be declared no more
+            orders = expanded(orders, {*memory.records, *self._slots(), *paused})
         survey.outdate(orders)
-        pause, slot_pauses = pauses_after(orders, memory.pause, memory.slot_pauses, now)
+        pause, slot_pauses = pauses_after(
+            orders, memory.pause, memory.slot_pauses, now, self._newcomers()
+        )
         if memory.held_until:
             memory.held_until = {s: t for s, t in memory.held_until.items() if t > now}
         self._tell_market()
@@ -149,6 +155,11 @@ class Ticker:
             revisions=memory.revisions,
             makeable=self._crew.revisions.at_hand(memory.revisions),
         )
+
+    def _newcomers(self) -> tuple[SlotId, ...]:
+        """Return the slots that have just come to a paused stream."""
+        memory = self._ground.memory
+        return newcomers(memory.slot_pauses, self._ground.desired.streams, memory.records)
 
     def _settle(self, ticked: Ticked) -> None:
         """The commit is durable: now, and only now, remember it."""
@@ -242,7 +253,7 @@ class Ticker:
 
     def _slots(self) -> Iterator[SlotId]:
         for stream in self._ground.desired.streams:
-            yield from stream.slots
+            yield from (*stream.slots, *stream.spare_places)
 
     def may_rest(self) -> bool:
         """Whether nobody could see anything new before somebody says so; see ``ports.Foresight``."""

@@ -110,7 +110,7 @@ METRICS: tuple[Described, ...] = (
         unit="seconds",
     ),
     _state("keeper_paused", "Whether an operator has paused the fleet."),
-    _state("keeper_paused_slots", "Slots that an operator has paused one by one."),
+    _state("keeper_paused_slots", "Slots and spares that an operator has paused."),
     _state(
         "keeper_pause_end_timestamp_seconds",
         "When a pause ends by itself; +Inf: never. The slot is empty for a pause of the fleet.",

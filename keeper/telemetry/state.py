@@ -19,6 +19,7 @@ from keeper.core.model import (
     is_spare,
     stream_of,
 )
+from keeper.core.pauses import of_slots
 from keeper.core.reasons import Reason
 from keeper.core.revisions import find, is_bad
 from keeper.core.spare_state import SPARE_STATES, spare_state
@@ -47,7 +48,7 @@ def gauges(snapshot: Snapshot) -> Samples:
     tripped = set(snapshot.plan.fuses)
     samples: Samples = {
         "keeper_paused": [((), float(world.pause is not None))],
-        "keeper_paused_slots": [((), float(len(world.slot_pauses)))],
+        "keeper_paused_slots": [((), float(len(of_slots(world.slot_pauses))))],
         "keeper_pause_end_timestamp_seconds": _pauses(world),
         "keeper_open_windows": [
             ((allow.value,), float(sum(each.allow is allow for each in world.windows)))
@@ -205,7 +206,7 @@ def _spares(snapshot: Snapshot) -> list[tuple[tuple[str, ...], float]]:
 
 
 def _pauses(world: World) -> list[tuple[tuple[str, ...], float]]:
-    every: dict[str, Pause] = dict(world.slot_pauses.items())
+    every: dict[str, Pause] = dict(of_slots(world.slot_pauses).items())
     if world.pause is not None:
         every[""] = world.pause
     return [

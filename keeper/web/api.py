@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from keeper.core.labels import parse
 from keeper.core.model import InstanceId, OfferId, SlotId, StreamName, is_spare, stream_of
+from keeper.core.pauses import of_slots, stream_at
 from keeper.core.strays import is_confirmed, strays
 from keeper.core.text import plain
 from keeper.core.world import PAUSE_DEFAULT_S, Order, OrderKind
@@ -147,18 +148,24 @@ async def post_order(request: web.Request) -> web.Response:
         raise Problem(422, "the order is not understood", nonsense)
     if body.stream is not None:
         known = {stream_of(slot) for slot in snapshot_of(request).records}
+        if body.kind is OrderKind.RESUME:  # a pause may outlive what it was for
+            known |= {stream_at(key) for key in snapshot_of(request).world.slot_pauses}
         if body.stream not in known:
             raise Problem(404, "no such stream", f"there is no stream {plain(body.stream, 100)!r}")
     if body.slot is not None:
         record = snapshot_of(request).records.get(SlotId(body.slot))
-        if record is None:
+        is_left = (
+            body.kind is OrderKind.RESUME
+            and SlotId(body.slot) in of_slots(snapshot_of(request).world.slot_pauses)
+        )  # fmt: skip
+        if record is None and not is_left:
             raise _no_such_slot(request, body.slot)
         if is_spare(SlotId(body.slot)) and body.kind not in _FOR_SPARES:
             raise Problem(
                 409, "this is the place of a spare", f"a spare is not there to {body.kind}",
                 cure="order replace or destroy for a spare; everything else for the slot it serves",
             )  # fmt: skip
-        if body.kind is OrderKind.RENT and record.tenure is not None:
+        if body.kind is OrderKind.RENT and record is not None and record.tenure is not None:
             raise Problem(
                 409, "the slot has a host", f"nothing was rented for {plain(body.slot, 100)}",
                 cure="order replace, to give it another one",

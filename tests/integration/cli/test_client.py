@@ -1,7 +1,10 @@
 """The client of the local socket, against servers that answer well, badly, or not at all."""
 
+import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -12,7 +15,9 @@ from keeper.cli.client import is_running, local_keeper, no_daemon, socket_of
 from keeper.cli.errors import Stopped
 from keeper.cli.exit_codes import ExitCode
 from keeper.cli.options import CONFIG_DEFAULT, SOCKET_DEFAULT
-from keeper.core.world import OrderKind
+from keeper.core.model import SlotId, SlotRecord, StreamName
+from keeper.core.pauses import key_of
+from keeper.core.world import OrderKind, Pause
 from keeper.web.shapes import OrderStatus
 from keeper.web.status import status_of
 from tests.snapshots import NOW, dark, record, snapshot
@@ -165,3 +170,36 @@ def test_the_socket_is_found_without_a_key_and_without_a_file(
         assert socket_of(CONFIG_DEFAULT, None) == SOCKET_DEFAULT
     monkeypatch.setenv("KEEPER_SOCKET", "/run/theirs.sock")
     assert socket_of(config, None) == Path("/run/theirs.sock")
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("duel/spare-0", {"slot": "duel/spare-0"}),
+        ("old/1", {"slot": "old/1"}),  # paused, and not declared any more
+        ("old", {"slot": None, "stream": "old"}),
+    ],
+)
+async def test_whatever_is_paused_can_be_resumed_by_its_name(
+    serve: Serve, name: str, sent: dict[str, str | None]
+) -> None:
+    pause = Pause(since=NOW, until=None, actor="ann", reason="")
+    paused = {SlotId("old/1"): pause, SlotId("old/2"): replace(pause, reason="it too")}
+    if name == "old":
+        paused = {**paused, key_of(StreamName("old")): pause}
+    place = SlotRecord(slot=SlotId("duel/spare-0"))
+    fleet = status_of(snapshot(record(), place, slot_pauses=paused), NOW)
+    seen = []
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.method == "GET":
+            return web.Response(body=orjson.dumps(fleet), content_type="application/json")
+        seen.append(await request.json())
+        order = OrderStatus(order_id="o", kind=OrderKind.RESUME, slot=None, actor="ann", until=None)
+        return web.Response(body=orjson.dumps(order), status=202)
+
+    where = await serve(answer)
+    command = [sys.executable, "-m", "keeper", "resume", name, "--socket", str(where)]
+    asked = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    _, said = await asked.communicate()
+    assert seen == [{"kind": "resume", "reason": "", **sent}], said

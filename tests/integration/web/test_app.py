@@ -10,8 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from keeper.core.model import InstanceId, SlotId, SlotRecord
-from keeper.core.world import Listing
+from keeper.core.model import InstanceId, SlotId, SlotRecord, StreamName
+from keeper.core.pauses import key_of
+from keeper.core.world import Listing, Pause
 from keeper.ports import PortError, ReloadReport, StoreFull, TimedOut, Uncertain
 from keeper.web.openapi import DESCRIBED
 from tests.facts import every_event
@@ -366,6 +367,23 @@ async def test_a_spare_can_be_given_back_and_nothing_else(
     assert status == answer
     assert answer == 202 or "spare" in said["title"]
     assert len(served.keeper.orders) == (answer == 202)
+
+
+@pytest.mark.parametrize("about", [{"slot": "old/1"}, {"stream": "old"}])
+async def test_a_pause_of_what_is_declared_no_more_can_be_ended(
+    serve: Serve, about: dict[str, str]
+) -> None:
+    pause = Pause(since=ago(hours=1), until=None, actor="ann", reason="works")
+    paused = {SlotId("old/1"): pause, key_of(StreamName("old")): pause}
+    served = await serve(Keeper(shown=snapshot(record("duel/0"), slot_pauses=paused)))
+    url = f"{served.url}/api/v1/orders"
+    for kind, answer in (("resume", 202), ("pause", 404), ("replace", 404)):
+        if kind == "replace" and "stream" in about:
+            continue
+        status, _, _ = await ask(url, "POST", json={"kind": kind, **about}, headers=BEARER)
+        assert status == answer, kind
+    (order,) = served.keeper.orders
+    assert (order.slot, order.stream) == (about.get("slot"), about.get("stream"))
 
 
 async def test_a_store_that_fails_is_a_problem_of_now(serve: Serve) -> None:

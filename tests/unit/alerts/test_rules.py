@@ -31,6 +31,7 @@ from keeper.core.model import (
     Status,
     StreamName,
 )
+from keeper.core.pauses import key_of
 from keeper.core.reasons import Reason
 from keeper.core.world import AccountSeen, Pause, SearchRefused, Snapshot
 from keeper.ports import NoticeKind
@@ -693,6 +694,18 @@ def test_a_pause_of_a_stream_is_one_message_with_its_end() -> None:
     assert alert.key == "KeeperPaused:duel"
     assert alert.summary == f"duel is paused until {until:%Y-%m-%d %H:%M} UTC by ada"
     assert alert.needs_human == "When done: `keeper resume duel`."
+
+
+def test_a_pause_of_a_stream_is_told_of_the_stream_however_many_slots_it_has() -> None:
+    own = {key_of(StreamName("duel")): PAUSE}
+    for names in ((), ("duel/0",), ("duel/0", "duel/1", "duel/spare-0")):
+        slots = {SlotId(name): PAUSE for name in names}
+        (alert,) = firing(snapshot(record(), slot_pauses={**slots, **own}), NOW)
+        assert (alert.key, alert.stream) == ("KeeperPaused:duel", "duel"), names
+        assert alert.needs_human == "When done: `keeper resume duel`."
+    by_hand = {SlotId("duel/1"): replace(PAUSE, reason="another")}
+    told = firing(snapshot(record(), slot_pauses={SLOT: PAUSE, **own, **by_hand}), NOW)
+    assert {each.key for each in told} == {"KeeperPaused:duel", "KeeperPaused:duel/1"}
 
 
 def test_a_common_cause_says_its_numbers_and_what_else_it_could_be() -> None:

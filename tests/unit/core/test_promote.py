@@ -125,6 +125,8 @@ ROWS = [
         world=needing(in_flight=frozenset({PLACE})), takes_over=False),
     Row(sentence="nor one that a person keeps",
         world=needing(slot_pauses={PLACE: a_pause()}), takes_over=False),
+    Row(sentence="nor anything in a slot that is paused itself",
+        world=needing(slot_pauses={SLOT: a_pause()}), takes_over=False),
     Row(sentence="nor one on a machine that has failed",
         world=needing(quarantine={MachineId(950): a_quarantine(950)}), takes_over=False),
     Row(sentence="nor one of an owner two of whose machines have failed",

@@ -25,6 +25,7 @@ from keeper.core.events import (
 )
 from keeper.core.meter import Meter, Rate, Stop, Tally
 from keeper.core.model import Incident, InstanceId, Revision, Rung, SlotId, Status, StreamName
+from keeper.core.pauses import key_of
 from keeper.core.reasons import Reason
 from keeper.core.world import AccountSeen, Pause, Snapshot
 from keeper.telemetry.logs import configure_logs
@@ -307,9 +308,10 @@ def test_every_event_starts_at_zero(registry: CollectorRegistry) -> None:
 
 def test_pause_is_visible(sink: MetricsSink, registry: CollectorRegistry) -> None:
     pause = Pause(since=NOW, until=None, actor="ada", reason="")
-    sink.render(snapshot(record(), pause=pause, slot_pauses={SlotId("duel/0"): pause}))
+    slots = {SlotId("duel/0"): pause, key_of(StreamName("duel")): pause}
+    sink.render(snapshot(record(), pause=pause, slot_pauses=slots))
     assert value(registry, "keeper_paused") == 1
-    assert value(registry, "keeper_paused_slots") == 1
+    assert value(registry, "keeper_paused_slots") == 1  # a stream's own pause is no slot
     assert value(registry, "keeper_pause_end_timestamp_seconds", slot="") == inf
 
 
