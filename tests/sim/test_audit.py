@@ -8,16 +8,12 @@ import pytest
 
 from keeper.sim.audit import CHECKS, audit
 from keeper.sim.bills import billed, days
-from keeper.sim.evidence import STARTED, Caps, Evidence
-from keeper.sim.promises_caps import remedies_within_their_caps, spending_within_the_caps
-from keeper.sim.promises_deploys import what_is_declared_arrives
-from keeper.sim.promises_nerve import make_before_break
-from keeper.sim.promises_secrets import a_changed_key_is_told
-from keeper.sim.promises_stream import darkness_ends, on_air_after_the_calm
-from tests.sim.doctored import BREAKS, a_deploy_that_never_arrives, ended_as_was_known
+from keeper.sim.evidence import Caps, Evidence
+from keeper.sim.promises_caps import remedies_within_their_caps
+from keeper.sim.promises_stream import on_air_after_the_calm
+from tests.sim.doctored import BREAKS, ended_as_was_known
 from tests.sim.doctored_hosts import (
     a_stall,
-    ended_for_money_that_was_there,
     given_up_and_dark,
     searching,
     twelve_slots,
@@ -302,37 +298,6 @@ def test_what_really_stood_open_is_what_counts() -> None:
     assert {each.invariant for each in audit(given_up_and_dark(run).evidence())} == {"I18"}
 
 
-def test_a_machine_whose_rental_vanished_may_be_avoided_for_a_while() -> None:
-    """Seed 219: the only host that a cap left room for was on such a machine."""
-    for hours, blamed in ((1, []), (8, ["I18"])):
-        run, until = Run(), 5000.0 + hours * 3600.0
-        run.picture(100, 5000.0, live=False)
-        run.end(100, 5000.0, "fault")
-        searching(run, 5050.0, until, a_stall(offer_id=100))
-        run.rent(101, "k:duel/0:2", at=until)
-        run.picture(101, until + 300.0)
-        assert [broken.invariant for broken in darkness_ends(run.evidence())] == blamed
-
-
-@pytest.mark.parametrize(
-    ("step_s", "cap", "is_blamed"),
-    [
-        pytest.param(3600.0, 1.7, False, id="ahead: the box may have slept, and the hour counts"),
-        pytest.param(-3600.0, 1.7, True, id="back: nothing was counted twice"),
-        pytest.param(3600.0, 2.3, True, id="there was money for more than the hour"),
-        pytest.param(0.0, 1.7, True, id="no step"),
-    ],
-)
-def test_an_hour_that_a_clock_leapt_over_may_have_been_paid(
-    *, step_s: float, cap: float, is_blamed: bool
-) -> None:
-    """Seed 211: what keeper counts for such an hour may be what calls for the hard stop."""
-    seen = replace(ended_for_money_that_was_there(Run()), clock_steps=((BEGAN + 9000.0, step_s),))
-    caps = {"duel": Caps(per_day=cap)}
-    found = make_before_break(replace(seen, bounds=replace(seen.bounds, caps=caps)))
-    assert [broken.invariant for broken in found] == ["I11"] * is_blamed
-
-
 @pytest.mark.parametrize(
     ("cap", "again_s", "blamed"),
     [
@@ -368,115 +333,10 @@ def test_the_first_host_of_a_slot_replaces_none(third_at: float, broken: list[st
     assert [each.invariant for each in audit(run.evidence())] == broken
 
 
-@pytest.mark.parametrize(
-    ("healed_at", "told_at", "is_blamed"),
-    [
-        pytest.param(5600.0, 6100.0, False, id="told when SSH answered again"),
-        pytest.param(None, None, False, id="it never answered again"),
-        pytest.param(5600.0, 6300.0, True, id="told later than that"),
-        pytest.param(5600.0, None, True, id="never told"),
-        pytest.param(4990.0, 6100.0, True, id="SSH answered all the time"),
-    ],
-)
-def test_a_changed_key_that_no_host_shows_cannot_be_told(
-    *, healed_at: float | None, told_at: float | None, is_blamed: bool
-) -> None:
-    """Seed 415 of tight fleets: the key changed while its SSH server hung for twelve minutes."""
-    run = Run()
-    run.command(100, 290.0, "deploy.start")
-    run.host(100, 4900.0, "struck", "ssh_hang")
-    run.host(100, 5000.0, "struck", "host_key_changed")
-    if healed_at is not None:
-        run.host(100, healed_at, "healed", "ssh_hang")
-    if told_at is not None:
-        run.tell(told_at, key=f"KeeperSlotHeld:host_key_changed:{SLOT}", slot=SLOT)
-    found = [broken.invariant for broken in a_changed_key_is_told(run.evidence())]
-    assert found == ["I23"] * is_blamed
-
-
-@pytest.mark.parametrize(
-    ("struck", "told", "is_blamed"),
-    [
-        pytest.param(True, ("firing", "repeat"), False, id="it looked bad, and a person was told"),
-        pytest.param(True, (), True, id="nobody was told"),
-        pytest.param(True, ("firing", "resolved"), True, id="it was called good again"),
-        pytest.param(False, ("firing",), True, id="it was called bad for nothing"),
-    ],
-)
-def test_a_deploy_that_was_called_bad_because_its_host_was_struck_waits_for_a_person(
-    *, struck: bool, told: tuple[str, ...], is_blamed: bool
-) -> None:
-    """Seed 414 of tight fleets: the first picture froze 17 s after a good deploy had been started."""
-    run = Run()
-    run.host(100, 9060.0, STARTED, "new")
-    if struck:
-        run.host(100, 9077.0, "struck", "picture_frozen")
-    run.host(100, 9400.0, STARTED, "old")
-    for number, kind in enumerate(told):
-        run.tell(9400.0 + 14_400.0 * number, kind, key="KeeperDeployBad:duel")
-    found = what_is_declared_arrives(a_deploy_that_never_arrives(run))
-    assert [broken.invariant for broken in found] == ["I18"] * is_blamed
-
-
-@pytest.mark.parametrize(
-    ("offered", "listed_at", "is_blamed"),
-    [
-        pytest.param(0.3, 5012.0, False, id="two are asked for at once, and the first costs more"),
-        pytest.param(0.3, 5003.0, True, id="a list had told so before the second"),
-        pytest.param(0.7, 5012.0, False, id="it is given back: a search may have said otherwise"),
-        pytest.param(0.7, 5003.0, True, id="it is given back, and a list had told its price"),
-    ],
-)
-def test_what_a_contract_costs_beyond_its_offer_counts_once_it_is_told(
-    *, offered: float, listed_at: float, is_blamed: bool
-) -> None:
-    """Seed 405 of twenty slots: four seconds apart, and no list in between."""
-    run = Run()
-    run.ledger.requests[:] = [r for r in run.ledger.requests if not 4900 < r.at - BEGAN < 5100]
-    run.rent(101, "k:duel/1:1", at=5000.0, dollars=0.7, offered=offered)
-    run.list_(listed_at)
-    if offered == 0.7:
-        run.destroy(101, 5060.0)
-    run.rent(102, "k:duel/2:1", at=5020.0, dollars=0.4, offered=0.4)
-    seen = replace(run.evidence(caps={"": Caps(per_hour=1.25)}), desired={"duel": 3})
-    at_once = [broken.at - BEGAN for broken in spending_within_the_caps(seen)]
-    assert (5020.0 in at_once) is is_blamed
-
-
-def test_room_under_a_cap_that_others_took_is_no_darkness_of_ones_own() -> None:
-    """Seed 406 of twenty slots: now and then, in four days, there was room for some minutes."""
-    for open_s, blamed in ((900.0, []), (3600.0, ["I18"])):
-        run, at = Run(), 5050.0
-        while at < 25_000.0:
-            searching(run, at, at + 1500.0, a_stall(dollars=0.9), every_s=300.0)
-            searching(run, at + 1500.0, at + 1500.0 + open_s, a_stall(), every_s=300.0)
-            at += 1500.0 + open_s
-        seen = given_up_and_dark(run, until=25_000.0).evidence(caps={"duel": Caps(per_hour=0.85)})
-        assert [broken.invariant for broken in darkness_ends(seen)] == blamed
-
-
 def test_three_replacements_may_be_in_flight() -> None:
     run = Run()
     desired = twelve_slots(run, lost=3)
     assert audit(replace(run.evidence(), desired=desired)) == ()
-
-
-@pytest.mark.parametrize(
-    ("given_up_at", "is_blamed"),
-    [
-        pytest.param(5120.6, False, id="one comes to nothing in that moment"),
-        pytest.param(5200.0, True, id="one comes to nothing later"),
-    ],
-)
-def test_a_replacement_that_is_given_up_makes_room_for_another_in_the_same_moment(
-    *, given_up_at: float, is_blamed: bool
-) -> None:
-    """Seed 401 of twenty slots: its destroy arrived a moment after the create."""
-    run = Run()
-    desired = twelve_slots(run, lost=4)
-    run.destroy(301, given_up_at)
-    found = remedies_within_their_caps(replace(run.evidence(), desired=desired))
-    assert any("between two hosts" in broken.text for broken in found) is is_blamed
 
 
 @pytest.mark.parametrize(
