@@ -52,7 +52,7 @@ def choose(
             break
         if choice.too_dear is not None:
             basis = choice.needs.pricing.value.replace("_", " ")
-            passed_over += f"; no room {basis}: {choice.too_dear.sentence}"
+            passed_over = f"; no room {basis}: {choice.too_dear.sentence}"
         choice = _best(draft, slot, stream, needs, avoiding)
     funnel = choice.funnel
     draft.tell(

@@ -14,7 +14,7 @@ from keeper.core import recycle
 from keeper.core.backoff import longest_s, stepped_s
 from keeper.core.bids import needs_in_turn
 from keeper.core.caps import Crossed
-from keeper.core.choice import affordable_for, avoided, choose, looked_at, machines_in_use
+from keeper.core.choice import affordable_for, avoided, choose, looked_at
 from keeper.core.dark import dark_dollars, is_given_up
 from keeper.core.decisions import Hold, Rent, Wait
 from keeper.core.draft import Draft, Seat
@@ -137,7 +137,7 @@ def _still_too_dear(
         return None
     crossed_by = None
     for needs in in_turn:
-        suitable = search(book.offers, needs, avoiding, machines_in_use(draft)).suitable
+        suitable = search(book.offers, needs, avoiding).suitable
         if suitable:
             crossed_by = affordable_for(draft, slot, stream, needs, suitable)[1]
             if crossed_by is None:

@@ -7,16 +7,21 @@ import pytest
 from keeper.core.decisions import Hold, Plan, Rent
 from keeper.core.events import DecisionMade, OffersSearched
 from keeper.core.market import merged
-from keeper.core.model import Offer, Pricing
+from keeper.core.model import InstanceId, MachineId, MarketState, Offer, Pricing
 from keeper.core.reasons import Reason
 from tests.builders import (
     DUEL,
+    HOST,
     a_book,
     a_desire,
+    a_fresh_tenure,
+    a_listing,
     a_record,
     a_stream,
+    a_tenure,
     a_world,
     ago,
+    an_instance,
     an_offer,
     decide,
     decision_for,
@@ -127,3 +132,21 @@ def test_a_first_choice_that_the_budget_has_no_room_for_gives_way_to_one_that_fi
     rent = decision_for(decide(world, a_desire(roomy)))
     assert isinstance(rent, Rent)
     assert rent.offer_id == dear_bid.offer_id
+
+
+def test_a_replacement_that_is_outbid_is_bid_for_and_not_the_host_that_serves() -> None:
+    old = a_tenure()
+    new = a_fresh_tenure(
+        label="keeper:k1:duel/0:2", instance_id=InstanceId(7002), machine_id=MachineId(302),
+        listed_at=ago(90), is_bid=True, bid_dollars_per_hour=0.35, outbid_since=ago(400),
+        dead_since=ago(400),
+    )  # fmt: skip
+    stopped = an_instance(
+        7002, new.label, machine_id=302, state=MarketState.STOPPED, is_meant_to_run=False,
+        is_bid=True, min_bid_dollars_per_hour=0.45, disk_dollars_per_hour=0.06,
+    )  # fmt: skip
+    record = a_record(old, incoming=new, attempt=2)
+    world = a_world(record, listing=a_listing(an_instance(HOST, old.label), stopped))
+    plan = decide(world)
+    (act,) = plan.acts
+    assert (act.name, act.instance_id) == ("rebid", new.instance_id)  # type: ignore[union-attr]
