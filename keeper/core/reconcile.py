@@ -47,6 +47,7 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.moments import elapsed_s, later
+from keeper.core.pauses import key_of
 from keeper.core.promote import at_hand
 from keeper.core.reasons import Reason
 from keeper.core.remedy import propose
@@ -424,10 +425,12 @@ def _end_strays(draft: Draft) -> None:
         proposal = Proposal(
             wish=Wish.REPLACE, reason=reason, is_incoming=True, is_ordered=is_ordered
         )
-        # A stray of a stream that only observes, or of a paused slot, is not touched either.
+        # A stray of a stream that only observes, or of a paused slot, is not touched either. One whose
+        # slot is declared no more is of a paused stream all the same.
         label = parse(instance.label)
         about = slot or (SlotId("") if label is None else label.slot)
-        if refuse(draft, about, proposal) is None:
+        held_by = (about,) if slot is not None else (about, key_of(stream_of(about)))
+        if all(refuse(draft, each, proposal) is None for each in held_by):
             draft.condemn(
                 instance.instance_id,
                 slot=slot,

@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from keeper.core.labels import label_for
-from keeper.core.model import InstanceId, MachineId, MarketState, Status
+from keeper.core.model import (
+    InstanceId,
+    MachineId,
+    MarketState,
+    OrphanPolicy,
+    SlotId,
+    Status,
+    StreamName,
+)
+from keeper.core.pauses import key_of
 from keeper.core.reasons import Reason
+from keeper.core.world import OrderKind
 from tests.builders import (
     HOST,
     KEEPER_ID,
@@ -24,6 +34,7 @@ from tests.builders import (
     an_asked_tenure,
     an_instance,
     an_offer,
+    an_order,
     conditions,
     decide,
     decision_for,
@@ -72,6 +83,25 @@ def test_a_stray_of_a_paused_slot_counts_as_long_as_it_may_not_be_ended() -> Non
         assert decision_for(decide(world, a_desire(streams)), stream.slots[1]).reason is expected
         plan = decide(world, a_desire(stream, spend_max_dollars_per_hour=limit))
         assert decision_for(plan, stream.slots[1]).reason is expected
+
+
+def test_a_lost_rental_of_a_paused_stream_is_let_be_whatever_its_slot() -> None:
+    """That is declared no more, so no pause of a slot speaks of it; an order still ends it."""
+    stray = an_instance(9009, label_for(KEEPER_ID, SlotId("duel/7"), 1))
+    world = a_world(a_record(a_tenure()))
+    assert world.listing is not None
+    world = replace(
+        world, listing=a_listing(*world.listing.instances, stray),
+        orphans_known=frozenset({stray.instance_id}), orphans_seen_at={stray.instance_id: ago(100)},
+    )  # fmt: skip
+    desired = a_desire(orphans=OrphanPolicy.DESTROY)
+    own = {key_of(StreamName("duel")): a_pause()}
+    for pauses, ended in (({}, [9009]), ({SLOT: a_pause()}, [9009]), (own, [])):
+        plan = decide(replace(world, slot_pauses=pauses), desired)
+        assert [c.instance_id for c in plan.condemned] == ended, pauses
+    order = replace(an_order(OrderKind.END, None), instance_id=stray.instance_id)
+    plan = decide(replace(world, slot_pauses=own, orders=(order,)), desired)
+    assert [c.instance_id for c in plan.condemned] == [9009]
 
 
 def test_a_replacement_that_is_gone_leaves_its_slot_a_decision() -> None:
