@@ -228,12 +228,14 @@ def _too_many_in_flight(seen: Evidence) -> Iterator[Broken]:
 def _landed_at(seen: Evidence, rental: Rental) -> float:
     """Return when a replacement showed its picture, or came to nothing."""
     spans = seen.on_air(rental.instance_id)
-    given_up_at = seen.remembered("given up", _given_up).get(rental.instance_id, seen.ended_at)
-    ends = min(seen.end_of_use(rental), max(rental.created_at, given_up_at))
+    let_go_at = seen.remembered("let go since", _let_go_since).get(
+        rental.instance_id, seen.ended_at
+    )
+    ends = min(seen.end_of_use(rental), max(rental.created_at, let_go_at))
     return min(ends, spans[0][0] if spans else seen.ended_at)
 
 
-def _given_up(seen: Evidence) -> Mapping[int, float]:
+def _let_go_since(seen: Evidence) -> Mapping[int, float]:
     """Return by rental since when it may have been given up: calls that end many wait for their turn."""
     turn_s = seen.bounds.spacing_s.get(DESTROY, 0.0) + _TURN_SLACK_S
     found: dict[int, float] = {}

@@ -9,7 +9,6 @@ import pytest
 from keeper.sim.audit import CHECKS, audit
 from keeper.sim.bills import billed, days
 from keeper.sim.evidence import Caps, Evidence
-from keeper.sim.promises_caps import remedies_within_their_caps
 from keeper.sim.promises_stream import on_air_after_the_calm
 from tests.sim.doctored import BREAKS, ended_as_was_known
 from tests.sim.doctored_hosts import (
@@ -337,28 +336,6 @@ def test_three_replacements_may_be_in_flight() -> None:
     run = Run()
     desired = twelve_slots(run, lost=3)
     assert audit(replace(run.evidence(), desired=desired)) == ()
-
-
-@pytest.mark.parametrize(
-    ("apart_s", "is_blamed"),
-    [
-        pytest.param(3.1, False, id="they stand in a queue"),
-        pytest.param(8.0, True, id="it was its turn at any time"),
-    ],
-)
-def test_a_replacement_whose_end_waits_for_its_turn_is_not_in_flight(
-    *, apart_s: float, is_blamed: bool
-) -> None:
-    """Seed 82: twenty hosts fell at once, and the end of a dear one stood behind theirs."""
-    run = Run()
-    desired = twelve_slots(run, lost=4)
-    run.destroy(301, 5150.0)
-    for number in range(1, 15):
-        run.destroy(400, 5150.0 - apart_s * number, ends=False)  # of another keeper's, say
-    seen = run.evidence()
-    bounds = replace(seen.bounds, spacing_s={("DELETE", "/instances/{id}/"): 3.0})
-    found = remedies_within_their_caps(replace(seen, desired=desired, bounds=bounds))
-    assert any("between two hosts" in broken.text for broken in found) is is_blamed
 
 
 @pytest.mark.parametrize(
