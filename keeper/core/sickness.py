@@ -20,7 +20,7 @@ from keeper.core.windows import Allowance, strictest
 
 def sick_max(draft: Draft) -> int:
     """Return how many slots may be sick before the observer is suspected."""
-    # Rounded first: 0.2 x 15 is a little more than 3 in binary, and must not become 4.
+    # Rounded first: 0.07 x 100 is a little more than 7 in binary, and must not become 8.
     return max(1, ceil(round(draft.fleet.mass_failure_ratio * len(draft.slots), 9)))
 
 

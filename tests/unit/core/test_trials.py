@@ -8,9 +8,17 @@ from typing import Any
 import pytest
 
 from keeper.core.draft import Draft
-from keeper.core.model import ConditionKind, InstanceId, SlotId, SlotRecord, Status
+from keeper.core.model import (
+    ConditionKind,
+    Failure,
+    InstanceId,
+    MachineId,
+    SlotId,
+    SlotRecord,
+    Status,
+)
 from keeper.core.reasons import Reason
-from keeper.core.sickness import mass_trial_at, sick_slots
+from keeper.core.sickness import burst_trial_at, mass_trial_at, sick_max, sick_slots
 from tests.builders import (
     NOW,
     SLOT,
@@ -106,6 +114,12 @@ def test_the_one_that_is_sick_longest_is_tried(record: SlotRecord, turn: SlotId)
     assert whose_turn(draft) == [turn]
 
 
+def test_a_share_that_is_a_whole_number_of_slots_is_not_rounded_up() -> None:
+    """In binary 0.07 times 100 is a little more than seven."""
+    draft = Draft(a_world(), a_desire(a_stream(replicas=100), mass_failure_ratio=0.07), NOW)
+    assert sick_max(draft) == 7
+
+
 def test_one_that_waits_for_money_may_ask_when_the_others_are_treated_already() -> None:
     """Of two sick ones the first was given up in this very tick: fewer are sick than it takes."""
     waiting = a_record(slot=THIRD, ever_on_air=True, last_reason=Reason.BUDGET)
@@ -113,3 +127,20 @@ def test_one_that_waits_for_money_may_ask_when_the_others_are_treated_already() 
     draft.records[SLOT] = replace(draft.records[SLOT], tenure=None)
     assert sick_slots(draft) == [OTHER]
     assert mass_trial_at(draft, THIRD) == ahead(900.0 - 1500.0)
+
+
+def test_of_those_that_failed_alike_one_is_tried_and_who_waits_for_money_asks_for_itself() -> None:
+    alike = tuple(
+        Failure(label=f"keeper:k1:{slot}:1", machine_id=MachineId(n), at=ago(2000.0 - n),
+                reason=Reason.FROZEN)
+        for n, slot in enumerate((SLOT, OTHER, THIRD))
+    )  # fmt: skip
+    draft = a_draft(
+        sick(SLOT, 2000.0, failures=alike[:1]),
+        sick(OTHER, 1999.0, failures=alike[1:2]),
+        a_record(slot=THIRD, ever_on_air=True, last_reason=Reason.BUDGET, failures=alike[2:]),
+    )
+    draft.bursts = {SLOT: alike, OTHER: alike}
+    at = {slot: burst_trial_at(draft, slot) for slot in (SLOT, OTHER, THIRD)}
+    at_second = ago(1999.0 - 900.0)  # one was dark before it: two are a burst
+    assert at == {SLOT: at_second, OTHER: None, THIRD: at_second}
