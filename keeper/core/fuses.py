@@ -238,11 +238,13 @@ def _refuse_by_credit(draft: Draft, proposal: Proposal) -> Refusal | None:
 def _refuse_by_deploy(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
     """Rent and give up nothing for a workload that fails wherever it goes: that costs, and cures not.
 
-    What never showed a picture may be ended: it is of no use to anybody.
+    What never showed a picture may be ended: it is of no use to anybody. And where hosts get what
+    worked before again, another one does help.
     """
     stream = draft.slots.get(slot)
-    bad = None if stream is None else draft.bad_deploys.get(stream.name)
     is_stuck = stream is not None and revisions.is_stuck(draft, stream)
+    is_back = stream is not None and revisions.target(draft, stream) not in {"", stream.revision}
+    bad = None if stream is None or is_back else draft.bad_deploys.get(stream.name)
     if (not bad and not is_stuck) or proposal.reason in _ENDS_ONLY:
         return None
     tenure = draft.records[slot].tenure

@@ -11,7 +11,15 @@ import pytest
 from keeper.core.case import Proposal, Wish
 from keeper.core.draft import Draft
 from keeper.core.fuses import Refusal, refuse, trip
-from keeper.core.model import Desired, Failure, MachineId, Revision, SlotRecord
+from keeper.core.model import (
+    Desired,
+    Failure,
+    MachineId,
+    Makeable,
+    RentalSpec,
+    Revision,
+    SlotRecord,
+)
 from keeper.core.moments import later
 from keeper.core.reasons import Reason
 from tests.builders import DUEL, NOW, SLOT, a_desire, a_record, a_stream, a_tenure, a_world, ago
@@ -49,6 +57,14 @@ def stuck(record: SlotRecord) -> dict[str, Any]:
     return {"record": record, "revisions": {DUEL: (bad,)}}
 
 
+def back(record: SlotRecord) -> dict[str, Any]:
+    """It was found bad where it was tried, and what worked before is put everywhere again."""
+    worked = Revision(stream=DUEL, name="r1", declared_at=ago(9000), proven_at=ago(7000))
+    bad = Revision(stream=DUEL, name=NEW, declared_at=ago(4000), bad_at=ago(600))
+    makeable = {DUEL: {"r1": Makeable(rental=RentalSpec(image="duel:1", disk_gb=120.0), rungs=())}}
+    return {**convicted(record), "revisions": {DUEL: (worked, bad)}, "makeable": makeable}
+
+
 def well(record: SlotRecord) -> dict[str, Any]:
     return {"record": record}
 
@@ -68,6 +84,7 @@ def refusal_of(
 
 RENT, DEPLOY, RESTART = asked(Wish.RENT), asked(Wish.DEPLOY), asked(Wish.RESTART)
 REPLACE, INCOMING = asked(Wish.REPLACE), asked(Wish.REPLACE, is_incoming=True)
+GONE: dict[str, Any] = {"makeable": {}}
 OVER_AT = later(ago(3000.0), MEMORY_S)  # then one machine alone has failed lately
 REFUSED = [
     ("no third host is rented for it", convicted(VACANT), RENT, OVER_AT),
@@ -75,6 +92,7 @@ REFUSED = [
     ("none is rented for what nothing can stand in for", stuck(VACANT), RENT, None),
     ("a host that served is kept until a person says so", stuck(SERVED), REPLACE, None),
     ("and it is not put there once more", stuck(SERVED), DEPLOY, None),
+    ("nor is one rented where what worked cannot be made", back(VACANT) | GONE, RENT, OVER_AT),
 ]
 LET = [
     ("what failed elsewhere may work where a host is there already", convicted(NEVER), DEPLOY),
@@ -84,6 +102,8 @@ LET = [
     ("a start costs nothing", convicted(SERVED), RESTART),
     ("not even of what is bad", stuck(SERVED), RESTART),
     ("money that runs out waits for nobody", stuck(SERVED), asked(Wish.REPLACE, Reason.BUDGET)),
+    ("seed 135: what worked before it may work on another host", back(VACANT), RENT),
+    ("and a host that does not even show that is given up", back(SERVED), REPLACE),
     ("what works is rented for", well(VACANT), RENT),
     ("and given up", well(SERVED), REPLACE),
     ("and put there", well(SERVED), DEPLOY),
