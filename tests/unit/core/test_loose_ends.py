@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from keeper.core.decisions import Destroy, Rent, Wait
-from keeper.core.events import InstanceAdopted, RentVoided
-from keeper.core.model import IntentKind, OrphanPolicy
+from keeper.core.events import ConditionChanged, InstanceAdopted, RentVoided
+from keeper.core.model import ConditionKind, IntentKind, OrphanPolicy
 from keeper.core.reasons import Reason
 from keeper.core.world import OrderKind, OutcomeKind
 from tests.builders import (
@@ -34,6 +34,7 @@ from tests.builders import (
     an_order,
     an_outcome,
     applied,
+    bad_pictures,
     decide,
     decision_for,
     events_of,
@@ -132,3 +133,16 @@ def test_a_listing_from_before_the_doubt_is_not_one_of_the_two_that_settle_it() 
     settled = applied(late, plan)
     plan = decide(replace(settled, listing=a_listing(age_s=-40)), now=ahead(45))
     assert events_of(plan, RentVoided)
+
+
+def test_what_a_witness_said_goes_with_the_change_that_it_made_and_with_no_other() -> None:
+    """The first frozen picture is one of three, and the fourth changes nothing any more."""
+    world = healthy_world(
+        readings=tuple(
+            replace(each, detail=f"picture {n}") for n, each in enumerate(bad_pictures(4))
+        )
+    )
+    told = events_of(decide(world), ConditionChanged)
+    assert [(each.condition, each.detail) for each in told] == [
+        (ConditionKind.STREAMING, "picture 2")
+    ]
