@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from keeper.sim.bills import Spans, billed, days, months, price_at, stream_of
 from keeper.sim.evidence import BID, COMMAND, DESTROY, REBOOT, Broken, Caps, Evidence, between
+from keeper.sim.excuses import merged
 from keeper.sim.ledger import Rental
 from keeper.sim.promises_ends import what_confirms_is_missing
 
@@ -112,9 +113,17 @@ def _billed(
     seen: Evidence, about: str, rentals: list[Rental], most: float, spans: Spans
 ) -> Iterator[Broken]:
     dollars = billed(rentals, spans)
-    if dollars > most * _SHARE + _SAME_DOLLARS:
+    if dollars - _paid_while_paused(seen, rentals, most, spans) > most * _SHARE + _SAME_DOLLARS:
         text = f"{about} was billed {dollars:.2f} $; the cap is {most:.2f}"
         yield from _over(seen, spans[0][0], spans[-1][1], text)
+
+
+def _paid_while_paused(seen: Evidence, rentals: list[Rental], most: float, spans: Spans) -> float:
+    """Return what was billed beyond a cap while an operator's pause kept hosts from being ended."""
+    return sum(
+        max(0.0, billed(rentals, spans, ends) - max(most, billed(rentals, spans, begins)))
+        for begins, ends in merged(seen.paused)
+    )
 
 
 def _over(seen: Evidence, since: float, until: float, text: str) -> Iterator[Broken]:

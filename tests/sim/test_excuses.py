@@ -180,3 +180,23 @@ def test_a_replacement_whose_end_waits_for_its_turn_is_not_in_flight(
     bounds = replace(seen.bounds, spacing_s={("DELETE", "/instances/{id}/"): 3.0})
     found = remedies_within_their_caps(replace(seen, desired=desired, bounds=bounds))
     assert any("between two hosts" in broken.text for broken in found) is is_blamed
+
+
+@pytest.mark.parametrize(
+    ("paused", "is_blamed"),
+    [
+        pytest.param((20_000.0, 50_000.0), False, id="from before the cap until it was ended"),
+        pytest.param((), True, id="nobody had paused"),
+        pytest.param((20_000.0, 40_000.0), True, id="it went on after the pause"),
+        pytest.param((1000.0, 9000.0), True, id="the pause was over long before"),
+    ],
+)
+def test_what_is_paid_beyond_a_cap_while_a_person_has_paused_is_theirs(
+    *, paused: tuple[float, ...], is_blamed: bool
+) -> None:
+    """Seed 423 of tight fleets: a pause keeps even the hard stop from happening (I12)."""
+    run = Run()
+    run.end(100, 50_000.0, dollars=5.0)
+    pauses = ((BEGAN + paused[0], BEGAN + paused[1]),) if paused else ()
+    seen = replace(run.evidence(caps={"duel": Caps(per_day=3.0)}), paused=pauses)
+    assert [broken.invariant for broken in spending_within_the_caps(seen)] == ["I4"] * is_blamed
