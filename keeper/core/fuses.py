@@ -252,7 +252,8 @@ def _refuse_by_deploy(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal
     gives_up = proposal.wish is Wish.REPLACE and not proposal.is_incoming and has_served
     is_fresh = proposal.wish is Wish.DEPLOY and is_stuck
     if proposal.wish is Wish.RENT or gives_up:
-        return Refusal(reason=Reason.BAD_DEPLOY, until=_acquitted_at(draft, bad) if bad else None)
+        until = _acquitted_at(draft, bad) if bad and not is_stuck else None
+        return Refusal(reason=Reason.BAD_DEPLOY, until=until)
     return Refusal(reason=Reason.BAD_DEPLOY) if is_fresh else None
 
 

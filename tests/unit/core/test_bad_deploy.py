@@ -92,7 +92,12 @@ REFUSED = [
     ("none is rented for what nothing can stand in for", stuck(VACANT), RENT, None),
     ("a host that served is kept until a person says so", stuck(SERVED), REPLACE, None),
     ("and it is not put there once more", stuck(SERVED), DEPLOY, None),
-    ("nor is one rented where what worked cannot be made", back(VACANT) | GONE, RENT, OVER_AT),
+    (
+        "where what worked cannot be made that is not over by itself",
+        back(VACANT) | GONE,
+        RENT,
+        None,
+    ),
 ]
 LET = [
     ("what failed elsewhere may work where a host is there already", convicted(NEVER), DEPLOY),
