@@ -10,7 +10,20 @@ from keeper.core.conditions import in_the_past
 from keeper.core.events import ContractEnding, InstanceOutbid, MachineUnlisted, PriceDrifted
 from keeper.core.model import MarketState, OfferNeeds, Policy, Tenure
 from keeper.core.terms import followed, margin_s, price_limit, told
-from tests.builders import HOST, NOW, SLOT, a_tenure, ago, ahead, an_instance
+from tests.builders import (
+    HOST,
+    NOW,
+    SLOT,
+    a_desire,
+    a_listing,
+    a_record,
+    a_tenure,
+    a_world,
+    ago,
+    ahead,
+    an_instance,
+    decide,
+)
 
 POLICY, NEEDS = Policy(), OfferNeeds()
 PRICE = a_tenure().dollars_per_hour
@@ -121,3 +134,19 @@ def test_a_rental_that_an_empty_account_has_stopped_was_not_outbid() -> None:
     # Nor when that is known a moment later than the stop.
     beaten = followed(tenure, row, NOW, POLICY, NEEDS)
     assert followed(beaten, row, NOW, POLICY, NEEDS, is_starved=True).outbid_since is None
+
+
+@pytest.mark.parametrize(
+    ("soon_s", "looked_up_s"),
+    [(2.0, 11.0), (10.5, 26.0), (20.0, 26.0)],
+    ids=["by the next listing", "just after it", "by the one after it"],
+)
+def test_keeper_looks_up_at_the_listing_that_first_shows_a_contract_s_end(
+    soon_s: float, looked_up_s: float
+) -> None:
+    """The last one is of 5 s ago, and one comes every 15 s; to read it takes a second."""
+    ends_at = ahead(POLICY.contract_ending_s + soon_s)
+    tenure = a_tenure(rented_at=ago(1e6), requested_at=ago(1e6), ends_at=ends_at)
+    listing = a_listing(an_instance(HOST, tenure.label, ends_at=ends_at))
+    plan = decide(a_world(a_record(tenure), listing=listing), a_desire(list_interval_s=15.0))
+    assert plan.next_check_at == ahead(looked_up_s)
