@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keeper.sim.evidence import STARTED, Broken, Deployed, Evidence
-from keeper.sim.notices import RESOLVED
 
 _LIVES = ("created", "running", "rebooting", "readdressed", "destroyed")
 _AROUND_S = 1800.0  # what befalls a host so near to a start may be why it is given up
 _SURE_S = 1200.0  # on air for so long, a deploy has shown that it works
 _ARRIVES_S = 10_800.0  # so long after the calm a deploy is on the first host
-_CALLED_BAD = "KeeperDeployBad"
 _EACH_S = 3600.0  # and so much later on each other one
 
 
@@ -45,7 +43,7 @@ def what_is_declared_arrives(seen: Evidence) -> Iterator[Broken]:
         deadline = max(each.at, seen.calm_at) + _ARRIVES_S + _EACH_S * replicas
         spans = (*seen.observed.get(stream, ()), *seen.unreplaced.get(stream, ()))
         is_tied = any(ends > seen.calm_at for _, ends in spans)
-        if each.is_bad or seen.ended_at < deadline or is_tied or _waits_for_a_person(seen, each):
+        if each.is_bad or seen.ended_at < deadline or is_tied:
             continue
         for rental in seen.ours:
             slot = seen.slot_of(rental.label) or ""
@@ -116,13 +114,6 @@ def _was_struck(seen: Evidence, instance_id: int, at: float) -> bool:
         around[0] <= entry.at <= around[1] and entry.what == "struck"
         for entry in seen.deeds.get(instance_id, ())
     ) or any(around[0] <= c.at <= around[1] and c.what not in _LIVES for c in rental.changes)
-
-
-def _waits_for_a_person(seen: Evidence, each: Deployed) -> bool:
-    """Whether a host was struck as it got a deploy, so that it looked bad, and a person is told so."""
-    told = [notice for notice in seen.notices if notice.key == f"{_CALLED_BAD}:{each.stream}"]
-    is_told = bool(told) and told[-1].at >= each.at and told[-1].kind != RESOLVED
-    return is_told and any(_was_struck(seen, host, at) for at, host in _starts_of(seen, each))
 
 
 def _is_strange(seen: Evidence, instance_id: int) -> bool:

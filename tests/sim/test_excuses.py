@@ -7,13 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from keeper.sim.evidence import STARTED, Caps
+from keeper.sim.evidence import Caps
 from keeper.sim.promises_caps import remedies_within_their_caps, spending_within_the_caps
-from keeper.sim.promises_deploys import what_is_declared_arrives
 from keeper.sim.promises_nerve import make_before_break
 from keeper.sim.promises_secrets import a_changed_key_is_told
 from keeper.sim.promises_stream import darkness_ends
-from tests.sim.doctored import a_deploy_that_never_arrives
 from tests.sim.doctored_hosts import (
     a_stall,
     ended_for_money_that_was_there,
@@ -79,30 +77,6 @@ def test_a_changed_key_that_no_host_shows_cannot_be_told(
         run.tell(told_at, key=f"KeeperSlotHeld:host_key_changed:{SLOT}", slot=SLOT)
     found = [broken.invariant for broken in a_changed_key_is_told(run.evidence())]
     assert found == ["I23"] * is_blamed
-
-
-@pytest.mark.parametrize(
-    ("struck", "told", "is_blamed"),
-    [
-        pytest.param(True, ("firing", "repeat"), False, id="it looked bad, and a person was told"),
-        pytest.param(True, (), True, id="nobody was told"),
-        pytest.param(True, ("firing", "resolved"), True, id="it was called good again"),
-        pytest.param(False, ("firing",), True, id="it was called bad for nothing"),
-    ],
-)
-def test_a_deploy_that_was_called_bad_because_its_host_was_struck_waits_for_a_person(
-    *, struck: bool, told: tuple[str, ...], is_blamed: bool
-) -> None:
-    """Seed 414 of tight fleets: the first picture froze 17 s after a good deploy had been started."""
-    run = Run()
-    run.host(100, 9060.0, STARTED, "new")
-    if struck:
-        run.host(100, 9077.0, "struck", "picture_frozen")
-    run.host(100, 9400.0, STARTED, "old")
-    for number, kind in enumerate(told):
-        run.tell(9400.0 + 14_400.0 * number, kind, key="KeeperDeployBad:duel")
-    found = what_is_declared_arrives(a_deploy_that_never_arrives(run))
-    assert [broken.invariant for broken in found] == ["I18"] * is_blamed
 
 
 @pytest.mark.parametrize(
