@@ -39,6 +39,9 @@ _HOUR_S = 3600.0
 _HEARD_S = 60.0
 # An act under way, or a create whose answer is not known: look again soon.
 _AGAIN_S = 5.0
+_SOON_OVER = frozenset({Reason.ACT_IN_FLIGHT, Reason.CREATE_UNSETTLED})
+# A pause, a mode, a mass failure: each tells when it is over, and may go on for days.
+_HELD_AGAIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +172,8 @@ def _stop(draft: Draft, cap: Cap, used: float, rented: float) -> None:
         else:
             kept.setdefault(why_not, host.slot)
     if kept:
-        draft.wake(later(draft.now, _AGAIN_S))
+        is_soon = not kept.keys().isdisjoint(_SOON_OVER)
+        draft.wake(later(draft.now, _AGAIN_S if is_soon else _HELD_AGAIN_S))
     if not is_stopped(draft.ledger, cap, draft.now):
         _note_stop(draft, cap, used, ended, kept)
 
@@ -224,6 +228,8 @@ def _end(draft: Draft, host: _Host) -> Reason | None:
     proposal = Proposal(wish=Wish.REPLACE, reason=Reason.BUDGET, is_incoming=True)
     refusal = refuse(draft, host.slot, proposal)
     if refusal is not None:
+        if refusal.until is not None and refusal.until > draft.now:
+            draft.wake(refusal.until)
         return refusal.reason
     retire(draft, host.slot, host.seat, Reason.BUDGET)
     if host.seat is Seat.TENURE or draft.records[host.slot].tenure is None:

@@ -28,7 +28,7 @@ from keeper.core.model import (
     StreamName,
 )
 from keeper.core.reasons import Reason
-from keeper.core.world import AccountSeen, World
+from keeper.core.world import AccountSeen, Pause, World
 from tests.builders import (
     DUEL,
     HOST,
@@ -350,6 +350,24 @@ def test_where_hands_must_be_kept_still_a_person_is_told_instead(
     (stopped,) = events_of(plan, BudgetStopped)
     assert stopped.detail.startswith("cannot end duel/0")
     assert why in stopped.detail
+
+
+@pytest.mark.parametrize(
+    ("pause", "earliest_s", "latest_s"),
+    [
+        pytest.param(a_pause(), 30.0, 60.0, id="for as long as nobody resumes"),
+        pytest.param(a_pause(20.0), 20.0, 20.0, id="until its end"),
+    ],
+)
+def test_a_stop_that_a_pause_holds_back_looks_again_when_it_may_be_over(
+    pause: Pause, earliest_s: float, latest_s: float
+) -> None:
+    """And not every five seconds: a pause may go on for days."""
+    world = a_fleet(on_air("duel/0", 1, 1.0), meter=spent(4.9), pause=pause)
+    plan = decide(world, capped(5.0))
+    assert plan.acts == ()
+    assert plan.next_check_at is not None
+    assert ahead(earliest_s) <= plan.next_check_at <= ahead(latest_s + 0.1)
 
 
 def test_money_that_runs_out_does_not_wait_for_a_good_listing() -> None:
