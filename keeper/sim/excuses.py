@@ -1,7 +1,7 @@
 """When keeper's hands were tied: what a promise with a bound in it must not count.
 
 A pause, a window, an account without credit, a cap that leaves no room, a quota of searches or an
-allowance that was used up. No code is shared with what is judged.
+allowance that was used up, a keeper that nobody began again. No code is shared with what is judged.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from keeper.sim.evidence import SEARCH, Evidence, Span
 
 _DAY_S = 86_400.0
 _CHANNEL_S = 900.0  # a channel that refused is tried again within this
+_AWAY_S = (
+    900.0  # a process that is begun again at once is no excuse; one that is not for so long is
+)
 _START_S = 120.0  # a process that was killed is back, and has read everything again
 
 
@@ -51,7 +54,8 @@ def covered_s(spans: Iterable[Span], since: float, until: float) -> float:
 
 
 def _tied(seen: Evidence) -> tuple[Span, ...]:
-    return tuple(merged((*seen.paused, *seen.penniless, *_unsearchable(seen))))
+    away = ((since, until) for since, until in down(seen) if until - since > _AWAY_S)
+    return tuple(merged((*seen.paused, *seen.penniless, *_unsearchable(seen), *away)))
 
 
 def down(seen: Evidence) -> Iterator[Span]:
