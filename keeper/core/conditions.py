@@ -158,7 +158,10 @@ def in_the_past(tenure: Tenure, now: datetime) -> Tenure:
     The same tenure when the clock was not stepped back behind anything it remembers.
     """
     acted_at, booting_since = tenure.acted_at, tenure.booting_since
-    terms = (tenure.dear_since, tenure.ending_since, tenure.outbid_since, tenure.unlisted_since)
+    terms = (
+        tenure.dear_since, tenure.ending_since, tenure.outbid_since, tenure.unlisted_since,
+        tenure.stop_asked_at, tenure.stopped_at, tenure.start_asked_at, tenure.start_queued_at,
+    )  # fmt: skip
     if (
         tenure.requested_at <= now
         and (acted_at is None or acted_at <= now)
@@ -187,5 +190,9 @@ def in_the_past(tenure: Tenure, now: datetime) -> Tenure:
         ending_since=bounded(tenure.ending_since),
         outbid_since=bounded(tenure.outbid_since),
         unlisted_since=bounded(tenure.unlisted_since),
+        stop_asked_at=bounded(tenure.stop_asked_at),
+        stopped_at=bounded(tenure.stopped_at),
+        start_asked_at=bounded(tenure.start_asked_at),
+        start_queued_at=bounded(tenure.start_queued_at),
         conditions=tuple(replace(c, since=min(c.since, now)) for c in tenure.conditions),
     )

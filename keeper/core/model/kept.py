@@ -110,6 +110,13 @@ class Tenure:
     is_guarded: bool = False  # a dead man is there, or is about to be
     prepared_at: datetime | None = None  # a spare's: all is there, and is not started
     ready_at: datetime | None = None  # a spare's: when it could first have taken over
+    # A spare's that is stopped by keeper, and pays for its disk alone until it is started.
+    stop_asked_at: datetime | None = None  # the latest order to stop; None: it is meant to run
+    stop_tries: int = 0  # such orders since it last ran
+    stopped_at: datetime | None = None  # first listing that has confirmed it
+    start_asked_at: datetime | None = None  # an order to start that is not settled
+    start_queued_at: datetime | None = None  # since when that order is known to wait for the GPU
+    start_refused: Reason | None = None  # why the latest order to start came to nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
