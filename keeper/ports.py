@@ -127,6 +127,10 @@ class Uncertain(PortError):
         self.instance_id = instance_id  # an error answer that still named a contract
 
 
+class Queued(Uncertain):
+    """It waits for room: it has not happened, may happen days later, and costs from then on."""
+
+
 class StoreError(PortError):
     """The store cannot be read or written. Nothing may be executed until it can."""
 
@@ -278,6 +282,22 @@ class Marketplace(Protocol):
 
     async def reboot(self, instance_id: InstanceId) -> None:
         """Stop and start the container on the same contract. Raises Missing, Uncertain."""
+        ...
+
+    async def stop(self, instance_id: InstanceId) -> None:
+        """Stop the container; the disk stays and bills, the GPU is free for anybody. Raises Missing.
+
+        A yes is an order taken, no more: it bills in full until a listing shows it stopped. Raises
+        Uncertain where the answer is lost.
+        """
+        ...
+
+    async def start(self, instance_id: InstanceId) -> None:
+        """Start a stopped container on its own machine, if its GPU is free; else it raises Queued.
+
+        Raises Missing, OutOfCredit, or Invalid where its contract has ended; Uncertain where the
+        answer is lost. A listing says what became of it; a queued start ends with a stop or a destroy.
+        """
         ...
 
     async def change_bid(self, instance_id: InstanceId, dollars_per_hour: float) -> None:

@@ -238,6 +238,20 @@ class VastMarketplace:
         path = f"/api/v0/instances/reboot/{instance_id}/"
         await self._calls.change(Endpoint.REBOOT, path, effect=Effect.ONCE)
 
+    async def stop(self, instance_id: InstanceId) -> None:
+        """Stop the container. A lost answer is Uncertain: a listing says whether it stands still."""
+        await self._set_state(instance_id, "stopped")
+
+    async def start(self, instance_id: InstanceId) -> None:
+        """Start it again. Where its GPU is let, the order waits in a queue: Queued, whatever it says."""
+        await self._set_state(instance_id, "running")
+
+    async def _set_state(self, instance_id: InstanceId, state: str) -> None:
+        path = f"/api/v0/instances/{instance_id}/"
+        await self._calls.change(
+            Endpoint.SET_STATE, path, body={"state": state}, effect=Effect.ONCE
+        )
+
     async def attach_key(self, instance_id: InstanceId, public_key: str) -> None:
         """Let this SSH public key log in. May be repeated: a key that is there already is fine."""
         await self._account.attach_key(instance_id, public_key)

@@ -34,6 +34,7 @@ from keeper.ports import (
     OfferGone,
     OutOfCredit,
     PortError,
+    Queued,
     QuotaSpent,
     RateLimited,
     Refused,
@@ -126,6 +127,8 @@ class Judge:
         if reply.is_ok and not says_no(complaint):
             if complaint is None and reply.status != HTTPStatus.NO_CONTENT:
                 return self._unreadable(reply, call, effect)
+            if effect is Effect.ONCE and _is_yes_for_later(reply, complaint):
+                return Queued(f"{call}: {self._describe(reply, complaint)}")
             return None
         message = f"{call}: {self._describe(reply, complaint)}"
         if effect is Effect.ONCE and (doubt := _doubt(reply, complaint, message)):
@@ -209,12 +212,24 @@ def _doubt(reply: Reply, complaint: Complaint | None, message: str) -> Uncertain
         return Uncertain(message)
     if complaint is None:
         return None
-    said = _said(reply, complaint)
-    if any(word in said for word in _QUEUED):
-        return Uncertain(message)
+    if _is_queued(reply, complaint):
+        return Queued(message)
     # A no whose status or whose "success" says yes, in words that we do not know.
     is_half_yes = reply.is_ok or flag(complaint.success) is True
     return Uncertain(message) if is_half_yes and _named_kind(reply, complaint) is None else None
+
+
+def _is_queued(reply: Reply, complaint: Complaint | None) -> bool:
+    """Whether an answer says, be it a yes or a no, that the order waits for a GPU that is let."""
+    said = _said(reply, complaint)
+    return any(words in said for words in _QUEUED)
+
+
+def _is_yes_for_later(reply: Reply, complaint: Complaint | None) -> bool:
+    """Whether a yes says that it is for later. One that names a contract is an answer to a create."""
+    if complaint is None or integer(complaint.new_contract) is not None:
+        return False
+    return _is_queued(reply, complaint)
 
 
 def _said(reply: Reply, complaint: Complaint | None) -> str:

@@ -24,6 +24,7 @@ RIGHT: Final[Mapping[str, str]] = MappingProxyType(
         Endpoint.SEARCH: "misc",
         Endpoint.CREATE: "instance_write",
         Endpoint.DESTROY: "instance_write",
+        Endpoint.SET_STATE: "instance_write",
         Endpoint.REBOOT: "instance_write",
         Endpoint.CHANGE_BID: "instance_write",
         Endpoint.ATTACH_KEY: "instance_write",

@@ -29,6 +29,7 @@ class Endpoint(StrEnum):
     SEARCH = "POST /api/v0/bundles/"
     CREATE = "PUT /api/v0/asks/{id}/"
     DESTROY = "DELETE /api/v0/instances/{id}/"
+    SET_STATE = "PUT /api/v0/instances/{id}/"
     REBOOT = "PUT /api/v0/instances/reboot/{id}/"
     CHANGE_BID = "PUT /api/v0/instances/bid_price/{id}/"
     LIST_KEYS = "GET /api/v0/ssh/"
@@ -47,6 +48,7 @@ PUBLISHED_INTERVAL_S: Final[Mapping[Endpoint, float]] = MappingProxyType(
         Endpoint.SEARCH: 6.0,
         Endpoint.CREATE: 4.5,
         Endpoint.DESTROY: 3.0,
+        Endpoint.SET_STATE: 1.0,
         Endpoint.REBOOT: 1.0,
         Endpoint.CHANGE_BID: 5.5,
         Endpoint.LIST_KEYS: 1.0,

@@ -118,6 +118,14 @@ class InstrumentedMarketplace:
         """See Marketplace."""
         await self._meter.measured("reboot", self._inner.reboot(instance_id))
 
+    async def stop(self, instance_id: InstanceId) -> None:
+        """See Marketplace."""
+        await self._meter.measured("stop", self._inner.stop(instance_id))
+
+    async def start(self, instance_id: InstanceId) -> None:
+        """See Marketplace."""
+        await self._meter.measured("start", self._inner.start(instance_id))
+
     async def change_bid(self, instance_id: InstanceId, dollars_per_hour: float) -> None:
         """See Marketplace."""
         change = self._inner.change_bid(instance_id, dollars_per_hour)

@@ -153,6 +153,9 @@ async def what_does_not_exist_is_missing(market: Marketplace) -> None:
         await market.destroy(NOBODY)
     with pytest.raises(Missing):
         await market.reboot(NOBODY)
+    for change in (market.stop, market.start):
+        with pytest.raises(Missing):
+            await change(NOBODY)
     with pytest.raises(Missing):
         await market.attach_key(NOBODY, KEY)
 

@@ -135,6 +135,9 @@ async def _record() -> list[Call]:
     await keep("attach key again", lambda m: m.attach_key(rented, KEY))
     await keep("change bid", lambda m: m.change_bid(rented, 0.5))
     await keep("reboot", lambda m: m.reboot(rented))
+    await keep("stop", lambda m: m.stop(rented))
+    await asyncio.sleep(60.0)
+    await keep("start", lambda m: m.start(rented))
     for style in ("detail", "hint"):
         params = {"style": style, "retry_after_s": 9.0}
         universe.market.arm(Fault(kind=FaultKind.HTTP_429, params=params))
@@ -241,7 +244,9 @@ def fault_of(call: Call, path: Path, mutation: Mutation, came_to: Any) -> str:
     if isinstance(came_to, PortError):
         if call.name == "list" and _is_one_rows_text(path, mutation):
             return "one host blinds us to all the others"
-        if call.name in ("create", "reboot") and not isinstance(came_to, Uncertain):
+        if call.name in ("create", "reboot", "stop", "start") and not isinstance(
+            came_to, Uncertain
+        ):
             return "a yes that was spoiled is no proof that nothing happened"
         return _fault_of_error(came_to)
     if isinstance(came_to, BaseException):

@@ -103,11 +103,11 @@ TESTS: Final[Mapping[int, tuple[str, ...]]] = {
         f"{DECIDES}[a boot that never ends is given up]",
     ),
     13: (
-        f"{HERE}::test_keeper_neither_starts_nor_stops_nor_commands_by_the_api",
+        "integration/adapters/test_vastai_changes.py::test_a_start_on_a_gpu_that_is_let_is_queued",
         f"{BODY}[queued (field; Q13)]",
         f"{CLIENT}::test_a_start_on_a_taken_gpu_is_said_and_exits_as_success",
     ),
-    14: (f"{HERE}::test_keeper_neither_starts_nor_stops_nor_commands_by_the_api",),
+    14: (f"{CHANGES}::test_a_stop_or_a_start_without_an_answer_is_uncertain_and_sent_once",),
     15: (
         f"{CHANGES}::test_a_destroy_that_is_not_done_says_why",
         "unit/core/test_bind.py::test_an_end_takes_two_listings_and_the_answer_by_id",
@@ -177,7 +177,7 @@ TESTS: Final[Mapping[int, tuple[str, ...]]] = {
         f"{DECIDES}[a host that refuses us for too long is replaced]",
         f"{ENTRANCES}::test_after_running_the_keys_come_later_than_the_server",
     ),
-    29: (f"{HERE}::test_keeper_neither_starts_nor_stops_nor_commands_by_the_api",),
+    29: (f"{HERE}::test_keeper_commands_nothing_and_nobody_else_s_by_the_api",),
     30: (
         f"{CLIENT_SEARCH}::test_what_is_not_understood_is_said_and_still_exits_as_success",
         f"{HERE}::test_keeper_asks_no_official_client",
@@ -206,7 +206,7 @@ TESTS: Final[Mapping[int, tuple[str, ...]]] = {
     37: (
         "property/test_plan.py::test_only_ours_is_ended",
         "unit/core/test_bind.py::test_what_does_not_carry_our_label_does_not_exist",
-        f"{HERE}::test_keeper_neither_starts_nor_stops_nor_commands_by_the_api",
+        f"{HERE}::test_keeper_commands_nothing_and_nobody_else_s_by_the_api",
     ),
     38: (
         f"{HERE}::test_a_row_may_lack_what_the_official_client_needs",
@@ -300,8 +300,8 @@ def test_a_pull_that_says_the_same_for_minutes_has_until_its_deadline(minutes: i
     assert decision.reason is Reason.BOOTING
 
 
-def test_keeper_neither_starts_nor_stops_nor_commands_by_the_api() -> None:
-    """Q13, Q14, Q29, Q37: what is never called cannot queue a start, half stop, or touch all.
+def test_keeper_commands_nothing_and_nobody_else_s_by_the_api() -> None:
+    """Q29, Q37: what is never called cannot run a command, or touch all.
 
     A bulk call ends in ``/instances/`` without an id; commands go over SSH.
     """
@@ -311,6 +311,7 @@ def test_keeper_neither_starts_nor_stops_nor_commands_by_the_api() -> None:
         "POST /api/v0/bundles/",
         "PUT /api/v0/asks/{id}/",
         "DELETE /api/v0/instances/{id}/",
+        "PUT /api/v0/instances/{id}/",
         "PUT /api/v0/instances/reboot/{id}/",
         "PUT /api/v0/instances/bid_price/{id}/",
         "GET /api/v0/ssh/",

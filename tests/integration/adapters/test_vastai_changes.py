@@ -17,6 +17,7 @@ from keeper.ports import (
     OfferGone,
     OutOfCredit,
     PortError,
+    Queued,
     RateLimited,
     TimedOut,
     Transient,
@@ -31,6 +32,7 @@ from tests.integration.adapters.vast_server import (
     DESTROY,
     KEY,
     REBOOT,
+    SET_STATE,
     Answer,
     breaks_off,
     hangs,
@@ -344,6 +346,85 @@ async def test_reboots_what_exists() -> None:
         await market.reboot(InstanceId(5))
         with pytest.raises(Missing):
             await market.reboot(InstanceId(5))
+
+
+# --- stop and start --------------------------------------------------------------------------------
+
+QUEUED = "Required resources are currently unavailable, state change queued."
+
+
+async def test_a_stop_and_a_start_say_which_state_is_meant() -> None:
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(SET_STATE, says({"success": True}), says({"success": True}))
+        await market.stop(InstanceId(5))
+        await market.start(InstanceId(5))
+        assert [one.json for one in script.seen] == [{"state": "stopped"}, {"state": "running"}]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [hangs_up(), says("", 502), says("?"), says({"success": False})],
+    ids=["hangs up", "502", "no JSON", "no slug"],
+)
+async def test_a_stop_or_a_start_without_an_answer_is_uncertain_and_sent_once(
+    answer: Answer,
+) -> None:
+    """Q14: what became of it a listing says, and a stop is believed only then."""
+    for name in ("stop", "start"):
+        async with scripted() as script, market_at(script.url) as market:
+            script.on(SET_STATE, answer)
+            with pytest.raises(Uncertain) as caught:
+                await getattr(market, name)(InstanceId(5))
+            assert type(caught.value) is Uncertain
+            assert script.count(SET_STATE) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, {"success": False, "error": "resources_unavailable", "msg": QUEUED}),
+        (400, {"success": False, "error": "resources_unavailable", "msg": QUEUED}),
+        (200, {"success": True, "msg": QUEUED}),
+        (200, {"success": False, "msg": QUEUED}),
+        (400, {"error": "resources_unavailable", "msg": "Required resources are unavailable."}),
+    ],
+    ids=["a no with 200", "a no with 400", "a yes", "words alone", "a slug alone"],
+)
+async def test_a_start_on_a_gpu_that_is_let_is_queued(status: int, body: Any) -> None:
+    """Q13: it may come up days later, and bill; a yes with these words is none."""
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(SET_STATE, says(body, status))
+        with pytest.raises(Queued, match="unavailable"):
+            await market.start(InstanceId(5))
+        assert script.count(SET_STATE) == 1
+
+
+async def test_a_contract_that_is_made_is_made_whatever_its_answer_says_of_queues() -> None:
+    made, _ = await create(says(MADE | {"msg": QUEUED}))
+    assert made == MADE["new_contract"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (400, {"error": "insufficient_credit", "msg": "Your credit is used up."}, OutOfCredit),
+        (400, {"error": "missing_billing"}, OutOfCredit),
+        (404, {"success": False, "error": "no_such_instance", "msg": "not found"}, Missing),
+        (403, {"error": "forbidden", "msg": "lacks the permission group"}, Unauthorized),
+        (401, {"success": False, "msg": "requires Two Factor Authentication"}, Unauthorized),
+        (400, {"error": "invalid_args", "msg": "The contract 5 has expired."}, Invalid),
+        (429, {"detail": "API requests too frequent endpoint threshold=1.0"}, RateLimited),
+    ],
+    ids=["no credit", "no billing", "gone", "no right", "2FA", "expired", "too fast"],
+)
+async def test_a_start_that_is_refused_says_why(
+    status: int, body: Any, error: type[PortError]
+) -> None:
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(SET_STATE, says(body, status))
+        with pytest.raises(error) as caught:
+            await market.start(InstanceId(5))
+        assert type(caught.value) is error
 
 
 async def test_a_key_that_is_attached_already_is_attached() -> None:

@@ -28,6 +28,7 @@ from keeper.ports import (
     OfferGone,
     OutOfCredit,
     PortError,
+    Queued,
     QuotaSpent,
     RateLimited,
     Transient,
@@ -175,9 +176,9 @@ OFFERS = (
     Body("queued (field; Q13)", 200,
          no("resources_unavailable",
             "Required resources are currently unavailable, state change queued."),
-         Malformed, create=Uncertain),
+         Malformed, create=Queued),
     Body("queued, as a 400 (field; Q13)", 400, no("resources_unavailable", "state change queued."),
-         Malformed, create=Uncertain, destroy=Invalid),
+         Malformed, create=Queued, destroy=Invalid),
 )  # fmt: skip
 
 # Dossier 1.4 and 2.4: rentals.

@@ -23,6 +23,7 @@ CALLS: dict[Endpoint, Callable[[VastMarketplace], Awaitable[object]]] = {
         OfferId(1), "k:duel/0:1", RentalSpec(image="i", disk_gb=16)
     ),
     Endpoint.DESTROY: lambda market: market.destroy(NOBODY),
+    Endpoint.SET_STATE: lambda market: market.stop(NOBODY),
     Endpoint.REBOOT: lambda market: market.reboot(NOBODY),
     Endpoint.CHANGE_BID: lambda market: market.change_bid(NOBODY, 0.2),
     Endpoint.ATTACH_KEY: lambda market: market.attach_key(NOBODY, PUBLIC_KEY),
