@@ -121,6 +121,11 @@ class Reason(StrEnum):
     SPARE_EXPIRED = "spare_expired"
     SPARE_UNFIT = "spare_unfit"
     SPARE_TOOK_OVER = "spare_took_over"
+    SPARE_PROVEN = "spare_proven"
+    SPARE_STANDS = "spare_stands"
+    SPARE_STARTING = "spare_starting"
+    SPARE_NOT_STARTED = "spare_not_started"
+    SPARE_NOT_STOPPED = "spare_not_stopped"
 
 
 SENTENCE: dict[Reason, str] = {
@@ -224,4 +229,9 @@ SENTENCE: dict[Reason, str] = {
     Reason.SPARE_EXPIRED: "the spare is as old as the stream's spares may become",
     Reason.SPARE_UNFIT: "the spare is on a machine, or an owner's, that has failed meanwhile",
     Reason.SPARE_TOOK_OVER: "a spare was ready, so it takes over",
+    Reason.SPARE_PROVEN: "the spare has proven itself, and is to stand still until it is needed",
+    Reason.SPARE_STANDS: "the spare stands still, pays for its disk alone, and is started when needed",
+    Reason.SPARE_STARTING: "a spare that stood still is being started",
+    Reason.SPARE_NOT_STARTED: "the spare did not start in time; its GPU may be let to another",
+    Reason.SPARE_NOT_STOPPED: "the spare was told to stand still several times, and runs on",
 }
