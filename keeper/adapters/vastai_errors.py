@@ -9,7 +9,6 @@ leaves here that is not bounded and cleared of secrets.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from types import MappingProxyType
@@ -27,6 +26,7 @@ from keeper.adapters.vastai_reply import (
 from keeper.adapters.vastai_rights import unauthorized
 from keeper.adapters.vastai_wire import Complaint, flag, integer, text
 from keeper.core.model import InstanceId
+from keeper.core.values import dataclass
 from keeper.ports import (
     Invalid,
     Malformed,

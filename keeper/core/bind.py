@@ -6,7 +6,6 @@ Rentals without keeper's label do not exist for keeper (I8).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf
 
 from keeper.core import terms
@@ -39,6 +38,7 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s
 from keeper.core.reasons import Reason
+from keeper.core.values import replace
 from keeper.core.world import Listing, Order, OrderKind
 
 # A rental of a stream that is no longer declared is ended anyway, whatever it costs.

@@ -14,7 +14,6 @@ Pure: facts, wishes and the time come in, a plan goes out. Nothing here waits, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -55,6 +54,7 @@ from keeper.core.settle import settle
 from keeper.core.spares import propose as propose_for_spare
 from keeper.core.standing import Standing
 from keeper.core.undisturbed import leave_alone, note_sound, stands
+from keeper.core.values import replace
 from keeper.core.world import OrderKind, World
 
 # What is tried before a host is given up.

@@ -8,7 +8,6 @@ still needed.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -28,6 +27,7 @@ from keeper.core.events import (
 from keeper.core.model import Intent, IntentKind, Rung, SlotId, SlotRecord, Tenure
 from keeper.core.moments import later
 from keeper.core.reasons import Reason
+from keeper.core.values import replace
 from keeper.core.world import Outcome, OutcomeKind
 
 # Reasons of a failure that was not the marketplace's judgement: trouble that passes, or its pace.

@@ -7,7 +7,6 @@ matter. It holds no wish and no time of its own, and may be thrown away at any m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -23,6 +22,7 @@ from keeper.core.model import (
     StreamName,
     Subject,
 )
+from keeper.core.values import dataclass
 
 Given = TypeVarTuple("Given")
 T = TypeVar("T")

@@ -7,10 +7,12 @@ long, how often. The board knows nothing of the market or of hosts; they ask it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
+
+from keeper.core.values import dataclass
 
 
 class FaultKind(StrEnum):

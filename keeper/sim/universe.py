@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from keeper.core.values import dataclass
 from keeper.sim.api import Api
 from keeper.sim.loop import EPOCH
 from keeper.sim.market import Market, MarketShape
