@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from math import inf
 
-from keeper.core import terms
+from keeper.core import stillness, terms
 from keeper.core.cause import network_of
-from keeper.core.conditions import is_fatal
+from keeper.core.conditions import is_as_ordered, is_fatal
 from keeper.core.creates import (
     absence_settled_at,
     absence_span_s,
@@ -127,12 +127,13 @@ def _follow(
     draft.wake(
         terms.ending_known_at(termed, listing.at, draft.policy(slot), draft.fleet.list_interval_s)
     )
-    return _seen(termed, instance, listing)
+    still = stillness.followed(draft, slot, termed, instance, listing.at)
+    return _seen(still, instance, listing)
 
 
 def _seen(tenure: Tenure, instance: Instance, listing: Listing) -> Tenure:
     """Take over what a listing says of a bound rental; the same object when nothing is new."""
-    is_dead = is_fatal(instance)
+    is_dead = is_fatal(instance) and not is_as_ordered(tenure, instance)
     is_current = tenure.booting_since is None or listing.at > tenure.booting_since
     is_running = instance.state is MarketState.RUNNING
     if (

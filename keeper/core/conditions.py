@@ -26,6 +26,8 @@ KINDS = tuple(ConditionKind)
 RENTED, REACHABLE, DEPLOYED, RUNNING, STREAMING, HAS_GPU, HAS_ROOM = range(len(KINDS))
 _AT = {kind: position for position, kind in enumerate(KINDS)}
 _DEAD = (MarketState.STOPPED, MarketState.OFFLINE, MarketState.UNKNOWN)
+# What only the host itself, or a viewer of it, can tell.
+_ASKED_THERE = (REACHABLE, RUNNING, STREAMING, HAS_GPU, HAS_ROOM)
 # A process manager's words that mean: there is no process, and there will be none by itself.
 GONE = (Reason.PROCESS_GONE, Reason.MANAGER_GAVE_UP, Reason.PROCESS_STOPPED_ON_PURPOSE)
 
@@ -52,7 +54,7 @@ def has_just_gone_silent(tenure: Tenure) -> bool:
 
     Ports move while a container lives; then nobody is at the old address, and nothing is wrong.
     """
-    if tenure.first_live_at is None:
+    if tenure.first_live_at is None or tenure.stop_asked_at is not None:
         return False
     reachable = condition_of(tenure, ConditionKind.REACHABLE)
     streaming = condition_of(tenure, ConditionKind.STREAMING)
@@ -68,6 +70,15 @@ def is_fatal(instance: Instance) -> bool:
         or not instance.is_meant_to_run
         or (instance.has_daemon_error and instance.state is not MarketState.RUNNING)
     )
+
+
+def is_as_ordered(tenure: Tenure, instance: Instance) -> bool:
+    """Say whether a rental is down, or about to be, because keeper has stopped it.
+
+    Also while it is to come up from that. A host of which nothing is heard is another matter.
+    """
+    is_silent = instance.state in (MarketState.OFFLINE, MarketState.UNKNOWN)
+    return tenure.stop_asked_at is not None and not is_silent
 
 
 def is_crash_looping(changes: tuple[datetime, ...], policy: Policy, now: datetime) -> bool:
@@ -101,6 +112,15 @@ def after_reboot(tenure: Tenure, at: datetime) -> Tenure:
     )
 
 
+def at_rest(tenure: Tenure, at: datetime) -> Tenure:
+    """Return the tenure as it is once its container is told to stop: nobody is asked there any more."""
+    conditions = tuple(
+        _unjudged(each.kind, at) if position in _ASKED_THERE else each
+        for position, each in enumerate(complete(tenure, at))
+    )
+    return replace(tenure, acted_at=at, good_in_a_row=0, conditions=conditions)
+
+
 def after_redeploy(tenure: Tenure, at: datetime) -> Tenure:
     """Return the tenure as it is once another workload is on it: what was seen was of the other one."""
     conditions = list(complete(tenure, at))
@@ -124,7 +144,7 @@ def _run_dollars(tenure: Tenure, at: datetime) -> float:
     """Estimate what the GPU has cost since it began to run."""
     if tenure.running_at is None:
         return 0.0
-    run_s = elapsed_s(tenure.running_at, min(tenure.outbid_since or at, at))
+    run_s = elapsed_s(tenure.running_at, min(tenure.outbid_since or tenure.stopped_at or at, at))
     gpu = max(0.0, tenure.dollars_per_hour - tenure.disk_dollars_per_hour)
     return gpu * run_s / _HOUR_S
 

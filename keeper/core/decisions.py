@@ -122,6 +122,28 @@ class Reboot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Let a rental stand still: its disk stays, its GPU is free for others. Twice is like once."""
+
+    name: ClassVar[str] = "stop"
+    slot: SlotId
+    reason: Reason
+    intent_id: IntentId
+    instance_id: InstanceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Start a rental that stands still; where its GPU is let, the order waits and may bill later."""
+
+    name: ClassVar[str] = "start"
+    slot: SlotId
+    reason: Reason
+    intent_id: IntentId
+    instance_id: InstanceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rebid:
     """Raise the bid of an interrupted rental. The same bid twice is the same as once."""
 
@@ -167,7 +189,7 @@ class Hold:
     until: datetime | None = None
 
 
-Act = Rent | Adopt | Promote | Deploy | Prepare | Restart | Reboot | Rebid | Destroy
+Act = Rent | Adopt | Promote | Deploy | Prepare | Restart | Reboot | Stop | Start | Rebid | Destroy
 Decision = Act | Wait | Hold
 
 

@@ -88,6 +88,7 @@ class Draft:
         self.unbound: list[tuple[Instance, SlotId | None, Reason]] = []  # ours, and to be ended
         self.decisions: list[Decision] = []
         self.decided: set[SlotId] = set()  # by an earlier step than decide
+        self.awaited: dict[SlotId, SlotId] = {}  # spares that start, by their place: for which slot
         self.events: list[Event] = []
         self.opened: list[Intent] = []
         self.closed: set[IntentId] = set()
@@ -169,6 +170,16 @@ class Draft:
             if record.incoming is not None and record.incoming.label == label:
                 return Seat.INCOMING, record.incoming
         return self._seat_of_promoted(slot, label) if slot is not None and is_spare(slot) else None
+
+    def seat_of_host(self, intent: Intent) -> tuple[SlotId, Seat, Tenure] | None:
+        """Find the rental that an intent is about, in the slot that it was for."""
+        record = None if intent.slot is None else self.records.get(intent.slot)
+        if record is None:
+            return None
+        for seat, tenure in ((Seat.TENURE, record.tenure), (Seat.INCOMING, record.incoming)):
+            if tenure is not None and tenure.instance_id == intent.instance_id:
+                return record.slot, seat, tenure
+        return None
 
     def _seat_of_promoted(self, place: SlotId, label: str) -> tuple[Seat, Tenure] | None:
         """Find a rental that was rented for this place and has taken over in a slot since."""

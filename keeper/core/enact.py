@@ -23,6 +23,7 @@ from keeper.core.events import (
     WorkloadRestarting,
 )
 from keeper.core.fuses import Refusal, refuse
+from keeper.core.meter import owed_dollars_per_hour
 from keeper.core.model import (
     ConditionKind,
     InstanceId,
@@ -371,7 +372,7 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
             slot=slot,
             label=tenure.label,
             reason=reason,
-            dollars_per_hour=tenure.dollars_per_hour,
+            dollars_per_hour=min(tenure.dollars_per_hour, owed_dollars_per_hour(tenure)),
             rented_at=tenure.rented_at,
             listed_at=tenure.listed_at,
         )

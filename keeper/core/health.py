@@ -198,6 +198,12 @@ class _Bench:
             return Status.UNKNOWN, Reason.PENDING
         if listing is None or elapsed_s(listing.at, self.now) > self.evidence.fleet.listing_stale_s:
             return Status.UNKNOWN, Reason.SILENT
+        if self.before.stop_asked_at is not None and (
+            instance.state is MarketState.STOPPED or not instance.is_meant_to_run
+        ):
+            # By keeper's own order, and neither good nor bad.
+            is_to_run = self.before.start_asked_at is not None
+            return Status.UNKNOWN, Reason.PENDING if is_to_run else Reason.SPARE_STANDS
         if not instance.is_meant_to_run:
             return Status.FALSE, Reason.MARKET_STOPPED_IT
         if is_fatal(instance):

@@ -1,7 +1,8 @@
 """keeper's own ledger of dollars: by stream, by UTC day, by month, in total; good picture beside them.
 
 A rental counts from the intent to rent until its end is confirmed: GPU, disk and expected traffic, or
-the disk alone while it stands still (Vast.ai docs, billing, read 2026-08). A boot counts in full,
+the disk alone while it stands still (Vast.ai docs, billing, read 2026-08). What keeper itself stops
+stands still from the listing that confirms it to the intent to start it. A boot counts in full,
 though loading is free, so the ledger is rather above the bill than below it.
 
 Nothing is written while nothing changes. What was spent since ``metered_at`` follows from the rates,
@@ -263,10 +264,22 @@ def is_on_air(record: SlotRecord) -> bool:
 
 def tenure_dollars_per_hour(tenure: Tenure, listed: Mapping[InstanceId, Instance]) -> float:
     """Return what a rental of a slot costs now, asked for or listed."""
+    if tenure.stop_asked_at is not None:
+        return owed_dollars_per_hour(tenure)
     instance = None if tenure.instance_id is None else listed.get(tenure.instance_id)
     if instance is not None and instance.state is MarketState.STOPPED:
         disk = instance.disk_dollars_per_hour or tenure.disk_dollars_per_hour
         return disk or tenure.dollars_per_hour  # what nobody tells counts in full
+    return tenure.dollars_per_hour + tenure.traffic_dollars_per_hour
+
+
+def owed_dollars_per_hour(tenure: Tenure) -> float:
+    """Return what a rental may cost from now on, if nothing is ordered: in full unless keeper stopped it.
+
+    A bid that others have stopped may win again at any moment; an order to start may be answered.
+    """
+    if tenure.stopped_at is not None and tenure.start_asked_at is None:
+        return tenure.disk_dollars_per_hour or tenure.dollars_per_hour
     return tenure.dollars_per_hour + tenure.traffic_dollars_per_hour
 
 

@@ -126,6 +126,7 @@ class Reason(StrEnum):
     SPARE_STARTING = "spare_starting"
     SPARE_NOT_STARTED = "spare_not_started"
     SPARE_NOT_STOPPED = "spare_not_stopped"
+    START_QUEUED = "start_queued"
 
 
 SENTENCE: dict[Reason, str] = {
@@ -234,4 +235,5 @@ SENTENCE: dict[Reason, str] = {
     Reason.SPARE_STARTING: "a spare that stood still is being started",
     Reason.SPARE_NOT_STARTED: "the spare did not start in time; its GPU may be let to another",
     Reason.SPARE_NOT_STOPPED: "the spare was told to stand still several times, and runs on",
+    Reason.START_QUEUED: "the start waits in the marketplace's queue: the GPU is let to another",
 }

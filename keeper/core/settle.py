@@ -3,7 +3,7 @@
 Outcomes are written into the records and their intents closed. A create whose answer is in doubt
 stays open: only complete listings settle it, and until then its slot asks for nothing else (I3, I10).
 An act that a crash cut short needs no settling but a create: level-triggered rules do again what is
-still needed.
+still needed. A stop and a start are settled by listings, answered or not (stillness.py).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import assert_never
 
-from keeper.core import creates
+from keeper.core import creates, stillness
 from keeper.core.conditions import after_reboot, after_redeploy
-from keeper.core.draft import Draft, Seat
+from keeper.core.draft import Draft
 from keeper.core.events import (
     ActFailed,
     DeployFailed,
@@ -24,7 +24,7 @@ from keeper.core.events import (
     WorkloadPrepared,
     WorkloadRestarted,
 )
-from keeper.core.model import Intent, IntentKind, Rung, SlotId, SlotRecord, Tenure
+from keeper.core.model import Intent, IntentKind, Rung, SlotRecord
 from keeper.core.moments import later
 from keeper.core.reasons import Reason
 from keeper.core.values import replace
@@ -62,6 +62,8 @@ def _apply_outcomes(draft: Draft) -> None:
                 _restart_answered(draft, intent, outcome)
             case IntentKind.REBOOT:
                 _reboot_answered(draft, intent, outcome)
+            case IntentKind.STOP | IntentKind.START:
+                stillness.answered(draft, intent, outcome)
             case IntentKind.REBID:
                 _rebid_answered(draft, intent, outcome)
             case IntentKind.DESTROY:
@@ -106,19 +108,9 @@ def _cut_short(draft: Draft, intent: Intent) -> None:
 # --- acts on a host ---------------------------------------------------------------------------------
 
 
-def _seat_of_host(draft: Draft, intent: Intent) -> tuple[SlotId, Seat, Tenure] | None:
-    record = None if intent.slot is None else draft.records.get(intent.slot)
-    if record is None:
-        return None
-    for seat, tenure in ((Seat.TENURE, record.tenure), (Seat.INCOMING, record.incoming)):
-        if tenure is not None and tenure.instance_id == intent.instance_id:
-            return record.slot, seat, tenure
-    return None
-
-
 def _deploy_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
     draft.closed.add(intent.intent_id)
-    found = _seat_of_host(draft, intent)
+    found = draft.seat_of_host(intent)
     if found is None or intent.instance_id is None:
         return
     slot, seat, tenure = found
@@ -161,7 +153,7 @@ def _deploy_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
 
 def _restart_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
     draft.closed.add(intent.intent_id)
-    found = _seat_of_host(draft, intent)
+    found = draft.seat_of_host(intent)
     if found is None or intent.instance_id is None:
         return
     slot, seat, tenure = found
@@ -181,7 +173,7 @@ def _restart_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
 
 def _leave_stopped(draft: Draft, intent: Intent) -> None:
     """Remember that a restart broke off: between its stop and its start nothing runs."""
-    found = _seat_of_host(draft, intent)
+    found = draft.seat_of_host(intent)
     if found is not None:
         slot, seat, tenure = found
         draft.put(slot, seat, replace(tenure, is_left_stopped=True))
@@ -217,7 +209,7 @@ def _reboot_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
 
 
 def _believe_rebooted(draft: Draft, intent: Intent, at: datetime) -> None:
-    found = _seat_of_host(draft, intent)
+    found = draft.seat_of_host(intent)
     if found is not None:
         slot, seat, tenure = found
         draft.put(slot, seat, after_reboot(tenure, at))
@@ -242,7 +234,7 @@ def _rebid_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
 
 
 def _doubt_bid(draft: Draft, intent: Intent) -> None:
-    found = _seat_of_host(draft, intent)
+    found = draft.seat_of_host(intent)
     if found is not None:
         slot, seat, tenure = found
         draft.put(slot, seat, replace(tenure, is_bid_unsure=True))

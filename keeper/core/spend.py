@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import inf
 
+from keeper.core.meter import owed_dollars_per_hour
 from keeper.core.model import (
     Condemned,
     Instance,
@@ -25,9 +26,12 @@ _STANDING = (MarketState.STOPPED,)
 
 
 def record_dollars_per_hour(record: SlotRecord) -> float:
-    """Return what a slot's rentals cost, asked for or running, with the viewers' traffic."""
+    """Return what a slot's rentals cost, asked for or running, with the viewers' traffic.
+
+    What keeper has stopped costs its disk alone until it is to be started.
+    """
     return sum(
-        tenure.dollars_per_hour + tenure.traffic_dollars_per_hour
+        owed_dollars_per_hour(tenure)
         for tenure in (record.tenure, record.incoming)
         if tenure is not None
     )

@@ -50,6 +50,8 @@ def followed(
     bid, is why it stands still.
     """
     dollars = _committed(tenure, instance)
+    if tenure.stop_asked_at is not None:
+        dollars = max(dollars, tenure.dollars_per_hour)  # the row may show what its disk costs
     ends_at = tenure.ends_at
     if instance.ends_at is not None and not _is_same_end(ends_at, instance.ends_at):
         ends_at = instance.ends_at
@@ -196,6 +198,8 @@ def _outbid_since(tenure: Tenure, instance: Instance, listed_at: datetime) -> da
         return None
     if tenure.booting_since is not None and listed_at <= tenure.booting_since:
         return tenure.outbid_since  # listed before the latest bid
+    if tenure.stop_asked_at is not None and not instance.is_meant_to_run:
+        return None  # keeper itself has stopped it
     match instance.state:
         case MarketState.STOPPED if not instance.has_daemon_error:
             return tenure.outbid_since or listed_at

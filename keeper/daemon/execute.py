@@ -22,6 +22,8 @@ from keeper.core.decisions import (
     Reboot,
     Rent,
     Restart,
+    Start,
+    Stop,
 )
 from keeper.core.events import SlotBug
 from keeper.core.model import InstanceId, IntentKind, Rung, SlotId
@@ -41,6 +43,7 @@ from keeper.ports import (
     OfferGone,
     OutOfCredit,
     PortError,
+    Queued,
     RateLimited,
     Refused,
     Transient,
@@ -58,7 +61,7 @@ _MARKET_DEADLINE_S = 120.0
 _TAIL_CHARACTERS = 400
 
 # What has an effect outside of keeper's own records.
-_Outside = Rent | Deploy | Prepare | Restart | Reboot | Rebid | Destroy
+_Outside = Rent | Deploy | Prepare | Restart | Reboot | Stop | Start | Rebid | Destroy
 
 
 class Executor:
@@ -138,18 +141,22 @@ class Executor:
         except Uncertain as doubt:
             kind, error = OutcomeKind.UNCERTAIN, describe(doubt)
             instance_id = doubt.instance_id or instance_id
+            reason = Reason.START_QUEUED if isinstance(doubt, Queued) else None
         except PortError as refusal:
             kind, error, reason = OutcomeKind.FAILED, describe(refusal), _reason_of(refusal)
             if isinstance(refusal, Unreachable) and isinstance(act, Deploy):
                 reason = Reason.LINK_LOST
             if isinstance(refusal, Transient):
                 retry_after_s = refusal.retry_after_s
+                if isinstance(act, Stop | Start):
+                    reason = Reason.BACKING_OFF  # nothing happened there, and nobody said no
         except TimeoutError as late:
             # Our own deadline cut the call short: for a create nobody knows what became of it.
             kind, error = OutcomeKind.UNCERTAIN, describe(late) or "ran out of time"
         except Exception as bug:  # noqa: BLE001 - net 1 of 2: a bug holds one slot, not the fleet
-            # A create that met a bug half way may have left; the listing must settle it.
-            kind = OutcomeKind.UNCERTAIN if isinstance(act, Rent) else OutcomeKind.FAILED
+            # A create that met a bug half way may have left, or a start; listings must settle it.
+            is_open = isinstance(act, Rent | Stop | Start)
+            kind = OutcomeKind.UNCERTAIN if is_open else OutcomeKind.FAILED
             error = describe(bug)
             if act.slot is not None:
                 self._bug(SlotBug(slot=act.slot, error=error))
@@ -197,6 +204,12 @@ class Executor:
             case Reboot():
                 async with asyncio.timeout(_MARKET_DEADLINE_S):
                     await self._marketplace.reboot(act.instance_id)
+            case Stop():
+                async with asyncio.timeout(_MARKET_DEADLINE_S):
+                    await self._marketplace.stop(act.instance_id)
+            case Start():
+                async with asyncio.timeout(_MARKET_DEADLINE_S):
+                    await self._marketplace.start(act.instance_id)
             case Rebid():
                 async with asyncio.timeout(_MARKET_DEADLINE_S):
                     await self._marketplace.change_bid(act.instance_id, act.bid_dollars_per_hour)
@@ -250,6 +263,10 @@ def _intent_of(act: _Outside) -> IntentKind:
             return IntentKind.RESTART
         case Reboot():
             return IntentKind.REBOOT
+        case Stop():
+            return IntentKind.STOP
+        case Start():
+            return IntentKind.START
         case Rebid():
             return IntentKind.REBID
         case Destroy():

@@ -222,6 +222,20 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "workload.restart_failed": lambda f: f"could not restart {_rung(f)}: {f['error']}",
     "instance.rebooting": lambda f: f"rebooting the host{_because(f)}",
     "instance.rebooted": lambda _: "the host took the order to reboot",
+    "instance.stopping": lambda f: (
+        f"telling rental {f['instance_id']} to stand still, try {f['attempt']}{_because(f)}"
+    ),
+    "instance.stopped": lambda f: (
+        f"rental {f['instance_id']} stands still after {_s(f)}, and costs its disk alone"
+    ),
+    "instance.found_running": lambda f: (
+        f"rental {f['instance_id']} runs, though it stood still and nobody has started it"
+    ),
+    "instance.starting": lambda f: f"starting rental {f['instance_id']}{_because(f)}",
+    "instance.started": lambda f: f"rental {f['instance_id']} was started, after {_s(f)}",
+    "instance.start_queued": lambda f: (
+        f"the start of rental {f['instance_id']} waits: its GPU is let to another"
+    ),
     "act.failed": lambda f: (
         f"the marketplace did not take the {str(f['decision']).replace('_', ' ')}: {f['error']}"
     ),

@@ -63,6 +63,7 @@ from keeper.core.events.rentals import (
     InstanceCondemned,
     InstanceDestroying,
     InstanceEnded,
+    InstanceFoundRunning,
     InstanceGone,
     InstanceOutbid,
     InstanceRebid,
@@ -71,6 +72,11 @@ from keeper.core.events.rentals import (
     InstanceRebooting,
     InstanceRented,
     InstanceRenting,
+    InstanceStarted,
+    InstanceStarting,
+    InstanceStartQueued,
+    InstanceStopped,
+    InstanceStopping,
     MachineUnlisted,
     OrphanCleared,
     OrphanSeen,
@@ -140,6 +146,7 @@ __all__ = [
     "InstanceCondemned",
     "InstanceDestroying",
     "InstanceEnded",
+    "InstanceFoundRunning",
     "InstanceGone",
     "InstanceOutbid",
     "InstanceRebid",
@@ -148,6 +155,11 @@ __all__ = [
     "InstanceRebooting",
     "InstanceRented",
     "InstanceRenting",
+    "InstanceStartQueued",
+    "InstanceStarted",
+    "InstanceStarting",
+    "InstanceStopped",
+    "InstanceStopping",
     "KeeperStarted",
     "KeeperStopping",
     "KeyNotRegistered",
@@ -265,6 +277,12 @@ Event = (
     | RestartFailed
     | InstanceRebooting
     | InstanceRebooted
+    | InstanceStopping
+    | InstanceStopped
+    | InstanceFoundRunning
+    | InstanceStarting
+    | InstanceStarted
+    | InstanceStartQueued
     | ActFailed
     | ConditionChanged
     | StreamOnAir

@@ -305,3 +305,68 @@ class InstanceRebooted:
     level: ClassVar[Level] = Level.INFO
     slot: SlotId
     instance_id: InstanceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceStopping:
+    """A rental is about to be told to stand still."""
+
+    name: ClassVar[str] = "instance.stopping"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    reason: Reason
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceStopped:
+    """A listing shows that a rental stands still, as ordered: it costs its disk alone."""
+
+    name: ClassVar[str] = "instance.stopped"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    duration_s: float  # since it was ordered last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceFoundRunning:
+    """A listing shows a rental running that stood still, and nobody here has started it."""
+
+    name: ClassVar[str] = "instance.found_running"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    instance_id: InstanceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceStarting:
+    """A rental that stands still is about to be started; from here on it counts in full."""
+
+    name: ClassVar[str] = "instance.starting"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceStarted:
+    """A listing shows that a rental runs, as ordered."""
+
+    name: ClassVar[str] = "instance.started"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    duration_s: float  # since it was ordered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceStartQueued:
+    """A start waits for a GPU that is let to another. It may come up days later, and cost."""
+
+    name: ClassVar[str] = "instance.start_queued"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    instance_id: InstanceId

@@ -253,6 +253,8 @@ class IntentKind(StrEnum):
     PREPARE = "prepare"  # of a spare: all of a deploy but the start
     RESTART = "restart"
     REBOOT = "reboot"
+    STOP = "stop"
+    START = "start"
     REBID = "rebid"
     DESTROY = "destroy"
 

@@ -1168,7 +1168,7 @@ NEVER_DECIDED = {
     Reason.NOT_ASKED, Reason.SILENT, Reason.LINK_LOST, Reason.DIAL_REFUSED, Reason.KEY_REFUSED,
     Reason.PROBE_FAILED, Reason.PROCESS_STARTING, Reason.MANAGER_RETRYING, Reason.DISK_FULL,
     Reason.PENDING, Reason.RUNNING, Reason.DEPLOYED, Reason.OFFER_GONE, Reason.GONE,
-    Reason.STRAY_RENTAL, Reason.DUPLICATE_RENTAL,
+    Reason.STRAY_RENTAL, Reason.DUPLICATE_RENTAL, Reason.START_QUEUED,
 }  # fmt: skip
 # A bad picture's reason is passed on by the ladder as it is; one of them stands for all.
 LIKE_FROZEN = {
