@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keeper.alerts.wording import count
 from keeper.core.model import Revision, SlotRecord, Stream, Tenure
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.revisions import changes, find, last_proven
@@ -41,6 +42,24 @@ def deploy_of(snapshot: Snapshot, stream: Stream | None) -> DeployStatus | None:
         hosts_to_come=0 if is_bad else len(others),
         needs_another_rental=any(_needs_another_rental(each, declared, known) for each in others),
     )
+
+
+def news_of(deploy: DeployStatus) -> str:
+    """Say what is still to be rolled out, or was taken back; "": it is everywhere, and proven."""
+    changed = f" (changed: {deploy.changed})" if deploy.changed else ""
+    what = f"revision {deploy.revision}{changed}"
+    if deploy.bad_at is not None:
+        where = f" on {deploy.slot}" if deploy.slot else ""
+        back = f"; {deploy.before} is kept" if deploy.before else ""
+        return f"{what} is bad{where}: {deploy.because}{back}"
+    if deploy.hosts_to_come:
+        hosts = f"{deploy.hosts_to_come} of {count(deploy.hosts, 'host', 'hosts')}"
+        how = "by handing over to other rentals" if deploy.needs_another_rental else "in place"
+        first = "one slot first" if deploy.proven_at is None else "one by one"
+        return f"{what} is still to come to {hosts}, {how}, {first}"
+    if deploy.proven_at is None and deploy.before:
+        return f"{what} has yet to prove itself"
+    return ""
 
 
 def _records(snapshot: Snapshot, stream: Stream) -> list[SlotRecord]:

@@ -17,6 +17,7 @@ from keeper.core.text import plain, sold_gb
 from keeper.core.windows import ALLOWS
 from keeper.web.answers import CONTROL, now_of
 from keeper.web.api import event_status
+from keeper.web.deploys import news_of
 from keeper.web.money import hours
 from keeper.web.shapes import EventStatus, FleetStatus
 from keeper.web.spending import SpendStatus, spending_of
@@ -68,6 +69,7 @@ _ENVIRONMENT.filters["hours"] = hours
 _ENVIRONMENT.filters["commands"] = _commands
 _ENVIRONMENT.filters["ago"] = _ago
 _ENVIRONMENT.filters["allows"] = lambda allow: ALLOWS[allow]
+_ENVIRONMENT.filters["news"] = news_of
 _ENVIRONMENT.filters["part"] = lambda text: quote(text, safe="")
 _ENVIRONMENT.filters["short"] = lambda condition: CONDITIONS.get(condition, str(condition))
 _ENVIRONMENT.filters["sold_gb"] = sold_gb

@@ -4,13 +4,15 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
+from markupsafe import escape
 from rich.console import Console
 
 from keeper.cli.rollouts import shown_deploys
 from keeper.core.model import Revision, SlotId, StreamName
 from keeper.core.reasons import Reason
 from keeper.core.world import Snapshot
-from keeper.web.deploys import deploys_of
+from keeper.web.deploys import deploys_of, news_of
+from keeper.web.page import render
 from keeper.web.status import plan_of, status_of
 from tests.snapshots import NOW, ago, record, snapshot, tenure
 
@@ -74,3 +76,11 @@ def test_it_is_in_the_plan_and_with_its_stream_and_its_hosts() -> None:
     host = stream.slots[0].host
     assert host is not None
     assert (host.revision, host.putting) == ("r1", "")
+
+
+@pytest.mark.parametrize(("given", "line"), ROWS, ids=[row[1] or "done" for row in ROWS])
+def test_the_page_tells_it_above_the_hosts_of_the_stream(given: Snapshot, line: str) -> None:
+    page = render(status_of(given, NOW), ())
+    told = f"<b>Deploy:</b> {escape(news_of(deploys_of(given)[0]))}."
+    assert (told in page) is bool(line)
+    assert page.count("<dt>Runs</dt>") == len(given.records)
