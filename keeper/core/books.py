@@ -31,7 +31,7 @@ def keep(draft: Draft) -> None:
     _note_drift(draft)
     flow = _flow(draft)
     away_s = _away_s(draft)
-    if away_s or draft.meter_after is not None or is_due(draft.world.meter, flow, draft.now):
+    if away_s or is_due(draft.world.meter, flow, draft.now):
         draft.note(flowing(draft.ledger, flow))
     if away_s:
         dollars = spent(draft.ledger, TOTAL).dollars - spent(draft.world.meter, TOTAL).dollars

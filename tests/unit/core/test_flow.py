@@ -12,6 +12,7 @@ import pytest
 from keeper.core.events import SpendCaughtUp
 from keeper.core.meter import (
     TOTAL,
+    WRITE_APART_S,
     Dark,
     Flow,
     Meter,
@@ -196,7 +197,9 @@ def test_a_small_step_of_the_clock_is_undone_only_by_its_opposite(
     assert after.clock_off_s == off_s + step_s
 
 
-@pytest.mark.parametrize(("away_s", "is_told"), [(7200.0, True), (20.0, False)])
+@pytest.mark.parametrize(
+    ("away_s", "is_told"), [(7200.0, True), (2 * WRITE_APART_S, True), (20.0, False)]
+)
 def test_what_was_spent_while_keeper_was_away_is_told_without_what_was_spent_before(
     away_s: float, is_told: bool
 ) -> None:
@@ -207,7 +210,7 @@ def test_what_was_spent_while_keeper_was_away_is_told_without_what_was_spent_bef
     )
     told = events_of(decide(world), SpendCaughtUp)
     assert [(each.dollars, each.duration_s) for each in told] == (
-        [(1.0, 7200.0)] if is_told else []
+        [(pytest.approx(0.5 * away_s / 3600.0), away_s)] if is_told else []
     )
 
 
