@@ -73,6 +73,7 @@ class Api:
                 is_mutating=request.method != "GET" and endpoint not in READING_ENDPOINTS,
                 instance_id=_instance_of(endpoint, call.ids),
                 label=_label_of(endpoint, call.body),
+                state=_state_of(endpoint, call.body),
                 note=reply.note,
             )
         )
@@ -148,10 +149,8 @@ class Api:
     def _act(self, call: Call, endpoint: str) -> ApiReply:
         try:
             answer = self.routes.take(endpoint, call)
-        except ReplyLost:
-            return ApiReply(
-                status=0, delivery=Delivery.DROPPED, note=FaultKind.CREATE_REPLY_LOST.value
-            )
+        except ReplyLost as lost:
+            return ApiReply(status=0, delivery=Delivery.DROPPED, note=lost.note)
         except Refusal as refusal:
             note = "made" if "new_contract" in refusal.body else ""
             note = note or ("success_false" if refusal.status == 200 else "")
@@ -230,6 +229,13 @@ def _label_of(endpoint: str, body: Any) -> str:  # noqa: ANN401 - JSON
     """Return the label that a create carries."""
     if endpoint == "PUT /asks/{id}/" and isinstance(body, dict):
         return str(body.get("label") or "")
+    return ""
+
+
+def _state_of(endpoint: str, body: Any) -> str:  # noqa: ANN401 - JSON
+    """Return the state that an order to stop or to start asks for."""
+    if endpoint == "PUT /instances/{id}/" and isinstance(body, dict):
+        return str(body.get("state") or "")
     return ""
 
 

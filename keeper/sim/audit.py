@@ -29,6 +29,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "I1": (money.one_rental_per_label, spares.one_owner_at_a_time),
     "I2": (money.label_is_on_disk_first,),
     "I3, I10": (money.doubtful_create_is_settled_first,),
+    "I3": (money.doubtful_order_is_settled_first,),
     "I4, I6": (caps.spending_within_the_caps,),
     "I4": (
         terms.bids_stay_under_the_limit,
@@ -48,7 +49,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "I8": (money.only_ours_is_touched,),
     "I9": (nerve.bad_listing_is_not_absence,),
     # streams
-    "I11": (nerve.make_before_break,),
+    "I11": (nerve.make_before_break, spares.only_spares_stand_still),
     "I12": (
         nerve.paused_means_hands_off,
         nerve.common_causes_stop_everything,

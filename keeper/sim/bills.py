@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from keeper.sim.evidence import Caps, Evidence, Span
+from keeper.sim.evidence import SET_STATE, Caps, Evidence, Span
 from keeper.sim.ledger import Change, Rental
 from keeper.sim.stalls import cheapest
 
@@ -53,13 +53,41 @@ def _dollars_at(rental: Rental, at: float) -> float:
 
 def _burns(rental: Rental, latest: Change) -> float:
     """Return dollars an hour since the latest change; what stands still pays for its disk alone."""
-    return 0.0 if latest.what in {"stopped", "offline"} else price_at(rental, latest.at)
+    if latest.what == "offline":
+        return 0.0
+    is_still = latest.what == "stopped"
+    return rental.disk_dollars_per_hour if is_still else price_at(rental, latest.at)
 
 
-def rate_at(rentals: Iterable[Rental], at: float) -> float:
-    """Return what the rentals that live cost an hour together, at their full price."""
+def stands_still(seen: Evidence, rental: Rental, at: float) -> bool:
+    """Whether a rental stands still by keeper's own order, and was not told to start since."""
+    orders = seen.calls.get(SET_STATE, ())
+    if not orders:
+        return False
+    index = bisect_right(rental.changes, at, key=lambda change: change.at)
+    states = [change for change in rental.changes[:index] if change.what in {"stopped", "running"}]
+    if not states or states[-1].what != "stopped" or states[-1].by != "account":
+        return False
+    since = states[-1].at
+    return not any(
+        request.instance_id == rental.instance_id
+        and request.state == "running"
+        and since < request.at <= at
+        for request in orders
+    )
+
+
+def price_due(seen: Evidence, rental: Rental, at: float) -> float:
+    """Return what a rental may cost an hour: its disk alone where keeper has it stand still."""
+    if stands_still(seen, rental, at):
+        return rental.disk_dollars_per_hour
+    return price_at(rental, at)
+
+
+def rate_at(seen: Evidence, rentals: Iterable[Rental], at: float) -> float:
+    """Return what the rentals that live may cost an hour together."""
     return sum(
-        price_at(rental, at)
+        price_due(seen, rental, at)
         for rental in rentals
         if rental.created_at <= at and (rental.ended_at is None or rental.ended_at > at)
     )
@@ -131,7 +159,9 @@ def _curbed(seen: Evidence, stream: str) -> tuple[Span, ...]:
             continue
         rentals = _of(seen, name)
         if caps.per_hour is not None and _may_bind(seen, name, caps.per_hour):
-            steps = ((at, rate_at(rentals, at)) for at in _steps(seen.began_at, seen.ended_at))
+            steps = (
+                (at, rate_at(seen, rentals, at)) for at in _steps(seen.began_at, seen.ended_at)
+            )
             found += (
                 (at, at + _STEP_S + _LOOK_S)
                 for at, rate in steps
@@ -150,7 +180,7 @@ def _shut(
     for since, until in spans:
         for at in _steps(since, until):
             used = _counted(seen, rentals, spans, at)
-            needed = (rate_at(rentals, at) + cheapest(seen, stream, at)) * _ROOM_S / 3600.0
+            needed = (rate_at(seen, rentals, at) + cheapest(seen, stream, at)) * _ROOM_S / 3600.0
             is_shut = is_shut or used + needed > dollars
             if is_shut:
                 yield at, min(at + _STEP_S, until)
@@ -164,7 +194,7 @@ def is_stopping(seen: Evidence, slot: str | None, at: float) -> bool:
         for dollars, spans in _dated(seen, caps):
             if any(since <= at <= until for since, until in spans):
                 left = dollars - _counted(seen, rentals, spans, at)
-                if left < rate_at(rentals, at - 1.0) * _END_S / 3600.0:
+                if left < rate_at(seen, rentals, at - 1.0) * _END_S / 3600.0:
                     return True
     return False
 
@@ -175,7 +205,7 @@ def _counted(seen: Evidence, rentals: Sequence[Rental], spans: Spans, until: flo
     A clock that leaps ahead looks like a box that slept while its rentals ran: keeper counts the leap.
     """
     leapt = sum(
-        rate_at(rentals, at) * step_s / 3600.0
+        rate_at(seen, rentals, at) * step_s / 3600.0
         for at, step_s in seen.clock_steps
         if step_s > 0 and at <= until and any(begins <= at <= ends for begins, ends in spans)
     )

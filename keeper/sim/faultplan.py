@@ -13,7 +13,7 @@ customers:
 - lists that are empty, stale, without their array, or skip and repeat rows; numbers as text;
 - 429, 5xx, HTML, cut and slow answers, lost connections, a key that is refused, the search quota;
 - boots that fail (daemon error, no such image, stuck), a platform on which nothing starts, a
-  rental that waits in a queue for its GPU;
+  rental that waits in a queue for its GPU; stops that do not stick, and starts that come too late;
 - machines that go offline, reboot, go into maintenance, move, leave the market or vanish; rentals
   that others stop or end;
 - bids that are outdone, contracts that end, prices that rise, credit that is used up.
@@ -290,6 +290,16 @@ MENU: tuple[Row, ...] = (
             "flaw": rng.choice(("", "", "crashes", "freezes", "fails to start")),
         },
     ),
+    # Orders to stop and to start, which only spares that stand still are given.
+    Row(kind=FaultKind.STATE_REPLY_LOST, per_day=0.3, presets="market", count=(1, 1)),
+    Row(
+        kind=FaultKind.STOP_DOES_NOT_STICK,
+        per_day=0.3,
+        presets="market",
+        count=(1, 1),
+        params=lambda rng: {"after_s": rng.choice((None, round(rng.uniform(10, 240), 1)))},
+    ),
+    Row(kind=FaultKind.START_TOO_LATE, per_day=0.2, presets="market", count=(1, 1)),
 )
 
 # share of the menu's rates that each preset plays

@@ -23,6 +23,7 @@ class Request:
     is_mutating: bool
     instance_id: int | None = None
     label: str = ""
+    state: str = ""  # that an order to stop or to start asked for
     note: str = ""  # what was done to the answer, e.g. the fault's word
 
 
@@ -48,6 +49,7 @@ class Rental:
     created_at: float
     dollars_per_hour: float
     offered_dollars_per_hour: float = 0.0  # as the open offer said; 0.0: a bid
+    disk_dollars_per_hour: float = 0.0  # the part of its price that is paid while it stands still
     is_bid: bool = False
     ends_at: float | None = None  # the contract's own end, as agreed at the beginning
     changes: list[Change] = field(default_factory=list)

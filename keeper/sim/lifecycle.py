@@ -149,6 +149,7 @@ class Lifecycle:
                 created_at=now,
                 dollars_per_hour=contract.dollars_per_hour,
                 offered_dollars_per_hour=contract.offered_dollars_per_hour,
+                disk_dollars_per_hour=contract.storage_dollars_per_hour,
                 is_bid=contract.is_bid,
                 ends_at=contract.end_at,
                 hidden=[(now, contract.visible_at)] if contract.visible_at > now else [],
@@ -163,15 +164,18 @@ class Lifecycle:
         self._ledger.rentals[contract.instance_id].ends_at = at
         self.agenda.enter(at, lambda now: self._expire(contract, now))
 
-    def stop(self, contract: Contract, now: float, by: str = "account") -> None:
+    def stop(
+        self, contract: Contract, now: float, by: str = "account", takes_s: float | None = None
+    ) -> None:
         """Stop the container after a while and give its GPU back to the market."""
+        takes_s = self.tempo.stop_s if takes_s is None else takes_s
         self.new_stage(contract)
         contract.intended = contract.upcoming = "stopped"
         if contract in self._queued:
             self._queued.remove(contract)
         if contract.box is Box.DOWN:
             return
-        self.later(contract, now + self.tempo.stop_s, lambda at: self.down(contract, at, by))
+        self.later(contract, now + takes_s, lambda at: self.down(contract, at, by))
 
     def start(self, contract: Contract, now: float) -> bool:
         """Start it if its GPU is free. False: queued, it may come up days later and bill."""

@@ -209,12 +209,26 @@ class Market:
         return True
 
     def set_state(self, instance_id: int, state: str) -> bool:
-        """Start or stop. False: the start is queued because the GPU is taken."""
+        """Start or stop. False: the start is queued because the GPU is taken. Raises ReplyLost."""
         contract, now = self._owned(instance_id), self.now()
-        if state == "stopped":
-            self.lifecycle.stop(contract, now)
-            return True
+        is_done = self._stop(contract, now) if state == "stopped" else self._start(contract, now)
+        if self.faults.take(FaultKind.STATE_REPLY_LOST, self.aim_of(contract), now):
+            raise ReplyLost(FaultKind.STATE_REPLY_LOST.value)
+        return is_done
+
+    def _stop(self, contract: Contract, now: float) -> bool:
+        """Take the order; it may take long to stick, or never do (field notes, read 2026-08)."""
+        slow = self.faults.take(FaultKind.STOP_DOES_NOT_STICK, self.aim_of(contract), now)
+        takes_s = slow.params.get("after_s") if slow else None
+        if slow is None or takes_s is not None:
+            self.lifecycle.stop(contract, now, takes_s=takes_s)
+        return True
+
+    def _start(self, contract: Contract, now: float) -> bool:
         self._check_start(contract, now)
+        stands = contract.box is Box.DOWN and contract.machine.is_free(contract.gpus)
+        if stands and self.faults.take(FaultKind.START_TOO_LATE, self.aim_of(contract), now):
+            self.supply.let(contract.machine, contract.gpus, now)
         if not self.auction.is_high_enough(contract):
             contract.intended = "running"  # it comes up when its bid wins again
             return False

@@ -9,8 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
-from keeper.sim.bills import Spans, billed, days, months, price_at, stream_of
-from keeper.sim.evidence import BID, COMMAND, DESTROY, REBOOT, Broken, Caps, Evidence, between
+from keeper.sim.bills import Spans, billed, days, months, price_at, price_due, stream_of
+from keeper.sim.evidence import (
+    BID,
+    COMMAND,
+    DESTROY,
+    REBOOT,
+    SET_STATE,
+    Broken,
+    Caps,
+    Evidence,
+    between,
+)
 from keeper.sim.excuses import merged
 from keeper.sim.ledger import Rental
 from keeper.sim.promises_ends import what_confirms_is_missing
@@ -58,7 +68,7 @@ def _price_as_told(seen: Evidence, rental: Rental, at: float) -> float:
 
     Its offer's price then; and nothing if a search may have named another one: it was given back.
     """
-    price, offered = price_at(rental, at), rental.offered_dollars_per_hour
+    price, offered = price_due(seen, rental, at), rental.offered_dollars_per_hour
     if between(seen.clean_listings, rental.created_at, at - _APART_SLACK_S):
         return price
     return min(price, offered or price) if _was_agreed_to(seen, rental) else 0.0
@@ -86,7 +96,7 @@ def _passes_for_gone(seen: Evidence, rental: Rental, at: float) -> bool:
 def _commitments(
     seen: Evidence, rentals: list[Rental]
 ) -> Iterator[tuple[float, tuple[int, float]]]:
-    """Yield when keeper agreed to a price, whose, and which: as it was offered or bid.
+    """Yield when keeper agreed to a price, whose, and which: as it was offered or bid, or is to run.
 
     What is given back unused was never agreed to.
     """
@@ -98,6 +108,11 @@ def _commitments(
         for change in rental.changes:
             if change.what == BID:
                 yield change.at, (rental.instance_id, change.dollars_per_hour)
+    ids = {rental.instance_id: rental for rental in rentals}
+    for request in seen.calls.get(SET_STATE, ()):
+        started = ids.get(request.instance_id or 0)
+        if request.state == "running" and started is not None:
+            yield request.at, (started.instance_id, price_at(started, request.at))
 
 
 def _periods(seen: Evidence, caps: Caps) -> Iterator[tuple[str, float, Iterable[Spans]]]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from keeper.sim.evidence import COMMAND, LINKED, Broken, Evidence, between
+from keeper.sim.evidence import COMMAND, LINKED, SET_STATE, Broken, Evidence, between
 from keeper.sim.ledger import Rental, Request
+
+_CLEAR = (200, *range(400, 500))  # answers that say what was done
 
 
 def one_rental_per_label(seen: Evidence) -> Iterator[Broken]:
@@ -84,6 +86,26 @@ def doubtful_create_is_settled_first(seen: Evidence) -> Iterator[Broken]:
                 at=create.at,
                 text=f"{slot} asked again under {create.label} only"
                 f" {create.at - before.at:.1f} s after the unsettled {before.label}",
+            )
+
+
+def doubtful_order_is_settled_first(seen: Evidence) -> Iterator[Broken]:
+    """After an order to stop or to start without a clear answer, a listing comes before the next."""
+    latest: dict[int, Request] = {}
+    for order in seen.calls.get(SET_STATE, ()):
+        if not order.state or order.instance_id is None:
+            continue
+        before = latest.get(order.instance_id)
+        latest[order.instance_id] = order
+        if before is None or before.state != order.state:
+            continue
+        is_clear = before.status in _CLEAR and not before.note
+        if not is_clear and not between(seen.clean_listings, before.at, order.at):
+            yield Broken(
+                invariant="I3",
+                at=order.at,
+                text=f"rental {order.instance_id} was told again to be {order.state} before any"
+                f" listing could show what became of the order at {before.at:.3f}",
             )
 
 

@@ -211,7 +211,7 @@ def _sick(seen: Evidence, slot: str) -> Iterator[Span]:
     for rental in seen.rentals.get(slot, ()):
         spans = seen.on_air(rental.instance_id)
         end = seen.end_of_use(rental)
-        if any(c.what == "stopped" for c in rental.changes):
+        if any(c.what == "stopped" and c.at >= rental.created_at for c in rental.changes):
             continue
         for (_, lost_at), (again_at, _) in pairwise([*spans, (end, end)]):
             if max(lost_at, rental.created_at) < min(again_at, end):

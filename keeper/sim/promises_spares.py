@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from keeper.sim.bills import price_at
-from keeper.sim.evidence import Broken, Evidence
+from keeper.sim.bills import price_due
+from keeper.sim.evidence import SET_STATE, Broken, Evidence
 from keeper.sim.excuses import tied_s
 from keeper.sim.ledger import Rental
 
@@ -25,7 +25,7 @@ def spares_within_their_cap(seen: Evidence) -> Iterator[Broken]:
         for spare in spares:
             at = spare.created_at
             living = [s for s in spares if s.created_at <= at and (s.ended_at or at + 1.0) > at]
-            total = sum(spare_price(s, at) for s in living)
+            total = sum(spare_price(seen, s, at) for s in living)
             if total > bounds.dollars_per_hour + _SAME_DOLLARS and not _is_given_back(seen, spare):
                 yield Broken(
                     invariant="I4",
@@ -35,10 +35,10 @@ def spares_within_their_cap(seen: Evidence) -> Iterator[Broken]:
                 )
 
 
-def spare_price(spare: Rental, at: float) -> float:
+def spare_price(seen: Evidence, spare: Rental, at: float) -> float:
     """Return what a spare was agreed to cost, or has come to cost."""
     if at > spare.created_at:
-        return price_at(spare, at)
+        return price_due(seen, spare, at)
     return min(spare.offered_dollars_per_hour or spare.dollars_per_hour, spare.dollars_per_hour)
 
 
@@ -103,6 +103,18 @@ def spares_are_elsewhere(seen: Evidence) -> Iterator[Broken]:
                             text=f"spare {spare.instance_id} has the owner {spare.host_id} of"
                             f" {host.instance_id}, which it is to stand in for",
                         )
+
+
+def only_spares_stand_still(seen: Evidence) -> Iterator[Broken]:
+    """What serves a slot is never told to stop: only what nobody sees may stand still."""
+    for order in seen.calls.get(SET_STATE, ()):
+        slot = seen.slot_of_instance(order.instance_id, order.at)
+        if order.state == "stopped" and slot in seen.slots:
+            yield Broken(
+                invariant="I11",
+                at=order.at,
+                text=f"rental {order.instance_id} was told to stop while it was the host of {slot}",
+            )
 
 
 def one_owner_at_a_time(seen: Evidence) -> Iterator[Broken]:

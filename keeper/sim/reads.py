@@ -30,6 +30,9 @@ SPARE_READS = RENTAL_KINDS | frozenset(
         FaultKind.OFFERS_DIRTY,
         FaultKind.OFFERS_LOOSE,
         FaultKind.BID_TOO_LOW,
+        FaultKind.STATE_REPLY_LOST,
+        FaultKind.STOP_DOES_NOT_STICK,
+        FaultKind.START_TOO_LATE,
         FaultKind.PLATFORM_INCIDENT,
         FaultKind.CREDIT_ZERO,
     }

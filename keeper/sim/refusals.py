@@ -34,7 +34,11 @@ class Refusal(Exception):
 
 
 class ReplyLost(Exception):
-    """It was done, and nobody will ever be told."""
+    """It was done, and nobody will ever be told. ``note`` is the fault's word for the ledger."""
+
+    def __init__(self, note: str) -> None:
+        super().__init__(note)
+        self.note = note
 
 
 def race_lost(offer_id: int, luck: random.Random) -> Refusal:

@@ -68,7 +68,7 @@ class Signing:
         contract = self._contract(ask, contract_id, api_key, body, aim, now)
         self._begin(contract, aim, now, is_low=is_low)
         if self.faults.take(FaultKind.CREATE_REPLY_LOST, aim, now):
-            raise ReplyLost
+            raise ReplyLost(FaultKind.CREATE_REPLY_LOST.value)
         if is_low:
             said = _too_low(float(body["price"]), ask)
             raise Refusal(400, said | {"new_contract": contract_id})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from keeper.sim.evidence import Evidence, Move, SpareBounds
+from keeper.sim.evidence import Caps, Evidence, Move, SpareBounds
 from tests.sim.ledgers import BEGAN, Run
 
 SPARE = "k:duel/spare-0:1"
@@ -68,6 +68,42 @@ def a_spare_nobody_declared(run: Run) -> Evidence:
     return replace(seen(run), bounds=run.evidence().bounds)
 
 
+def told_to_stop_again_before_a_listing(run: Run) -> Evidence:
+    spare(run)
+    run.order(101, 6010.0, "stopped", status=0, note="state_reply_lost")
+    run.order(101, 6050.0, "stopped")
+    run.destroy(101, 20_000.0)
+    return seen(run)
+
+
+def the_host_is_told_to_stop(run: Run) -> Evidence:
+    run.order(100, 5000.0, "stopped")
+    return seen(run)
+
+
+def stands_still(run: Run, *, starts: bool) -> Evidence:
+    """A spare stands still for 0.05 $/h while its slot gets a dearer host; 1.00 $/h is the cap."""
+    spare(run)
+    run.ledger.rentals[101].disk_dollars_per_hour = 0.05
+    run.order(101, 6010.0, "stopped")
+    run.picture(101, 6015.0, live=False)
+    run.change(101, 6015.0, "stopped", dollars=0.5)
+    run.picture(100, 8000.0, live=False)
+    run.destroy(100, 8200.0)
+    run.rent(102, "k:duel/0:2", at=8300.0, dollars=0.55, offered=0.55)
+    run.picture(102, 8500.0)
+    if starts:
+        run.order(101, 9010.0, "running", status=0, note="state_reply_lost")
+    run.destroy(101, 20_000.0)
+    found = seen(run)
+    caps = {"": Caps(per_hour=1.0)}
+    return replace(found, bounds=replace(found.bounds, caps=caps))
+
+
+def started_above_a_cap(run: Run) -> Evidence:
+    return stands_still(run, starts=True)
+
+
 def owned_by_two(run: Run) -> Evidence:
     return takes_over(run, owners=2)
 
@@ -79,9 +115,12 @@ def owned_by_nobody(run: Run) -> Evidence:
 SPARE_BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
     ("I1", owned_by_two),
     ("I1", owned_by_nobody),
+    ("I3", told_to_stop_again_before_a_listing),
     ("I4", a_spare_above_its_cap),
+    ("I4", started_above_a_cap),
     ("I5", a_spare_kept_for_ever),
     ("I5", a_spare_before_its_slot),
     ("I5", a_spare_of_the_same_owner),
     ("I7", a_spare_nobody_declared),
+    ("I11", the_host_is_told_to_stop),
 )

@@ -99,6 +99,7 @@ class Run:
         *,
         instance_id: int | None = None,
         label: str = "",
+        state: str = "",
         status: int = 200,
         note: str = "",
         client: str = "key@127.0.0.1",
@@ -114,9 +115,19 @@ class Run:
                 is_mutating=method != "GET",
                 instance_id=instance_id,
                 label=label,
+                state=state,
                 note=note,
             )
         )
+
+    def order(
+        self, instance_id: int, at: float, state: str, *, status: int = 200, note: str = ""
+    ) -> None:
+        """Tell a rental to stop, or to start."""
+        self.request(
+            "PUT", "/instances/{id}/", at,
+            instance_id=instance_id, state=state, status=status, note=note,
+        )  # fmt: skip
 
     def list_(self, at: float, *, status: int = 200, note: str = "") -> None:
         self.request("GET", "/instances/", at, status=status, note=note)

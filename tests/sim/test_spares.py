@@ -6,7 +6,7 @@ import pytest
 
 from keeper.sim.audit import audit
 from keeper.sim.story import run_seed
-from tests.sim.doctored_spares import seen, spare, takes_over
+from tests.sim.doctored_spares import seen, spare, stands_still, takes_over
 from tests.sim.ledgers import BEGAN, SLOT, Run
 
 
@@ -31,6 +31,12 @@ def test_a_spare_that_serves_nobody_lights_no_slot() -> None:
     evidence = seen(run)
     assert evidence.slot_on_air(SLOT) == ((BEGAN + 300.0, BEGAN + 9000.0),)
     assert {broken.invariant for broken in audit(evidence)} >= {"I18"}
+
+
+def test_what_stands_still_counts_its_disk_alone_until_it_is_told_to_start() -> None:
+    assert audit(stands_still(Run(), starts=False)) == ()
+    (broken,) = audit(stands_still(Run(), starts=True))
+    assert (broken.invariant, broken.at) == ("I4", BEGAN + 9010.0)
 
 
 def test_it_is_billed_once_whatever_it_served() -> None:

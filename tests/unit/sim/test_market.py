@@ -375,3 +375,74 @@ def test_a_start_takes_back_a_stop_that_is_on_its_way(sim: Sim, before: str) -> 
     sim.run(300)
     assert sim.market.contracts[instance_id].box is Box.UP
     assert sim.row(instance_id)["actual_status"] == "running"
+
+
+# --- orders to stop and to start that come to something else ---------------------------------------
+
+
+def ordered(sim: Sim, instance_id: int, state: str) -> bool | str:
+    try:
+        return sim.market.set_state(instance_id, state)
+    except ReplyLost as lost:
+        return lost.note
+
+
+@pytest.mark.parametrize(("state", "box"), [("stopped", Box.DOWN), ("running", Box.UP)])
+def test_an_order_whose_answer_is_lost_is_carried_out(sim: Sim, state: str, box: Box) -> None:
+    instance_id = sim.rent_and_boot()
+    if state == "running":
+        sim.market.set_state(instance_id, "stopped")
+        sim.run(60)
+    sim.market.arm(Fault(kind=FaultKind.STATE_REPLY_LOST))
+    assert ordered(sim, instance_id, state) == "state_reply_lost"
+    sim.run(300)
+    assert sim.market.contracts[instance_id].box is box
+
+
+@pytest.mark.parametrize(
+    ("after_s", "states"), [(None, ["running", "running"]), (120.0, ["running", "exited"])]
+)
+def test_a_stop_may_stick_late_or_never_and_bills_until_it_does(
+    sim: Sim, after_s: float | None, states: list[str]
+) -> None:
+    """Q14."""
+    instance_id = sim.rent_and_boot()
+    sim.market.arm(Fault(kind=FaultKind.STOP_DOES_NOT_STICK, params={"after_s": after_s}))
+    assert ordered(sim, instance_id, "stopped") is True
+    seen = []
+    for _ in states:
+        sim.run(100)
+        seen.append(sim.row(instance_id)["actual_status"])
+    assert seen == states
+    assert ordered(sim, instance_id, "stopped") is True  # told again, it does
+    sim.run(100)
+    assert sim.row(instance_id)["actual_status"] == "exited"
+
+
+def test_a_start_may_come_a_moment_too_late_and_bills_when_its_turn_comes(sim: Sim) -> None:
+    """Q13."""
+    instance_id = sim.rent_and_boot()
+    contract = sim.market.contracts[instance_id]
+    sim.market.set_state(instance_id, "stopped")
+    sim.run(60)
+    before = sim.row(instance_id)["ports"]
+    sim.market.arm(Fault(kind=FaultKind.START_TOO_LATE))
+    assert ordered(sim, instance_id, "running") is False
+    sim.run(120)
+    row = sim.row(instance_id)
+    assert (row["actual_status"], row["intended_status"]) == ("exited", "running")
+    assert contract.burn_dollars_per_hour == contract.storage_dollars_per_hour
+    contract.machine.occupy(contract.gpus, "")
+    sim.market.lifecycle.freed(sim.now)
+    sim.run(300)
+    assert sim.row(instance_id)["actual_status"] == "running"
+    assert sim.row(instance_id)["ports"] != before
+    assert contract.burn_dollars_per_hour == contract.dollars_per_hour
+
+
+def test_the_ledger_knows_what_a_disk_costs_and_which_state_was_asked_for(sim: Sim) -> None:
+    instance_id = sim.rent_and_boot()
+    contract = sim.market.contracts[instance_id]
+    rental = sim.market.ledger.rentals[instance_id]
+    assert rental.disk_dollars_per_hour == contract.storage_dollars_per_hour
+    assert 0 < rental.disk_dollars_per_hour < rental.dollars_per_hour
