@@ -18,6 +18,7 @@ import pytest
 from keeper.core.model import (
     Instance,
     InstanceId,
+    MarketState,
     Offer,
     OfferId,
     OfferNeeds,
@@ -160,6 +161,26 @@ async def what_does_not_exist_is_missing(market: Marketplace) -> None:
         await market.attach_key(NOBODY, KEY)
 
 
+async def what_is_stopped_stands_still_and_starts_again(market: Marketplace) -> None:
+    instance_id, _ = await rent(market, "keeper:contract/0:1")
+
+    async def is_in(state: MarketState, *, meant: bool) -> Instance:
+        async def there() -> Instance | None:
+            found = await market.show_instance(instance_id)
+            is_there = found is not None and (found.state, found.is_meant_to_run) == (state, meant)
+            return found if is_there else None
+
+        return await eventually(f"the rental, {state}", there)
+
+    await is_in(MarketState.RUNNING, meant=True)
+    for _ in range(2):  # twice is like once
+        await market.stop(instance_id)
+    still = await is_in(MarketState.STOPPED, meant=False)
+    assert 0 < still.disk_dollars_per_hour < still.dollars_per_hour
+    await market.start(instance_id)
+    await is_in(MarketState.RUNNING, meant=True)
+
+
 async def a_key_may_be_attached_twice(market: Marketplace) -> None:
     instance_id, _ = await rent(market, "keeper:contract/0:1")
     await market.attach_key(instance_id, KEY)
@@ -293,3 +314,5 @@ STORIES: Final[tuple[Story, ...]] = (
     a_key_may_be_attached_twice,
     the_account_has_something_to_spend,
 )
+# These wait for boots, so they are for virtual time; over HTTP the same calls have tests of their own.
+LONG_STORIES: Final[tuple[Story, ...]] = (what_is_stopped_stands_still_and_starts_again,)

@@ -39,7 +39,7 @@ from keeper.sim.memory import (
 from keeper.sim.memory_hosts import PUBLIC_KEY, MemoryHosts
 from keeper.sim.power import Power
 from keeper.sim.universe import Universe
-from tests.integration.contract_marketplace import STORIES, Story
+from tests.integration.contract_marketplace import LONG_STORIES, STORIES, Story
 
 SPEC = RentalSpec(image="workload:1", disk_gb=120.0, ports=(Port(container_port=8000),))
 LABEL = "keeper:test:duel/0:1"
@@ -241,7 +241,7 @@ def test_a_create_killed_before_it_leaves_rents_nothing() -> None:
     run(story())
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+@pytest.mark.parametrize("story", (*STORIES, *LONG_STORIES), ids=lambda story: story.__name__)
 def test_keeps_the_marketplace_contract(story: Story) -> None:
     async def main() -> None:
         await story(Box().marketplace)

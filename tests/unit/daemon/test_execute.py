@@ -5,12 +5,32 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from keeper.core.decisions import Deploy, Rent
-from keeper.core.model import InstanceId, IntentId, MachineId, OfferId, RentalSpec, SlotId
+from keeper.core.decisions import Deploy, Rent, Start, Stop
+from keeper.core.model import (
+    InstanceId,
+    IntentId,
+    IntentKind,
+    MachineId,
+    OfferId,
+    RentalSpec,
+    SlotId,
+)
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome, OutcomeKind
 from keeper.daemon.execute import Executor
-from keeper.ports import Command, CommandResult, Transient, Uncertain, Unreachable
+from keeper.ports import (
+    Command,
+    CommandResult,
+    Invalid,
+    Missing,
+    OutOfCredit,
+    Queued,
+    RateLimited,
+    Transient,
+    Unauthorized,
+    Uncertain,
+    Unreachable,
+)
 from keeper.sim.loop import VirtualClock, run
 
 SLOT = SlotId("duel/0")
@@ -23,6 +43,10 @@ RENT = Rent(
     offer_id=OfferId(1), machine_id=MachineId(1), dollars_per_hour=1.0,
     spec=RentalSpec(image="x", disk_gb=16.0),
 )  # fmt: skip
+STOP = Stop(
+    slot=SLOT, reason=Reason.SPARE_PROVEN, intent_id=IntentId("1"), instance_id=InstanceId(7)
+)
+START = Start(slot=SLOT, reason=Reason.VACANT, intent_id=IntentId("1"), instance_id=InstanceId(7))
 
 
 @dataclass
@@ -46,6 +70,12 @@ class _Outside:
         await self._do("create")
         return InstanceId(7)
 
+    async def stop(self, instance_id: InstanceId) -> None:
+        await self._do(f"stop {instance_id}")
+
+    async def start(self, instance_id: InstanceId) -> None:
+        await self._do(f"start {instance_id}")
+
     async def attach_key(self, instance_id: InstanceId, public_key: str) -> None:
         self.calls.append("attach_key")
 
@@ -67,7 +97,7 @@ class _Outside:
             raise self.error
 
 
-def _outcome(act: Rent | Deploy, outside: _Outside) -> tuple[Outcome, list[object]]:
+def _outcome(act: Rent | Deploy | Stop | Start, outside: _Outside) -> tuple[Outcome, list[object]]:
     outcomes: list[Outcome] = []
     bugs: list[object] = []
 
@@ -137,3 +167,38 @@ def test_a_deploy_that_a_lost_link_cut_short_says_so(
 ) -> None:
     outcome, _ = _outcome(DEPLOY, _Outside(error=error))
     assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, reason)
+
+
+@pytest.mark.parametrize(("act", "kind"), [(STOP, IntentKind.STOP), (START, IntentKind.START)])
+def test_an_order_to_stop_or_start_is_one_call(act: Stop | Start, kind: IntentKind) -> None:
+    outside = _Outside()
+    outcome, _ = _outcome(act, outside)
+    assert outside.calls == [f"{act.name} 7"]
+    assert (outcome.kind, outcome.intent, outcome.instance_id) == (OutcomeKind.DONE, kind, 7)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason"),
+    [
+        (Uncertain("no answer"), OutcomeKind.UNCERTAIN, None),
+        (Queued("state change queued"), OutcomeKind.UNCERTAIN, Reason.START_QUEUED),
+        (TimeoutError(), OutcomeKind.UNCERTAIN, None),
+        (ValueError("a bug"), OutcomeKind.UNCERTAIN, None),
+        (OutOfCredit("spent"), OutcomeKind.FAILED, Reason.OUT_OF_CREDIT),
+        (Unauthorized("no"), OutcomeKind.FAILED, Reason.UNAUTHORIZED),
+        (RateLimited("slower"), OutcomeKind.FAILED, Reason.BACKING_OFF),
+        (Unreachable("not sent"), OutcomeKind.FAILED, Reason.BACKING_OFF),
+        (Invalid("it has expired"), OutcomeKind.FAILED, Reason.NO_SUITABLE_OFFER),
+        (Missing("gone"), OutcomeKind.FAILED, None),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Exception) else "",
+)
+def test_an_order_that_may_have_been_taken_is_in_doubt(
+    error: Exception, kind: OutcomeKind, reason: Reason | None
+) -> None:
+    """Only a clear no says that nothing happened; a listing settles the rest."""
+    for act in (STOP, START):
+        outside = _Outside(error=error)
+        outcome, _ = _outcome(act, outside)
+        assert (outcome.kind, outcome.reason) == (kind, reason)
+        assert len(outside.calls) == 1
