@@ -241,7 +241,7 @@ def test_a_create_killed_before_it_leaves_rents_nothing() -> None:
     run(story())
 
 
-@pytest.mark.parametrize("story", (*STORIES, *LONG_STORIES), ids=lambda story: story.__name__)
+@pytest.mark.parametrize("story", [*STORIES, *LONG_STORIES], ids=lambda story: story.__name__)
 def test_keeps_the_marketplace_contract(story: Story) -> None:
     async def main() -> None:
         await story(Box().marketplace)
