@@ -31,6 +31,10 @@ _LASTING = (
 )
 
 
+# Why one that stood still was given up when it was wanted, or was to stand still.
+_FAILED = (Reason.SPARE_NOT_STARTED, Reason.SPARE_NOT_STOPPED)
+
+
 def spare_took_over(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
     """A spare has become a slot's host a while ago: nothing to do, but somebody should know."""
     for slot, record in snapshot.records.items():
@@ -66,12 +70,16 @@ def spare_missing(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
     groups: dict[StreamName, list[SlotId]] = defaultdict(list)
     for place, record in snapshot.records.items():
         is_wanted = is_spare(place) and record.tenure is None
-        if is_wanted and (place in held or record.offer_misses >= _MISSES_MIN):
+        if is_wanted and (
+            place in held or record.offer_misses >= _MISSES_MIN or _has_failed(record, now)
+        ):
             groups[stream_of(place)].append(place)
     for stream, places in groups.items():
         places.sort()
         record = snapshot.records[places[0]]
-        reason = held.get(places[0], Reason.NO_SUITABLE_OFFER)
+        is_searched = record.offer_misses >= _MISSES_MIN or not _has_failed(record, now)
+        unheld = Reason.NO_SUITABLE_OFFER if is_searched else record.last_act_reason
+        reason = held.get(places[0], unheld)
         yield Alert(
             name="KeeperSpareMissing",
             key=f"KeeperSpareMissing:{stream}",
@@ -81,7 +89,7 @@ def spare_missing(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             summary=f"{stream} is without a spare that it should have",
             why=": ".join(filter(None, (SENTENCE[reason], _detail(record, reason)))),
             did=f"keeper goes on looking, ever more slowly, for {names(places)}",
-            needs_human=HUMAN[reason].format(slot=places[0]) if reason in HUMAN else _ADVICE,
+            needs_human=_advice(places[0], reason),
             since=record.last_act_at or snapshot.world.started_at or now,
             labels={"stream": stream, "reason": reason},
             reason=reason,
@@ -89,6 +97,20 @@ def spare_missing(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
         )
 
 
+def _has_failed(record: SlotRecord, now: datetime) -> bool:
+    """Whether a place is empty because its spare would not start, or not stand still, a while ago."""
+    at = record.last_act_at
+    is_of_late = at is not None and elapsed_s(at, now) < _NEWS_S
+    return is_of_late and record.last_act == "destroy" and record.last_act_reason in _FAILED
+
+
+def _advice(place: SlotId, reason: Reason) -> str:
+    if reason in _FAILED:
+        return _ADVICE_STOPPED
+    return HUMAN[reason].format(slot=place) if reason in HUMAN else _ADVICE
+
+
+_ADVICE_STOPPED = "Nothing, once. If it comes again and again: `spares.kind: warm` keeps the GPU."
 _ADVICE = "Relax what it names, or `spares.spread`, or do without: `count: 0`."
 
 

@@ -40,6 +40,11 @@ def needs_in_turn(
     return tuple(dict.fromkeys((needs_now(stream, outbid_at, now), stream.needs)))
 
 
+def on_demand(stream: Stream) -> OfferNeeds:
+    """Return what to look for where a bid will not do: one that is stopped would have to be won again."""
+    return replace(stream.needs, pricing=Pricing.ON_DEMAND)
+
+
 def bid_dollars_per_hour(
     floor_dollars_per_hour: float, beside_dollars_per_hour: float, needs: OfferNeeds
 ) -> float | None:

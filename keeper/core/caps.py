@@ -138,8 +138,12 @@ def crossed(
     more_dollars_per_hour: float,
     now: datetime,
     reserve_s: float,
+    once_dollars: float = 0.0,
 ) -> Crossed | None:
-    """Say which cap one more spend would cross, if everything costs on for the reserve's time."""
+    """Say which cap one more spend would cross, if everything costs on for the reserve's time.
+
+    ``once_dollars`` is what it costs beside its rate, all of it soon.
+    """
     for cap in caps:
         used = used_dollars(ledger, cap, now)
         if is_stopped(ledger, cap, now):
@@ -151,7 +155,7 @@ def crossed(
             )
         hours = hours_ahead(cap, now, reserve_s)
         rate = committed_to(cap, committed) + more_dollars_per_hour
-        if used + rate * hours > cap.dollars + _GRAIN_DOLLARS:
+        if used + once_dollars + rate * hours > cap.dollars + _GRAIN_DOLLARS:
             return Crossed(
                 sentence=f"{cap.whose} has used ${used:.2f} of its {cap.words}, and"
                 f" ${rate:.3f}/h for {_hours(hours)} more would cross it; {free_again(cap, now)}",

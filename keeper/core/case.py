@@ -36,6 +36,7 @@ class Wish(StrEnum):
     REPLACE = "replace"  # end this rental; what fills the slot next is another decision
     FORGET = "forget"  # it is gone already
     PROMOTE = "promote"  # the incoming rental takes over
+    STOP = "stop"  # a spare: let it stand still
     REBID = "rebid"  # offer more for the machine that somebody else has taken
 
 

@@ -81,6 +81,19 @@ def is_as_ordered(tenure: Tenure, instance: Instance) -> bool:
     return tenure.stop_asked_at is not None and not is_silent
 
 
+def stands_still(tenure: Tenure) -> bool:
+    """Say whether a rental stands still because keeper has stopped it, and is not being started."""
+    return tenure.stopped_at is not None and tenure.start_asked_at is None
+
+
+def is_starting(tenure: Tenure) -> bool:
+    """Say whether a spare that stood still was told to start and is not up yet."""
+    if tenure.start_asked_at is not None:
+        return True
+    is_back = tenure.ready_at is not None and tenure.booted_at is None
+    return is_back and tenure.stop_asked_at is None
+
+
 def is_crash_looping(changes: tuple[datetime, ...], policy: Policy, now: datetime) -> bool:
     """Say whether a process was restarted too often; ``changes`` are those keeper did not order."""
     if len(changes) < policy.crash_loop_changes:

@@ -27,7 +27,7 @@ from keeper.core.draft import Draft, Seat
 from keeper.core.enact import retire
 from keeper.core.events import BudgetFreed, BudgetStopped, BudgetWarned
 from keeper.core.fuses import refuse
-from keeper.core.meter import Stop, Warned, is_on_air
+from keeper.core.meter import Stop, Warned, is_on_air, owed_dollars_per_hour
 from keeper.core.model import Condemned, SlotId, StreamName, Tenure, is_spare, stream_of
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import SENTENCE, Reason
@@ -190,7 +190,7 @@ def _hosts(draft: Draft, cap: Cap) -> Iterator[_Host]:
                 slot=slot,
                 seat=seat,
                 tenure=tenure,
-                dollars_per_hour=tenure.dollars_per_hour + tenure.traffic_dollars_per_hour,
+                dollars_per_hour=owed_dollars_per_hour(tenure),
                 usefulness=-1
                 if is_spare(slot)
                 else 0

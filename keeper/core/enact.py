@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
-from keeper.core import incident, revisions, rollout, suspects
+from keeper.core import incident, revisions, rollout, stopped, suspects
 from keeper.core.case import Proposal, Wish
 from keeper.core.conditions import after_act, after_reboot, status_of
 from keeper.core.creates import count_replacement
@@ -57,6 +57,8 @@ _BLAMELESS = (
     Reason.PRICE_DRIFT,
     Reason.ROLLOUT,
     Reason.SPARE_EXPIRED,
+    Reason.SPARE_NOT_STARTED,  # its GPU is let, or its start was lost: it failed nobody
+    Reason.SPARE_NOT_STOPPED,
     Reason.SPARE_UNFIT,
     Reason.STREAM_REMOVED,
     Reason.SUPERSEDED,
@@ -103,6 +105,8 @@ def enact(  # noqa: C901 - one row a wish
             )
         case Wish.RENT if take_over(draft, slot, stream, _seat(proposal), proposal.reason):
             _note_act(draft, slot, "promote", Reason.SPARE_TOOK_OVER)
+        case Wish.RENT if stopped.start(draft, slot, stream, proposal.reason):
+            pass  # it takes over when it is up
         case Wish.RENT:
             seat = Seat.INCOMING if proposal.is_incoming else Seat.TENURE
             name = rollout.to_rent(draft, slot, stream, proposal)
@@ -117,6 +121,9 @@ def enact(  # noqa: C901 - one row a wish
         case Wish.PREPARE:
             prepare(draft, slot, stream, proposal)
             _note_act(draft, slot, "prepare", proposal.reason)
+        case Wish.STOP:
+            stopped.stop(draft, slot, proposal.reason)
+            _note_act(draft, slot, "stop", proposal.reason)
         case Wish.RESTART:
             _restart(draft, slot, stream, proposal)
         case Wish.REBOOT:

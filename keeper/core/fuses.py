@@ -42,6 +42,7 @@ from keeper.core.world import Pause
 _NEEDS_MARKET = (
     Wish.RENT,
     Wish.REBOOT,
+    Wish.STOP,
     Wish.REBID,
     Wish.REPLACE,
     Wish.FORGET,
@@ -319,6 +320,7 @@ def _uses_allowance(record: SlotRecord, proposal: Proposal) -> bool:
         return True
     return (
         proposal.wish is Wish.REPLACE
+        and proposal.reason is not Reason.SPARE_NOT_STARTED  # it may bill any day
         and not proposal.is_incoming
         and record.tenure is not None
         and record.tenure.first_live_at is not None  # a host that never served is just a bad draw

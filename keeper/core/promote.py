@@ -24,7 +24,7 @@ from keeper.core.rent import charged_now
 from keeper.core.values import replace
 
 # What is never urgent enough to use up a spare, and would put an older host in a new one's place.
-_NOT_FOR = (Reason.RECYCLE, Reason.ROLLOUT, Reason.ROLLBACK)
+NOT_FOR = (Reason.RECYCLE, Reason.ROLLOUT, Reason.ROLLBACK)
 
 
 def take_over(draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Reason) -> bool:
@@ -88,10 +88,21 @@ def _as_host(draft: Draft, spare: Tenure, attempt: int) -> Tenure:
         spare,
         attempt=attempt,
         booted_at=draft.now,
-        first_live_at=None if spare.first_live_at is None else draft.now,
+        # One that stood still has no picture yet, whatever it showed before.
+        first_live_at=None if _is_dark(spare) else draft.now,
         prepared_at=None,
         ready_at=None,
+        stop_asked_at=None,
+        stop_tries=0,
+        stopped_at=None,
+        start_asked_at=None,
+        start_queued_at=None,
+        start_refused=None,
     )
+
+
+def _is_dark(spare: Tenure) -> bool:
+    return spare.first_live_at is None or spare.deployed_at is None
 
 
 def _why(draft: Draft, slot: SlotId, reason: Reason) -> Reason:
@@ -104,7 +115,7 @@ def _why(draft: Draft, slot: SlotId, reason: Reason) -> Reason:
 
 def at_hand(draft: Draft, slot: SlotId, stream: Stream, reason: Reason) -> SlotId | None:
     """Return the spare that may take over now, the one that has been ready longest; None: none."""
-    if slot not in draft.slots or reason in _NOT_FOR or draft.records[slot].offer_asked is not None:
+    if slot not in draft.slots or reason in NOT_FOR or draft.records[slot].offer_asked is not None:
         return None
     ready = [place for place in stream.spare_places if is_ready(draft, place, stream)]
     return min(ready, key=lambda place: (_ready_since(draft, place), place), default=None)
@@ -138,7 +149,7 @@ def is_able(case: Case) -> bool:
     is_doubted = any(
         (
             tenure.missing_since, tenure.dead_since, tenure.outbid_since, tenure.dear_since,
-            tenure.ending_since,
+            tenure.ending_since, tenure.stop_asked_at,
         )
     )  # fmt: skip
     if is_doubted or tenure.putting or not case.has_link:

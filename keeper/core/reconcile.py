@@ -53,6 +53,7 @@ from keeper.core.remedy import propose
 from keeper.core.settle import settle
 from keeper.core.spares import propose as propose_for_spare
 from keeper.core.standing import Standing
+from keeper.core.stopped import comes
 from keeper.core.undisturbed import leave_alone, note_sound, stands
 from keeper.core.values import replace
 from keeper.core.world import OrderKind, World
@@ -279,7 +280,9 @@ def _propose(draft: Draft, slot: SlotId, stream: Stream) -> Proposal:
     tenure = record.tenure
     if tenure is None:
         rent = Proposal(wish=Wish.RENT, reason=Reason.VACANT)
-        is_rented_ahead = at_hand(draft, slot, stream, rent.reason) is not None
+        is_rented_ahead = (
+            at_hand(draft, slot, stream, rent.reason) or comes(draft, slot, stream, rent.reason)
+        ) is not None
         return rent if is_rented_ahead else _ended_first(draft, slot) or rent
     if tenure.instance_id is None:
         return Proposal(wish=Wish.WAIT, reason=Reason.CREATE_UNSETTLED)

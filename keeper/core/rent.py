@@ -11,7 +11,7 @@ from datetime import datetime
 
 from keeper.core import recycle
 from keeper.core.backoff import longest_s, stepped_s
-from keeper.core.bids import needs_in_turn
+from keeper.core.bids import needs_in_turn, on_demand
 from keeper.core.caps import Crossed
 from keeper.core.choice import affordable_for, avoided, choose, looked_at
 from keeper.core.dark import dark_dollars, is_given_up
@@ -39,6 +39,7 @@ from keeper.core.model import (
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
 from keeper.core.room import fits_instead, shut_by
+from keeper.core.spare import SpareKind
 from keeper.core.values import replace
 from keeper.core.world import OfferBook
 
@@ -74,6 +75,8 @@ def fill(
     is_optional = reason is Reason.RECYCLE
     book = draft.world.offers.get(stream.name)
     in_turn = needs_in_turn(stream, record.outbid_at, now)
+    if is_spare(slot) and stream.spares.kind is SpareKind.STOPPED:
+        in_turn = (on_demand(stream),)
     avoiding = avoided(draft, slot)
     if book is None or elapsed_s(book.at, now) > stream.policy.offers_max_age_s:
         still = (

@@ -38,13 +38,18 @@ def affordable(
 
 
 def crosses_a_limit(
-    draft: Draft, stream: Stream, dollars: float, reserve_s: float | None = None
+    draft: Draft,
+    stream: Stream,
+    dollars: float,
+    reserve_s: float | None = None,
+    once_dollars: float = 0.0,
 ) -> Crossed | None:
     """Say which limit one more rental would cross, counting everything that may still bill (I4).
 
-    ``reserve_s`` says for how long everything must fit under the caps, if not as for any rental.
+    ``reserve_s`` says for how long everything must fit under the caps, if not as for any rental;
+    ``once_dollars`` what it costs beside its rate.
     """
-    return _crossed(draft, stream, _committed(draft), dollars, reserve_s)
+    return _crossed(draft, stream, _committed(draft), dollars, reserve_s, once_dollars)
 
 
 def _committed(draft: Draft) -> dict[StreamName | None, float]:
@@ -63,6 +68,7 @@ def _crossed(
     committed: Mapping[StreamName | None, float],
     dollars: float,
     reserve_s: float | None = None,
+    once_dollars: float = 0.0,
 ) -> Crossed | None:
     of_stream = committed.get(stream.name, 0.0) + dollars
     of_fleet = sum(committed.values()) + dollars
@@ -78,7 +84,7 @@ def _crossed(
     if not caps:
         return None
     ahead_s = draft.fleet.spend_reserve_s if reserve_s is None else reserve_s
-    return crossed(draft.ledger, caps, committed, dollars, draft.now, ahead_s)
+    return crossed(draft.ledger, caps, committed, dollars, draft.now, ahead_s, once_dollars)
 
 
 def fits_instead(draft: Draft, slot: SlotId, stream: Stream, dollars: float) -> bool:

@@ -11,6 +11,7 @@ class SpareKind(StrEnum):
     """What a spare costs while nobody needs it, and how soon it can serve."""
 
     WARM = "warm"  # runs: the whole price, ready at once
+    STOPPED = "stopped"  # proven, then stopped: its disk alone, and a start if its GPU is free then
 
 
 class Spread(StrEnum):
@@ -34,3 +35,6 @@ class Spares:
     spread: Spread = Spread.OWNER_AND_NETWORK
     # Where the ingest takes one publisher only, a spare is prepared and its workload not started.
     is_started: bool = True
+    # A start that has not come to anything by then is given up. Vast.ai says that more than 30 s mean
+    # that the GPU is let to another (docs, manage instances, read 2026-08).
+    start_within_s: float = 120.0

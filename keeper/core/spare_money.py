@@ -3,6 +3,9 @@
 A spare is the first thing that goes when money is short. So it is rented only where all that runs, and
 it, fit under every cap until it expires or the period ends; and it is given up as soon as the caps
 leave less room than a slot would want, a slot is held back by a limit, or the credit runs low.
+
+One that is to stand still costs its whole price while it comes up, and its disk alone for the rest of
+its life. The spares' own cap holds for both.
 """
 
 from __future__ import annotations
@@ -11,15 +14,17 @@ from math import fsum
 
 from keeper.core.caps import Crossed
 from keeper.core.draft import Draft
-from keeper.core.market import price_dollars_per_hour
-from keeper.core.model import Offer, OfferNeeds, SlotId, Stream, is_spare, stream_of
+from keeper.core.market import Price, price_of
+from keeper.core.model import Offer, OfferNeeds, Policy, SlotId, Stream, is_spare, stream_of
 from keeper.core.room import crosses_a_limit
+from keeper.core.spare import SpareKind
 from keeper.core.spend import burn_dollars_per_hour, record_dollars_per_hour, runway_s
 
 # Sums of binary fractions: less than this is no crossing.
 _GRAIN_DOLLARS = 1e-9
 # Of the runway that is told of: below it no spare is rented, below this share of it none is kept.
 _RUNWAY_SHARE = 0.5
+_HOUR_S = 3600.0
 
 
 def spare_dollars_per_hour(draft: Draft, stream: Stream) -> float:
@@ -43,17 +48,17 @@ def affordable(
     """Return the best offer for a spare that every limit leaves room for, as room.py does for a slot."""
     if not suitable:
         return None, None
-    priced = [(price_dollars_per_hour(offer, needs), offer) for offer in suitable]
-    for dollars, offer in priced:
-        if crossed(draft, stream, dollars) is None:
+    priced = [(price_of(offer, needs), offer) for offer in suitable]
+    for price, offer in priced:
+        if crossed(draft, stream, price) is None:
             return offer, None
-    least, cheapest = min(priced, key=lambda each: each[0])
+    least, cheapest = min(priced, key=lambda each: each[0].dollars_per_hour)
     return cheapest, crossed(draft, stream, least)
 
 
-def crossed(draft: Draft, stream: Stream, dollars: float) -> Crossed | None:
+def crossed(draft: Draft, stream: Stream, price: Price) -> Crossed | None:
     """Say which limit a spare of this price would cross, or come near."""
-    limit = stream.spares.max_dollars_per_hour
+    limit, dollars = stream.spares.max_dollars_per_hour, price.dollars_per_hour
     total = spare_dollars_per_hour(draft, stream) + dollars
     if total > limit + _GRAIN_DOLLARS:
         text = f"{total:.3f} of {limit:.3f} $/h for the spares of {stream.name}"
@@ -61,7 +66,19 @@ def crossed(draft: Draft, stream: Stream, dollars: float) -> Crossed | None:
     if is_low(draft, 1.0):
         return Crossed(sentence="the account's credit does not last long enough for spares")
     life_s = max(draft.fleet.spend_reserve_s, stream.spares.expire_after_s)
-    return crosses_a_limit(draft, stream, dollars, life_s)
+    if stream.spares.kind is SpareKind.WARM:
+        return crosses_a_limit(draft, stream, dollars, life_s)
+    up_s = max(draft.fleet.spend_reserve_s, _coming_up_s(stream.policy))
+    disk = price.disk_dollars_per_hour
+    once_dollars = max(0.0, dollars - disk) * up_s / _HOUR_S
+    return crosses_a_limit(draft, stream, dollars, up_s) or crosses_a_limit(
+        draft, stream, disk, life_s, once_dollars
+    )
+
+
+def _coming_up_s(policy: Policy) -> float:
+    """Return how long a spare may run until it has proven itself, at most."""
+    return policy.boot_hard_max_s + policy.warmup_max_s + policy.handover_max_s
 
 
 def is_short(draft: Draft, place: SlotId, stream: Stream) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from keeper.core.conditions import status_of
+from keeper.core.conditions import is_starting, stands_still, status_of
 from keeper.core.model import ConditionKind, SlotRecord, Status
 
 MISSING, COMING, READY = "missing", "coming", "ready"
-SPARE_STATES = (MISSING, COMING, READY)
+STOPPED, STARTING = "stopped", "starting"
+SPARE_STATES = (MISSING, COMING, READY, STOPPED, STARTING)
 
 
 def spare_state(record: SlotRecord) -> str:
@@ -14,9 +15,14 @@ def spare_state(record: SlotRecord) -> str:
     tenure = record.tenure
     if tenure is None:
         return MISSING
+    if is_starting(tenure):
+        return STARTING
+    is_away = tenure.missing_since is not None or tenure.dead_since is not None
+    if stands_still(tenure):
+        return COMING if is_away else STOPPED
     is_lost = (
-        tenure.missing_since is not None
-        or tenure.dead_since is not None
+        is_away
+        or tenure.stop_asked_at is not None  # it is to stand still, and does not yet
         or status_of(tenure, ConditionKind.REACHABLE) is Status.FALSE
         or status_of(tenure, ConditionKind.STREAMING) is Status.FALSE
     )

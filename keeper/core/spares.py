@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from keeper.core import revisions, rollout
+from keeper.core import revisions, rollout, stopped
 from keeper.core.case import Case, Proposal, Wish, case_of, dark_since
 from keeper.core.decisions import Prepare
 from keeper.core.draft import Draft, Seat
@@ -72,9 +72,10 @@ def _wanted(draft: Draft, place: SlotId, stream: Stream) -> Proposal:
     case = case_of(draft.world, draft.now, as_rented, draft.fleet, record, tenure, instance)
     return (
         _end_of_use(draft, place, stream, case)
+        or stopped.propose(draft, stream, case)
         or _on_its_way(case, tenure)
         or _of_another_deploy(draft, stream, case)
-        or _when_up(draft, place, case, tenure)
+        or _when_up(draft, place, stream, case)
     )
 
 
@@ -136,6 +137,8 @@ def _end_of_use(draft: Draft, place: SlotId, stream: Stream, case: Case) -> Prop
     tenure = case.tenure
     if draft.records[place].replace_asked_at is not None:
         return _give_up(Reason.OPERATOR_ASKED)
+    if place in draft.awaited:
+        return None  # it is a slot's already, but for the time until it is up
     if is_short(draft, place, stream):
         return _give_up(Reason.BUDGET)
     if is_ending(case):
@@ -205,11 +208,12 @@ def _of_another_deploy(draft: Draft, stream: Stream, case: Case) -> Proposal | N
     return _of_a_spare(case, Proposal(wish=Wish.DEPLOY, reason=Reason.ROLLOUT))
 
 
-def _when_up(draft: Draft, place: SlotId, case: Case, tenure: Tenure) -> Proposal:
-    """Say whether a spare that is up could take over."""
+def _when_up(draft: Draft, place: SlotId, stream: Stream, case: Case) -> Proposal:
+    """Say whether a spare that is up could take over, and whether it is to stand still until then."""
+    tenure = case.tenure
     if is_able(case):
         _note_ready(draft, place, tenure)
-        return _wait(Reason.SPARE_READY)
+        return stopped.when_ready(draft, stream, case) or _wait(Reason.SPARE_READY)
     if _is_prepared(tenure):
         return _wait(Reason.UNKNOWN_IS_NOT_UNHEALTHY)
     return _seen_by_viewers(case)

@@ -157,8 +157,8 @@ def _instance(
 ) -> Instance | None:
     if tenure.instance_id is None:
         return None
-    if tenure.stopped_at is not None and tenure.start_asked_at is None:
-        return None  # it stands still by keeper's own order: nobody is at home
+    if tenure.stop_asked_at is not None and tenure.start_asked_at is None:
+        return None  # it is to stand still by keeper's own order: nobody is at home
     instance = listed.get(tenure.instance_id)
     known = before.get(tenure.instance_id)
     if instance is None and known is not None:

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from keeper.core.model import FleetPolicy, Policy
+from keeper.core.model import FleetPolicy, Policy, Pricing
+from keeper.core.spare import SpareKind
 from keeper.core.windows import Allowance
 from keeper.settings.document import Place
 from keeper.settings.tree import Settings, WindowSection, parse_address
@@ -153,6 +154,7 @@ def contradictions(settings: Settings, watchdog_s: float | None) -> Iterator[Con
     yield from _policies(settings)
     yield from _names(settings)
     yield from _money(settings)
+    yield from _spares(settings)
     yield from _windows(settings)
     yield from _caps(settings)
     yield from _http(settings)
@@ -248,6 +250,29 @@ def _money(settings: Settings) -> Iterator[Contradiction]:
             f"all streams together may need ${worst:g} an hour, but fleet."
             f"spend_max_dollars_per_hour is ${cap:g}: raise it, or lower the streams' prices",
         )
+
+
+def _spares(settings: Settings) -> Iterator[Contradiction]:
+    """Find spares that could never be had, or never be of use."""
+    for index, stream in enumerate(settings.streams):
+        here: Place = ("streams", index)
+        spares, is_still = stream.spares, stream.spares.kind is SpareKind.STOPPED
+        if not spares.count or not is_still:
+            continue
+        if stream.offer.pricing is Pricing.INTERRUPTIBLE:
+            yield Contradiction(
+                ((*here, "offer", "pricing"), (*here, "spares", "kind")),
+                f"stream '{stream.name}': a spare that stands still is rented on demand, for a bid that"
+                " is stopped must be won again: keep warm ones, or let pricing be on_demand or"
+                " interruptible_with_fallback",
+            )
+        if spares.start_within_s <= settings.fleet.list_interval_busy_s:
+            yield Contradiction(
+                (("fleet", "list_interval_busy_s"), (*here, "spares", "start_within_s")),
+                f"stream '{stream.name}': start_within_s ({spares.start_within_s:g}) must be above"
+                f" fleet.{_said(settings.fleet, 'list_interval_busy_s')}: a start would be given up"
+                " before a list can show it",
+            )
 
 
 def _windows(settings: Settings) -> Iterator[Contradiction]:

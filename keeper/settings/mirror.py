@@ -72,6 +72,7 @@ _BOUNDS: Mapping[type, Mapping[str, tuple[BaseMetadata, ...]]] = {
         "count": (Le(10),),
         "max_dollars_per_hour": (Gt(0.0),),
         "expire_after_s": (Ge(3600.0),),
+        "start_within_s": (Ge(30.0), Le(900.0)),
     },
 }
 

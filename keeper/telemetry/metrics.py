@@ -221,7 +221,7 @@ METRICS: tuple[Described, ...] = (
     ),
     _state("keeper_rentals", "Rentals that are bound to a slot.", "stream"),
     _state(
-        "keeper_spares", "Places of spares: missing, coming (not ready yet) or ready.", "stream", "state"
+        "keeper_spares", "Places of spares: missing, coming (not ready yet), ready, stopped (stands still) or starting.", "stream", "state"
     ),
     _state(
         "keeper_spare_spent_dollars",

@@ -30,7 +30,8 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.reasons import SENTENCE, Reason
-from keeper.core.spare_state import COMING, MISSING, READY, spare_state
+from keeper.core.spare_state import COMING, MISSING, READY, STARTING, STOPPED, spare_state
+from keeper.core.spend import record_dollars_per_hour
 from keeper.core.strays import is_confirmed, order_to_adopt, order_to_end, spent_dollars, strays
 from keeper.core.text import plain
 from keeper.core.windows import Window
@@ -198,6 +199,8 @@ _SPARE: Mapping[str, tuple[str, Tone]] = {
     MISSING: ("No spare", Tone.IDLE),
     COMING: ("Spare on its way", Tone.WORK),
     READY: ("Spare, ready", Tone.GOOD),
+    STOPPED: ("Spare, stands still", Tone.GOOD),
+    STARTING: ("Spare is starting", Tone.WORK),
 }
 
 
@@ -214,6 +217,7 @@ def _spare(look: _Look, record: SlotRecord) -> SlotStatus:
         since=record.tenure.ready_at if record.tenure is not None else None,
         is_on_air=False,
         frames_per_s=None,
+        dollars_per_hour=record_dollars_per_hour(record),
     )
 
 

@@ -28,6 +28,7 @@ from keeper.core.model import (
     Revision,
     Rung,
     SlotId,
+    SlotRecord,
     Status,
     StreamName,
 )
@@ -124,6 +125,14 @@ def deployed(*holds: Decision, can_go_back: bool = True) -> Snapshot:
 
 NEVER = record(ever_on_air=False, healthy_since=None)
 
+
+def failed_spare(minutes: float) -> SlotRecord:
+    return record(
+        slot="duel/spare-0", tenure=None, ever_on_air=False, last_act="destroy",
+        last_act_reason=Reason.SPARE_NOT_STARTED, last_act_at=ago(minutes=minutes),
+    )  # fmt: skip
+
+
 # sentence, snapshot, the keys that fire with their severity
 ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
     ("a fleet that is well is silent", snapshot(record()), {}),
@@ -168,6 +177,16 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
             record(slot="duel/spare-0", tenure=None, ever_on_air=False, offer_misses=3),
         ),
         {"KeeperSpareMissing:duel": Severity.INFO},
+    ),
+    (
+        "so is one that stood still and did not start when it was needed",
+        snapshot(record(), failed_spare(minutes=5)),
+        {"KeeperSpareMissing:duel": Severity.INFO},
+    ),
+    (
+        "for a while",
+        snapshot(record(), failed_spare(minutes=31)),
+        {},
     ),
     (
         "one that waits for its turn is not",

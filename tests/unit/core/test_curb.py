@@ -42,6 +42,7 @@ from tests.builders import (
     events_of,
 )
 from tests.unit.core.spares import PLACE, SPARE_HOST, a_spare, with_spares
+from tests.unit.core.standing_spares import a_standing_spare, stopped_kind
 
 TURBO = StreamName("turbo")
 
@@ -116,6 +117,15 @@ def test_a_spare_goes_before_any_replacement_however_cheap_it_is() -> None:
     world = a_world(lit, spare, meter=used(4.74))
     desired = a_desire(with_spares(), spend_max_dollars_total=5.0)
     assert ended(decide(world, desired)) == [SPARE_HOST]
+
+
+def test_what_stands_still_frees_its_disk_alone() -> None:
+    """Counted at its whole price, its end would have seemed to be enough, and the cap was crossed."""
+    lit = on_air("duel/0", 1, 0.4)
+    spare = a_record(a_standing_spare(dollars_per_hour=0.5), PLACE)
+    world = a_world(lit, spare, meter=used(4.901))
+    desired = a_desire(stopped_kind(), spend_max_dollars_total=5.0)
+    assert ended(decide(world, desired)) == [1, SPARE_HOST]
 
 
 def test_the_only_hope_of_a_dark_slot_counts_as_a_host_without_a_picture() -> None:

@@ -107,6 +107,22 @@ TINY = "workload: {kind: tiny}"
             "spend_end_s (3600) must be below spend_reserve_s (3600): a host near a cap would be",
         ),
         (
+            (
+                f"streams: [{{name: a, {TINY}, spares: {{count: 1, kind: stopped}}, "
+                "offer: {pricing: interruptible, price_max_dollars_per_hour: 2}}]"
+            ),
+            "1:88",
+            "stream 'a': a spare that stands still is rented on demand, for a bid that is stopped must",
+        ),
+        (
+            (
+                f"streams: [{{name: a, {TINY}, spares: {{count: 1, kind: stopped, "
+                "start_within_s: 30}}]\nfleet: {list_interval_busy_s: 30}"
+            ),
+            "2:9",
+            "stream 'a': start_within_s (30) must be above fleet.list_interval_busy_s (30): a start",
+        ),
+        (
             "fleet: {spend_warn_ratios: [0.5, 0.5]}",
             "1:9",
             "spend_warn_ratios must climb, from above 0 to at most 1",

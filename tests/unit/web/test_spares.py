@@ -76,6 +76,22 @@ def test_one_that_may_not_be_rented_says_why() -> None:
     assert (spare.tone, spare.why) == (Tone.WARN, "would rent, but it would cross a spending limit")
 
 
+def test_one_that_stands_still_says_so_and_costs_its_disk() -> None:
+    still = tenure(
+        8, ready_at=ago(hours=1), stop_asked_at=ago(hours=1), stopped_at=ago(hours=1),
+        disk_dollars_per_hour=0.02,
+    )  # fmt: skip
+    spare = slot_status(spared(tenure=still), PLACE, NOW)
+    assert spare is not None
+    assert (spare.state, spare.phase, spare.tone) == ("Spare, stands still", "stopped", Tone.GOOD)
+    assert spare.dollars_per_hour == 0.02
+    started = replace(still, start_asked_at=ago(seconds=9))
+    spare = slot_status(spared(tenure=started), PLACE, NOW)
+    assert spare is not None
+    assert (spare.state, spare.phase) == ("Spare is starting", "starting")
+    assert spare.dollars_per_hour > 0.02
+
+
 def test_one_that_is_not_ready_is_on_its_way() -> None:
     spare = slot_status(spared(tenure=tenure(8)), PLACE, NOW)
     assert spare is not None
