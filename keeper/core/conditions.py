@@ -115,9 +115,11 @@ def after_reboot(tenure: Tenure, at: datetime) -> Tenure:
         gpu_spent_dollars=tenure.gpu_spent_dollars + _run_dollars(tenure, at),
         booted_at=None,
         deployed_at=None,
+        deploy_unsure_at=None,
         warm_at=None,
         dead_since=None,
         acted_at=at,
+        process_before="",
         process_identity="",
         process_restarts=-1,
         process_changed_at=(),
@@ -151,6 +153,24 @@ def after_redeploy(tenure: Tenure, at: datetime) -> Tenure:
         process_changed_at=(),
         conditions=tuple(conditions),
     )
+
+
+def is_what_ran_before(tenure: Tenure, identity: str) -> bool:
+    """Say whether a process is the one that the latest deploy found: then it has started none."""
+    return bool(identity) and identity == tenure.process_before
+
+
+def after_doubt(tenure: Tenure, at: datetime) -> Tenure:
+    """Return the tenure as it is once a first deploy broke off: it may have started the process.
+
+    The viewer says whether it did, by what is seen from now on.
+    """
+    conditions = list(complete(tenure, at))
+    if conditions[STREAMING].status is Status.TRUE:
+        conditions[STREAMING] = Condition(
+            kind=ConditionKind.STREAMING, status=Status.UNKNOWN, reason=Reason.NOT_ASKED, since=at
+        )
+    return replace(tenure, deploy_unsure_at=at, conditions=tuple(conditions))
 
 
 def _run_dollars(tenure: Tenure, at: datetime) -> float:
@@ -194,6 +214,7 @@ def in_the_past(tenure: Tenure, now: datetime) -> Tenure:
     terms = (
         tenure.dear_since, tenure.ending_since, tenure.outbid_since, tenure.unlisted_since,
         tenure.stop_asked_at, tenure.stopped_at, tenure.start_asked_at, tenure.start_queued_at,
+        tenure.deploy_unsure_at,
     )  # fmt: skip
     if (
         tenure.requested_at <= now
@@ -213,6 +234,7 @@ def in_the_past(tenure: Tenure, now: datetime) -> Tenure:
         rented_at=bounded(tenure.rented_at),
         running_at=bounded(tenure.running_at),
         deployed_at=bounded(tenure.deployed_at),
+        deploy_unsure_at=bounded(tenure.deploy_unsure_at),
         booting_since=bounded(booting_since),
         booted_at=bounded(tenure.booted_at),
         acted_at=bounded(acted_at),

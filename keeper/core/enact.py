@@ -230,7 +230,14 @@ def _deploy(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> N
     if (tenure.putting or tenure.revision) != name:
         acted = replace(acted, deploy_failures=0)  # they were of another one
     if tenure.deployed_at is None:
-        acted = replace(acted, revision=name, putting="", was_dark=False)
+        acted = replace(
+            acted,
+            revision=name,
+            putting="",
+            was_dark=False,
+            deploy_unsure_at=None,
+            process_before=tenure.process_identity,
+        )
     else:
         was_dark = tenure.was_dark
         if not tenure.putting:  # by another change on trial: that one is to blame, and goes

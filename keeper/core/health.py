@@ -24,6 +24,7 @@ from keeper.core.conditions import (
     in_the_past,
     is_crash_looping,
     is_fatal,
+    is_what_ran_before,
 )
 from keeper.core.model import (
     Condition,
@@ -100,6 +101,7 @@ def judge(tenure: Tenure, evidence: Evidence) -> Judged:
     bench.see_own_stop()
     bench.see_crash_loop()
     bench.see_blindness()
+    bench.see_deploy()
     ends_at = bench.see_end()
     return bench.judged(ends_at, bench.see_silence())
 
@@ -446,6 +448,21 @@ class _Bench:
             and (seen_at is None or seen_at < rented.since)
         )
 
+    def see_deploy(self) -> None:
+        """Take a deploy in doubt for done once viewers see its picture."""
+        if self._has_shown_itself():
+            assert self.before.deploy_unsure_at is not None
+            self._level(DEPLOYED, Status.TRUE, Reason.DEPLOYED, self.before.deploy_unsure_at)
+
+    def _has_shown_itself(self) -> bool:
+        before = self.before
+        return (
+            before.deploy_unsure_at is not None
+            and before.deployed_at is None
+            and self.conditions[STREAMING].status is Status.TRUE
+            and not is_what_ran_before(before, self.process_identity)
+        )
+
     def see_silence(self) -> datetime | None:
         """Turn what nobody has confirmed for too long to Unknown; returns when that is next due."""
         evidence = self.evidence
@@ -488,6 +505,7 @@ class _Bench:
         has_booted = before.booted_at is None and self._is_up()
         host_key = _pins(before.host_key, self.evidence.host_key)
         warm_at, first_live_at, warmup_s = self._first_picture()
+        has_shown_itself = self._has_shown_itself()
         tenure = before
         if (
             conditions is not before.conditions
@@ -498,6 +516,7 @@ class _Bench:
             or self.is_left_stopped is not before.is_left_stopped
             or host_key != before.host_key
             or has_booted
+            or has_shown_itself
             or warm_at is not before.warm_at
         ):
             tenure = replace(
@@ -514,6 +533,9 @@ class _Bench:
                 first_live_at=first_live_at,
                 warmup_s=warmup_s,
             )
+        if has_shown_itself:
+            at = before.deploy_unsure_at
+            tenure = replace(tenure, deployed_at=at, deploy_unsure_at=None, deploy_failures=0)
         return Judged(
             tenure=tenure,
             changed=changed,
@@ -542,9 +564,9 @@ class _Bench:
         before, streaming = self.before, self.conditions[STREAMING]
         if before.warm_at is not None or streaming.status is not Status.TRUE:
             return before.warm_at, before.first_live_at, before.warmup_s
-        warmup_s = before.warmup_s
-        if warmup_s is None and before.deployed_at is not None:
-            warmup_s = elapsed_s(before.deployed_at, self.now)
+        warmup_s, begun_at = before.warmup_s, before.deployed_at or before.deploy_unsure_at
+        if warmup_s is None and begun_at is not None:
+            warmup_s = elapsed_s(begun_at, self.now)
         return self.now, before.first_live_at or self.now, warmup_s
 
 

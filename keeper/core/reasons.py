@@ -63,6 +63,7 @@ class Reason(StrEnum):
     NOT_DEPLOYED = "not_deployed"
     DEPLOYED = "deployed"
     DEPLOY_FAILED = "deploy_failed"
+    DEPLOY_UNSETTLED = "deploy_unsettled"
     WARMING_UP = "warming_up"
     NO_PICTURE_EVER = "no_picture_ever"
     CONDEMNED = "condemned"
@@ -178,6 +179,7 @@ SENTENCE: dict[Reason, str] = {
     Reason.NOT_DEPLOYED: "the host is up and the workload is not on it yet",
     Reason.DEPLOYED: "the workload is on the host",
     Reason.DEPLOY_FAILED: "the workload could not be put on this host",
+    Reason.DEPLOY_UNSETTLED: "the answer to a deploy was lost; looking for its picture before it is repeated",
     Reason.WARMING_UP: "the workload is warming up, within its grace time",
     Reason.NO_PICTURE_EVER: "the workload never showed a picture within its grace time",
     Reason.CONDEMNED: "the rental is condemned and not yet confirmed gone",

@@ -20,6 +20,8 @@ from keeper.core.moments import is_due, later
 from keeper.core.reasons import Reason
 from keeper.core.signs import (
     boot_ends_at,
+    deploy_settles_at,
+    deploy_unsettled,
     down_for_long,
     equipment_lost,
     handover_ends_at,
@@ -251,6 +253,13 @@ BOOT_RULES: tuple[Rule, ...] = (
         when=unreachable_for_long,
         then=_replace_host(Reason.UNREACHABLE_TOO_LONG),
         why="Nobody answers and nobody sees a picture: what cannot be reached cannot be repaired.",
+    ),
+    Rule(
+        name="deploy unsettled",
+        when=deploy_unsettled,
+        then=_wait_until(Reason.DEPLOY_UNSETTLED, deploy_settles_at),
+        why="A deploy whose answer was lost may have worked: what it has started is given its warm-up"
+        " before it is stopped by another one (I14). A good picture was lost so.",
     ),
     Rule(
         name="undeployable",

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import assert_never
 
 from keeper.core import creates, stillness
-from keeper.core.conditions import after_reboot, after_redeploy
+from keeper.core.conditions import after_doubt, after_reboot, after_redeploy
 from keeper.core.draft import Draft
 from keeper.core.events import (
     ActFailed,
@@ -98,6 +98,8 @@ def _cut_short(draft: Draft, intent: Intent) -> None:
         # Whether it was sent is unknown. Believing so costs a repeated deploy, the contrary could
         # cost a host that waits for a picture from a process that no longer runs.
         _believe_rebooted(draft, intent, draft.now)
+    elif intent.kind is IntentKind.DEPLOY:
+        _doubt_deploy(draft, intent)
     elif intent.kind is IntentKind.REBID:
         _doubt_bid(draft, intent)
     elif intent.kind is IntentKind.RESTART:
@@ -129,7 +131,7 @@ def _deploy_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
             tenure = after_redeploy(tenure, outcome.at)
         draft.put(slot, seat, replace(
             tenure, deployed_at=outcome.at, warm_at=None, deploy_failures=0, acted_at=outcome.at,
-            is_left_stopped=False,
+            deploy_unsure_at=None, is_left_stopped=False,
         ))  # fmt: skip
         draft.tell(
             WorkloadDeployed(
@@ -140,15 +142,30 @@ def _deploy_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
             )
         )
         return
-    # Uncertain counts as failed: a deploy may be repeated, and a host that cannot say whether it
-    # worked is no better than one that says no. But that a link broke is not held against what
-    # another workload is exchanged for: it would be called bad for it.
+    # Uncertain counts as failed: a host that cannot say whether it worked is no better than one that
+    # says no. But it may have worked, so whoever looks is asked before it is repeated; and that a link
+    # broke is not held against what another workload is exchanged for: it would be called bad for it.
     was_cut = outcome.kind is OutcomeKind.UNCERTAIN or outcome.reason is Reason.LINK_LOST
     failures = tenure.deploy_failures + (0 if tenure.putting and was_cut else 1)
-    draft.put(slot, seat, replace(tenure, deploy_failures=failures, acted_at=outcome.at))
+    tenure = replace(tenure, deploy_failures=failures, acted_at=outcome.at, deploy_unsure_at=None)
+    if was_cut and intent.kind is IntentKind.DEPLOY and not tenure.putting:
+        tenure = after_doubt(tenure, outcome.at)
+    draft.put(slot, seat, tenure)
     draft.tell(
         DeployFailed(slot=slot, instance_id=intent.instance_id, error=outcome.error, detail="")
     )
+
+
+def _doubt_deploy(draft: Draft, intent: Intent) -> None:
+    """Look at what a first deploy has started that nobody waits for any more.
+
+    Where something else runs on a host already, it is a mixture until the deploy is done again.
+    """
+    found = draft.seat_of_host(intent)
+    if found is not None:
+        slot, seat, tenure = found
+        if tenure.deployed_at is None:
+            draft.put(slot, seat, after_doubt(tenure, draft.now))
 
 
 def _restart_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:

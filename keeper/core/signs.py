@@ -9,6 +9,7 @@ from datetime import datetime
 
 from keeper.core.bids import bid_dollars_per_hour
 from keeper.core.case import Case, dark_since, process_is_down
+from keeper.core.conditions import is_what_ran_before
 from keeper.core.creates import absence_span_s, absent_for
 from keeper.core.model import MarketState, Status, Subject
 from keeper.core.moments import elapsed_s, later
@@ -202,19 +203,54 @@ def undeployable(case: Case) -> bool:
     return tenure.deployed_at is None and tenure.deploy_failures >= case.policy.deploy_attempts_max
 
 
+def deploy_unsettled(case: Case) -> bool:
+    """Whether a deploy whose answer was lost may show its picture yet: something may be running."""
+    at = case.tenure.deploy_unsure_at
+    if at is None or case.tenure.deployed_at is not None:
+        return False
+    return case.now < _warm_by(case, at) and not _nothing_was_started(case, at)
+
+
+def deploy_settles_at(case: Case) -> datetime | None:
+    """When to look again whether a deploy in doubt has started anything."""
+    at = case.tenure.deploy_unsure_at
+    if at is None:
+        return None
+    heard_by = later(at, case.policy.restart_settle_s)
+    return heard_by if case.now < heard_by else _warm_by(case, at)
+
+
+def _nothing_was_started(case: Case, since: datetime) -> bool:
+    """Whether the host has said since then that no process runs, or the one that ran before."""
+    tenure, running = case.tenure, case.running
+    assert tenure.instance_id is not None, "only a rental with an id is deployed to"
+    heard_at = case.world.heard_at.get((tenure.instance_id, Subject.PROCESS))
+    if not case.has_link or heard_at is None or heard_at <= since:
+        return False
+    if running.status is Status.FALSE or running.reason is Reason.MANAGER_DOWN:
+        return True
+    return running.status is Status.TRUE and is_what_ran_before(tenure, tenure.process_identity)
+
+
 def warmup_ends_at(case: Case) -> datetime | None:
     """When a freshly deployed workload must show a picture; None once it has."""
-    tenure, policy = case.tenure, case.policy
+    tenure = case.tenure
     if tenure.warm_at is not None or tenure.deployed_at is None:
         return None
+    return _warm_by(case, tenure.deployed_at)
+
+
+def _warm_by(case: Case, since: datetime) -> datetime:
+    """When a workload that was started at a moment must show a picture."""
+    tenure, policy = case.tenure, case.policy
     grace_s = policy.warmup_grace_s
     if tenure.warmup_s is not None:
         # It has warmed up here before: no need to wait as long as for a host nobody knows.
         grace_s = min(grace_s, max(policy.restart_settle_s, 2.0 * tenure.warmup_s))
     elif case.running.reason is Reason.PROCESS_STARTING:
         grace_s = max(grace_s, policy.warmup_max_s)
-    ends_at = later(tenure.deployed_at, grace_s)
-    if case.world.started_at is None or case.world.started_at < tenure.deployed_at:
+    ends_at = later(since, grace_s)
+    if case.world.started_at is None or case.world.started_at < since:
         return ends_at
     # Nobody watched it warm up before this process began, or before the clock was set.
     return max(ends_at, later(case.world.started_at, min(grace_s, policy.unreachable_s)))

@@ -56,7 +56,11 @@ def targets(
                 pinned_host_key=tenure.host_key,
                 # A deploy that came to no good end may have started something all the same: if viewers
                 # see it, it is on air.
-                is_deployed=tenure.deployed_at is not None or tenure.deploy_failures > 0,
+                is_deployed=(
+                    tenure.deployed_at is not None
+                    or tenure.deploy_unsure_at is not None
+                    or tenure.deploy_failures > 0
+                ),
                 probe_interval_s=stream.policy.probe_interval_s,
                 probe_timeout_s=stream.policy.probe_timeout_s,
                 dead_man_after_s=stream.policy.dead_man_after_s if declared.api_url else None,

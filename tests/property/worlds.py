@@ -169,6 +169,7 @@ def tenure(draw: st.DrawFn, slot: SlotId, number: int, attempt: int) -> Tenure:
             more["warm_at"] = draw(st.none() | SECONDS.map(ago))
             more["first_live_at"] = draw(st.none() | SECONDS.map(ago))
         more["deploy_failures"] = draw(st.integers(0, 2))
+        more["deploy_unsure_at"] = draw(st.none() | SECONDS.map(ago))
         more["acted_at"] = draw(st.none() | SECONDS.map(ago))
         more["good_in_a_row"] = draw(st.integers(0, 6))
         more["process_changed_at"] = tuple(sorted(draw(st.lists(SECONDS.map(ago), max_size=4))))

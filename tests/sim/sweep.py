@@ -30,6 +30,9 @@ MODULES = (
     "keeper.adapters.vastai_spacing",
 )
 
+# Where an act waits for a command on a host.
+_RUNS_COMMANDS = "Executor._run_checked"
+
 # Modules whose awaits belong to no verb that changes anything, each with the reason.
 BESIDE: dict[str, str] = {
     "keeper.daemon.preview": "`keeper plan` reads once and decides; it writes and acts on nothing",
@@ -54,6 +57,21 @@ class Sweep:
     cuts: tuple[Cut, ...]
     waits: frozenset[int]  # awaits in which keeper waits while others run
     missed: tuple[tuple[Site, str], ...]
+
+    @property
+    def standstills(self) -> tuple[Cut, ...]:
+        """Where keeper is frozen: before each command of an act, and at every twelfth other cut.
+
+        What a command has done is in doubt when its deadline has passed unseen.
+        """
+        commands = [cut for cut in self.cuts if self._is_before_a_command(cut)]
+        others = [cut for cut in self.cuts if not self._is_before_a_command(cut)]
+        return (*commands, *others[::12])
+
+    def _is_before_a_command(self, cut: Cut) -> bool:
+        if cut.passed is None or cut.passed.edge is not Edge.BEFORE:
+            return False
+        return self.marked.sites[cut.passed.site].function == _RUNS_COMMANDS
 
     def report(self) -> str:
         """Say how much is covered, in one line."""

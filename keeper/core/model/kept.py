@@ -67,6 +67,8 @@ class Tenure:
     deployed_at: datetime | None = None
     first_live_at: datetime | None = None
     deploy_failures: int = 0
+    deploy_unsure_at: datetime | None = None  # since when a deploy may have started something
+    process_before: str = ""  # what ran when the latest deploy began; "": nothing was seen to
     missing_since: datetime | None = None  # first complete listing without it
     missing_listed_at: datetime | None = None  # the latest such listing
     dead_since: datetime | None = None  # first listing with a fatal state

@@ -618,6 +618,11 @@ ROWS = (
         decision="wait", reason=Reason.BACKING_OFF, until=ahead(6),
     ),
     Row(
+        sentence="a deploy whose answer was lost is looked at before it is repeated",
+        world=booted(deploy_failures=1, acted_at=ago(40), deploy_unsure_at=ago(40)),
+        decision="wait", reason=Reason.DEPLOY_UNSETTLED, until=ahead(260),
+    ),
+    Row(
         sentence="a host on which the workload will not go is given up",
         world=booted(deploy_failures=2, acted_at=ago(4)),
         decision="destroy", reason=Reason.DEPLOY_FAILED,
