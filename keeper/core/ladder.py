@@ -14,16 +14,19 @@ from keeper.core.conditions import is_crash_looping
 from keeper.core.model import Policy, Rung, Status
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
-from keeper.core.signs import NOBODY_THERE
+from keeper.core.signs import NOBODY_THERE, may_be_cut_off
 
-# Nobody is reached, neither by SSH nor by the viewer: for so long it may be this box's own network, whose
-# canary is believed after two misses, half a minute apart (seed 11 of one slot: 39 s, and a reboot).
+# The viewer finds nobody, and SSH neither, or the host is silent: for so long it may be this box's own
+# network, whose canary is believed after two misses, half a minute apart (39 s, and a good host was rebooted).
 _CUT_OFF_S = 90.0
 
 
 def climb(case: Case) -> Proposal:
     """Choose the cheapest remedy that is left, or the host's replacement."""
     reason = _sickness(case)
+    found_out_at = later(case.streaming.since, _CUT_OFF_S)
+    if case.now < found_out_at and may_be_cut_off(case):
+        return Proposal(wish=Wish.WAIT, reason=Reason.NOT_ENOUGH_EVIDENCE, until=found_out_at)
     for rung in case.stream.rungs:
         if rung is Rung.REPLACE or _is_pointless(case, rung):
             continue

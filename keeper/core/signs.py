@@ -313,6 +313,20 @@ def may_have_moved(case: Case) -> bool:
     return looked_at is None or looked_at <= listing.at or case.streaming.good_streak > 0
 
 
+def may_be_cut_off(case: Case) -> bool:
+    """Whether nobody answers the viewer, and the host has not been heard since he first found nobody.
+
+    He needs half a minute for his verdict, a link as long to be called lost, this box's canary longer than
+    both. Until one of them has spoken it may be this box that is cut off. (A good deploy was called bad for it.)
+    """
+    if process_is_down(case) or not case.is_reachable or case.streaming.reason not in NOBODY_THERE:
+        return False
+    assert case.tenure.instance_id is not None, "only a rental with an id is linked to"
+    heard_at = case.world.heard_at.get((case.tenure.instance_id, Subject.PROCESS))
+    looks_s = (case.policy.failures_to_fail - 1) * case.policy.probe_interval_s
+    return heard_at is not None and heard_at < later(case.streaming.since, -looks_s)
+
+
 def is_proven(case: Case) -> bool:
     """Whether a replacement has shown its picture often enough in a row, and is still there.
 

@@ -69,6 +69,7 @@ UNSEEN = (Status.UNKNOWN, Reason.NOT_ASKED)
 
 
 NOBODY = a_condition(ConditionKind.STREAMING, Status.FALSE, Reason.UNREACHABLE, for_s=95, bad=3)
+NOBODY_YET = replace(NOBODY, since=ago(5))
 
 
 def refused_for(seconds: float) -> Condition:
@@ -95,6 +96,17 @@ def dark(**said: object) -> World:
     told = {"streaming": frozen, **said}
     record = a_record(a_tenure(conditions=conditions(**told)), dark_since=ago(60))  # type: ignore[arg-type]
     return a_world(record)
+
+
+def not_heard_for(seconds: float, streaming: Condition, **said: object) -> World:
+    """The link is said to be up; the process was spoken of so long ago."""
+    world = with_record(dark(streaming=streaming, **said), dark_since=streaming.since)
+    tenure = world.records[SLOT].tenure
+    assert tenure is not None
+    assert tenure.instance_id is not None
+    host = tenure.instance_id
+    heard_at = {(host, subject): ago(1) for subject in Subject}
+    return replace(world, heard_at={**heard_at, (host, Subject.PROCESS): ago(seconds)})
 
 
 def with_record(world: World, **changes: object) -> World:
@@ -785,6 +797,26 @@ ROWS = (
         sentence="a host that neither SSH nor the viewer reaches is rebooted after a minute and a half",
         world=dark(streaming=NOBODY, reachable=refused_for(90)),
         decision="reboot", reason=Reason.UNREACHABLE,
+    ),
+    Row(
+        sentence="where the viewer finds nobody and the host is silent, too, it may be this box",
+        world=not_heard_for(26, NOBODY_YET),
+        decision="wait", reason=Reason.NOT_ENOUGH_EVIDENCE, until=ahead(85),
+    ),
+    Row(
+        sentence="a host that was heard since the viewer found nobody is restarted",
+        world=not_heard_for(24, NOBODY_YET), decision="restart", reason=Reason.UNREACHABLE,
+        rung=Rung.RESTART_PROCESS,
+    ),
+    Row(
+        sentence="it is restarted where its process is gone, whoever is cut off",
+        world=not_heard_for(26, NOBODY_YET, running=GONE_PROCESS),
+        decision="restart", reason=Reason.PROCESS_GONE, rung=Rung.RESTART_PROCESS,
+    ),
+    Row(
+        sentence="a host that is silent for a minute and a half, while its link holds, is restarted",
+        world=not_heard_for(300, NOBODY), decision="restart", reason=Reason.UNREACHABLE,
+        rung=Rung.RESTART_PROCESS,
     ),
     Row(
         sentence="the last rung is the host itself",
