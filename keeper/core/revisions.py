@@ -171,14 +171,20 @@ def is_spoiled(draft: Draft, slot: SlotId, stream: Stream) -> bool:
 
 
 def to_put(draft: Draft, slot: SlotId, stream: Stream, tenure: Tenure) -> str:
-    """Return what a deploy by the rules puts on a host: what it had, or what a fresh one gets."""
+    """Return what a deploy by the rules puts on a host: what it had, or what a fresh one gets.
+
+    What is declared no more and never proved itself is not put back: nobody wants it any more.
+    """
     if not stream.revision:
         return ""
     known = find(known_of(draft, stream), tenure.revision)
     is_usable = known is not None and not is_bad(known) and can_make(draft, stream, known.name)
-    if is_usable and tenure.first_live_at is not None:
+    was_live = is_usable and tenure.first_live_at is not None
+    if was_live and not is_left_over(draft, stream, tenure):
         return tenure.revision
     wanted = for_a_fresh_host(draft, slot, stream)
+    if was_live and may_cure(draft, slot, stream, tenure):
+        wanted = target(draft, stream) or wanted
     if is_usable and needs_another_rental(draft, stream, tenure.revision, wanted):
         return tenure.revision
     return wanted

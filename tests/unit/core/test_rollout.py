@@ -587,6 +587,8 @@ def test_what_is_changed_while_a_slot_is_dark_is_its_first_remedy() -> None:
 
 HALF = "half"  # declared between the two, put on one host, and replaced in the file before it was proven
 HALFWAY = (PROVEN, revision(HALF, declared_at=ago(1800)), TRIED)
+TRYING = put(a_host(1, NEW), 100.0)
+ALL_MAKEABLE = {DUEL: {**MAKEABLE[DUEL], HALF: MAKEABLE[DUEL][OLD]}}
 
 
 def test_what_falls_dark_with_an_unproven_change_gets_the_next_one_at_once() -> None:
@@ -609,6 +611,41 @@ def test_what_comes_after_an_unproven_change_and_fails_too_gives_way_to_what_wor
 def test_only_one_slot_carries_what_is_on_trial_whatever_the_others_have() -> None:
     sick = dark(put(a_host(0, HALF), 300.0))
     assert moved(decide(*a_case(sick, put(a_host(1, NEW), 100.0), kept=HALFWAY))) == []
+
+
+def started_anew(number: int = 0, name: str = HALF) -> SlotRecord:
+    """Its container was rebooted, by itself or by keeper: files are there, and no process."""
+    said = conditions(
+        deployed=(Status.FALSE, Reason.NOT_DEPLOYED),
+        running=(Status.FALSE, Reason.PROCESS_GONE), streaming=(Status.FALSE, Reason.NO_BYTES),
+    )  # fmt: skip
+    record = a_host(number, name, deployed_at=None, warm_at=None, conditions=said)
+    return replace(record, dark_since=ago(30), healthy_since=None)
+
+
+@pytest.mark.parametrize(
+    ("others", "kept", "what"),
+    [
+        pytest.param((a_host(1),), HALFWAY, NEW, id="what is declared"),
+        pytest.param((TRYING,), HALFWAY, OLD, id="what worked: another slot tries that"),
+        pytest.param((a_host(1),), (*HALFWAY[:2], replace(TRIED, bad_at=ago(9))), OLD, id="is bad"),
+        pytest.param((a_host(1),), HALFWAY[1:], NEW, id="nothing ever worked"),
+    ],
+)
+def test_a_host_that_starts_anew_gets_no_change_that_was_replaced_unproven(
+    others: tuple[SlotRecord, ...], kept: tuple[Revision, ...], what: str
+) -> None:
+    """It was put back after a reboot though nobody wanted it any more, and no picture ever came."""
+    act = decision_for(decide(*a_case(started_anew(), *others, kept=kept, makeable=ALL_MAKEABLE)))
+    assert isinstance(act, Deploy)
+    assert (act.revision, act.reason) == (what, Reason.NOT_DEPLOYED)
+
+
+@pytest.mark.parametrize("name", [OLD, NEW])
+def test_a_host_that_starts_anew_gets_what_it_had(name: str) -> None:
+    act = decision_for(decide(*a_case(started_anew(0, name), a_host(1), makeable=ALL_MAKEABLE)))
+    assert isinstance(act, Deploy)
+    assert act.revision == name
 
 
 def test_what_did_not_cure_is_not_what_broke_it() -> None:
