@@ -182,6 +182,14 @@ def _run_dollars(tenure: Tenure, at: datetime) -> float:
     return gpu * run_s / _HOUR_S
 
 
+def spent_by_runs(tenure: Tenure, at: datetime) -> float | None:
+    """Estimate what a rental has cost by then that did not run all the time; None: it did."""
+    if tenure.rented_at is None or not (tenure.gpu_spent_dollars or tenure.stopped_at):
+        return None
+    disk = tenure.disk_dollars_per_hour * elapsed_s(tenure.rented_at, at) / _HOUR_S
+    return disk + tenure.gpu_spent_dollars + _run_dollars(tenure, at)
+
+
 def after_act(tenure: Tenure, at: datetime) -> Tenure:
     """Return the tenure as it is once keeper acts on it: what was bad must be seen bad again."""
     conditions = list(complete(tenure, at))

@@ -217,6 +217,7 @@ class Draft:
     def condemn(
         self, instance_id: InstanceId, *, slot: SlotId | None, label: str, reason: Reason,
         dollars_per_hour: float, rented_at: datetime | None, listed_at: datetime | None = None,
+        spent_dollars: float | None = None,
     ) -> None:  # fmt: skip
         """Put a rental on the list of those that must end. Once is enough."""
         if instance_id in self.condemned:
@@ -229,6 +230,7 @@ class Draft:
             condemned_at=self.now,
             dollars_per_hour=dollars_per_hour,
             rented_at=rented_at,
+            spent_dollars=spent_dollars,
             listed_at=listed_at,
         )
         self.tell(InstanceCondemned(slot=slot, instance_id=instance_id, label=label, reason=reason))

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from keeper.core import incident, revisions, rollout, stopped, suspects
 from keeper.core.case import Proposal, Wish
-from keeper.core.conditions import after_act, after_reboot, status_of
+from keeper.core.conditions import after_act, after_reboot, spent_by_runs, status_of
 from keeper.core.creates import count_replacement
 from keeper.core.decisions import Deploy, Hold, Rebid, Reboot, Restart, Wait
 from keeper.core.draft import Draft, Seat
@@ -389,6 +389,7 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
             dollars_per_hour=min(tenure.dollars_per_hour, owed_dollars_per_hour(tenure)),
             rented_at=tenure.rented_at,
             listed_at=tenure.listed_at,
+            spent_dollars=spent_by_runs(tenure, draft.now),
         )
     if reason not in _BLAMELESS and not _waited_for_its_turn(tenure):
         draft.strike(tenure, reason)

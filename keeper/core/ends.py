@@ -61,14 +61,18 @@ def _is_confirmed(draft: Draft, each: Condemned) -> bool:
 
 def _tell_ended(draft: Draft, each: Condemned) -> None:
     # The first listing without it is the best estimate of when billing stopped.
-    rented_s = elapsed_s(each.rented_at or each.condemned_at, each.absent_since or draft.now)
+    ended_at = each.absent_since or draft.now
+    since = each.rented_at or each.condemned_at
+    if each.spent_dollars is not None:
+        since = each.condemned_at
+    dollars = each.dollars_per_hour * elapsed_s(since, ended_at) / _SECONDS_PER_HOUR
     draft.tell(
         InstanceEnded(
             slot=each.slot,
             instance_id=each.instance_id,
             label=each.label,
             duration_s=elapsed_s(each.condemned_at, draft.now),
-            dollars=each.dollars_per_hour * rented_s / _SECONDS_PER_HOUR,
+            dollars=(each.spent_dollars or 0.0) + dollars,
             absent_since=each.absent_since,
             absent_again_at=each.absent_listed_at,
             by_id_absent_at=each.by_id_absent_at,

@@ -62,10 +62,10 @@ def spent_dollars(tenure: Tenure, parts: Parts, now: datetime) -> float:
     disk = parts.disk_dollars_per_hour or 0.0
     gpu = parts.dollars_per_hour - disk
     spent = disk * elapsed_s(tenure.rented_at, now)
+    until = min(tenure.outbid_since or tenure.stopped_at or now, now)
     if tenure.running_at is not None:
-        spent += gpu * elapsed_s(tenure.running_at, min(tenure.outbid_since or now, now))
+        spent += gpu * elapsed_s(tenure.running_at, until)
     if tenure.first_live_at is not None:
-        until = min(tenure.outbid_since or now, now)
         spent += tenure.traffic_dollars_per_hour * elapsed_s(tenure.first_live_at, until)
     return tenure.gpu_spent_dollars + spent / _HOUR_S
 

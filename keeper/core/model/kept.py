@@ -227,6 +227,8 @@ class Condemned:
     condemned_at: datetime
     dollars_per_hour: float
     rented_at: datetime | None = None
+    # About, until it was condemned; None: all the time at that price.
+    spent_dollars: float | None = None
     listed_at: datetime | None = None  # a listing that showed it; None: it has not come to light
     tries: int = 0
     next_try_at: datetime | None = None

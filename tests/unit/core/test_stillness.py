@@ -159,6 +159,23 @@ def test_what_is_ended_while_it_stands_still_is_condemned_at_the_price_of_its_di
     assert condemned_dollars_per_hour(gone, {HOST: RUNS}) == 0.41  # it came up all the same
 
 
+def test_what_has_ended_cost_its_disk_all_the_time_and_its_gpu_while_it_ran() -> None:
+    """For people: it ran from 3400 s ago until 50 s ago, and was rented an hour ago."""
+    expired = replace(DESIRED, streams=(a_stream(spares=Spares(count=0)),))
+    world = world_of(a_spare(**STANDING), STILL, slot_pauses={})
+    (condemned,) = decide(world, expired).condemned
+    spent = 0.05 + 0.36 * 3350 / 3600
+    assert condemned.spent_dollars == pytest.approx(spent)
+    ended = replace(
+        condemned, condemned_at=ago(400), tries=1, absent_since=ago(40), absent_listed_at=ago(5),
+        by_id_absent_at=ago(4),
+    )  # fmt: skip
+    (told,) = events_of(decide(a_world(condemned=(ended,))), facts_of.InstanceEnded)
+    assert told.dollars == pytest.approx(spent + 0.05 * 360 / 3600)
+    (running,) = decide(world_of(a_spare(), RUNS, slot_pauses={}), expired).condemned
+    assert running.spent_dollars is None
+
+
 # --- what a listing settles -------------------------------------------------------------------------
 
 
