@@ -76,11 +76,17 @@ def propose(draft: Draft, stream: Stream, case: Case) -> Proposal | None:
 
 def _starting(draft: Draft, stream: Stream, tenure: Tenure) -> Proposal:
     until = start_ends_at(draft, stream, tenure)
-    if draft.now < until:
-        return _wait(Reason.SPARE_STARTING, until)
-    if tenure.start_asked_at is not None and not _is_listed_since(draft, until):
-        return _wait(Reason.SPARE_STARTING)
+    if _may_come_up(draft, stream, tenure):
+        return _wait(Reason.SPARE_STARTING, until if until > draft.now else None)
     return _give_up(Reason.SPARE_NOT_STARTED)
+
+
+def _may_come_up(draft: Draft, stream: Stream, tenure: Tenure) -> bool:
+    """Whether a start has still time, or no list has said yet that it has come to nothing."""
+    until = start_ends_at(draft, stream, tenure)
+    if draft.now < until:
+        return True
+    return tenure.start_asked_at is not None and not _is_listed_since(draft, until)
 
 
 def _is_listed_since(draft: Draft, at: datetime) -> bool:
@@ -138,9 +144,9 @@ def when_ready(draft: Draft, stream: Stream, case: Case) -> Proposal | None:
     """Say whether a spare that could take over now is to stand still instead; None: it runs on."""
     tenure = case.tenure
     # A bid that was stopped must be won again.
-    if stream.spares.kind is not SpareKind.STOPPED or tenure.is_bid or tenure.ready_at is None:
+    if stream.spares.kind is not SpareKind.STOPPED or tenure.is_bid:
         return None
-    calm_at = later(tenure.ready_at, _TROUBLE_S)
+    calm_at = later(tenure.ready_at or draft.now, _TROUBLE_S)
     records = (draft.records[slot] for slot in stream.slots)
     is_well = all(is_on_air(each) and each.incoming is None for each in records)
     if not is_well and draft.now < calm_at:
@@ -193,8 +199,9 @@ def _is_coming(draft: Draft, place: SlotId, stream: Stream) -> bool:
     tenure = record.tenure
     if tenure is None or record.destroy_asked_at is not None or not is_starting(tenure):
         return False
-    until = start_ends_at(draft, stream, tenure)
-    return draft.now < until and not tenure.missing_since and place not in draft.world.held_slots
+    if tenure.missing_since is not None or place in draft.world.held_slots:
+        return False
+    return _may_come_up(draft, stream, tenure)
 
 
 def _is_startable(draft: Draft, place: SlotId, stream: Stream) -> bool:

@@ -436,6 +436,19 @@ def test_a_start_that_failed_is_followed_by_a_rental_at_once() -> None:
     assert rent.slot == SLOT
 
 
+def test_nothing_is_rented_until_a_list_says_that_it_did_not_come_up() -> None:
+    """Else two hosts were on their way for one slot, for as long as a list takes."""
+    plan = decide(needing(a_starting_spare(122), queued), ONE)
+    assert (plan.acts, plan.condemned) == ((), ())
+    assert decision_for(plan).reason is Reason.SPARE_STARTING
+    assert plan.wants.listing_by is not None
+
+
+def test_one_that_is_ready_is_stopped_at_once() -> None:
+    plan = decide(a_spared_world(a_place(a_spare(ready_at=None))), ONE)
+    assert [each.slot for each in plan.acts if isinstance(each, Stop)] == [PLACE]
+
+
 def test_or_by_the_next_spare() -> None:
     world = a_spared_world(
         a_place(a_starting_spare(126)), a_place(a_standing_spare(SECOND), place=SECOND),
