@@ -228,13 +228,15 @@ def test_a_jump_of_the_clock_moves_the_mark(
 
 @pytest.mark.parametrize("at", [None, ago(60), NOW])
 def test_a_new_process_knows_nothing_of_earlier_jumps(at: datetime | None) -> None:
-    assert reopened(Meter(metered_at=at, clock_off_s=9.0), NOW) == Meter(metered_at=at)
+    before = Meter(metered_at=at, clock_off_s=9.0, jumped_on=day_of(NOW))
+    assert reopened(before, NOW) == Meter(metered_at=at)
     same = Meter(metered_at=at)
     assert reopened(same, NOW) is same
 
 
 def test_a_ledger_of_the_future_forgets_its_jumps_too() -> None:
-    assert reopened(Meter(metered_at=ahead(5), clock_off_s=9.0), NOW) == Meter(metered_at=NOW)
+    before = Meter(metered_at=ahead(5), clock_off_s=9.0, jumped_on=day_of(NOW))
+    assert reopened(before, NOW) == Meter(metered_at=NOW)
 
 
 def test_an_unchanged_period_hides_no_changed_one() -> None:

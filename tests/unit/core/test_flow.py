@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -71,6 +71,23 @@ def test_an_old_host_on_its_way_out_darkens_no_slot_that_shows_a_picture() -> No
     flow = flow_of((a_record(a_tenure()),), (old,), {}, NOW)
     assert flow.rates[DUEL].dollars_per_hour == pytest.approx(0.91)
     assert flow.dark == {}
+
+
+def test_what_ends_darkens_neither_a_spare_s_place_nor_one_in_a_person_s_hands() -> None:
+    place = SlotId("duel/spare-0")
+    spare, of_paused = a_condemned(8, slot=place), a_condemned(9)
+    flow = flow_of((), (spare, of_paused), {}, NOW, frozenset({SLOT}))
+    assert flow.rates[DUEL].dollars_per_hour == pytest.approx(0.82)
+    assert flow.dark == {}
+    assert flow_of((), (of_paused,), {}, NOW).dark == {SLOT: 0.41}
+
+
+def test_a_rental_of_no_slot_is_no_stream_s() -> None:
+    stray = a_condemned(9, slot=None)
+    flow = flow_of((), (stray,), {}, NOW)
+    assert flow == Flow(
+        rates={StreamName(""): Rate(dollars_per_hour=0.41)}, dark={}, good=frozenset()
+    )
 
 
 def test_what_spares_cost_is_a_part_of_it_for_each_stream_and_in_all() -> None:
@@ -195,6 +212,41 @@ def test_a_small_step_of_the_clock_is_undone_only_by_its_opposite(
     assert after.metered_at is not None
     assert (after.metered_at - NOW).total_seconds() == pytest.approx(moved_s)
     assert after.clock_off_s == off_s + step_s
+
+
+def at_night(hour: int, minute: int) -> datetime:
+    """Return a moment of the 21st."""
+    return datetime(2026, 11, 21, hour, minute, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("at", "before", "step_s", "moved_s", "after"),
+    [
+        pytest.param(
+            at_night(12, 0), (3600.0, "2026-11-20"), 600.0, 0.0, (4200.0, ""),
+            id="of two days: of neither",
+        ),
+        pytest.param(
+            at_night(0, 10), (3600.0, ""), -3600.0, -3600.0, (0.0, ""),
+            id="back over the midnight that it leapt over: nobody knows whose hour that was",
+        ),
+        pytest.param(at_night(23, 30), (0.0, ""), 3600.0, 0.0, (3600.0, ""), id="over a midnight"),
+        pytest.param(
+            at_night(0, 30), (0.0, ""), 3600.0, 0.0, (3600.0, "2026-11-21"),
+            id="soon after a midnight",
+        ),
+        pytest.param(None, (0.0, ""), 3600.0, None, (3600.0, ""), id="nothing is counted yet"),
+    ],
+)  # fmt: skip
+def test_only_a_jump_within_one_utc_day_is_of_that_day(
+    at: datetime | None, before: tuple[float, str], step_s: float, moved_s: float | None,
+    after: tuple[float, str],
+) -> None:  # fmt: skip
+    """What is undone of it is left out of that day's tally; else it would be another's (I4)."""
+    off_s, jumped_on = before
+    found = shifted(Meter(metered_at=at, clock_off_s=off_s, jumped_on=jumped_on), step_s)
+    assert (found.clock_off_s, found.jumped_on) == after
+    assert found.metered_at == (None if at is None or moved_s is None else later(at, moved_s))
 
 
 @pytest.mark.parametrize(
