@@ -63,7 +63,7 @@ def mass_trial_at(draft: Draft, slot: SlotId) -> datetime | None:
     already, else the one that is sick longest. Its outcome tells whether the cause is a common one.
     One for which nothing may be done has no outcome, and comes last.
     """
-    sick = sorted((_sick_since(draft.records[each]), each) for each in sick_slots(draft))
+    sick = sorted((_sick_since(draft, each), each) for each in sick_slots(draft))
     if not sick:
         return None
     mending = [each for each in draft.slots if _is_mending(draft, each)]
@@ -98,7 +98,7 @@ def burst_trial_at(draft: Draft, slot: SlotId) -> datetime | None:
     mending = sorted(each for each in alike if _is_mending(draft, each))
     eldest = min(
         draft.bursts,
-        key=lambda each: (_is_tied(draft, each), _sick_since(draft.records[each]), each),
+        key=lambda each: (_is_tied(draft, each), _sick_since(draft, each), each),
     )
     is_next = slot == (mending[0] if mending else eldest)
     return trial_at if is_next or waits_for_money(draft.records.get(slot)) else None
@@ -148,7 +148,10 @@ def _is_between_hosts(record: SlotRecord) -> bool:
     return record.ever_on_air and (is_unproven or record.incoming is not None)
 
 
-def _sick_since(record: SlotRecord) -> datetime:
+def _sick_since(draft: Draft, slot: SlotId) -> datetime:
+    record = draft.records[slot]
+    if record.tenure is None:  # this tick has given its host up: it was sick as it was before
+        record = draft.world.records[slot]
     tenure = record.tenure
     assert tenure is not None, "only a slot with a tenure is called sick"
     reachable = condition_of(tenure, ConditionKind.REACHABLE)

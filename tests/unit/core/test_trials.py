@@ -144,3 +144,20 @@ def test_of_those_that_failed_alike_one_is_tried_and_who_waits_for_money_asks_fo
     at = {slot: burst_trial_at(draft, slot) for slot in (SLOT, OTHER, THIRD)}
     at_second = ago(1999.0 - 900.0)  # one was dark before it: two are a burst
     assert at == {SLOT: at_second, OTHER: None, THIRD: at_second}
+
+
+def test_a_host_that_this_tick_has_given_up_was_sick_as_it_was_before() -> None:
+    """What is gone is forgotten, and its slot rents in the same tick; that was taken for a bug of ours."""
+    alike = tuple(
+        Failure(label=f"keeper:k1:{slot}:1", machine_id=MachineId(n), at=ago(2000.0 - n),
+                reason=Reason.GONE)
+        for n, slot in enumerate((SLOT, OTHER))
+    )  # fmt: skip
+    for first_s, others_turn in ((2000.0, None), (1500.0, ago(1999.0 - 900.0))):
+        draft = a_draft(
+            sick(SLOT, first_s, failures=alike[:1], ever_on_air=False),
+            sick(OTHER, 1999.0, failures=alike[1:]),
+        )
+        draft.bursts = {SLOT: alike, OTHER: alike}
+        draft.records[SLOT] = replace(draft.records[SLOT], tenure=None)
+        assert burst_trial_at(draft, OTHER) == others_turn
