@@ -54,6 +54,7 @@ class Spared:
     dollars_per_hour: float = 1.0  # all of them together
     expire_after_s: float = 259_200.0
     is_started: bool = True
+    stands_still: bool = False  # stopped once proven, and started when it is needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,10 @@ class Fleet:
             parts.append(f"recycled after {habits.recycle_after_s / 3600.0:g} h")
         if habits.dead_man_after_s is not None:
             parts.append(f"a dead man after {habits.dead_man_after_s / 60.0:g} min")
-        parts += [f"{name} has {each.count} spares" for name, each in habits.spares.items()]
+        parts += [
+            f"{name} has {each.count} {'stopped' if each.stands_still else 'warm'} spares"
+            for name, each in habits.spares.items()
+        ]
         return "; ".join(parts)
 
 
@@ -201,13 +205,14 @@ def _modes(rng: random.Random) -> Fleet:
 
 
 def _spared(rng: random.Random) -> Fleet:
-    """Hosts that are rented ahead: running ones, or prepared ones where two may not publish."""
+    """Hosts that are rented ahead: running, prepared where two may not publish, or standing still."""
     spares = {
         "duel": Spared(
             count=rng.choice((1, 1, 2)),
             dollars_per_hour=rng.choice((0.6, 1.2)),
             expire_after_s=rng.choice((43_200.0, 172_800.0)),
             is_started=rng.random() < 0.6,
+            stands_still=rng.random() < 0.5,
         )
     }
     return Fleet(habits=Habits(spares=spares))

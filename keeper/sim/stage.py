@@ -20,7 +20,7 @@ from keeper.core.model import (
     Stream,
     StreamName,
 )
-from keeper.core.spare import Spares
+from keeper.core.spare import SpareKind, Spares
 from keeper.core.values import dataclass, replace
 from keeper.core.windows import Allowance
 from keeper.daemon.declared import Declared
@@ -153,6 +153,7 @@ def _spares(wanted: Spared | None) -> Spares:
         return Spares()
     return Spares(
         count=wanted.count,
+        kind=SpareKind.STOPPED if wanted.stands_still else SpareKind.WARM,
         max_dollars_per_hour=wanted.dollars_per_hour,
         expire_after_s=wanted.expire_after_s,
         is_started=wanted.is_started,

@@ -57,6 +57,7 @@ class Story:
     over_s: float  # without a power cut, everything is done by then
     calm_s: float = 2400.0  # a doubtful create, two boots and a warm-up fit into it
     thorough_from_s: float | None = None  # from here on it is cut off around each effect
+    thorough_until_s: float = math.inf  # what comes then, another story is cut off in
     replicas: int = 1
     spares: int = 0  # prepared, so not on air
     is_dark: bool = False  # nothing is to be rented

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing_extensions import override
 
 from keeper.core.model import Mode, OfferId, RentalSpec, StreamName
-from keeper.core.spare import Spares
+from keeper.core.spare import SpareKind, Spares
 from keeper.core.world import OrderKind
 from keeper.daemon.declared import Declared
 from keeper.sim.faults import Fault, FaultKind
@@ -178,6 +178,14 @@ def _spared(declared: Declared) -> Declared:
     return replace(declared, desired=replace(declared.desired, streams=streams))
 
 
+def _still(declared: Declared) -> Declared:
+    """Declare a spare that stands still once everything is on it."""
+    (stream,) = declared.desired.streams
+    spares = Spares(count=1, kind=SpareKind.STOPPED, is_started=False)
+    streams = (replace(stream, spares=spares),)
+    return replace(declared, desired=replace(declared.desired, streams=streams))
+
+
 async def _end_the_host(universe: Universe, box: OpsBox) -> None:
     """Let somebody else end the host of the slot, and nothing else."""
     record = box.disk.records.get(SLOT)
@@ -274,6 +282,15 @@ STORIES = (
         over_s=1500.0,
         spares=1,
         change=_spared,
+    ),
+    Story(
+        name="a spare that stands still",
+        acts=((400.0, _end_the_host),),
+        thorough_from_s=322.0,  # from the order to stop until it is the slot's host
+        thorough_until_s=461.0,
+        over_s=600.0,
+        spares=1,
+        change=_still,
     ),
     Story(name="by http", over_s=400.0, change=_looked_at("http", is_shut=False)),
     Story(name="by tcp through ssh", over_s=400.0, change=_looked_at("tcp", is_shut=True)),

@@ -97,7 +97,8 @@ def sweep() -> Sweep:
         waits |= {site for moment, sites in open_at.items() for site in sites} - inside
         chosen = set(_first_and_last(known, edges, is_thorough=story is STORIES[0]))
         if story.thorough_from_s is not None:
-            chosen |= set(_around_effects(known, story.thorough_from_s))
+            span = story.thorough_from_s, story.thorough_until_s
+            chosen |= set(_around_effects(known, *span))
         for site in sorted(waits - inside):  # waits there while nobody was chosen to be cut
             if not any(site in open_at[moment] for moment in chosen if moment in open_at):
                 chosen |= {next(m for m, sites in open_at.items() if site in sites)}
@@ -144,10 +145,10 @@ def _first_and_last(
     yield from last.values()
 
 
-def _around_effects(passes: dict[int, Pass], from_s: float) -> Iterator[int]:
+def _around_effects(passes: dict[int, Pass], from_s: float, until_s: float) -> Iterator[int]:
     """Yield the last moment before each effect and the first one after it."""
     before, epoch = 0, None
     for moment, passed in passes.items():
-        if epoch not in (None, passed.epoch) and passed.at_s >= from_s:
+        if epoch not in (None, passed.epoch) and from_s <= passed.at_s <= until_s:
             yield from (before, moment)
         before, epoch = moment, passed.epoch

@@ -37,6 +37,9 @@ def test_the_stories_do_what_they_are_to_be_interrupted_in() -> None:
         "bids": {"instance.rebid": 1},
         "deploys": {"revision.bad": 1, "revision.proven": 2, "workload.deployed": 4},
         "a spare": {"spare.promoted": 2, "workload.prepared": 3, "instance.rented": 4},
+        "a spare that stands still": {
+            "instance.stopped": 2, "instance.started": 1, "spare.promoted": 1, "instance.rented": 3,
+        },
     }  # fmt: skip
     for name, facts in stated.items():
         found = endings[name].facts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from keeper.sim.audit import audit
+from keeper.sim.fleets import fleet_for
 from keeper.sim.story import run_seed
 from tests.sim.doctored_spares import seen, spare, stands_still, takes_over
 from tests.sim.ledgers import BEGAN, SLOT, Run
@@ -52,3 +53,6 @@ def test_a_week_with_spares_breaks_no_promise_whatever_goes_wrong(seed: int) -> 
     assert [broken.sentence() for broken in result.broken] == [], f"see it again: {again}"
     assert result.counts["spare.promoted"] >= 3
     assert result.counts["spare.ready"] > result.counts["spare.promoted"]
+    if fleet_for("spared", seed=seed).habits.spares["duel"].stands_still:  # of these weeks one
+        assert result.counts["instance.start_queued"] >= 1
+        assert result.counts["instance.started"] >= result.counts["spare.promoted"]
