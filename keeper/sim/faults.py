@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from keeper.core.values import dataclass
@@ -226,12 +227,17 @@ class Aim:
     offer_id: int | None = None
 
 
+@lru_cache(maxsize=1024)
+def _parts_of(target: str) -> tuple[str, str, str]:
+    return target.partition(":")
+
+
 def is_hit(fault: Fault, aim: Aim) -> bool:
     """Whether a fault is meant for this call or rental."""
-    endpoint = fault.params.get("endpoint")
+    endpoint = fault.params.get("endpoint") if fault.params else None
     if endpoint is not None and not fnmatchcase(aim.endpoint, str(endpoint)):
         return False
-    match fault.target.partition(":"):
+    match _parts_of(fault.target):
         case ("" | "*", "", ""):
             return True
         case ("instance", ":", number):
@@ -312,11 +318,11 @@ class FaultBoard:
 
     def is_live_beyond(self, kinds: Collection[FaultKind], now: float) -> bool:
         """Whether anything but these kinds can hit now."""
-        return any(self._live(kind, now) for kind in self._armed.keys() - kinds)
+        return any(kind not in kinds and self._live(kind, now) for kind in tuple(self._armed))
 
     def waiting(self, now: float) -> tuple[Armed, ...]:
         """Return what is due and looks for a rental to strike."""
-        return self._live_of(tuple(self._armed.keys() & RENTAL_KINDS), now)
+        return self._live_of([kind for kind in self._armed if kind in RENTAL_KINDS], now)
 
     def next_at(self, now: float) -> float | None:
         """Return when the next fault begins; None when none is ahead."""
@@ -338,16 +344,20 @@ class FaultBoard:
 
     def _live_of(self, kinds: Iterable[FaultKind], now: float) -> tuple[Armed, ...]:
         found = [armed for kind in kinds for armed in self._live(kind, now)]
-        return tuple(sorted(found, key=lambda armed: armed.number))
+        if len(found) > 1:
+            found.sort(key=lambda armed: armed.number)
+        return tuple(found)
 
     def _live(self, kind: FaultKind, now: float) -> list[Armed]:
         """Forget what is over of a kind, and return the rest that has begun."""
+        known = self._armed[kind]
         kept = [
             armed
-            for armed in self._armed[kind]
+            for armed in known
             if armed.left != 0 and (armed.until_at is None or now < armed.until_at)
         ]
-        self._keep(kind, kept)
+        if len(kept) < len(known):
+            self._keep(kind, kept)
         return [armed for armed in kept if armed.from_at <= now]
 
     def _keep(self, kind: FaultKind, kept: list[Armed]) -> None:

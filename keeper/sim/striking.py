@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from keeper.sim.agenda import Agenda
 from keeper.sim.auction import Auction
@@ -30,11 +31,12 @@ _DISPLAY_AWAY_S = 43_200.0
 
 def aim_of(contract: Contract) -> Aim:
     """Return what a fault must be aimed at to hit this rental."""
-    return Aim(
-        label=contract.label or "",
-        instance_id=contract.instance_id,
-        machine_id=contract.machine.machine_id,
-    )
+    return _aim(contract.label or "", contract.instance_id, contract.machine.machine_id)
+
+
+@lru_cache(maxsize=1024)
+def _aim(label: str, instance_id: int, machine_id: int) -> Aim:
+    return Aim(label=label, instance_id=instance_id, machine_id=machine_id)
 
 
 class Striker:
@@ -96,9 +98,10 @@ class Striker:
 
         Returns whether one was found.
         """
+        waiting = self._board.waiting(now)
         has_struck = False
-        there = self._within_reach()
-        for armed in self._board.waiting(now):
+        there = self._within_reach() if waiting else []
+        for armed in waiting:
             fault = armed.fault
             is_at_boot = fault.kind in BOOT_KINDS
             candidates = [
@@ -117,7 +120,7 @@ class Striker:
                     has_struck = True
             if has_struck:
                 there = self._within_reach()
-        if self._board.waiting(now) and not self._is_looking:
+        if not self._is_looking and any(armed.left != 0 for armed in waiting):
             self._is_looking = True
             self._agenda.enter(now + self._lifecycle.tempo.strike_retry_s, self._look_again)
         return has_struck
