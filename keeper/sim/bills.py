@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from keeper.sim.evidence import SET_STATE, Caps, Evidence, Span
 from keeper.sim.ledger import Change, Rental
-from keeper.sim.stalls import cheapest
+from keeper.sim.stalls import cheapest, dearest
 
 _STEP_S = 300.0
 # Where a cap leaves no room for what is on the market, that is looked at again within this.
@@ -153,6 +153,7 @@ def curbed(seen: Evidence, stream: str) -> tuple[Span, ...]:
 
 def _curbed(seen: Evidence, stream: str) -> tuple[Span, ...]:
     found: list[Span] = []
+    most = dearest(seen, stream)  # where this fits, nobody need look for the cheapest
     for name in ("", stream):
         caps = seen.bounds.caps.get(name)
         if caps is None:
@@ -165,7 +166,7 @@ def _curbed(seen: Evidence, stream: str) -> tuple[Span, ...]:
             found += (
                 (at, at + _STEP_S + _LOOK_S)
                 for at, rate in steps
-                if rate + cheapest(seen, stream, at) > caps.per_hour
+                if rate + most > caps.per_hour and rate + cheapest(seen, stream, at) > caps.per_hour
             )
         for dollars, spans in _dated(seen, caps):
             found += _shut(seen, stream, rentals, dollars, spans)
@@ -176,14 +177,20 @@ def _shut(
     seen: Evidence, stream: str, rentals: Sequence[Rental], dollars: float, spans: Spans
 ) -> Iterator[Span]:
     """Yield when so many dollars of a period left no room; once it does not, it does not again."""
-    is_shut = False
+    is_shut, most = False, dearest(seen, stream)
     for since, until in spans:
         for at in _steps(since, until):
-            used = _counted(seen, rentals, spans, at)
-            needed = (rate_at(seen, rentals, at) + cheapest(seen, stream, at)) * _ROOM_S / 3600.0
-            is_shut = is_shut or used + needed > dollars
+            if not is_shut:
+                used, rate = _counted(seen, rentals, spans, at), rate_at(seen, rentals, at)
+                is_shut = used + _needed(rate + most) > dollars and (
+                    used + _needed(rate + cheapest(seen, stream, at)) > dollars
+                )
             if is_shut:
                 yield at, min(at + _STEP_S, until)
+
+
+def _needed(dollars_per_hour: float) -> float:
+    return dollars_per_hour * _ROOM_S / 3600.0
 
 
 def is_stopping(seen: Evidence, slot: str | None, at: float) -> bool:

@@ -20,7 +20,7 @@ def look_before(seen: Evidence, at: float) -> tuple[Stall, ...]:
 
 def open_to(seen: Evidence, stream: str, at: float) -> Iterator[float]:
     """Yield the prices at which a stream could have rented: within its limit, and not tried in vain."""
-    limit = seen.bounds.price_max_dollars_per_hour.get(stream, 0.0)
+    limit = dearest(seen, stream)
     for stall in look_before(seen, at):
         dollars = _price_for(seen, stream, stall)
         if dollars <= limit and not _may_be_avoided(seen, stall, at):
@@ -29,8 +29,12 @@ def open_to(seen: Evidence, stream: str, at: float) -> Iterator[float]:
 
 def cheapest(seen: Evidence, stream: str, at: float) -> float:
     """Return the least that a host for a stream cost then; without any, the most that it may."""
-    limit = seen.bounds.price_max_dollars_per_hour.get(stream, 0.0)
-    return min(open_to(seen, stream, at), default=limit)
+    return min(open_to(seen, stream, at), default=dearest(seen, stream))
+
+
+def dearest(seen: Evidence, stream: str) -> float:
+    """Return the most that a host for a stream may cost."""
+    return seen.bounds.price_max_dollars_per_hour.get(stream, 0.0)
 
 
 def _price_for(seen: Evidence, stream: str, stall: Stall) -> float:
@@ -46,10 +50,10 @@ def _may_be_avoided(seen: Evidence, stall: Stall, at: float) -> bool:
     """Whether an offer was asked for before, or its machine was given up not long ago."""
     asked = seen.remembered("asked", _asked)
     given_up = seen.remembered("given up", _given_up).get(stall.machine_id, ())
-    before = [each for each in given_up if each <= at]
-    patience_s = _QUARANTINES_S[min(len(before), len(_QUARANTINES_S)) - 1]
+    count = bisect_right(given_up, at)
+    patience_s = _QUARANTINES_S[min(count, len(_QUARANTINES_S)) - 1]
     return asked.get(stall.offer_id, at + 1.0) <= at or (
-        bool(before) and at - before[-1] < patience_s
+        count > 0 and at - given_up[count - 1] < patience_s
     )
 
 
