@@ -234,7 +234,7 @@ def _deploy(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> N
             acted,
             revision=name,
             putting="",
-            was_dark=False,
+            was_dark=tenure.was_dark and tenure.revision == name,  # put there again after a reboot
             deploy_unsure_at=None,
             process_before=tenure.process_identity,
         )

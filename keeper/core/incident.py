@@ -29,7 +29,7 @@ def follow(draft: Draft, slot: SlotId) -> None:
     if streaming.status is Status.TRUE:
         if record.healthy_since is None or record.dark_since is not None:
             _on_air(draft, record, record.tenure)
-        elif record.remedies:
+        elif record.remedies and not streaming.bad_streak:  # in doubt nothing is forgiven
             _forgive(draft, record)
         suspects.prove(draft, slot)
     elif record.ever_on_air and record.dark_since is None:

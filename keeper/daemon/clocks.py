@@ -8,8 +8,11 @@ from keeper.core.values import dataclass
 
 # Wall and monotonic clock may drift apart by this much between two ticks.
 _STEP_S = 5.0
-# Nobody decided anything for this long: a suspended machine, a store that could not write.
-_AWAY_S = 60.0
+# Nobody decided anything for this long, or for half again the interval of ticks: a frozen process, a suspended
+# machine, a store that could not write. No longer than witnesses may be silent (probe_stale_s): when all of
+# them seem to have been, it was keeper that did not listen (frozen for a minute, a host on air was given up).
+_AWAY_S = 45.0
+_LATE_SHARE = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +35,7 @@ class Clocks:
         wall_before, mono_before = self._last or (now, mono_s)
         self._last = (now, mono_s)
         step_s = (now - wall_before).total_seconds() - (mono_s - mono_before)
-        was_away = mono_s - self._good_s > max(_AWAY_S, 3.0 * tick_interval_s)
+        was_away = mono_s - self._good_s > max(_AWAY_S, _LATE_SHARE * tick_interval_s)
         if was_away:
             self._good_s = mono_s
         return Looked(step_s=step_s if abs(step_s) > _STEP_S else 0.0, was_away=was_away)

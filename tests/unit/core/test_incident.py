@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from keeper.core import events as facts_of
 from keeper.core.events import EVENT_TYPES, facts
-from keeper.core.model import Incident, RemedyUse, Rung, Status
+from keeper.core.model import ConditionKind, Incident, RemedyUse, Rung, Status
 from keeper.core.reasons import Reason
 from keeper.core.world import World
 from tests.builders import (
     HOST,
     NOW,
     SLOT,
+    a_condition,
     a_listing,
     a_record,
     a_tenure,
@@ -125,6 +126,11 @@ def test_remedies_are_forgiven_after_a_good_while() -> None:
     assert plan.next_check_at <= ahead(10)
     done = a_world(a_record(a_tenure(), remedies=uses, healthy_since=ago(600)))
     assert record_after(done, decide(done)).remedies == ()
+    bad_once = conditions(streaming=a_condition(ConditionKind.STREAMING, bad=1))
+    doubted = a_world(
+        a_record(a_tenure(conditions=bad_once), remedies=uses, healthy_since=ago(600))
+    )
+    assert record_after(doubted, decide(doubted)).remedies == uses, "it may be bad since a while"
     stepped = a_world(a_record(a_tenure(), remedies=uses, healthy_since=ahead(600)))
     assert record_after(stepped, decide(stepped)).healthy_since == NOW
     kept = (RemedyUse(rung=Rung.REBOOT, at=ago(700)),)

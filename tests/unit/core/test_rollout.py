@@ -648,6 +648,19 @@ def test_a_host_that_starts_anew_gets_what_it_had(name: str) -> None:
     assert act.revision == name
 
 
+@pytest.mark.parametrize(("had", "is_kept"), [(NEW, True), (HALF, False)])
+def test_what_is_put_there_again_after_a_reboot_is_to_blame_for_no_more_than_before(
+    had: str, is_kept: bool
+) -> None:
+    """A host was dark before it got the change, rebooted, given it again; then it was called bad for it."""
+    anew = started_anew(0, had)
+    assert anew.tenure is not None
+    anew = replace(anew, tenure=replace(anew.tenure, was_dark=True))
+    world, desired = a_case(anew, a_host(1), kept=HALFWAY, makeable=ALL_MAKEABLE)
+    tenure = tenure_after(world, decide(world, desired))
+    assert (tenure.revision, tenure.was_dark) == (NEW, is_kept)
+
+
 def test_what_did_not_cure_is_not_what_broke_it() -> None:
     record = put(dark(a_host(0, NEW), for_s=1200.0), 600.0, was_dark=True)
     plan = decide(*a_case(record))
