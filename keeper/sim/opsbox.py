@@ -107,6 +107,7 @@ class OpsBox:
         self.said: set[str] = set()  # what facts quoted: every log line and metric is made of them
         self.killed_at: list[float] = []
         self.paused: list[tuple[float, float]] = []
+        self._pausing = 0  # of these, how many go on
         self.blind: list[tuple[float, float]] = []
         self.clock_steps: list[tuple[float, float]] = []
         self.ordered: list[
@@ -283,11 +284,17 @@ class OpsBox:
         task.add_done_callback(self._bystanders.discard)
 
     async def _pause(self, for_s: float) -> None:
-        """Be the operator: pause, and resume later. A keeper that is down is asked again."""
+        """Be the operator: pause, and resume later. A keeper that is down is asked again.
+
+        Who pauses what is paused already resumes it for both.
+        """
+        self._pausing += 1
         began = await self._order(OrderKind.PAUSE)
         await asyncio.sleep(for_s)
+        self._pausing -= 1
         self.paused.append((began + _PAUSE_TAKES_S, self._universe.time_s()))
-        await self._order(OrderKind.RESUME)
+        if not self._pausing:
+            await self._order(OrderKind.RESUME)
 
     async def _order(self, kind: OrderKind, slot: SlotId | None = None) -> float:
         self._orders += 1

@@ -67,6 +67,20 @@ def test_the_same_seed_writes_the_same_journal_in_every_process(tmp_path: Path) 
     assert run_seed(12, days=1.0).journal != journals[0]
 
 
+def test_an_operator_who_pauses_twice_resumes_once(tmp_path: Path) -> None:
+    """The end of the first pause ended both, and the auditor found keeper at work in the second."""
+    plan = tmp_path / "faults.yaml"
+    plan.write_text(
+        "- {kind: operator_pauses, at: 3600, for_s: 1800}\n"
+        "- {kind: operator_pauses, at: 4200, for_s: 3000}\n"
+        "- {kind: gpu_lost, at: 4800}\n"
+    )
+    result = run_seed(3, days=1.0, faults=str(plan), fleet="one")
+    assert [broken.sentence() for broken in result.broken] == []
+    assert result.counts["keeper.pause_changed"] == 3
+    assert result.counts["order.accepted"] == 3
+
+
 def test_a_campaign_ends_with_one_line_that_says_it_all(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
