@@ -15,7 +15,7 @@ from typing import Any
 from keeper.sim.access import Grant, Keyring, bad_key
 from keeper.sim.exchange import HTML, ApiReply, ApiRequest, Delivery
 from keeper.sim.faults import Aim, Fault, FaultKind
-from keeper.sim.ledger import Request
+from keeper.sim.ledger import NAMED, Request
 from keeper.sim.limits import SPACING_S, Limits, TooOften, quota_body, refusal_body
 from keeper.sim.market import Market, Refusal, ReplyLost
 from keeper.sim.routes import Answer, Call, Routes
@@ -152,7 +152,7 @@ class Api:
         except ReplyLost as lost:
             return ApiReply(status=0, delivery=Delivery.DROPPED, note=lost.note)
         except Refusal as refusal:
-            note = "made" if "new_contract" in refusal.body else ""
+            note = NAMED if "new_contract" in refusal.body else ""
             note = note or ("success_false" if refusal.status == 200 else "")
             headers = {}
             if "reset" in refusal.body:

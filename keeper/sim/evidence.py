@@ -16,7 +16,7 @@ from functools import cached_property
 from math import inf
 from typing import Any, TypeVar
 
-from keeper.sim.ledger import HostEntry, Ledger, Rental, Request
+from keeper.sim.ledger import NAMED, HostEntry, Ledger, Rental, Request
 from keeper.sim.notices import Notice, read_notices
 
 LISTING = ("GET", "/instances/")
@@ -462,6 +462,8 @@ class Evidence:
         """Whether the caller of this create could not know if it rents."""
         if any(0.0 <= moment - create.at <= 5.0 for moment in self.killed_at):
             return True
+        if create.note == NAMED:
+            return False  # what is left behind is told with the refusal
         if create.status in _CLEAR_REFUSALS:
             return self._made(create)
         return create.status != 200 or bool(create.note)

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+# A create was refused, and the answer names the contract that it has left behind all the same.
+NAMED = "named"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
