@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import shutil
 import sqlite3
+import struct
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -201,6 +202,75 @@ async def test_what_an_earlier_log_has_left_behind_is_no_damage(tmp_path: Path) 
     await store.close()
     assert commits_lost(tmp_path / "copy.db-wal") == 0
     assert attempts(await load(tmp_path / "copy.db")) == {99}
+
+
+def checksum(order: str, data: bytes, before: tuple[int, int]) -> tuple[int, int]:
+    """As https://sqlite.org/fileformat2.html#checksum_algorithm has it."""
+    first, second = before
+    for even, odd in struct.iter_unpack(f"{order}II", data):
+        first = (first + even + second) % 2**32
+        second = (second + odd + first) % 2**32
+    return first, second
+
+
+def told_by(order: str, told: bytes) -> bytes:
+    """Return a log as a machine of this byte order writes it, for pages of 4096 bytes."""
+    head = struct.pack(">I", 0x377F0682 | (order == ">")) + told[4:24]
+    sums = checksum(order, head, (0, 0))
+    parts = [head, struct.pack(">II", *sums)]
+    for start in range(32, len(told), 24 + 4096):
+        marks, page = told[start : start + 16], told[start + 24 : start + 24 + 4096]
+        sums = checksum(order, marks[:8] + page, sums)
+        parts += [marks, struct.pack(">II", *sums), page]
+    return b"".join(parts)
+
+
+def commits_from(log: Path, start: int) -> int:
+    """How many frames from there on end a commit."""
+    told = log.read_bytes()
+    return sum(told[each + 4 : each + 8] != bytes(4) for each in frames(log) if each >= start)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+async def test_a_log_is_judged_in_the_byte_order_in_which_it_was_written(
+    order: str, killed: Path, tmp_path: Path
+) -> None:
+    """A folder may be moved to another kind of machine. The last one to lose may be told to nobody."""
+    path, log = copied(killed, tmp_path)
+    whole = told_by(order, log.read_bytes())
+    log.write_bytes(whole)
+    middle = frames(log)[len(frames(log)) // 2]
+    expected = commits_from(log, middle) - 1
+    assert expected > 1
+    flip(log, middle + 1000)
+    assert commits_lost(log) == expected
+    log.write_bytes(whole)
+    assert commits_lost(log) == 0
+    assert attempts(await load(path)) == {TICKS - 1}  # SQLite says so, too
+
+
+def test_a_log_whose_last_frame_lacks_one_byte_is_torn_and_no_more(
+    killed: Path, tmp_path: Path
+) -> None:
+    _, log = copied(killed, tmp_path)
+    log.write_bytes(log.read_bytes()[:-1])
+    assert commits_lost(log) == 0
+
+
+def test_what_lies_behind_a_frame_of_an_earlier_log_is_lost_however_whole_it_is(
+    killed: Path, tmp_path: Path
+) -> None:
+    _, log = copied(killed, tmp_path)
+    told, middle = log.read_bytes(), frames(log)[len(frames(log)) // 2]
+    expected = commits_from(log, middle) - 1
+    log.write_bytes(told[:middle] + bytes(24 + 4096) + told[middle:])
+    assert commits_lost(log) == expected
+
+
+def test_a_log_that_sqlite_takes_for_none_has_nothing_to_lose(killed: Path, tmp_path: Path) -> None:
+    _, log = copied(killed, tmp_path)
+    flip(log, 2)
+    assert commits_lost(log) == 0
 
 
 @pytest.mark.parametrize("told", [b"", b"short", b"\0" * 5000, b"\xff" * 5000])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -197,6 +198,25 @@ def test_the_process_that_holds_a_store_is_named_however_long_the_last_one_s_num
     owner.take()
     assert lock.read_text() == f"{os.getpid()}\n"
     owner.release()
+
+
+def test_a_lock_that_cannot_be_written_is_told_with_its_cure_and_is_let_go(path: Path) -> None:
+    """Each of them could take it: what cannot be written is not kept."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    owners = (Ownership(path), Ownership(path))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        for owner in owners:
+            with pytest.raises(StoreFull) as told:
+                owner.take()
+            assert str(told.value) == (
+                f"{path} cannot be written (File too large): free space on that disk, or give"
+                " another state_dir"
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    owners[0].take()
+    owners[0].release()
 
 
 @pytest.mark.parametrize(
