@@ -136,7 +136,10 @@ METRICS: tuple[Described, ...] = (
     ),
     # What the viewer sees.
     _state(
-        "keeper_stream_on_air", "Whether the viewer sees the slot's picture.", "stream", "slot"
+        "keeper_stream_on_air",
+        "Whether the viewer sees the slot's picture. A loss shows once it is believed:"
+        " policy.failures_to_fail looks.",
+        *("stream", "slot"),
     ),
     _accrued(
         "keeper_stream_dark_seconds_total",
