@@ -18,7 +18,7 @@ from keeper.core.meter import (
     spent,
     total_of,
 )
-from keeper.core.model import SlotId
+from keeper.core.model import Mode, SlotId
 from keeper.core.moments import elapsed_s
 from keeper.core.values import replace
 
@@ -48,7 +48,7 @@ def _note_drift(draft: Draft) -> None:
 
 def _flow(draft: Draft) -> Flow:
     """Return what everything costs now. Of good pictures only those count that end a darkness."""
-    paused = _paused_slots(draft)
+    paused = _slots_in_a_persons_hands(draft)
     bills = []
     for slot, record in draft.records.items():
         sound = draft.undisturbed.get(slot)
@@ -74,12 +74,13 @@ def _away_s(draft: Draft) -> float:
     return away_s if away_s >= _AWAY_S else 0.0
 
 
-def _paused_slots(draft: Draft) -> frozenset[SlotId]:
+def _slots_in_a_persons_hands(draft: Draft) -> frozenset[SlotId]:
+    """Return the slots that keeper must leave alone: paused, or of a stream that it only watches."""
     world = draft.world
     if world.pause is not None and is_paused(world.pause, draft.now):
         return frozenset(draft.records)
-    if not world.slot_pauses:
+    watched = [slot for each in draft.streams if each.mode is not Mode.ACT for slot in each.slots]
+    if not world.slot_pauses and not watched:
         return frozenset()
-    return frozenset(
-        slot for slot, pause in world.slot_pauses.items() if is_paused(pause, draft.now)
-    )
+    paused = (slot for slot, pause in world.slot_pauses.items() if is_paused(pause, draft.now))
+    return frozenset((*paused, *watched))

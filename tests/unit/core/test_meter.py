@@ -25,7 +25,7 @@ from keeper.core.meter import (
     shifted,
     spent,
 )
-from keeper.core.model import MarketState, Status, StreamName
+from keeper.core.model import MarketState, Mode, Status, StreamName
 from keeper.core.reasons import Reason
 from tests.builders import (
     DUEL,
@@ -33,9 +33,11 @@ from tests.builders import (
     NOW,
     SLOT,
     a_condemned,
+    a_desire,
     a_listing,
     a_pause,
     a_record,
+    a_stream,
     a_tenure,
     a_world,
     ago,
@@ -308,6 +310,10 @@ def test_what_a_person_has_paused_is_theirs_to_judge() -> None:
         plan = decide(a_world(dark, **pause))
         assert plan.meter is not None
         assert plan.meter.dark[SLOT].dollars_per_hour == 0.0
+    for mode, dollars in ((Mode.ACT, 1.0), (Mode.SUGGEST, 0.0), (Mode.OBSERVE, 0.0)):
+        watched = decide(a_world(dark), a_desire(a_stream(mode=mode)))
+        assert watched.meter is not None
+        assert watched.meter.dark[SLOT].dollars_per_hour == dollars
 
 
 def test_dark_money_is_remembered_over_hosts_and_vacancies_and_forgotten_by_the_picture() -> None:
