@@ -11,10 +11,11 @@ from keeper.core.bids import bid_dollars_per_hour
 from keeper.core.case import Case, dark_since, process_is_down
 from keeper.core.conditions import is_what_ran_before
 from keeper.core.creates import absence_span_s, absent_for
-from keeper.core.model import MarketState, Status, Subject
+from keeper.core.model import MarketState, Policy, Status, Subject
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.terms import is_confirmed
+from keeper.core.world import Listing
 
 # A host that stopped itself was last heard about so long before, as a share of dead_man_after_s.
 _FED_SHARE = 0.7
@@ -310,7 +311,14 @@ def may_have_moved(case: Case) -> bool:
         return False  # it was connected all the time: nothing has moved
     assert case.tenure.instance_id is not None, "only a rental with an id is linked to"
     looked_at = case.world.heard_at.get((case.tenure.instance_id, Subject.PICTURE))
-    return looked_at is None or looked_at <= listing.at or case.streaming.good_streak > 0
+    if looked_at is None or case.streaming.good_streak > 0:
+        return True
+    return looked_at <= looks_anew_from(listing, case.policy)
+
+
+def looks_anew_from(listing: Listing, policy: Policy) -> datetime:
+    """Return by when the last look has ended that may have gone where a list before said."""
+    return later(listing.known_at, policy.probe_timeout_s)
 
 
 def may_be_cut_off(case: Case) -> bool:

@@ -47,7 +47,13 @@ class Listing:
     """A complete, well-formed list of the account's rentals. Anything less never becomes one (I9)."""
 
     instances: tuple[Instance, ...]
-    at: datetime
+    at: datetime  # when it was asked for: what happened later may not be in it
+    came_at: datetime | None = None  # when it was answered; None: at once
+
+    @property
+    def known_at(self) -> datetime:
+        """Return from when on anybody could go by it."""
+        return self.at if self.came_at is None else max(self.at, self.came_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s
 from keeper.core.reasons import Reason
-from keeper.core.signs import CUT_S
+from keeper.core.signs import CUT_S, looks_anew_from
 from keeper.core.world import Listing
 from keeper.daemon.declared import Declared
 from keeper.daemon.watch import Target
@@ -108,7 +108,7 @@ def is_news(
     return (
         reading.reason in _NOBODY_THERE
         and _may_have_moved(tenure, record)
-        and (listing is None or heard_at <= listing.at)
+        and (listing is None or heard_at <= looks_anew_from(listing, policy))
     )
 
 

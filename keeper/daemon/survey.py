@@ -200,7 +200,7 @@ class Survey:
                 is_news = is_news or is_counted or self.unreadable_since is not None
             else:
                 is_news = True
-            self.listing = Listing(instances=instances, at=asked_at)
+            self.listing = Listing(instances=instances, at=asked_at, came_at=self._clock.now())
             self._read_at = asked_at
             self.unreadable_since = None
             self.unreadable_error = ""

@@ -316,17 +316,27 @@ def unanswered(**changes: Any) -> World:
 
 
 @pytest.mark.parametrize(
-    ("listed_s", "looked_s", "is_treated"),
-    [(60.0, 1.0, False), (5.0, 8.0, False), (5.0, 1.0, True)],
-    ids=["no list since", "no look since", "looked where it is"],
-)
+    ("asked_s", "came_s", "looked_s", "is_treated"),
+    [
+        (60.0, 60.0, 1.0, False),
+        (20.0, 20.0, 21.0, False),
+        (20.0, 20.0, 16.0, False),
+        (20.0, 20.0, 1.0, True),
+        (20.0, 12.0, 7.0, False),
+        (20.0, 12.0, 6.9, True),
+    ],
+    ids=["no list since", "no look since", "a look that had begun", "looked where it is",
+         "looked while it was asked", "looked when it had come"],
+)  # fmt: skip
 def test_nobody_at_an_old_address_is_no_sickness(
-    listed_s: float, looked_s: float, *, is_treated: bool
+    asked_s: float, came_s: float, looked_s: float, *, is_treated: bool
 ) -> None:
-    """The marketplace could not be read while ports moved: a good host was rebooted for it."""
-    world = unanswered(
-        listing=a_listing(an_instance(), age_s=listed_s), heard_at=all_heard(looked_s)
-    )
+    """The marketplace could not be read while ports moved: a good host was rebooted for it.
+
+    And a good process restarted for a look that fell into the reading of the list, or had begun.
+    """
+    listing = replace(a_listing(an_instance(), age_s=asked_s), came_at=ago(came_s))
+    world = unanswered(listing=listing, heard_at=all_heard(looked_s))
     assert bool(decide(world).acts) is is_treated
 
 
