@@ -189,11 +189,22 @@ def _mass_failures(seen: Evidence) -> Iterator[Span]:
     """Yield when more hosts that were good lay dark than the fleet's ratio allows.
 
     From when keeper has seen it until one slot at a time may be tried; the act that ends it is in it.
+    A host that others have stopped may count or not; with it, the trial comes earlier.
     """
     most = max(1, ceil(round(seen.bounds.mass_failure_ratio * len(seen.slots), 9)))
+    perhaps = tuple(_too_many(seen, most, and_stopped=True))
+    for since, ends in _too_many(seen, most, and_stopped=False):
+        begun = [begins for begins, over in perhaps if begins <= since < over]
+        until = min(ends, min([since, *begun]) + seen.bounds.mass_failure_trial_s - _EARLY_S)
+        if until > since + _SEEN_S:
+            yield since + _SEEN_S, until
+
+
+def _too_many(seen: Evidence, most: int, *, and_stopped: bool) -> Iterator[Span]:
+    """Yield when more than so many slots were sick."""
     moments: list[tuple[float, int]] = []
     for slot in seen.slots:
-        for begins, ends in merged(_sick(seen, slot)):
+        for begins, ends in merged(_sick(seen, slot, and_stopped=and_stopped)):
             moments += [(begins, 1), (ends, -1)]
     count, since = 0, 0.0
     for at, step in sorted(moments):
@@ -201,17 +212,16 @@ def _mass_failures(seen: Evidence) -> Iterator[Span]:
         if before <= most < count:
             since = at
         elif count <= most < before:
-            until = min(at, since + seen.bounds.mass_failure_trial_s - _EARLY_S)
-            if until > since + _SEEN_S:
-                yield since + _SEEN_S, until
+            yield since, at
 
 
-def _sick(seen: Evidence, slot: str) -> Iterator[Span]:
+def _sick(seen: Evidence, slot: str, *, and_stopped: bool) -> Iterator[Span]:
     """Yield when a host that was on air was dark in its slot, and no bid or purse was why."""
     for rental in seen.rentals.get(slot, ()):
         spans = seen.on_air(rental.instance_id)
         end = seen.end_of_use(rental)
-        if any(c.what == "stopped" and c.at >= rental.created_at for c in rental.changes):
+        stops = (c for c in rental.changes if c.what == "stopped" and c.at >= rental.created_at)
+        if not and_stopped and any(stops):
             continue
         for (_, lost_at), (again_at, _) in pairwise([*spans, (end, end)]):
             if max(lost_at, rental.created_at) < min(again_at, end):

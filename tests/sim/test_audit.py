@@ -9,6 +9,7 @@ import pytest
 from keeper.sim.audit import CHECKS, audit
 from keeper.sim.bills import billed, days
 from keeper.sim.evidence import Caps, Evidence
+from keeper.sim.promises_nerve import common_causes_stop_everything
 from keeper.sim.promises_stream import on_air_after_the_calm
 from tests.sim.doctored import BREAKS, ended_as_was_known
 from tests.sim.doctored_hosts import (
@@ -358,3 +359,24 @@ def test_a_day_is_one_of_keepers_own_clock(
     moved = tuple((BEGAN + hours * 3600.0, by_s) for hours, by_s in steps)
     seen = replace(run.evidence(), clock_steps=moved)
     assert [round(billed(seen.ours, spans), 6) for spans in days(seen)] == dollars
+
+
+@pytest.mark.parametrize(("is_stopped", "broken"), [(False, []), (True, []), (None, ["I12"])])
+def test_a_host_that_was_stopped_may_bring_the_trial_forward(
+    is_stopped: bool | None, broken: list[str]
+) -> None:
+    """Four of twelve hold everything, by then for a quarter of an hour if one counts that was stopped."""
+    run = Run()
+    desired = twelve_slots(run, lost=0)
+    if is_stopped is not None:
+        run.picture(204, 4800.0, live=False)
+    if is_stopped:
+        run.change(204, 4800.0, "stopped", "host")
+    for number, at in ((201, 5000.0), (202, 5010.0), (203, 5020.0), (205, 5410.0)):
+        run.picture(number, at, live=False)
+        run.picture(number, 7000.0)
+    run.command(201, 6000.0, "restart.process.start")
+    if is_stopped is not None:
+        run.picture(204, 7000.0)
+    found = tuple(common_causes_stop_everything(replace(run.evidence(), desired=desired)))
+    assert [each.invariant for each in found] == broken
