@@ -44,6 +44,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         spares.spares_expire,
         spares.a_slot_comes_before_a_spare,
         spares.spares_are_elsewhere,
+        spares.nothing_is_rented_beside_a_start,
     ),
     "I7": (ends.no_rental_is_abandoned, ends.absence_is_confirmed),
     "I8": (money.only_ours_is_touched,),

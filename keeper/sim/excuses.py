@@ -74,8 +74,9 @@ def _unsearchable(seen: Evidence) -> Iterator[Span]:
 
 
 def _spent(seen: Evidence, slot: str) -> tuple[Span, ...]:
-    """Return when a slot had asked for all the hosts that it may have."""
-    made = [c.at for c in seen.creates if seen.slot_of(c.label) == slot and seen.may_have_made(c)]
+    """Return when a slot had had all the hosts that it may have, asked for or taken over."""
+    asked = (c.at for c in seen.creates if seen.slot_of(c.label) == slot and seen.may_have_made(c))
+    made = sorted((*asked, *(move.at for move in seen.moves if move.slot == slot)))
     most, window_s = seen.bounds.replacements_max, seen.bounds.replacements_window_s
     return tuple(
         (last, first + window_s)

@@ -113,7 +113,11 @@ def _was_struck(seen: Evidence, instance_id: int, at: float) -> bool:
     return any(
         around[0] <= entry.at <= around[1] and entry.what == "struck"
         for entry in seen.deeds.get(instance_id, ())
-    ) or any(around[0] <= c.at <= around[1] and c.what not in _LIVES for c in rental.changes)
+    ) or any(
+        around[0] <= c.at <= around[1]
+        and (c.what not in _LIVES or (c.what == "destroyed" and c.by != "account"))
+        for c in rental.changes
+    )
 
 
 def _is_strange(seen: Evidence, instance_id: int) -> bool:

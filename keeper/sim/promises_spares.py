@@ -16,6 +16,8 @@ _SAME_DOLLARS = 0.001
 # A spare that may still be needed outlives its term by an hour; then it is ended, which may be refused.
 _LEEWAY_S = 3600.0
 _ENDS_WITHIN_S = 3600.0
+# So long a start is waited for (spares.start_within_s).
+_STARTS_WITHIN_S = 120.0
 
 
 def spares_within_their_cap(seen: Evidence) -> Iterator[Broken]:
@@ -115,6 +117,41 @@ def only_spares_stand_still(seen: Evidence) -> Iterator[Broken]:
                 at=order.at,
                 text=f"rental {order.instance_id} was told to stop while it was the host of {slot}",
             )
+
+
+def nothing_is_rented_beside_a_start(seen: Evidence) -> Iterator[Broken]:
+    """A slot whose spare was told to start, and comes up, waits for it before it rents.
+
+    Of a stream with one slot: where there are more, another one may need the host. A person may
+    want another one all the same, and a clock that leaps ends every patience.
+    """
+    for order in seen.calls.get(SET_STATE, ()):
+        place = seen.slot_of_instance(order.instance_id, order.at) or ""
+        stream = place.rpartition("/")[0]
+        is_start = order.state == "running" and order.status == 200 and not order.note
+        if not is_start or place in seen.slots or seen.desired.get(stream) != 1:
+            continue
+        spare, slot = seen.ledger.rentals[order.instance_id or 0], f"{stream}/0"
+        until = order.at + _STARTS_WITHIN_S
+        if not any(c.what == "running" and order.at < c.at < until for c in spare.changes):
+            continue
+        until = min(until, _end_as_spare(seen, spare))
+        has_leapt = any(order.at <= leapt_at <= until for leapt_at, _ in seen.clock_steps)
+        for host in seen.rentals.get(slot, ()):
+            is_beside = order.at < host.created_at < until and not seen.has_moved(host)
+            if is_beside and not has_leapt and not seen.was_ordered(slot, host.created_at):
+                yield Broken(
+                    invariant="I5",
+                    at=host.created_at,
+                    text=f"{host.instance_id} was rented for {slot} while its spare"
+                    f" {spare.instance_id}, told to start at {order.at:.3f}, was on its way",
+                )
+
+
+def _end_as_spare(seen: Evidence, spare: Rental) -> float:
+    """Return when a spare was one no more: it took over, was given up, or somebody ended it."""
+    moves = [move.at for move in seen.moves if move.label == spare.label]
+    return min([seen.end_of_use(spare), *moves])
 
 
 def one_owner_at_a_time(seen: Evidence) -> Iterator[Broken]:

@@ -104,6 +104,22 @@ def started_above_a_cap(run: Run) -> Evidence:
     return stands_still(run, starts=True)
 
 
+def rented_beside_a_start(run: Run) -> Evidence:
+    """Its spare runs half a minute after it was told to start, and a host is rented before that."""
+    spare(run)
+    run.order(101, 6010.0, "stopped")
+    run.picture(101, 6015.0, live=False)
+    run.change(101, 6015.0, "stopped", dollars=0.5)
+    run.picture(100, 8000.0, live=False)
+    run.destroy(100, 8200.0)
+    run.order(101, 8210.0, "running")
+    run.rent(102, "k:duel/0:2", at=8220.0)
+    run.change(101, 8240.0, "running", dollars=0.5)
+    run.picture(102, 8500.0)
+    run.destroy(101, 20_000.0)
+    return seen(run)
+
+
 def owned_by_two(run: Run) -> Evidence:
     return takes_over(run, owners=2)
 
@@ -121,6 +137,7 @@ SPARE_BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
     ("I5", a_spare_kept_for_ever),
     ("I5", a_spare_before_its_slot),
     ("I5", a_spare_of_the_same_owner),
+    ("I5", rented_beside_a_start),
     ("I7", a_spare_nobody_declared),
     ("I11", the_host_is_told_to_stop),
 )
