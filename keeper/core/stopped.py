@@ -199,9 +199,8 @@ def _is_coming(draft: Draft, place: SlotId, stream: Stream) -> bool:
     tenure = record.tenure
     if tenure is None or record.destroy_asked_at is not None or not is_starting(tenure):
         return False
-    if tenure.missing_since is not None or place in draft.world.held_slots:
-        return False
-    return _may_come_up(draft, stream, tenure)
+    # One that a list lacks is still a question; its time ends all the same (I9).
+    return place not in draft.world.held_slots and _may_come_up(draft, stream, tenure)
 
 
 def _is_startable(draft: Draft, place: SlotId, stream: Stream) -> bool:

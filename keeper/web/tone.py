@@ -57,6 +57,8 @@ def tell(
     )
     phase_now = phase(record, now)
     doing = _doing(record, phase_now, is_held=isinstance(decision, Hold))
+    if record.tenure is None and decision is not None and decision.reason is Reason.SPARE_STARTING:
+        doing = "starting a spare"
     why = _why(record, decision)
     if is_on_air and record.tenure is not None:
         since = record.healthy_since or record.tenure.first_live_at

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from keeper.core.decisions import Hold, Plan, Promote, Rent, Wait
+from keeper.core.decisions import Hold, Plan, Promote, Rent, Start, Wait
 from keeper.core.model import ConditionKind, Desired, SlotId, SlotRecord, Status, Tenure
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.reconcile import reconcile
+from keeper.core.spare import SpareKind
 from keeper.core.spend import record_dollars_per_hour
 from keeper.core.world import World
 from tests.builders import (
@@ -33,11 +34,21 @@ from tests.builders import (
 from tests.unit.core.spares import (
     PLACE,
     SECOND,
+    SPARE_HOST,
     a_place,
     a_spare,
     a_spared_world,
     a_wish,
     with_spares,
+)
+from tests.unit.core.standing_spares import (
+    Shown,
+    a_standing_spare,
+    a_starting_spare,
+    a_stopping_spare,
+    queued,
+    running,
+    standing,
 )
 from tests.unit.core.test_decisions import SPENT
 
@@ -83,6 +94,84 @@ WISHES = {
 }  # fmt: skip
 
 
+def still(place: SlotId) -> dict[str, tuple[Tenure | None, Shown]]:
+    """What a spare that is to stand still may be, and how the marketplace lists it."""
+    ready = a_spare(place)
+    return {
+        "none": (None, running),
+        "ready": (ready, running),
+        "stopping": (a_stopping_spare(60, place=place), running),
+        "not stopping": (a_stopping_spare(200, place=place), running),
+        "standing": (a_standing_spare(place), standing),
+        "found running": (a_standing_spare(place), running),
+        "refused": (a_standing_spare(place, start_refused=Reason.SPARE_NOT_STARTED), standing),
+        "starting": (a_starting_spare(60, place), queued),
+        "not starting": (a_starting_spare(130, place), queued),
+    }
+
+
+STILL_WISHES = {
+    name: replace(wish, streams=(replace(s, spares=replace(s.spares, kind=SpareKind.STOPPED)),))
+    for name, wish in WISHES.items()
+    for s in wish.streams
+}
+
+
+def every_still_world() -> list[tuple[str, World, Desired]]:
+    found = []
+    seconds = ("none", "standing")  # both places are decided by the same rules
+    for slot, first, second, fleet, wish in product(
+        SLOTS, still(PLACE), seconds, FLEET, STILL_WISHES
+    ):
+        (one, one_shown), (two, two_shown) = still(PLACE)[first], still(SECOND)[second]
+        shown = {SPARE_HOST: one_shown, SPARE_HOST + 1: two_shown}
+        world = a_spared_world(
+            a_place(one), a_place(two, place=SECOND), record=SLOTS[slot],
+            shown=lambda instance, shown=shown: shown[instance.instance_id](instance),
+            **FLEET[fleet],
+        )  # fmt: skip
+        name = f"slot {slot}; spares {first}, {second}; {fleet}; {wish}"
+        found.append((name, world, STILL_WISHES[wish]))
+    return found
+
+
+@pytest.mark.timeout(120)
+def test_nor_in_any_with_spares_that_stand_still() -> None:
+    worlds = every_still_world()
+    assert len(worlds) == 6 * 9 * 2 * 4 * 2
+    seen: set[str] = set()
+    complaints = [
+        f"{name}: {what}"
+        for name, world, desired in worlds
+        for plan in (reconcile(world, desired, NOW),)
+        for what in (*_broken(world, desired, plan, seen), *_doubled(world, plan))
+    ]
+    assert complaints[:5] == []
+    assert seen >= {
+        "stop", "start", "destroy", "spare_stands", "spare_starting", "spare_proven", "promote",
+    }  # fmt: skip
+
+
+def _doubled(world: World, plan: Plan) -> list[str]:
+    """One slot never has two on their way: a start, a rental, or a spare that takes over."""
+    coming = [
+        place
+        for place in (PLACE, SECOND)
+        if (tenure := world.records[place].tenure) is not None
+        and tenure.start_asked_at is not None
+        and tenure.start_asked_at > ago(120)
+    ]
+    begun = [
+        act
+        for act in plan.acts
+        if isinstance(act, Start | Promote) or (isinstance(act, Rent) and act.slot == SLOT)
+    ]
+    found = [] if len(begun) <= 1 else [f"{len(begun)} are begun for one slot"]
+    # One that is ready now is quicker than one that starts; the start goes on beside it.
+    hasty = [act for act in begun if coming and not isinstance(act, Promote)]
+    return found + [f"{act.name} beside {coming}" for act in hasty]
+
+
 def every_world() -> list[tuple[str, World, Desired]]:
     found = []
     for slot, first, second, fleet, wish in product(
@@ -105,7 +194,7 @@ def test_no_promise_is_broken_in_any_small_world_with_spares() -> None:
     complaints = [
         f"{name}: {what}"
         for name, world, desired in worlds
-        for what in _broken(world, desired, seen)
+        for what in _broken(world, desired, reconcile(world, desired, NOW), seen)
     ]
     assert complaints[:5] == []
     # Else it would have looked at nothing: each of these happens somewhere.
@@ -115,8 +204,7 @@ def test_no_promise_is_broken_in_any_small_world_with_spares() -> None:
     }  # fmt: skip
 
 
-def _broken(world: World, desired: Desired, seen: set[str]) -> list[str]:
-    plan = reconcile(world, desired, NOW)
+def _broken(world: World, desired: Desired, plan: Plan, seen: set[str]) -> list[str]:
     for each in plan.decisions:
         if each.slot in (PLACE, SECOND) or isinstance(each, Promote):
             seen.add(each.reason.value if isinstance(each, Wait | Hold) else each.name)

@@ -59,10 +59,12 @@ def a_standing_spare(place: SlotId = PLACE, **changes: Any) -> Tenure:
     return replace(tenure, **changes)
 
 
-def a_stopping_spare(since_s: float, tries: int = 1, **changes: Any) -> Tenure:
+def a_stopping_spare(
+    since_s: float, tries: int = 1, place: SlotId = PLACE, **changes: Any
+) -> Tenure:
     """One that was told to stop, and was not seen to stand since."""
     return a_standing_spare(
-        **{"stop_asked_at": ago(since_s), "stop_tries": tries, "stopped_at": None, **changes}
+        place, **{"stop_asked_at": ago(since_s), "stop_tries": tries, "stopped_at": None, **changes}
     )
 
 

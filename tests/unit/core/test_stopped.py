@@ -444,6 +444,14 @@ def test_nothing_is_rented_until_a_list_says_that_it_did_not_come_up() -> None:
     assert plan.wants.listing_by is not None
 
 
+def test_a_list_that_lacks_one_that_starts_has_nothing_rented_beside_it() -> None:
+    """Lists skip rows. The time of a start ends all the same."""
+    plan = decide(needing(a_starting_spare(60), lambda _: None), ONE)
+    assert not [each for each in plan.acts if isinstance(each, Rent)]
+    late = decide(needing(a_starting_spare(126, missing_since=ago(5)), lambda _: None), ONE)
+    assert [each.slot for each in late.acts if isinstance(each, Rent)] == [SLOT]
+
+
 def test_one_that_is_ready_is_stopped_at_once() -> None:
     plan = decide(a_spared_world(a_place(a_spare(ready_at=None))), ONE)
     assert [each.slot for each in plan.acts if isinstance(each, Stop)] == [PLACE]

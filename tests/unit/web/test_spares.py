@@ -92,6 +92,15 @@ def test_one_that_stands_still_says_so_and_costs_its_disk() -> None:
     assert spare.dollars_per_hour > 0.02
 
 
+def test_a_slot_that_waits_for_a_spare_says_so() -> None:
+    dark = record(tenure=None, dark_since=ago(minutes=1), healthy_since=None)
+    seen = snapshot(dark, decisions=[waiting("duel/0", Reason.SPARE_STARTING)])
+    slot = slot_status(seen, SlotId("duel/0"), NOW)
+    assert slot is not None
+    assert (slot.state, slot.tone) == ("Dark, starting a spare", Tone.BAD)
+    assert slot.why == "a spare that stood still is being started"
+
+
 def test_one_that_is_not_ready_is_on_its_way() -> None:
     spare = slot_status(spared(tenure=tenure(8)), PLACE, NOW)
     assert spare is not None
