@@ -96,19 +96,10 @@ def price_of(offer: Offer, needs: OfferNeeds) -> Price:
 
     A bid that finds no room under the limit is shown as what it would have to be.
     """
-    traffic = needs.egress_gb_per_hour * offer.inet_up_dollars_per_gb
-    disk = offer.disk_dollars_per_hour
-    if not offer.is_bid:
-        # The total is the marketplace's own; its parts may have been rounded.
-        gpu = max(0.0, offer.dollars_per_hour - disk)
-        return Price(
-            gpu_dollars_per_hour=gpu, disk_dollars_per_hour=disk, traffic_dollars_per_hour=traffic
-        )
-    least = offer.gpu_dollars_per_hour
-    bid = bid_dollars_per_hour(least, disk + traffic, needs)
+    gpu, traffic, bid = _priced(offer, needs)
     return Price(
-        gpu_dollars_per_hour=least if bid is None else bid,
-        disk_dollars_per_hour=disk,
+        gpu_dollars_per_hour=gpu,
+        disk_dollars_per_hour=offer.disk_dollars_per_hour,
         traffic_dollars_per_hour=traffic,
         bid_dollars_per_hour=bid,
     )
@@ -116,13 +107,27 @@ def price_of(offer: Offer, needs: OfferNeeds) -> Price:
 
 def price_dollars_per_hour(offer: Offer, needs: OfferNeeds) -> float:
     """Return what an offer will really cost, all in all."""
-    return price_of(offer, needs).dollars_per_hour
+    gpu, traffic, _ = _priced(offer, needs)
+    return gpu + offer.disk_dollars_per_hour + traffic
+
+
+def _priced(offer: Offer, needs: OfferNeeds) -> tuple[float, float, float | None]:
+    """Return dollars per hour: of the GPU, of the traffic, and the bid."""
+    traffic = needs.egress_gb_per_hour * offer.inet_up_dollars_per_gb
+    disk = offer.disk_dollars_per_hour
+    if not offer.is_bid:
+        # The total is the marketplace's own; its parts may have been rounded.
+        return max(0.0, offer.dollars_per_hour - disk), traffic, None
+    least = offer.gpu_dollars_per_hour
+    bid = bid_dollars_per_hour(least, disk + traffic, needs)
+    return least if bid is None else bid, traffic, bid
 
 
 def _is_payable(offer: Offer, needs: OfferNeeds) -> bool:
-    price = price_of(offer, needs)
-    has_bid = not offer.is_bid or price.bid_dollars_per_hour is not None
-    return has_bid and round(price.dollars_per_hour, 9) <= needs.price_max_dollars_per_hour
+    gpu, traffic, bid = _priced(offer, needs)
+    dollars = gpu + offer.disk_dollars_per_hour + traffic
+    has_bid = not offer.is_bid or bid is not None
+    return has_bid and round(dollars, 9) <= needs.price_max_dollars_per_hour
 
 
 # How an offer says what a rental's traits will be.
@@ -207,6 +212,17 @@ def search(
     )
 
 
+def suits(offer: Offer, needs: OfferNeeds, avoided: Avoided) -> bool:
+    """Say whether an offer lacks nothing; quicker than asking what it lacks."""
+    return (
+        offer.offer_id not in avoided.offers
+        and offer.machine_id not in avoided.machines
+        and offer.host_id not in avoided.hosts
+        and (avoided.apart is None or not avoided.apart.lacks(offer))
+        and all(passes(offer, needs) for _, passes in _FILTERS)
+    )
+
+
 def lacks_of(offer: Offer, needs: OfferNeeds, avoided: Avoided) -> list[str]:
     """Return the filters that an offer does not pass, in their order."""
     lacks = []
@@ -216,7 +232,7 @@ def lacks_of(offer: Offer, needs: OfferNeeds, avoided: Avoided) -> list[str]:
         lacks.append("quarantine")
     if avoided.apart is not None and (shared := avoided.apart.lacks(offer)):
         lacks.append(shared)
-    lacks.extend(what for what, suits in _FILTERS if not suits(offer, needs))
+    lacks.extend(what for what, passes in _FILTERS if not passes(offer, needs))
     return lacks
 
 

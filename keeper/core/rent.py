@@ -24,7 +24,7 @@ from keeper.core.market import (
     Price,
     price_dollars_per_hour,
     price_of,
-    search,
+    suits,
 )
 from keeper.core.model import (
     IntentKind,
@@ -140,7 +140,7 @@ def _still_too_dear(
         return None
     crossed_by = None
     for needs in in_turn:
-        suitable = search(book.offers, needs, avoiding).suitable
+        suitable = tuple(each for each in book.offers if suits(each, needs, avoiding))
         if suitable:
             crossed_by = affordable_for(draft, slot, stream, needs, suitable)[1]
             if crossed_by is None:

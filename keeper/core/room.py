@@ -30,11 +30,12 @@ def affordable(
         return None, None
     committed = _committed(draft)
     priced = [(price_dollars_per_hour(offer, needs), offer) for offer in suitable]
-    for dollars, offer in priced:
-        if _crossed(draft, stream, committed, dollars) is None:
-            return offer, None
     least, cheapest = min(priced, key=lambda each: each[0])
-    return cheapest, _crossed(draft, stream, committed, least)
+    too_dear = _crossed(draft, stream, committed, least)
+    if too_dear is not None:
+        return cheapest, too_dear  # and then all are: none need be tried one by one
+    fitting = (o for dollars, o in priced if _crossed(draft, stream, committed, dollars) is None)
+    return next(fitting, cheapest), None
 
 
 def crosses_a_limit(

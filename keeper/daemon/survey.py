@@ -14,7 +14,7 @@ from math import ceil, inf
 
 from keeper.core.decisions import Wants
 from keeper.core.events import SearchesAllowed, SearchesRefused
-from keeper.core.market import Avoided, lacks_of
+from keeper.core.market import Avoided, suits
 from keeper.core.model import (
     Instance,
     InstanceId,
@@ -324,7 +324,7 @@ class Survey:
 
         Returns what was found and when it was asked for, which may be an earlier time.
         """
-        if any(not lacks_of(offer, stream.needs, Avoided()) for offer in offers):
+        if any(suits(offer, stream.needs, Avoided()) for offer in offers):
             return (), None
         now_s, asked_at = self._clock.monotonic(), self._clock.now()
         book = self.offers.get(stream.name)
