@@ -8,7 +8,7 @@ from keeper.core import spare_money, suspects
 from keeper.core.caps import Crossed
 from keeper.core.draft import Draft
 from keeper.core.events import OffersSearched
-from keeper.core.market import Avoided, Funnel, avoided_by_quarantine, merged, search
+from keeper.core.market import Avoided, Funnel, avoided_by_quarantine, merged, search, suits
 from keeper.core.model import InstanceId, MachineId, Offer, OfferNeeds, SlotId, Stream
 from keeper.core.moments import elapsed_s
 from keeper.core.room import affordable
@@ -138,17 +138,27 @@ def _search(
     draft: Draft, slot: SlotId, stream: Stream, needs: OfferNeeds, avoiding: Avoided
 ) -> tuple[Funnel, str]:
     """Return what suits, best first; and where nothing does, why."""
-    question = (stream.name, needs, avoiding, draft.records[slot].offer_asked)
-    if question in draft.fruitless:
-        funnel, shortage = draft.fruitless[question]
-    else:
+    machines = machines_in_use(draft)
+    question = (stream.name, needs, avoiding, draft.records[slot].offer_asked, machines)
+    if question not in draft.looks:
         offers = looked_at(draft, slot, stream)
-        funnel, shortage = search(offers, needs, avoiding, machines_in_use(draft)), ""
+        funnel, shortage = search(offers, needs, avoiding, machines), ""
         if not funnel.suitable:
             known = _known(draft, slot, stream)
             shortage = explain(known, needs, avoiding).sentence()[:_DETAIL_MAX]
-            draft.fruitless[question] = funnel, shortage
-    return funnel, shortage
+        draft.looks[question] = funnel, shortage
+    return draft.looks[question]
+
+
+def suiting(
+    draft: Draft, stream: Stream, needs: OfferNeeds, avoiding: Avoided
+) -> tuple[Offer, ...]:
+    """Return what suits of a stream's last search, however long ago that was, in any order."""
+    question = (stream.name, needs, avoiding)
+    if question not in draft.suiting:
+        offers = draft.world.offers[stream.name].offers
+        draft.suiting[question] = tuple(o for o in offers if suits(o, needs, avoiding))
+    return draft.suiting[question]
 
 
 def machines_in_use(draft: Draft) -> frozenset[MachineId]:

@@ -27,6 +27,7 @@ from keeper.core.model import (
     IntentId,
     IntentKind,
     MachineId,
+    Offer,
     OfferId,
     Policy,
     Quarantine,
@@ -109,9 +110,10 @@ class Draft:
         self.short_of: set[StreamName | None] = set()  # whose limit holds a slot back; None: all's
         self.offers_for: set[StreamName] = set()
         self.offers_taken: set[OfferId] = set()
-        # What was asked of the market in vain, and what was found: a thousand vacant slots of a stream
-        # need not look a thousand times.
-        self.fruitless: dict[Hashable, tuple[Funnel, str]] = {}
+        # What was asked of the market, and what was found: a thousand vacant slots of a stream need not
+        # look a thousand times.
+        self.looks: dict[Hashable, tuple[Funnel, str]] = {}
+        self.suiting: dict[Hashable, tuple[Offer, ...]] = {}
         self.show_ids: set[InstanceId] = set()
         self.meter_after: Meter | None = None  # what is to be written of the ledger
         self._ledger: Meter | None = None

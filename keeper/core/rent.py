@@ -13,7 +13,7 @@ from keeper.core import recycle
 from keeper.core.backoff import longest_s, stepped_s
 from keeper.core.bids import needs_in_turn, on_demand
 from keeper.core.caps import Crossed
-from keeper.core.choice import affordable_for, avoided, choose, looked_at
+from keeper.core.choice import affordable_for, avoided, choose, looked_at, suiting
 from keeper.core.dark import dark_dollars, is_given_up
 from keeper.core.decisions import Hold, Rent, Wait
 from keeper.core.draft import Draft, Seat
@@ -24,7 +24,6 @@ from keeper.core.market import (
     Price,
     price_dollars_per_hour,
     price_of,
-    suits,
 )
 from keeper.core.model import (
     IntentKind,
@@ -140,7 +139,7 @@ def _still_too_dear(
         return None
     crossed_by = None
     for needs in in_turn:
-        suitable = tuple(each for each in book.offers if suits(each, needs, avoiding))
+        suitable = suiting(draft, stream, needs, avoiding)
         if suitable:
             crossed_by = affordable_for(draft, slot, stream, needs, suitable)[1]
             if crossed_by is None:
