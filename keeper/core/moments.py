@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 
 def elapsed_s(since: datetime, now: datetime) -> float:
     """Return the seconds since a moment; a moment in the future counts as now."""
-    return max(0.0, (now - since).total_seconds())
+    seconds = (now - since).total_seconds()
+    return seconds if seconds > 0.0 else 0.0  # noqa: FURB136 - max() would cost as much again
 
 
 def later(at: datetime, seconds: float) -> datetime:
     """Return the moment so many seconds after ``at``."""
-    return at + timedelta(seconds=seconds)
+    return at + _span(seconds)
+
+
+@lru_cache(maxsize=1024)
+def _span(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)  # mostly one of a few numbers of the policy
 
 
 def is_due(at: datetime | None, now: datetime, longest_s: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
+from functools import lru_cache
 
 from keeper.core.model.ids import SlotId, StreamName, slot_id, spare_id
 from keeper.core.spare import Spares
@@ -216,12 +217,22 @@ class Stream:
     @property
     def spare_places(self) -> tuple[SlotId, ...]:
         """The places of this stream's spares."""
-        return tuple(spare_id(self.name, number) for number in range(self.spares.count))
+        return _spare_places(self.name, self.spares.count)
 
     @property
     def slots(self) -> tuple[SlotId, ...]:
         """The durable places of this stream, one per replica."""
-        return tuple(slot_id(self.name, replica) for replica in range(self.replicas))
+        return _slots(self.name, self.replicas)
+
+
+@lru_cache(maxsize=1024)
+def _slots(name: StreamName, count: int) -> tuple[SlotId, ...]:
+    return tuple(slot_id(name, replica) for replica in range(count))
+
+
+@lru_cache(maxsize=1024)
+def _spare_places(name: StreamName, count: int) -> tuple[SlotId, ...]:
+    return tuple(spare_id(name, number) for number in range(count))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

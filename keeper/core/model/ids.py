@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NewType
 
 StreamName = NewType("StreamName", str)
@@ -18,6 +19,11 @@ def slot_id(stream: StreamName, replica: int) -> SlotId:
     return SlotId(f"{stream}/{replica}")
 
 
+# Asked of each slot in each tick, many times.
+_remembered = lru_cache(maxsize=16_384)
+
+
+@_remembered
 def stream_of(slot: SlotId) -> StreamName:
     """Return the stream a slot belongs to."""
     return StreamName(slot.rpartition("/")[0])
@@ -31,6 +37,7 @@ def spare_id(stream: StreamName, number: int) -> SlotId:
     return SlotId(f"{stream}/{_SPARE}{number}")
 
 
+@_remembered
 def is_spare(slot: SlotId) -> bool:
     """Whether this is the place of a spare, and no slot that anybody watches."""
     return slot.rpartition("/")[2].startswith(_SPARE)
