@@ -219,18 +219,15 @@ def in_the_past(tenure: Tenure, now: datetime) -> Tenure:
     The same tenure when the clock was not stepped back behind anything it remembers.
     """
     acted_at, booting_since = tenure.acted_at, tenure.booting_since
-    terms = (
+    remembered = (
+        tenure.requested_at, acted_at, booting_since,
         tenure.dear_since, tenure.ending_since, tenure.outbid_since, tenure.unlisted_since,
         tenure.stop_asked_at, tenure.stopped_at, tenure.start_asked_at, tenure.start_queued_at,
         tenure.deploy_unsure_at,
     )  # fmt: skip
-    if (
-        tenure.requested_at <= now
-        and (acted_at is None or acted_at <= now)
-        and (booting_since is None or booting_since <= now)
-        and all(at is None or at <= now for at in terms)
-        and all(condition.since <= now for condition in tenure.conditions)
-    ):
+    moments = [at for at in remembered if at is not None]
+    moments += [condition.since for condition in tenure.conditions]
+    if max(moments) <= now:
         return tenure
 
     def bounded(at: datetime | None) -> datetime | None:

@@ -134,12 +134,12 @@ class Flow:
 
 def day_of(at: datetime) -> str:
     """Name the UTC day of a moment: "2026-11-21"."""
-    return f"{at.astimezone(UTC):%Y-%m-%d}"
+    return at.astimezone(UTC).date().isoformat()
 
 
 def month_of(at: datetime) -> str:
     """Name the UTC month of a moment: "2026-11"."""
-    return f"{at.astimezone(UTC):%Y-%m}"
+    return day_of(at)[:-3]
 
 
 def day_ends_at(at: datetime) -> datetime:

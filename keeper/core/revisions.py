@@ -64,7 +64,10 @@ def declared_of(draft: Draft, stream: Stream) -> Revision | None:
 
 def find(known: tuple[Revision, ...], name: str) -> Revision | None:
     """Return the revision of a name."""
-    return next((each for each in known if each.name == name), None)
+    for each in known:  # a loop: each tick asks this several times of each slot
+        if each.name == name:
+            return each
+    return None
 
 
 def is_bad(revision: Revision | None) -> bool:
