@@ -111,7 +111,9 @@ def _without_orders(draft: Draft, place: SlotId) -> SlotRecord:
 
 def _must_wait(draft: Draft, stream: Stream) -> bool:
     """Whether something comes first: a doubt, a slot without its host, a stream that is not well."""
-    if draft.fuses or stream.name in draft.bad_deploys:
+    # Where hosts get what worked before again, a spare gets that, too.
+    is_back = revisions.target(draft, stream) not in {"", stream.revision}
+    if draft.fuses or (stream.name in draft.bad_deploys and not is_back):
         return True
     if revisions.is_on_trial(draft, stream) or revisions.is_stuck(draft, stream):
         return True

@@ -19,6 +19,7 @@ from keeper.core.model import (
     HostId,
     IntentKind,
     MachineId,
+    Makeable,
     Mode,
     Revision,
     SlotId,
@@ -568,6 +569,28 @@ def test_nor_is_one_rented_then() -> None:
     world = a_spared_world(a_place(), record=host, revisions={DUEL: (OLD, NEW)})
     wish = a_wish(with_spares(a_stream(revision="new")))
     assert decision_for(decide(world, wish), PLACE).reason is Reason.SPARE_WAITS
+
+
+def test_one_is_rented_for_what_worked_before_where_the_changed_deploy_is_bad() -> None:
+    """For six hours none was, though every slot was well with what had been put back."""
+    failures = tuple(
+        Failure(
+            label=f"keeper:k1:duel/0:{n}", machine_id=MachineId(600 + n), at=ago(600 * n),
+            reason=Reason.FROZEN, traits={"revision": "new"},
+        )
+        for n in (1, 2)
+    )  # fmt: skip
+    host = a_record(a_tenure(revision="old"), proven_revision="old", failures=failures)
+    bad = replace(NEW, bad_at=ago(500), bad_reason=Reason.FROZEN)
+    stream = with_spares(a_stream(revision="new"))
+    made = {DUEL: {"old": Makeable(rental=stream.rental, rungs=stream.rungs)}}
+    world = a_spared_world(record=host, revisions={DUEL: (OLD, bad)}, makeable=made)
+    plan = decide(world, a_wish(stream))
+    (rent,) = [each for each in plan.acts if isinstance(each, Rent)]
+    assert rent.slot == PLACE
+    tenure = record_after(world, plan, PLACE).tenure
+    assert tenure is not None
+    assert tenure.revision == "old"
 
 
 def test_one_with_half_of_it_takes_nothing_over() -> None:
