@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from keeper.core.decisions import Hold, Plan, Promote, Rent, Start, Wait
-from keeper.core.model import ConditionKind, Desired, SlotId, SlotRecord, Status, Tenure
+from keeper.core.model import (
+    ConditionKind,
+    Desired,
+    Instance,
+    SlotId,
+    SlotRecord,
+    Status,
+    Tenure,
+)
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.reconcile import reconcile
 from keeper.core.spare import SpareKind
@@ -124,11 +132,14 @@ def every_still_world() -> list[tuple[str, World, Desired]]:
         SLOTS, still(PLACE), seconds, FLEET, STILL_WISHES
     ):
         (one, one_shown), (two, two_shown) = still(PLACE)[first], still(SECOND)[second]
-        shown = {SPARE_HOST: one_shown, SPARE_HOST + 1: two_shown}
+        shown = {int(SPARE_HOST): one_shown, int(SPARE_HOST) + 1: two_shown}
+
+        def listed(instance: Instance, shown: dict[int, Shown] = shown) -> Instance | None:
+            return shown[instance.instance_id](instance)
+
         world = a_spared_world(
             a_place(one), a_place(two, place=SECOND), record=SLOTS[slot],
-            shown=lambda instance, shown=shown: shown[instance.instance_id](instance),
-            **FLEET[fleet],
+            shown=listed, **FLEET[fleet],
         )  # fmt: skip
         name = f"slot {slot}; spares {first}, {second}; {fleet}; {wish}"
         found.append((name, world, STILL_WISHES[wish]))
