@@ -1,5 +1,7 @@
 """Which readings are worth a decision: those that still count, and the first after something else."""
 
+from datetime import datetime
+
 import pytest
 
 from keeper.core.model import ConditionKind, Policy, Reading, Status, Subject
@@ -130,3 +132,23 @@ def test_what_a_deploy_in_doubt_has_started_is_looked_at(failures: int, is_looke
         lambda *_: object(),  # type: ignore[arg-type]
     )
     assert [each.is_deployed for each in found.values()] == [is_looked_at]
+
+
+@pytest.mark.parametrize(
+    ("moments", "is_looked_at"),
+    [
+        ({"stop_asked_at": ago(9)}, False),
+        ({"stop_asked_at": ago(90), "stopped_at": ago(80)}, False),
+        ({"stop_asked_at": ago(90), "stopped_at": ago(80), "start_asked_at": ago(9)}, True),
+    ],
+    ids=["told to stop", "stands still", "told to start, and listed as running"],
+)
+def test_nobody_knocks_where_nothing_is_to_run(
+    moments: dict[str, datetime], *, is_looked_at: bool
+) -> None:
+    """Its link would be dialled for days, and its silence be taken for a loss."""
+    record = a_record(a_tenure(**moments))
+    streams = Declared(desired=a_desire(), workloads={})
+    listing = a_listing(an_instance())
+    found = targets({record.slot: record}, listing, streams, {}, lambda *_: object())  # type: ignore[arg-type]
+    assert (HOST in found) is is_looked_at
