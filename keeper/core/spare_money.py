@@ -29,17 +29,21 @@ _HOUR_S = 3600.0
 
 def spare_dollars_per_hour(draft: Draft, stream: Stream) -> float:
     """Return what a stream's spares cost, those that must end included."""
-    rented = [
-        record_dollars_per_hour(record)
-        for place, record in draft.records.items()
-        if is_spare(place) and stream_of(place) == stream.name
-    ]
     ending = [
         each.dollars_per_hour
         for each in draft.condemned.values()
         if each.slot is not None and is_spare(each.slot) and stream_of(each.slot) == stream.name
     ]
-    return fsum((*rented, *ending))
+    return fsum((*_rented(draft, stream).values(), *ending))
+
+
+def _rented(draft: Draft, stream: Stream) -> dict[SlotId, float]:
+    """Return what each place costs per hour."""
+    return {
+        place: record_dollars_per_hour(record)
+        for place, record in draft.records.items()
+        if is_spare(place) and stream_of(place) == stream.name
+    }
 
 
 def affordable(
@@ -85,22 +89,14 @@ def is_short(draft: Draft, place: SlotId, stream: Stream) -> bool:
     """Whether a spare's money is needed elsewhere, or is about to be."""
     if stream.name in draft.short_of or None in draft.short_of:
         return True
-    if spare_dollars_per_hour(draft, stream) > stream.spares.max_dollars_per_hour + _GRAIN_DOLLARS:
-        return _is_dearest(draft, place, stream)
+    rented = _rented(draft, stream)
+    if fsum(rented.values()) > stream.spares.max_dollars_per_hour + _GRAIN_DOLLARS:
+        # One at a time, and what ends already is given up: else all would go for one that is too dear.
+        return place == max(rented, key=lambda each: (rented[each], each))
     if is_low(draft, _RUNWAY_SHARE):
         return True
     # Twice what a slot must leave, so that the spare's end is over before a slot needs the room.
     return crosses_a_limit(draft, stream, 0.0, 2.0 * draft.fleet.spend_reserve_s) is not None
-
-
-def _is_dearest(draft: Draft, place: SlotId, stream: Stream) -> bool:
-    """Whether of the spares that together cost too much this is the one that goes."""
-    rented = {
-        each: record_dollars_per_hour(draft.records[each])
-        for each in stream.spare_places
-        if draft.records[each].tenure is not None
-    }
-    return place == max(rented, key=lambda each: (rented[each], each), default=None)
 
 
 def is_low(draft: Draft, share: float) -> bool:
