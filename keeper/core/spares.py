@@ -139,6 +139,8 @@ def _end_of_use(draft: Draft, place: SlotId, stream: Stream, case: Case) -> Prop
     tenure = case.tenure
     if draft.records[place].replace_asked_at is not None:
         return _give_up(Reason.OPERATOR_ASKED)
+    if case.reachable.reason is Reason.HOST_KEY_CHANGED:
+        return _give_up(Reason.HOST_KEY_CHANGED)
     if place in draft.awaited:
         return None  # it is a slot's already, but for the time until it is up
     if is_short(draft, place, stream):
@@ -147,8 +149,6 @@ def _end_of_use(draft: Draft, place: SlotId, stream: Stream, case: Case) -> Prop
         return _give_up(Reason.CONTRACT_ENDING)
     if has_grown_dear(case):
         return _give_up(Reason.PRICE_DRIFT)
-    if case.reachable.reason is Reason.HOST_KEY_CHANGED:
-        return _give_up(Reason.HOST_KEY_CHANGED)
     since = tenure.rented_at or tenure.requested_at
     expires_at = later(since, stream.spares.expire_after_s + _leeway_s(draft, stream))
     if draft.now >= expires_at:

@@ -35,7 +35,7 @@ STOP_TRIES_MAX = 3
 _TROUBLE_S = 3600.0
 # Refusals of a start that say nothing against the spare: it stands as before, for another try.
 _NOT_ITS_FAULT = (Reason.OUT_OF_CREDIT, Reason.UNAUTHORIZED, Reason.BACKING_OFF)
-_START_APART_S = 10.0
+_START_APART_S = 60.0
 
 
 def start_ends_at(draft: Draft, stream: Stream, tenure: Tenure) -> datetime:
@@ -143,10 +143,11 @@ def _standing(draft: Draft, stream: Stream, tenure: Tenure) -> Proposal:
 def when_ready(draft: Draft, stream: Stream, case: Case) -> Proposal | None:
     """Say whether a spare that could take over now is to stand still instead; None: it runs on."""
     tenure = case.tenure
-    # A bid that was stopped must be won again.
-    if stream.spares.kind is not SpareKind.STOPPED or tenure.is_bid:
+    # A bid that was stopped must be won again; a dead man would stop it as soon as it starts.
+    if stream.spares.kind is not SpareKind.STOPPED or tenure.is_bid or tenure.is_guarded:
         return None
-    calm_at = later(tenure.ready_at or draft.now, _TROUBLE_S)
+    up_since = max(tenure.ready_at or draft.now, tenure.booted_at or draft.now)
+    calm_at = later(up_since, _TROUBLE_S)
     records = (draft.records[slot] for slot in stream.slots)
     is_well = all(is_on_air(each) and each.incoming is None for each in records)
     if not is_well and draft.now < calm_at:

@@ -18,11 +18,13 @@ from keeper.core.model import (
     Stream,
     Subject,
     Tenure,
+    is_spare,
     stream_of,
 )
 from keeper.core.moments import elapsed_s
 from keeper.core.reasons import Reason
 from keeper.core.signs import CUT_S, looks_anew_from
+from keeper.core.spare import SpareKind
 from keeper.core.world import Listing
 from keeper.daemon.declared import Declared
 from keeper.daemon.watch import Target
@@ -63,12 +65,22 @@ def targets(
                 ),
                 probe_interval_s=stream.policy.probe_interval_s,
                 probe_timeout_s=stream.policy.probe_timeout_s,
-                dead_man_after_s=stream.policy.dead_man_after_s if declared.api_url else None,
+                dead_man_after_s=_dead_man_after_s(slot, stream, declared),
                 is_guarded=tenure.is_guarded,
             )
             known = before.get(tenure.instance_id)
             found[tenure.instance_id] = known if known == target else target
     return found
+
+
+def _dead_man_after_s(slot: SlotId, stream: Stream, declared: Declared) -> float | None:
+    """Return after how long a host is to stop itself; None: it is not to.
+
+    A guard begins with its container and counts from when it was last fed: one on a spare that has
+    stood still for days would stop it again as soon as it is started.
+    """
+    is_to_stand = is_spare(slot) and stream.spares.kind is SpareKind.STOPPED
+    return None if is_to_stand or not declared.api_url else stream.policy.dead_man_after_s
 
 
 # What a viewer finds where a host was, before it moved.

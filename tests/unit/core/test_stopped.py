@@ -107,6 +107,9 @@ ROWS = [
     Row(sentence="nor one that was bid for, and would have to be won again",
         world=a_spared_world(a_place(a_spare(is_bid=True, bid_dollars_per_hour=0.4))),
         decision="wait", reason=Reason.SPARE_READY),
+    Row(sentence="nor one with a dead man on it, which would stop it as soon as it is started",
+        world=a_spared_world(a_place(a_spare(is_guarded=True))), decision="wait",
+        reason=Reason.SPARE_READY),
     Row(sentence="nor one that has not proven itself yet",
         world=a_spared_world(a_place(a_spare(good_in_a_row=2))), decision="wait",
         reason=Reason.HANDOVER),
@@ -114,7 +117,7 @@ ROWS = [
         world=a_spared_world(a_place(a_spare(ready_at=ago(60))), record=SICK), decision="wait",
         reason=Reason.SPARE_READY),
     Row(sentence="but not for ever",
-        world=a_spared_world(a_place(a_spare(ready_at=ago(3600))), record=SICK), decision="stop",
+        world=a_spared_world(a_place(a_spare(ready_at=ago(3600), booted_at=ago(3700))), record=SICK), decision="stop",
         reason=Reason.SPARE_PROVEN),
     Row(sentence="nor while keeper is paused",
         world=a_spared_world(a_place(a_spare()), pause=a_pause()), decision="hold",
@@ -208,6 +211,11 @@ ROWS = [
     Row(sentence="and no longer",
         world=needing(a_starting_spare(310), running), decision="destroy",
         reason=Reason.SPARE_NOT_STARTED),
+    Row(sentence="one that shows another key than before is no host to wait for",
+        world=needing(a_starting_spare(60, start_asked_at=None, stop_asked_at=None, stopped_at=None,
+                                       conditions=conditions(reachable=(Status.FALSE, Reason.HOST_KEY_CHANGED))),
+                      running),
+        decision="destroy", reason=Reason.HOST_KEY_CHANGED),
     Row(sentence="a start is not given up while keeper is paused",
         world=needing(a_starting_spare(126), queued, pause=a_pause()), decision="hold",
         reason=Reason.PAUSED),
@@ -388,9 +396,9 @@ NEEDS = [
     Need(sentence="nor one that was refused for good",
          world=needing(a_standing_spare(start_refused=Reason.SPARE_NOT_STARTED)), is_started=False),
     Need(sentence="nor one that was refused a moment ago", is_started=False,
-         world=needing(a_standing_spare(start_refused=Reason.BACKING_OFF, acted_at=ago(5)))),
+         world=needing(a_standing_spare(start_refused=Reason.BACKING_OFF, acted_at=ago(55)))),
     Need(sentence="one that was refused a while ago is tried again", is_started=True,
-         world=needing(a_standing_spare(start_refused=Reason.BACKING_OFF, acted_at=ago(15)))),
+         world=needing(a_standing_spare(start_refused=Reason.BACKING_OFF, acted_at=ago(65)))),
 ]  # fmt: skip
 
 
@@ -569,6 +577,13 @@ def test_one_that_nobody_needs_any_more_stands_still_again() -> None:
     """It is never started but for a slot, so that cannot go on and on."""
     plan = decide(came_up(record=a_record(a_tenure())), ONE)
     assert [each.slot for each in plan.acts if isinstance(each, Stop)] == [PLACE]
+
+
+def test_but_not_at_once_where_its_stream_is_still_in_trouble() -> None:
+    """Its slot may not have it just now; when it may, it need not be started again."""
+    plan = decide(came_up(slot_pauses={SLOT: a_pause()}), ONE)
+    assert plan.acts == ()
+    assert decision_for(plan, PLACE).reason is Reason.SPARE_READY
 
 
 def test_a_start_that_nobody_needs_any_more_is_awaited_not_broken() -> None:

@@ -10,6 +10,7 @@ from keeper.daemon.declared import Declared
 from keeper.daemon.follow import is_news, silence_at, targets
 from tests.builders import (
     HOST,
+    SLOT,
     a_condition,
     a_desire,
     a_listing,
@@ -22,7 +23,10 @@ from tests.builders import (
     all_heard,
     an_instance,
     conditions,
+    with_policy,
 )
+from tests.unit.core.spares import PLACE, SPARE_HOST, a_place, a_spare, a_wish
+from tests.unit.core.standing_spares import stopped_kind
 
 POLICY = Policy()
 FULL = POLICY.failures_to_fail
@@ -152,3 +156,14 @@ def test_nobody_knocks_where_nothing_is_to_run(
     listing = a_listing(an_instance())
     found = targets({record.slot: record}, listing, streams, {}, lambda *_: object())  # type: ignore[arg-type]
     assert (HOST in found) is is_looked_at
+
+
+def test_a_spare_that_is_to_stand_still_has_no_dead_man() -> None:
+    """It counts from when it was last fed, days ago: it stopped a spare that had just been started."""
+    stream = with_policy(stopped_kind(), dead_man_after_s=1800.0)
+    records = {PLACE: a_place(a_spare()), SLOT: a_record(a_tenure())}
+    listing = a_listing(an_instance(), an_instance(SPARE_HOST))
+    streams = Declared(desired=a_wish(stream), workloads={}, api_url="https://market.example")
+    found = targets(records, listing, streams, {}, lambda *_: object())  # type: ignore[arg-type]
+    assert found[HOST].dead_man_after_s == 1800.0
+    assert found[SPARE_HOST].dead_man_after_s is None
