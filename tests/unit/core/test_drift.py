@@ -226,6 +226,35 @@ def test_a_host_that_was_stopped_on_purpose_is_billed_for_its_disk() -> None:
     assert burn_of([ours], {}) == Burn(least=0.1, most=0.1)
 
 
+def test_what_every_rental_costs_is_added_up_whatever_is_known_of_it() -> None:
+    told = [
+        an_instance(number, state=state, dollars_per_hour=0.5, disk_dollars_per_hour=0.1)
+        for number, state in enumerate((MarketState.RUNNING, *MarketState), 1)
+    ]
+    burn = burn_of(told, {})
+    assert (round(burn.least, 9), round(burn.most, 9)) == (1.2, 0.5 * len(told))
+
+
+def test_the_last_step_of_what_was_ended_since_is_still_expected() -> None:
+    """The dearest time counts, be it the first look: its last hour may be billed only now."""
+    watched, _ = looked(None, 100.0, Burn(least=20.0, most=20.0), 0.0)
+    assert watched.highest_before == 0.0
+    watched, compared = looked(watched, 100.0, Burn(least=0.0, most=0.0), 60.0)
+    assert compared is None
+    watched, compared = looked(watched, 79.5, Burn(least=0.0, most=0.0), 3600.0)
+    assert compared is None
+    assert (watched.highest, watched.since_s) == (20.0, 0.0)
+
+
+def test_credit_that_was_bought_in_between_is_no_less_bought_for_being_little() -> None:
+    """What counts is the reading before, not the first one."""
+    watched, _ = looked(None, 100.0, STEADY, 0.0)
+    watched, _ = looked(watched, 90.0, STEADY, 60.0)
+    watched, compared = looked(watched, 95.0, STEADY, 120.0)
+    assert compared is None
+    assert (watched.since_s, watched.credit_at_first_dollars) == (120.0, 95.0)
+
+
 def test_a_clock_that_stands_still_adds_nothing() -> None:
     watched = looked(None, 100.0, STEADY, 10.0)[0]
     assert isinstance(watched, Watched)

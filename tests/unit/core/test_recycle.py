@@ -155,6 +155,7 @@ def test_what_cannot_be_had_puts_it_off_for_hours(changes: dict[str, object]) ->
     record = record_after(world, plan)
     assert record.recycle_at == ahead(21_600)
     assert record.offer_misses == 0
+    assert record.last_act == world.records[SLOT].last_act  # nothing was rented
 
 
 def test_keeper_wakes_for_it() -> None:

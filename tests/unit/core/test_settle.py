@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -76,6 +77,15 @@ def test_a_replacement_is_as_late_as_its_create_that_waited_its_turn() -> None:
     assert record_after(world, decide(world)).replaced_at == (ago(500), NOW)  # found by its label
     first = replace(world, records={SLOT: replace(record, replaced_at=(ago(500), ago(60)))})
     assert record_after(first, decide(first)).replaced_at == (ago(500), ago(60))
+
+
+@pytest.mark.parametrize("before", [(), (ago(900), ago(500))])
+def test_of_a_slot_s_replacements_only_the_one_that_waited_moves(
+    before: tuple[datetime, ...],
+) -> None:
+    record = a_record(an_asked_tenure(), replaced_at=(*before, ago(10)))
+    world = replace(asked(instance_id=HOST), records={SLOT: record}, listing=a_listing(age_s=20))
+    assert record_after(world, decide(world)).replaced_at == (*before, NOW)
 
 
 @pytest.mark.parametrize(("lost", "pauses"), [(8, False), (9, True), (20, True)])
