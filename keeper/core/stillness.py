@@ -161,11 +161,9 @@ def followed(
 
 
 def _ask_for_listings(draft: Draft, tenure: Tenure) -> None:
-    """Ask for what will settle an order, as long as one is open."""
+    """Ask for what will settle a start, as long as one is open."""
     if tenure.start_asked_at is not None:
         draft.count_listings(settled_from(draft, tenure))
-    elif tenure.stop_asked_at is not None and tenure.stopped_at is None:
-        draft.is_curious = True
 
 
 def _standing(

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from keeper.core import events as facts_of
+from keeper.core import stillness
 from keeper.core.conditions import condition_of, status_of
+from keeper.core.decisions import Start, Stop
+from keeper.core.draft import Draft
 from keeper.core.labels import label_for
 from keeper.core.meter import (
     condemned_dollars_per_hour,
@@ -97,6 +100,63 @@ def after(world: World) -> Tenure:
     record = next((each for each in plan.records if each.slot == PLACE), world.records[PLACE])
     assert record.tenure is not None
     return record.tenure
+
+
+# --- the orders -------------------------------------------------------------------------------------
+
+# Whatever earlier orders have left behind.
+LEFT: dict[str, Any] = {
+    "stop_asked_at": ago(900), "stop_tries": 1, "stopped_at": ago(800), "start_asked_at": ago(700),
+    "start_queued_at": ago(600), "start_refused": Reason.BACKING_OFF,
+}  # fmt: skip
+
+
+def a_draft(tenure: Tenure) -> Draft:
+    return Draft(world_of(tenure, RUNS), DESIRED, NOW)
+
+
+def test_an_order_to_stop_is_written_down_before_it_leaves() -> None:
+    draft = a_draft(a_spare(**LEFT))
+    stillness.stop(draft, PLACE, Reason.SPARE_PROVEN)
+    (intent,), (act,) = draft.opened, draft.decisions
+    assert (intent.kind, intent.slot, intent.label) == (IntentKind.STOP, PLACE, LABEL)
+    assert (intent.instance_id, intent.reason) == (HOST, Reason.SPARE_PROVEN)
+    assert act == Stop(
+        slot=PLACE, reason=Reason.SPARE_PROVEN, intent_id=intent.intent_id, instance_id=HOST
+    )
+    tenure = draft.records[PLACE].tenure
+    assert tenure is not None
+    assert (tenure.stop_asked_at, tenure.stop_tries, tenure.acted_at) == (NOW, 2, NOW)
+    assert (tenure.stopped_at, tenure.start_asked_at) == (None, None)
+    assert (tenure.start_queued_at, tenure.start_refused) == (None, None)
+    assert status_of(tenure, ConditionKind.STREAMING) is Status.UNKNOWN
+    told = facts_of.InstanceStopping(
+        slot=PLACE, instance_id=HOST, reason=Reason.SPARE_PROVEN, attempt=2
+    )
+    assert told in draft.events
+    assert draft.plan().wants.counting_from == NOW
+
+
+def test_an_order_to_start_is_written_down_before_it_leaves() -> None:
+    draft = a_draft(a_spare(**LEFT))
+    stillness.start(draft, PLACE, Reason.VACANT)
+    (intent,), (act,) = draft.opened, draft.decisions
+    assert (intent.kind, intent.slot, intent.label) == (IntentKind.START, PLACE, LABEL)
+    assert (intent.instance_id, intent.reason) == (HOST, Reason.VACANT)
+    assert act == Start(
+        slot=PLACE, reason=Reason.VACANT, intent_id=intent.intent_id, instance_id=HOST
+    )
+    tenure = draft.records[PLACE].tenure
+    assert tenure is not None
+    assert (tenure.start_asked_at, tenure.booting_since, tenure.acted_at) == (NOW, NOW, NOW)
+    assert (tenure.start_queued_at, tenure.start_refused) == (None, None)
+    # Files stay, processes do not; and it stands still until a listing says otherwise.
+    assert (tenure.running_at, tenure.booted_at, tenure.deployed_at) == (None, None, None)
+    assert (tenure.stop_asked_at, tenure.stopped_at) == (ago(900), ago(800))
+    assert facts_of.InstanceStarting(slot=PLACE, instance_id=HOST, reason=Reason.VACANT) in (
+        draft.events
+    )
+    assert draft.plan().wants.counting_from == NOW
 
 
 # --- money ------------------------------------------------------------------------------------------
@@ -245,7 +305,7 @@ def test_a_start_that_nobody_here_has_ordered_is_found_too() -> None:
 
 
 def test_a_start_is_done_when_a_listing_shows_it_running() -> None:
-    world = world_of(a_spare(**STARTING, acted_at=ago(40)), RUNS)
+    world = world_of(a_spare(**STARTING, acted_at=ago(40), start_queued_at=ago(20)), RUNS)
     tenure = after(world)
     assert events_of(decide(world, DESIRED), facts_of.InstanceStarted)[0].duration_s == 35.0
     assert (tenure.stop_asked_at, tenure.stopped_at, tenure.start_asked_at) == (None, None, None)
@@ -277,7 +337,11 @@ def test_a_start_that_waits_is_not_started(
     assert (tenure.start_asked_at is None) is is_refused
     assert owed_dollars_per_hour(tenure) == pytest.approx(0.05 if is_refused else 0.43)
     assert len(events_of(plan, facts_of.InstanceStartQueued)) == is_queued
-    assert len(events_of(plan, facts_of.ActFailed)) == is_refused
+    lost = facts_of.ActFailed(
+        slot=PLACE, instance_id=HOST, decision="start",
+        error="the marketplace knows of no order to start",
+    )  # fmt: skip
+    assert events_of(plan, facts_of.ActFailed) == ([lost] if is_refused else [])
     assert not events_of(plan, facts_of.InstanceStarted)
 
 
@@ -336,7 +400,28 @@ def test_only_a_clear_no_ends_a_start(
     assert owed_dollars_per_hour(tenure) == pytest.approx(0.43 if refused is None else 0.05)
     assert tenure.acted_at == ago(1)
     assert len(plan.intents_closed) == 1
-    assert len(events_of(plan, facts_of.ActFailed)) == (outcome is not OutcomeKind.DONE)
+    failed = facts_of.ActFailed(slot=PLACE, instance_id=HOST, decision="start", error="it broke")
+    assert events_of(plan, facts_of.ActFailed) == ([] if outcome is OutcomeKind.DONE else [failed])
+
+
+def test_a_no_to_a_start_that_waited_ends_the_waiting() -> None:
+    spare = a_spare(**STARTING, start_queued_at=ago(20))
+    tenure = after(answered(IntentKind.START, OutcomeKind.FAILED, spare))
+    assert (tenure.start_asked_at, tenure.start_queued_at) == (None, None)
+
+
+def test_a_late_no_to_a_start_that_a_listing_has_settled_says_nothing() -> None:
+    for spare in (a_spare(), a_spare(**STANDING)):
+        tenure = after(answered(IntentKind.START, OutcomeKind.FAILED, spare))
+        assert tenure.start_refused is None
+    tenure = after(answered(IntentKind.STOP, OutcomeKind.FAILED, a_spare(**STARTING)))
+    assert (tenure.start_asked_at, tenure.start_refused) == (ago(40), None)
+
+
+def test_what_settles_a_start_is_asked_for() -> None:
+    """A listing that says the same as the one before settles it, too, from half a minute on."""
+    world = world_of(a_spare(**STARTING, acted_at=ago(20)), STILL)
+    assert decide(world, DESIRED).wants.counting_from == ago(-10)
 
 
 @pytest.mark.parametrize("kind", [IntentKind.STOP, IntentKind.START])
