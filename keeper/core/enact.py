@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
-from keeper.core import incident, revisions, rollout, stopped, suspects
+from keeper.core import incident, revisions, rollout, stillness, stopped, suspects
 from keeper.core.case import Proposal, Wish
 from keeper.core.conditions import after_act, after_reboot, spent_by_runs, status_of
 from keeper.core.creates import count_replacement
@@ -122,7 +122,7 @@ def enact(  # noqa: C901 - one row a wish
             prepare(draft, slot, stream, proposal)
             _note_act(draft, slot, "prepare", proposal.reason)
         case Wish.STOP:
-            stopped.stop(draft, slot, proposal.reason)
+            stillness.stop(draft, slot, proposal.reason)
             _note_act(draft, slot, "stop", proposal.reason)
         case Wish.RESTART:
             _restart(draft, slot, stream, proposal)

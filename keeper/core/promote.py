@@ -92,12 +92,6 @@ def _as_host(draft: Draft, spare: Tenure, attempt: int) -> Tenure:
         first_live_at=None if _is_dark(spare) else draft.now,
         prepared_at=None,
         ready_at=None,
-        stop_asked_at=None,
-        stop_tries=0,
-        stopped_at=None,
-        start_asked_at=None,
-        start_queued_at=None,
-        start_refused=None,
     )
 
 

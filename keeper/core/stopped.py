@@ -13,9 +13,9 @@ from datetime import datetime
 
 from keeper.core import revisions, stillness
 from keeper.core.case import Case, Proposal, Wish, case_of
-from keeper.core.conditions import at_rest, is_starting, stands_still
+from keeper.core.conditions import is_starting, stands_still
 from keeper.core.decisions import Wait
-from keeper.core.draft import Draft, Seat
+from keeper.core.draft import Draft
 from keeper.core.fuses import is_paused
 from keeper.core.meter import is_on_air, owed_dollars_per_hour
 from keeper.core.model import MarketState, SlotId, Stream, Tenure
@@ -265,11 +265,3 @@ def _order(draft: Draft, place: SlotId, reason: Reason) -> Tenure:
         record, tenure=started, last_act="start", last_act_reason=reason, last_act_at=draft.now
     )
     return started
-
-
-def stop(draft: Draft, place: SlotId, reason: Reason) -> None:
-    """Order a spare to stop. What was seen of it says nothing from now on."""
-    stillness.stop(draft, place, reason)
-    tenure = draft.records[place].tenure
-    assert tenure is not None, "it has just been told to stop"
-    draft.put(place, Seat.TENURE, at_rest(tenure, draft.now))

@@ -383,6 +383,8 @@ NEEDS = [
          world=needing(quarantine={MachineId(n): a_quarantine(n, host_id=HostId(960)) for n in (1, 2)})),
     Need(sentence="nor one whose machine is off",
          world=needing(a_standing_spare(dead_since=ago(60)), offline), is_started=False),
+    Need(sentence="nor one of which the list says something else",
+         world=needing(shown=lambda i: replace(standing(i), state=MarketState.OTHER)), is_started=False),
     Need(sentence="nor one that the list lacks", world=needing(shown=lambda _: None), is_started=False),
     Need(sentence="nor one whose own contract ends",
          world=needing(a_standing_spare(ends_at=ahead(3000), ending_since=ago(90))), is_started=False),
@@ -422,6 +424,7 @@ def test_its_order_is_on_the_disk_first_and_it_counts_in_full_from_then_on() -> 
     assert (tenure.start_asked_at, tenure.booted_at, tenure.deployed_at) == (NOW, None, None)
     assert tenure.prepared_at == NOW, "all is there, and nothing of it runs"
     assert record_after(world, plan).replaced_at == vacant().replaced_at, "no host has come yet"
+    assert [each.name for each in plan.decisions if each.slot == PLACE] == ["start"]
 
 
 def test_it_is_started_once_and_nothing_is_rented_while_it_comes_up() -> None:
@@ -600,6 +603,18 @@ def test_nothing_is_believed_or_asked_of_what_stands_still() -> None:
     plan = decide(world, ONE)
     assert (plan.acts, plan.events, plan.records, plan.fuses) == ((), (), (), ())
     assert plan.wants.listing_by is None, "no list is read sooner for it"
+
+
+def test_nor_is_a_list_read_sooner_for_a_link_that_the_stop_has_cut() -> None:
+    cut = conditions(rented=(Status.UNKNOWN, Reason.SPARE_STANDS),
+                     reachable=(Status.UNKNOWN, Reason.LINK_LOST), streaming=UNSEEN)  # fmt: skip
+    assert decide(resting(a_standing_spare(conditions=cut)), ONE).wants.listing_by is None
+
+
+def test_one_that_was_just_told_to_stop_takes_nothing_over() -> None:
+    """Its picture is still there, and may be gone in a second."""
+    plan = decide(needing(a_spare(stop_asked_at=ago(5), stop_tries=1), running), ONE)
+    assert events_of(plan, SparePromoted) == []
 
 
 def test_what_was_seen_of_it_says_nothing_once_it_is_told_to_stop() -> None:
