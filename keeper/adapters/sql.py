@@ -256,7 +256,6 @@ def _migrate(connection: Connection, path: Path) -> None:
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
     command.upgrade(config, "head")
 
 

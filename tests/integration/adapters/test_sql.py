@@ -461,7 +461,6 @@ def test_an_error_of_sqlite_has_its_word(code: int, kind: type[StoreError]) -> N
 def scripts() -> ScriptDirectory:
     config = Config()
     config.set_main_option("script_location", str(Path(tables.__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
     return ScriptDirectory.from_config(config)
 
 

@@ -20,7 +20,8 @@ from keeper.adapters.ownership import Ownership
 from keeper.adapters.sql import SqlStore
 from keeper.adapters.writer import NotStorable
 from keeper.core.meter import Meter, Tally
-from keeper.core.model import IntentId, IntentKind, SlotId, StreamName
+from keeper.core.model import IntentId, IntentKind, Revision, SlotId, SlotRecord, StreamName
+from keeper.core.world import Pause
 from keeper.ports import (
     Batch,
     JournalEntry,
@@ -124,7 +125,12 @@ async def test_an_older_keeper_says_which_schema_it_knows(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("table", "where"),
-    [("outbox", "outbox n1"), ("tallies", "tallies total"), ("intents", "intents duel/0#3")],
+    [
+        ("outbox", "outbox n1"),
+        ("tallies", "tallies total"),
+        ("intents", "intents duel/0#3"),
+        ("deploys", "deploys duel"),
+    ],
 )
 async def test_a_row_that_cannot_be_read_is_named_by_table_and_key(
     path: Path, table: str, where: str
@@ -134,12 +140,17 @@ async def test_a_row_that_cannot_be_read_is_named_by_table_and_key(
         meter=Meter(metered_at=NOW, tallies={"total": tally}),
         outbox=(message("n1"),),
         intents_opened=(an_intent(),),
+        revisions={StreamName("duel"): (a_revision("duel", 1),)},
     )
     await filled(path, batch)
     changed(path, f"UPDATE {table} SET record = '[]'")
     with pytest.raises(StoreCorrupt) as told:
         await at(path).load()
     assert f"{path} is damaged ({where}: expected dict, found list)" in str(told.value)
+
+
+def a_revision(stream: str, number: int) -> Revision:
+    return Revision(stream=StreamName(stream), name=f"r{number}", declared_at=NOW)
 
 
 def _asked(path: Path, query: str) -> list[Any]:
@@ -311,6 +322,29 @@ async def test_what_is_read_comes_in_the_order_in_which_it_began(path: Path) -> 
         (row.notice_id, row.channel) for row in told
     ]
     assert [each.intent_id for each in saved.intents] == ["b", "c", "a"]
+
+
+async def test_what_has_no_beginning_comes_by_its_name_and_deploys_as_they_followed(
+    path: Path,
+) -> None:
+    """The file may have been copied row by row; what a start does must not hang on that."""
+    slots = [SlotId(f"duel/{number}") for number in (2, 0, 1)]
+    revisions = tuple(a_revision("turbo", number) for number in range(3))
+    pause = Pause(since=NOW, until=None, actor="a", reason="r")
+    batch = Batch(
+        records=tuple(SlotRecord(slot=slot) for slot in slots),
+        slot_pauses=dict.fromkeys(slots, pause),
+        revisions={StreamName("turbo"): revisions, StreamName("duel"): (a_revision("duel", 0),)},
+    )
+    await filled(path, batch)
+    changed(path, "UPDATE deploys SET position = 9 - position")
+    store = at(path)
+    saved = await store.load()
+    await store.close()
+    assert [each.slot for each in saved.records] == sorted(slots)
+    assert list(saved.slot_pauses) == sorted(slots)
+    assert list(saved.revisions) == ["duel", "turbo"]
+    assert [each.name for each in saved.revisions[StreamName("turbo")]] == ["r2", "r1", "r0"]
 
 
 async def test_two_hundred_facts_are_read_unless_more_are_asked_for(path: Path) -> None:
