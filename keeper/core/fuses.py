@@ -311,7 +311,19 @@ def _refuse_by_allowance(draft: Draft, slot: SlotId, proposal: Proposal) -> Refu
         )
     if is_replacement and _replacing(draft, slot) >= draft.fleet.replacements_in_flight_max:
         return Refusal(reason=Reason.TOO_MANY_REPLACEMENTS_IN_FLIGHT)
+    if record.tenure is not None and proposal.wish is Wish.RENT and _hands_over(draft, slot):
+        return Refusal(reason=Reason.ANOTHER_HANDS_OVER)
     return None
+
+
+def _hands_over(draft: Draft, slot: SlotId) -> bool:
+    """Whether another slot of the stream has two hosts: one more than declared, and not two (I5)."""
+    stream = stream_of(slot)
+    return any(
+        record.incoming is not None
+        for other, record in draft.records.items()
+        if other != slot and stream_of(other) == stream
+    )
 
 
 def _uses_allowance(record: SlotRecord, proposal: Proposal) -> bool:

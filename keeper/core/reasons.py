@@ -103,6 +103,7 @@ class Reason(StrEnum):
     REPLACEMENTS_SPENT = "replacements_spent"
     REPLACEMENT_TOO_SOON = "replacement_too_soon"
     TOO_MANY_REPLACEMENTS_IN_FLIGHT = "too_many_replacements_in_flight"
+    ANOTHER_HANDS_OVER = "another_hands_over"
     SLOT_HELD_BY_BUG = "slot_held_by_bug"
     STARTING_UP = "starting_up"
     STOPPING = "stopping"
@@ -217,6 +218,7 @@ SENTENCE: dict[Reason, str] = {
     Reason.REPLACEMENTS_SPENT: "the replacement allowance is used up; a person must look",
     Reason.REPLACEMENT_TOO_SOON: "the last replacement was too recent",
     Reason.TOO_MANY_REPLACEMENTS_IN_FLIGHT: "enough replacements are under way already",
+    Reason.ANOTHER_HANDS_OVER: "another slot of the stream is handing over, and one does at a time",
     Reason.SLOT_HELD_BY_BUG: "keeper failed while handling this slot; held so that others are spared",
     Reason.STARTING_UP: "keeper has just started and has not looked at everything yet",
     Reason.STOPPING: "keeper is stopping",

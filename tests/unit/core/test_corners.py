@@ -155,6 +155,29 @@ def test_no_more_than_some_slots_are_between_two_hosts() -> None:
     assert decision_for(decide(world, desired)).name == "rent"
 
 
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ("duel/1", ("hold", Reason.ANOTHER_HANDS_OVER)),
+        ("turbo/0", ("rent", Reason.HANDOVER)),
+    ],
+)
+def test_one_slot_of_a_stream_hands_over_at_a_time(other: str, said: tuple[str, Reason]) -> None:
+    """Two had one host more each, and the stream two more than declared (I5)."""
+    asked = a_record(a_tenure(), replace_asked_at=ago(5))
+    between = a_record(
+        a_tenure(instance_id=HOST + 1, label=f"keeper:k1:{other}:1"),
+        slot=SlotId(other),
+        incoming=a_fresh_tenure(
+            instance_id=HOST + 2, label=f"keeper:k1:{other}:2", listed_at=ago(9)
+        ),
+    )
+    books = {DUEL: a_book(an_offer(9))}
+    desired = a_desire(a_stream(replicas=2), a_stream(name="turbo"))
+    plan = decide(a_world(asked, between, offers=books), desired)
+    assert (decision_for(plan).name, decision_for(plan).reason) == said
+
+
 def test_an_allowance_of_none_is_never_used() -> None:
     stream = with_policy(a_stream(), replacements_max=0)
     vacated = a_record(ever_on_air=True, attempt=1, replaced_at=(ago(500),))

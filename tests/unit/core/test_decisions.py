@@ -119,6 +119,17 @@ def with_tenure(world: World, **changes: object) -> World:
     return with_record(world, tenure=replace(tenure, **changes))  # type: ignore[arg-type]
 
 
+def beside_a_handover(world: World) -> World:
+    """Another slot of the stream has two hosts."""
+    other = SlotId("duel/1")
+    between = a_record(
+        a_tenure(instance_id=HOST + 1, label=f"keeper:k1:{other}:1"),
+        slot=other,
+        incoming=a_fresh_tenure(instance_id=HOST + 2, label=f"keeper:k1:{other}:2"),
+    )
+    return replace(world, records={**world.records, other: between})
+
+
 def used(*uses: tuple[Rung, float]) -> tuple[RemedyUse, ...]:
     return tuple(RemedyUse(rung=rung, at=ago(age_s)) for rung, age_s in uses)
 
@@ -1097,6 +1108,13 @@ ROWS = (
         world=spent(),
         desired=a_desire(a_stream(), replacements_in_flight_max=0),
         decision="hold", reason=Reason.TOO_MANY_REPLACEMENTS_IN_FLIGHT, wanted="replace",
+    ),
+    Row(
+        sentence="one slot of a stream hands over at a time",
+        world=beside_a_handover(healthy_world(orders=(an_order(OrderKind.REPLACE),),
+                                              offers={DUEL: a_book(an_offer(9))})),
+        desired=a_desire(a_stream(replicas=2)),
+        decision="hold", reason=Reason.ANOTHER_HANDS_OVER, wanted="rent",
     ),
     # --- orders ---
     Row(
