@@ -21,6 +21,7 @@ from keeper.core.model import (
     RentalSpec,
     Revision,
     Rung,
+    SlotId,
     Status,
     Subject,
 )
