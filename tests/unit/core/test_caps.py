@@ -359,11 +359,13 @@ def test_where_hands_must_be_kept_still_a_person_is_told_instead(
         pytest.param(a_pause(20.0), 20.0, 20.0, id="until its end"),
     ],
 )
+@pytest.mark.parametrize("is_of_slot", [False, True])
 def test_a_stop_that_a_pause_holds_back_looks_again_when_it_may_be_over(
-    pause: Pause, earliest_s: float, latest_s: float
+    pause: Pause, earliest_s: float, latest_s: float, *, is_of_slot: bool
 ) -> None:
     """And not every five seconds: a pause may go on for days."""
-    world = a_fleet(on_air("duel/0", 1, 1.0), meter=spent(4.9), pause=pause)
+    changes: dict[str, Any] = {"slot_pauses": {SLOT: pause}} if is_of_slot else {"pause": pause}
+    world = a_fleet(on_air("duel/0", 1, 1.0), meter=spent(4.9), **changes)
     plan = decide(world, capped(5.0))
     assert plan.acts == ()
     assert plan.next_check_at is not None

@@ -58,6 +58,7 @@ from tests.builders import (
     decision_for,
     good_pictures,
     healthy_world,
+    record_after,
     with_policy,
 )
 from tests.unit.core.test_suspects import a_fleet, deployed, frozen
@@ -1247,6 +1248,13 @@ def test_every_reason_that_can_be_decided_has_a_row() -> None:
 def test_a_bad_picture_gives_the_restart_its_reason(reason: Reason) -> None:
     plan = decide(healthy_world(readings=bad_pictures(3, reason)))
     assert decision_for(plan).reason is reason
+
+
+def test_a_host_that_is_given_up_for_its_price_is_not_said_to_have_been_rented() -> None:
+    world = with_terms(listed_as(healthy_world(), dollars_per_hour=4.8), dear_since=ago(906))
+    record = record_after(world, decide(world))
+    assert record.tenure is None
+    assert (record.last_act, record.last_act_reason) == ("destroy", Reason.PRICE_DRIFT)
 
 
 def test_every_rule_says_why_in_a_sentence() -> None:
