@@ -48,6 +48,8 @@ WORLDS = ("tests/property/test_plan.py", "tests/property/test_small_worlds.py")
 # mutmut's own exit codes: a mutant that lives, one that no test reaches, one that mypy refuses.
 LIVES, UNREACHED, REFUSED = 0, 33, 37
 _ALONE_S = 600
+# A test that waits for a thread that a mutant has ended waits so long; the longest takes a second.
+_TEST_S = 20
 _CHILDREN = 2
 
 
@@ -81,7 +83,8 @@ def _prefix(name: str) -> str:
 
 
 def _mutmut(*words: str) -> None:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTEST_TIMEOUT": str(_TEST_S)}
     subprocess.run([sys.executable, "-m", "mutmut", *words], cwd=ROOT, env=environment, check=False)
 
 
