@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from keeper.core.events import FuseTripped
-from keeper.core.model import FleetPolicy, MarketState, Policy
+from keeper.core.model import FleetPolicy, MarketState, Policy, Tenure
 from keeper.core.reasons import Reason
 from keeper.core.world import World
 from tests.builders import (
@@ -58,6 +58,26 @@ def test_so_does_a_create_without_an_answer() -> None:
     tenure = an_asked_tenure(requested_at=ago(20), acted_at=ago(10))
     world = a_world(a_record(tenure), listing=a_listing(age_s=5))
     assert _counting_from(world) == ahead(POLICY.create_settle_s - 10)
+
+
+@pytest.mark.parametrize(
+    "tenure",
+    [
+        an_asked_tenure(requested_at=ago(20), acted_at=ago(10)),
+        a_fresh_tenure(rented_at=ago(20), listed_at=None),
+    ],
+    ids=["asked for", "rented"],
+)
+def test_and_no_less_after_a_restart(tenure: Tenure) -> None:
+    """Time that nobody has watched settles nothing."""
+    world = a_world(a_record(tenure), listing=a_listing(age_s=1), started_at=ago(3))
+    assert _counting_from(world) == ahead(POLICY.create_settle_s - 3)
+
+
+def test_a_list_that_left_before_the_create_says_nothing_of_it() -> None:
+    tenure = an_asked_tenure(requested_at=ago(20), acted_at=ago(4))
+    world = a_world(a_record(tenure), listing=a_listing(age_s=5))
+    assert _counting_from(world) == ago(4)
 
 
 @pytest.mark.parametrize(
