@@ -6,11 +6,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from keeper.sim.evidence import SET_STATE, Caps, Evidence, Span
+from keeper.sim.evidence import SET_STATE, Caps, Evidence, Span, between
 from keeper.sim.ledger import Change, Rental
 from keeper.sim.stalls import cheapest, dearest
 
 _STEP_S = 300.0
+_TOLD_S = 20.0  # lists lag behind the truth, and are read in a moment
 # Where a cap leaves no room for what is on the market, that is looked at again within this.
 _LOOK_S = 750.0
 # Before a cap is reached room must be left for an hour's use and a quarter of an hour's end.
@@ -60,12 +61,19 @@ def _burns(rental: Rental, latest: Change) -> float:
 
 
 def stands_still(seen: Evidence, rental: Rental, at: float) -> bool:
-    """Whether a rental stands still by keeper's own order, and was not told to start since."""
+    """Whether a rental stands still by keeper's own order, and was not told to start since.
+
+    As far as anybody can know: what others have started still passes for it until a list tells.
+    """
     orders = seen.calls.get(SET_STATE, ())
     if not orders:
         return False
     index = bisect_right(rental.changes, at, key=lambda change: change.at)
     states = [change for change in rental.changes[:index] if change.what in {"stopped", "running"}]
+    if states and states[-1].what == "running":
+        if between(seen.clean_listings, states[-1].at, at - _TOLD_S):
+            return False
+        states.pop()
     if not states or states[-1].what != "stopped" or states[-1].by != "account":
         return False
     since = states[-1].at

@@ -13,7 +13,8 @@ customers:
 - lists that are empty, stale, without their array, or skip and repeat rows; numbers as text;
 - 429, 5xx, HTML, cut and slow answers, lost connections, a key that is refused, the search quota;
 - boots that fail (daemon error, no such image, stuck), a platform on which nothing starts, a
-  rental that waits in a queue for its GPU; stops that do not stick, and starts that come too late;
+  rental that waits in a queue for its GPU; stops that do not stick,
+  starts that come too late, or that others order;
 - machines that go offline, reboot, go into maintenance, move, leave the market or vanish; rentals
   that others stop or end;
 - bids that are outdone, contracts that end, prices that rise, credit that is used up.
@@ -300,6 +301,13 @@ MENU: tuple[Row, ...] = (
         params=lambda rng: {"after_s": rng.choice((None, round(rng.uniform(10, 240), 1)))},
     ),
     Row(kind=FaultKind.START_TOO_LATE, per_day=0.2, presets="market", count=(1, 1)),
+    Row(
+        kind=FaultKind.STARTED_BY_OTHERS,
+        per_day=0.1,
+        presets="market",
+        count=(1, 1),
+        params=lambda rng: {"after_s": round(rng.uniform(60, 21_600), 1)},
+    ),
 )
 
 # share of the menu's rates that each preset plays

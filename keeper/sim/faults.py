@@ -33,6 +33,7 @@ class FaultKind(StrEnum):
     BID_TOO_LOW = "bid_too_low"  # somebody bid more since the search; params: leaves_contract
     STATE_REPLY_LOST = "state_reply_lost"  # of an order to stop or to start, which was taken
     STOP_DOES_NOT_STICK = "stop_does_not_stick"  # params: after_s; None: it runs on for good
+    STARTED_BY_OTHERS = "started_by_others"  # what was told to stop; params: after_s
     START_TOO_LATE = "start_too_late"  # its GPU was let a moment ago: the start waits in a queue
     PLATFORM_INCIDENT = "platform_incident"  # no create and no start comes up while it lasts
     LIST_PAGE_REPEATS = "list_page_repeats"

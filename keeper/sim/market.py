@@ -222,7 +222,15 @@ class Market:
         takes_s = slow.params.get("after_s") if slow else None
         if slow is None or takes_s is not None:
             self.lifecycle.stop(contract, now, takes_s=takes_s)
+        if again := self.faults.take(FaultKind.STARTED_BY_OTHERS, self.aim_of(contract), now):
+            at = now + again.number("after_s", 600.0)
+            self._agenda.enter(at, lambda then: self._start_by_others(contract, then))
         return True
+
+    def _start_by_others(self, contract: Contract, now: float) -> None:
+        """Start what stands still, on the console say, or by an order of long ago."""
+        if contract.box is Box.DOWN and not contract.is_expired and self.credit(now) > 0:
+            self.lifecycle.start(contract, now)
 
     def _start(self, contract: Contract, now: float) -> bool:
         self._check_start(contract, now)

@@ -33,6 +33,7 @@ SPARE_READS = RENTAL_KINDS | frozenset(
         FaultKind.STATE_REPLY_LOST,
         FaultKind.STOP_DOES_NOT_STICK,
         FaultKind.START_TOO_LATE,
+        FaultKind.STARTED_BY_OTHERS,
         FaultKind.PLATFORM_INCIDENT,
         FaultKind.CREDIT_ZERO,
     }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from keeper.sim.audit import audit
+from keeper.sim.bills import price_due
 from keeper.sim.fleets import fleet_for
+from keeper.sim.ledger import Change
 from keeper.sim.story import run_seed
 from tests.sim.doctored_spares import seen, spare, stands_still, takes_over
 from tests.sim.ledgers import BEGAN, SLOT, Run
@@ -38,6 +40,18 @@ def test_what_stands_still_counts_its_disk_alone_until_it_is_told_to_start() -> 
     assert audit(stands_still(Run(), starts=False)) == ()
     (broken,) = audit(stands_still(Run(), starts=True))
     assert (broken.invariant, broken.at) == ("I4", BEGAN + 9010.0)
+
+
+@pytest.mark.parametrize(("at", "due"), [(9120.5, 0.05), (9241.0, 0.5)])
+def test_what_others_have_started_counts_in_full_once_a_list_has_told(
+    at: float, due: float
+) -> None:
+    """Lists were read at 9000, 9120 and 9240 s, and it runs from 9110 s on: a list lags behind."""
+    evidence = stands_still(Run(), starts=False)
+    rental = evidence.ledger.rentals[101]
+    change = Change(at=BEGAN + 9110.0, what="running", by="host", dollars=0.0, dollars_per_hour=0.5)
+    rental.changes.insert(2, change)
+    assert price_due(evidence, rental, BEGAN + at) == due
 
 
 def test_it_is_billed_once_whatever_it_served() -> None:

@@ -440,6 +440,17 @@ def test_a_start_may_come_a_moment_too_late_and_bills_when_its_turn_comes(sim: S
     assert contract.burn_dollars_per_hour == contract.dollars_per_hour
 
 
+def test_others_may_start_what_stands_still(sim: Sim) -> None:
+    instance_id = sim.rent_and_boot()
+    sim.market.arm(Fault(kind=FaultKind.STARTED_BY_OTHERS, params={"after_s": 600.0}))
+    sim.market.set_state(instance_id, "stopped")
+    sim.run(300)
+    assert sim.row(instance_id)["actual_status"] == "exited"
+    sim.run(600)
+    row = sim.row(instance_id)
+    assert (row["actual_status"], row["intended_status"]) == ("running", "running")
+
+
 def test_the_ledger_knows_what_a_disk_costs_and_which_state_was_asked_for(sim: Sim) -> None:
     instance_id = sim.rent_and_boot()
     contract = sim.market.contracts[instance_id]
