@@ -23,6 +23,7 @@ from keeper.core.model import (
     Status,
     Stream,
     StreamName,
+    is_spare,
     stream_of,
 )
 from keeper.core.moments import elapsed_s, later
@@ -167,14 +168,18 @@ def _refuse_by_window(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal
     if not draft.world.windows or _is_asked_for(draft, slot, proposal):
         return None
     window = strictest(draft.world.windows, stream_of(slot), draft.now)
-    if window is None or not _forbids(window, proposal):
+    if window is None or not _forbids(window, slot, proposal):
         return None
     return Refusal(reason=Reason.MAINTENANCE_WINDOW, until=window.until)
 
 
-def _forbids(window: Window, proposal: Proposal) -> bool:
-    """Whether a window stands in the way of what would be done; a hard stop of money goes on."""
-    if proposal.reason is Reason.BUDGET:
+def _forbids(window: Window, slot: SlotId, proposal: Proposal) -> bool:
+    """Whether a window stands in the way of what would be done; a hard stop of money goes on.
+
+    That a spare goes before money is short is none: curb ends it, like any host, when it is.
+    """
+    is_ahead_of_time = is_spare(slot) and not proposal.is_incoming
+    if proposal.reason is Reason.BUDGET and not is_ahead_of_time:
         return False
     if window.allow is not Allowance.REPAIR:
         return window.allow is Allowance.OBSERVE

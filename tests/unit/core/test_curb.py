@@ -21,6 +21,7 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.reasons import Reason
+from keeper.core.windows import Allowance, Window
 from keeper.core.world import World
 from tests.builders import (
     DUEL,
@@ -115,6 +116,15 @@ def test_a_spare_goes_before_any_replacement_however_cheap_it_is() -> None:
     lit = on_air("duel/0", 1, 0.4, incoming=proving("duel/0", 4, 0.5))
     spare = a_record(a_spare(dollars_per_hour=0.2), PLACE)
     world = a_world(lit, spare, meter=used(4.74))
+    desired = a_desire(with_spares(), spend_max_dollars_total=5.0)
+    assert ended(decide(world, desired)) == [SPARE_HOST]
+
+
+def test_a_hard_stop_ends_a_spare_in_any_window() -> None:
+    lit = on_air("duel/0", 1, 0.4)
+    spare = a_record(a_spare(dollars_per_hour=0.2), PLACE)
+    window = Window(name="w", since=ago(9), until=ahead(9), stream=None, allow=Allowance.OBSERVE)
+    world = a_world(lit, spare, meter=used(4.86), windows=(window,))
     desired = a_desire(with_spares(), spend_max_dollars_total=5.0)
     assert ended(decide(world, desired)) == [SPARE_HOST]
 

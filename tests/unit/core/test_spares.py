@@ -30,6 +30,7 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import Reason
 from keeper.core.spare import Spread
+from keeper.core.windows import Allowance, Window
 from keeper.core.world import AccountSeen, OrderKind, Outcome, OutcomeKind, World
 from tests.builders import (
     DUEL,
@@ -231,6 +232,11 @@ ROWS = [
     Row(sentence="or the credit",
         world=a_spared_world(a_place(a_spare()), account=AccountSeen(spendable_dollars=9.0, at=NOW)),
         decision="destroy", reason=Reason.BUDGET),
+    Row(sentence="but not in a window in which no host is to be given up",
+        world=a_spared_world(a_place(a_spare()), account=AccountSeen(spendable_dollars=9.0, at=NOW),
+                             windows=(Window(name="w", since=ago(9), until=ahead(9), stream=None,
+                                             allow=Allowance.REPAIR),)),
+        decision="hold", reason=Reason.MAINTENANCE_WINDOW),
     Row(sentence="none is rented on credit that does not last a day",
         world=a_spared_world(account=AccountSeen(spendable_dollars=9.0, at=NOW)),
         decision="hold", reason=Reason.BUDGET),
