@@ -19,14 +19,17 @@ from math import fsum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from keeper.core.conditions import status_of
 from keeper.core.drift import Drifted
 from keeper.core.model import (
     Condemned,
+    ConditionKind,
     Instance,
     InstanceId,
     MarketState,
     SlotId,
     SlotRecord,
+    Status,
     StreamName,
     Tenure,
     is_spare,
@@ -267,10 +270,15 @@ def tenure_dollars_per_hour(tenure: Tenure, listed: Mapping[InstanceId, Instance
     if tenure.stop_asked_at is not None:
         return owed_dollars_per_hour(tenure)
     instance = None if tenure.instance_id is None else listed.get(tenure.instance_id)
-    if instance is not None and instance.state is MarketState.STOPPED:
+    if instance is not None and instance.state is MarketState.STOPPED and not _is_up(tenure):
         disk = instance.disk_dollars_per_hour or tenure.disk_dollars_per_hour
         return disk or tenure.dollars_per_hour  # what nobody tells counts in full
     return tenure.dollars_per_hour + tenure.traffic_dollars_per_hour
+
+
+def _is_up(tenure: Tenure) -> bool:
+    """Whether a link is up: some run on for hours as "exited" (field reports, read 2026-08)."""
+    return status_of(tenure, ConditionKind.REACHABLE) is Status.TRUE
 
 
 def owed_dollars_per_hour(tenure: Tenure) -> float:

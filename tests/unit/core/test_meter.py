@@ -94,11 +94,23 @@ def test_a_running_rental_costs_gpu_disk_and_traffic() -> None:
 def test_a_stopped_one_costs_its_disk_and_what_nobody_tells_counts_in_full(
     listed_disk: float, offered_disk: float, costs: float
 ) -> None:
+    cut = conditions(reachable=(Status.UNKNOWN, Reason.LINK_LOST))
     tenure = a_tenure(
-        dollars_per_hour=0.5, traffic_dollars_per_hour=0.1, disk_dollars_per_hour=offered_disk
-    )
+        dollars_per_hour=0.5, traffic_dollars_per_hour=0.1, disk_dollars_per_hour=offered_disk,
+        conditions=cut,
+    )  # fmt: skip
     stopped = an_instance(state=MarketState.STOPPED, disk_dollars_per_hour=listed_disk)
     assert rate_of((a_record(tenure),), listed={HOST: stopped}) == pytest.approx(costs)
+
+
+def test_one_that_is_said_to_be_stopped_costs_in_full_while_its_link_is_up() -> None:
+    """The marketplace called it "exited" through a whole session in which SSH worked (I4)."""
+    tenure = a_tenure(dollars_per_hour=0.5, traffic_dollars_per_hour=0.1)
+    stopped = an_instance(state=MarketState.STOPPED, disk_dollars_per_hour=0.03)
+    assert rate_of((a_record(tenure),), listed={HOST: stopped}) == pytest.approx(0.6)
+    refused = conditions(reachable=(Status.FALSE, Reason.DIAL_REFUSED))
+    gone = replace(tenure, conditions=refused)
+    assert rate_of((a_record(gone),), listed={HOST: stopped}) == pytest.approx(0.03)
 
 
 def test_a_condemned_one_costs_until_it_is_confirmed_gone() -> None:
