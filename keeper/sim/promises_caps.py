@@ -51,7 +51,7 @@ def _hourly(seen: Evidence, about: str, rentals: list[Rental], most: float) -> I
     """At each moment at which keeper commits to more: everything that lives, at its full price."""
     for at, bidden in _commitments(seen, rentals):
         total = sum(
-            bidden[1] if rental.instance_id == bidden[0] else _price_as_told(seen, rental, at)
+            bidden[1] if rental.instance_id == bidden[0] else price_as_told(seen, rental, at)
             for rental in rentals
             if rental.created_at <= at
             and (rental.ended_at is None or rental.ended_at > at)
@@ -63,7 +63,7 @@ def _hourly(seen: Evidence, about: str, rentals: list[Rental], most: float) -> I
             )
 
 
-def _price_as_told(seen: Evidence, rental: Rental, at: float) -> float:
+def price_as_told(seen: Evidence, rental: Rental, at: float) -> float:
     """Return what a rental costs as far as anybody can know, until a list has told its price.
 
     Its offer's price then; and nothing if a search may have named another one: it was given back.

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from keeper.sim.bills import price_due
 from keeper.sim.evidence import SET_STATE, Broken, Evidence
 from keeper.sim.excuses import tied_s
 from keeper.sim.ledger import Rental
+from keeper.sim.promises_caps import price_as_told
 
 _SAME_DOLLARS = 0.001
 # A spare that may still be needed outlives its term by an hour; then it is ended, which may be refused.
@@ -38,9 +38,9 @@ def spares_within_their_cap(seen: Evidence) -> Iterator[Broken]:
 
 
 def spare_price(seen: Evidence, spare: Rental, at: float) -> float:
-    """Return what a spare was agreed to cost, or has come to cost."""
+    """Return what a spare was agreed to cost, or has come to cost and been seen to."""
     if at > spare.created_at:
-        return price_due(seen, spare, at)
+        return price_as_told(seen, spare, at)
     return min(spare.offered_dollars_per_hour or spare.dollars_per_hour, spare.dollars_per_hour)
 
 
