@@ -61,17 +61,37 @@ def mass_trial_at(draft: Draft, slot: SlotId) -> datetime | None:
 
     One slot at a time, once too many have been sick for long: the one that is between two hosts
     already, else the one that is sick longest. Its outcome tells whether the cause is a common one.
-    One for which nothing may be done has no outcome, and comes last.
+    One for which nothing may be done has no outcome, and comes last: after those that are not sick
+    and wait for another reason, or a stream that is only watched would hold them up for days.
     """
     sick = sorted((_sick_since(draft, each), each) for each in sick_slots(draft))
     if not sick:
         return None
     mending = [each for each in draft.slots if _is_mending(draft, each)]
-    tried = mending or sorted((each for _, each in sick), key=lambda each: _is_tied(draft, each))
+    tried = mending or sorted(
+        (*(each for _, each in sick), *_waiting(draft)), key=lambda each: _is_tied(draft, each)
+    )
     if slot != tried[0] and not waits_for_money(draft.records.get(slot)):
         return None
     began_at = min(sick[min(sick_max(draft), len(sick) - 1)][0], draft.now)
     return later(began_at, draft.fleet.mass_failure_trial_s)
+
+
+def _waiting(draft: Draft) -> list[SlotId]:
+    """Return the slots without a picture that are not sick: outbid ones, then what was never on air."""
+    dark = [slot for slot in draft.slots if slot not in draft.undisturbed]
+    outbid = [slot for slot in dark if _is_outbid(draft.records[slot])]
+    return [*outbid, *(slot for slot in dark if _is_coming(draft.records[slot]))]
+
+
+def _is_outbid(record: SlotRecord) -> bool:
+    return record.tenure is not None and record.tenure.outbid_since is not None
+
+
+def _is_coming(record: SlotRecord) -> bool:
+    """Whether a slot is on its way to its first picture, and something on the market suits it."""
+    is_dark = record.tenure is None or record.tenure.first_live_at is None
+    return is_dark and not record.ever_on_air and not record.offer_misses
 
 
 def find_bursts(draft: Draft, sick: list[SlotId]) -> bool:

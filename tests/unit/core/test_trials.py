@@ -35,7 +35,7 @@ from tests.builders import (
 )
 
 F, U = Status.FALSE, Status.UNKNOWN
-OTHER, THIRD = SlotId("duel/1"), SlotId("duel/2")
+OTHER, THIRD, FOURTH = SlotId("duel/1"), SlotId("duel/2"), SlotId("duel/3")
 
 
 def sick(slot: SlotId = SLOT, for_s: float = 2000.0, **changes: Any) -> SlotRecord:
@@ -78,6 +78,38 @@ def test_whose_allowance_is_used_up_keeps_no_other_one_waiting(
     first = sick(SLOT, 2000.0, replaced_at=tuple(ago(9000.0 - n) for n in range(used)))
     first = replace(first, tenure=None) if is_vacant else first
     assert whose_turn(a_draft(first, sick(OTHER, 1500.0), sick(THIRD, 1400.0))) == [turn]
+
+
+def outbid(slot: SlotId) -> SlotRecord:
+    """Others bid more for its host: it is dark, and no sign of anything common."""
+    return replace(on(slot, outbid_since=ago(900.0)), dark_since=ago(900.0))
+
+
+FRESH = SlotRecord(slot=THIRD)
+BOOTING = replace(on(THIRD, first_live_at=None), ever_on_air=False)
+NOBODYS = SlotRecord(slot=THIRD, offer_misses=2)
+
+
+@pytest.mark.parametrize(
+    ("others", "turn"),
+    [
+        ((outbid(THIRD),), [THIRD]),
+        ((FRESH,), [THIRD]),
+        ((BOOTING,), [THIRD]),
+        ((NOBODYS,), [SLOT]),  # nothing on the market suits it, so there is nothing to wait for
+        ((on(THIRD),), [SLOT]),
+        ((FRESH, outbid(FOURTH)), [FOURTH]),  # who was on air comes first
+    ],
+)
+def test_where_nobody_sick_may_be_treated_another_that_waits_has_its_turn(
+    others: tuple[SlotRecord, ...], turn: list[SlotId]
+) -> None:
+    """A bid was not raised for four hours, because two slots of a stream that was only watched were sick."""
+    worn = {"replaced_at": tuple(ago(9000.0 - n) for n in range(3))}
+    records = [sick(SLOT, 2000.0, **worn), sick(OTHER, 1500.0, **worn), *others]
+    assert whose_turn(a_draft(*records)) == turn
+    able = [replace(records[0], replaced_at=()), *records[1:]]
+    assert whose_turn(a_draft(*able)) == [SLOT]
 
 
 def silent(**changes: Any) -> SlotRecord:
