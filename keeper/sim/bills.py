@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from keeper.sim.evidence import SET_STATE, Caps, Evidence, Span, between
 from keeper.sim.ledger import Change, Rental
@@ -20,6 +21,7 @@ _ROOM_S = 4500.0
 _END_S = 1200.0
 # keeper cannot know less than the bill, and may count a little more: loading is free, and is counted.
 _COUNTED_RATIO, _COUNTED_DOLLARS = 1.03, 0.1
+_SAME_DOLLARS = 0.0001
 
 
 def price_at(rental: Rental, at: float) -> float:
@@ -208,7 +210,8 @@ def is_stopping(seen: Evidence, slot: str | None, at: float) -> bool:
         rentals, caps = _of(seen, name), seen.bounds.caps.get(name, Caps())
         for dollars, spans in _dated(seen, caps):
             if any(since <= at <= until for since, until in spans):
-                left = dollars - _counted(seen, rentals, spans, at)
+                counted = _counted(seen, rentals, spans, at) + _unbilled(rentals, spans, at)
+                left = dollars - counted
                 if left < rate_at(seen, rentals, at - 1.0) * _END_S / 3600.0:
                     return True
     return False
@@ -225,6 +228,31 @@ def _counted(seen: Evidence, rentals: Sequence[Rental], spans: Spans, until: flo
         if step_s > 0 and at <= until and any(begins <= at <= ends for begins, ends in spans)
     )
     return billed(rentals, spans, until) * _COUNTED_RATIO + _COUNTED_DOLLARS + leapt
+
+
+def _unbilled(rentals: Iterable[Rental], spans: Spans, until: float) -> float:
+    """Return what rentals would have cost that loaded or were offline: it is free, and is counted.
+
+    Where windows and modes keep such hosts for hours, that is more than a few per cent of a day.
+    """
+    return sum(
+        _unbilled_between(rental, since, min(to, until))
+        for rental in rentals
+        for since, to in spans
+        if since < until and rental.created_at < to
+    )
+
+
+def _unbilled_between(rental: Rental, since: float, until: float) -> float:
+    until = until if rental.ended_at is None else min(until, rental.ended_at)
+    marks = [(rental.created_at, ""), *((c.at, c.what) for c in rental.changes), (until, "")]
+    total = 0.0
+    for (at, what), (then, _) in pairwise(marks):
+        begins, ends = max(at, since), min(then, until)
+        is_free = begins < ends and dollars_between(rental, begins, ends) < _SAME_DOLLARS
+        if is_free and what != "stopped":
+            total += price_at(rental, begins) * (ends - begins) / 3600.0
+    return total
 
 
 def _of(seen: Evidence, name: str) -> Sequence[Rental]:

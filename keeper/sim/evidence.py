@@ -166,6 +166,8 @@ class Evidence:
     # By stream, when windows or its mode let keeper only watch, or only repair what it has.
     observed: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     unreplaced: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    # Of these, when it was by its mode: then not even a cap ends its hosts. A window does not stop that.
+    watched: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     killed_at: tuple[float, ...] = ()  # moments at which keeper's process was killed
     unhandled: tuple[tuple[float, str], ...] = ()  # errors that nobody in keeper took
     blind: tuple[tuple[float, float], ...] = ()  # keeper's own network was down

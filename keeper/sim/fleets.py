@@ -259,12 +259,20 @@ def forbidden(
         for name in [window.stream] if window.stream else fleet.streams:
             found[name] += _openings(window, began_at, ended_at, clock_steps)
     if OBSERVE in allows:
-        for name in fleet.habits.watched:
-            found[name].append((began_at, ended_at))
-        for spell in fleet.habits.spells:
-            span = (began_at + spell.since_s, min(began_at + spell.until_s, ended_at))
-            if span[0] < span[1]:
-                found[spell.stream].append(span)
+        for name, spans in watched(fleet, began_at=began_at, ended_at=ended_at).items():
+            found[name] += spans
+    return {name: tuple(sorted(spans)) for name, spans in found.items() if spans}
+
+
+def watched(fleet: Fleet, *, began_at: float, ended_at: float) -> Mapping[str, tuple[Span, ...]]:
+    """Return when each stream's mode let keeper do nothing for it."""
+    found: dict[str, list[Span]] = {name: [] for name in fleet.streams}
+    for name in fleet.habits.watched:
+        found[name].append((began_at, ended_at))
+    for spell in fleet.habits.spells:
+        span = (began_at + spell.since_s, min(began_at + spell.until_s, ended_at))
+        if span[0] < span[1]:
+            found[spell.stream].append(span)
     return {name: tuple(sorted(spans)) for name, spans in found.items() if spans}
 
 

@@ -128,7 +128,9 @@ def _billed(
     seen: Evidence, about: str, rentals: list[Rental], most: float, spans: Spans
 ) -> Iterator[Broken]:
     dollars = billed(rentals, spans)
-    if dollars - _paid_while_paused(seen, rentals, most, spans) > most * _SHARE + _SAME_DOLLARS:
+    theirs = _paid_while_paused(seen, rentals, most, spans)
+    theirs += _paid_while_watched(seen, rentals, most, spans)
+    if dollars - theirs > most * _SHARE + _SAME_DOLLARS:
         text = f"{about} was billed {dollars:.2f} $; the cap is {most:.2f}"
         yield from _over(seen, spans[0][0], spans[-1][1], text)
 
@@ -139,6 +141,18 @@ def _paid_while_paused(seen: Evidence, rentals: list[Rental], most: float, spans
         max(0.0, billed(rentals, spans, ends) - max(most, billed(rentals, spans, begins)))
         for begins, ends in merged(seen.paused)
     )
+
+
+def _paid_while_watched(seen: Evidence, rentals: list[Rental], most: float, spans: Spans) -> float:
+    """Return what hosts of a stream were billed beyond a cap while its mode kept them from being ended."""
+    total = 0.0
+    for stream, stretches in seen.watched.items():
+        mine = [rental for rental in rentals if stream_of(seen, rental) == stream]
+        for begins, ends in merged(stretches):
+            beyond = billed(rentals, spans, ends) - max(most, billed(rentals, spans, begins))
+            paid = billed(mine, spans, ends) - billed(mine, spans, begins)
+            total += max(0.0, min(beyond, paid))
+    return total
 
 
 def _over(seen: Evidence, since: float, until: float, text: str) -> Iterator[Broken]:

@@ -121,7 +121,9 @@ def modes_and_windows_are_kept(seen: Evidence) -> Iterator[Broken]:
     """What is only to be observed is left alone; what is only to be repaired gets no other host."""
     for stream, spans in seen.observed.items():
         began = tuple((begins + _BEGUN_S, ends) for begins, ends in merged(spans))
-        yield from _hands_off(seen, began, f"{stream} was only to be observed", stream)
+        by_mode = tuple(merged(seen.watched.get(stream, ())))
+        why = f"{stream} was only to be observed"
+        yield from _hands_off(seen, began, why, stream, stops_in=by_mode)
     for stream, spans in seen.unreplaced.items():
         for begins, ends in merged(spans):
             for request in seen.mutations:
@@ -156,9 +158,17 @@ def _gives_up_or_begins(seen: Evidence, request: Request, begins: float) -> bool
 
 
 def _hands_off(
-    seen: Evidence, spans: tuple[Span, ...], why: str, stream: str | None = None
+    seen: Evidence,
+    spans: tuple[Span, ...],
+    why: str,
+    stream: str | None = None,
+    *,
+    stops_in: tuple[Span, ...] | None = None,
 ) -> Iterator[Broken]:
-    """Yield what was done in these stretches, to any stream or to one."""
+    """Yield what was done in these stretches, to any stream or to one.
+
+    ``stops_in``: when not even a hard stop of money goes on; None: always.
+    """
     for begins, ends in spans:
         for request in seen.mutations:
             if not begins <= request.at <= ends:
@@ -166,7 +176,13 @@ def _hands_off(
             is_confirming = (request.method, request.endpoint) == DESTROY and (
                 seen.condemned_at.get(request.instance_id or 0, ends) < begins
             )
-            if not is_confirming and stream in {None, seen.stream_of_request(request)}:
+            goes_on = (
+                stops_in is not None
+                and not any(since <= request.at <= until for since, until in stops_in)
+                and _ends_for_money(seen, request)
+            )
+            is_mine = stream in {None, seen.stream_of_request(request)}
+            if is_mine and not is_confirming and not goes_on:
                 yield Broken(
                     invariant="I12",
                     at=request.at,
@@ -183,6 +199,13 @@ def _hands_off(
                     at=entry.at,
                     text=f"{entry.detail} on {entry.instance_id} while {why}",
                 )
+
+
+def _ends_for_money(seen: Evidence, request: Request) -> bool:
+    """Whether a call asks for the end of a host while a cap is nearly used up."""
+    if (request.method, request.endpoint) != DESTROY:
+        return False
+    return is_stopping(seen, seen.slot_of_instance(request.instance_id, request.at), request.at)
 
 
 def _mass_failures(seen: Evidence) -> Iterator[Span]:

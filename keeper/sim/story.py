@@ -32,6 +32,7 @@ from keeper.sim.fleets import (
     Habits,
     fleet_for,
     forbidden,
+    watched,
 )
 from keeper.sim.ledger import Rental
 from keeper.sim.lifecycle import Tempo
@@ -261,6 +262,7 @@ class Story:
             bounds=bounds(converge_s, *self._wanted),
             observed=shut(OBSERVE),
             unreplaced=shut(OBSERVE, REPAIR),
+            watched=watched(self._fleet, began_at=began_at, ended_at=ended_at),
             labels_written=tuple((universe.at(at), label) for at, label in box.disk.labels_written),
             moves=tuple(replace(each, at=universe.at(each.at)) for each in box.disk.moves),
             paused=tuple(box.paused),

@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from keeper.sim.evidence import Caps
+from keeper.sim.fleets import OBSERVE, SUGGEST, Fleet, Habits, Opening, Spell, forbidden, watched
+from keeper.sim.ledger import Change
 from keeper.sim.promises_caps import remedies_within_their_caps, spending_within_the_caps
-from keeper.sim.promises_nerve import make_before_break
+from keeper.sim.promises_nerve import make_before_break, modes_and_windows_are_kept
 from keeper.sim.promises_secrets import a_changed_key_is_told
 from keeper.sim.promises_stream import darkness_ends
 from tests.sim.doctored_hosts import (
@@ -19,7 +21,7 @@ from tests.sim.doctored_hosts import (
     searching,
     twelve_slots,
 )
-from tests.sim.ledgers import BEGAN, SLOT, Run
+from tests.sim.ledgers import BEGAN, DAY, SLOT, Run
 
 
 def test_a_machine_whose_rental_vanished_may_be_avoided_for_a_while() -> None:
@@ -174,3 +176,71 @@ def test_what_is_paid_beyond_a_cap_while_a_person_has_paused_is_theirs(
     pauses = ((BEGAN + paused[0], BEGAN + paused[1]),) if paused else ()
     seen = replace(run.evidence(caps={"duel": Caps(per_day=3.0)}), paused=pauses)
     assert [broken.invariant for broken in spending_within_the_caps(seen)] == ["I4"] * is_blamed
+
+
+@pytest.mark.parametrize(
+    ("stream", "until_s", "is_blamed"),
+    [
+        pytest.param("duel", 50_000.0, False, id="from before the cap until it was ended"),
+        pytest.param("duel", 40_000.0, True, id="it went on after the mode was changed back"),
+        pytest.param("turbo", 50_000.0, True, id="another stream was only watched"),
+    ],
+)
+def test_what_is_paid_beyond_a_cap_while_its_mode_lets_keeper_only_watch_is_theirs(
+    *, stream: str, until_s: float, is_blamed: bool
+) -> None:
+    """Caps and modes together: a mode keeps even the hard stop from happening (I12)."""
+    run = Run()
+    run.end(100, 50_000.0, dollars=5.0)
+    for name in ("duel", ""):
+        seen = run.evidence(caps={name: Caps(per_day=3.0)})
+        seen = replace(seen, watched={stream: ((BEGAN + 20_000.0, BEGAN + until_s),)})
+        assert [broken.invariant for broken in spending_within_the_caps(seen)] == ["I4"] * is_blamed
+
+
+@pytest.mark.parametrize(
+    ("cap", "is_by_mode", "is_blamed"),
+    [
+        pytest.param(1.2, False, False, id="a window does not keep the hard stop"),
+        pytest.param(1.2, True, True, id="a mode does"),
+        pytest.param(50.0, False, True, id="the cap was far from used up"),
+    ],
+)
+def test_a_hard_stop_goes_on_in_a_window(*, cap: float, is_by_mode: bool, is_blamed: bool) -> None:
+    run = Run()
+    run.destroy(100, 10_000.0)
+    span = {"duel": ((BEGAN + 5000.0, BEGAN + 20_000.0),)}
+    seen = replace(run.evidence(caps={"duel": Caps(per_day=cap)}), observed=span, unreplaced=span)
+    found = modes_and_windows_are_kept(replace(seen, watched=span if is_by_mode else {}))
+    assert ("I12" in {broken.invariant for broken in found}) is is_blamed
+
+
+@pytest.mark.parametrize(("what", "is_blamed"), [("offline", False), ("stopped", True)])
+def test_what_was_offline_cost_nothing_and_may_have_been_counted(
+    what: str, *, is_blamed: bool
+) -> None:
+    """A window kept a host for hours that was offline: free by the bill, and counted by keeper."""
+    run = Run()
+    for at, state in ((1000.0, what), (DAY / 2, "running")):
+        change = Change(at=BEGAN + at, what=state, by="host", dollars=0.1, dollars_per_hour=0.5)
+        run.ledger.change(100, change)
+    run.picture(100, DAY / 2 + 100.0)
+    seen = ended_for_money_that_was_there(run)
+    caps = {"duel": Caps(per_day=6.0)}
+    found = make_before_break(replace(seen, bounds=replace(seen.bounds, caps=caps)))
+    assert [broken.invariant for broken in found] == ["I11"] * is_blamed
+
+
+def test_a_mode_is_a_window_in_which_nothing_is_allowed_and_a_window_is_no_mode() -> None:
+    spell = Spell(stream="duel", mode=SUGGEST, since_s=100.0, until_s=900.0)
+    window = Opening(at_hour=0, for_s=50.0, allow=OBSERVE)
+    habits = Habits(watched={"xr": OBSERVE}, spells=(spell,), windows=(window,))
+    fleet = Fleet(streams={"duel": 1, "turbo": 1, "xr": 1}, habits=habits)
+    modes = watched(fleet, began_at=0.0, ended_at=500.0)
+    assert modes == {"duel": ((100.0, 500.0),), "xr": ((0.0, 500.0),)}
+    kinds = frozenset({OBSERVE})
+    found = forbidden(fleet, kinds, began_at=0.0, ended_at=500.0, clock_steps=())
+    night = (0.0, 50.0)
+    assert found == {
+        "duel": (night, (100.0, 500.0)), "turbo": (night,), "xr": (night, (0.0, 500.0)),
+    }  # fmt: skip
