@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from keeper.adapters import vastai_spacing
+from keeper.adapters.vastai import VastMarketplace
 from keeper.core import (
     bind,
     creates,
@@ -30,7 +31,7 @@ from keeper.core import (
 from keeper.core.case import Case, Proposal, Wish
 from keeper.core.decisions import Restart
 from keeper.core.draft import Draft
-from keeper.core.model import OfferNeeds, OrphanPolicy, SlotRecord, Status
+from keeper.core.model import InstanceId, OfferNeeds, OrphanPolicy, SlotRecord, Status
 from keeper.core.reasons import Reason
 from keeper.daemon import notify, tick, ticker
 from keeper.daemon.declared import Declared, nothing_to_hide
@@ -41,6 +42,7 @@ from keeper.ports import Batch, JournalEntry, Saved, Uncertain
 from keeper.sim import stage, story
 from keeper.sim.disk import MemoryStore
 from keeper.sim.faults import Fault, FaultKind
+from keeper.sim.fleets import Habits, Spared
 from keeper.sim.lifecycle import Tempo
 from keeper.sim.memory_hosts import MemoryHosts
 from keeper.workloads import sd_turbo
@@ -59,6 +61,7 @@ class Plot:
     strangers: int = 0
     shape: Mapping[str, Any] = field(default_factory=dict)  # of the market
     fails_once: str = ""  # a command that fails on the first host
+    habits: Habits = field(default_factory=Habits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +156,10 @@ PLOTS: Mapping[str, Plot] = {
     "another host key": Plot(faults=(_at(60, FaultKind.HOST_KEY_CHANGED),)),
     "many ends at once": Plot(
         faults=(_at(60, FaultKind.CREDIT_ZERO, for_s=600.0),), streams={"duel": 3}
+    ),
+    "a spare stands still": Plot(
+        faults=(_at(0, FaultKind.STATE_REPLY_LOST),),
+        habits=Habits(spares={"duel": Spared(stands_still=True)}),
     ),
 }
 
@@ -252,6 +259,31 @@ def _pursues_nothing(patch: pytest.MonkeyPatch) -> None:
             destroys(draft, each)
 
     patch.setattr(ends, "_destroy_when_due", once)
+
+
+def _orders_again_at_once(patch: pytest.MonkeyPatch) -> None:
+    sets = VastMarketplace._set_state
+
+    async def twice(self: VastMarketplace, instance_id: InstanceId, state: str) -> None:
+        # Or a listing would come before its second order leaves.
+        async with self._limiter.turn(vastai_spacing.Endpoint.LIST):
+            try:
+                await sets(self, instance_id, state)
+            except Uncertain:
+                await sets(self, instance_id, state)
+
+    patch.setattr(VastMarketplace, "_set_state", twice)
+
+
+def _stops_what_serves(patch: pytest.MonkeyPatch) -> None:
+    sets = VastMarketplace._set_state
+
+    async def other(self: VastMarketplace, instance_id: InstanceId, state: str) -> None:
+        listed = await self.list_instances()
+        host = next(each for each in listed if "duel/0:" in each.label)
+        await sets(self, host.instance_id, state)
+
+    patch.setattr(VastMarketplace, "_set_state", other)
 
 
 def _takes_all_for_its_own(patch: pytest.MonkeyPatch) -> None:
@@ -464,6 +496,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
     Sabotage(promises="I1 I2", plot="an answer is lost", undo=_sends_a_create_again),
     Sabotage(promises="I2", plot="the process dies", undo=_acts_before_it_writes),
     Sabotage(promises="I3 I24", plot="an answer is lost", undo=_takes_doubt_for_no),
+    Sabotage(promises="I3", plot="a spare stands still", undo=_orders_again_at_once),
     Sabotage(promises="I10", plot="a create is lost", undo=_gives_a_create_up_at_once),
     Sabotage(promises="I4", plot="the price changed", undo=_pays_any_price),
     Sabotage(promises="I4", plot="the account is empty", undo=_rents_without_credit),
@@ -478,6 +511,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
     Sabotage(promises="I5 I9 I11", plot="lists are empty", undo=_takes_an_empty_list_for_absence),
     Sabotage(promises="I11", plot="the contract ends", undo=_breaks_before_it_makes),
     Sabotage(promises="I11", plot="the contract ends", undo=_hands_over_unproven),
+    Sabotage(promises="I7 I11", plot="a spare stands still", undo=_stops_what_serves),
     Sabotage(promises="I12", plot="a pause", undo=_does_not_hear_the_pause),
     Sabotage(promises="I12", plot="both hosts go", undo=_suspects_no_common_cause),
     Sabotage(promises="I13 I18", plot="nothing helps", undo=_restarts_for_ever),

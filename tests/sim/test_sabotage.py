@@ -40,6 +40,7 @@ def play(plot: Plot, patch: pytest.MonkeyPatch) -> Played:
         plan=plot.faults,
         streams=plot.streams,
         strangers=plot.strangers,
+        habits=plot.habits,
     ).run()
 
 
