@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 
 from keeper.core.model import Desired
 from keeper.core.world import Snapshot
 from keeper.daemon.declared import Declared
 from keeper.daemon.memory import Memory
+
+_LINES_MAX, _LINE_MAX = 256, 4096  # texts that are remembered without their secrets, and how long
 
 
 class Ground:
@@ -19,6 +22,9 @@ class Ground:
         self.stopping = asyncio.Event()
         self._memory: Memory | None = None
         self._changed = asyncio.Event()
+        # What is said is mostly what was said before.
+        self._redact = declared.redact
+        self._hidden = lru_cache(maxsize=_LINES_MAX)(declared.redact)
 
     @property
     def desired(self) -> Desired:
@@ -44,7 +50,12 @@ class Ground:
 
     def hide(self, text: str) -> str:
         """Take the secrets of the configuration that is in force out of a text."""
-        return self.declared.redact(text)
+        redact = self.declared.redact
+        if len(text) > _LINE_MAX:
+            return redact(text)
+        if redact is not self._redact:
+            self._redact, self._hidden = redact, lru_cache(maxsize=_LINES_MAX)(redact)
+        return self._hidden(text)
 
     def tell_changed(self) -> None:
         """Wake whoever waits for the next snapshot."""
