@@ -39,17 +39,24 @@ def every_alert_comes_to_an_end(seen: Evidence) -> Iterator[Broken]:
             yield _lost(notice, f"fires again, and was never resolved since {before.at:.0f}")
         elif notice.kind != FIRING and before is None:
             yield _lost(notice, f"is {notice.kind}, and nobody was told that it fires")
-        elif before is not None and notice.at - before.at > _patience_s(seen, before, notice.at):
+        elif before is not None and _is_silent(seen, before, notice.at):
             yield _lost(notice, f"was silent for {notice.at - before.at:.0f} s while it held")
         if notice.kind != RESOLVED:
             latest[notice.key] = notice
     for notice in latest.values():
-        if seen.ended_at - notice.at > _patience_s(seen, notice, seen.ended_at):
+        if _is_silent(seen, notice, seen.ended_at):
             yield _lost(notice, "was neither resolved nor repeated until the end")
 
 
 def _lost(notice: Notice, what: str) -> Broken:
     return Broken(invariant="I19", at=notice.at, text=f"{notice.key} {what}")
+
+
+def _is_silent(seen: Evidence, notice: Notice, until: float) -> bool:
+    """Whether an alert that held was silent for longer than it may be; most were not even repeated."""
+    silent_s = until - notice.at
+    is_long = silent_s > seen.bounds.repeat_s + _LATE_S
+    return is_long and silent_s > _patience_s(seen, notice, until)
 
 
 def _patience_s(seen: Evidence, notice: Notice, until: float) -> float:
@@ -124,7 +131,10 @@ def darkness_is_told(seen: Evidence) -> Iterator[Broken]:
         for (_, lost_at), (again_at, _) in pairwise(
             [*seen.slot_on_air(slot), (seen.ended_at, seen.ended_at)]
         ):
-            if again_at - lost_at - mute_s(seen, lost_at, again_at) <= seen.bounds.told_s:
+            dark_s = again_at - lost_at
+            if dark_s <= seen.bounds.told_s or (
+                dark_s - mute_s(seen, lost_at, again_at) <= seen.bounds.told_s
+            ):
                 continue
             if not _is_told(seen, slot, lost_at, again_at):
                 yield Broken(
