@@ -112,6 +112,8 @@ class Machine:
     tenants: list[str] = field(default_factory=list)  # per GPU: "", "other:N" or "rental:ID"
     is_listed: bool = True  # offline or withdrawn machines are not
     rival_dollars_per_hour: float = 0.0  # what somebody else bids for one GPU; 0: nobody
+    # Of each chunk, what every row says of it; all of that but the price stays as it is.
+    described: dict[range, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def is_free(self, gpus: range) -> bool:
         """Whether nobody has any of these GPUs."""
@@ -206,6 +208,15 @@ def storage_dollars_per_hour(machine: Machine, disk_gb: float) -> float:
 
 def hardware_row(machine: Machine, gpus: range) -> dict[str, Any]:
     """Return the fields that offers and rentals share."""
+    known = machine.described.get(gpus)
+    if known is None:
+        known = machine.described[gpus] = _described(machine, gpus)
+    row = dict(known)
+    row["min_bid"] = machine.min_bid(gpus)
+    return row
+
+
+def _described(machine: Machine, gpus: range) -> dict[str, Any]:
     share = len(gpus) / machine.gpu_count
     gpu = machine.gpu
     major, minor, patch = (int(part) for part in machine.driver.split("."))
@@ -254,7 +265,7 @@ def hardware_row(machine: Machine, gpus: range) -> dict[str, Any]:
         "direct_port_count": machine.direct_ports,
         "static_ip": machine.is_datacenter,
         "end_date": machine.end_at,
-        "min_bid": machine.min_bid(gpus),
+        "min_bid": 0.0,  # of the moment
         "external": None,
         "webpage": None,
         "logo": "/static/logos/vastai_small2.png",
