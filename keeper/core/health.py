@@ -579,13 +579,13 @@ def silent_at(
     """Return when something of a tenure would be unknown, if its witnesses said no more."""
     if tenure.instance_id is None or len(tenure.conditions) != len(KINDS):
         return None
-    known = (
+    known = [
         _heard_at(
             tenure.conditions[position], heard_at.get((tenure.instance_id, subject)), started_at
         )
         for position, subject in _WITNESS
         if tenure.conditions[position].status is not Status.UNKNOWN
-    )
+    ]
     earliest = min(known, default=None)
     return None if earliest is None else later(earliest, stale_s)
 

@@ -141,13 +141,12 @@ def silence_at(
 ) -> datetime | None:
     """Return when a witness of any slot would count as silent, as far as it was heard until now."""
     stale_s = {stream.name: stream.policy.probe_stale_s for stream in streams}
-    ends = (
-        silent_at(tenure, heard_at, started_at, stale_s[stream_of(record.slot)])
-        for record in records.values()
-        if stream_of(record.slot) in stale_s
-        for tenure in tenures(record)
-    )
-    return min((at for at in ends if at is not None), default=None)
+    ends = []
+    for slot, record in records.items():
+        after_s = stale_s.get(stream_of(slot))
+        if after_s is not None:
+            ends += [silent_at(each, heard_at, started_at, after_s) for each in tenures(record)]
+    return min([at for at in ends if at is not None], default=None)
 
 
 def restless(records: Mapping[SlotId, SlotRecord]) -> frozenset[InstanceId]:
@@ -163,7 +162,9 @@ def restless(records: Mapping[SlotId, SlotRecord]) -> frozenset[InstanceId]:
 
 def tenures(record: SlotRecord) -> tuple[Tenure, ...]:
     """The rentals of a slot: the serving one and, while handing over, the incoming one."""
-    return tuple(each for each in (record.tenure, record.incoming) if each is not None)
+    if record.incoming is None:
+        return () if record.tenure is None else (record.tenure,)
+    return (record.incoming,) if record.tenure is None else (record.tenure, record.incoming)
 
 
 def _instance(

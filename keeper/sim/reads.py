@@ -91,12 +91,12 @@ class Reads:
         """
         if self._faults.is_live_beyond(SPARE_READS, now):
             return None
-        if any(now < until for _, until in self._ghosts.values()):
+        if self._ghosts and any(now < until for _, until in self._ghosts.values()):
             return None
         there = self._live()
         if any(one.visible_at > now for one in there):
             return None
-        return tuple(
+        return [
             (
                 one.instance_id,
                 one.label,
@@ -107,10 +107,9 @@ class Reads:
                 one.gpu_dollars_per_hour,
                 one.end_at,
                 (one.machine.is_listed, one.machine.min_bid(one.gpus)),
-                one.machine.is_listed,
             )
             for one in there
-        )
+        ]
 
     def _is_listed(self, contract: Contract, now: float) -> bool:
         since, until = self._ghosts.get(contract.instance_id, (0.0, 0.0))
