@@ -82,7 +82,7 @@ def _bind_tenure(
         return _let_go(draft, slot, tenure, instance)
     if instance is not None:
         return _follow(draft, slot, tenure, instance, listing)
-    tenure = note_missing(tenure, listing.at, draft.world.started_at)
+    tenure = note_missing(tenure, listing, draft.world.started_at)
     policy, started_at = draft.policy(slot), draft.world.started_at
     draft.count_listings(absence_settled_at(tenure, policy, started_at))
     apart_s = policy.absence_apart_s
@@ -147,7 +147,7 @@ def _seen(tenure: Tenure, instance: Instance, listing: Listing) -> Tenure:
         return tenure
     dead_since = tenure.dead_since if is_dead else None
     if is_dead and dead_since is None and is_current:
-        dead_since = listing.at
+        dead_since = listing.taken_by
     running_at = tenure.running_at
     if running_at is None and is_running and is_current:
         running_at = listing.at
@@ -185,8 +185,8 @@ def _confirm_condemned(draft: Draft, listing: Listing) -> None:
         if listing.at <= each.condemned_at or _may_come_to_light(draft, each, listing):
             continue
         after = each
-        if begins_anew(each.absent_since, listing.at, draft.world.started_at):
-            after = replace(each, absent_since=listing.at, absent_listed_at=listing.at)
+        if begins_anew(each.absent_since, listing, draft.world.started_at):
+            after = replace(each, absent_since=listing.taken_by, absent_listed_at=listing.at)
         elif each.absent_listed_at is None or each.absent_listed_at < listing.at:
             after = replace(each, absent_listed_at=listing.at)
         if instance_id in draft.world.shown and each.by_id_absent_at is None:

@@ -24,7 +24,7 @@ from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.rent import WISH_DROPPED_S
 from keeper.core.values import replace
-from keeper.core.world import Outcome, OutcomeKind
+from keeper.core.world import Listing, Outcome, OutcomeKind
 
 # Lost races that are remembered per slot; older offers have left the market by then.
 _AVOIDED_OFFERS_MAX = 20
@@ -237,7 +237,7 @@ def look_for(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:
     if started_at is not None:
         # Time that nobody has watched, or that a clock has made up by a step, settles nothing.
         since = max(since, started_at)
-    tenure = note_missing(tenure, listing.at, started_at)
+    tenure = note_missing(tenure, listing, started_at)
     draft.put(slot, seat, tenure)
     policy = draft.policy(slot)
     draft.count_listings(absence_settled_at(tenure, policy, started_at))
@@ -256,17 +256,20 @@ def look_for(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:
         )
 
 
-def note_missing(tenure: Tenure, listed_at: datetime, started_at: datetime | None) -> Tenure:
-    """Write down that a complete listing lacks the rental; the same listing counts once."""
-    if begins_anew(tenure.missing_since, listed_at, started_at):
-        return replace(tenure, missing_since=listed_at, missing_listed_at=listed_at)
-    if tenure.missing_listed_at is None or tenure.missing_listed_at < listed_at:
-        return replace(tenure, missing_listed_at=listed_at)
+def note_missing(tenure: Tenure, listing: Listing, started_at: datetime | None) -> Tenure:
+    """Write down that a complete listing lacks the rental; the same listing counts once.
+
+    The first counts from its answer on, the second from when it was asked for: so far they lie apart.
+    """
+    if begins_anew(tenure.missing_since, listing, started_at):
+        return replace(tenure, missing_since=listing.taken_by, missing_listed_at=listing.at)
+    if tenure.missing_listed_at is None or tenure.missing_listed_at < listing.at:
+        return replace(tenure, missing_listed_at=listing.at)
     return tenure
 
 
 def begins_anew(
-    missing_since: datetime | None, listed_at: datetime, started_at: datetime | None
+    missing_since: datetime | None, listing: Listing, started_at: datetime | None
 ) -> bool:
     """Whether a listing without a rental is the first of its kind, as far as time can be believed.
 
@@ -275,8 +278,8 @@ def begins_anew(
     """
     return (
         missing_since is None
-        or missing_since > listed_at
-        or (started_at is not None and missing_since < started_at <= listed_at)
+        or missing_since > listing.taken_by
+        or (started_at is not None and missing_since < started_at <= listing.at)
     )
 
 

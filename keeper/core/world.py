@@ -41,6 +41,10 @@ from keeper.core.values import dataclass
 from keeper.core.well import is_well
 from keeper.core.windows import Window
 
+# An answer that takes longer was not asked for at once: the marketplace had refused to be asked, or it
+# came in many pages.
+_AT_ONCE_S = 5.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
@@ -54,6 +58,12 @@ class Listing:
     def known_at(self) -> datetime:
         """Return from when on anybody could go by it."""
         return self.at if self.came_at is None else max(self.at, self.came_at)
+
+    @property
+    def taken_by(self) -> datetime:
+        """Return from when on another list is a later look: one that waited for its turn is as old as its answer."""
+        has_waited = (self.known_at - self.at).total_seconds() > _AT_ONCE_S
+        return self.known_at if has_waited else self.at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

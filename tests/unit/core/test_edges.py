@@ -270,16 +270,16 @@ def test_absence_is_measured_from_listing_to_listing() -> None:
     tenure = an_asked_tenure()
     assert absence_span_s(tenure) == 0.0
     assert absent_for(tenure, ago(500)) == 0.0
-    once = note_missing(tenure, ago(60), None)
+    once = note_missing(tenure, a_listing(age_s=60), None)
     assert (once.missing_since, once.missing_listed_at) == (ago(60), ago(60))
     assert absence_span_s(once) == 0.0
-    assert note_missing(once, ago(60), None) is once  # the same listing counts once
-    twice = note_missing(once, ago(30), ago(99))
+    assert note_missing(once, a_listing(age_s=60), None) is once  # the same listing counts once
+    twice = note_missing(once, a_listing(age_s=30), ago(99))
     assert (twice.missing_since, absence_span_s(twice)) == (ago(60), 30.0)
-    assert note_missing(twice, ago(30), None) is twice
-    new = note_missing(twice, ago(20), ago(25))  # of this process, the others of an earlier one
+    assert note_missing(twice, a_listing(age_s=30), None) is twice
+    new = note_missing(twice, a_listing(age_s=20), ago(25))  # of this process, the others of an earlier one
     assert (new.missing_since, new.missing_listed_at) == (ago(20), ago(20))
-    stepped = note_missing(twice, ago(90), None)  # the clock was set back
+    stepped = note_missing(twice, a_listing(age_s=90), None)  # the clock was set back
     assert (stepped.missing_since, stepped.missing_listed_at) == (ago(90), ago(90))
 
 

@@ -186,7 +186,7 @@ def test_an_absence_begins_anew_with_the_process(
     since_s: int, started_s: int | None, anew: bool
 ) -> None:
     started_at = None if started_s is None else ago(started_s)
-    assert begins_anew(ago(since_s), ago(5), started_at) is anew
+    assert begins_anew(ago(since_s), a_listing(), started_at) is anew
 
 
 def test_absence_from_listings_of_two_processes_proves_nothing() -> None:
