@@ -108,8 +108,8 @@ def _restart_as_ordered(_: Case) -> Proposal:
 def _stay_away(case: Case) -> Proposal:
     """A host that shows another key may be another host: no command goes there (I23)."""
     until = None
-    if case.streaming.status is Status.FALSE or case.tenure.deployed_at is None:
-        is_dark = case.streaming.status is Status.FALSE
+    is_dark = case.streaming.status is Status.FALSE
+    if is_dark or (case.tenure.deployed_at is None and not case.is_on_air):
         since = dark_since(case) if is_dark else case.reachable.since
         until = later(since, case.policy.replace_after_s)
         if case.now >= until:

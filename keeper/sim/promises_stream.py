@@ -78,14 +78,16 @@ def _repairs(seen: Evidence) -> Iterator[tuple[float, int, str, int, str]]:
 
 def bad_machines_are_avoided(seen: Evidence) -> Iterator[Broken]:
     """A machine that failed is not rented again for a while, nor one of an owner with two such."""
-    window_s = seen.bounds.quarantine_s
     failed = [(rental, seen.condemned_at[rental.instance_id]) for rental in _failed(seen)]
+
+    def is_fresh(given_up_at: float, at: float) -> bool:
+        # keeper counts an hour by which its clock was set on: the box may have slept
+        stepped_s = seen.clock_ahead_s(at) - seen.clock_ahead_s(given_up_at)
+        return 0.0 < at - given_up_at < seen.bounds.quarantine_s - max(0.0, stepped_s)
+
     for rental in seen.ours:
         for other, given_up_at in failed:
-            if (
-                other.machine_id == rental.machine_id
-                and given_up_at < rental.created_at < given_up_at + window_s
-            ):
+            if other.machine_id == rental.machine_id and is_fresh(given_up_at, rental.created_at):
                 text = (
                     f"{seen.slot_of(rental.label)} rented machine {rental.machine_id}"
                     f" {rental.created_at - given_up_at:.0f} s after {other.instance_id} on it was"
@@ -99,7 +101,7 @@ def bad_machines_are_avoided(seen: Evidence) -> Iterator[Broken]:
         bad = {
             other.machine_id
             for other, given_up_at in failed
-            if other.host_id == rental.host_id and given_up_at < at < given_up_at + window_s
+            if other.host_id == rental.host_id and is_fresh(given_up_at, at)
         }
         if len(bad) >= _OWNER_FAILED and rental.machine_id not in bad:
             text = f"rented machine {rental.machine_id} of owner {rental.host_id}"

@@ -873,6 +873,20 @@ ROWS = (
             reachable=(Status.FALSE, Reason.HOST_KEY_CHANGED))))),
         decision="hold", reason=Reason.HOST_KEY_CHANGED, wanted="watch",
     ),
+    Row(
+        sentence="nor is it given up for a deploy in doubt whose picture viewers see",
+        world=a_world(a_record(a_tenure(deployed_at=None, conditions=conditions(
+            deployed=(Status.FALSE, Reason.NOT_DEPLOYED),
+            reachable=a_condition(ConditionKind.REACHABLE, Status.FALSE, Reason.HOST_KEY_CHANGED))))),
+        decision="hold", reason=Reason.HOST_KEY_CHANGED, wanted="watch",
+    ),
+    Row(
+        sentence="one on which nothing is deployed yet, and that nobody sees, is given up",
+        world=a_world(a_record(a_tenure(deployed_at=None, conditions=conditions(
+            deployed=(Status.FALSE, Reason.NOT_DEPLOYED), streaming=UNSEEN,
+            reachable=a_condition(ConditionKind.REACHABLE, Status.FALSE, Reason.HOST_KEY_CHANGED))))),
+        decision="destroy", reason=Reason.HOST_KEY_CHANGED,
+    ),
     # --- the marketplace's word ---
     Row(
         sentence="one absence is a question",
