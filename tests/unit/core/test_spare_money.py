@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from keeper.core.decisions import Rent
 from keeper.core.draft import Draft
 from keeper.core.market import Price, price_of
 from keeper.core.meter import TOTAL, Meter, Tally
-from keeper.core.model import SlotId, SlotRecord, StreamName, spare_id
+from keeper.core.model import Policy, SlotId, SlotRecord, StreamName, spare_id
 from keeper.core.reasons import Reason
+from keeper.core.spare import SpareKind
 from keeper.core.spare_money import affordable, crossed, spare_dollars_per_hour
 from keeper.core.world import AccountSeen, World
 from tests.builders import (
@@ -66,11 +68,16 @@ def test_what_spares_cost_is_what_is_rented_in_their_places_and_what_must_end_of
 
 
 def test_where_no_offer_is_cheap_enough_the_cheapest_is_told_of() -> None:
+    """What the viewers' traffic costs there is a part of its price, which the listing does not say."""
     stream = with_spares(max_dollars_per_hour=0.2)
-    offers = tuple(an_offer(number, **ELSEWHERE) for number in (30, 20, 25))
-    offer, why = affordable(a_draft(), stream, stream.needs, offers)
+    needs = replace(stream.needs, egress_gb_per_hour=1.0)
+    offers = tuple(
+        an_offer(number, inet_up_dollars_per_gb=traffic, **ELSEWHERE)
+        for number, traffic in ((30, 0.0), (20, 0.04), (10, 0.5))
+    )
+    offer, why = affordable(a_draft(), stream, needs, offers)
     assert offer is offers[1]
-    dollars = price_of(offers[1], stream.needs).dollars_per_hour
+    dollars = price_of(offers[1], needs).dollars_per_hour
     sentence = f"{dollars:.3f} of 0.200 $/h for the spares of duel"
     assert why == Crossed(sentence=sentence, stream=DUEL)
     assert affordable(a_draft(), stream, stream.needs, ()) == (None, None)
@@ -126,3 +133,22 @@ def test_a_spare_is_kept_while_all_that_runs_fits_under_the_cap_for_two_hours(
     wish = a_wish(with_spares(a_stream(spend_max_dollars_total=10.0)))
     reason = decision_for(decide(world, wish), PLACE).reason
     assert reason is (Reason.SPARE_READY if is_kept else Reason.BUDGET)
+
+
+@pytest.mark.parametrize(("cap_dollars", "fits"), [(6.7, True), (6.5, False)])
+def test_one_that_is_to_stand_still_costs_its_whole_price_for_as_long_as_it_may_take_to_come_up(
+    cap_dollars: float, *, fits: bool
+) -> None:
+    """A host for 10 h: 4.10; a dollar an hour for the 2 h it may take: 2.00; its disk for 10 h: 0.50."""
+    stream = a_stream(
+        spend_max_dollars_total=cap_dollars,
+        policy=Policy(boot_hard_max_s=3600.0, warmup_max_s=1800.0, handover_max_s=1800.0),
+    )
+    stream = with_spares(
+        stream, kind=SpareKind.STOPPED, max_dollars_per_hour=2.0, expire_after_s=36_000.0
+    )
+    draft = Draft(a_spared_world(meter=Meter(metered_at=NOW)), a_wish(stream), NOW)
+    price = Price(
+        gpu_dollars_per_hour=1.0, disk_dollars_per_hour=0.05, traffic_dollars_per_hour=0.0
+    )
+    assert (crossed(draft, stream, price) is None) is fits
