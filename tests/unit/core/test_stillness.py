@@ -277,13 +277,19 @@ def test_what_stands_still_is_neither_good_nor_bad() -> None:
     assert rented is not None
     assert (rented.status, rented.reason) == (Status.UNKNOWN, Reason.SPARE_STANDS)
     assert status_of(tenure, ConditionKind.STREAMING) is not Status.FALSE
+    starting = after(world_of(a_spare(**STARTING, acted_at=ago(20)), STILL))
+    rented = condition_of(starting, ConditionKind.RENTED)
+    assert rented is not None
+    assert (rented.status, rented.reason) == (Status.UNKNOWN, Reason.PENDING)
+    assert starting.dead_since is None
     bid = after(world_of(a_spare(**STANDING, is_bid=True), replace(STILL, is_bid=True)))
     assert bid.outbid_since is None
 
 
 def test_a_host_that_is_gone_from_the_net_is_down_though_it_was_to_stand_still() -> None:
-    gone = listed(MarketState.OFFLINE, meant=False)
-    assert after(world_of(a_spare(**STANDING), gone)).dead_since == ago(5)
+    for state in (MarketState.OFFLINE, MarketState.UNKNOWN):
+        gone = listed(state, meant=False)
+        assert after(world_of(a_spare(**STANDING), gone)).dead_since == ago(5)
 
 
 def test_what_runs_though_it_stood_still_is_told_and_costs_in_full() -> None:
@@ -449,3 +455,7 @@ def test_a_moment_ahead_of_the_clock_is_now() -> None:
     ahead = {"stop_asked_at": NOW.replace(hour=13), "stopped_at": NOW.replace(hour=13)}
     tenure = after(world_of(a_spare(**ahead), STILL))
     assert (tenure.stop_asked_at, tenure.stopped_at) == (NOW, NOW)
+    ahead = {"start_asked_at": NOW.replace(hour=13), "start_queued_at": NOW.replace(hour=13)}
+    tenure = after(world_of(a_spare(**STANDING, **ahead), QUEUED))
+    assert (tenure.start_asked_at, tenure.start_queued_at) == (NOW, NOW)
+    assert owed_dollars_per_hour(tenure) == pytest.approx(0.43)
