@@ -8,7 +8,7 @@ from keeper.core import spare_money, suspects
 from keeper.core.caps import Crossed
 from keeper.core.draft import Draft
 from keeper.core.events import OffersSearched
-from keeper.core.market import Avoided, Funnel, avoided_by_quarantine, merged, search, suits
+from keeper.core.market import Avoided, Funnel, all_that_suit, avoided_by_quarantine, merged, search
 from keeper.core.model import InstanceId, MachineId, Offer, OfferNeeds, SlotId, Stream
 from keeper.core.moments import elapsed_s
 from keeper.core.room import affordable
@@ -142,7 +142,8 @@ def _search(
     question = (stream.name, needs, avoiding, draft.records[slot].offer_asked, machines)
     if question not in draft.looks:
         offers = looked_at(draft, slot, stream)
-        funnel, shortage = search(offers, needs, avoiding, machines), ""
+        about, shortage = (stream.name, needs.pricing), ""
+        funnel = draft.standing.answer(search, offers, needs, avoiding, machines, about=about)
         if not funnel.suitable:
             known = _known(draft, slot, stream)
             shortage = explain(known, needs, avoiding).sentence()[:_DETAIL_MAX]
@@ -157,7 +158,10 @@ def suiting(
     question = (stream.name, needs, avoiding)
     if question not in draft.suiting:
         offers = draft.world.offers[stream.name].offers
-        draft.suiting[question] = tuple(o for o in offers if suits(o, needs, avoiding))
+        about = (stream.name, needs.pricing)
+        draft.suiting[question] = draft.standing.answer(
+            all_that_suit, offers, needs, avoiding, about=about
+        )
     return draft.suiting[question]
 
 

@@ -223,6 +223,13 @@ def suits(offer: Offer, needs: OfferNeeds, avoided: Avoided) -> bool:
     )
 
 
+def all_that_suit(
+    offers: tuple[Offer, ...], needs: OfferNeeds, avoided: Avoided
+) -> tuple[Offer, ...]:
+    """Return the offers that lack nothing, in the order in which they came."""
+    return tuple(offer for offer in offers if suits(offer, needs, avoided))
+
+
 def lacks_of(offer: Offer, needs: OfferNeeds, avoided: Avoided) -> list[str]:
     """Return the filters that an offer does not pass, in their order."""
     lacks = []

@@ -6,7 +6,7 @@ matter. It holds no wish and no time of its own, and may be thrown away at any m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -58,20 +58,24 @@ class Standing:
         self.desired: Desired | None = None
         self.revisions: Mapping[StreamName, tuple[Revision, ...]] = {}
         self.at: datetime | None = None
-        self._answers: dict[Callable[..., Any], tuple[Any, Any]] = {}
+        self._answers: dict[Hashable, tuple[Any, Any]] = {}
 
     def forget(self) -> None:
         """Let everything be worked out anew."""
         self.sound = {}
         self._answers = {}
 
-    def answer(self, work: Callable[[*Given], T], *given: *Given) -> T:
+    def answer(self, work: Callable[[*Given], T], *given: *Given, about: Hashable = None) -> T:
         """Return what a pure function makes of values; its last answer, if they are the same again.
 
-        The values are immutable, and equal ones are as good as the same.
+        The values are immutable, and equal ones are as good as the same. ``about``: one of few things
+        of which each has a last answer of its own.
         """
-        former = self._answers.get(work)
+        former = self._answers.get((work, about))
         is_same = former is not None and former[0] == given
         found: T = former[1] if former and is_same else work(*given)
-        self._answers[work] = (given, found)  # the latest: the same object is compared at once
+        self._answers[work, about] = (
+            given,
+            found,
+        )  # the latest: the same object is compared at once
         return found
