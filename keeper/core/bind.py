@@ -15,6 +15,7 @@ from keeper.core.creates import (
     absence_settled_at,
     absence_span_s,
     begins_anew,
+    is_absent_by_id,
     note_missing,
     without_search,
 )
@@ -41,6 +42,8 @@ from keeper.core.reasons import Reason
 from keeper.core.values import replace
 from keeper.core.world import Listing, Order, OrderKind
 
+# What may not be forgotten yet is asked for by its id so often, in case it is there after all.
+_ASKED_AGAIN_S = 60.0
 # A rental of a stream that is no longer declared is ended anyway, whatever it costs.
 _NO_LIMIT = OfferNeeds(price_max_dollars_per_hour=inf)
 
@@ -86,8 +89,12 @@ def _bind_tenure(
     policy, started_at = draft.policy(slot), draft.world.started_at
     draft.count_listings(absence_settled_at(tenure, policy, started_at))
     apart_s = policy.absence_apart_s
-    if tenure.listed_at is not None and absence_span_s(tenure) >= apart_s:
-        draft.show_ids.add(instance_id)
+    if instance_id in draft.world.shown:
+        tenure = replace(tenure, absent_by_id_at=draft.now)
+    elif tenure.listed_at is not None and absence_span_s(tenure) >= apart_s:
+        asked_at = tenure.absent_by_id_at if is_absent_by_id(tenure) else None
+        if asked_at is None or elapsed_s(asked_at, draft.now) >= _ASKED_AGAIN_S:
+            draft.show_ids.add(instance_id)
     return tenure
 
 

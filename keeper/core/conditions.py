@@ -246,6 +246,7 @@ def in_the_past(tenure: Tenure, now: datetime) -> Tenure:
         dead_since=bounded(tenure.dead_since),
         missing_since=bounded(tenure.missing_since),
         missing_listed_at=bounded(tenure.missing_listed_at),
+        absent_by_id_at=bounded(tenure.absent_by_id_at),
         dear_since=bounded(tenure.dear_since),
         ending_since=bounded(tenure.ending_since),
         outbid_since=bounded(tenure.outbid_since),

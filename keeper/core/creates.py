@@ -307,6 +307,12 @@ def absence_settled_at(
     return max(apart_at, later(since, policy.create_settle_s))
 
 
+def is_absent_by_id(tenure: Tenure) -> bool:
+    """Whether the answer by id has said that it does not exist, since lists began to lack it."""
+    since, at = tenure.missing_since, tenure.absent_by_id_at
+    return since is not None and at is not None and at >= since
+
+
 def absence_span_s(tenure: Tenure) -> float:
     """Return how far apart the first and the latest listing without the rental are."""
     if tenure.missing_since is None or tenure.missing_listed_at is None:

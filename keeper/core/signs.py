@@ -10,7 +10,7 @@ from datetime import datetime
 from keeper.core.bids import bid_dollars_per_hour
 from keeper.core.case import Case, dark_since, process_is_down
 from keeper.core.conditions import is_what_ran_before
-from keeper.core.creates import absence_span_s, absent_for
+from keeper.core.creates import absence_span_s, absent_for, is_absent_by_id
 from keeper.core.model import MarketState, Policy, Status, Subject
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
@@ -60,7 +60,7 @@ def is_gone(case: Case) -> bool:
         tenure.listed_at is not None
         and tenure.instance_id is not None
         and absence_span_s(tenure) >= case.policy.absence_apart_s
-        and case.world.shown.get(tenure.instance_id, tenure) is None
+        and is_absent_by_id(tenure)
     )
 
 

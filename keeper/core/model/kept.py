@@ -71,6 +71,7 @@ class Tenure:
     process_before: str = ""  # what ran when the latest deploy began; "": nothing was seen to
     missing_since: datetime | None = None  # first complete listing without it
     missing_listed_at: datetime | None = None  # the latest such listing
+    absent_by_id_at: datetime | None = None  # when the answer by id said so, too
     dead_since: datetime | None = None  # first listing with a fatal state
     conditions: tuple[Condition, ...] = ()
     process_identity: str = ""

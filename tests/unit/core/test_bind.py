@@ -8,7 +8,7 @@ import pytest
 
 from keeper.core import events as facts_of
 from keeper.core.labels import label_for
-from keeper.core.model import InstanceId, MarketState, OrphanPolicy
+from keeper.core.model import InstanceId, MarketState, OrphanPolicy, Status
 from keeper.core.reasons import Reason
 from keeper.core.world import World
 from tests.builders import (
@@ -33,6 +33,7 @@ from tests.builders import (
     an_instance,
     an_offer,
     applied,
+    conditions,
     decide,
     decision_for,
     events_of,
@@ -248,6 +249,38 @@ def test_two_separated_absences_ask_for_the_answer_by_id() -> None:
     tenure = a_tenure(missing_since=ago(40), missing_listed_at=ago(20))
     world = a_world(a_record(tenure), listing=a_listing(age_s=1))
     assert decide(world).wants.show_ids == (HOST,)
+
+
+UNSEEN = conditions(streaming=(Status.UNKNOWN, Reason.SILENT))
+
+
+def test_the_answer_by_id_is_remembered_while_a_fuse_keeps_the_rental_from_being_forgotten() -> (
+    None
+):
+    """It was gone and only missing by turns, every two seconds for as long as a mass failure took."""
+    tenure = a_tenure(missing_since=ago(40), missing_listed_at=ago(20), conditions=UNSEEN)
+    world = a_world(
+        a_record(tenure), listing=a_listing(age_s=1), shown={HOST: None}, pause=a_pause()
+    )
+    plan = decide(world)
+    held = decision_for(plan)
+    assert (held.name, held.reason) == ("hold", Reason.PAUSED)
+    after = replace(applied(world, plan), shown={})
+    again = decide(after)
+    assert (again.events, again.wants.show_ids) == ((), ())
+    assert decision_for(again) == held
+    later_on = decide(after, now=ahead(60))
+    assert later_on.wants.show_ids == (HOST,), "it may be there after all"
+
+
+def test_an_answer_by_id_of_an_earlier_absence_says_nothing() -> None:
+    tenure = a_tenure(
+        missing_since=ago(40), missing_listed_at=ago(20), absent_by_id_at=ago(41),
+        conditions=UNSEEN,
+    )  # fmt: skip
+    world = a_world(a_record(tenure), listing=a_listing(age_s=1))
+    assert decide(world).wants.show_ids == (HOST,)
+    assert decision_for(decide(world)).reason is Reason.MISSING_FROM_LIST
 
 
 def test_a_row_that_a_listing_skipped_is_found_by_its_id() -> None:
