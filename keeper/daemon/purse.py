@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from keeper.core.drift import Burn, Compared, Drifted, Watched, looked, paying
 from keeper.core.events import SpendDrifted
+from keeper.core.values import replace
 from keeper.core.world import AccountSeen
 from keeper.ports import Clock, Marketplace, PortError, Unauthorized
 
@@ -79,6 +81,18 @@ class Purse:
     def begin_anew(self) -> None:
         """Nobody looked for a while, or the listing is lost: what was paid meanwhile is not known."""
         self._burn = self._watched = None
+
+    def clock_stepped(self, step_s: float, now: datetime) -> None:
+        """Let the latest answer be as old as it was before the step.
+
+        An hour ahead it was too old to count, and a host was rented on an account seen empty (seed 1040).
+        """
+        if self.seen is None:
+            return
+        by, empty_at = timedelta(seconds=step_s), self.seen.empty_at
+        if empty_at is not None:  # what went down until then is not set back with it
+            empty_at = min(max(empty_at, empty_at + by), now)
+        self.seen = replace(self.seen, at=min(self.seen.at + by, now), empty_at=empty_at)
 
     async def look(self) -> None:
         """Ask once; a failure keeps what was known."""

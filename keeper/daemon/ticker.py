@@ -237,6 +237,7 @@ class Ticker:
             self._crew.board.clock_stepped(looked.step_s, now)
             self._crew.survey.offers.clear()  # their age is not known any more
             self._ground.memory.clock_stepped(looked.step_s)
+            self._crew.purse.clock_stepped(looked.step_s, now)
         if looked.step_s or looked.was_away:
             self._ground.memory.started_at = now
             self._crew.purse.begin_anew()

@@ -7,6 +7,7 @@ import pytest
 from typing_extensions import override
 
 from keeper.alerts.about_money import spend_drift
+from keeper.core.credit import is_out_of_credit
 from keeper.core.drift import Burn, Compared, Drifted
 from keeper.core.events import SpendDrifted
 from keeper.core.meter import Meter
@@ -14,6 +15,8 @@ from keeper.daemon.purse import Purse
 from keeper.ports import Account, Malformed, Marketplace, PortError, Transient, Unauthorized
 from keeper.sim.disk import Disk
 from keeper.sim.loop import EPOCH, VirtualClock, run
+from keeper.sim.market import MarketShape
+from keeper.sim.universe import Universe
 from tests.stage import Stage
 
 
@@ -64,6 +67,40 @@ async def _run_for(seconds: float, purse: Purse) -> None:
     await asyncio.wait({task}, timeout=seconds)
     assert not task.done()
     task.cancel()
+
+
+@pytest.mark.parametrize(("step_s", "age_s"), [(3600.0, 10.0), (-3600.0, 10.0)])
+def test_a_step_of_the_clock_makes_an_answer_no_older(step_s: float, age_s: float) -> None:
+    """An account that was seen empty is empty still: nothing is rented because the clock was set."""
+
+    async def play() -> None:
+        purse = _purse(_Bank(0.0), _Heard())
+        purse.clock_stepped(step_s, EPOCH)  # nobody has answered yet
+        await purse.look()
+        now = EPOCH + timedelta(seconds=step_s + age_s)
+        purse.clock_stepped(step_s, now)
+        assert purse.seen is not None
+        assert (now - purse.seen.at).total_seconds() == age_s
+        assert is_out_of_credit(purse.seen, now)
+        # Whatever went down before the step, its moment set back to now or not, was starved.
+        assert purse.seen.empty_at == (EPOCH + timedelta(seconds=step_s) if step_s > 0 else now)
+
+    run(play())
+
+
+def test_nothing_is_rented_on_an_empty_account_because_the_clock_was_set() -> None:
+    """Seed 1040: the answer of a moment ago was an hour old, and the fuse that it had tripped was reset."""
+
+    async def play() -> None:
+        async with Stage(universe=Universe(1, shape=MarketShape(credit_dollars=0.0))) as stage:
+            await asyncio.sleep(120.0)
+            stage.clock.step(3600.0)
+            await asyncio.sleep(300.0)
+            assert stage.facts.named("clock.stepped")
+            assert stage.facts.named("fuse.reset") == []
+            assert stage.facts.named("instance.renting") == []
+
+    run(play())
 
 
 @pytest.mark.parametrize("error", [Transient("502"), Malformed("no number"), Unauthorized("no")])
