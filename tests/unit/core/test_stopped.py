@@ -463,6 +463,11 @@ def test_a_list_that_lacks_one_that_starts_has_nothing_rented_beside_it() -> Non
     assert [each.slot for each in late.acts if isinstance(each, Rent)] == [SLOT]
 
 
+def test_one_whose_place_a_bug_holds_is_not_waited_for() -> None:
+    world = needing(a_starting_spare(60), queued, held_slots=frozenset({PLACE}))
+    assert [each.slot for each in decide(world, ONE).acts if isinstance(each, Rent)] == [SLOT]
+
+
 def test_one_that_is_ready_is_stopped_at_once() -> None:
     plan = decide(a_spared_world(a_place(a_spare(ready_at=None))), ONE)
     assert [each.slot for each in plan.acts if isinstance(each, Stop)] == [PLACE]
@@ -532,7 +537,7 @@ def came_up(**changes: object) -> World:
     linked = conditions(**UP, rented=(Status.TRUE, Reason.RUNNING))
     started = a_starting_spare(
         50, running_at=ago(20), booted_at=ago(4), conditions=linked, start_asked_at=None,
-        stop_asked_at=None, stopped_at=None, stop_tries=0,
+        stop_asked_at=None, stopped_at=None, stop_tries=0, ready_at=ago(90_000),
     )  # fmt: skip
     return needing(started, running, **changes)
 
