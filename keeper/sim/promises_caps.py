@@ -55,7 +55,7 @@ def _hourly(seen: Evidence, about: str, rentals: list[Rental], most: float) -> I
             for rental in rentals
             if rental.created_at <= at
             and (rental.ended_at is None or rental.ended_at > at)
-            and not _passes_for_gone(seen, rental, at)
+            and not passes_for_gone(seen, rental, at)
         )
         if total > most + _SAME_DOLLARS:
             yield from _over(
@@ -79,7 +79,7 @@ def _was_agreed_to(seen: Evidence, rental: Rental) -> bool:
     return seen.was_used(rental.instance_id) or rental.instance_id not in seen.condemned_at
 
 
-def _passes_for_gone(seen: Evidence, rental: Rental, at: float) -> bool:
+def passes_for_gone(seen: Evidence, rental: Rental, at: float) -> bool:
     """Whether the marketplace hid a rental, and keeper asked for its end and had it confirmed.
 
     One that was made moments ago may come to light late: until then nothing confirms its end.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from keeper.sim.evidence import SET_STATE, Broken, Evidence
 from keeper.sim.excuses import tied_s
 from keeper.sim.ledger import Rental
-from keeper.sim.promises_caps import price_as_told
+from keeper.sim.promises_caps import passes_for_gone, price_as_told
 
 _SAME_DOLLARS = 0.001
 # A spare that may still be needed outlives its term by an hour; then it is ended, which may be refused.
@@ -27,7 +27,9 @@ def spares_within_their_cap(seen: Evidence) -> Iterator[Broken]:
         for spare in spares:
             at = spare.created_at
             living = [s for s in spares if s.created_at <= at and (s.ended_at or at + 1.0) > at]
-            total = sum(spare_price(seen, s, at) for s in living)
+            total = sum(
+                spare_price(seen, s, at) for s in living if not passes_for_gone(seen, s, at)
+            )
             if total > bounds.dollars_per_hour + _SAME_DOLLARS and not _is_given_back(seen, spare):
                 yield Broken(
                     invariant="I4",
