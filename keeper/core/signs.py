@@ -317,8 +317,8 @@ def may_have_moved(case: Case) -> bool:
 
 
 def looks_anew_from(listing: Listing, policy: Policy) -> datetime:
-    """Return by when the last look has ended that may have gone where a list before said."""
-    return later(listing.known_at, policy.probe_timeout_s)
+    """Return by when the last look has ended that may have gone where a list before said otherwise."""
+    return later(listing.places_known_at, policy.probe_timeout_s)
 
 
 def may_be_cut_off(case: Case) -> bool:

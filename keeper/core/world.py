@@ -53,6 +53,13 @@ class Listing:
     instances: tuple[Instance, ...]
     at: datetime  # when it was asked for: what happened later may not be in it
     came_at: datetime | None = None  # when it was answered; None: at once
+    # When the first list came that has all rentals where this one has them; None: with this one.
+    placed_at: datetime | None = None
+
+    @property
+    def places_known_at(self) -> datetime:
+        """Return from when on anybody could know where each rental is."""
+        return self.known_at if self.placed_at is None else min(self.placed_at, self.known_at)
 
     @property
     def known_at(self) -> datetime:

@@ -200,7 +200,12 @@ class Survey:
                 is_news = is_news or is_counted or self.unreadable_since is not None
             else:
                 is_news = True
-            self.listing = Listing(instances=instances, at=asked_at, came_at=self._clock.now())
+            came_at = placed_at = self._clock.now()
+            if before is not None and _are_where_they_were(before.instances, instances):
+                placed_at = min(before.places_known_at, came_at)  # a clock may have been set back
+            self.listing = Listing(
+                instances=instances, at=asked_at, came_at=came_at, placed_at=placed_at
+            )
             self._read_at = asked_at
             self.unreadable_since = None
             self.unreadable_error = ""
@@ -339,6 +344,18 @@ class Survey:
         except (PortError, TimeoutError):
             return known
         return around, asked_at
+
+
+def _are_where_they_were(before: tuple[Instance, ...], now: tuple[Instance, ...]) -> bool:
+    return before is now or _places(before) == _places(now)
+
+
+def _places(instances: tuple[Instance, ...]) -> dict[InstanceId, tuple[object, ...]]:
+    """Return where each rental is to be found."""
+    return {
+        each.instance_id: (each.public_ip, each.ports, each.ssh_host, each.ssh_port)
+        for each in instances
+    }
 
 
 def describe(error: BaseException) -> str:

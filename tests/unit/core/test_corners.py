@@ -363,6 +363,21 @@ def test_nobody_at_an_old_address_is_no_sickness(
     assert bool(decide(world).acts) is is_treated
 
 
+@pytest.mark.parametrize(
+    ("placed_s", "looked_s", "is_treated"),
+    [(40.0, 1.0, True), (40.0, 35.0, False), (3.0, 1.0, False)],
+)
+def test_a_list_that_says_the_same_each_five_seconds_makes_no_look_too_early(
+    placed_s: float, looked_s: float, *, is_treated: bool
+) -> None:
+    """Another slot had lists read each 5 s, no look was ever late enough, and a host stayed dark for hours."""
+    listing = replace(
+        a_listing(an_instance(), age_s=3.0), came_at=ago(3.0), placed_at=ago(placed_s)
+    )
+    world = unanswered(listing=listing, heard_at=all_heard(looked_s))
+    assert bool(decide(world).acts) is is_treated
+
+
 # --- deciding ---------------------------------------------------------------------------------------
 
 

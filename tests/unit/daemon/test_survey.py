@@ -35,7 +35,7 @@ from keeper.ports import (
     Unauthorized,
 )
 from keeper.sim.loop import EPOCH, VirtualClock, run
-from tests.builders import an_offer, an_order
+from tests.builders import an_instance, an_offer, an_order
 
 STREAM = Stream(
     name=StreamName("duel"), replicas=1, mode=Mode.ACT, needs=OfferNeeds(),
@@ -48,6 +48,7 @@ class _Market:
 
     def __init__(self) -> None:
         self.errors: list[PortError] = []
+        self.rentals: tuple[Instance, ...] = ()
         self.searches: list[float] = []
         self.shows: list[int] = []
         self.takes_s = 0.0
@@ -61,7 +62,7 @@ class _Market:
         await asyncio.sleep(self.takes_s)
         if self.errors:
             raise self.errors.pop(0)
-        return ()
+        return self.rentals
 
     async def search_offers(
         self, needs: OfferNeeds, *, offer_id: OfferId | None = None
@@ -159,6 +160,23 @@ def test_a_listing_is_as_old_as_its_question() -> None:
         await survey.read_listing_once()
         assert survey.listing is not None
         assert survey.listing.at == EPOCH
+
+    run(play())
+
+
+def test_where_rentals_are_is_known_since_the_first_list_that_has_them_there() -> None:
+    async def play() -> None:
+        market = _Market()
+        survey = _survey(market)
+        known: list[float] = []
+        here, there = an_instance(public_ip="192.0.2.7"), an_instance(public_ip="192.0.2.8")
+        for listed in (here, replace(here, status_text="still"), there, there):
+            market.rentals = (listed,)
+            await survey.read_listing_once()
+            assert survey.listing is not None
+            known.append((survey.listing.places_known_at - EPOCH).total_seconds())
+            await asyncio.sleep(5.0)
+        assert known == [0.0, 0.0, 10.0, 10.0]
 
     run(play())
 
