@@ -69,8 +69,10 @@ def _unsearchable(seen: Evidence) -> Iterator[Span]:
     """Yield when the searches of a day were used up: until keeper's midnight."""
     for request in seen.calls.get(SEARCH, ()):
         if request.status == 429 and not request.note:
-            ahead_s = min(0.0, seen.clock_ahead_s(request.at))
-            yield request.at, (request.at // _DAY_S + 1) * _DAY_S - ahead_s
+            midnight = (request.at // _DAY_S + 1) * _DAY_S
+            # A clock that is set back meanwhile comes to its own midnight later.
+            behind_s = -min(0.0, seen.clock_ahead_s(request.at), seen.clock_ahead_s(midnight))
+            yield request.at, midnight + behind_s
 
 
 def _spent(seen: Evidence, slot: str) -> tuple[Span, ...]:

@@ -244,3 +244,29 @@ def test_a_mode_is_a_window_in_which_nothing_is_allowed_and_a_window_is_no_mode(
     assert found == {
         "duel": (night, (100.0, 500.0)), "turbo": (night,), "xr": (night, (0.0, 500.0)),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stepped_at", "step_s", "again_at", "is_blamed"),
+    [
+        pytest.param(50_000.0, -3600.0, DAY + 3600.0, False, id="set back: midnight is later"),
+        pytest.param(75_000.0, -3600.0, DAY + 3600.0, False, id="set back since it was refused"),
+        pytest.param(
+            75_000.0, 3600.0, DAY + 3600.0, True, id="set ahead: it was midnight long ago"
+        ),
+        pytest.param(75_000.0, -3600.0, DAY + 9000.0, True, id="another hour went by"),
+    ],
+)
+def test_who_may_not_search_any_more_waits_for_the_midnight_of_his_own_clock(
+    *, stepped_at: float, step_s: float, again_at: float, is_blamed: bool
+) -> None:
+    """Seed 1068 of any fleet."""
+    run = Run()
+    run.picture(100, 70_000.0, live=False)
+    run.end(100, 70_000.0, "fault")
+    run.request("POST", "/bundles/", 70_100.0, status=429)
+    run.rent(101, "k:duel/0:2", at=again_at)
+    run.picture(101, again_at + 200.0)
+    seen = replace(run.evidence(), ended_at=BEGAN + 2 * DAY)
+    seen = replace(seen, clock_steps=((BEGAN + stepped_at, step_s),))
+    assert ("I18" in {broken.invariant for broken in darkness_ends(seen)}) is is_blamed
