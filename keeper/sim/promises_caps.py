@@ -82,10 +82,17 @@ def _was_agreed_to(seen: Evidence, rental: Rental) -> bool:
 def passes_for_gone(seen: Evidence, rental: Rental, at: float) -> bool:
     """Whether the marketplace hid a rental, and keeper asked for its end and had it confirmed.
 
-    One that was made moments ago may come to light late: until then nothing confirms its end.
+    One that was made moments ago, and was never listed, may come to light late: until then nothing
+    confirms its end.
     """
     asked_at = seen.condemned_at.get(rental.instance_id)
-    if asked_at is None or at < rental.created_at + seen.bounds.settle_s:
+    if asked_at is None:
+        return False
+    is_new = at < rental.created_at + seen.bounds.settle_s
+    if is_new and not any(
+        not any(since <= listed_at < until for since, until in rental.hidden)
+        for listed_at in between(seen.clean_listings, rental.created_at, asked_at)
+    ):
         return False
     return any(
         since <= at < until and not what_confirms_is_missing(seen, rental, max(since, asked_at), at)
