@@ -65,8 +65,7 @@ def absence_is_confirmed(seen: Evidence) -> Iterator[Broken]:
             if rental.ended_at is None or not _was_known(seen, rental) or seen.has_left(rental):
                 continue
             until = seen.ended_at
-            is_condemned = rental.instance_id in seen.condemned_at
-            if later is not None and later.created_at > rental.ended_at and not is_condemned:
+            if later is not None and _was_rented_for(seen, rental, later):
                 until = later.created_at
             elif until - rental.ended_at < seen.bounds.confirmed_s or (
                 tied_s(seen, slot, rental.ended_at, until) > 0.0
@@ -80,6 +79,14 @@ def absence_is_confirmed(seen: Evidence) -> Iterator[Broken]:
                     text=f"{slot} forgot rental {rental.instance_id}, which ended at"
                     f" {rental.ended_at:.0f}: {missing}",
                 )
+
+
+def _was_rented_for(seen: Evidence, rental: Rental, later: Rental) -> bool:
+    """Whether a slot's next rental was made because the one before had vanished by itself."""
+    has_vanished = rental.ended_at is not None and later.created_at > rental.ended_at
+    if not has_vanished or rental.instance_id in seen.condemned_at:
+        return False
+    return not seen.expected_to_move(rental, later.created_at)  # its terms may have called for that
 
 
 def _was_known(seen: Evidence, rental: Rental) -> bool:
