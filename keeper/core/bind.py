@@ -175,13 +175,17 @@ def _seen(tenure: Tenure, instance: Instance, listing: Listing) -> Tenure:
 def _confirm_condemned(draft: Draft, listing: Listing) -> None:
     """Write down presence and absence of condemned rentals; each listing counts once."""
     for instance_id, each in draft.condemned.items():
-        shown = draft.world.shown.get(instance_id)
-        if instance_id in draft.listed or shown is not None:
+        found = draft.listed.get(instance_id) or draft.world.shown.get(instance_id)
+        if found is not None:
             after = each
+            is_up = found.state is MarketState.RUNNING and each.spent_dollars is not None
+            if is_up and found.dollars_per_hour > each.dollars_per_hour:
+                # It stood still when it was condemned, and was started all the same.
+                after = replace(after, dollars_per_hour=found.dollars_per_hour)
             if each.absent_since is not None or each.by_id_absent_at is not None:
                 # It is back: whatever was believed of its end was wrong.
                 after = replace(
-                    each, absent_since=None, absent_listed_at=None, by_id_absent_at=None,
+                    after, absent_since=None, absent_listed_at=None, by_id_absent_at=None,
                     next_try_at=draft.now,
                 )  # fmt: skip
             if each.listed_at is None:

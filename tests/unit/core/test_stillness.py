@@ -236,6 +236,15 @@ def test_what_has_ended_cost_its_disk_all_the_time_and_its_gpu_while_it_ran() ->
     assert running.spent_dollars is None
 
 
+def test_what_must_end_and_was_started_all_the_same_is_committed_to_in_full() -> None:
+    gone = a_condemned(dollars_per_hour=0.05, spent_dollars=1.0, label=LABEL)
+    for instance, dollars in ((STILL, 0.05), (QUEUED, 0.05), (RUNS, 0.41)):
+        world = replace(a_world(condemned=(gone,)), listing=a_listing(instance))
+        (after_,) = decide(world, DESIRED).condemned
+        assert after_.dollars_per_hour == dollars
+        assert committed_by_stream((), (after_,)) == {DUEL: dollars}
+
+
 # --- what a listing settles -------------------------------------------------------------------------
 
 
