@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import sqlite3
@@ -345,6 +346,14 @@ async def test_what_has_no_beginning_comes_by_its_name_and_deploys_as_they_follo
     assert list(saved.slot_pauses) == sorted(slots)
     assert list(saved.revisions) == ["duel", "turbo"]
     assert [each.name for each in saved.revisions[StreamName("turbo")]] == ["r2", "r1", "r0"]
+
+
+async def test_what_was_spent_is_kept_by_period_and_not_once_more_in_one_row(path: Path) -> None:
+    tallies = {"total": {StreamName("duel"): Tally(dollars=1.0)}}
+    await filled(path, Batch(meter=Meter(metered_at=NOW, tallies=tallies)))
+    ((head,),) = _asked(path, "SELECT value FROM meta WHERE key = 'meter'")
+    assert json.loads(head)["tallies"] == {}
+    assert _asked(path, "SELECT period, stream FROM tallies") == [("total", "duel")]
 
 
 async def test_two_hundred_facts_are_read_unless_more_are_asked_for(path: Path) -> None:

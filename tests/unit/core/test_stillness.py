@@ -295,6 +295,24 @@ def test_what_stands_still_is_neither_good_nor_bad() -> None:
     assert bid.outbid_since is None
 
 
+@pytest.mark.parametrize(
+    ("state", "meant", "said"),
+    [
+        (MarketState.STOPPED, False, (Status.UNKNOWN, Reason.SPARE_STANDS)),
+        (MarketState.STOPPED, True, (Status.UNKNOWN, Reason.SPARE_STANDS)),
+        (MarketState.RUNNING, False, (Status.UNKNOWN, Reason.SPARE_STANDS)),
+        (MarketState.RUNNING, True, (Status.TRUE, Reason.RUNNING)),
+    ],
+)
+def test_what_was_told_to_stop_stands_still_unless_it_runs_and_is_meant_to(
+    state: MarketState, meant: bool, said: tuple[Status, Reason]
+) -> None:
+    tenure = after(world_of(a_spare(**STOPPING), listed(state, meant=meant)))
+    rented = condition_of(tenure, ConditionKind.RENTED)
+    assert rented is not None
+    assert (rented.status, rented.reason) == said
+
+
 def test_a_host_that_is_gone_from_the_net_is_down_though_it_was_to_stand_still() -> None:
     for state in (MarketState.OFFLINE, MarketState.UNKNOWN):
         gone = listed(state, meant=False)
