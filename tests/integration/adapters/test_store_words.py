@@ -356,6 +356,12 @@ async def test_what_was_spent_is_kept_by_period_and_not_once_more_in_one_row(pat
     assert _asked(path, "SELECT period, stream FROM tallies") == [("total", "duel")]
 
 
+async def test_an_intent_is_found_by_its_slot_in_the_file(path: Path) -> None:
+    """By a person: keeper itself reads the record."""
+    await filled(path, Batch(intents_opened=(an_intent(),)))
+    assert _asked(path, "SELECT slot FROM intents") == [(an_intent().slot,)]
+
+
 async def test_two_hundred_facts_are_read_unless_more_are_asked_for(path: Path) -> None:
     store = at(path)
     await store.load()
