@@ -322,6 +322,13 @@ def _holds_for_people(snapshot: Snapshot) -> Iterator[tuple[SlotId, Reason]]:
         for condition in conditions:
             if condition.reason is Reason.HOST_KEY_CHANGED:
                 told.add((slot, Reason.HOST_KEY_CHANGED))
+    for decision in snapshot.plan.decisions:
+        # A spare is given up by itself when its key changes; where that may not be, a person is told.
+        if isinstance(decision, Hold) and is_spare(decision.slot):
+            tenure = snapshot.records[decision.slot].tenure
+            shown = () if tenure is None else tenure.conditions
+            if any(each.reason is Reason.HOST_KEY_CHANGED for each in shown):
+                told.add((decision.slot, Reason.HOST_KEY_CHANGED))
     yield from sorted(told)
 
 

@@ -257,6 +257,20 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         {"KeeperSlotHeld:host_key_changed:duel/0": Severity.CRITICAL},
     ),
     (
+        "a spare whose host key changed is told where it may not be given up",
+        snapshot(
+            record(),
+            record(
+                slot="duel/spare-0",
+                tenure=tenure(
+                    1, conditions=conditions(reachable=(Status.FALSE, Reason.HOST_KEY_CHANGED))
+                ),
+            ),
+            decisions=[hold("duel/spare-0", Reason.MAINTENANCE_WINDOW)],
+        ),
+        {"KeeperSlotHeld:host_key_changed:duel/spare-0": Severity.CRITICAL},
+    ),
+    (
         "a slot held by a bug of ours is told",
         snapshot(record(), held_slots=frozenset({SLOT})),
         {"KeeperSlotHeld:slot_held_by_bug:duel/0": Severity.CRITICAL},
