@@ -7,7 +7,7 @@ in one place; nothing above an adapter sees an aiohttp, asyncssh or SQLAlchemy e
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -31,7 +31,6 @@ from keeper.core.model import (
     SlotRecord,
     StreamName,
 )
-from keeper.core.values import dataclass
 from keeper.core.world import Order, Pause, Snapshot
 
 # --------------------------------------------------------------------------------------------------

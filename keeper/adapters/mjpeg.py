@@ -11,11 +11,9 @@ import io
 import re
 import struct
 import warnings
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from PIL import Image, ImageChops, ImageStat
-
-from keeper.core.values import dataclass
 
 FRAME_MAX_BYTES = 4_000_000  # a 4K frame of good quality has 2 MB
 _HEADER_MAX_BYTES = 8_192

@@ -11,6 +11,7 @@ import contextlib
 import secrets
 import sqlite3
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,7 +36,6 @@ from keeper.core.model import (
     SlotRecord,
     StreamName,
 )
-from keeper.core.values import replace
 from keeper.core.world import Pause
 from keeper.ports import (
     Batch,

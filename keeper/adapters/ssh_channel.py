@@ -13,11 +13,11 @@ import re
 import shlex
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import asyncssh
 from typing_extensions import override
 
-from keeper.core.values import dataclass
 from keeper.ports import Invalid
 
 LINE_MAX_BYTES = 16_384

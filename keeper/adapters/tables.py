@@ -9,6 +9,7 @@ compares the two.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -33,7 +34,6 @@ from sqlalchemy.dialects import sqlite
 
 from keeper.adapters.codec import clean, encode
 from keeper.core.model import Condemned, Intent, Quarantine, SlotId, SlotRecord
-from keeper.core.values import replace
 from keeper.core.world import Pause
 from keeper.ports import Batch, JournalEntry, OutboxRow
 

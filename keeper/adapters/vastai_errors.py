@@ -9,6 +9,7 @@ leaves here that is not bounded and cleared of secrets.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from types import MappingProxyType
@@ -26,7 +27,6 @@ from keeper.adapters.vastai_reply import (
 from keeper.adapters.vastai_rights import unauthorized
 from keeper.adapters.vastai_wire import Complaint, flag, integer, text
 from keeper.core.model import InstanceId
-from keeper.core.values import dataclass
 from keeper.ports import (
     Invalid,
     Malformed,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -17,7 +17,6 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from keeper.adapters.vastai_wire import Complaint, decode, flag, text
-from keeper.core.values import dataclass
 from keeper.ports import Malformed
 
 T = TypeVar("T")

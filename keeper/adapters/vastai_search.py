@@ -7,6 +7,7 @@ The filters are sent but not believed; core.market looks again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,7 +19,6 @@ from keeper.adapters.vastai_spacing import Endpoint
 from keeper.adapters.vastai_wire import Offers
 from keeper.core.model import Offer, OfferId, OfferNeeds, Pricing
 from keeper.core.moments import is_due
-from keeper.core.values import dataclass
 from keeper.ports import Invalid, QuotaSpent
 
 # The server caps an answer at 64 rows whatever is asked for (reports from the field, 2026-08). They

@@ -7,7 +7,7 @@ into notices; a channel composes a request from a notice and classifies the repl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -16,7 +16,6 @@ from pydantic import BaseModel
 
 from keeper.core.model import SlotId, StreamName
 from keeper.core.reasons import Reason
-from keeper.core.values import dataclass
 from keeper.ports import HttpReply, HttpRequest, NoticeKind
 
 

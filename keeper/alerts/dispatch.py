@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,6 @@ from keeper.alerts import Alert, Notice, Severity
 from keeper.alerts.advice import HUMAN
 from keeper.core.model import SlotId, StreamName
 from keeper.core.reasons import Reason
-from keeper.core.values import dataclass, replace
 from keeper.ports import NoticeKind
 
 State = Mapping[str, Any]

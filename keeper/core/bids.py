@@ -6,12 +6,12 @@ instance and change bid, read 2026-08).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from math import ceil, floor
 
 from keeper.core.model import OfferNeeds, Pricing, Stream
 from keeper.core.moments import elapsed_s
-from keeper.core.values import replace
 
 GRAIN_DOLLARS_PER_HOUR = 0.001
 # Prices are binary fractions: 0.22 / 0.001 is a little more than 220 and must not become 221.

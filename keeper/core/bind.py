@@ -6,6 +6,7 @@ Rentals without keeper's label do not exist for keeper (I8).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 from keeper.core import stillness, terms
@@ -39,7 +40,6 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s
 from keeper.core.reasons import Reason
-from keeper.core.values import replace
 from keeper.core.world import Listing, Order, OrderKind
 
 # What may not be forgotten yet is asked for by its id so often, in case it is there after all.

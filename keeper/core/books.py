@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from keeper.core.draft import Draft
 from keeper.core.drift import standing
 from keeper.core.events import SpendCaughtUp
@@ -20,7 +22,6 @@ from keeper.core.meter import (
 )
 from keeper.core.model import Mode, SlotId
 from keeper.core.moments import elapsed_s
-from keeper.core.values import replace
 
 # A ledger is written as rarely as this while nothing changes; a longer gap is worth a word.
 _AWAY_S = 2 * WRITE_APART_S

@@ -8,6 +8,7 @@ ended while what is left still pays for their end (``curb``). Rates per hour are
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from math import fsum
@@ -15,7 +16,6 @@ from math import fsum
 from keeper.core.meter import TOTAL, Meter, day_ends_at, day_of, month_ends_at, month_of, spent
 from keeper.core.model import FleetPolicy, Stream, StreamName
 from keeper.core.moments import elapsed_s
-from keeper.core.values import dataclass
 
 _HOUR_S = 3600.0
 # Sums of binary fractions: a millionth of a cent is no crossing.

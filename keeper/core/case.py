@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -19,7 +20,6 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.reasons import Reason
-from keeper.core.values import dataclass
 from keeper.core.world import World
 
 

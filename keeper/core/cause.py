@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
@@ -16,7 +17,6 @@ from math import comb
 
 from keeper.core.model import Failure, Tenure
 from keeper.core.moments import elapsed_s
-from keeper.core.values import dataclass
 
 # A chance below this is no luck: one false name in twenty questions, and a name costs only a rank.
 _LUCK_MAX = 0.05

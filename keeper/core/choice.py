@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from math import inf
 
 from keeper.core import spare_money, suspects
@@ -14,7 +15,6 @@ from keeper.core.moments import elapsed_s
 from keeper.core.room import affordable
 from keeper.core.shortage import explain
 from keeper.core.spread import Apart, apart_from
-from keeper.core.values import dataclass, replace
 
 _DETAIL_MAX = 600
 

@@ -5,6 +5,7 @@ The judging itself is in health.py; this is the vocabulary that judging, binding
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from keeper.core.model import (
@@ -18,7 +19,6 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s
 from keeper.core.reasons import Reason
-from keeper.core.values import replace
 
 _HOUR_S = 3600.0
 

@@ -6,6 +6,7 @@ name one that is somebody else's; the label that went with it tells in every cas
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from keeper.core.backoff import stepped_s
@@ -23,7 +24,6 @@ from keeper.core.model import InstanceId, Intent, IntentKind, Policy, SlotId, Sl
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.rent import WISH_DROPPED_S
-from keeper.core.values import replace
 from keeper.core.world import Listing, Outcome, OutcomeKind
 
 # Lost races that are remembered per slot; older offers have left the market by then.

@@ -10,6 +10,7 @@ then a person is told.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import fsum
 
@@ -32,7 +33,6 @@ from keeper.core.model import Condemned, SlotId, StreamName, Tenure, is_spare, s
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.spend import committed_by_stream
-from keeper.core.values import dataclass, replace
 
 _HOUR_S = 3600.0
 # A destroy is given so long to be heard before its rental counts again as one that costs on.

@@ -9,12 +9,12 @@ stay: ending them is for the ladder and for people.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import fsum
 
 from keeper.core.draft import Draft
 from keeper.core.meter import Meter, is_on_air
 from keeper.core.model import SlotId, Stream, StreamName, stream_of
-from keeper.core.values import replace
 from keeper.core.world import OrderKind
 
 # By any of these a person says: I have looked, go on.

@@ -7,7 +7,7 @@ executed; the quiet ones (Wait, Hold) explain why nothing is done.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
@@ -30,7 +30,6 @@ from keeper.core.model import (
     StreamName,
 )
 from keeper.core.reasons import SENTENCE, Reason
-from keeper.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ object, so that the shell writes nothing.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -44,7 +45,6 @@ from keeper.core.model import (
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.standing import Sound, Standing
-from keeper.core.values import replace
 from keeper.core.world import World
 
 _DEFAULT_POLICY = Policy()  # for slots whose stream is no longer declared

@@ -15,11 +15,11 @@ it ends it: a loss that happened once is no drift an hour later, and one that go
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from keeper.core.model import Instance, InstanceId, MarketState
 from keeper.core.moments import elapsed_s
-from keeper.core.values import dataclass, replace
 
 OVER_S = 3600.0
 LONGEST_S = 3 * 3600.0  # then a comparison that shows nothing is over

@@ -7,6 +7,7 @@ an open intent) before it can be executed, so that no crash makes it happen twic
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import assert_never
 
 from keeper.core import incident, revisions, rollout, stillness, stopped, suspects
@@ -42,7 +43,6 @@ from keeper.core.reasons import Reason
 from keeper.core.rent import fill
 from keeper.core.room import crosses_a_limit
 from keeper.core.spares import prepare
-from keeper.core.values import replace
 
 # What a machine is not to blame for.
 _BLAMELESS = (

@@ -5,12 +5,13 @@ A condemned rental bills until then, whatever the answer to its destroy was (I7,
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from keeper.core.decisions import Destroy
 from keeper.core.draft import Draft
 from keeper.core.events import InstanceDestroying, InstanceEnded
 from keeper.core.model import Condemned, Intent, IntentId, IntentKind
 from keeper.core.moments import elapsed_s, is_due, later
-from keeper.core.values import replace
 
 _SECONDS_PER_HOUR = 3600.0
 

@@ -7,6 +7,7 @@ known.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from keeper.core import revisions, suspects
@@ -35,7 +36,6 @@ from keeper.core.sickness import (
     sick_max,
     sick_slots,
 )
-from keeper.core.values import dataclass
 from keeper.core.windows import Allowance, Window, strictest
 from keeper.core.world import Pause
 

@@ -7,6 +7,7 @@ are capped, and nothing here remembers when it looked last. Not knowing never co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
@@ -41,7 +42,6 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
-from keeper.core.values import dataclass, replace
 from keeper.core.world import Listing
 
 # Whose silence makes which condition unknown.

@@ -6,6 +6,8 @@ keeps the story it had.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from keeper.core import suspects
 from keeper.core.conditions import condition_of
 from keeper.core.draft import Draft
@@ -14,7 +16,6 @@ from keeper.core.ladder import cap_of
 from keeper.core.model import ConditionKind, Incident, Rung, SlotId, SlotRecord, Status, Tenure
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
-from keeper.core.values import replace
 
 
 def follow(draft: Draft, slot: SlotId) -> None:

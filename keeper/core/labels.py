@@ -6,8 +6,9 @@ is on disk before the create leaves, so whatever becomes of the answer, the rent
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from keeper.core.model import SlotId
-from keeper.core.values import dataclass
 
 _PREFIX = "keeper:"
 _ATTEMPT_DIGITS_MAX = 10  # one a second for three hundred years; more is nobody's count

@@ -6,6 +6,7 @@ The marketplace filters too, but is not believed: what is rented has passed here
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from keeper.core.bids import bid_dollars_per_hour
@@ -20,7 +21,6 @@ from keeper.core.model import (
     Quarantine,
 )
 from keeper.core.spread import Apart
-from keeper.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ was down costs what was rented when it began. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import fsum
 from types import MappingProxyType
@@ -36,7 +36,6 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.moments import elapsed_s
-from keeper.core.values import dataclass, replace
 
 TOTAL = "total"
 # A clock that is wrong by years must not invent a fortune: one gap counts for at most this long. It

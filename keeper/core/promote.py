@@ -7,6 +7,8 @@ A spare that may share the cause of what failed stays where it is, and the slot 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from keeper.core import incident
 from keeper.core.case import Case, case_of
 from keeper.core.cause import traits_of
@@ -21,7 +23,6 @@ from keeper.core.model import MachineId, SlotId, Status, Stream, Subject, Tenure
 from keeper.core.moments import elapsed_s
 from keeper.core.reasons import Reason
 from keeper.core.rent import charged_now
-from keeper.core.values import replace
 
 # What is never urgent enough to use up a spare, and would put an older host in a new one's place.
 NOT_FOR = (Reason.RECYCLE, Reason.ROLLOUT, Reason.ROLLBACK)

@@ -14,6 +14,7 @@ Pure: facts, wishes and the time come in, a plan goes out. Nothing here waits, a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -55,7 +56,6 @@ from keeper.core.spares import propose as propose_for_spare
 from keeper.core.standing import Standing
 from keeper.core.stopped import comes
 from keeper.core.undisturbed import leave_alone, note_sound, stands
-from keeper.core.values import replace
 from keeper.core.world import OrderKind, World
 
 # What is tried before a host is given up.

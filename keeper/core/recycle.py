@@ -6,6 +6,7 @@ told.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from keeper.core.conditions import status_of
@@ -14,7 +15,6 @@ from keeper.core.draft import Draft
 from keeper.core.model import ConditionKind, Mode, SlotId, SlotRecord, Status, Stream
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
-from keeper.core.values import replace
 from keeper.core.windows import Allowance, strictest
 
 # One that came to nothing (no offer, no money, a host that does not come up) is tried again after this.

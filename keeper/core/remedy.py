@@ -8,6 +8,7 @@ is for fuses.py.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from keeper.core.case import Case, Proposal, Wish, dark_since
@@ -52,7 +53,6 @@ from keeper.core.signs import (
     unreachable_for_long,
     warmup_ends_at,
 )
-from keeper.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ is ever asked for twice: a new attempt has a new label.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from keeper.core import recycle
@@ -39,7 +40,6 @@ from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
 from keeper.core.room import fits_instead, shut_by
 from keeper.core.spare import SpareKind
-from keeper.core.values import replace
 from keeper.core.world import OfferBook
 
 # A refused create may come with the marketplace's own wish for patience, up to this.

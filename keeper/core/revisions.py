@@ -8,6 +8,7 @@ configuration changes or a person says so. What is done with all that is in roll
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from keeper.core.cause import Trait
@@ -29,7 +30,6 @@ from keeper.core.model import (
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.suspects import OF_THE_WORKLOAD
-from keeper.core.values import replace
 
 # Of one stream: those on hosts, the proven ones to go back to, and bad ones that must stay known.
 _KEPT_MAX = 12

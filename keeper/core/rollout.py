@@ -10,6 +10,7 @@ It stands behind the rules of remedy.py: they say how a host is, this says what 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from keeper.core import revisions
@@ -32,7 +33,6 @@ from keeper.core.model import (
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
 from keeper.core.sickness import waits_for_money
-from keeper.core.values import replace
 from keeper.core.windows import Allowance, strictest
 
 _REMEDIES = (Wish.RESTART, Wish.REBOOT, Wish.REPLACE)

@@ -8,6 +8,7 @@ still needed. A stop and a start are settled by listings, answered or not (still
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -27,7 +28,6 @@ from keeper.core.events import (
 from keeper.core.model import Intent, IntentKind, Rung, SlotRecord
 from keeper.core.moments import later
 from keeper.core.reasons import Reason
-from keeper.core.values import replace
 from keeper.core.world import Outcome, OutcomeKind
 
 # Reasons of a failure that was not the marketplace's judgement: trouble that passes, or its pace.

@@ -7,13 +7,13 @@ in the same words.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from math import ceil, floor, inf
 
 from keeper.core import spread
 from keeper.core.market import FILTERS, Avoided, lacks_of, merged, price_dollars_per_hour
 from keeper.core.model import Offer, OfferNeeds, Pricing
 from keeper.core.spare import Spread
-from keeper.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ stream's hosts would not run on a spare.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from keeper.core import revisions, rollout, stopped
@@ -38,7 +39,6 @@ from keeper.core.signs import (
     warmup_ends_at,
 )
 from keeper.core.spare_money import is_short
-from keeper.core.values import replace
 
 # A spare that could still be of use to a slot in trouble outlives its term by at most this.
 _LEEWAY_S = 3600.0

@@ -7,11 +7,11 @@ address, and the country; where it tells no address, another country is taken fo
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from keeper.core.model import HostId, MachineId, Offer, Tenure
 from keeper.core.spare import Spread
-from keeper.core.values import dataclass
 
 # About what one site is given: closer than what one provider is (cause.network_of).
 _SITE_BITS = {4: 24, 6: 48}

@@ -7,6 +7,7 @@ matter. It holds no wish and no time of its own, and may be thrown away at any m
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -22,7 +23,6 @@ from keeper.core.model import (
     StreamName,
     Subject,
 )
-from keeper.core.values import dataclass
 
 Given = TypeVarTuple("Given")
 T = TypeVar("T")

@@ -7,6 +7,7 @@ a fault of its own, and read when there is a slot to treat or a host to choose.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from keeper.core import cause
@@ -28,7 +29,6 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
-from keeper.core.values import replace
 
 # Of one slot; a cause is named within three, and the memory is written with every change of a record.
 _FAILURES_MAX = 6

@@ -6,6 +6,7 @@ when listings at least ``absence_apart_s`` apart agree. A value that is not told
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from math import ceil
 
@@ -26,7 +27,6 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.moments import elapsed_s, later
-from keeper.core.values import replace
 
 # Prices are rounded on their way; less than this is no other price.
 _SAME_DOLLARS = 0.0005

@@ -7,11 +7,11 @@ business. Where several hold at once, the strictest counts.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from keeper.core.model import StreamName
-from keeper.core.values import dataclass
 
 
 class Allowance(StrEnum):

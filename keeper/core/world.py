@@ -7,7 +7,7 @@ the page, the metrics and the alerts look at until the next tick.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -37,7 +37,6 @@ from keeper.core.model import (
     is_spare,
 )
 from keeper.core.reasons import Reason
-from keeper.core.values import dataclass
 from keeper.core.well import is_well
 from keeper.core.windows import Window
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
-from keeper.core.values import dataclass
 from keeper.daemon.clocks import Clocks
 from keeper.daemon.rest import next_beat_s
 from keeper.ports import Clock

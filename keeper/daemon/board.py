@@ -7,10 +7,10 @@ each witness was last heard, and the newest frame for the page. It judges nothin
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from keeper.core.model import InstanceId, Reading, Status, Subject
-from keeper.core.values import replace
 from keeper.daemon.declared import nothing_to_hide
 
 # A tick comes at least every tick_interval_s; a witness speaks every 2 s at most. More than this per

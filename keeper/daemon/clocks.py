@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-
-from keeper.core.values import dataclass
 
 # Wall and monotonic clock may drift apart by this much between two ticks.
 _STEP_S = 5.0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from keeper.alerts import Channel
 from keeper.alerts.dispatch import Numbers
 from keeper.core.model import Desired, StreamName
-from keeper.core.values import dataclass
 from keeper.daemon.windows import DeclaredWindow
 from keeper.ports import (
     Address,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from keeper.core.events import Event
-from keeper.core.values import replace
 from keeper.daemon.survey import shortened
 
 _BACKLOG_MAX = 1000  # the store may fail for very long; then the newest are kept

@@ -6,7 +6,7 @@ Only a committed batch changes it, so that after any crash the store tells the s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,6 @@ from keeper.core.model import (
     StreamName,
 )
 from keeper.core.reasons import Reason
-from keeper.core.values import dataclass, replace
 from keeper.core.world import Outcome, Pause
 from keeper.ports import Saved
 

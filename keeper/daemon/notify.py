@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from keeper.alerts import Channel, DeliveryKind
 from keeper.alerts.dispatch import from_payload
 from keeper.alerts.wording import RETRY_AFTER_MAX_S
 from keeper.core.events import Event, NoticeFailed, NoticeSent
-from keeper.core.values import replace
 from keeper.daemon.declared import nothing_to_hide
 from keeper.daemon.survey import describe
 from keeper.ports import Batch, Clock, Network, OutboxRow, PortError, Store, StoreError

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from keeper.core.events import Event, OrderAccepted, PauseChanged
 from keeper.core.model import SlotId, stream_of
 from keeper.core.pauses import key_of, of_slots
-from keeper.core.values import dataclass, replace
 from keeper.core.world import Order, OrderKind, Pause
 from keeper.ports import TimedOut, Uncertain
 

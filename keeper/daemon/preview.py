@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from keeper.core.model import Stream
 from keeper.core.pauses import at_start
 from keeper.core.reconcile import reconcile
-from keeper.core.values import replace
 from keeper.core.world import Listing, OfferBook, Snapshot, World
 from keeper.daemon.declared import Declared
 from keeper.daemon.revisions import Revisions

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from keeper.core.drift import Burn, Compared, Drifted, Watched, looked, paying
 from keeper.core.events import SpendDrifted
-from keeper.core.values import replace
 from keeper.core.world import AccountSeen
 from keeper.ports import Clock, Marketplace, PortError, Unauthorized
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from math import ceil, inf
 
@@ -26,7 +27,6 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
-from keeper.core.values import replace
 from keeper.core.world import Listing, OfferBook, Order, OrderKind, SearchRefused
 from keeper.daemon.rest import Rest, last_beat_s
 from keeper.ports import (

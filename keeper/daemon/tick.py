@@ -7,6 +7,7 @@ before it is committed either, so a tick that cannot write changes nothing and i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,6 @@ from keeper.core.meter import newer
 from keeper.core.model import Desired, InstanceId, SlotId, SlotRecord
 from keeper.core.reconcile import reconcile
 from keeper.core.standing import Standing
-from keeper.core.values import dataclass, replace
 from keeper.core.world import Order, OrderKind, Pause, Snapshot, World
 from keeper.daemon.memory import Memory
 from keeper.ports import Batch, JournalEntry, OutboxRow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from keeper.core.events import (
@@ -20,7 +21,6 @@ from keeper.core.model import ConditionKind, SlotId, Status
 from keeper.core.pauses import newcomers, of_slots
 from keeper.core.reasons import Reason
 from keeper.core.standing import Standing
-from keeper.core.values import replace
 from keeper.core.world import SearchRefused, World
 from keeper.daemon.beat import Due
 from keeper.daemon.crew import Crew

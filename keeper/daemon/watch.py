@@ -11,12 +11,11 @@ import asyncio
 import functools
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from keeper.core.model import Instance, InstanceId, Reading, SlotId, Status, Subject
 from keeper.core.reasons import Reason
-from keeper.core.values import dataclass, replace
 from keeper.daemon.board import Board
 from keeper.daemon.rest import Rest, last_beat_s
 from keeper.daemon.wheel import Wheel

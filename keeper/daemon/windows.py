@@ -7,12 +7,12 @@ the clock was stepped back.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from keeper.core.events import Event, WindowClosed, WindowOpened
 from keeper.core.model import StreamName
-from keeper.core.values import dataclass
 from keeper.core.windows import Allowance, Window
 
 

@@ -7,11 +7,11 @@ reports and the official client (all read 2026-08). A contract's own key reaches
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from keeper.core.values import dataclass
 from keeper.sim.exchange import ApiReply
 from keeper.sim.limits import SEARCHES
 from keeper.sim.shapes import MENU

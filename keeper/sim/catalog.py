@@ -9,10 +9,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
-
-from keeper.core.values import dataclass
 
 HOURS_PER_MONTH = 720.0  # the marketplace's month: storage_total_cost = cost x GB / 720
 STORAGE_DEFAULT_GB = 8.0  # what the server prices when a search names no disk

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from keeper.core.values import dataclass
 from keeper.sim.catalog import (
     Machine,
     hardware_row,

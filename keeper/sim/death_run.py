@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -26,7 +26,6 @@ from pathlib import Path
 from aiohttp import web
 from typing_extensions import override
 
-from keeper.core.values import dataclass
 from keeper.sim import death_watch
 from keeper.sim.audit import audit
 from keeper.sim.demo_keeper import KeeperProcess

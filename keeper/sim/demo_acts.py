@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
-from keeper.core.values import dataclass
 from keeper.sim.demo_stage import ActFailed, Stage
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.ledger import Rental

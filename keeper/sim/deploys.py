@@ -10,11 +10,11 @@ them, as it must be. The operator who reads of it and finds nothing wrong orders
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
 from keeper.core.model import SlotId, Stream, StreamName
-from keeper.core.values import dataclass, replace
 from keeper.daemon.declared import Declared
 from keeper.sim.evidence import STARTED, Deployed
 from keeper.sim.faults import FaultKind

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -25,7 +25,6 @@ from keeper.core.model import (
     SlotRecord,
     StreamName,
 )
-from keeper.core.values import dataclass, replace
 from keeper.core.world import Pause
 from keeper.ports import (
     Batch,

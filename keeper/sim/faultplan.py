@@ -25,13 +25,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from keeper.core.values import dataclass, replace
 from keeper.sim.faults import Fault, FaultKind
 
 DAY_S = 86_400.0

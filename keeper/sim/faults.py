@@ -7,13 +7,11 @@ long, how often. The board knows nothing of the market or of hosts; they ask it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
-
-from keeper.core.values import dataclass
 
 
 class FaultKind(StrEnum):

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from keeper.core.values import dataclass
 from keeper.sim.agenda import Agenda
 from keeper.sim.catalog import address_of
 from keeper.sim.contract import Box, Contract, Endpoints

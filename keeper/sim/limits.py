@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
-
-from keeper.core.values import dataclass
 
 SPACING_S: Mapping[str, float] = MappingProxyType(
     {

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from keeper.core.values import dataclass
 from keeper.sim.agenda import Agenda
 from keeper.sim.auction import Auction
 from keeper.sim.billing import Billing

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -21,7 +22,6 @@ from keeper.adapters.vastai_rows import account_of
 from keeper.adapters.vastai_spacing import Endpoint
 from keeper.adapters.vastai_wire import User
 from keeper.core.model import Instance
-from keeper.core.values import replace
 from keeper.ports import (
     Account,
     Address,

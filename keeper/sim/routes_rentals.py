@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
-from keeper.core.values import dataclass
 from keeper.sim import listing, refusals
 from keeper.sim.calls import OK, Answer, Call, Handler, bad, numbers_of
 from keeper.sim.contract import Box, Contract

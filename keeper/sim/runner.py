@@ -14,12 +14,12 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from keeper.core.values import dataclass, replace
 from keeper.sim.evidence import Broken
 from keeper.sim.faultplan import lines_of
 from keeper.sim.fleets import DEFAULT

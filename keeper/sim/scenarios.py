@@ -7,9 +7,8 @@ about what others wrote down. ``keeper demo`` tells some of them; tests play the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from keeper.core.values import dataclass
 from keeper.sim.faults import Fault, FaultKind
 
 HOUR_S = 3600.0

@@ -8,11 +8,10 @@ shape says which. Data only. In a body, "{id}" stands for the number in the path
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from keeper.core.values import dataclass
 from keeper.sim.exchange import HTML, Delivery
 from keeper.sim.refusals import GONE_TEXT
 

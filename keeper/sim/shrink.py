@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from keeper.core.values import dataclass, replace
 from keeper.sim.faults import Fault
 
 DAY_S = 86_400.0

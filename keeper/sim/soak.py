@@ -24,13 +24,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from keeper.core.values import dataclass
 from keeper.sim.faultplan import lines_of
 from keeper.sim.fleets import ANY
 from keeper.sim.runner import Campaign, Ticker, run_and_replay, shrink_seed

@@ -18,13 +18,13 @@ import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 
-from keeper.core.values import dataclass
 from keeper.sim import hardware, warden
 from keeper.sim.contract import Contract, Endpoints
 from keeper.sim.relay import Relay, Way

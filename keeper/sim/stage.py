@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from keeper.alerts import registered_channels
@@ -21,7 +22,6 @@ from keeper.core.model import (
     StreamName,
 )
 from keeper.core.spare import SpareKind, Spares
-from keeper.core.values import dataclass, replace
 from keeper.core.windows import Allowance
 from keeper.daemon.declared import Declared
 from keeper.daemon.windows import DeclaredWindow

@@ -11,11 +11,10 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
-from keeper.core.values import dataclass, replace
 from keeper.ports import JournalEntry
 from keeper.sim.audit import audit
 from keeper.sim.disk import Disk

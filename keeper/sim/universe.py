@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from keeper.core.values import dataclass
 from keeper.sim.api import Api
 from keeper.sim.loop import EPOCH
 from keeper.sim.market import Market, MarketShape

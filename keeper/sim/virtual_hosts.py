@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from keeper.core.values import dataclass
 from keeper.sim.catalog import address_of
 from keeper.sim.contract import Box, Contract, Endpoints
 from keeper.sim.evidence import (

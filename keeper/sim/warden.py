@@ -14,9 +14,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-
-from keeper.core.values import dataclass
 
 MARK = "KEEPER_SIM_HOST"
 SWEEPS = 20

@@ -7,6 +7,7 @@ workload: settings model (pydantic), class, ``register``. Nothing here waits, co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -14,7 +15,6 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from keeper.core.model import InstanceId, OfferNeeds, Reading, RentalSpec, Rung
-from keeper.core.values import dataclass
 from keeper.ports import Command, Upload
 
 Step = Command | Upload

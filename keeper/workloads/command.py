@@ -6,6 +6,7 @@ For workloads that keeper has no file for. The parts are the same as those of th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from shlex import quote
 from typing import Annotated, ClassVar, Literal
@@ -13,7 +14,6 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from keeper.core.model import InstanceId, OfferNeeds, Port, Reading, RentalSpec, Rung
-from keeper.core.values import dataclass, replace
 from keeper.ports import Command, Upload
 from keeper.workloads import Step, View, ViewKind, register
 from keeper.workloads import managers as manager_of

@@ -12,12 +12,12 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from keeper.core.model import Makeable, RentalSpec
-from keeper.core.values import dataclass, replace
 from keeper.ports import Upload
 from keeper.workloads import Workload, registered
 

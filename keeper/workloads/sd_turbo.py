@@ -8,6 +8,7 @@ fails is retried for ever while the server repeats the last frame (workload's so
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from shlex import quote
 from typing import Annotated, Literal
@@ -15,7 +16,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from keeper.core.model import InstanceId, OfferNeeds, Port, Reading, RentalSpec, Rung
-from keeper.core.values import dataclass, replace
 from keeper.ports import Command, Upload
 from keeper.workloads import Step, View, ViewKind, register
 from keeper.workloads import managers as manager_of

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
 from keeper.core.model.ids import SlotId, StreamName, slot_id, spare_id
 from keeper.core.spare import Spares
-from keeper.core.values import dataclass
 
 
 class Mode(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -19,7 +19,6 @@ from keeper.core.model.ids import (
 )
 from keeper.core.model.seen import Status
 from keeper.core.reasons import Reason
-from keeper.core.values import dataclass
 
 
 class ConditionKind(StrEnum):

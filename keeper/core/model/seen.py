@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from keeper.core.model.ids import HostId, InstanceId, MachineId, OfferId
 from keeper.core.reasons import Reason
-from keeper.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
