@@ -350,12 +350,19 @@ def _take_for_declared(draft: Draft, stream: Stream) -> None:
 
 
 def _prove(draft: Draft, stream: Stream) -> None:
-    """Note that the declared revision has been on air for long enough somewhere."""
-    declared = declared_of(draft, stream)
-    if declared is None or declared.proven_at is not None or declared.bad_at is not None:
-        return
+    """Note what has been on air for long enough somewhere, also what is declared no more.
+
+    A change may be declared just before what it follows has proven itself; that is what there is to
+    go back to.
+    """
+    for known in known_of(draft, stream):
+        if known.proven_at is None and known.bad_at is None:
+            _prove_where_it_runs(draft, stream, known)
+
+
+def _prove_where_it_runs(draft: Draft, stream: Stream, known: Revision) -> None:
     for slot in stream.slots:
-        since = _good_since(draft.records[slot], declared.name)
+        since = _good_since(draft.records[slot], known.name)
         if since is None:
             continue
         since = no_later(draft, since)
@@ -363,7 +370,7 @@ def _prove(draft: Draft, stream: Stream) -> None:
             # What nobody has watched, or a clock has made up by a step, proves nothing.
             since = max(since, draft.world.started_at)
         if elapsed_s(since, draft.now) >= stream.policy.deploy_proof_s:
-            prove(draft, slot, stream)
+            prove(draft, slot, stream, known)
             return
         draft.wake(later(since, stream.policy.deploy_proof_s))
 
@@ -373,13 +380,11 @@ def no_later(draft: Draft, since: datetime) -> datetime:
     return since if since <= draft.now else draft.world.started_at or draft.now
 
 
-def prove(draft: Draft, slot: SlotId, stream: Stream) -> None:
-    """Mark the declared revision as proven."""
-    declared = declared_of(draft, stream)
-    if declared is None or declared.proven_at is not None:
-        return
-    _put(draft, stream, replace(declared, proven_at=draft.now))
-    draft.tell(RevisionProven(slot=slot, stream=stream.name, revision=declared.name))
+def prove(draft: Draft, slot: SlotId, stream: Stream, known: Revision) -> None:
+    """Mark a revision as proven."""
+    if known.proven_at is None:
+        _put(draft, stream, replace(known, proven_at=draft.now))
+        draft.tell(RevisionProven(slot=slot, stream=stream.name, revision=known.name))
 
 
 def _good_since(record: SlotRecord, name: str) -> datetime | None:

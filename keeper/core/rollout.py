@@ -92,7 +92,8 @@ def amend_incoming(
     if elapsed_s(since, draft.now) < proof_s:
         until = later(since, proof_s)
         return Proposal(wish=Wish.WAIT, reason=Reason.ROLLOUT, until=until, is_incoming=True)
-    revisions.prove(draft, slot, stream)
+    assert known is not None, "what is on trial is known"
+    revisions.prove(draft, slot, stream, known)
     return proposal
 
 

@@ -143,6 +143,25 @@ def tenure_after(world: World, plan: Plan, at: SlotId = SLOT) -> Tenure:
     return tenure
 
 
+@pytest.mark.parametrize(("for_s", "is_proven"), [(600.0, True), (599.0, False)])
+def test_what_is_declared_no_more_proves_itself_as_well(for_s: float, is_proven: bool) -> None:
+    """A change was declared ten seconds before what it follows had been on air for long enough.
+
+    It was bad, and nothing was known to work: the stream was dark until somebody came.
+    """
+    unproven = (revision(OLD), replace(TRIED, declared_at=ago(10)))
+    plan = decide(*a_case(put(a_host(0), for_s), kept=unproven))
+    proven = [event.revision for event in events_of(plan, RevisionProven)]
+    assert proven == ([OLD] if is_proven else [])
+    assert moved(plan) == ([ROLLED] if is_proven else [])
+
+
+@pytest.mark.parametrize("given", [replace(TRIED, bad_at=ago(9)), replace(TRIED, proven_at=ago(9))])
+def test_what_is_bad_or_proven_proves_nothing_more(given: Revision) -> None:
+    plan = decide(*a_case(a_host(0, NEW), kept=(PROVEN, given)))
+    assert events_of(plan, RevisionProven) == []
+
+
 # --- rolling out ------------------------------------------------------------------------------------
 
 ROLLED = (SLOT, Reason.ROLLOUT)
