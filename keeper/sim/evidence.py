@@ -460,9 +460,12 @@ class Evidence:
     def _found(self) -> dict[str, Any]:
         return {}
 
-    def is_unclear(self, create: Request) -> bool:
-        """Whether the caller of this create could not know if it rents."""
-        if any(0.0 <= moment - create.at <= 5.0 for moment in self.killed_at):
+    def is_unclear(self, create: Request, *, by: float = inf) -> bool:
+        """Whether the caller of this create could not know if it rents.
+
+        ``by``: when a caller sent the next one; who was killed only then had lived to hear of this.
+        """
+        if any(0.0 <= moment - create.at <= 5.0 and moment < by for moment in self.killed_at):
             return True
         if create.note == NAMED:
             return False  # what is left behind is told with the refusal

@@ -65,7 +65,7 @@ def doubtful_create_is_settled_first(seen: Evidence) -> Iterator[Broken]:
             continue
         before = latest.get(slot)
         latest[slot] = create
-        if before is None or not seen.is_unclear(before):
+        if before is None or not seen.is_unclear(before, by=create.at):
             continue
         listed = between(seen.clean_listings, before.at, create.at)
         made = any(r.label == before.label for r in seen.rentals.get(slot, ()))

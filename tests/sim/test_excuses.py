@@ -11,6 +11,7 @@ from keeper.sim.evidence import Caps
 from keeper.sim.fleets import OBSERVE, SUGGEST, Fleet, Habits, Opening, Spell, forbidden, watched
 from keeper.sim.ledger import Change
 from keeper.sim.promises_caps import remedies_within_their_caps, spending_within_the_caps
+from keeper.sim.promises_money import doubtful_create_is_settled_first
 from keeper.sim.promises_nerve import make_before_break, modes_and_windows_are_kept
 from keeper.sim.promises_secrets import a_changed_key_is_told
 from keeper.sim.promises_stream import darkness_ends
@@ -270,3 +271,28 @@ def test_who_may_not_search_any_more_waits_for_the_midnight_of_his_own_clock(
     seen = replace(run.evidence(), ended_at=BEGAN + 2 * DAY)
     seen = replace(seen, clock_steps=((BEGAN + stepped_at, step_s),))
     assert ("I18" in {broken.invariant for broken in darkness_ends(seen)}) is is_blamed
+
+
+@pytest.mark.parametrize(
+    ("killed_at", "status", "blamed"),
+    [
+        pytest.param(5005.7, 400, [], id="killed with the next one on its way"),
+        pytest.param(5005.6, 400, [], id="killed as the next one left"),
+        pytest.param(5003.0, 400, ["I10"], id="killed before the next one left"),
+        pytest.param(5001.0, 400, ["I10"], id="killed as it left"),
+        pytest.param(5000.9, 400, [], id="killed before it left"),
+        pytest.param(5005.7, 0, ["I10"], id="without an answer it is in doubt at any time"),
+    ],
+)
+def test_who_lived_to_ask_again_had_heard_the_refusal(
+    killed_at: float, status: int, blamed: list[str]
+) -> None:
+    """Seed 1189 of any fleet: refused, asked again 4.6 s later, and was killed at that."""
+    run = Run()
+    run.picture(100, 5000.0, live=False)
+    run.destroy(100, 5000.5)
+    run.rent(0, "k:duel/0:2", at=5001.0, status=status, made=False)
+    run.rent(101, "k:duel/0:3", at=5005.6)
+    run.picture(101, 5300.0)
+    seen = replace(run.evidence(), killed_at=(BEGAN + killed_at,))
+    assert [each.invariant for each in doubtful_create_is_settled_first(seen)] == blamed
