@@ -107,6 +107,20 @@ def wrongly_blamed(
     )
 
 
+def stopped_by_a_flaw(told: Iterable[Deployed], notices: Iterable[Notice]) -> tuple[str, ...]:
+    """Return the streams for which keeper rents no more, as they cost too much dark with a bad deploy.
+
+    Who has mended the deploy lets keeper go on. A stop for any other cause stays for the auditor.
+    """
+    flawed = {each.stream for each in told if each.is_bad}
+    latest = {each.key: each.kind for each in notices}
+    return tuple(
+        stream
+        for stream in sorted(flawed)
+        if latest.get(f"KeeperDarkSpend:{stream}", RESOLVED) != RESOLVED
+    )
+
+
 def _said_bad_at(stream: str, notices: tuple[Notice, ...]) -> float | None:
     """Return since when the operator hears that a stream's deploy is bad; None: it is not."""
     about = [each for each in notices if each.key == f"KeeperDeployBad:{stream}"]
@@ -167,7 +181,13 @@ class Releases:
 
     def to_order_again(self) -> tuple[SlotId, ...]:
         """Return the slots of the streams whose deploy an operator would order once more by now."""
-        mailbox, ledger = self._universe.mailbox, self._universe.market.ledger
-        notices = read_notices((each.at, each.body) for each in mailbox.messages)
-        blamed = wrongly_blamed(self.told, ledger.hosts, notices)
+        blamed = wrongly_blamed(self.told, self._universe.market.ledger.hosts, self._notices())
         return tuple(slot for stream in blamed for slot in self._slots.get(stream, ()))
+
+    def to_resume(self) -> tuple[SlotId, ...]:
+        """Return a slot of each stream that keeper has stopped for what was mended since."""
+        stopped = stopped_by_a_flaw(self.told, self._notices())
+        return tuple(slots[0] for stream in stopped if (slots := self._slots.get(stream)))
+
+    def _notices(self) -> tuple[Notice, ...]:
+        return read_notices((each.at, each.body) for each in self._universe.mailbox.messages)

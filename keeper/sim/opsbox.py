@@ -201,11 +201,15 @@ class OpsBox:
         self.ordered.append((self._universe.time_s(), slot))
 
     def look_again(self) -> None:
-        """Be the operator who has read of bad deploys: what is found to be good is ordered again."""
-        for slot in () if self.releases is None else self.releases.to_order_again():
+        """Be the operator who has read of bad deploys: what is good, or was mended, goes on."""
+        if self.releases is None:
+            return
+        orders = [(OrderKind.DEPLOY, slot) for slot in self.releases.to_order_again()]
+        orders += [(OrderKind.RESUME, slot) for slot in self.releases.to_resume()]
+        for kind, slot in orders:
             self._universe.outlook.break_all()
             self.note_order(slot)
-            self._aside(self._order(OrderKind.DEPLOY, slot), "operator")
+            self._aside(self._order(kind, slot), "operator")
 
     def reload(self) -> None:
         """Let keeper read its configuration again; one that is down reads it when it starts."""

@@ -61,6 +61,15 @@ def what_is_declared_arrives(seen: Evidence) -> Iterator[Broken]:
                 )
 
 
+def hopeless(seen: Evidence, stream: str) -> Iterator[tuple[float, float]]:
+    """Yield when a stream was to run what fails everywhere, and nothing was known to work."""
+    of_stream = [(n, each) for n, each in enumerate(seen.deploys) if each.stream == stream]
+    ends = [each.at for _, each in of_stream[1:]] + [seen.ended_at]
+    for (number, each), until in zip(of_stream, ends, strict=False):
+        if each.is_bad and not _worked_before(seen, seen.deploys[:number], each):
+            yield each.at, until
+
+
 def is_being_deployed(seen: Evidence, instance_id: int, at: float) -> bool:
     """Whether a host does not run what its stream should, so that something else is put there."""
     slot = seen.slot_of_instance(instance_id) or ""

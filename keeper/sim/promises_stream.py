@@ -22,6 +22,7 @@ from keeper.sim.evidence import (
 )
 from keeper.sim.excuses import covered_s, tied_s, untied_until
 from keeper.sim.ledger import Rental
+from keeper.sim.promises_deploys import hopeless
 from keeper.sim.stalls import open_to
 
 _SAME_S = 1.0
@@ -184,7 +185,11 @@ def darkness_ends(seen: Evidence) -> Iterator[Broken]:
             tied = tied_s(seen, slot, lost_at, again_at)
             if again_at - lost_at - tied <= seen.bounds.dark_s:
                 continue
-            troubles = (*_troubles(seen, slot), *_searches(seen, slot, lost_at, again_at))
+            troubles = (
+                *_troubles(seen, slot),
+                *_searches(seen, slot, lost_at, again_at),
+                *hopeless(seen, slot.rpartition("/")[0]),
+            )
             troubled = covered_s(troubles, lost_at, again_at)
             if again_at - lost_at - tied - troubled > seen.bounds.dark_s:
                 yield Broken(

@@ -1,12 +1,14 @@
 """A good deploy that is taken back for what befell its host is ordered again; another one is not."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from keeper.sim.deploys import wrongly_blamed
+from keeper.sim.deploys import stopped_by_a_flaw, wrongly_blamed
 from keeper.sim.evidence import STARTED
 from keeper.sim.faults import Fault, FaultKind
+from keeper.sim.promises_deploys import hopeless
 from keeper.sim.story import Story
 from tests.sim.doctored import deployed
 from tests.sim.ledgers import BEGAN, Run
@@ -83,3 +85,32 @@ def test_in_a_story_it_is_ordered_once_and_arrives() -> None:
     assert [slot for _, slot in played.evidence.ordered] == ["duel/0"]
     assert played.evidence.ended_at - BEGAN == pytest.approx(12 * _HOUR_S, abs=60.0)
     assert played.result.broken == ()
+
+
+def _stopped(run: Run, *, is_bad: bool) -> tuple[str, ...]:
+    seen = deployed(run, is_bad=is_bad)
+    return stopped_by_a_flaw(seen.deploys, seen.notices)
+
+
+def test_who_has_mended_a_bad_deploy_lets_keeper_go_on() -> None:
+    run = Run()
+    run.tell(9460.0, key="KeeperDarkSpend:duel")
+    assert _stopped(run, is_bad=True) == ("duel",)
+    assert _stopped(run, is_bad=False) == (), "what else was dark for so long is for the auditor"
+    run.tell(9990.0, "resolved", key="KeeperDarkSpend:duel")
+    assert _stopped(run, is_bad=True) == ()
+
+
+def test_nothing_is_hoped_for_where_all_that_was_ever_declared_is_bad() -> None:
+    worked = deployed(Run(), is_bad=True)
+    assert list(hopeless(worked, "duel")) == []
+    first = replace(worked, deploys=worked.deploys[1:])
+    dark = Run()
+    dark.picture(100, 301.0, live=False)
+    never = replace(deployed(dark, is_bad=True), deploys=first.deploys)
+    bad_at = never.deploys[0].at
+    assert list(hopeless(never, "duel")) == [(bad_at, never.ended_at)]
+    assert list(hopeless(never, "turbo")) == []
+    mended = replace(never.deploys[0], at=bad_at + 60.0, is_bad=False)
+    again = replace(never, deploys=(*never.deploys, mended))
+    assert list(hopeless(again, "duel")) == [(bad_at, bad_at + 60.0)]
