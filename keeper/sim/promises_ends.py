@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from math import inf
 
 from keeper.sim.bills import curbed
-from keeper.sim.evidence import BY_ID, DESTROY, Broken, Evidence, between
+from keeper.sim.evidence import BY_ID, DESTROY, LISTING, Broken, Evidence, between
 from keeper.sim.excuses import tied_s
 from keeper.sim.ledger import Rental
 
@@ -58,7 +59,8 @@ def absence_is_confirmed(seen: Evidence) -> Iterator[Broken]:
     """A rental is forgotten after two separate listings without it and an answer by its id.
 
     Seen from outside: each that has ended, and that keeper knew, was asked about by its id after
-    its end; where another one was rented for it, before that.
+    its end, or since the marketplace said so for good; where another one was rented for it, before
+    that.
     """
     for slot, rentals in seen.rentals.items():
         for rental, later in zip(rentals, [*rentals[1:], None], strict=True):
@@ -71,7 +73,9 @@ def absence_is_confirmed(seen: Evidence) -> Iterator[Broken]:
                 tied_s(seen, slot, rental.ended_at, until) > 0.0
             ):
                 continue  # there was hardly time
-            missing = what_confirms_is_missing(seen, rental, rental.ended_at, until)
+            missing = what_confirms_is_missing(
+                seen, rental, _gone_for_good_at(seen, rental, rental.ended_at), until
+            )
             if missing:
                 yield Broken(
                     invariant="I7",
@@ -87,6 +91,25 @@ def _was_rented_for(seen: Evidence, rental: Rental, later: Rental) -> bool:
     if not has_vanished or rental.instance_id in seen.condemned_at:
         return False
     return not seen.expected_to_move(rental, later.created_at)  # its terms may have called for that
+
+
+def _gone_for_good_at(seen: Evidence, rental: Rental, ended_at: float) -> float:
+    """Return from when on nobody who asked was shown a rental: its end, or the lie that told of it before.
+
+    A destroy was answered, and the rental hidden while it lived on; then it ended in truth, by
+    itself, before anybody could see it again.
+    """
+    for since, until in rental.hidden:
+        if not seen.condemned_at.get(rental.instance_id, inf) <= since < ended_at:
+            continue
+        read = seen.clean_between(until, ended_at, LISTING) + [
+            request.at
+            for request in seen.calls.get(BY_ID, ())
+            if request.instance_id == rental.instance_id and until <= request.at <= ended_at
+        ]
+        if not read:
+            return since
+    return ended_at
 
 
 def _was_known(seen: Evidence, rental: Rental) -> bool:

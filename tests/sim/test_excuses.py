@@ -11,6 +11,7 @@ from keeper.sim.evidence import Caps
 from keeper.sim.fleets import OBSERVE, SUGGEST, Fleet, Habits, Opening, Spell, forbidden, watched
 from keeper.sim.ledger import Change
 from keeper.sim.promises_caps import remedies_within_their_caps, spending_within_the_caps
+from keeper.sim.promises_ends import absence_is_confirmed
 from keeper.sim.promises_money import doubtful_create_is_settled_first
 from keeper.sim.promises_nerve import make_before_break, modes_and_windows_are_kept
 from keeper.sim.promises_secrets import a_changed_key_is_told
@@ -296,3 +297,47 @@ def test_who_lived_to_ask_again_had_heard_the_refusal(
     run.picture(101, 5300.0)
     seen = replace(run.evidence(), killed_at=(BEGAN + killed_at,))
     assert [each.invariant for each in doubtful_create_is_settled_first(seen)] == blamed
+
+
+@pytest.mark.parametrize(
+    ("hidden", "by_id_at", "ended_at", "is_blamed"),
+    [
+        pytest.param(
+            (5000.0, 5090.0), (5036.0,), 5080.0, False, id="its end was a lie, and then came true"
+        ),
+        pytest.param((5000.0, 5090.0), (), 5080.0, True, id="its id was never asked for"),
+        pytest.param(
+            (5000.0, 5090.0), (5036.0,), 5095.0, False, id="it was back, and nobody could see it"
+        ),
+        pytest.param(
+            (5000.0, 5090.0), (5036.0, 5092.0), 5095.0, True, id="it was back, and its id said so"
+        ),
+        pytest.param(
+            (5000.0, 5090.0), (5036.0,), 5200.0, True, id="it was back, and a list showed it"
+        ),
+        pytest.param(
+            (4990.0, 5090.0), (5036.0,), 5080.0, True, id="hidden before its end was asked for"
+        ),
+        pytest.param(None, (5036.0,), 5080.0, True, id="it was there all the time"),
+    ],
+)
+def test_what_ends_while_the_market_hides_it_was_confirmed_gone_before(
+    *,
+    hidden: tuple[float, float] | None,
+    by_id_at: tuple[float, ...],
+    ended_at: float,
+    is_blamed: bool,
+) -> None:
+    """Seed 1126 of any fleet."""
+    run = Run()
+    run.picture(100, 4900.0, live=False)
+    run.destroy(100, 5000.0, ends=False)
+    if hidden is not None:
+        run.ledger.rentals[100].hidden.append((BEGAN + hidden[0], BEGAN + hidden[1]))
+    run.list_(5005.0)
+    run.list_(5036.0)
+    for at in by_id_at:
+        run.request("GET", "/instances/{id}/", at, instance_id=100)
+    run.end(100, ended_at, "market")
+    found = absence_is_confirmed(run.evidence())
+    assert [broken.invariant for broken in found] == ["I7"] * is_blamed
