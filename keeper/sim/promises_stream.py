@@ -26,7 +26,7 @@ from keeper.sim.promises_deploys import hopeless
 from keeper.sim.stalls import open_to
 
 _SAME_S = 1.0
-_SEARCHES_APART_S = 690.0  # the longest back-off of a search that finds nothing
+_SEARCHES_APART_S = 780.0  # the longest back-off of a search that finds nothing, and a quarter more
 _OWNER_FAILED = 2  # machines of one owner, and all of them are avoided
 
 
