@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keeper.sim.evidence import STARTED, Broken, Deployed, Evidence
+from keeper.sim.ledger import Rental
 
 _LIVES = ("created", "running", "rebooting", "readdressed", "destroyed")
 _AROUND_S = 1800.0  # what befalls a host so near to a start may be why it is given up
+_WARM_UP_S = 300.0  # for so long what was started is not judged
 _SURE_S = 1200.0  # on air for so long, a deploy has shown that it works
 _ARRIVES_S = 10_800.0  # so long after the calm a deploy is on the first host
 _EACH_S = 3600.0  # and so much later on each other one
@@ -24,7 +26,7 @@ def a_bad_deploy_stays_where_it_was_tried(seen: Evidence) -> Iterator[Broken]:
         hosts = [
             (at, instance_id)
             for at, instance_id in _starts_of(seen, each)
-            if not _was_struck(seen, instance_id, at)
+            if not _was_struck(seen, instance_id, at) and not _ended_unjudged(seen, instance_id, at)
         ]
         for at, instance_id in hosts[1:]:
             yield Broken(
@@ -80,6 +82,15 @@ def is_being_deployed(seen: Evidence, instance_id: int, at: float) -> bool:
     return declared[-1].is_bad or not words or declared[-1].word not in words[-1]
 
 
+def ended_with_a_bad_deploy(seen: Evidence, rental: Rental, at: float) -> bool:
+    """Whether what was started last on a host, by then, fails everywhere: its machine need not be bad."""
+    words = _words_on(seen, rental.instance_id, at)
+    stream = (seen.slot_of(rental.label) or "").rpartition("/")[0]
+    return bool(words) and any(
+        each.is_bad and each.stream == stream and each.word in words[-1] for each in seen.deploys
+    )
+
+
 def _starts_of(seen: Evidence, deploy: Deployed) -> list[tuple[float, int]]:
     """Return the first start of a deploy on each host."""
     found: dict[int, float] = {}
@@ -127,6 +138,11 @@ def _was_struck(seen: Evidence, instance_id: int, at: float) -> bool:
         and (c.what not in _LIVES or (c.what == "destroyed" and c.by != "account"))
         for c in rental.changes
     )
+
+
+def _ended_unjudged(seen: Evidence, instance_id: int, at: float) -> bool:
+    """Whether a host was ended, as for a cap, while what had just been put there could still warm up."""
+    return seen.end_of_use(seen.ledger.rentals[instance_id]) - at < _WARM_UP_S
 
 
 def _is_strange(seen: Evidence, instance_id: int) -> bool:

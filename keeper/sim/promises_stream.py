@@ -22,7 +22,7 @@ from keeper.sim.evidence import (
 )
 from keeper.sim.excuses import covered_s, tied_s, untied_until
 from keeper.sim.ledger import Rental
-from keeper.sim.promises_deploys import hopeless
+from keeper.sim.promises_deploys import ended_with_a_bad_deploy, hopeless
 from keeper.sim.stalls import open_to
 
 _SAME_S = 1.0
@@ -140,6 +140,7 @@ def _is_blameless(seen: Evidence, rental: Rental, at: float) -> bool:
         or is_stray
         or seen.is_dear(rental, at)
         or seen.is_leftover(rental)
+        or ended_with_a_bad_deploy(seen, rental, at)
         or is_stopping(seen, seen.slot_of(rental.label), at)
     )
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from keeper.sim.evidence import Caps
+from keeper.sim.evidence import STARTED, Caps, Deployed
 from keeper.sim.fleets import OBSERVE, SUGGEST, Fleet, Habits, Opening, Spell, forbidden, watched
 from keeper.sim.ledger import Change
 from keeper.sim.promises_caps import remedies_within_their_caps, spending_within_the_caps
@@ -15,7 +15,7 @@ from keeper.sim.promises_ends import absence_is_confirmed
 from keeper.sim.promises_money import doubtful_create_is_settled_first
 from keeper.sim.promises_nerve import make_before_break, modes_and_windows_are_kept
 from keeper.sim.promises_secrets import a_changed_key_is_told
-from keeper.sim.promises_stream import darkness_ends
+from keeper.sim.promises_stream import bad_machines_are_avoided, darkness_ends
 from tests.sim.doctored_hosts import (
     a_stall,
     ended_for_money_that_was_there,
@@ -341,3 +341,30 @@ def test_what_ends_while_the_market_hides_it_was_confirmed_gone_before(
     run.end(100, ended_at, "market")
     found = absence_is_confirmed(run.evidence())
     assert [broken.invariant for broken in found] == ["I7"] * is_blamed
+
+
+@pytest.mark.parametrize(
+    ("words", "is_blamed"),
+    [
+        pytest.param(("new",), False, id="a bad deploy was started there, and nothing since"),
+        pytest.param(("new", "old"), True, id="what works was put back, and failed there too"),
+        pytest.param(("old",), True, id="it never had the bad deploy"),
+        pytest.param((), True, id="nothing was ever started there"),
+    ],
+)
+def test_a_machine_is_not_to_blame_for_a_bad_deploy(
+    *, words: tuple[str, ...], is_blamed: bool
+) -> None:
+    """Seed 1264 of any fleet: the cheapest machine again, a moment after the deploy was found bad."""
+    run = Run()
+    run.rent(101, "k:duel/0:2", at=9100.0, machine_id=40)
+    for number, word in enumerate(words):
+        run.host(101, 9250.0 + number, STARTED, word)
+    run.destroy(101, 9320.0)
+    run.rent(102, "k:duel/0:3", at=9321.0, machine_id=40)
+    deploys = (
+        Deployed(at=BEGAN + 100.0, stream="duel", word="old", is_bad=False),
+        Deployed(at=BEGAN + 9000.0, stream="duel", word="new", is_bad=True),
+    )
+    found = bad_machines_are_avoided(replace(run.evidence(), deploys=deploys))
+    assert [broken.invariant for broken in found] == ["I16"] * is_blamed
