@@ -593,7 +593,7 @@ def deployed(run: Run, *, is_bad: bool) -> Evidence:
 def a_bad_deploy_on_two_hosts(run: Run) -> Evidence:
     run.picture(100, 9100.0, live=False)
     run.host(100, 9060.0, STARTED, "new")
-    run.destroy(100, 9300.0)
+    run.destroy(100, 9380.0)
     run.rent(101, "k:duel/0:2", at=9400.0)
     run.host(101, 9700.0, STARTED, "new")
     run.host(101, 9900.0, STARTED, "old")

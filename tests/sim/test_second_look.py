@@ -8,7 +8,7 @@ import pytest
 from keeper.sim.deploys import stopped_by_a_flaw, wrongly_blamed
 from keeper.sim.evidence import STARTED
 from keeper.sim.faults import Fault, FaultKind
-from keeper.sim.promises_deploys import hopeless
+from keeper.sim.promises_deploys import a_bad_deploy_stays_where_it_was_tried, hopeless
 from keeper.sim.story import Story
 from tests.sim.doctored import deployed
 from tests.sim.ledgers import BEGAN, Run
@@ -114,3 +114,18 @@ def test_nothing_is_hoped_for_where_all_that_was_ever_declared_is_bad() -> None:
     mended = replace(never.deploys[0], at=bad_at + 60.0, is_bad=False)
     again = replace(never, deploys=(*never.deploys, mended))
     assert list(hopeless(again, "duel")) == [(bad_at, bad_at + 60.0)]
+
+
+@pytest.mark.parametrize(("ended_at", "is_blamed"), [(9250.0, False), (9380.0, True)])
+def test_what_a_cap_ends_before_it_can_be_judged_is_no_verdict(
+    ended_at: float, *, is_blamed: bool
+) -> None:
+    """A bad deploy had begun on a host; a cap ended that a minute later; the next host got it, too."""
+    run = Run()
+    run.picture(100, 9100.0, live=False)
+    run.host(100, 9060.0, STARTED, "new")
+    run.destroy(100, ended_at)
+    run.rent(101, "k:duel/0:2", at=9400.0)
+    run.host(101, 9700.0, STARTED, "new")
+    seen = deployed(run, is_bad=True)
+    assert bool(list(a_bad_deploy_stays_where_it_was_tried(seen))) is is_blamed
