@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from keeper.sim.evidence import STARTED, Broken, Deployed, Evidence
 from keeper.sim.ledger import Rental
-from keeper.sim.ledger import Rental
 
 _LIVES = ("created", "running", "rebooting", "readdressed", "destroyed")
 _AROUND_S = 1800.0  # what befalls a host so near to a start may be why it is given up
@@ -81,15 +80,6 @@ def is_being_deployed(seen: Evidence, instance_id: int, at: float) -> bool:
         return False
     words = _words_on(seen, instance_id, at)
     return declared[-1].is_bad or not words or declared[-1].word not in words[-1]
-
-
-def ended_with_a_bad_deploy(seen: Evidence, rental: Rental, at: float) -> bool:
-    """Whether what was started last on a host, by then, fails everywhere: its machine need not be bad."""
-    words = _words_on(seen, rental.instance_id, at)
-    stream = (seen.slot_of(rental.label) or "").rpartition("/")[0]
-    return bool(words) and any(
-        each.is_bad and each.stream == stream and each.word in words[-1] for each in seen.deploys
-    )
 
 
 def ended_with_a_bad_deploy(seen: Evidence, rental: Rental, at: float) -> bool:
