@@ -249,8 +249,9 @@ def _refuse_by_deploy(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal
     """
     stream = draft.slots.get(slot)
     is_stuck = stream is not None and revisions.is_stuck(draft, stream)
-    is_back = stream is not None and revisions.target(draft, stream) not in {"", stream.revision}
-    bad = None if stream is None or is_back else draft.bad_deploys.get(stream.name)
+    bad = None if stream is None else draft.bad_deploys.get(stream.name)
+    if bad and stream is not None and _gets_another(draft, slot, stream, proposal):
+        bad = None
     if (not bad and not is_stuck) or proposal.reason in _ENDS_ONLY:
         return None
     tenure = draft.records[slot].tenure
@@ -261,6 +262,15 @@ def _refuse_by_deploy(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal
         until = _acquitted_at(draft, bad) if bad and not is_stuck else None
         return Refusal(reason=Reason.BAD_DEPLOY, until=until)
     return Refusal(reason=Reason.BAD_DEPLOY) if is_fresh else None
+
+
+def _gets_another(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> bool:
+    """Whether the next host of a slot gets something else than what is declared."""
+    if proposal.reason in (Reason.ROLLOUT, Reason.ROLLBACK):
+        given = revisions.target(draft, stream)
+    else:
+        given = revisions.for_a_fresh_host(draft, slot, stream)
+    return given not in {"", stream.revision}
 
 
 def _acquitted_at(draft: Draft, bad: tuple[Failure, ...]) -> datetime:

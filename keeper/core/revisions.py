@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from keeper.core.blame import may_be_of_the_workload
 from keeper.core.cause import Trait
 from keeper.core.conditions import status_of
 from keeper.core.draft import Draft
@@ -29,7 +30,6 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import SENTENCE, Reason
-from keeper.core.suspects import OF_THE_WORKLOAD
 
 # Of one stream: those on hosts, the proven ones to go back to, and bad ones that must stay known.
 _KEPT_MAX = 12
@@ -126,6 +126,12 @@ def needs_another_rental(draft: Draft, stream: Stream, at: str, to: str) -> bool
     return "" not in marks and marks[0] != marks[1]
 
 
+def has_same_rental(draft: Draft, stream: Stream, one: str, other: str) -> bool:
+    """Whether the same is rented for two revisions, as far as both are known."""
+    mark = rental_mark(draft, stream, one)
+    return mark != "" and mark == rental_mark(draft, stream, other)
+
+
 # --- what should be where ---------------------------------------------------------------------------
 
 
@@ -149,25 +155,29 @@ def for_a_fresh_host(draft: Draft, slot: SlotId, stream: Stream) -> str:
     is_boundary = stream.policy.deploy_when is DeployWhen.BOUNDARY
     if not may_try(draft, slot, stream):
         return back.name
-    return wanted if is_boundary or is_spoiled(draft, slot, stream) else back.name
+    is_chosen = is_boundary and stream.name not in draft.bad_deploys
+    return wanted if is_chosen or is_spoiled(draft, slot, stream) else back.name
 
 
 def is_spoiled(draft: Draft, slot: SlotId, stream: Stream) -> bool:
     """Whether what worked before does not work now: then what was changed may be the cure.
 
-    The slot was dark before the change was declared, or two machines have failed with it since.
+    The slot was dark before the change was declared, or two machines have failed since with what
+    worked. What has itself failed on as many is no cure for the first.
     """
     declared, back = declared_of(draft, stream), proven_before(draft, stream)
     if declared is None or back is None:
         return True
     record = draft.records[slot]
-    if record.dark_since is not None and record.dark_since < declared.declared_at:
+    was_dark = record.dark_since is not None and record.dark_since < declared.declared_at
+    if was_dark and stream.name not in draft.bad_deploys:
         return True
+    is_same_rental = has_same_rental(draft, stream, back.name, declared.name)
     machines = {
         each.machine_id
         for each in record.failures
         if each.at >= declared.declared_at
-        and each.reason in OF_THE_WORKLOAD
+        and may_be_of_the_workload(each, is_same_rental=is_same_rental)
         and each.traits.get(Trait.REVISION) == back.name
     }
     return len(machines) > 1

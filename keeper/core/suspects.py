@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from keeper.core import cause
+from keeper.core import cause, revisions
+from keeper.core.blame import may_be_of_the_workload
 from keeper.core.cause import AVOIDABLE, Cause, Columns, Trait, columns_of, traits_of
 from keeper.core.conditions import complete, status_of
 from keeper.core.credit import was_starved
@@ -44,15 +45,6 @@ _DEPTH = (
 # On air for this long, a workload has shown that it works: longer than any warm-up and any first crash.
 _PROVEN_S = 1800.0
 _DEPLOY = "deploy"  # the word for a bad one, where causes are told
-# What a workload can be to blame for. What happens before it is started, or to the host, is not here.
-OF_THE_WORKLOAD = frozenset(
-    {
-        Reason.FROZEN, Reason.BLACK, Reason.NO_BYTES, Reason.CORRUPT, Reason.SLOW,
-        Reason.UNREACHABLE, Reason.HTTP_ERROR, Reason.PROCESS_GONE, Reason.MANAGER_GAVE_UP,
-        Reason.CRASH_LOOP, Reason.DISK_FULL, Reason.BOOT_FAILED, Reason.DEPLOY_FAILED,
-        Reason.NO_PICTURE_EVER, Reason.LADDER_SPENT,
-    }
-)  # fmt: skip
 
 
 # --- what is remembered -----------------------------------------------------------------------------
@@ -215,12 +207,16 @@ def _failed_with(draft: Draft, stream: Stream) -> tuple[Failure, ...]:
     if not proven or stream.revision in proven:
         return ()
     labels = {each.label for record in records for each in record.failures}
+    # Started with what worked, too: then no container failed to start for what is declared.
+    is_same_rental = any(
+        revisions.has_same_rental(draft, stream, each, stream.revision) for each in proven
+    )
     found = tuple(
         each
         for each in draft.failures
         if each.label in labels
         and each.traits.get(Trait.REVISION) == stream.revision
-        and each.reason in OF_THE_WORKLOAD
+        and may_be_of_the_workload(each, is_same_rental=is_same_rental)
     )
     machines = {each.machine_id for each in found}
     return found if len(machines) >= draft.fleet.common_cause_hosts else ()

@@ -26,15 +26,20 @@ from tests.builders import DUEL, NOW, SLOT, a_desire, a_record, a_stream, a_tenu
 
 NEW = "r2"
 MEMORY_S = 21_600.0
-DESIRED = a_desire(a_stream(revision=NEW), common_cause_memory_s=MEMORY_S)
+DESIRED = a_desire(a_stream(revision=NEW, rental_mark="m2"), common_cause_memory_s=MEMORY_S)
 
 
-def failed(*ages_s: float, machines: tuple[int, ...] = (1, 2, 3)) -> tuple[Failure, ...]:
+def failed(
+    *ages_s: float,
+    machines: tuple[int, ...] = (1, 2, 3),
+    reason: Reason = Reason.PROCESS_GONE,
+    revision: str = NEW,
+) -> tuple[Failure, ...]:
     """Hosts on which the new revision was gone, so long ago."""
     return tuple(
         Failure(
             label=f"keeper:k1:duel/0:{number + 2}", machine_id=MachineId(900 + machine),
-            at=ago(age_s), reason=Reason.PROCESS_GONE, traits={"revision": NEW},
+            at=ago(age_s), reason=reason, traits={"revision": revision},
         )
         for number, (age_s, machine) in enumerate(zip(ages_s, machines, strict=False))
     )  # fmt: skip
@@ -65,6 +70,17 @@ def back(record: SlotRecord) -> dict[str, Any]:
     return {**convicted(record), "revisions": {DUEL: (worked, bad)}, "makeable": makeable}
 
 
+def suspected(record: SlotRecord, mark: str = "m1", **changes: Any) -> dict[str, Any]:
+    """It came to hosts of a slot that was dark before, and failed on two; what worked is at hand."""
+    worked = Revision(
+        stream=DUEL, name="r1", declared_at=ago(9000), proven_at=ago(7000), rental_mark=mark
+    )
+    tried = Revision(stream=DUEL, name=NEW, declared_at=ago(4000), rental_mark="m2")
+    record = replace(record, dark_since=ago(5000))
+    case = convicted(record, **changes)
+    return back(record) | case | {"revisions": {DUEL: (worked, tried)}}
+
+
 def well(record: SlotRecord) -> dict[str, Any]:
     return {"record": record}
 
@@ -86,6 +102,9 @@ RENT, DEPLOY, RESTART = asked(Wish.RENT), asked(Wish.DEPLOY), asked(Wish.RESTART
 REPLACE, INCOMING = asked(Wish.REPLACE), asked(Wish.REPLACE, is_incoming=True)
 GONE: dict[str, Any] = {"makeable": {}}
 OVER_AT = later(ago(3000.0), MEMORY_S)  # then one machine alone has failed lately
+# What worked fails as well by now, on two other machines.
+NEITHER = (*failed(3000.0, 2400.0), *failed(1500.0, 900.0, machines=(8, 9), revision="r1"))
+UNBOOTED = failed(3000.0, 2400.0, reason=Reason.BOOT_FAILED)
 REFUSED = [
     ("no third host is rented for it", convicted(VACANT), RENT, OVER_AT),
     ("the host that it is on is kept", convicted(SERVED), REPLACE, OVER_AT),
@@ -98,6 +117,20 @@ REFUSED = [
         RENT,
         None,
     ),
+    (
+        "none is rented to try the change on",
+        suspected(SERVED),
+        asked(Wish.RENT, Reason.ROLLOUT, is_incoming=True),
+        OVER_AT,
+    ),
+    ("nor where what worked cannot be made", suspected(VACANT) | GONE, RENT, OVER_AT),
+    ("nor where that fails, too", suspected(VACANT, failures=NEITHER), RENT, OVER_AT),
+    (
+        "another image may be why none starts",
+        suspected(VACANT, failures=UNBOOTED) | GONE,
+        RENT,
+        OVER_AT,
+    ),
 ]
 LET = [
     ("what failed elsewhere may work where a host is there already", convicted(NEVER), DEPLOY),
@@ -109,6 +142,13 @@ LET = [
     ("money that runs out waits for nobody", stuck(SERVED), asked(Wish.REPLACE, Reason.BUDGET)),
     ("seed 135: what worked before it may work on another host", back(VACANT), RENT),
     ("and a host that does not even show that is given up", back(SERVED), REPLACE),
+    ("seed 1253: what worked is rented for where the change has failed", suspected(VACANT), RENT),
+    ("and a host with the change is given up for it", suspected(SERVED), REPLACE),
+    (
+        "a workload that comes to hosts that run is not why none starts",
+        suspected(VACANT, "m2", failures=UNBOOTED) | GONE,
+        RENT,
+    ),
     ("what works is rented for", well(VACANT), RENT),
     ("and given up", well(SERVED), REPLACE),
     ("and put there", well(SERVED), DEPLOY),

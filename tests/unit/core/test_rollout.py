@@ -698,10 +698,10 @@ def test_once_proven_elsewhere_it_is_the_remedy_for_all() -> None:
     assert moved(plan) == [(slot(1), Reason.ROLLOUT)]
 
 
-def failed(number: int, age_s: float) -> Failure:
+def failed(number: int, age_s: float, reason: Reason = Reason.NO_PICTURE_EVER) -> Failure:
     return Failure(
         label=f"keeper:k1:duel/0:{number}", machine_id=MachineId(700 + number), at=ago(age_s),
-        reason=Reason.NO_PICTURE_EVER, traits={"revision": OLD},
+        reason=reason, traits={"revision": OLD},
     )  # fmt: skip
 
 
@@ -714,6 +714,8 @@ def failed(number: int, age_s: float) -> Failure:
         ({"failures": (failed(1, 500),)}, OLD),
         ({"failures": (failed(1, 500), failed(2, 300))}, NEW),
         ({"failures": (failed(1, 5000), failed(2, 3000))}, OLD),  # before it, too
+        # The same is rented for both: it is not for a workload that a container does not start.
+        ({"failures": tuple(failed(n, 500, Reason.BOOT_FAILED) for n in (1, 2))}, OLD),
     ],
 )
 def test_a_fresh_host_gets_the_change_where_nothing_else_works(
@@ -729,6 +731,35 @@ def test_a_fresh_host_gets_the_change_where_nothing_else_works(
     act = decision_for(decide(*a_case(a_record(fresh, ever_on_air=True, **changes))))
     assert isinstance(act, Deploy)
     assert act.revision == gets
+
+
+@pytest.mark.parametrize(
+    ("reason", "when", "gets"),
+    [
+        (Reason.NO_PICTURE_EVER, DeployWhen.AT_ONCE, OLD),
+        (Reason.NO_PICTURE_EVER, DeployWhen.BOUNDARY, OLD),
+        (Reason.BOOT_FAILED, DeployWhen.AT_ONCE, NEW),  # the same container: it never came to that
+    ],
+)
+def test_what_failed_on_two_machines_is_no_cure_any_more(
+    reason: Reason, when: DeployWhen, gets: str
+) -> None:
+    """Three slots, dark before the change, stayed dark for six hours: nothing was rented for them.
+
+    What had worked was at hand (seed 1253 of any fleet).
+    """
+    tried = tuple(
+        replace(failed(n, 900.0 - 100 * n, reason), traits={"revision": NEW}) for n in (1, 2)
+    )
+    world, desired = a_case(
+        a_record(
+            attempt=3, ever_on_air=True, dark_since=ago(9000.0), failures=tried, proven_revision=OLD
+        ),
+        stream=WINDOWED if when is DeployWhen.BOUNDARY else None,
+    )
+    plan = decide(world, desired)
+    assert moved(plan) == [(SLOT, Reason.VACANT)]
+    assert tenure_after(world, plan).revision == gets
 
 
 def test_two_fresh_hosts_of_one_tick_do_not_both_get_what_is_on_trial() -> None:
