@@ -30,6 +30,7 @@ _AFTER_BLINDNESS_S = 300.0
 _GOOD_S = 90.0  # on air for so long, and every viewer has seen it by now
 _SEEN_S = 180.0  # so long after many fell sick, keeper has seen it and what had begun is over
 _EARLY_S = 30.0
+_AGAIN_S = 60.0  # so long after its network is back, keeper has looked at everything again
 _BEGUN_S = 60.0  # what had begun before a window or a mode may finish
 
 
@@ -212,22 +213,23 @@ def _mass_failures(seen: Evidence) -> Iterator[Span]:
     """Yield when more hosts that were good lay dark than the fleet's ratio allows.
 
     From when keeper has seen it until one slot at a time may be tried; the act that ends it is in it.
-    A host that others have stopped may count or not; with it, the trial comes earlier.
+    A host that others have stopped may count or not; and what fell sick while keeper's own network was
+    down may have seemed so since it lost its sight. With either, the trial comes earlier.
     """
     most = max(1, ceil(round(seen.bounds.mass_failure_ratio * len(seen.slots), 9)))
-    perhaps = tuple(_too_many(seen, most, and_stopped=True))
-    for since, ends in _too_many(seen, most, and_stopped=False):
+    perhaps = tuple(_too_many(seen, most, is_seeming=True))
+    for since, ends in _too_many(seen, most, is_seeming=False):
         begun = [begins for begins, over in perhaps if begins <= since < over]
         until = min(ends, min([since, *begun]) + seen.bounds.mass_failure_trial_s - _EARLY_S)
         if until > since + _SEEN_S:
             yield since + _SEEN_S, until
 
 
-def _too_many(seen: Evidence, most: int, *, and_stopped: bool) -> Iterator[Span]:
-    """Yield when more than so many slots were sick."""
+def _too_many(seen: Evidence, most: int, *, is_seeming: bool) -> Iterator[Span]:
+    """Yield when more than so many slots were sick, or may at most have seemed so."""
     moments: list[tuple[float, int]] = []
     for slot in seen.slots:
-        for begins, ends in merged(_sick(seen, slot, and_stopped=and_stopped)):
+        for begins, ends in merged(_sick(seen, slot, is_seeming=is_seeming)):
             moments += [(begins, 1), (ends, -1)]
     count, since = 0, 0.0
     for at, step in sorted(moments):
@@ -238,17 +240,27 @@ def _too_many(seen: Evidence, most: int, *, and_stopped: bool) -> Iterator[Span]
             yield since, at
 
 
-def _sick(seen: Evidence, slot: str, *, and_stopped: bool) -> Iterator[Span]:
-    """Yield when a host that was on air was dark in its slot, and no bid or purse was why."""
+def _sick(seen: Evidence, slot: str, *, is_seeming: bool) -> Iterator[Span]:
+    """Yield when a host that was on air was dark in its slot, and no bid or purse was why.
+
+    ``is_seeming``: also one that others had stopped, and from when on keeper may have taken it for dark.
+    """
     for rental in seen.rentals.get(slot, ()):
         spans = seen.on_air(rental.instance_id)
         end = seen.end_of_use(rental)
         stops = (c for c in rental.changes if c.what == "stopped" and c.at >= rental.created_at)
-        if not and_stopped and any(stops):
+        if not is_seeming and any(stops):
             continue
         for (_, lost_at), (again_at, _) in pairwise([*spans, (end, end)]):
             if max(lost_at, rental.created_at) < min(again_at, end):
-                yield max(lost_at, rental.created_at), min(again_at, end)
+                since = _unseen_since(seen, lost_at) if is_seeming else lost_at
+                yield max(since, rental.created_at), min(again_at, end)
+
+
+def _unseen_since(seen: Evidence, at: float) -> float:
+    """Return since when keeper had not seen anything at a time, for its network was down, or that time."""
+    spans = (span for span in seen.blind if span[0] <= at < span[1] + _AGAIN_S)
+    return min((begins for begins, _ in spans), default=at)
 
 
 def acts_on_the_well(seen: Evidence) -> Iterator[tuple[Request, int]]:

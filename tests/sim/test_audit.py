@@ -380,3 +380,30 @@ def test_a_host_that_was_stopped_may_bring_the_trial_forward(
         run.picture(204, 7000.0)
     found = tuple(common_causes_stop_everything(replace(run.evidence(), desired=desired)))
     assert [each.invariant for each in found] == broken
+
+
+@pytest.mark.parametrize(
+    ("blind", "acted_at", "is_blamed"),
+    [
+        pytest.param((4700.0, 5200.0), 5605.0, False, id="a quarter of an hour after its sight"),
+        pytest.param((4700.0, 5200.0), 5550.0, True, id="sooner than that"),
+        pytest.param((4700.0, 5000.0), 5605.0, False, id="it had not looked again yet"),
+        pytest.param((4700.0, 4900.0), 5605.0, True, id="it saw again by then"),
+        pytest.param((5050.0, 5200.0), 5605.0, True, id="it still saw then"),
+        pytest.param(None, 5605.0, True, id="it saw all the time"),
+    ],
+)
+def test_who_falls_sick_unseen_may_be_sick_since_keeper_lost_its_sight(
+    *, blind: tuple[float, float] | None, acted_at: float, is_blamed: bool
+) -> None:
+    """Seed 1278 of any fleet: its network was down, and within that a good host's process died."""
+    run = Run()
+    desired = twelve_slots(run, lost=0)
+    for number, at in ((201, 4500.0), (202, 4500.0), (203, 4500.0), (204, 5040.0)):
+        run.picture(number, at, live=False)
+        run.picture(number, 7000.0)
+    run.command(204, acted_at, "restart.process.start")
+    spans = () if blind is None else ((BEGAN + blind[0], BEGAN + blind[1]),)
+    seen = replace(run.evidence(), desired=desired, blind=spans)
+    found = [broken.invariant for broken in common_causes_stop_everything(seen)]
+    assert found == ["I12"] * is_blamed
