@@ -190,3 +190,9 @@ def test_it_is_over_when_too_few_machines_have_failed_lately(
     refusal = refusal_of(RENT, desired, **convicted(VACANT, failures))
     assert refusal is not None
     assert refusal.until == later(ago(over_s), MEMORY_S)
+
+
+def test_where_nobody_knows_what_was_rented_a_container_may_fail_for_the_change() -> None:
+    nameless = a_desire(a_stream(revision=NEW), common_cause_memory_s=MEMORY_S)
+    refusal = refusal_of(RENT, nameless, **convicted(VACANT, UNBOOTED))
+    assert refusal == Refusal(reason=Reason.BAD_DEPLOY, until=OVER_AT)
