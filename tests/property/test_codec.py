@@ -206,6 +206,11 @@ def test_what_is_no_record_is_unreadable(text: str) -> None:
         decode(Tenure, text)
 
 
+def test_what_is_no_json_is_said_to_be_none() -> None:
+    with pytest.raises(Unreadable, match=r"^not JSON: "):
+        decode(Tenure, "{")
+
+
 def test_hostile_text_and_numbers_can_be_stored() -> None:
     """A host's status held half a surrogate pair; the commit that told of it failed for ever."""
     facts = {
