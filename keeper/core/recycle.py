@@ -30,7 +30,11 @@ def is_recycle_due(draft: Draft, slot: SlotId, stream: Stream) -> bool:
     if serves_until is not None:
         draft.wake(serves_until)
         return False
-    return _is_time(draft, stream) and _all_is_well(draft, slot)
+    return (
+        _is_time(draft, stream)
+        and has_time_to_hand_over(draft, stream)
+        and _all_is_well(draft, slot)
+    )
 
 
 def is_ever_recycled(record: SlotRecord, stream: Stream) -> bool:
@@ -74,6 +78,19 @@ def _is_time(draft: Draft, stream: Stream) -> bool:
     if window is None:
         return not stream.has_replace_windows
     return window.allow is Allowance.REPLACE
+
+
+def has_time_to_hand_over(draft: Draft, stream: Stream) -> bool:
+    """Whether a hand-over that begins now is over before a window in which nothing may be done.
+
+    It would stand still there, with two hosts that bill (I5): the old one may not be ended.
+    """
+    over_at = later(draft.now, stream.policy.coming_up_max_s)
+    return not any(
+        each.since < over_at
+        for each in draft.world.windows_ahead
+        if each.allow is Allowance.OBSERVE and each.stream in (None, stream.name)
+    )
 
 
 def _all_is_well(draft: Draft, slot: SlotId) -> bool:

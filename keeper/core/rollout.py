@@ -32,6 +32,7 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
+from keeper.core.recycle import has_time_to_hand_over
 from keeper.core.sickness import waits_for_money
 from keeper.core.windows import Allowance, strictest
 
@@ -213,6 +214,9 @@ def _move(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> Pro
         return proposal
     reason = Reason.ROLLBACK if is_back else Reason.ROLLOUT
     move = Proposal(wish=Wish.RENT, reason=reason, is_incoming=True)
+    is_asked = draft.records[slot].deploy_asked_at is not None
+    if not is_back and not is_asked and not has_time_to_hand_over(draft, stream):
+        return proposal  # the host has a picture: it can wait
     return move if _is_time(draft, slot, stream, move) else proposal
 
 

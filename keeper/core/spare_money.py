@@ -15,7 +15,7 @@ from math import fsum
 from keeper.core.caps import Crossed
 from keeper.core.draft import Draft
 from keeper.core.market import Price, price_of
-from keeper.core.model import Offer, OfferNeeds, Policy, SlotId, Stream, is_spare, stream_of
+from keeper.core.model import Offer, OfferNeeds, SlotId, Stream, is_spare, stream_of
 from keeper.core.room import crosses_a_limit
 from keeper.core.spare import SpareKind
 from keeper.core.spend import burn_dollars_per_hour, record_dollars_per_hour, runway_s
@@ -72,17 +72,12 @@ def crossed(draft: Draft, stream: Stream, price: Price) -> Crossed | None:
     life_s = max(draft.fleet.spend_reserve_s, stream.spares.expire_after_s)
     if stream.spares.kind is SpareKind.WARM:
         return crosses_a_limit(draft, stream, dollars, life_s)
-    up_s = max(draft.fleet.spend_reserve_s, _coming_up_s(stream.policy))
+    up_s = max(draft.fleet.spend_reserve_s, stream.policy.coming_up_max_s)
     disk = price.disk_dollars_per_hour
     once_dollars = max(0.0, dollars - disk) * up_s / _HOUR_S
     return crosses_a_limit(draft, stream, dollars, up_s) or crosses_a_limit(
         draft, stream, disk, life_s, once_dollars
     )
-
-
-def _coming_up_s(policy: Policy) -> float:
-    """Return how long a spare may run until it has proven itself, at most."""
-    return policy.boot_hard_max_s + policy.warmup_max_s + policy.handover_max_s
 
 
 def is_short(draft: Draft, place: SlotId, stream: Stream) -> bool:

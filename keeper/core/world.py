@@ -204,6 +204,7 @@ class World:
     orphans_seen_at: Mapping[InstanceId, datetime] = field(default_factory=dict)  # first listing
     fuses_known: frozenset[Reason] = frozenset()  # tripped at the last tick
     windows: tuple[Window, ...] = ()  # open ones
+    windows_ahead: tuple[Window, ...] = ()  # the next opening of each, also of an open one
     windows_change_at: datetime | None = None  # the next time that one opens or closes
     causes_known: frozenset[tuple[str, str]] = frozenset()  # trait and value, named last tick
     orders: tuple[Order, ...] = ()  # new ones

@@ -38,6 +38,7 @@ async def preview(
         meter=saved.meter,
         started_at=now,
         windows=windows.open,
+        windows_ahead=windows.ahead,
         windows_change_at=windows.changes_at,
         revisions=saved.revisions,
         makeable=Revisions(declared).at_hand(saved.revisions),

@@ -141,6 +141,7 @@ class Ticker:
             fuses_known=memory.fuses_known,
             causes_known=memory.causes_known,
             windows=self._crew.windows.open,
+            windows_ahead=self._crew.windows.ahead,
             windows_change_at=self._crew.windows.changes_at,
             orders=orders,
             pause=pause,

@@ -1,4 +1,4 @@
-"""Turns declared windows into those that are open now, and says when that changes.
+"""Turns declared windows into those that are open now, and says when that changes and what comes.
 
 The calendar is asked only when something can have changed: at a boundary, after a reload, and when
 the clock was stepped back.
@@ -40,7 +40,7 @@ class DeclaredWindow:
 
 
 class Windows:
-    """The windows that are open now."""
+    """The windows that are open now, and those that open next."""
 
     def __init__(
         self,
@@ -52,10 +52,11 @@ class Windows:
         self._basis: tuple[DeclaredWindow, ...] = ()
         self._looked_at: datetime | None = None
         self.open: tuple[Window, ...] = ()
+        self.ahead: tuple[Window, ...] = ()  # the next opening of each, also of one that is open
         self.changes_at: datetime | None = None
 
     def look(self, now: datetime) -> None:
-        """Bring ``open`` and ``changes_at`` up to date, and state what opened or closed."""
+        """Bring ``open``, ``ahead`` and ``changes_at`` up to date, and state what opened or closed."""
         declared = self._declared()
         is_same = declared is self._basis and self._looked_at is not None
         is_before = self.changes_at is None or now < self.changes_at
@@ -63,8 +64,10 @@ class Windows:
             return
         before, self._basis, self._looked_at = self.open, declared, now
         self.open = tuple(opened for each in declared if (opened := _opened(each, now)) is not None)
-        coming = (each.openings.next(now) for each in declared)
-        moments = [each.until for each in self.open] + [at for at in coming if at is not None]
+        self.ahead = tuple(
+            _opening(each, at) for each in declared if (at := each.openings.next(now)) is not None
+        )
+        moments = [each.until for each in self.open] + [each.since for each in self.ahead]
         self.changes_at = min(moments, default=None)
         for each in before:
             if each not in self.open:
@@ -82,10 +85,16 @@ def _opened(declared: DeclaredWindow, now: datetime) -> Window | None:
     since = declared.openings.latest(now, declared.for_s)
     if since is None:
         return None
-    # Elapsed time, not the wall's: a window that lasts six hours does so when clocks are changed.
-    until = since + timedelta(seconds=declared.for_s)
-    if until <= now:
-        return None
+    opened = _opening(declared, since)
+    return None if opened.until <= now else opened
+
+
+def _opening(declared: DeclaredWindow, since: datetime) -> Window:
     return Window(
-        name=declared.name, since=since, until=until, allow=declared.allow, stream=declared.stream
+        name=declared.name,
+        since=since,
+        # Elapsed time, not the wall's: a window that lasts six hours does so when clocks are changed.
+        until=since + timedelta(seconds=declared.for_s),
+        allow=declared.allow,
+        stream=declared.stream,
     )

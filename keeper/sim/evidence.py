@@ -418,9 +418,13 @@ class Evidence:
 
     def expected_to_move(self, rental: Rental, at: float) -> bool:
         """Whether the terms of a rental, as its reads tell them, are a reason to look for another."""
+        return self.must_move(rental, at) or self._has_served_its_time(rental, at)
+
+    def must_move(self, rental: Rental, at: float) -> bool:
+        """Whether these terms are a reason that does not wait."""
         left_s = self.bounds.ending_s + self.clock_ahead_s(at)  # as far as keeper can tell
         ends_soon = rental.ends_at is not None and rental.ends_at - at <= left_s
-        return ends_soon or self.is_dear(rental, at) or self._has_served_its_time(rental, at)
+        return ends_soon or self.is_dear(rental, at)
 
     def _has_served_its_time(self, rental: Rental, at: float) -> bool:
         """Whether a host has been on air for so long that it is recycled."""

@@ -129,6 +129,11 @@ class Policy:
     # A host that has heard no keeper for so long stops itself, with its own key; None: it does not.
     dead_man_after_s: float | None = None
 
+    @property
+    def coming_up_max_s(self) -> float:
+        """Return how long a new host may take until it has proven itself, at most."""
+        return self.boot_hard_max_s + self.warmup_max_s + self.handover_max_s
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPolicy:

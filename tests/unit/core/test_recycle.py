@@ -20,7 +20,7 @@ from keeper.core.model import (
     Stream,
 )
 from keeper.core.reasons import Reason
-from keeper.core.windows import Allowance
+from keeper.core.windows import Allowance, Window
 from keeper.core.world import World
 from tests.builders import (
     DUEL,
@@ -44,6 +44,8 @@ from tests.builders import (
 )
 from tests.unit.core.test_allowances import a_window
 
+# A new host boots for half an hour, warms up for a third of one and is looked at for a quarter.
+HAND_OVER_S = 3900.0
 OLD_S = 86_400.0
 
 
@@ -68,6 +70,12 @@ def a_case(*records: SlotRecord, **changes: object) -> tuple[World, Desired]:
     world = a_world(*records, offers={DUEL: a_book(*(an_offer(n) for n in range(20, 25)))})
     desired = a_desire(stream, spend_max_dollars_per_hour=50.0)
     return replace(world, **changes), desired  # type: ignore[arg-type]
+
+
+def coming(in_s: float, allow: Allowance = Allowance.OBSERVE, stream: str | None = None) -> Window:
+    """Return a window that opens later, for an hour."""
+    window = a_window(allow, stream)
+    return replace(window, since=ahead(in_s), until=ahead(in_s + 3600))
 
 
 NIGHT = a_stream(recycle_after_s=OLD_S, has_replace_windows=True, spend_max_dollars_per_hour=50.0)
@@ -101,6 +109,17 @@ ROWS = [
     ("nor where a stricter one is open besides",
      a_case(a_host(0), stream=NIGHT,
             windows=(a_window(Allowance.REPLACE), a_window(Allowance.OBSERVE, "duel"))), False),
+    ("not while the hand-over might stand still in a window, with two hosts that bill",
+     a_case(a_host(0), windows_ahead=(coming(HAND_OVER_S - 1),)), False),
+    ("but where it must have ended before that",
+     a_case(a_host(0), windows_ahead=(coming(HAND_OVER_S),)), True),
+    ("nor where the window is of its stream",
+     a_case(a_host(0), windows_ahead=(coming(9000), coming(60, stream="duel"))), False),
+    ("another stream's does not count",
+     a_case(a_host(0), windows_ahead=(coming(60, stream="turbo"),)), True),
+    ("nor does one in which a hand-over is brought to its end",
+     a_case(a_host(0), windows_ahead=(coming(60, Allowance.REPAIR), coming(60, Allowance.REPLACE))),
+     True),
     ("one that came to nothing is tried again hours later",
      a_case(a_host(0, recycle_at=ahead(60))), False),
     ("and then is", a_case(a_host(0, recycle_at=ago(1))), True),

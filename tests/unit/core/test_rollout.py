@@ -51,6 +51,7 @@ from tests.builders import (
     a_tenure,
     a_world,
     ago,
+    ahead,
     all_heard,
     an_intent,
     an_offer,
@@ -284,6 +285,13 @@ def test_an_image_is_changed_by_handing_over() -> None:
     assert record.incoming.revision == NEW
     spent = replace(a_host(), replaced_at=tuple(ago(1000 + n) for n in range(5)))
     assert moved(decide(replace(world, records={SLOT: spent}), desired)) == []
+    # Not shortly before nothing may be done: the old host could not be ended (I5). A person's word
+    # stands above that.
+    soon = replace(a_window(Allowance.OBSERVE), since=ahead(240), until=ahead(7200))
+    world = replace(world, windows_ahead=(soon,))
+    assert moved(decide(world, desired)) == []
+    asked = replace(world.records[SLOT], deploy_asked_at=ago(5))
+    assert moved(decide(replace(world, records={SLOT: asked}), desired)) == [ROLLED]
 
 
 def handing_over(**changes: object) -> tuple[World, Desired]:

@@ -231,3 +231,25 @@ def test_a_stray_is_touched_by_order_and_a_stranger_by_nothing(kind: OrderKind |
             assert not stage.disk.condemned
 
     run(play())
+
+
+def test_a_recycle_that_would_stand_still_in_a_window_waits_for_its_end() -> None:
+    """Both hosts would bill until it closes: the new one proven, the old one not to be ended (I5)."""
+    works = DeclaredWindow(
+        name="works", openings=CronOpenings("30 2 * * *", "UTC"), for_s=7200.0,
+        allow=Allowance.OBSERVE,
+    )  # fmt: skip
+
+    async def play() -> None:
+        def aging(declared: Declared) -> Declared:
+            streams = tuple(
+                replace(each, recycle_after_s=7200.0) for each in declared.desired.streams
+            )
+            desired = replace(declared.desired, streams=streams)
+            return replace(declared, desired=desired, windows=(works,))
+
+        async with Stage(change=aging) as stage:
+            await stage.until(lambda: stage.facts.named("host.recycling"), within_s=20_000.0)
+            assert len(stage.facts.named("window.closed")) == 1
+
+    run(play())

@@ -120,6 +120,22 @@ def test_opening_and_closing_is_told_once_and_wakes_keeper() -> None:
     assert windows.changes_at is None
 
 
+def test_what_opens_next_is_known() -> None:
+    """Also of one that is open: the next time."""
+    mine = (declared(), declared(CronOpenings("0 17 31 7 *", "UTC"), for_s=60.0, name="other"))
+    windows = Windows(lambda: mine, lambda _: None)
+    windows.look(at("2026-07-31 16:30"))
+    assert [(each.name, each.since, each.until) for each in windows.ahead] == [
+        ("friday", at("2026-08-07 16:00"), at("2026-08-07 22:00")),
+        ("other", at("2026-07-31 17:00"), at("2026-07-31 17:01")),
+    ]
+    assert windows.changes_at == at("2026-07-31 17:00")
+    windows.look(at("2026-07-31 17:00"))
+    assert [each.since for each in windows.ahead] == [
+        at("2026-08-07 16:00"), at("2027-07-31 17:00"),
+    ]  # fmt: skip
+
+
 def test_two_openings_that_overlap_are_one_that_lasts_longer() -> None:
     hourly = declared(CronOpenings("0 * * * *", "UTC"), for_s=5400.0)
     windows = Windows(lambda: (hourly,), lambda _: None)
