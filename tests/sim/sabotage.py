@@ -519,7 +519,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
     Sabotage(promises="I16", plot="a deploy fails", undo=_bears_no_grudge),
     Sabotage(promises="I17", plot="the process dies", undo=_acts_twice_at_once),
     Sabotage(promises="I18", plot="the process dies", undo=_repairs_nothing),
-    Sabotage(promises="I13 I18", plot="a bad deploy", undo=_forgives_every_deploy),
+    Sabotage(promises="I13", plot="a bad deploy", undo=_forgives_every_deploy),
     Sabotage(promises="I18", plot="a deploy", undo=_leaves_hosts_as_they_are),
     Sabotage(promises="I19", plot="the channel is down", undo=_gives_a_message_up),
     Sabotage(promises="I19", plot="the channel is down", undo=_forgets_its_messages),
