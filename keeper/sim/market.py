@@ -129,6 +129,7 @@ class Market:
             faults=self.faults,
             luck=luck,
             credit=self.credit,
+            understated=self._shelf.understated,
         )
 
     # --- time ---------------------------------------------------------------------------------

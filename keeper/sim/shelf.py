@@ -61,6 +61,8 @@ class Shelf:
         self._faults = faults
         self._luck = luck
         self._dirt = dirt
+        # By offer, what the latest search that lied about its price said, with the disk asked for.
+        self.understated: dict[int, float] = {}
         # What was made of an offer, and of which looks of its machine: a week of searches asks for
         # fifty thousand rows, nearly all as they were an hour before.
         self._known: dict[tuple[int, float, bool], _Known] = {}
@@ -149,7 +151,11 @@ class Shelf:
     def _soiled(self, row: Row) -> list[Row]:
         if self._dirt.random() >= DIRTY_SHARE:
             return [row]
-        return self._dirt.choice(_DIRT)(row, self._dirt)
+        soil = self._dirt.choice(_DIRT)
+        soiled = soil(row, self._dirt)
+        if soil is _cheaper:
+            self.understated[row["id"]] = soiled[0]["dph_total"]
+        return soiled
 
 
 def _as_text(row: Row, _: random.Random) -> list[Row]:
