@@ -277,7 +277,9 @@ def test_absence_is_measured_from_listing_to_listing() -> None:
     twice = note_missing(once, a_listing(age_s=30), ago(99))
     assert (twice.missing_since, absence_span_s(twice)) == (ago(60), 30.0)
     assert note_missing(twice, a_listing(age_s=30), None) is twice
-    new = note_missing(twice, a_listing(age_s=20), ago(25))  # of this process, the others of an earlier one
+    new = note_missing(
+        twice, a_listing(age_s=20), ago(25)
+    )  # of this process, the others of an earlier one
     assert (new.missing_since, new.missing_listed_at) == (ago(20), ago(20))
     stepped = note_missing(twice, a_listing(age_s=90), None)  # the clock was set back
     assert (stepped.missing_since, stepped.missing_listed_at) == (ago(90), ago(90))
