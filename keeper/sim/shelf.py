@@ -114,6 +114,8 @@ class Shelf:
             shown = shown[: min(OFFERS_MAX, int(query.get("limit") or OFFERS_MAX))]
         if query.get("type") == "reserved":
             shown = [catalog.reserved(row) for row in shown]
+        for row in shown if self.understated else ():
+            self.understated.pop(row["id"], None)
         if self._faults.take(FaultKind.OFFERS_DIRTY, _AIM, now):
             shown = [each for row in shown for each in self._soiled(row)]
         return shown
