@@ -61,6 +61,7 @@ class Contract:
     gpu_dollars_per_hour: float
     is_bid: bool
     offered_dollars_per_hour: float  # by the open offer, with the disk really taken; 0.0: a bid
+    understated_dollars_per_hour: float  # by a search that lied about it; 0.0: none did
     created_at: float
     visible_at: float
     end_at: float  # when the owner takes the machine back

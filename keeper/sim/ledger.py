@@ -51,7 +51,8 @@ class Rental:
     host_id: int
     created_at: float
     dollars_per_hour: float
-    offered_dollars_per_hour: float = 0.0  # as the open offer, or a search, said; 0.0: a bid
+    offered_dollars_per_hour: float = 0.0  # as the open offer said; 0.0: a bid
+    understated_dollars_per_hour: float = 0.0  # as a search said that lied about it; 0.0: none did
     disk_dollars_per_hour: float = 0.0  # the part of its price that is paid while it stands still
     is_bid: bool = False
     ends_at: float | None = None  # the contract's own end, as agreed at the beginning

@@ -148,6 +148,7 @@ class Lifecycle:
                 created_at=now,
                 dollars_per_hour=contract.dollars_per_hour,
                 offered_dollars_per_hour=contract.offered_dollars_per_hour,
+                understated_dollars_per_hour=contract.understated_dollars_per_hour,
                 disk_dollars_per_hour=contract.storage_dollars_per_hour,
                 is_bid=contract.is_bid,
                 ends_at=contract.end_at,

@@ -68,10 +68,16 @@ def price_as_told(seen: Evidence, rental: Rental, at: float) -> float:
 
     Its offer's price then; and nothing if a search may have named another one: it was given back.
     """
-    price, offered = price_due(seen, rental, at), rental.offered_dollars_per_hour
+    price, offered = price_due(seen, rental, at), least_told(rental)
     if between(seen.clean_listings, rental.created_at, at - _APART_SLACK_S):
         return price
     return min(price, offered or price) if _was_agreed_to(seen, rental) else 0.0
+
+
+def least_told(rental: Rental) -> float:
+    """Return the least that anybody can have been told of a price before the contract; 0.0: a bid."""
+    told = rental.understated_dollars_per_hour or rental.offered_dollars_per_hour
+    return min(told, rental.offered_dollars_per_hour)
 
 
 def _was_agreed_to(seen: Evidence, rental: Rental) -> bool:
@@ -108,8 +114,7 @@ def _commitments(
     What is given back unused was never agreed to.
     """
     for rental in rentals:
-        offered = rental.offered_dollars_per_hour or rental.dollars_per_hour
-        agreed = min(offered, rental.dollars_per_hour)
+        agreed = min(least_told(rental) or rental.dollars_per_hour, rental.dollars_per_hour)
         if _was_agreed_to(seen, rental):
             yield rental.created_at, (rental.instance_id, agreed)
         for change in rental.changes:
@@ -239,7 +244,7 @@ def _replaced_too_soon(seen: Evidence, slot: str, rentals: tuple[Rental, ...]) -
 
 def _was_given_back(seen: Evidence, rental: Rental) -> bool:
     asked_at = seen.condemned_at.get(rental.instance_id)
-    offered = rental.offered_dollars_per_hour
+    offered = least_told(rental)
     is_dearer = offered > 0.0 and rental.dollars_per_hour > offered * seen.bounds.drift_ratio
     return asked_at is not None and (is_dearer or asked_at - rental.created_at < _GIVEN_BACK_S)
 

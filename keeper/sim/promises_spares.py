@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from keeper.sim.evidence import SET_STATE, Broken, Evidence
 from keeper.sim.excuses import tied_s
 from keeper.sim.ledger import Rental
-from keeper.sim.promises_caps import passes_for_gone, price_as_told
+from keeper.sim.promises_caps import least_told, passes_for_gone, price_as_told
 
 _SAME_DOLLARS = 0.001
 # A spare that may still be needed outlives its term by an hour; then it is ended, which may be refused.
@@ -43,7 +43,7 @@ def spare_price(seen: Evidence, spare: Rental, at: float) -> float:
     """Return what a spare was agreed to cost, or has come to cost and been seen to."""
     if at > spare.created_at:
         return price_as_told(seen, spare, at)
-    return min(spare.offered_dollars_per_hour or spare.dollars_per_hour, spare.dollars_per_hour)
+    return min(least_told(spare) or spare.dollars_per_hour, spare.dollars_per_hour)
 
 
 def _is_given_back(seen: Evidence, spare: Rental) -> bool:
