@@ -10,6 +10,8 @@ from keeper.adapters.vastai_reply import Reply, http_date, read_complaint
 from keeper.adapters.vastai_wire import number
 
 QUOTA_RESET_MAX_S: Final = 90_000.0  # a day, and an hour for clocks that disagree
+_AHEAD_MAX_S: Final = 7200.0  # a clock that is wrong by an hour, and what a summer adds
+_DATE_CUT_S: Final = 2.0  # a Date is cut to the second, and took a moment to come
 _HINT_MAX_S: Final = 300.0  # as in vastai_spacing.py: a broken hint must not keep a stream dark
 
 
@@ -35,12 +37,20 @@ def hint_s(reply: Reply, now: datetime) -> float | None:
 
 
 def quota_until(reply: Reply, now: datetime) -> datetime:
-    """Return when the daily search quota starts again: as told, else the next UTC midnight."""
-    midnight = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
+    """Return when the daily search quota starts again: as told, else at the next UTC midnight.
+
+    By our own clock, which may be wrong: what is left is reckoned by the server's, where it tells its
+    time. Where it does not, and its reset has just been, it is our clock that is ahead: we ask again soon.
+    """
+    told = http_date(reply.headers.get("date", ""))
+    is_other = told is not None and abs((told - now).total_seconds()) >= _DATE_CUT_S
+    there = told if told is not None and is_other else now
+    midnight = datetime(there.year, there.month, there.day, tzinfo=UTC) + timedelta(days=1)
     epoch_s = number(reply.headers.get("x-ratelimit-reset"))
-    if epoch_s is None or not 0 < epoch_s - now.timestamp() <= QUOTA_RESET_MAX_S:
-        return midnight  # a reset in the past or beyond a day is no reset of a daily quota
-    return datetime.fromtimestamp(epoch_s, UTC)
+    left_s = (midnight - there).total_seconds()
+    if epoch_s is not None and -_AHEAD_MAX_S <= epoch_s - there.timestamp() <= QUOTA_RESET_MAX_S:
+        left_s = max(epoch_s - there.timestamp(), _HINT_MAX_S)
+    return now + timedelta(seconds=left_s)
 
 
 def _seconds_until(header: str, now: datetime) -> float | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from email.utils import formatdate
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -101,7 +102,7 @@ class MemoryHttp:
             raise _lost(TimedOut, f"{call}: no answer within {self._timeout_s:g} s", effect)
         if reply.delivery is not Delivery.WHOLE or self._universe.own_network_is_down:
             raise _lost(Unreachable, f"{call}: the connection was lost", effect)
-        return _reply_of(reply)
+        return _reply_of(reply, self._universe.market.now())
 
     def last(self, method: str, endpoint: str) -> Request:
         """Return what the marketplace wrote down about the latest such call."""
@@ -189,9 +190,11 @@ class MemoryMarketplace(VastMarketplace):
         return User(credit=user["credit"], balance=user["balance"], email=user["email"])
 
 
-def _reply_of(reply: ApiReply) -> Reply:
+def _reply_of(reply: ApiReply, now: float) -> Reply:
     kind = "text/html" if reply.is_text else "application/json"
     headers = {name.lower(): value for name, value in reply.headers.items()}
+    if reply.status == 429:  # every answer tells the time; here it is read of these alone
+        headers["date"] = formatdate(now, usegmt=True)
     return Reply(status=reply.status, body=reply.content, headers={"content-type": kind, **headers})
 
 

@@ -1,7 +1,8 @@
 """Vast.ai's error bodies and what they mean, as a table, and what is said about them."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -187,6 +188,35 @@ def test_a_spent_quota_is_no_matter_of_pace() -> None:
 def test_a_quota_ends_when_told_or_at_midnight(header: str, until: datetime) -> None:
     answer = reply(429, {"error": "search_quota_exceeded"}, x_ratelimit_reset=header)
     error = failure(answer)
+    assert isinstance(error, QuotaSpent)
+    assert error.until == until
+
+
+SOON = NOW + timedelta(seconds=300)
+
+
+@pytest.mark.parametrize(
+    ("reset_s", "date_s", "until"),
+    [
+        # Our clock is an hour ahead: our midnight has come, theirs has not, and they tell the time.
+        (3600.0, 0.0, NOW + timedelta(hours=1)),
+        (0.0, -3600.0, NOW + timedelta(hours=1)),
+        # It is an hour behind: ours comes an hour later.
+        (7200.0, 3600.0, NOW + timedelta(hours=1)),
+        # They tell no time: a reset that has just been is our clock's doing.
+        (-1.0, None, SOON),
+        (-7200.0, None, SOON),
+        (-7201.0, None, datetime(2026, 8, 2, tzinfo=UTC)),
+    ],
+)
+def test_a_quota_is_waited_for_by_the_clock_of_whom_it_is_of(
+    reset_s: float, date_s: float | None, until: datetime
+) -> None:
+    """A box whose clock was an hour ahead took the reset for one that had been, and waited for a day."""
+    headers = {"x_ratelimit_reset": str(int(NOW.timestamp() + reset_s))}
+    if date_s is not None:
+        headers["date"] = formatdate(NOW.timestamp() + date_s, usegmt=True)
+    error = failure(reply(429, {"error": "search_quota_exceeded"}, **headers))
     assert isinstance(error, QuotaSpent)
     assert error.until == until
 
