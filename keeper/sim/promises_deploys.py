@@ -6,6 +6,7 @@ Each yields what is ``Broken`` in the ``Evidence``. No code is shared with what 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 
 from keeper.sim.evidence import STARTED, Broken, Deployed, Evidence
 from keeper.sim.ledger import Rental
@@ -54,6 +55,8 @@ def what_is_declared_arrives(seen: Evidence) -> Iterator[Broken]:
             words = _words_on(seen, rental.instance_id)
             if _is_strange(seen, rental.instance_id):
                 continue  # with another key nothing is put there, and a person decides (I23)
+            if slot not in seen.slots and _nobody_can_prove(seen, each):
+                continue  # a spare gets what has proven itself on a slot, and nothing before
             if words and each.word not in words[-1]:
                 yield Broken(
                     invariant="I18",
@@ -107,23 +110,37 @@ def _worked_before(seen: Evidence, before: tuple[Deployed, ...], bad: Deployed) 
         return False  # which of those before it proved itself is keeper's to know
     since = earlier[-1].at if earlier else seen.began_at
     word = earlier[-1].word if earlier else ""
-    for rental in seen.ours:
-        slot = seen.slot_of(rental.label) or ""
-        if slot.rpartition("/")[0] != bad.stream:
-            continue
-        starts = [
-            e.at
-            for e in seen.deeds.get(rental.instance_id, ())
-            if e.what == STARTED and since <= e.at < bad.at and word in e.detail
-        ]
-        spans = seen.on_air(rental.instance_id)
-        if any(
-            min(end, bad.at) - max(begin, start) >= _SURE_S
-            for start in starts
-            for begin, end in spans
-        ):
-            return True
-    return False
+    return any(
+        _was_on_air_with(seen, rental, word, since, bad.at)
+        for rental in seen.ours
+        if (seen.slot_of(rental.label) or "").rpartition("/")[0] == bad.stream
+    )
+
+
+def _was_on_air_with(seen: Evidence, host: Rental, word: str, since: float, until: float) -> bool:
+    """Whether a host was on air for long with what had been started there in a stretch of time."""
+    starts = [
+        e.at
+        for e in seen.deeds.get(host.instance_id, ())
+        if e.what == STARTED and since <= e.at < until and word in e.detail
+    ]
+    spans = seen.on_air(host.instance_id)
+    return any(
+        min(end, until) - max(begin, start) >= _SURE_S for start in starts for begin, end in spans
+    )
+
+
+def _nobody_can_prove(seen: Evidence, deploy: Deployed) -> bool:
+    """Whether each slot of a stream keeps a host with another key, and none had it on air before."""
+    slots = [slot for slot in seen.slots if slot.rpartition("/")[0] == deploy.stream]
+    hosts = [(slot, host) for slot in slots for host in seen.rentals.get(slot, ())]
+    kept = [(slot, host) for slot, host in hosts if host.ended_at is None]
+    if {slot for slot, _ in kept} != set(slots):
+        return False
+    return all(_is_strange(seen, host.instance_id) for _, host in kept) and not any(
+        _was_on_air_with(seen, host, deploy.word, deploy.at, _strange_at(seen, host.instance_id))
+        for _, host in hosts
+    )
 
 
 def _was_struck(seen: Evidence, instance_id: int, at: float) -> bool:
@@ -146,9 +163,18 @@ def _ended_unjudged(seen: Evidence, instance_id: int, at: float) -> bool:
 
 
 def _is_strange(seen: Evidence, instance_id: int) -> bool:
-    return any(
-        entry.what == "struck" and entry.detail == "host_key_changed"
-        for entry in seen.deeds.get(instance_id, ())
+    return _strange_at(seen, instance_id) < inf
+
+
+def _strange_at(seen: Evidence, instance_id: int) -> float:
+    """Return since when a host shows another key; if it does not, a moment that never comes."""
+    return next(
+        (
+            entry.at
+            for entry in seen.deeds.get(instance_id, ())
+            if entry.what == "struck" and entry.detail == "host_key_changed"
+        ),
+        inf,
     )
 
 
