@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from keeper.sim.bills import curbed
 from keeper.sim.evidence import SEARCH, Evidence, Span
+from keeper.sim.ledger import Rental
 
 _DAY_S = 86_400.0
 _CHANNEL_S = 900.0  # a channel that refused is tried again within this
@@ -40,6 +41,35 @@ def untied_until(seen: Evidence, slot: str, since: float, for_s: float) -> float
     ):
         until = later
     return until
+
+
+def is_to_be_left(seen: Evidence, slot: str, rental: Rental, at: float) -> bool:
+    """Whether a slot may rent a second host beside this one, which is to go then."""
+    return seen.expected_to_move(rental, at) or seen.was_ordered(slot, at)
+
+
+def side_by_side_s(seen: Evidence, slot: str, two: tuple[Rental, Rental], until: float) -> float:
+    """Return for how long a hand-over has had two hosts, less when it could not go on."""
+    earlier, began_at = two[0], two[1].created_at
+    together_s = until - began_at
+    if together_s <= seen.bounds.overlap_max_s:
+        return together_s
+    return together_s - covered_s(_at_a_stand(seen, slot, earlier, began_at), began_at, until)
+
+
+def _at_a_stand(seen: Evidence, slot: str, earlier: Rental, began_at: float) -> Iterator[Span]:
+    """Yield when a hand-over could not go on. One that can wait does not begin before a window."""
+    stream = slot.rpartition("/")[0]
+    can_wait = not seen.must_move(earlier, began_at) and not seen.was_ordered(slot, began_at)
+    yield from seen.paused
+    for since, until in seen.observed.get(stream, ()):
+        is_foreseen = (
+            began_at < since < began_at + seen.bounds.overlap_max_s
+            and (since, until) not in seen.watched.get(stream, ())  # a mode comes unannounced
+            and not any(began_at < stepped_at <= since for stepped_at, _ in seen.clock_steps)
+        )
+        if not (can_wait and is_foreseen):
+            yield since, until
 
 
 def covered_s(spans: Iterable[Span], since: float, until: float) -> float:

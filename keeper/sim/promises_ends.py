@@ -11,7 +11,7 @@ from math import inf
 
 from keeper.sim.bills import curbed
 from keeper.sim.evidence import BY_ID, DESTROY, LISTING, Broken, Evidence, between
-from keeper.sim.excuses import tied_s
+from keeper.sim.excuses import is_to_be_left, side_by_side_s, tied_s
 from keeper.sim.ledger import Rental
 
 _SLACK_S = 5.0  # a list that waits its turn for so long counts from when it was asked for
@@ -42,17 +42,29 @@ def no_rental_is_abandoned(seen: Evidence) -> Iterator[Broken]:
 def _exactly_the_declared_remain(seen: Evidence) -> Iterator[Broken]:
     wanted = set(seen.slots)
     for slot in sorted(wanted | set(seen.rentals)):
-        living = [r.instance_id for r in seen.rentals.get(slot, ()) if r.is_live]
+        alive = [rental for rental in seen.rentals.get(slot, ()) if rental.is_live]
+        living = [rental.instance_id for rental in alive]
         expected = 1 if slot in wanted else 0
         stream = slot.rpartition("/")[0]
         is_curbed = not living and any(end >= seen.ended_at for _, end in curbed(seen, stream))
         is_spared = slot not in wanted and len(living) == 1 and seen.may_have_spare(slot)
-        if len(living) != expected and not is_curbed and not is_spared:
+        is_under_way = slot in wanted and _hands_over(seen, slot, alive)
+        if len(living) != expected and not (is_curbed or is_spared or is_under_way):
             yield Broken(
                 invariant="I7",
                 at=seen.ended_at,
                 text=f"after the calm {slot} has {len(living)} live rentals {living}, not {expected}",
             )
+
+
+def _hands_over(seen: Evidence, slot: str, alive: list[Rental]) -> bool:
+    """Whether two live because a run ended amid a hand-over that had its reason, and its time."""
+    if len(alive) != 2:
+        return False
+    earlier, later = alive
+    together_s = side_by_side_s(seen, slot, (earlier, later), seen.ended_at)
+    has_time = together_s <= seen.bounds.overlap_max_s
+    return has_time and is_to_be_left(seen, slot, earlier, later.created_at)
 
 
 def absence_is_confirmed(seen: Evidence) -> Iterator[Broken]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from keeper.sim.evidence import COMMAND, LINKED, SET_STATE, Broken, Evidence, Span, between
-from keeper.sim.excuses import covered_s
+from keeper.sim.evidence import COMMAND, LINKED, SET_STATE, Broken, Evidence, between
+from keeper.sim.excuses import is_to_be_left, side_by_side_s
 from keeper.sim.ledger import Rental, Request
 
 _CLEAR = (200, *range(400, 500))  # answers that say what was done
@@ -143,33 +143,13 @@ def rentals_within_the_declared(seen: Evidence) -> Iterator[Broken]:
 def _overlaps_are_short(seen: Evidence, slot: str, rentals: tuple[Rental, ...]) -> Iterator[Broken]:
     for earlier, later in pairwise(rentals):
         until = min(seen.end_of_use(earlier), seen.end_of_use(later))
-        together_s = until - later.created_at
-        if together_s <= seen.bounds.overlap_max_s:
-            continue
-        still = _stands_still(seen, slot, earlier, later.created_at)
-        free_s = together_s - covered_s(still, later.created_at, until)
-        if free_s > seen.bounds.overlap_max_s:
+        if side_by_side_s(seen, slot, (earlier, later), until) > seen.bounds.overlap_max_s:
             yield Broken(
                 invariant="I5",
                 at=later.created_at + seen.bounds.overlap_max_s,
                 text=f"{slot} keeps {earlier.instance_id} and {later.instance_id} side by side for"
-                f" {together_s:.0f} s",
+                f" {until - later.created_at:.0f} s",
             )
-
-
-def _stands_still(seen: Evidence, slot: str, earlier: Rental, began_at: float) -> Iterator[Span]:
-    """Yield when a hand-over could not go on. One that can wait does not begin before a window."""
-    stream = slot.rpartition("/")[0]
-    can_wait = not seen.must_move(earlier, began_at) and not seen.was_ordered(slot, began_at)
-    yield from seen.paused
-    for since, until in seen.observed.get(stream, ()):
-        is_foreseen = (
-            began_at < since < began_at + seen.bounds.overlap_max_s
-            and (since, until) not in seen.watched.get(stream, ())  # a mode comes unannounced
-            and not any(began_at < stepped_at <= since for stepped_at, _ in seen.clock_steps)
-        )
-        if not (can_wait and is_foreseen):
-            yield since, until
 
 
 def _overlaps_have_a_reason(
@@ -181,8 +161,7 @@ def _overlaps_have_a_reason(
         is_beside = at < seen.end_of_use(earlier) and seen.was_used(earlier.instance_id, at)
         if seen.has_moved(later):
             continue  # it was there already: nothing was rented
-        is_excused = seen.expected_to_move(earlier, at) or seen.was_ordered(slot, at)
-        if is_beside and not is_excused:
+        if is_beside and not is_to_be_left(seen, slot, earlier, at):
             yield Broken(
                 invariant="I5",
                 at=at,

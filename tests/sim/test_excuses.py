@@ -4,7 +4,6 @@ The seeds are of ``keeper sim run --faults all``; a name of a fleet is said with
 """
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -13,10 +12,7 @@ from keeper.sim.fleets import OBSERVE, SUGGEST, Fleet, Habits, Opening, Spell, f
 from keeper.sim.ledger import Change
 from keeper.sim.promises_caps import remedies_within_their_caps, spending_within_the_caps
 from keeper.sim.promises_ends import absence_is_confirmed
-from keeper.sim.promises_money import (
-    doubtful_create_is_settled_first,
-    rentals_within_the_declared,
-)
+from keeper.sim.promises_money import doubtful_create_is_settled_first
 from keeper.sim.promises_nerve import make_before_break, modes_and_windows_are_kept
 from keeper.sim.promises_secrets import a_changed_key_is_told
 from keeper.sim.promises_stream import bad_machines_are_avoided, darkness_ends
@@ -28,10 +24,6 @@ from tests.sim.doctored_hosts import (
     twelve_slots,
 )
 from tests.sim.ledgers import BEGAN, DAY, SLOT, Run
-
-# Two hours in which nothing may be done, from four minutes after the second host was rented.
-SHUT = {"duel": ((BEGAN + 50_240.0, BEGAN + 57_500.0),)}
-LATE_SHUT = {"duel": ((BEGAN + 53_950.0, BEGAN + 57_500.0),)}
 
 
 def test_a_machine_whose_rental_vanished_may_be_avoided_for_a_while() -> None:
@@ -376,50 +368,3 @@ def test_a_machine_is_not_to_blame_for_a_bad_deploy(
     )
     found = bad_machines_are_avoided(replace(run.evidence(), deploys=deploys))
     assert [broken.invariant for broken in found] == ["I16"] * is_blamed
-
-
-@pytest.mark.parametrize(
-    ("why", "changes", "is_blamed"),
-    [
-        pytest.param("ends", {"observed": SHUT}, False, id="its contract ends, and a window opens"),
-        pytest.param("served", {"observed": SHUT}, True, id="it could have waited for the window"),
-        pytest.param(
-            "served", {"observed": SHUT, "watched": SHUT}, False, id="nobody sees a mode coming"
-        ),
-        pytest.param(
-            "served", {"paused": SHUT["duel"]}, False, id="nor a pause"
-        ),
-        pytest.param(
-            "served", {"observed": SHUT, "clock_steps": ((BEGAN + 50_100.0, 3600.0),)}, False,
-            id="nor that the clock leaps to its opening",
-        ),
-        pytest.param(
-            "served", {"observed": SHUT, "clock_steps": ((BEGAN + 49_900.0, 3600.0),)}, True,
-            id="it had leapt before",
-        ),
-        pytest.param(
-            "served", {"observed": LATE_SHUT}, True, id="the window opened when all was to be over"
-        ),
-        pytest.param("ends", {"observed": {"turbo": SHUT["duel"]}}, True, id="another's window"),
-        pytest.param("ends", {}, True, id="nothing was in the way"),
-        pytest.param(
-            "ends", {"observed": {"duel": ((BEGAN + 50_200.0, BEGAN + 52_000.0),)}}, True,
-            id="there was time enough besides",
-        ),
-    ],
-)  # fmt: skip
-def test_a_hand_over_stands_still_in_a_window_that_it_could_not_wait_for(
-    why: str, changes: dict[str, Any], is_blamed: bool
-) -> None:
-    """Seed 1313 of any fleet: a host was recycled four minutes before nothing might be done."""
-    run = Run()
-    run.rent(101, "k:duel/0:2", at=50_000.0)
-    run.picture(101, 50_250.0)
-    run.destroy(100, 57_600.0)
-    if why == "ends":
-        run.ledger.rentals[100].ends_at = BEGAN + 58_000.0
-    seen = run.evidence()
-    recycle_after_s = 43_200.0 if why == "served" else None
-    bounds = replace(seen.bounds, recycle_after_s=recycle_after_s)
-    found = rentals_within_the_declared(replace(seen, bounds=bounds, **changes))
-    assert [broken.invariant for broken in found] == ["I5"] * is_blamed
