@@ -23,7 +23,7 @@ from keeper.sim.evidence import (
 )
 from keeper.sim.excuses import merged
 from keeper.sim.ledger import Rental
-from keeper.sim.promises_ends import what_confirms_is_missing
+from keeper.sim.promises_ends import was_read, what_confirms_is_missing
 
 _SAME_DOLLARS = 0.001
 _APART_SLACK_S = 10.0  # from what was counted to the call
@@ -88,8 +88,8 @@ def _was_agreed_to(seen: Evidence, rental: Rental) -> bool:
 def passes_for_gone(seen: Evidence, rental: Rental, at: float) -> bool:
     """Whether the marketplace hid a rental, and keeper asked for its end and had it confirmed.
 
-    One that was made moments ago, and was never listed, may come to light late: until then nothing
-    confirms its end.
+    It goes on passing for gone when it is back, until somebody can know. One that was made moments
+    ago, and was never listed, may come to light late: until then nothing confirms its end.
     """
     asked_at = seen.condemned_at.get(rental.instance_id)
     if asked_at is None:
@@ -101,7 +101,9 @@ def passes_for_gone(seen: Evidence, rental: Rental, at: float) -> bool:
     ):
         return False
     return any(
-        since <= at < until and not what_confirms_is_missing(seen, rental, max(since, asked_at), at)
+        since <= at
+        and not was_read(seen, rental, until, at - _APART_SLACK_S)
+        and not what_confirms_is_missing(seen, rental, max(since, asked_at), min(at, until))
         for since, until in rental.hidden
     )
 

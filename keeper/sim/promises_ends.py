@@ -114,14 +114,17 @@ def _gone_for_good_at(seen: Evidence, rental: Rental, ended_at: float) -> float:
     for since, until in rental.hidden:
         if not seen.condemned_at.get(rental.instance_id, inf) <= since < ended_at:
             continue
-        read = seen.clean_between(until, ended_at, LISTING) + [
-            request.at
-            for request in seen.calls.get(BY_ID, ())
-            if request.instance_id == rental.instance_id and until <= request.at <= ended_at
-        ]
-        if not read:
+        if not was_read(seen, rental, until, ended_at):
             return since
     return ended_at
+
+
+def was_read(seen: Evidence, rental: Rental, since: float, until: float) -> bool:
+    """Whether a true list, or a question about its id, could have shown a rental in a stretch of time."""
+    return bool(seen.clean_between(since, until, LISTING)) or any(
+        request.instance_id == rental.instance_id and since <= request.at <= until
+        for request in seen.calls.get(BY_ID, ())
+    )
 
 
 def _was_known(seen: Evidence, rental: Rental) -> bool:

@@ -107,21 +107,37 @@ def test_what_refused_creates_leave_behind_replaces_nothing() -> None:
     assert {broken.invariant for broken in audit(run.evidence())} == {"I13"}
 
 
-@pytest.mark.parametrize("is_confirmed", [True, False])
+@pytest.mark.parametrize(
+    ("by_id_at", "back_at", "listed_at", "is_blamed"),
+    [
+        pytest.param((5040.0,), 5600.0, (), False, id="confirmed"),
+        pytest.param((), 5600.0, (), True, id="its id was never asked for"),
+        pytest.param((5040.0,), 5497.0, (), False, id="it was back, and nobody could see it"),
+        pytest.param((5040.0,), 5485.0, (5492.0,), False, id="a list told too late for the call"),
+        pytest.param((5040.0,), 5485.0, (5488.0,), True, id="it was back, and a list showed it"),
+        pytest.param((5040.0, 5488.0), 5485.0, (), True, id="it was back, and its id said so"),
+        pytest.param(
+            (5498.0,), 5497.0, (), True, id="what came after it was back confirms nothing"
+        ),
+    ],
+)
 def test_a_rental_that_was_lied_away_counts_until_it_is_confirmed_gone(
-    *, is_confirmed: bool
+    *, by_id_at: tuple[float, ...], back_at: float, listed_at: tuple[float, ...], is_blamed: bool
 ) -> None:
+    """Seed 1771 of any fleet: it was back for 3 s when the create came that had waited its turn."""
     run = Run()
     run.destroy(100, 5000.0, ends=False)
     run.picture(100, 5000.0, live=False)
-    run.ledger.rentals[100].hidden.append((BEGAN + 5000.0, BEGAN + 5600.0))
-    if is_confirmed:
-        run.request("GET", "/instances/{id}/", 5040.0, instance_id=100)
+    run.ledger.rentals[100].hidden.append((BEGAN + 5000.0, BEGAN + back_at))
+    for at in by_id_at:
+        run.request("GET", "/instances/{id}/", at, instance_id=100)
+    for at in listed_at:
+        run.list_(at)
     run.rent(101, "k:duel/0:2", at=5500.0)
     run.destroy(100, 5700.0)
     run.picture(101, 5800.0)
     found = audit(run.evidence(caps={"": Caps(per_hour=0.9)}))
-    assert ("I4" in {broken.invariant for broken in found}) is not is_confirmed
+    assert ("I4" in {broken.invariant for broken in found}) is is_blamed
 
 
 def test_a_rental_that_may_still_come_to_light_is_not_called_gone() -> None:
