@@ -38,6 +38,7 @@ from keeper.core.signs import (
     is_warming_up,
     judged_by_an_earlier_process,
     market_patience_s,
+    may_be_elsewhere,
     may_have_moved,
     never_appeared,
     next_bid,
@@ -113,7 +114,9 @@ def _stay_away(case: Case) -> Proposal:
         since = dark_since(case) if is_dark else case.reachable.since
         until = later(since, case.policy.replace_after_s)
         if case.now >= until:
-            return Proposal(wish=Wish.REPLACE, reason=Reason.HOST_KEY_CHANGED)
+            if not may_be_elsewhere(case):
+                return Proposal(wish=Wish.REPLACE, reason=Reason.HOST_KEY_CHANGED)
+            until = later(case.now, case.policy.probe_interval_s)
     return Proposal(
         wish=Wish.HOLD, reason=Reason.HOST_KEY_CHANGED, until=until,
         wanted="watch" if case.is_on_air else "repair", wanted_reason=case.streaming.reason,

@@ -316,6 +316,17 @@ def may_have_moved(case: Case) -> bool:
     return looked_at <= looks_anew_from(listing, case.policy)
 
 
+def may_be_elsewhere(case: Case) -> bool:
+    """Whether nobody answered the viewer where the host was, and he has not looked where it is now."""
+    listing = case.world.listing
+    if case.streaming.reason not in NOBODY_THERE or case.tenure.instance_id is None:
+        return False
+    if listing is None or listing.at <= dark_since(case) or case.streaming.good_streak > 0:
+        return True  # no list has said since whether it has moved; or a picture is there again
+    looked_at = case.world.heard_at.get((case.tenure.instance_id, Subject.PICTURE))
+    return looked_at is None or looked_at <= looks_anew_from(listing, case.policy)
+
+
 def looks_anew_from(listing: Listing, policy: Policy) -> datetime:
     """Return by when the last look has ended that may have gone where a list before said otherwise."""
     return later(listing.places_known_at, policy.probe_timeout_s)

@@ -111,6 +111,22 @@ def not_heard_for(seconds: float, streaming: Condition, **said: object) -> World
     return replace(world, heard_at={**heard_at, (host, Subject.PROCESS): ago(seconds)})
 
 
+def elsewhere(*, listed_s: float, good: int = 0) -> World:
+    """Another key is shown, and nobody answers for three minutes; he looked 12 s ago, where a list said."""
+    nobody = a_condition(
+        ConditionKind.STREAMING, Status.FALSE, Reason.UNREACHABLE, for_s=190, bad=3, good=good
+    )
+    key = a_condition(ConditionKind.REACHABLE, Status.FALSE, Reason.HOST_KEY_CHANGED)
+    world = with_record(dark(streaming=nobody, reachable=key), dark_since=nobody.since)
+    tenure = world.records[SLOT].tenure
+    assert tenure is not None
+    assert tenure.instance_id is not None
+    assert world.listing is not None
+    listing = replace(world.listing, at=ago(listed_s))
+    heard_at = {**world.heard_at, (tenure.instance_id, Subject.PICTURE): ago(12)}
+    return replace(world, listing=listing, heard_at=heard_at)
+
+
 def with_record(world: World, **changes: object) -> World:
     return replace(world, records={SLOT: replace(world.records[SLOT], **changes)})  # type: ignore[arg-type]
 
@@ -872,6 +888,25 @@ ROWS = (
         world=a_world(a_record(a_tenure(conditions=conditions(
             reachable=(Status.FALSE, Reason.HOST_KEY_CHANGED))))),
         decision="hold", reason=Reason.HOST_KEY_CHANGED, wanted="watch",
+    ),
+    Row(
+        sentence="nor is it given up where no list has said since whether it has moved",
+        world=elsewhere(listed_s=200), decision="hold", reason=Reason.HOST_KEY_CHANGED,
+        wanted="repair", until=ahead(10),
+    ),
+    Row(
+        sentence="nor before the viewer has looked where it is now",
+        world=elsewhere(listed_s=15), decision="hold", reason=Reason.HOST_KEY_CHANGED,
+        wanted="repair", until=ahead(10),
+    ),
+    Row(
+        sentence="nor when he sees something there",
+        world=elsewhere(listed_s=60, good=1), decision="hold", reason=Reason.HOST_KEY_CHANGED,
+        wanted="repair", until=ahead(10),
+    ),
+    Row(
+        sentence="when he finds nobody there either, it is",
+        world=elsewhere(listed_s=60), decision="destroy", reason=Reason.HOST_KEY_CHANGED,
     ),
     Row(
         sentence="nor is it given up for a deploy in doubt whose picture viewers see",
