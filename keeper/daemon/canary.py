@@ -35,11 +35,14 @@ class Canary:
         declared: Callable[[], _Declared],
         nudge: Callable[[], None],
         foresight: Foresight | None = None,
+        *,
+        is_back: Callable[[], None] = lambda: None,
     ) -> None:
         self._network = network
         self._clock = clock
         self._declared = declared
         self._nudge = nudge
+        self._is_back = is_back
         self._foresight = foresight
         self._rest = Rest()
         self._fails = 0
@@ -78,4 +81,6 @@ class Canary:
             if self._fails >= _FAILS_TO_BELIEVE:
                 self.status = Status.FALSE
         if self.status is not before:
+            if self.status is Status.TRUE:
+                self._is_back()  # or was there when keeper began
             self._nudge()

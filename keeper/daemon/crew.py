@@ -58,7 +58,22 @@ class Crew:
         self.board = Board(nudge, self.facts.redact, self._is_reading_news)
         self.wheel = Wheel(clock)
         foresight = ports.foresight and Stirring(ports.foresight, self.beat.stir)
-        self.canary = Canary(ports.network, clock, lambda: ground.declared, nudge, foresight)
+        self.notifier = Notifier(
+            network=ports.network,
+            store=ports.store,
+            clock=clock,
+            channels=lambda: {channel.name: channel for channel in ground.declared.channels},
+            publish=self.facts.note,
+            redact=self.facts.redact,
+        )
+        self.canary = Canary(
+            ports.network,
+            clock,
+            lambda: ground.declared,
+            nudge,
+            foresight,
+            is_back=self.notifier.network_is_back,
+        )
         self.survey = Survey(
             ports.marketplace,
             clock,
@@ -137,14 +152,6 @@ class Crew:
             records=lambda: ground.memory.records,
             note=self.facts.note,
             nudge=nudge,
-        )
-        self.notifier = Notifier(
-            network=ports.network,
-            store=ports.store,
-            clock=clock,
-            channels=lambda: {channel.name: channel for channel in ground.declared.channels},
-            publish=self.facts.note,
-            redact=self.facts.redact,
         )
         self.following = Following(
             ground,

@@ -22,6 +22,7 @@ from keeper.ports import Batch, Clock, Network, OutboxRow, PortError, Store, Sto
 _RETRY_S = (5.0, 15.0, 60.0, 300.0, 900.0)
 _TRIES_MAX = 50  # about half a day; by then the alert has been repeated or resolved
 _SEND_DEADLINE_S = 20.0
+_A_MOMENT = timedelta(microseconds=1)
 
 
 class Notifier:
@@ -46,6 +47,8 @@ class Notifier:
         self._rows: dict[str, OutboxRow] = {}
         self._changed = asyncio.Event()
         self._disabled: set[str] = set()
+        self._answered: set[str] = set()  # whose channel itself said that it is to come later
+        self._returns = 0  # how often this box's own network came back
 
     def take(self, rows: tuple[OutboxRow, ...]) -> None:
         """Take messages that are already in the store."""
@@ -57,6 +60,25 @@ class Notifier:
     def trust_again(self) -> None:
         """Try channels that refused for good once more: the configuration was read again."""
         self._disabled.clear()
+
+    def network_is_back(self) -> None:
+        """Try at once what never reached its channel. News of a host waited a quarter of an hour.
+
+        Why a message of an earlier process waits is not known, so that one is tried too.
+        """
+        self._returns += 1
+        for key, row in self._rows.items():
+            if row.next_try_at is not None and key not in self._answered:
+                self._rows[key] = replace(row, next_try_at=None)
+                self._changed.set()
+
+    def made_at(self, now: datetime) -> datetime:
+        """Return when a message made now counts as made: after all that wait, also by a clock set back.
+
+        A channel gets its messages in this order, and what is resolved must not come before it fires.
+        """
+        newest = max((row.created_at for row in self._rows.values()), default=None)
+        return now if newest is None or newest < now else newest + _A_MOMENT
 
     @property
     def pending(self) -> int:
@@ -110,11 +132,12 @@ class Notifier:
             await self._settle(replace(row, given_up=True, last_error=error))
             return
         kind, error, retry_after_s = DeliveryKind.RETRY, "", None
+        key, returns, is_answered = f"{row.channel}:{row.notice_id}", self._returns, False
         try:
             notice = from_payload(row.payload)
             async with asyncio.timeout(_SEND_DEADLINE_S):
                 reply = await self._network.fetch(channel.compose(notice, now=self._clock.now()))
-            delivery = channel.classify(reply)
+            delivery, is_answered = channel.classify(reply), True
             kind, error, retry_after_s = delivery.kind, delivery.error, delivery.retry_after_s
         except (PortError, TimeoutError) as failure:
             error = describe(failure)
@@ -134,15 +157,22 @@ class Notifier:
         if kind is not DeliveryKind.RETRY or attempt >= _TRIES_MAX:
             await self._settle(replace(row, attempts=attempt, given_up=True, last_error=error))
             return
-        wait_s = retry_after_s or _RETRY_S[min(attempt - 1, len(_RETRY_S) - 1)]
+        if is_answered:
+            self._answered.add(key)
+        else:
+            self._answered.discard(key)
+        step = attempt - 1 if is_answered or returns == self._returns else 0
+        wait_s = retry_after_s or _RETRY_S[min(step, len(_RETRY_S) - 1)]
         later = replace(
             row, attempts=attempt, last_error=error, next_try_at=now + timedelta(seconds=wait_s)
         )
-        self._rows[f"{row.channel}:{row.notice_id}"] = later
+        self._rows[key] = later
         await self._write(later)
 
     async def _settle(self, row: OutboxRow) -> None:
-        self._rows.pop(f"{row.channel}:{row.notice_id}", None)
+        key = f"{row.channel}:{row.notice_id}"
+        self._rows.pop(key, None)
+        self._answered.discard(key)
         await self._write(row)
 
     async def _write(self, row: OutboxRow) -> None:

@@ -59,8 +59,12 @@ def decide(
     numbers: Numbers,
     redact: Callable[[str], str],
     standing: Standing | None = None,
+    made_at: datetime | None = None,
 ) -> Ticked:
-    """Decide one tick. Touches nothing: a tick that cannot be committed has not happened."""
+    """Decide one tick. Touches nothing: a tick that cannot be committed has not happened.
+
+    ``made_at``: when its messages count as made, where that is not now.
+    """
     plan, bugs = reconcile_sparing_the_others(world, desired, now, redact, standing)
     events = (*own_events, *bugs, *plan.events)
     records = world.records
@@ -87,7 +91,7 @@ def decide(
             alert=notice.alert.key,
             kind=notice.kind,
             payload=to_payload(notice),
-            created_at=now,
+            created_at=made_at or now,
         )
         for notice in notices
         for channel in channels

@@ -86,6 +86,7 @@ class Ticker:
                 numbers=self._ground.declared.alert_numbers,
                 redact=self._crew.facts.redact,
                 standing=self._standing,
+                made_at=self._crew.notifier.made_at(now),
             )
             if not ticked.batch.is_empty():
                 await asyncio.shield(self._ports.store.commit(ticked.batch))

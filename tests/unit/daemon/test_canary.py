@@ -98,3 +98,22 @@ def test_looks_at_the_declared_interval() -> None:
         assert len(wires.dialled) == 4
 
     run(play())
+
+
+def test_that_the_network_is_back_is_told_once_each_time() -> None:
+    async def play() -> list[int]:
+        wires, told, after = Wires(), list[int](), list[int]()
+        made = Canary(
+            wires,  # type: ignore[arg-type]
+            VirtualClock(),
+            Declared,
+            lambda: None,
+            is_back=lambda: told.append(1),
+        )
+        for answers in ({ONE}, {ONE}, set(), {OTHER}, set(), set(), set(), {OTHER}, {OTHER}):
+            wires.answers = set(answers)
+            await made.look()
+            after.append(len(told))
+        return after
+
+    assert run(play()) == [1, 1, 1, 1, 1, 1, 1, 2, 2]
