@@ -313,7 +313,8 @@ def may_have_moved(case: Case) -> bool:
     looked_at = case.world.heard_at.get((case.tenure.instance_id, Subject.PICTURE))
     if looked_at is None or case.streaming.good_streak > 0:
         return True
-    return looked_at <= looks_anew_from(listing, case.policy)
+    # Nor does a look say anything that was made while it was cut off, wherever it went.
+    return looked_at <= max(looks_anew_from(listing, case.policy), linked_at)
 
 
 def may_be_elsewhere(case: Case) -> bool:

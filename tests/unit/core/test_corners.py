@@ -326,13 +326,13 @@ def test_where_a_host_is_is_asked_for_as_soon_as_nobody_answers_there(
     assert plan.acts == ()
 
 
-def unanswered(**changes: Any) -> World:
-    """Viewers have found nobody for a while; the link came back 50 s ago."""
+def unanswered(*, linked_s: float = 50.0, **changes: Any) -> World:
+    """Viewers have found nobody for a while; the link came back a moment ago."""
     said = conditions(
         streaming=a_condition(
             ConditionKind.STREAMING, Status.FALSE, Reason.UNREACHABLE, for_s=100, bad=9
         ),
-        reachable=a_condition(ConditionKind.REACHABLE, for_s=50, good=1),
+        reachable=a_condition(ConditionKind.REACHABLE, for_s=linked_s, good=1),
     )
     record = a_record(a_tenure(conditions=said), dark_since=ago(100), ever_on_air=True)
     return a_world(record, **{"heard_at": all_heard(1.0)} | changes)
@@ -375,6 +375,20 @@ def test_a_list_that_says_the_same_each_five_seconds_makes_no_look_too_early(
         a_listing(an_instance(), age_s=3.0), came_at=ago(3.0), placed_at=ago(placed_s)
     )
     world = unanswered(listing=listing, heard_at=all_heard(looked_s))
+    assert bool(decide(world).acts) is is_treated
+
+
+@pytest.mark.parametrize(("looked_s", "is_treated"), [(22.0, False), (20.0, False), (19.0, True)])
+def test_a_look_that_was_made_while_everything_was_cut_off_says_nothing(
+    looked_s: float, *, is_treated: bool
+) -> None:
+    """This box's own network was away for less than its canary needs, and a good process was restarted.
+
+    Links came back, then a list that said what lists had said for hours; the viewer had not looked yet.
+    """
+    listing = replace(a_listing(an_instance(), age_s=3.0), came_at=ago(3.0), placed_at=ago(9000.0))
+    looked = {key: at for key, at in all_heard(looked_s).items() if key[1] is Subject.PICTURE}
+    world = unanswered(linked_s=20.0, listing=listing, heard_at=all_heard() | looked)
     assert bool(decide(world).acts) is is_treated
 
 
