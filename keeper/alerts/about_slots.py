@@ -347,9 +347,10 @@ def _policy(snapshot: Snapshot, slot: SlotId) -> Policy:
 
 
 def _did(record: SlotRecord, hold: Hold | None) -> str:
-    """Say what keeper did last, and what it waits for."""
+    """Say what keeper did last in this incident, and what it waits for."""
     parts = []
-    if record.last_act and record.incident is not None:
+    acted_at, incident = record.last_act_at, record.incident
+    if incident is not None and acted_at is not None and acted_at >= incident.opened_at:
         because = SENTENCE[record.last_act_reason]
         parts.append(f"last act: {record.last_act.replace('_', ' ')}, because {because}")
     if hold is not None:

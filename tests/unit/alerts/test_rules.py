@@ -605,6 +605,15 @@ def test_says_what_keeper_did_and_what_a_person_can_do() -> None:
     assert alert.dollars == pytest.approx(0.42)
 
 
+def test_an_act_of_an_earlier_incident_is_not_what_keeper_did() -> None:
+    """A message said "last act: restart" of a host that had just vanished for the first time."""
+    sick = dark(
+        last_act="restart_process", last_act_reason=Reason.FROZEN, last_act_at=ago(minutes=3)
+    )
+    (alert,) = (each for each in firing(snapshot(sick), NOW) if each.name == "KeeperStreamDark")
+    assert alert.did == "keeper is climbing the ladder of remedies"
+
+
 def test_a_refused_key_is_told_with_the_right_it_lacks_and_its_cure() -> None:
     said = "Unauthorized: HTTP 403: no; give the key the right instance_write"
     given = snapshot(record(next_rent_at=NOW, rent_reason=Reason.UNAUTHORIZED, rent_detail=said))

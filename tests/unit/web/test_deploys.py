@@ -83,4 +83,4 @@ def test_the_page_tells_it_above_the_hosts_of_the_stream(given: Snapshot, line: 
     page = render(status_of(given, NOW), ())
     told = f"<b>Deploy:</b> {escape(news_of(deploys_of(given)[0]))}."
     assert (told in page) is bool(line)
-    assert page.count("<dt>Runs</dt>") == len(given.records)
+    assert page.count("<dt>Deploy</dt>") == len(given.records)
