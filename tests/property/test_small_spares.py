@@ -39,6 +39,7 @@ from tests.builders import (
     applied,
     conditions,
 )
+from tests.unit.core.decision_worlds import SPENT
 from tests.unit.core.spares import (
     PLACE,
     SECOND,
@@ -58,7 +59,6 @@ from tests.unit.core.standing_spares import (
     running,
     standing,
 )
-from tests.unit.core.test_decisions import SPENT
 
 _FROZEN = conditions(
     streaming=a_condition(ConditionKind.STREAMING, Status.FALSE, Reason.FROZEN, for_s=900, bad=3)

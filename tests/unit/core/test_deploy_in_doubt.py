@@ -36,7 +36,7 @@ from tests.builders import (
     good_pictures,
     record_after,
 )
-from tests.unit.core.test_decisions import LOST_LINK, UNSEEN, booted
+from tests.unit.core.decision_worlds import LOST_LINK, UNSEEN, booted
 
 UP = (Status.TRUE, Reason.PROCESS_UP)
 GONE = (Status.FALSE, Reason.PROCESS_GONE)

@@ -48,6 +48,7 @@ from tests.builders import (
     events_of,
     record_after,
 )
+from tests.unit.core.decision_worlds import SPENT
 from tests.unit.core.spares import (
     PLACE,
     SECOND,
@@ -59,7 +60,6 @@ from tests.unit.core.spares import (
     a_wish,
     with_spares,
 )
-from tests.unit.core.test_decisions import SPENT
 
 FROZEN = a_condition(ConditionKind.STREAMING, Status.FALSE, Reason.FROZEN, for_s=900, bad=3)
 UNSEEN = (Status.UNKNOWN, Reason.NOT_ASKED)

@@ -25,7 +25,7 @@ from tests.builders import (
     record_after,
     with_policy,
 )
-from tests.unit.core.test_decisions import (
+from tests.unit.core.decision_worlds import (
     DEAR,
     booted,
     booting,

@@ -33,9 +33,8 @@ from tests.builders import (
     decide,
     healthy_world,
 )
-from tests.unit.core.test_decisions import (
+from tests.unit.core.decision_worlds import (
     NO_LINK,
-    ROWS,
     UNSEEN,
     booted,
     booting,
@@ -50,6 +49,7 @@ from tests.unit.core.test_decisions import (
     with_tenure,
     with_terms,
 )
+from tests.unit.core.test_decisions import ROWS
 
 Case = World | tuple[World, Desired]
 LINK_UP = (Status.TRUE, Reason.LINK_UP)
