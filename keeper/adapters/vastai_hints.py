@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from keeper.adapters.vastai_reply import Reply, http_date, read_complaint
 from keeper.adapters.vastai_wire import number
 
+_DAY_S: Final = 86_400.0
 QUOTA_RESET_MAX_S: Final = 90_000.0  # a day, and an hour for clocks that disagree
 _AHEAD_MAX_S: Final = 7200.0  # a clock that is wrong by an hour, and what a summer adds
 _DATE_CUT_S: Final = 2.0  # a Date is cut to the second, and took a moment to come
@@ -41,15 +42,21 @@ def quota_until(reply: Reply, now: datetime) -> datetime:
 
     By our own clock, which may be wrong: what is left is reckoned by the server's, where it tells its
     time. Where it does not, and its reset has just been, it is our clock that is ahead: we ask again soon.
+    A Date that is further off than any clock should be may as well be the wrong one, or a lie: then what
+    comes sooner by either clock counts, for one refused call costs less than a day without a search.
     """
     told = http_date(reply.headers.get("date", ""))
-    is_other = told is not None and abs((told - now).total_seconds()) >= _DATE_CUT_S
-    there = told if told is not None and is_other else now
-    midnight = datetime(there.year, there.month, there.day, tzinfo=UTC) + timedelta(days=1)
+    off_s = 0.0 if told is None else (told - now).total_seconds()
+    if abs(off_s) < _DATE_CUT_S:
+        off_s = 0.0
+    clocks_s = {off_s} if abs(off_s) <= _AHEAD_MAX_S else {off_s, 0.0}  # ahead of ours
     epoch_s = number(reply.headers.get("x-ratelimit-reset"))
-    left_s = (midnight - there).total_seconds()
-    if epoch_s is not None and -_AHEAD_MAX_S <= epoch_s - there.timestamp() <= QUOTA_RESET_MAX_S:
-        left_s = max(epoch_s - there.timestamp(), _HINT_MAX_S)
+    reset_s = [] if epoch_s is None else [epoch_s - now.timestamp() - each for each in clocks_s]
+    told_s = [each for each in reset_s if -_AHEAD_MAX_S <= each <= QUOTA_RESET_MAX_S]
+    if told_s:
+        left_s = max(min(told_s), _HINT_MAX_S)
+    else:
+        left_s = min(_DAY_S - (now.timestamp() + each) % _DAY_S for each in clocks_s)
     return now + timedelta(seconds=left_s)
 
 

@@ -11,14 +11,16 @@ import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
 
 from keeper.adapters.vastai import VastMarketplace
+from keeper.adapters.vastai_hints import QUOTA_RESET_MAX_S
 from keeper.adapters.vastai_http import BODY_MAX_BYTES
 from keeper.core.model import InstanceId, OfferId, OfferNeeds, RentalSpec
-from keeper.ports import Malformed, PortError, TimedOut, Uncertain
+from keeper.ports import Malformed, PortError, QuotaSpent, RateLimited, TimedOut, Uncertain
 from tests.integration.adapters.vast_server import (
     ACCOUNT,
     CREATE,
@@ -217,6 +219,53 @@ async def test_what_is_no_http_is_no_answer(call: str, talk: bytes) -> None:
         error = caught.value
         assert type(error) is Uncertain if call == CREATE else not isinstance(error, Uncertain)
         assert KEY not in f"{error!r} {error.__cause__!r} {error.__context__!r}"
+
+
+SPENT = b'{"success": false, "error": "search_quota_exceeded"}'
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param(b"Date: Fri, 31 Dec 9999 23:59:59 GMT", id="the last of all days"),
+        pytest.param(b"Date: Mon, 01 Jan 0001 00:00:00 GMT", id="the first"),
+        pytest.param(b"Date: \xff\xfe\xc3\xa9", id="no ASCII"),
+        pytest.param(b"Date: " + b"9" * 8000, id="very long"),
+        pytest.param(
+            b"Date: Fri, 31 Dec 9999 23:59:59 GMT\r\nDate: never\r\nX-RateLimit-Reset: 1\r\n"
+            b"X-RateLimit-Reset: 1e308",
+            id="each of them twice",
+        ),
+        pytest.param(
+            b"X-RateLimit-Reset: nan\r\nRetry-After: 1e308", id="no number, and too large"
+        ),
+        pytest.param(b"X-RateLimit-Reset: -1e308\r\nX-RateLimit-Remaining: \xe9", id="below zero"),
+        pytest.param(b"Date: \r\nX-RateLimit-Reset: \r\nRetry-After: ", id="nothing"),
+    ],
+)
+async def test_no_header_raises_or_stops_the_search_beyond_a_day(headers: bytes) -> None:
+    """A search that raises what nobody expects would end the task that searches, at each try."""
+    length = b"Content-Length: %d\r\n\r\n" % len(SPENT)
+    talk = b"HTTP/1.1 429 Slow Down\r\n" + headers + b"\r\n" + length + SPENT
+    async with raw(talk) as url, market_at(url, timeout_s=2.0) as market:
+        with pytest.raises(QuotaSpent) as caught:
+            await market.search_offers(OfferNeeds())
+        until = caught.value.until
+        assert until is not None
+        assert 0 < (until - datetime.now(UTC)).total_seconds() <= QUOTA_RESET_MAX_S
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"Retry-After: " + each for each in (b"1e308", b"nan", b"-5", b"\xe9", b"9" * 8000, b"Mon")]
+    + [b"Retry-After: Fri, 31 Dec 9999 23:59:59 GMT", b"Retry-After: 7\r\nRetry-After: 1e9"],
+)
+async def test_no_header_asks_for_more_than_some_minutes_of_patience(header: bytes) -> None:
+    talk = b"HTTP/1.1 429 Slow Down\r\n" + header + b"\r\nContent-Length: 0\r\n\r\n"
+    async with raw(talk) as url, market_at(url, timeout_s=2.0) as market:
+        with pytest.raises(RateLimited) as caught:
+            await market.list_instances()
+        assert 0 <= (caught.value.retry_after_s or 0.0) <= 300
 
 
 # --- the label of an answer ----------------------------------------------------------------------
