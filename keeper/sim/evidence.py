@@ -20,6 +20,7 @@ from keeper.sim.ledger import NAMED, HostEntry, Ledger, Rental, Request
 from keeper.sim.notices import Notice, read_notices
 
 LISTING = ("GET", "/instances/")
+EMPTY_LIST = "list_empty"  # how the ledger notes a list that showed no rental though some live
 BY_ID = ("GET", "/instances/{id}/")
 CREATE = ("PUT", "/asks/{id}/")
 DESTROY = ("DELETE", "/instances/{id}/")
@@ -266,6 +267,18 @@ class Evidence:
     def clean_listings(self) -> tuple[float, ...]:
         """When a whole listing was truly answered."""
         return tuple(r.at for r in self.calls.get(LISTING, ()) if r.status == 200 and not r.note)
+
+    @cached_property
+    def believable_listings(self) -> tuple[float, ...]:
+        """When a list was answered that nothing tells from a true one: also one without any rental.
+
+        Of what has ended such a list says the truth; what lives is saved by the answer by its id.
+        """
+        return tuple(
+            r.at
+            for r in self.calls.get(LISTING, ())
+            if r.status == 200 and r.note in ("", EMPTY_LIST)
+        )
 
     def clean_between(self, since: float, until: float, call: tuple[str, str]) -> list[float]:
         """Return when a call of this kind was truly answered in a stretch of time."""

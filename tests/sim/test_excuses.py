@@ -344,6 +344,31 @@ def test_what_ends_while_the_market_hides_it_was_confirmed_gone_before(
 
 
 @pytest.mark.parametrize(
+    ("notes", "by_id_at", "is_blamed"),
+    [
+        pytest.param(("", "list_empty"), 5036.0, False, id="one list was empty by mistake"),
+        pytest.param(("", "list_empty"), None, True, id="and nobody asked for its id"),
+        pytest.param(("", "list_without_array"), 5036.0, True, id="one was no list"),
+        pytest.param(("list_empty",), 5036.0, True, id="there was one list only"),
+    ],
+)
+def test_a_list_that_is_empty_by_mistake_tells_the_truth_of_what_has_ended(
+    *, notes: tuple[str, ...], by_id_at: float | None, is_blamed: bool
+) -> None:
+    """Seed 2568 of any fleet: others ended a rental half a minute before such lists began."""
+    run = Run()
+    run.command(100, 200.0, "deploy.start")
+    run.end(100, 5000.0, "outsider")
+    for number, note in enumerate(notes):
+        run.list_(5005.0 + 31.0 * number, note=note)
+    if by_id_at is not None:
+        run.request("GET", "/instances/{id}/", by_id_at, instance_id=100)
+    run.rent(101, "k:duel/0:2", at=5040.0)
+    found = absence_is_confirmed(run.evidence())
+    assert [broken.invariant for broken in found] == ["I7"] * is_blamed
+
+
+@pytest.mark.parametrize(
     ("words", "is_blamed"),
     [
         pytest.param(("new",), False, id="a bad deploy was started there, and nothing since"),
