@@ -13,6 +13,8 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
+DAY_S = 86_400.0
+
 
 class FaultKind(StrEnum):
     """What can go wrong. The values are the words of fault files and of ``POST /sim/faults``."""
@@ -43,7 +45,7 @@ class FaultKind(StrEnum):
     SEARCH_EMPTY = "search_empty"
     OFFERS_DIRTY = "offers_dirty"  # rows with wrong values, twice, or with parts missing
     OFFERS_LOOSE = "offers_loose"  # rows that were not asked for, or were rented long ago
-    SEARCH_QUOTA = "search_quota"
+    SEARCH_QUOTA = "search_quota"  # no search is answered before midnight (UTC)
     CREDIT_ZERO = "credit_zero"  # params: dollars, what is left of it at first
     KEY_REJECTED = "key_rejected"
     DEPRECATED_ENDPOINT = "deprecated_endpoint"
@@ -180,6 +182,7 @@ class Fault:
     ``target``: "*" (anything), "instance:ID", "machine:ID", "offer:ID", or a glob over the label.
     ``at`` counts from when it is armed. ``for_s``: how long it lasts; None: until ``count`` is used
     up. ``count``: how many calls or rentals it hits; None: 1, or no limit when ``for_s`` is given.
+    A quota of a day lasts for what is left of that day, whatever else is said.
     """
 
     kind: FaultKind
@@ -265,6 +268,13 @@ class Armed:
         return now >= self.from_at and not is_over and self.left != 0
 
 
+def _until(fault: Fault, from_at: float) -> float | None:
+    """Return when a fault that has begun is over by itself; None: it is not."""
+    if fault.kind is FaultKind.SEARCH_QUOTA:
+        return (from_at // DAY_S + 1) * DAY_S
+    return None if fault.for_s is None else from_at + fault.for_s
+
+
 class FaultBoard:
     """What is armed. Everything is in the order of arming, so the same script hits the same."""
 
@@ -281,7 +291,7 @@ class FaultBoard:
             number=self._numbers,
             fault=fault,
             from_at=from_at,
-            until_at=None if fault.for_s is None else from_at + fault.for_s,
+            until_at=_until(fault, from_at),
             left=fault.count if fault.count is not None else (1 if fault.for_s is None else None),
         )
         self._armed.setdefault(fault.kind, []).append(armed)

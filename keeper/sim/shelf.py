@@ -72,7 +72,7 @@ class Shelf:
 
         With ``type`` "bid" or "interruptible" a row's GPU price is the floor that a bid must reach.
         """
-        if self._faults.take(FaultKind.SEARCH_QUOTA, _AIM, now):
+        if self._faults.active(FaultKind.SEARCH_QUOTA, _AIM, now):
             midnight = (now // 86_400 + 1) * 86_400
             raise Refusal(
                 429,

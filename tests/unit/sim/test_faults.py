@@ -35,6 +35,17 @@ def test_one_shot_by_default_and_any_number_while_it_lasts() -> None:
     assert sum(bool(board.take(FaultKind.HTTP_502, Aim(), 21)) for _ in range(5)) == 2
 
 
+def test_the_searches_of_a_day_are_of_that_day() -> None:
+    """One that nobody ran into held until the next search, in the calm, and took that day as well."""
+    board, noon, midnight = FaultBoard(), 43_200.0, 86_400.0
+    board.arm(Fault(kind=FaultKind.SEARCH_QUOTA, at=noon, count=1), 0.0)
+    hits = [
+        bool(board.active(FaultKind.SEARCH_QUOTA, Aim(), at))
+        for at in (noon - 1.0, noon, midnight - 1.0, midnight)
+    ]
+    assert hits == [False, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("value", "why"),
     [
