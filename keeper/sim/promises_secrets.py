@@ -10,7 +10,7 @@ from math import inf
 
 from keeper.sim.evidence import COMMAND, LINKED, Broken, Evidence
 from keeper.sim.excuses import audible_until
-from keeper.sim.ledger import HostEntry
+from keeper.sim.ledger import Change, HostEntry
 from keeper.sim.promises_alerts import is_told_of_slot
 
 _KEY_CHANGED = "host_key_changed"
@@ -82,7 +82,7 @@ def a_changed_key_is_told(seen: Evidence) -> Iterator[Broken]:
         for entry in entries:
             if entry.detail != _KEY_CHANGED:
                 continue
-            shown_at = _shown_at(entries, entry.at)
+            shown_at = _shown_at(entries, rental.changes, entry.at)
             until = audible_until(seen, shown_at, seen.bounds.told_s)
             if min(seen.end_of_use(rental), seen.ended_at) <= until:
                 continue
@@ -95,14 +95,26 @@ def a_changed_key_is_told(seen: Evidence) -> Iterator[Broken]:
                 )
 
 
-def _shown_at(entries: Sequence[HostEntry], changed_at: float) -> float:
-    """Return when a host first showed a key that had changed: while its SSH is dead, nobody sees it."""
+def _shown_at(entries: Sequence[HostEntry], changes: Sequence[Change], changed_at: float) -> float:
+    """Return when a host first showed a key that had changed: nobody sees it while its SSH is dead,
+    or while it stands still.
+    """
+    hidings = [
+        *((e.at, e.detail, e.what == "struck") for e in entries if _is_of_ssh(e)),
+        *(
+            (c.at, "power", c.what == "stopped")
+            for c in changes
+            if c.what in {"stopped", "running"}
+        ),
+    ]
     shown_at, hiding = changed_at, dict[str, bool]()
-    for entry in entries:
-        if entry.what not in {"struck", "healed"} or entry.detail not in _NO_SSH:
-            continue
-        if entry.at > changed_at and not any(hiding.values()):
+    for at, name, hides in sorted(hidings):
+        if at > changed_at and not any(hiding.values()):
             break
-        hiding[entry.detail] = entry.what == "struck"
-        shown_at = max(changed_at, entry.at)
+        hiding[name] = hides
+        shown_at = max(changed_at, at)
     return inf if any(hiding.values()) else shown_at
+
+
+def _is_of_ssh(entry: HostEntry) -> bool:
+    return entry.what in {"struck", "healed"} and entry.detail in _NO_SSH
