@@ -112,7 +112,7 @@ def _without_orders(draft: Draft, place: SlotId) -> SlotRecord:
 def _must_wait(draft: Draft, stream: Stream) -> bool:
     """Whether something comes first: a doubt, a slot without its host, a stream that is not well."""
     # Where hosts get what worked before again, a spare gets that, too.
-    is_back = revisions.target(draft, stream) not in {"", stream.revision}
+    is_back = revisions.target(draft, stream) != stream.revision
     if draft.fuses or (stream.name in draft.bad_deploys and not is_back):
         return True
     if revisions.is_on_trial(draft, stream) or revisions.is_stuck(draft, stream):
@@ -191,7 +191,7 @@ def _is_prepared(tenure: Tenure) -> bool:
 def _of_another_deploy(draft: Draft, stream: Stream, case: Case) -> Proposal | None:
     """Bring what is on a spare up to what its stream's hosts should have, once that is proven."""
     tenure = case.tenure
-    wanted = revisions.target(draft, stream) if stream.revision else ""
+    wanted = revisions.target(draft, stream)
     now_on = tenure.putting or tenure.revision
     is_other = wanted not in {"", tenure.revision} and not revisions.is_on_trial(draft, stream)
     if not is_other and not tenure.putting:

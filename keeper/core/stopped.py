@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from keeper.core import revisions, stillness
-from keeper.core.case import Case, Proposal, Wish, case_of
+from keeper.core.case import Case, Proposal, Wish
 from keeper.core.conditions import is_starting, stands_still
 from keeper.core.decisions import Wait
 from keeper.core.draft import Draft
@@ -134,7 +134,7 @@ def _standing(draft: Draft, stream: Stream, tenure: Tenure) -> Proposal:
         return _give_up(Reason.SPARE_NOT_STARTED)
     if tenure.start_queued_at is not None:  # by somebody else's order, which a stop takes back
         return _once_more(tenure)
-    wanted = revisions.target(draft, stream) if stream.revision else ""
+    wanted = revisions.target(draft, stream)
     if wanted not in {"", tenure.revision} and not revisions.is_on_trial(draft, stream):
         return _give_up(Reason.ROLLOUT)
     return _wait(Reason.SPARE_STANDS)
@@ -220,23 +220,21 @@ def _is_startable(draft: Draft, place: SlotId, stream: Stream) -> bool:
     instance = draft.listed.get(tenure.instance_id)
     if instance is None or instance.state is not MarketState.STOPPED:
         return False
-    case = case_of(world, draft.now, stream, draft.fleet, record, tenure, instance)
     is_doubted = any(
         (
             tenure.missing_since, tenure.dead_since, tenure.dear_since, tenure.ending_since,
             tenure.putting,
         )
     )  # fmt: skip
-    if is_doubted or is_suspect(draft, tenure) or _standing_is_over(draft, stream, case):
+    if is_doubted or is_suspect(draft, tenure) or _standing_is_over(draft, stream, tenure):
         return False
     more = tenure.dollars_per_hour + tenure.traffic_dollars_per_hour
     more -= owed_dollars_per_hour(tenure)  # what it costs standing, which is counted already
     return crosses_a_limit(draft, stream, more) is None
 
 
-def _standing_is_over(draft: Draft, stream: Stream, case: Case) -> bool:
+def _standing_is_over(draft: Draft, stream: Stream, tenure: Tenure) -> bool:
     """Whether it is to be given up anyway, or was refused a moment ago."""
-    tenure = case.tenure
     if _standing(draft, stream, tenure).wish is not Wish.WAIT:
         return True
     if tenure.start_refused is None or tenure.acted_at is None:
