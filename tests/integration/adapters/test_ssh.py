@@ -28,6 +28,7 @@ from keeper.ports import (
 )
 from tests.real_sshd import RealSshd, running_sshd
 from tests.relay import relayed
+from tests.waiting import eventually, is_running
 
 pytestmark = pytest.mark.real("sshd")
 
@@ -110,9 +111,9 @@ async def test_bytes_that_are_no_text_are_replaced(link: Link) -> None:
 
 async def test_remote_program_is_ended_when_its_time_is_up(link: Link) -> None:
     """asyncssh's own time limit ends only our side; the program would go on for ever."""
-    result = await link.run(command("echo $$; sleep 1000", timeout_s=0.5))
+    result = await link.run(command("echo $$; sleep 1000", timeout_s=2.5))
     assert result.exit_code == 124
-    assert not Path(f"/proc/{int(result.stdout)}").exists()
+    await eventually(lambda: not is_running(int(result.stdout)))
 
 
 async def test_end_by_a_signal_is_no_exit_code_of_its_own(link: Link) -> None:
@@ -155,8 +156,7 @@ async def test_cut_while_a_command_runs_is_uncertain_and_then_unreachable(sshd: 
         begun = sshd.folder / "begun"
         async with asyncio.TaskGroup() as group:
             running = group.create_task(_outcome(link, f"touch {begun}; sleep 1000"))
-            while not begun.exists():  # noqa: ASYNC110 - it is another process
-                await asyncio.sleep(0.02)
+            await eventually(begun.exists)
             relay.cut()
         assert isinstance(running.result(), Uncertain)
         with pytest.raises(Unreachable):

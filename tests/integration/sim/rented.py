@@ -2,9 +2,10 @@
 
 import asyncio
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from typing_extensions import override
 
 from keeper.adapters.ssh import SshHosts
 from keeper.ports import Address
@@ -12,9 +13,9 @@ from keeper.sim.contract import Contract
 from keeper.sim.market import MarketShape
 from keeper.sim.serve import SimServer, quick_tempo
 from keeper.sim.ssh_host import LoopbackHost
+from tests.waiting import PATIENCE_S, eventually, look_until
 
 SHAPE = MarketShape(renters_every_s=0, price_drift_every_s=0, tempo=quick_tempo(0.3))
-PATIENCE_S = 30.0
 # The start that was found to return at once and to leave a pid file.
 START = (
     "cd workspace && { nohup python3 -u -m http.server --bind $SERVER_HOST 8000 "
@@ -22,11 +23,24 @@ START = (
 )
 
 
-async def until(look: Callable[[], bool]) -> None:
-    """Wait for something that a real process will do in its own time."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not look():  # noqa: ASYNC110 - another process does it and tells nobody
-            await asyncio.sleep(0.02)
+class TimedSim(SimServer):
+    """A marketplace whose clock the test moves: what is to be seen at a moment may take its time."""
+
+    held_at: float | None = None
+
+    @override
+    def _clock(self) -> float:
+        return super()._clock() if self.held_at is None else self.held_at
+
+    def hold(self) -> None:
+        """Stop the clock, for good."""
+        self.held_at = self._clock()
+
+    def move_to(self, at: float) -> None:
+        """Let it be then."""
+        assert self.held_at is not None
+        assert at >= self.held_at, "it never steps back"
+        self.held_at = at
 
 
 @dataclass
@@ -102,14 +116,12 @@ class Rented:
 
     async def ready(self) -> None:
         """Wait for SSH, which comes some time after the market says running."""
-        async with asyncio.timeout(PATIENCE_S):
-            while (await self.ssh("true"))[0] != 0:  # noqa: ASYNC110 - as in until()
-                await asyncio.sleep(0.05)
+        await look_until(lambda: self.ssh("true"), lambda said: said[0] == 0)
 
     async def start_server(self) -> None:
         code, _, err = await self.ssh(START)
         assert code == 0, err
-        await until(lambda: bool(self.host.workloads()))
+        await eventually(lambda: bool(self.host.workloads()))
 
 
 def new_key(path: Path) -> Path:
@@ -139,5 +151,5 @@ async def rent(
         },
     )
     contract = sim.market.contracts[made["new_contract"]]
-    await until(lambda: contract.endpoints is not None)
+    await eventually(lambda: contract.endpoints is not None)
     return Rented(sim, contract, key)

@@ -13,7 +13,8 @@ import pytest
 from keeper.sim import warden
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.serve import SimServer
-from tests.integration.sim.rented import PATIENCE_S, SHAPE, START, Rented, new_key, rent, until
+from tests.integration.sim.rented import SHAPE, START, Rented, new_key, rent
+from tests.waiting import PATIENCE_S, eventually, look_until
 
 pytestmark = pytest.mark.real("sshd")  # Debian's server package brings the client
 
@@ -64,8 +65,7 @@ async def test_nothing_of_a_long_input_is_lost(rented: Rented) -> None:
 
 
 async def test_a_signal_reaches_the_whole_command(rented: Rented) -> None:
-    # Said late: what is forked and not yet `sleep` would forget the signal, under any sshd.
-    command = "trap 'exit 42' TERM; (sleep 0.5; echo up) & sleep 1000"
+    command = "trap 'exit 42' TERM; sleep 1000"
     async with (
         asyncssh.connect(
             "127.0.0.1", rented.port(), username="root", client_keys=[str(rented.key)],
@@ -73,7 +73,8 @@ async def test_a_signal_reaches_the_whole_command(rented: Rented) -> None:
         ) as connection,
         connection.create_process(command) as process,
     ):  # fmt: skip
-        assert await process.stdout.readline() == "up\n"
+        # Not before: what is forked and not yet `sleep` would forget the signal, under any sshd.
+        await eventually(lambda: "sleep" in {found.name for found in rented.host.processes()})
         process.send_signal("TERM")
         assert (await process.wait()).exit_status == 42
 
@@ -81,7 +82,7 @@ async def test_a_signal_reaches_the_whole_command(rented: Rented) -> None:
 async def test_a_background_job_holds_the_session_as_with_sshd(rented: Rented) -> None:
     """The seed's start command hangs: the list's subshell keeps the channel's output open."""
     hanging = asyncio.ensure_future(rented.ssh("cd workspace && nohup sleep 1000 &"))
-    await until(lambda: any(found.name == "sleep" for found in rented.host.processes()))
+    await eventually(lambda: any(found.name == "sleep" for found in rented.host.processes()))
     done, _ = await asyncio.wait([hanging], timeout=0.3)
     assert not done
     for found in rented.host.processes():
@@ -92,10 +93,7 @@ async def test_a_background_job_holds_the_session_as_with_sshd(rented: Rented) -
 
 async def test_a_published_port_leads_to_the_server_inside(rented: Rented) -> None:
     await rented.start_server()
-    async with asyncio.timeout(PATIENCE_S):
-        while not (status := await ask(rented.port("8000/tcp"))):  # noqa: ASYNC110 - as in until()
-            await asyncio.sleep(0.05)
-    assert b" 200 " in status
+    assert b" 200 " in await look_until(lambda: ask(rented.port("8000/tcp")))
 
 
 async def ask(port: int) -> bytes:
@@ -117,10 +115,7 @@ async def test_a_forward_leads_to_the_server_inside(rented: Rented) -> None:
         known_hosts=None, config=None,
     ) as connection:  # fmt: skip
         listener = await connection.forward_local_port("127.0.0.1", 0, "localhost", 8000)
-        async with asyncio.timeout(PATIENCE_S):
-            while not (status := await ask(listener.get_port())):  # noqa: ASYNC110 - as in until()
-                await asyncio.sleep(0.05)
-        assert b" 200 " in status
+        assert b" 200 " in await look_until(lambda: ask(listener.get_port()))
         listener.close()
 
 
@@ -167,11 +162,11 @@ async def test_processes_are_killed_hung_and_woken(rented: Rented) -> None:
     act = rented.sim.act
     assert act(rented.contract.instance_id, "stop")
     (found,) = rented.host.workloads().values()
-    await until(lambda: (warden.look(found.pid) or found).state == "T")
+    await eventually(lambda: (warden.look(found.pid) or found).state == "T")
     act(rented.contract.instance_id, "cont")
-    await until(lambda: (warden.look(found.pid) or found).state != "T")
+    await eventually(lambda: (warden.look(found.pid) or found).state != "T")
     assert act(rented.contract.instance_id, "kill")
-    await until(lambda: warden.look(found.pid) is None)
+    await eventually(lambda: warden.look(found.pid) is None)
     assert not act(rented.contract.instance_id, "kill"), "nothing is left to kill"
 
 
@@ -179,16 +174,16 @@ async def test_an_armed_fault_waits_for_the_process_it_is_meant_for(rented: Rent
     rented.sim.market.arm(Fault(kind=FaultKind.PROCESS_KILLED, target="k:host/*"))
     code, _, _ = await rented.ssh(START)
     assert code == 0
-    await until(lambda: any(one.what == "process_killed" for one in rented.sim.ledger.hosts))
-    await until(lambda: not rented.host.workloads())
+    await eventually(lambda: any(one.what == "process_killed" for one in rented.sim.ledger.hosts))
+    await eventually(lambda: not rented.host.workloads())
 
 
 async def test_starts_and_ends_of_processes_are_written_down(rented: Rented) -> None:
     await rented.start_server()
     ledger = rented.sim.ledger
-    await until(lambda: any(one.what == "process.started" for one in ledger.hosts))
+    await eventually(lambda: any(one.what == "process.started" for one in ledger.hosts))
     rented.sim.act(rented.contract.instance_id, "kill")
-    await until(lambda: any(one.what == "process.ended" for one in ledger.hosts))
+    await eventually(lambda: any(one.what == "process.ended" for one in ledger.hosts))
 
 
 @pytest.mark.parametrize(
@@ -204,9 +199,11 @@ async def test_ssh_fails_in_its_several_ways(rented: Rented, kind: FaultKind, sy
     rented.sim.market.arm(Fault(kind=kind))
     rented.sim.market.advance()
     if kind is FaultKind.HOST_KEY_CHANGED:
-        await until(lambda: rented.host.log_lines.count("sshd: listening") == 2)
+        await eventually(lambda: rented.host.log_lines.count("sshd: listening") == 2)
     # OpenSSH's own limit ends with the banner; after it, it waits for ever.
-    code, _, err = await rented.ssh("true", "-o", "ConnectTimeout=1", patience_s=3)
+    is_silent = symptom == "timed out"
+    limit = ("-o", "ConnectTimeout=1") if is_silent else ()
+    code, _, err = await rented.ssh("true", *limit, patience_s=3 if is_silent else PATIENCE_S)
     assert code != 0
     assert any(word in err for word in symptom.split("|")), err
     if kind is not FaultKind.HOST_KEY_CHANGED:
@@ -224,7 +221,7 @@ async def test_a_link_that_is_open_hangs_with_the_host(rented: Rented) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
                 await connection.run("echo 2")
-        code, _, err = await rented.ssh("true", "-o", "ConnectTimeout=2")
+        code, _, err = await rented.ssh("true")
         assert (code, "refused" in err) == (255, True)
         rented.sim.act(rented.contract.instance_id, "online")
         assert (await connection.run("echo 3")).stdout == "3\n"
@@ -237,14 +234,14 @@ async def test_a_session_that_nobody_hears_any_more_does_not_hold_the_host(
     code, _, _ = await rented.ssh("cd workspace; sleep 1000 & exit 0", patience_s=1)
     assert code != 0
     rented.sim.act(rented.contract.instance_id, "vanish")
-    await until(lambda: not rented.host_is_known())
+    await eventually(lambda: not rented.host_is_known())
 
 
 async def test_reboot_ends_processes_and_keeps_disk_and_ports(rented: Rented) -> None:
     await rented.start_server()
     before = rented.port()
     rented.sim.act(rented.contract.instance_id, "reboot")
-    await until(lambda: rented.host.log_lines.count("sshd: listening") == 2)
+    await eventually(lambda: rented.host.log_lines.count("sshd: listening") == 2)
     await rented.ready()
     assert rented.port() == before
     code, out, _ = await rented.ssh("cat workspace/server.pid")
@@ -256,9 +253,9 @@ async def test_recycle_loses_the_disk_and_shows_another_key(rented: Rented) -> N
     home = rented.host.home
     await rented.ssh("touch workspace/mine")
     rented.sim.market.recycle(rented.contract.instance_id)
-    await until(lambda: rented.contract.box.value == "up")
-    await until(lambda: not home.exists())
-    await until(lambda: "sshd: listening" in rented.host.log_lines)
+    await eventually(lambda: rented.contract.box.value == "up")
+    await eventually(lambda: not home.exists())
+    await eventually(lambda: "sshd: listening" in rented.host.log_lines)
     code, _, err = await rented.ssh("ls workspace", "-o", "UserKnownHostsFile=/dev/null")
     while code == 255:  # SSH comes later than the container
         await asyncio.sleep(0.05)
@@ -274,7 +271,7 @@ HIDING = (
     "nohup sh -c 'sleep 1002 & sleep 1003' > /dev/null 2>&1 < /dev/null & "
     "sleep 1004 > /dev/null 2>&1 < /dev/null & "
     # Stopped before it has closed our output it would hold the session, as with a real sshd.
-    "sleep 0.3; kill -STOP $!"
+    'until [ "$(cat /proc/$!/comm)" = sleep ]; do sleep 0.02; done; kill -STOP $!'
 )
 
 
@@ -283,7 +280,7 @@ async def test_no_process_outlives_its_host(rented: Rented, how: str) -> None:
     host, sim = rented.host, rented.sim
     await rented.start_server()
     assert (await rented.ssh(HIDING))[0] == 0
-    await until(lambda: len(host.processes()) >= 5)
+    await eventually(lambda: len(host.processes()) >= 5)
     mark = host.mark
     match how:
         case "destroy":
@@ -292,9 +289,9 @@ async def test_no_process_outlives_its_host(rented: Rented, how: str) -> None:
             sim.act(rented.contract.instance_id, "vanish")
         case _:
             sim.market.set_state(rented.contract.instance_id, "stopped")
-    await until(lambda: not list(warden.marked(mark)))
+    await eventually(lambda: not list(warden.marked(mark)))
     if how != "stop":
-        await until(lambda: not host.home.exists())
+        await eventually(lambda: not host.home.exists())
     code, _, err = await rented.ssh("true")
     while code != 255:  # a stop takes a moment
         code, _, err = await rented.ssh("true")
@@ -310,7 +307,7 @@ async def test_a_stopped_server_leaves_nothing_behind(key: Path, tmp_path: Path)
         assert (await rented.ssh(HIDING))[0] == 0
         assert list(state.iterdir())
         mark = sim.hosts.mark
-    assert list(warden.marked(mark)) == []
+    await eventually(lambda: not list(warden.marked(mark)))
     assert list(state.iterdir()) == []
 
 
@@ -352,5 +349,5 @@ async def test_even_a_killed_simulator_leaves_nothing_behind(tmp_path: Path) -> 
     assert list(warden.marked(mark))
     process.kill()
     await process.wait()
-    await until(lambda: not list(warden.marked(mark)))
-    await until(lambda: not list(state.iterdir()))
+    await eventually(lambda: not list(warden.marked(mark)))
+    await eventually(lambda: not list(state.iterdir()))

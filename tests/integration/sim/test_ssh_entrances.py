@@ -11,7 +11,8 @@ from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.lifecycle import Tempo
 from keeper.sim.market import MarketShape
 from keeper.sim.serve import SimServer
-from tests.integration.sim.rented import PATIENCE_S, SHAPE, Rented, new_key, rent, until
+from tests.integration.sim.rented import SHAPE, Rented, TimedSim, new_key, rent
+from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.real("sshd")  # Debian's server package brings the client
 
@@ -35,7 +36,7 @@ async def echoed(rented: Rented, *addresses: object, pins: str = "") -> str:
     ways = [rented.direct(), rented.proxy()] if not addresses else list(addresses)
     link = await rented.hosts().connect(ways, pinned_host_key=pins, timeout_s=20)  # type: ignore[arg-type]
     try:
-        done = await link.run(Command(name="t", script="echo in", timeout_s=5))
+        done = await link.run(Command(name="t", script="echo in", timeout_s=PATIENCE_S))
         assert (done.exit_code, done.stdout) == (0, "in\n")
         return link.host_key
     finally:
@@ -81,33 +82,24 @@ async def test_a_detached_key_is_locked_out_and_a_line_of_ones_own_stays(
 
 async def test_after_running_the_keys_come_later_than_the_server(key: Path) -> None:
     """Quirk 28: first the connection is cut, then the key is refused, then it works."""
-    tempo = Tempo(boot_s=0.3, report_lag_s=0.1, ssh_ready_s=8.0)
+    tempo = Tempo(boot_s=0.3, report_lag_s=0.1, ssh_ready_s=8000.0)
     shape = MarketShape(renters_every_s=0, price_drift_every_s=0, tempo=tempo)
-    async with SimServer(seed=5, spacing_scale=0, shape=shape) as sim:
+    async with TimedSim(seed=5, spacing_scale=0, shape=shape) as sim:
         rented = await rent(sim, key)
+        sim.hold()
         rented.register()
-        openssh = asyncio.ensure_future(_until_in(rented))
-        proxied = asyncio.ensure_future(_until_in(rented, by_proxy=True))
-        adapter = [await _error(rented)]
-        while adapter[-1] is not None:
-            await asyncio.sleep(0.05)
-            if (error := await _error(rented)) is not adapter[-1]:
-                adapter.append(error)
-        assert adapter == [Unreachable, Unauthorized, None]
-        for phases in (await openssh, await proxied):
-            assert phases[-2:] == ["Permission denied (publickey)", ""]
-            assert set(phases[:-2]) <= {"closed", "reset"}
-            assert len(phases) > 2
-
-
-async def _until_in(rented: Rented, *, by_proxy: bool = False) -> list[str]:
-    phases = [await said(rented, by_proxy=by_proxy)]
-    async with asyncio.timeout(PATIENCE_S):
-        while phases[-1]:
-            await asyncio.sleep(0.05)
-            if (now := await said(rented, by_proxy=by_proxy)) != phases[-1]:
-                phases.append(now)
-    return phases
+        before, ready_at = sim.market.now(), rented.contract.ssh_ready_at
+        for at, problems, error in (
+            (before, {"closed", "reset"}, Unreachable),
+            (before + (ready_at - before) * 0.4, {"closed", "reset"}, Unreachable),
+            (before + (ready_at - before) * 0.6, {"Permission denied (publickey)"}, Unauthorized),
+            (ready_at - 0.1, {"Permission denied (publickey)"}, Unauthorized),
+            (ready_at, {""}, None),
+        ):
+            sim.move_to(at)
+            assert await said(rented) in problems
+            assert await said(rented, by_proxy=True) in problems
+            assert await _error(rented) is error
 
 
 async def _error(rented: Rented) -> type[PortError] | None:
@@ -120,12 +112,19 @@ async def _error(rented: Rented) -> type[PortError] | None:
 
 async def test_a_new_key_of_the_account_reaches_the_proxy_after_the_lag(key: Path) -> None:
     shape = MarketShape(renters_every_s=0, price_drift_every_s=0, tempo=SHAPE.tempo, key_lag_s=1.5)
-    async with SimServer(seed=7, spacing_scale=0, shape=shape) as sim:
+    async with TimedSim(seed=7, spacing_scale=0, shape=shape) as sim:
         rented = await rent(sim, key)
         await rented.ready()
+        sim.hold()
+        since = sim.market.now()
         rented.register()
-        assert await said(rented, by_proxy=True) == "Permission denied (publickey)"
-        assert await _until_in(rented, by_proxy=True) == ["Permission denied (publickey)", ""]
+        for after_s, problem in (
+            (0.0, "Permission denied (publickey)"),
+            (1.4, "Permission denied (publickey)"),
+            (1.6, ""),
+        ):
+            sim.move_to(since + after_s)
+            assert await said(rented, by_proxy=True) == problem
 
 
 async def test_bad_modes_lock_out_and_only_the_log_says_why(rented: Rented) -> None:
@@ -169,7 +168,7 @@ async def test_either_way_may_fail_alone(
     rented.register()
     params = {"entrance": entrance, "how": how}
     rented.sim.market.arm(Fault(kind=FaultKind.SSH_DEAD_WHILE_RUNNING, params=params))
-    await until(lambda: any(one.detail == "fault" for one in rented.sim.ledger.hosts))
+    await eventually(lambda: any(one.detail == "fault" for one in rented.sim.ledger.hosts))
     problem = await said(rented, by_proxy=entrance == "proxy")
     assert problem in ({"refused"} if how == "refused" else {"closed", "reset"})
     assert await said(rented, by_proxy=other == "proxy") == ""
@@ -193,7 +192,7 @@ async def test_a_recycled_container_has_another_key_and_other_ports_and_the_prox
     before, ports = rented.host, rented.contract.endpoints
     assert ports is not None
     rented.sim.market.recycle(rented.contract.instance_id)
-    await until(lambda: rented.host_is_known() and rented.host is not before)
+    await eventually(lambda: rented.host_is_known() and rented.host is not before)
     now = rented.contract.endpoints
     assert now is not None
     assert set(now.ports.values()).isdisjoint(ports.ports.values())
@@ -216,7 +215,7 @@ async def test_a_recycled_container_has_another_key_and_other_ports_and_the_prox
 async def test_a_reboot_keeps_the_key_the_ports_and_who_may_come_in(rented: Rented) -> None:
     pins, port = await echoed(rented, rented.direct()), rented.port()
     rented.sim.market.reboot(rented.contract.instance_id)
-    await until(lambda: rented.host.log_lines.count("sshd: listening") == 2)
+    await eventually(lambda: rented.host.log_lines.count("sshd: listening") == 2)
     assert rented.port() == port
     await rented.ready()
     assert await echoed(rented, rented.direct(), pins=pins) == pins
@@ -240,7 +239,7 @@ async def test_with_a_jupyter_runtype_ssh_is_behind_the_proxys_next_port(
 async def test_an_entrypoint_of_the_images_own_brings_no_ssh(sim: SimServer, key: Path) -> None:
     rented = await rent(sim, key, runtype="args")
     rented.register()
-    await until(lambda: sim.market.now() > rented.contract.ssh_ready_at + 0.5)
+    await eventually(lambda: sim.market.now() > rented.contract.ssh_ready_at + 0.5)
     assert await said(rented, by_proxy=True) in {"closed", "reset"}
     with pytest.raises(Unreachable):
         await echoed(rented, rented.proxy())
@@ -254,7 +253,7 @@ async def test_the_banner_is_not_among_the_output(rented: Rented) -> None:
     assert out == "in\n"
     assert err.index("Welcome to vast.ai") < err.index("Have fun!") < err.index("out\n")
     link = await rented.hosts().connect([rented.direct()], pinned_host_key="", timeout_s=20)
-    done = await link.run(Command(name="t", script="echo in; echo out >&2", timeout_s=5))
+    done = await link.run(Command(name="t", script="echo in; echo out >&2", timeout_s=PATIENCE_S))
     await link.close()
     assert (done.stdout, done.stderr) == ("in\n", "out\n")
 
@@ -283,7 +282,7 @@ async def test_onstart_sets_the_marker_at_every_start(rented: Rented) -> None:
     assert (await rented.ssh("rm ~/.no_auto_tmux; cat onstart.sh"))[1].startswith("touch ~/.no_")
     assert (await rented.ssh("echo in", "-tt"))[0] == 1
     rented.sim.market.reboot(rented.contract.instance_id)
-    await until(lambda: rented.host.log_lines.count("sshd: listening") == 2)
+    await eventually(lambda: rented.host.log_lines.count("sshd: listening") == 2)
     await rented.ready()
     assert (await rented.ssh("echo in", "-tt"))[0] == 0
 

@@ -13,6 +13,7 @@ from keeper.ports import Address, Command, Link, PictureLimits, PictureSample, P
 from keeper.sim.market import MarketShape
 from keeper.sim.serve import SimServer, quick_tempo
 from keeper.workloads import Workload, registered
+from tests.waiting import eventually
 
 SHAPE = MarketShape(renters_every_s=0, price_drift_every_s=0, tempo=quick_tempo(0.2))
 PATIENCE_S = 40.0
@@ -135,9 +136,7 @@ async def test_a_crash_loop_survives_restarts_until_it_is_cleared(on_air: OnAir)
     for _ in range(2):
         for command in on_air.workload.restart_process():
             await on_air.link.run(command)  # the last one may see it die, and says so
-        async with asyncio.timeout(PATIENCE_S):
-            while host.workloads():  # noqa: ASYNC110 - it dies in its own time
-                await asyncio.sleep(0.05)
+        await eventually(lambda: not host.workloads())
     on_air.act("clear")
     await on_air.carry_out(on_air.workload.restart_process())
     await on_air.sees("live")

@@ -1,6 +1,5 @@
 """A real host to put workloads on: OpenSSH on loopback, and whatever the test starts on it."""
 
-import asyncio
 import os
 import signal
 import sys
@@ -80,22 +79,6 @@ async def carry_out(link: Link, steps: tuple[Step, ...]) -> list[CommandResult]:
         else:
             await link.upload(step)
     return results
-
-
-def is_running(pid: int) -> bool:
-    """Say whether a process is there; one that only waits to be reaped is not."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(") ")[2][0] not in "ZX"
-
-
-async def eventually(is_so: Callable[[], bool]) -> None:
-    """Wait for something that a process of the operating system does in its own time."""
-    async with asyncio.timeout(30):
-        while not is_so():  # noqa: ASYNC110 - there is no event: it is another process
-            await asyncio.sleep(0.05)
 
 
 class Sentinel:

@@ -14,7 +14,8 @@ from keeper.core.reasons import Reason
 from keeper.ports import Link
 from keeper.workloads import Workload
 from tests.components import require
-from tests.integration.workloads.conftest import build, carry_out, is_running, watching
+from tests.integration.workloads.conftest import build, carry_out, watching
+from tests.waiting import is_running
 
 pytestmark = [pytest.mark.real("sshd", "pm2", "node"), pytest.mark.timeout(180)]
 

@@ -18,10 +18,10 @@ from tests.integration.workloads.conftest import (
     AT,
     INSTANCE,
     carry_out,
-    is_running,
     sd_turbo,
     watching,
 )
+from tests.waiting import is_running
 
 pytestmark = [pytest.mark.real("sshd"), pytest.mark.timeout(120)]
 

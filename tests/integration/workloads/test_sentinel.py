@@ -11,7 +11,8 @@ from keeper.core.model import Status, Subject
 from keeper.core.reasons import Reason
 from keeper.ports import Command, Link
 from keeper.workloads import Workload
-from tests.integration.workloads.conftest import build, carry_out, eventually, is_running, watching
+from tests.integration.workloads.conftest import build, carry_out, watching
+from tests.waiting import eventually, is_running
 
 pytestmark = [pytest.mark.real("sshd"), pytest.mark.timeout(120)]
 

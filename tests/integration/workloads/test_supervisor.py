@@ -13,7 +13,8 @@ from keeper.core.reasons import Reason
 from keeper.ports import Link
 from keeper.workloads import Workload
 from tests.components import require
-from tests.integration.workloads.conftest import build, carry_out, eventually, watching
+from tests.integration.workloads.conftest import build, carry_out, watching
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.real("sshd", "supervisord"), pytest.mark.timeout(120)]
 
