@@ -133,8 +133,8 @@ def _clearest(kind: Trait, failed: Sequence[Traits], good: Sequence[str]) -> Cau
     return min((each for each in causes if _is_telling(each)), key=_clarity, default=None)
 
 
-def _clarity(cause: Cause) -> tuple[float, int, str]:
-    return cause.luck, -cause.failed, cause.value
+def _clarity(cause: Cause) -> tuple[float, str]:
+    return cause.luck, cause.value  # of one kind, equal luck is an equal split
 
 
 def _weighed(kind: Trait, value: str, bad: Sequence[str], good: Sequence[str]) -> Cause:
@@ -176,11 +176,11 @@ def shared(failures: Sequence[Failure], healthy: Columns) -> str:
     """Say what some failures all have and not every healthy host has; "" when there is nothing."""
     found = []
     for kind in Trait:
-        values = {each.traits.get(kind, "") for each in failures}
+        values = {each.traits.get(kind) for each in failures}
         value = next(iter(values))
         if len(values) != 1 or not value:
             continue
-        told = healthy.get(kind, ())
+        told = healthy.get(kind)
         if told and all(each == value for each in told):
             continue  # so has everybody
         found.append(f"{kind} {value}" + ("" if told else " (no healthy host to compare)"))

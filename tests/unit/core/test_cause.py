@@ -62,6 +62,8 @@ NAMES = [
     ("an unrelated failure does not hide the cause in a larger fleet",
      [{"owner": "7"}] * 3 + [{"owner": "8"}], [{"owner": str(n)} for n in range(20, 30)],
      [("owner", "7")]),
+    ("a chance of one in twenty is no luck any more",
+     [{"owner": "7"}] * 2 + [{"owner": "1"}, {"owner": "2"}], [{"owner": "8"}] * 12, [("owner", "7")]),
     ("of equals the narrower is named first",
      [A] * 3, [{"owner": "8", "region": "US"}] * 3, [("owner", "7"), ("region", "SE")]),
     ("the region is at fault when its owners differ",
@@ -83,8 +85,20 @@ def test_what_is_named(
 
 
 def test_one_machine_that_fails_thrice_is_a_bad_machine() -> None:
-    thrice = [a_failure(1, {"owner": "7"}, age_s=age) for age in (10, 20, 30)]
+    """Each time it was rented under another label."""
+    thrice = [
+        replace(a_failure(1, {"owner": "7"}), label=f"keeper:k1:duel/0:{attempt}")
+        for attempt in (1, 2, 3)
+    ]
     assert named(thrice, columns(*[{"owner": "8"}] * 9)) == ()
+
+
+def test_rentals_whose_machine_nobody_knows_are_told_apart_by_their_labels() -> None:
+    unknown = [
+        replace(each, machine_id=MachineId(0)) for each in failed({"owner": "7"}, {"owner": "7"})
+    ]
+    (found,) = named(unknown, columns(*[{"owner": "8"}] * 9))
+    assert (found.value, found.failed) == ("7", 2)
 
 
 def test_a_cause_says_what_it_is_blamed_for() -> None:
@@ -95,7 +109,13 @@ def test_a_cause_says_what_it_is_blamed_for() -> None:
 
 @pytest.mark.parametrize(
     ("counts", "expected"),
-    [((3, 3, 0, 7), 1 / 120), ((1, 1, 0, 1), 1 / 2), ((2, 2, 3, 3), 1.0), ((2, 3, 0, 3), 0.2)],
+    [
+        ((3, 3, 0, 7), 1 / 120),
+        ((1, 1, 0, 1), 1 / 2),
+        ((2, 2, 3, 3), 1.0),
+        ((2, 3, 0, 3), 0.2),
+        ((1, 2, 1, 2), 1.0),
+    ],
 )
 def test_luck_is_fishers(counts: tuple[int, int, int, int], expected: float) -> None:
     assert luck(*counts) == pytest.approx(expected)
@@ -108,6 +128,8 @@ def test_what_a_burst_shares_leaves_out_what_everybody_has() -> None:
         "owner 7 (no healthy host to compare), image x (no healthy host to compare)"
     )
     assert shared(failed({"owner": "1"}, {"owner": "2"}), {}) == ""
+    one_gpu = failed({"gpu": "RTX", "image": "x"}, {"gpu": "RTX", "image": "x"})
+    assert shared(one_gpu, columns({"gpu": "RTX", "image": "y"})) == "image x"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from keeper.core.decisions import Deploy, Promote, Rent
-from keeper.core.events import IncidentClosed, SparePromoted, StreamOnAir
+from keeper.core.events import DecisionMade, IncidentClosed, SparePromoted, StreamOnAir
 from keeper.core.model import (
     ConditionKind,
     Desired,
@@ -82,6 +82,12 @@ def needing(tenure: Tenure | None = None, **changes: Any) -> World:
     )
 
 
+def failed_on(machine: int) -> Failure:
+    return Failure(
+        label="keeper:k1:duel/0:3", machine_id=MachineId(machine), at=ago(900), reason=Reason.FROZEN
+    )
+
+
 ONE_SPARE = a_wish()
 
 
@@ -123,6 +129,8 @@ ROWS = [
         takes_over=False),
     Row(sentence="nor one that is being worked on",
         world=needing(in_flight=frozenset({PLACE})), takes_over=False),
+    Row(sentence="nor one whose place a bug holds",
+        world=needing(held_slots=frozenset({PLACE})), takes_over=False),
     Row(sentence="nor one that a person keeps",
         world=needing(slot_pauses={PLACE: a_pause()}), takes_over=False),
     Row(sentence="nor anything in a slot that is paused itself",
@@ -133,6 +141,13 @@ ROWS = [
         world=needing(quarantine={MachineId(n): a_quarantine(n, host_id=HostId(960))
                                   for n in (1, 2)}),
         takes_over=False),
+    Row(sentence="nor one on the machine of a host that failed lately",
+        world=a_spared_world(a_place(a_spare()), record=vacant(failures=(failed_on(950),))),
+        takes_over=False),
+    Row(sentence="of a machine that is not known nobody knows that it failed",
+        world=a_spared_world(a_place(a_spare(machine_id=MachineId(0))),
+                             record=vacant(failures=(failed_on(0),))),
+        takes_over=True),
     Row(sentence="nor anything where a person has named the offer",
         world=a_spared_world(a_place(a_spare()), record=vacant(offer_asked=OfferId(121))),
         takes_over=False),
@@ -196,6 +211,20 @@ def test_it_is_one_decision_with_its_reason_and_says_how_long_it_was_dark() -> N
     assert (told.slot, told.spare, told.instance_id) == (SLOT, PLACE, SPARE_HOST)
     assert (told.reason, told.duration_s, told.is_beside) == (Reason.LADDER_SPENT, 200.0, False)
     assert "promote duel/0 because a spare was ready" in plan.sentence()
+    (made,) = [each for each in events_of(plan, DecisionMade) if each.slot == SLOT]
+    assert made.detail == "duel/spare-0 for ladder_spent"
+    assert plan.next_check_at == ahead(1), "what follows is not waited for"
+
+
+@pytest.mark.parametrize(
+    ("last_act", "why"), [("destroy", Reason.LADDER_SPENT), ("deploy", Reason.VACANT)]
+)
+def test_it_is_said_for_what_it_took_over(last_act: str, why: Reason) -> None:
+    """What took the host before, if keeper gave it up; one that vanished was given up by nobody."""
+    world = a_spared_world(a_place(a_spare()), record=vacant(last_act=last_act))
+    plan = decide(world, a_wish())
+    (told,) = events_of(plan, SparePromoted)
+    assert told.reason is record_after(world, plan).took_over_for is why
 
 
 def test_the_picture_of_a_started_spare_is_the_slots_at_once() -> None:
@@ -262,7 +291,7 @@ def test_a_host_on_air_that_must_go_hands_over_to_the_spare(
     world = a_spared_world(a_place(a_spare()), record=a_record(a_tenure(**changes)))
     plan = decide(world, a_wish(with_spares(a_stream(spend_max_dollars_per_hour=9.0))))
     (told,) = events_of(plan, SparePromoted)
-    assert (told.reason, told.is_beside) == (reason, True)
+    assert (told.reason, told.is_beside, told.duration_s) == (reason, True, 0.0)
     record = record_after(world, plan)
     assert record.tenure is not None
     assert record.tenure.instance_id == HOST
@@ -344,7 +373,13 @@ def test_a_host_that_has_taken_over_is_new_to_the_slot() -> None:
     host = record_after(world, decide(world, a_wish())).tenure
     assert host is not None
     assert host.first_live_at == NOW, "it has served since now"
+    assert host.booted_at == NOW, "and has its time to prove itself from now on"
     assert host.ready_at is None
+
+
+def test_the_next_spare_does_not_wait_for_what_the_place_once_failed_to_rent() -> None:
+    world = a_spared_world(a_place(a_spare(), next_rent_at=ahead(600)), record=vacant())
+    assert record_after(world, decide(world, a_wish()), PLACE).next_rent_at is None
 
 
 def test_a_spare_that_is_still_booting_helps_nobody() -> None:
