@@ -11,7 +11,8 @@ generated and the small worlds, which take minutes for each. All passes go on wh
     scripts/mutate.py core.rent core.caps some of them
     scripts/mutate.py --worlds core.rent  what lives, by generated and small worlds too
     scripts/mutate.py --show core.rent    what lives, as a diff
-    scripts/mutate.py --record            write the score down, with every mutant that lives
+    scripts/mutate.py --record            write the scores down, with every mutant that lives, and for each
+                                          module the commit at which it was tried
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MUTANTS = ROOT / "mutants"
 ALONE_RECORD = MUTANTS / "alone.json"
+TRIED_AT = MUTANTS / "tried_at.json"  # by module, the commit whose code and tests were tried
 RECORD = ROOT / "docs" / "mutation.json"
 _STORE = (
     "tests/integration/adapters/test_store_words.py",
@@ -51,6 +52,7 @@ _ALONE_S = 600
 # A test that waits for a thread that a mutant has ended waits so long; the longest takes a second.
 _TEST_S = 20
 _CHILDREN = 2
+_ALL = "all"  # in TRIED_AT: whatever was not named
 
 
 def main(words: list[str]) -> int:
@@ -60,6 +62,7 @@ def main(words: list[str]) -> int:
     globs = [f"keeper.{module.removeprefix('keeper.')}.*" for module in modules]
     if not flags & {"--show", "--record"}:
         children = _children(words)
+        _note_begun(modules)
         _mutmut("run", "--max-children", str(children), *globs)
         _try_alone(modules, "alone", lambda name: SECOND[_prefix(name)], children)
         if "--worlds" in flags:
@@ -185,28 +188,72 @@ def _score(count: Counter[str]) -> float | None:
     return round(100 * killed / tried, 1) if tried else None
 
 
-def _write_down(modules: list[str]) -> None:
-    """Keep the score of each module, and what lives in it, beside the commit that was tried."""
-    commit = (
+def _commit() -> str:
+    """Name what is tried, and whether it is more than what is committed."""
+    words = ("git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    return (
         os.environ.get("KEEPER_COMMIT")
-        or subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip()
+        or subprocess.check_output(words, cwd=ROOT, text=True).strip()
     )
+
+
+def _tried_at() -> dict[str, str]:
+    return json.loads(TRIED_AT.read_text()) if TRIED_AT.exists() else {}
+
+
+def _note_begun(modules: list[str]) -> None:
+    """Note which commit is tried, and forget what was found of the modules named at another one."""
+    commit, tried_at = _commit(), _tried_at()
+    earlier = set(tried_at.values()) - {commit}
+    if earlier and not modules:
+        sys.exit(
+            f"mutants/ was begun at {', '.join(sorted(earlier))}: name modules, or rm -r mutants"
+        )
+    named = [module.removeprefix("keeper.") for module in modules] or [_ALL]
+    _forget([module for module in named if tried_at.get(module, tried_at.get(_ALL)) in earlier])
+    MUTANTS.mkdir(exist_ok=True)
+    TRIED_AT.write_text(json.dumps({**tried_at, **dict.fromkeys(named, commit)}, indent=1))
+
+
+def _source(module: str) -> Path:
+    return ROOT / "keeper" / f"{module.replace('.', '/')}.py"
+
+
+def _forget(modules: list[str]) -> None:
+    for module in modules:
+        path = MUTANTS / f"{_source(module).relative_to(ROOT)}.meta"
+        if path.exists():
+            found = json.loads(path.read_text())
+            found["exit_code_by_key"] = dict.fromkeys(found["exit_code_by_key"])
+            path.write_text(json.dumps(found, indent=4))
+    if ALONE_RECORD.exists():
+        of_them = tuple(f"keeper.{module}." for module in modules)
+        kept = {
+            which: {name: each for name, each in found.items() if not name.startswith(of_them)}
+            for which, found in _alone_verdicts().items()
+        }
+        ALONE_RECORD.write_text(json.dumps(kept, indent=1))
+
+
+def _write_down(modules: list[str]) -> None:
+    """Keep the score of each module, and what lives in it, beside the commit that was tried.
+
+    One that was not named, or has a mutant that was not tried, keeps the record it had.
+    """
+    tried_at = _tried_at()
+    before = json.loads(RECORD.read_text())["modules"] if RECORD.exists() else {}
+    record = {module: each for module, each in before.items() if _source(module).exists()}
     living = _living(modules)
-    counted = _counted(modules)
-    record = {
-        "commit": commit,
-        "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}",
-        "modules": {
-            module: {
-                **{each: count[each] for each in ("mutants", "refused", "untried")},
-                **{each: count[each] for each in ("killed", "alone", "live")},
-                "score": _score(count),
-                "living": [name for name in living if name.startswith(f"keeper.{module}.")],
-            }
-            for module, count in counted.items()
-        },
-    }
-    RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    for module, count in _counted(modules).items():
+        if count["untried"]:
+            continue
+        record[module] = {
+            "commit": tried_at.get(module) or tried_at[_ALL],
+            **{each: count[each] for each in ("mutants", "refused", "killed", "alone", "live")},
+            "score": _score(count),
+            "living": [name for name in living if name.startswith(f"keeper.{module}.")],
+        }
+    RECORD.write_text(json.dumps({"modules": dict(sorted(record.items()))}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
