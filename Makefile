@@ -96,8 +96,8 @@ soak: soak-properties worlds soak-deaths soak-seeds ## All soaks: worlds, real d
 soak-properties: setup ## Explore generated worlds, longer than the tests do
 	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/property
 
-# The real process, killed and frozen for a minute before and after every call of a port: two hours of
-# eight jobs, which mostly wait.
+# The real process of four lives, killed and frozen for a minute before and after every call of a port: four
+# hours of eight jobs, which mostly wait.
 .PHONY: soak-deaths
 soak-deaths: setup ## Kill and freeze the real process at every call
 	@$(BIN)/python -m keeper.sim.death --seconds $(SOAK_S) --jobs 8 --record docs/deaths.json

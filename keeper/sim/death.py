@@ -1,6 +1,6 @@
 """The campaign of real deaths: every call of a port, killed and frozen before and after it.
 
-``python -m keeper.sim.death --record FILE`` plays the story once without a death to learn its calls,
+``python -m keeper.sim.death --record FILE`` plays each life once without a death to learn its calls,
 then again and again with some deaths in each run, until every point is done or the time is up. It
 goes on from its record where it was stopped. The first broken promise ends it, with the command
 that repeats the run.
@@ -16,13 +16,16 @@ import multiprocessing
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from keeper.sim.death_run import FREEZE_S, Deed, Point, Told, play
+from keeper.sim.death_keeper import Deed
+from keeper.sim.death_lives import LIVES
+from keeper.sim.death_run import FREEZE_S, Point, Told, play
 
 _DEATHS_A_RUN = {Deed.KILL: 6, Deed.FREEZE: 3}
 _TRIES_MAX = 2  # a point that a run did not reach is tried once more; then it is said so
@@ -30,21 +33,18 @@ _TRIES_MAX = 2  # a point that a run did not reach is tried once more; then it i
 
 @dataclass(slots=True)
 class Record:
-    """What was done so far."""
+    """What was done so far in one life."""
 
     order: tuple[str, ...] = ()  # the calls of a run without a death, "call|edge" each
     done: set[str] = field(default_factory=set)
     missed: dict[str, int] = field(default_factory=dict)  # tries at points that no run has reached
+    facts: Counter[str] = field(default_factory=Counter)  # in how many runs each came
     runs: int = 0
     seconds: float = 0.0
-    freeze_s: float = FREEZE_S
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a record; an empty one when there is none."""
-        if not path.exists():
-            return cls()
-        told = json.loads(path.read_text(encoding="utf-8"))
+    def read(cls, told: Mapping[str, Any]) -> Self:
+        """Read what ``plain`` has written."""
         return cls(
             order=tuple(told["order"]),
             done={
@@ -54,26 +54,24 @@ class Record:
                 for nth in nths
             },
             missed=told["missed"],
+            facts=Counter(told["facts"]),
             runs=told["runs"],
             seconds=told["seconds"],
-            freeze_s=told["freeze_s"],
         )
 
-    def write(self, path: Path) -> None:
-        """Write it whole or not at all."""
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values."""
         done: dict[str, dict[str, list[int]]] = {}
         for name in self.done:
             deed, _, rest = name.partition("|")
             call, _, nth = rest.rpartition("|")
             done.setdefault(deed, {}).setdefault(call, []).append(int(nth))
-        counts = {deed: sum(map(len, calls.values())) for deed, calls in sorted(done.items())}
-        points = len(self.order)
-        told = {
-            "points": {deed.value: points for deed in Deed},
-            "struck": counts,
+        return {
+            "points": {deed.value: len(self.order) for deed in Deed},
+            "struck": {deed: sum(map(len, calls.values())) for deed, calls in sorted(done.items())},
             "runs": self.runs,
             "seconds": round(self.seconds),
-            "freeze_s": self.freeze_s,
+            "facts": dict(sorted(self.facts.items())),
             "done": {
                 deed: {call: sorted(nths) for call, nths in sorted(calls.items())}
                 for deed, calls in sorted(done.items())
@@ -81,14 +79,12 @@ class Record:
             "missed": dict(sorted(self.missed.items())),
             "order": list(self.order),
         }
-        fresh = path.with_suffix(".new")
-        fresh.write_text(_compact(told), encoding="utf-8")
-        fresh.rename(path)
 
     def take(self, told: Told, asked: Sequence[Point]) -> None:
         """Take what came of a run."""
         self.runs += 1
         self.seconds += told.took_s
+        self.facts.update(told.facts)
         self.done |= {point.name for point in told.struck}
         for point in asked:
             if point.name in self.done:
@@ -103,6 +99,36 @@ class Record:
             for point in points_of(self.order, deed)
             if point.name not in self.done and self.missed.get(point.name, 0) < _TRIES_MAX
         ]
+
+
+@dataclass(slots=True)
+class Book:
+    """The records of all lives, in one file."""
+
+    path: Path
+    records: dict[str, Record] = field(default_factory=dict)
+    freeze_s: float = FREEZE_S
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a file; an empty book when there is none."""
+        if not path.exists():
+            return cls(path)
+        told = json.loads(path.read_text(encoding="utf-8"))
+        freeze_s = told.pop("freeze_s")
+        records = {name: Record.read(each) for name, each in told.items()}
+        return cls(path, records=records, freeze_s=freeze_s)
+
+    def write(self) -> None:
+        """Write it whole or not at all."""
+        lives = {name: record.plain() for name, record in self.records.items()}
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text(_compact({"freeze_s": self.freeze_s, **lives}) + "\n", encoding="utf-8")
+        fresh.rename(self.path)
+
+    def of(self, life: str) -> Record:
+        """Return the record of a life."""
+        return self.records.setdefault(life, Record())
 
 
 def points_of(order: Sequence[str], deed: Deed) -> Iterator[Point]:
@@ -121,48 +147,94 @@ def batches(points: Sequence[Point], deed: Deed) -> Iterator[tuple[Point, ...]]:
         yield tuple(points[number::runs])
 
 
-def _run(points: tuple[Point, ...], freeze_s: float) -> Told:
-    return asyncio.run(play(points, freeze_s=freeze_s))
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run to be done."""
+
+    life: str
+    points: tuple[Point, ...]
+
+    @property
+    def again(self) -> str:
+        """Return the command that repeats it."""
+        only = "".join(f" --only '{point.name}'" for point in self.points)
+        return f"python -m keeper.sim.death --life {self.life}{only or ' --undisturbed'}"
+
+    def broken(self, told: Told) -> list[str]:
+        """Return what it broke, and how to see it again."""
+        return [f"{text}\n  again: {self.again}" for text in told.complaints]
 
 
-def campaign(record: Record, path: Path, *, seconds: float, jobs: int) -> list[str]:
-    """Go on with a campaign for so long (0: to its end); returns what was broken, and how to repeat it."""
+def campaign(book: Book, lives: Sequence[str], *, seconds: float, jobs: int) -> list[str]:
+    """Go on with a campaign for so long (0: to its end); returns what was broken, and how to repeat it.
+
+    Each life is lived undisturbed first. Then keeper is killed in all of them, and then frozen.
+    """
     ends_s = time.monotonic() + (seconds or math.inf)
-    if not record.order:
-        record.order = _run((), record.freeze_s).order
-    work = [batch for deed in Deed for batch in batches(record.left(deed), deed)]
-    broken: list[str] = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        running: dict[Future[Told], tuple[Point, ...]] = {}
+        if broken := _learn(book, [name for name in lives if not book.of(name).order], pool):
+            return broken
+        work = [
+            _Run(name, batch)
+            for deed in Deed
+            for name in lives
+            for batch in batches(book.of(name).left(deed), deed)
+        ]
+        running: dict[Future[Told], _Run] = {}
         while running or (work and time.monotonic() < ends_s and not broken):
             while work and len(running) < jobs and time.monotonic() < ends_s and not broken:
-                batch = work.pop(0)
-                running[pool.submit(_run, batch, record.freeze_s)] = batch
+                run = work.pop(0)
+                running[pool.submit(_live, run.life, run.points, book.freeze_s)] = run
             ended, _ = wait(running, return_when=FIRST_COMPLETED)
             for each in ended:
-                batch, told = running.pop(each), each.result()
-                record.take(told, batch)
-                broken += [f"{text}\n  again: {_again(batch)}" for text in told.complaints]
+                run, told = running.pop(each), each.result()
+                broken += run.broken(told)
                 if not told.complaints:
-                    record.write(path)
-                _say(record, told)
+                    book.of(run.life).take(told, run.points)
+                    book.write()
+                _say(run.life, book.of(run.life), told)
     return broken
 
 
-def _again(batch: Sequence[Point]) -> str:
-    return "python -m keeper.sim.death " + " ".join(f"--only '{point.name}'" for point in batch)
+def _learn(book: Book, lives: Sequence[str], pool: ProcessPoolExecutor) -> list[str]:
+    """Live each of these lives without a death, and remember its calls."""
+    runs = [_Run(name, ()) for name in lives]
+    learned = pool.map(_live, lives, [()] * len(lives), [book.freeze_s] * len(lives))
+    broken: list[str] = []
+    for run, told in zip(runs, learned, strict=True):
+        broken += run.broken(told)
+        if not told.complaints:
+            book.of(run.life).order = told.order
+            book.write()
+    return broken
 
 
-def _say(record: Record, told: Told) -> None:
+def _live(life: str, points: tuple[Point, ...], freeze_s: float) -> Told:
+    return asyncio.run(play(LIVES[life], points, freeze_s=freeze_s))
+
+
+def _say(life: str, record: Record, told: Told) -> None:
     deeds = ", ".join(point.name for point in told.struck)
-    print(f"{len(record.done)} done; {told.took_s:.0f} s: {deeds}", file=sys.stderr, flush=True)
+    print(
+        f"{life}: {len(record.done)} done; {told.took_s:.0f} s: {deeds}",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
-def _compact(value: Mapping[str, Any]) -> str:
-    """Write one line a key, so that a diff can be read."""
-    rows = (f"  {json.dumps(key)}: {json.dumps(each)}" for key, each in value.items())
-    return "{\n" + ",\n".join(rows) + "\n}\n"
+def _compact(value: Mapping[str, Any], indent: str = "  ") -> str:
+    """Write one line a key of each life, so that a diff can be read."""
+    rows = (
+        f"{indent}{json.dumps(key)}: "
+        + (
+            _compact(each, f"{indent}  ")
+            if indent == "  " and isinstance(each, dict)
+            else json.dumps(each)
+        )
+        for key, each in value.items()
+    )
+    return "{\n" + ",\n".join(rows) + f"\n{indent[2:]}}}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -171,20 +243,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--record", type=Path, default=Path("death.json"))
     parser.add_argument("--seconds", type=float, default=0.0, help="0: to the end")
     parser.add_argument("--jobs", type=int, default=0, help="0: as many as there are cores")
+    parser.add_argument("--life", action="append", default=[], choices=LIVES, help="repeatable")
     parser.add_argument("--only", action="append", default=[], help="DEED|CALL|EDGE|N, repeatable")
+    parser.add_argument("--undisturbed", action="store_true", help="one run without a death")
     asked = parser.parse_args(arguments)
-    if asked.only:
-        told = _run(tuple(Point.parse(name) for name in asked.only), FREEZE_S)
+    lives = asked.life or list(LIVES)
+    if asked.only or asked.undisturbed:
+        if len(asked.life) != 1:
+            parser.error("one run is of one life: say --life NAME")
+        told = _live(lives[0], tuple(Point.parse(name) for name in asked.only), FREEZE_S)
         print("\n".join(told.complaints) or "everything came right")
         return 1 if told.complaints else 0
-    record = Record.read(asked.record)
-    broken = campaign(
-        record, asked.record, seconds=asked.seconds, jobs=asked.jobs or os.cpu_count() or 1
-    )
+    book = Book.read(asked.record)
+    broken = campaign(book, lives, seconds=asked.seconds, jobs=asked.jobs or os.cpu_count() or 1)
     for text in broken:
         print(text, file=sys.stderr)
-    left = sum(len(record.left(deed)) for deed in Deed)
-    print(json.dumps({"runs": record.runs, "struck": len(record.done), "left": left}))
+    for name in lives:
+        record = book.of(name)
+        left = sum(len(record.left(deed)) for deed in Deed)
+        summary = {"life": name, "runs": record.runs, "struck": len(record.done), "left": left}
+        print(json.dumps(summary))
     return 1 if broken else 0
 
 

@@ -185,9 +185,9 @@ class KeeperProcess:
         """Ask the local API; None when nobody answers."""
         return await self._ask("GET", path, None)
 
-    async def order(self, kind: str, slot: str, reason: str) -> bool:
+    async def order(self, kind: str, slot: str, reason: str, **more: object) -> bool:
         """Give an operator's order; says whether it was taken."""
-        body = {"kind": kind, "slot": slot, "reason": reason}
+        body = {"kind": kind, "slot": slot, "reason": reason, **more}
         return await self._ask("POST", "orders", body) is not None
 
     async def _ask(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:  # noqa: ANN401 - JSON enters here
