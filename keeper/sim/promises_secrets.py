@@ -82,8 +82,9 @@ def a_changed_key_is_told(seen: Evidence) -> Iterator[Broken]:
         for entry in entries:
             if entry.detail != _KEY_CHANGED:
                 continue
-            shown_at = _shown_at(entries, rental.changes, entry.at)
-            until = audible_until(seen, shown_at, seen.bounds.told_s)
+            told_s = seen.bounds.told_s
+            shown_from = _shown_from(entries, rental.changes, entry.at, told_s)
+            until = audible_until(seen, shown_from, told_s)
             if min(seen.end_of_use(rental), seen.ended_at) <= until:
                 continue
             if not is_told_of_slot(seen, slot, entry.at, until):
@@ -95,9 +96,12 @@ def a_changed_key_is_told(seen: Evidence) -> Iterator[Broken]:
                 )
 
 
-def _shown_at(entries: Sequence[HostEntry], changes: Sequence[Change], changed_at: float) -> float:
-    """Return when a host first showed a key that had changed: nobody sees it while its SSH is dead,
-    or while it stands still.
+def _shown_from(
+    entries: Sequence[HostEntry], changes: Sequence[Change], changed_at: float, for_s: float
+) -> float:
+    """Return from when on a host showed a key that had changed, for so long at least.
+
+    Nobody sees it while its SSH is dead, or while it stands still.
     """
     hidings = [
         *((e.at, e.detail, e.what == "struck") for e in entries if _is_of_ssh(e)),
@@ -107,13 +111,15 @@ def _shown_at(entries: Sequence[HostEntry], changes: Sequence[Change], changed_a
             if c.what in {"stopped", "running"}
         ),
     ]
-    shown_at, hiding = changed_at, dict[str, bool]()
+    shown_from, hiding = changed_at, dict[str, bool]()
     for at, name, hides in sorted(hidings):
-        if at > changed_at and not any(hiding.values()):
+        was_hidden = any(hiding.values())
+        if not was_hidden and at > shown_from + for_s:
             break
         hiding[name] = hides
-        shown_at = max(changed_at, at)
-    return inf if any(hiding.values()) else shown_at
+        if was_hidden and not any(hiding.values()):
+            shown_from = max(changed_at, at)
+    return inf if any(hiding.values()) else shown_from
 
 
 def _is_of_ssh(entry: HostEntry) -> bool:

@@ -84,20 +84,22 @@ def test_a_changed_key_that_no_host_shows_cannot_be_told(
 
 
 @pytest.mark.parametrize(
-    ("started_at", "is_blamed"),
+    ("stopped_at", "started_at", "is_blamed"),
     [
-        pytest.param(None, False, id="it stood still to the end"),
-        pytest.param(5600.0, True, id="it was started, and nobody was told"),
-        pytest.param(4950.0, True, id="it had been started before"),
+        pytest.param(4900.0, None, False, id="it stood still to the end"),
+        pytest.param(5050.0, None, False, id="it was stopped a moment later"),
+        pytest.param(5700.0, None, True, id="it was stopped long after"),
+        pytest.param(4900.0, 5600.0, True, id="it was started, and nobody was told"),
+        pytest.param(4900.0, 4950.0, True, id="it had been started before"),
     ],
 )
 def test_a_changed_key_of_a_spare_that_stands_still_is_told_when_it_starts(
-    *, started_at: float | None, is_blamed: bool
+    *, stopped_at: float, started_at: float | None, is_blamed: bool
 ) -> None:
-    """Seed 2709 of any fleet: the key changed behind a spare that stood still until its end."""
+    """Seed 2709 of any fleet: the key changed 50 s before a spare stood still, until its end."""
     run = Run()
     run.command(100, 290.0, "deploy.start")
-    run.change(100, 4900.0, "stopped")
+    run.change(100, stopped_at, "stopped")
     run.host(100, 5000.0, "struck", "host_key_changed")
     if started_at is not None:
         run.change(100, started_at, "running")
