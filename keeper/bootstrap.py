@@ -222,21 +222,13 @@ async def serve(
     async with open_daemon(settings, reload=again, metrics=metrics) as daemon:
         # First the store, then the addresses: its lock proves that a socket file found is a dead one.
         await daemon.open()
-        async with _listening(settings, daemon, registry):
-            loop = asyncio.get_running_loop()
-            async with asyncio.TaskGroup() as group:
-
-                def reload_soon() -> None:
-                    group.create_task(_reload(daemon))
-
-                for number in (signal.SIGTERM, signal.SIGINT):
-                    loop.add_signal_handler(number, _stop_or_hurry, daemon, signal.Signals(number))
-                loop.add_signal_handler(signal.SIGHUP, reload_soon)
+        with _signals(daemon) as reload_wanted:
+            async with _listening(settings, daemon, registry), asyncio.TaskGroup() as group:
+                reloading = group.create_task(_reload_when(daemon, reload_wanted))
                 try:
                     await daemon.run()
                 finally:
-                    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                        loop.remove_signal_handler(number)
+                    reloading.cancel()
 
 
 async def preview(settings: Settings) -> Snapshot:
@@ -253,8 +245,29 @@ async def preview(settings: Settings) -> Snapshot:
         return await decide_once(marketplace, saved, declared, clock)
 
 
-async def _reload(daemon: Daemon) -> None:
-    await daemon.reload()
+@contextlib.contextmanager
+def _signals(daemon: Daemon) -> Iterator[asyncio.Event]:
+    """Take SIGTERM, SIGINT and SIGHUP; yields what says that a reload is wanted.
+
+    Before there is an address: whoever finds one may send a SIGHUP, which ends a process that does
+    not take it.
+    """
+    loop, reload_wanted = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop_or_hurry, daemon, signal.Signals(number))
+    loop.add_signal_handler(signal.SIGHUP, reload_wanted.set)
+    try:
+        yield reload_wanted
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+async def _reload_when(daemon: Daemon, wanted: asyncio.Event) -> None:
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        await daemon.reload()
 
 
 def _stop_or_hurry(daemon: Daemon, number: signal.Signals) -> None:

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from tests.e2e.conftest import Box
+from tests.waiting import eventually, state_of
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -82,11 +83,12 @@ async def test_the_service_manager_is_told(box: Box, manager: Manager) -> None:
         "run",
         environ={"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "30000000"},
     )
-    await box.until(lambda: "READY=1" in manager.told, running=daemon)
+    await box.until(lambda: "WATCHDOG=1" in manager.told, running=daemon)
     assert manager.told.index("READY=1") <= manager.told.index("WATCHDOG=1")
     fed = manager.told.count("WATCHDOG=1")
     await box.until(lambda: manager.told.count("WATCHDOG=1") > fed + 1, running=daemon)
     daemon.kill(signal.SIGSTOP)  # no tick, no food
+    await eventually(lambda: state_of(daemon.process.pid) == "T")
     fed = manager.told.count("WATCHDOG=1")
     await asyncio.sleep(3.0)
     assert manager.told.count("WATCHDOG=1") == fed
@@ -117,11 +119,26 @@ async def test_a_watchdog_is_not_fed_while_the_disk_is_full(box: Box, manager: M
     await daemon.ended()
 
 
+# The site's own module: a SIGHUP in the moment in which the socket is there.
+EARLY = """\
+import os, signal, sys
+if "run" in sys.orig_argv:
+    from aiohttp import web
+    opened = web.UnixSite.start
+    async def start(self):
+        await opened(self)
+        os.kill(os.getpid(), signal.SIGHUP)
+    web.UnixSite.start = start
+"""
+
+
 async def test_a_changed_file_is_taken_up_and_a_bad_one_is_not(box: Box) -> None:
-    daemon = await box.daemon()
+    (box.folder / "sitecustomize.py").write_text(EARLY)
+    daemon = await box.daemon(PYTHONPATH=str(box.folder))
+    await daemon.says(r'"event":"config.reloaded".*"nothing changed"')
     box.configure("    replicas: 0")
     daemon.kill(signal.SIGHUP)
-    await daemon.says(r'"event":"config.reloaded"')
+    await daemon.says(r'"event":"config.reloaded".*"detail":"(?!nothing)')
     box.configure("    replicsa: 0")
     daemon.kill(signal.SIGHUP)
     line = json.loads(await daemon.says(r'"event":"config.rejected"'))
@@ -254,11 +271,16 @@ async def test_who_follows_events_hears_of_the_next_keeper_too(box: Box) -> None
     daemon.kill(signal.SIGTERM)
     await daemon.ended()
     await following.says('"event": "keeper.stopping"')
+
+    def notes() -> int:
+        return sum("no keeper is running" in line for line in following.err)
+
+    await box.until(lambda: notes() > 1, running=following)
     following.kill(signal.SIGINT)
     assert await following.ended() == 0
     told = [json.loads(line)["seq"] for line in following.out]
     assert told == sorted(set(told)), "every fact once, in order"
-    assert len([line for line in following.err if "no keeper is running" in line]) == 2
+    assert notes() == 2
 
 
 async def test_a_slot_that_was_destroyed_is_held_until_somebody_says_so(box: Box) -> None:
