@@ -7,19 +7,9 @@ from dataclasses import replace
 from keeper.core.draft import Draft
 from keeper.core.drift import standing
 from keeper.core.events import SpendCaughtUp
+from keeper.core.flow import Flow, bill_of, bills_of_condemned, is_good, total_of
 from keeper.core.fuses import is_paused
-from keeper.core.meter import (
-    TOTAL,
-    WRITE_APART_S,
-    Flow,
-    bill_of,
-    bills_of_condemned,
-    flowing,
-    is_due,
-    is_good,
-    spent,
-    total_of,
-)
+from keeper.core.meter import TOTAL, WRITE_APART_S, flowing, is_due, spent
 from keeper.core.model import Mode, SlotId
 from keeper.core.moments import elapsed_s
 

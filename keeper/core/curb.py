@@ -27,8 +27,9 @@ from keeper.core.case import Proposal, Wish
 from keeper.core.draft import Draft, Seat
 from keeper.core.enact import retire
 from keeper.core.events import BudgetFreed, BudgetStopped, BudgetWarned
+from keeper.core.flow import is_on_air, owed_dollars_per_hour
 from keeper.core.fuses import refuse
-from keeper.core.meter import Stop, Warned, is_on_air, owed_dollars_per_hour
+from keeper.core.meter import Stop, Warned
 from keeper.core.model import Condemned, SlotId, StreamName, Tenure, is_spare, stream_of
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import SENTENCE, Reason

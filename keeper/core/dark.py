@@ -13,7 +13,8 @@ from dataclasses import replace
 from math import fsum
 
 from keeper.core.draft import Draft
-from keeper.core.meter import Meter, is_on_air
+from keeper.core.flow import is_on_air
+from keeper.core.meter import Meter
 from keeper.core.model import SlotId, Stream, StreamName, stream_of
 from keeper.core.world import OrderKind
 

@@ -23,8 +23,8 @@ from keeper.core.events import (
     WorkloadDeploying,
     WorkloadRestarting,
 )
+from keeper.core.flow import owed_dollars_per_hour
 from keeper.core.fuses import Refusal, refuse
-from keeper.core.meter import owed_dollars_per_hour
 from keeper.core.model import (
     ConditionKind,
     InstanceId,

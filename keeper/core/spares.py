@@ -16,7 +16,7 @@ from keeper.core.case import Case, Proposal, Wish, case_of, dark_since
 from keeper.core.decisions import Prepare
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import SpareReady, WorkloadDeploying
-from keeper.core.meter import is_on_air
+from keeper.core.flow import is_on_air
 from keeper.core.model import (
     IntentKind,
     Mode,

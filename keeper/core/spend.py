@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import inf
 
-from keeper.core.meter import owed_dollars_per_hour
+from keeper.core.flow import owed_dollars_per_hour
 from keeper.core.model import (
     Condemned,
     Instance,

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, TypeVar, TypeVarTuple
 
 from keeper.core.decisions import Wait
-from keeper.core.meter import Bill
+from keeper.core.flow import Bill
 from keeper.core.model import (
     Desired,
     Instance,

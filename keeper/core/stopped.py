@@ -16,8 +16,8 @@ from keeper.core.case import Case, Proposal, Wish
 from keeper.core.conditions import is_starting, stands_still
 from keeper.core.decisions import Wait
 from keeper.core.draft import Draft
+from keeper.core.flow import is_on_air, owed_dollars_per_hour
 from keeper.core.fuses import is_paused
-from keeper.core.meter import is_on_air, owed_dollars_per_hour
 from keeper.core.model import MarketState, SlotId, Stream, Tenure
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.promote import NOT_FOR, is_suspect

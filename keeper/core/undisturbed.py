@@ -15,8 +15,8 @@ from datetime import datetime
 from keeper.core import revisions
 from keeper.core.decisions import Wait
 from keeper.core.draft import Draft
+from keeper.core.flow import bill_of
 from keeper.core.health import confirms, witnesses_of
-from keeper.core.meter import bill_of
 from keeper.core.model import Desired, SlotId, Stream, Tenure
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason

@@ -7,8 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from keeper.core.flow import Rate
 from keeper.core.labels import label_for
-from keeper.core.meter import TOTAL, Meter, Rate, Tally, day_of, month_of
+from keeper.core.meter import TOTAL, Meter, Tally, day_of, month_of
 from keeper.core.model import (
     Condemned,
     Condition,

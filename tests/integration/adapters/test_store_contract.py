@@ -10,7 +10,8 @@ import pytest
 
 from keeper.adapters.clock import SystemClock
 from keeper.adapters.sql import SqlStore
-from keeper.core.meter import Dark, Meter, Rate, Stop, Tally, Warned
+from keeper.core.flow import Rate
+from keeper.core.meter import Dark, Meter, Stop, Tally, Warned
 from keeper.core.model import (
     Condemned,
     HostId,

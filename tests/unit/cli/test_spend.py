@@ -10,7 +10,8 @@ from rich.console import Console
 
 from keeper.cli.spend import shown
 from keeper.core.drift import Compared, Drifted
-from keeper.core.meter import TOTAL, Dark, Meter, Rate, Stop, Tally, day_of, month_of
+from keeper.core.flow import Rate
+from keeper.core.meter import TOTAL, Dark, Meter, Stop, Tally, day_of, month_of
 from keeper.core.model import SlotId, Stream, StreamName
 from keeper.core.world import AccountSeen, Snapshot
 from keeper.web.spending import SpendStatus, spending_of

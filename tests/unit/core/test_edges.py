@@ -13,13 +13,13 @@ from keeper.core.caps import Cap, Span, committed_to, crossed, free_again, key_o
 from keeper.core.creates import absence_span_s, absent_for, note_missing
 from keeper.core.curb import reached_at
 from keeper.core.events import BudgetFreed, DecisionMade
+from keeper.core.flow import condemned_dollars_per_hour
 from keeper.core.labels import label_for
 from keeper.core.meter import (
     GAP_MAX_S,
     Meter,
     Stop,
     Tally,
-    condemned_dollars_per_hour,
     day_ends_at,
     day_of,
     month_ends_at,

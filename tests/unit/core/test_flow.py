@@ -10,17 +10,15 @@ from typing import Any
 import pytest
 
 from keeper.core.events import SpendCaughtUp
+from keeper.core.flow import Flow, Rate, flow_of
 from keeper.core.meter import (
     TOTAL,
     WRITE_APART_S,
     Dark,
-    Flow,
     Meter,
-    Rate,
     Tally,
     caught_up,
     day_of,
-    flow_of,
     flowing,
     is_due,
     month_of,

@@ -10,8 +10,9 @@ import pytest
 from keeper.core.conditions import condition_of
 from keeper.core.credit import ACCOUNT_STALE_S, is_out_of_credit, was_starved
 from keeper.core.events import ConditionChanged
+from keeper.core.flow import Flow, Rate
 from keeper.core.labels import label_for, parse
-from keeper.core.meter import Dark, Flow, Meter, Rate, caught_up, is_due
+from keeper.core.meter import Dark, Meter, caught_up, is_due
 from keeper.core.model import (
     Condition,
     ConditionKind,

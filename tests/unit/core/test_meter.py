@@ -8,15 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from keeper.core.events import SpendCaughtUp
+from keeper.core.flow import Rate, flow_of
 from keeper.core.meter import (
     TOTAL,
     WRITE_APART_S,
     Dark,
     Meter,
-    Rate,
     caught_up,
     day_of,
-    flow_of,
     flowing,
     month_ends_at,
     month_of,

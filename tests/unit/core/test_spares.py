@@ -9,8 +9,9 @@ import pytest
 
 from keeper.core.decisions import Hold, Prepare, Rent
 from keeper.core.events import InstanceCondemned, InstanceRenting, OffersSearched, SpareReady
+from keeper.core.flow import Rate, flow_of
 from keeper.core.labels import label_for
-from keeper.core.meter import Dark, Meter, Rate, Stop, Tally, flow_of
+from keeper.core.meter import Dark, Meter, Stop, Tally
 from keeper.core.model import (
     Condition,
     ConditionKind,

@@ -12,12 +12,12 @@ from keeper.core import stillness
 from keeper.core.conditions import condition_of, status_of
 from keeper.core.decisions import Start, Stop
 from keeper.core.draft import Draft
-from keeper.core.labels import label_for
-from keeper.core.meter import (
+from keeper.core.flow import (
     condemned_dollars_per_hour,
     owed_dollars_per_hour,
     tenure_dollars_per_hour,
 )
+from keeper.core.labels import label_for
 from keeper.core.model import (
     ConditionKind,
     HostId,

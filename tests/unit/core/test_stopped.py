@@ -8,7 +8,8 @@ import pytest
 
 from keeper.core.decisions import Deploy, Plan, Promote, Rent, Start, Stop
 from keeper.core.events import InstanceFoundRunning, SparePromoted, StreamOnAir
-from keeper.core.meter import Meter, Rate, Tally
+from keeper.core.flow import Rate
+from keeper.core.meter import Meter, Tally
 from keeper.core.model import (
     Desired,
     HostId,

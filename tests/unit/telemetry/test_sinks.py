@@ -23,7 +23,8 @@ from keeper.core.events import (
     TickFinished,
     WorkloadRestarting,
 )
-from keeper.core.meter import Meter, Rate, Stop, Tally
+from keeper.core.flow import Rate
+from keeper.core.meter import Meter, Stop, Tally
 from keeper.core.model import Incident, InstanceId, Revision, Rung, SlotId, Status, StreamName
 from keeper.core.pauses import key_of
 from keeper.core.reasons import Reason

@@ -11,7 +11,8 @@ from keeper.cli.declared import slot_named
 from keeper.cli.endings import losses_of
 from keeper.cli.fleet import shown_fleet
 from keeper.cli.spend import shown
-from keeper.core.meter import TOTAL, Meter, Rate, Tally, day_of, month_of
+from keeper.core.flow import Rate
+from keeper.core.meter import TOTAL, Meter, Tally, day_of, month_of
 from keeper.core.model import Desired, SlotId, StreamName
 from keeper.core.reasons import Reason
 from keeper.core.report import report
