@@ -109,7 +109,7 @@ class LocalKeeper:
                 content = await reply.content.read(_ANSWER_MAX_BYTES + 1)
                 while len(content) <= _ANSWER_MAX_BYTES and not reply.content.at_eof():
                     content += await reply.content.read(_ANSWER_MAX_BYTES)
-        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             raise no_daemon(self._socket, error) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _odd(str(error) or "no answer in time") from error

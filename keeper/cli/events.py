@@ -90,18 +90,30 @@ async def _look(
     config: Path, socket: Path, name: str | None, *, limit: int, after: int
 ) -> tuple[EventPage, str]:
     """Ask the running keeper; without one, read its store and say so."""
-    from keeper.cli.client import is_running, local_keeper
+    from keeper.cli.client import is_running
+    from keeper.cli.errors import Stopped
+    from keeper.cli.exit_codes import ExitCode
+
+    if await is_running(socket):
+        try:
+            return await _ask(socket, name, limit=limit, after=after), ""
+        except Stopped as refusal:
+            if refusal.code is not ExitCode.NO_DAEMON:
+                raise  # else it has gone in this moment
+    return await _look_into_store(config, socket, name, limit=limit, after=after)
+
+
+async def _ask(socket: Path, name: str | None, *, limit: int, after: int) -> EventPage:
+    from keeper.cli.client import local_keeper
     from keeper.cli.declared import slot_named
     from keeper.web.shapes import EventPage
 
-    if not await is_running(socket):
-        return await _look_into_store(config, socket, name, limit=limit, after=after)
     async with local_keeper(socket) as keeper:
         query: dict[str, str | int] = {"limit": limit, "after": after}
         if name is not None:
             fleet = await keeper.fleet()
             query["slot"] = slot_named((s.slot for t in fleet.streams for s in t.slots), name)
-        return await keeper.get("events", EventPage, **query), ""
+        return await keeper.get("events", EventPage, **query)
 
 
 async def _look_into_store(
