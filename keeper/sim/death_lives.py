@@ -27,7 +27,7 @@ LABEL = re.compile(r"keeper:[0-9a-z]+:([a-z0-9-]+/(?:spare-)?\d+):\d+")
 PATIENCE_S = 150.0  # for any one step of a life, deaths in it included; a freeze is not counted
 _ORDER_S = 60.0
 _APART_S = 0.5
-_HANDS_OFF_S = 6.0  # so long a paused keeper looks at a dead process
+_HANDS_OFF_S = 12.0  # so long a paused keeper looks at a dead process
 
 
 @dataclass(slots=True, kw_only=True)

@@ -52,6 +52,10 @@ def judged(scene: Scene, life: Life, began: float, *, is_undisturbed: bool) -> I
     )
     for broken in audit(evidence):
         yield broken.sentence()
+    # These hosts are real: they know which processes ran, not what a command was called.
+    for entry in stage.sim.ledger.hosts:
+        if entry.what == "process.started" and any(a < entry.at < b for a, b in scene.paused):
+            yield f"a process was started on {entry.instance_id} while paused"
     alive = [rental.label for rental in stage.rentals if rental.is_live]
     if len(alive) != life.alive:
         yield f"alive are {alive}"
