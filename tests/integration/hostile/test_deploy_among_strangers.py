@@ -3,7 +3,7 @@
 import asyncio
 import getpass
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,18 +58,19 @@ class _Reached:
 @dataclass(frozen=True)
 class _Workload:
     folder: str
+    patience_s: float = 0.3
 
     def deploy(self) -> tuple[Step, ...]:
         return (
             Upload(path=f"{self.folder}/run.sh", content=b"#!/bin/sh\n" * 10_000),
-            Command(name="deploy.start", script="echo started", timeout_s=0.3),
+            Command(name="deploy.start", script="echo started", timeout_s=self.patience_s),
         )
 
 
 async def test_a_deploy_ends_whatever_the_host_does(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
-    monkeypatch.setattr(ssh_link, "_UPLOAD_S", 2.0)
+    monkeypatch.setattr(ssh_link, "_UPLOAD_S", 5.0)
     monkeypatch.setattr(ssh_link, "_CLOSE_S", 0.2)
     outcomes: list[Outcome] = []
     bugs: list[object] = []
@@ -87,19 +88,20 @@ async def test_a_deploy_ends_whatever_the_host_does(
             reached.addresses[InstanceId(number)] = (own, where)
         outside: Any = reached
         workload: Any = _Workload(str(tmp_path / "put"))
+        patient: Any = replace(workload, patience_s=20.0)  # the good host is only as busy as we are
         executor = Executor(
             marketplace=outside,  # has none of its methods: to call one would be a bug
             hosts=own,
             watch=outside,
             clock=SystemClock(),
-            workload_of=lambda *_: workload,
+            workload_of=lambda slot, _: patient if slot == "duel/0" else workload,
             spawn=lambda work, name: asyncio.get_running_loop().create_task(work, name=name),
             finished=outcomes.append,
             bug=bugs.append,
             redact=lambda text: text,
         )
         executor.start(tuple(_deploy(number) for number in reached.addresses))
-        assert await executor.drain(30.0), executor.slots_in_flight
+        assert await executor.drain(45.0), executor.slots_in_flight
         for link in reached.links:
             await link.close()
     assert bugs == []

@@ -41,6 +41,7 @@ from tests.integration.hostile.strangers import (
     measured,
     strangers,
 )
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.xdist_group("ssh strangers"),
@@ -85,7 +86,7 @@ Came = object
 Act = Callable[[int], Awaitable[Came]]
 
 
-async def dial(port: int, timeout_s: float = 10.0) -> Came:
+async def dial(port: int, timeout_s: float = 30.0) -> Came:
     link = await hosts().connect([address(port)], pinned_host_key="", timeout_s=timeout_s)
     await link.close()
     return link
@@ -97,13 +98,13 @@ async def dial_briefly(port: int) -> Came:
 
 
 async def dial_pinned(port: int) -> Came:
-    return await hosts().connect([address(port)], pinned_host_key=PINNED, timeout_s=5)
+    return await hosts().connect([address(port)], pinned_host_key=PINNED, timeout_s=30)
 
 
 def after_login(act: Callable[[Link], Awaitable[Came]]) -> Act:
     @functools.wraps(act, updated=())
     async def linked(port: int) -> Came:
-        link = await hosts().connect([address(port)], pinned_host_key="", timeout_s=15)
+        link = await hosts().connect([address(port)], pinned_host_key="", timeout_s=30)
         try:
             return await act(link)
         finally:
@@ -116,13 +117,13 @@ def after_login(act: Callable[[Link], Awaitable[Came]]) -> Act:
 def patience(name: str) -> Iterator[None]:
     """Give a deadline time where something else is to end it, whatever the box is busy with."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ssh_link, name, 15.0)
+        patch.setattr(ssh_link, name, 30.0)
         yield
 
 
 @after_login
 async def run(link: Link) -> Came:
-    return await link.run(replace(QUICK, timeout_s=10.0))
+    return await link.run(replace(QUICK, timeout_s=30.0))
 
 
 @after_login
@@ -342,7 +343,7 @@ TRICKS = (
 
 @pytest.mark.parametrize("trick", TRICKS, ids=lambda trick: f"{trick.name}-{trick.act.__name__}")
 async def test_a_trick_of_a_host_ends_in_time_and_in_bounds(trick: Trick, there: Strangers) -> None:
-    other = await hosts().connect([address(there.ports["good"])], pinned_host_key="", timeout_s=10)
+    other = await hosts().connect([address(there.ports["good"])], pinned_host_key="", timeout_s=30)
     came: object = None
     async with measured(lambda: other.run(Command(name="test", script="true"))) as seen:
         try:
@@ -380,5 +381,5 @@ async def test_nothing_is_sent_to_a_host_whose_key_has_changed(there: Strangers)
     await asyncio.sleep(0.2)
     assert there.told("key_changed") == []
     await dial(there.ports["KeyChanged"])
-    await asyncio.sleep(0.2)
+    await eventually(lambda: there.told("key_changed"))
     assert there.told("key_changed") == ["began to log in"]  # so it would have been seen
