@@ -24,7 +24,7 @@ from aiohttp import web
 from keeper.sim import death_watch
 from keeper.sim.death_keeper import Deed, MortalKeeper
 from keeper.sim.death_lives import Life, Scene
-from keeper.sim.death_verdict import judged
+from keeper.sim.death_verdict import judged, unseen
 from keeper.sim.demo_stage import ActFailed, Stage
 from keeper.sim.market import MarketShape
 from keeper.sim.serve import SimServer, quick_tempo
@@ -159,6 +159,8 @@ async def play(
         )
         began = time.time()
         complaints = await _lived(life, scene)
+        reaper.has_begun = False  # what follows is nobody's life
+        complaints = complaints or await unseen(scene)
         complaints += judged(scene, life, began, is_undisturbed=not points)
         return Told(
             struck=tuple(reaper.struck),

@@ -8,10 +8,37 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import aiohttp
+
 from keeper.sim.audit import audit
-from keeper.sim.death_lives import LABEL, Life, Scene
+from keeper.sim.death_lives import LABEL, SLOT, Life, Scene
+from keeper.sim.demo_stage import ActFailed
 from keeper.sim.evidence import Bounds, Evidence, Move
 from keeper.sim.limits import SPACING_S
+
+_VIEW = "8000/tcp"
+_LOOK_S = 10.0
+_PICTURES = 3
+_PICTURE_BEGINS = b"\xff\xd8\xff"
+
+
+async def unseen(scene: Scene) -> list[str]:
+    """Look at the slot as a viewer does, whatever keeper says of it; returns what is wrong."""
+    try:
+        instance_id = await scene.stage.instance_of(SLOT)
+        hosts = {host["instance_id"]: host for host in scene.stage.sim.describe()}
+        host = hosts[instance_id]
+        address = f"http://{host['public_ip']}:{host['ports'][_VIEW]}/stream"
+        timeout = aiohttp.ClientTimeout(total=_LOOK_S)
+        async with aiohttp.ClientSession(timeout=timeout) as viewer, viewer.get(address) as stream:
+            picture = b""
+            while picture.count(_PICTURE_BEGINS) < _PICTURES:
+                if not (chunk := await stream.content.readany()):
+                    return ["a viewer's stream has ended in the end"]
+                picture += chunk
+    except (ActFailed, aiohttp.ClientError, KeyError, OSError, TimeoutError) as problem:
+        return [f"a viewer sees nothing in the end: {problem!r}"]
+    return []
 
 
 def judged(scene: Scene, life: Life, began: float, *, is_undisturbed: bool) -> Iterator[str]:
