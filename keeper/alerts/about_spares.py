@@ -88,7 +88,7 @@ def spare_missing(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             stream=stream,
             summary=f"{stream} is without a spare that it should have",
             why=": ".join(filter(None, (SENTENCE[reason], _detail(record, reason)))),
-            did=f"keeper goes on looking, ever more slowly, for {names(places)}",
+            did=_did(record, reason).format(names(places)),
             needs_human=_advice(places[0], reason),
             since=record.last_act_at or snapshot.world.started_at or now,
             labels={"stream": stream, "reason": reason},
@@ -104,15 +104,36 @@ def _has_failed(record: SlotRecord, now: datetime) -> bool:
     return is_of_late and record.last_act == "destroy" and record.last_act_reason in _FAILED
 
 
+def _did(record: SlotRecord, reason: Reason) -> str:
+    if reason is Reason.REPLACEMENTS_SPENT:
+        return "keeper rents the next for {} as the allowance comes back, one by one"
+    if reason in _FAILED and record.last_act == "destroy":
+        return "keeper has ended it, so that it costs no more, and looks for another for {}"
+    return "keeper goes on looking, ever more slowly, for {}"
+
+
 def _advice(place: SlotId, reason: Reason) -> str:
-    if reason in _FAILED:
-        return _ADVICE_STOPPED
-    return HUMAN[reason].format(slot=place) if reason in HUMAN else _ADVICE
+    said = _ADVICE_OF.get(reason) or HUMAN.get(reason, _ADVICE)
+    return said.format(slot=place)
 
 
-_ADVICE_STOPPED = "Nothing, once. If it comes again and again: `spares.kind: warm` keeps the GPU."
 _ADVICE = "Relax what it names, or `spares.spread`, or do without: `count: 0`."
+_ADVICE_OF = {
+    Reason.SPARE_NOT_STARTED: (
+        "Nothing, once. If it comes again and again: `spares.kind: warm` keeps the GPU."
+    ),
+    Reason.SPARE_NOT_STOPPED: (
+        "Nothing, once. If it comes again, `keeper events --slot {slot}` shows what the marketplace "
+        "answers to a stop: `spares.kind: warm`, or `count: 0`, until it takes them."
+    ),
+    Reason.REPLACEMENTS_SPENT: (
+        "Look at how its spares ended (`keeper events --slot {slot}`) and mend that, raise "
+        "`replacements_max`, or do without: `count: 0`."
+    ),
+}
 
 
 def _detail(record: SlotRecord, reason: Reason) -> str:
+    if reason is Reason.REPLACEMENTS_SPENT and record.last_act == "destroy":
+        return f"the last one ended because {SENTENCE[record.last_act_reason]}"
     return plain(record.rent_detail, _DETAIL_MAX) if reason is Reason.NO_SUITABLE_OFFER else ""

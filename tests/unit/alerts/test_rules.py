@@ -790,3 +790,33 @@ def test_a_bad_deploy_is_told_by_its_keys_and_never_by_a_value() -> None:
         "changed: env.MODEL"
     )
     assert alert.did.startswith("keeper puts r1 back")
+
+
+@pytest.mark.parametrize(
+    ("reason", "held", "why", "did", "needs"),
+    [
+        (Reason.SPARE_NOT_STARTED, None, "let to another", "has ended it", "kind: warm"),
+        (Reason.SPARE_NOT_STOPPED, None, "runs on", "has ended it", "answers to a stop"),
+        (
+            Reason.SPARE_NOT_STOPPED,
+            Reason.REPLACEMENTS_SPENT,
+            "the last one ended because the spare was told to stand still several times",
+            "as the allowance comes back",
+            "`keeper events --slot duel/spare-0`",
+        ),
+        (Reason.SPARE_NOT_STOPPED, Reason.BUDGET, "limit", "goes on looking", "keeper spend"),
+    ],
+)
+def test_what_is_said_of_a_spare_that_is_missing(
+    reason: Reason, held: Reason | None, why: str, did: str, needs: str
+) -> None:
+    """Cause, what keeper does, what a person can: a spare that is gone cannot be replaced by order."""
+    spare = replace(failed_spare(minutes=5), last_act_reason=reason)
+    holds = [] if held is None else [hold("duel/spare-0", held)]
+    (alert,) = firing(snapshot(record(), spare, decisions=holds), NOW)
+    assert alert.name == "KeeperSpareMissing"
+    assert why in alert.why
+    assert did in alert.did
+    assert needs in alert.needs_human
+    assert "keeper replace" not in alert.needs_human
+    assert "{" not in f"{alert.why} {alert.did} {alert.needs_human}"
