@@ -114,13 +114,13 @@ def short_path() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
+def free_port() -> Iterator[Callable[[], int]]:
     """Give loopback ports, for daemons that cannot choose one themselves.
 
     Every process has a range of its own, below the range that the kernel hands out, so two tests
     do not meet between the look and the bind. Servers of ours bind to port 0 instead.
     """
-    start = 20_000 + os.getpid() % 60 * 200
+    claim, start = _claimed_range()
     candidates = iter(range(start, start + 200))
 
     def take() -> int:
@@ -134,4 +134,19 @@ def free_port() -> Callable[[], int]:
         msg = "this process has used up its 200 ports"
         raise RuntimeError(msg)
 
-    return take
+    with claim:
+        yield take
+
+
+def _claimed_range() -> tuple[socket.socket, int]:
+    """Claim 200 ports by a name that the kernel gives once, and takes back with the process."""
+    for number in range(60):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0keeper-test-ports-{number}")
+        except OSError:
+            claim.close()
+            continue
+        return claim, 20_000 + number * 200
+    msg = "60 processes test keeper on this machine already"
+    raise RuntimeError(msg)

@@ -17,6 +17,7 @@ import pytest
 
 from keeper.sim.market import MarketShape
 from keeper.sim.serve import SimServer, quick_tempo
+from tests.waiting import eventually, look_until
 
 KEEPER = shutil.which("keeper", path=str(Path(sys.executable).parent)) or "keeper"
 API_KEY = "the-right-key"
@@ -83,14 +84,18 @@ class Running:
     async def says(self, pattern: str, *, stream: str = "out", timeout_s: float = 60.0) -> str:
         """Wait for a line."""
         lines = self.out if stream == "out" else self.err
-        async with asyncio.timeout(timeout_s):
-            while True:
-                for line in lines:
-                    if re.search(pattern, line):
-                        return line
-                if self.process.returncode is not None:
-                    pytest.fail(f"it ended without {pattern!r}:\n{self.everything()}")
-                await asyncio.sleep(0.05)
+
+        async def look() -> str:
+            is_over = self.process.returncode is not None
+            if is_over:  # what it said last may still be on its way
+                await asyncio.gather(*self.readers)
+            if found := [line for line in lines if re.search(pattern, line)]:
+                return found[0]
+            if is_over:
+                pytest.fail(f"it ended without {pattern!r}:\n{self.everything()}")
+            return ""
+
+        return await look_until(look, patience_s=timeout_s)
 
     def everything(self) -> str:
         return "".join([*self.out[-200:], *self.err[-200:]])
@@ -178,11 +183,14 @@ class Box:
         running: Running | None = None,
         timeout_s: float = 60.0,
     ) -> None:
-        async with asyncio.timeout(timeout_s):
-            while not holds():
-                if running is not None and running.process.returncode is not None:
-                    pytest.fail(f"it ended meanwhile:\n{running.everything()}")
-                await asyncio.sleep(0.05)
+        def is_so() -> bool:
+            if holds():
+                return True
+            if running is not None and running.process.returncode is not None:
+                pytest.fail(f"it ended meanwhile:\n{running.everything()}")
+            return False
+
+        await eventually(is_so, patience_s=timeout_s)
 
     def creates(self) -> list[Any]:
         """Return the requests to rent that have reached the marketplace."""

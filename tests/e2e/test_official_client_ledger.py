@@ -12,6 +12,7 @@ from keeper.sim.market import MarketShape
 from keeper.sim.serve import SimServer, quick_tempo
 from tests.e2e.conftest import API_KEY, Box
 from tests.e2e.official import Official, new_key, public, ssh
+from tests.waiting import eventually, look_until
 
 pytestmark = [pytest.mark.real("vastai", "sshd"), pytest.mark.timeout(300)]
 
@@ -42,9 +43,7 @@ def server(folder: Path) -> SimServer:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110 - other processes do it
-            await asyncio.sleep(0.05)
+    await eventually(holds, patience_s=PATIENCE_S)
 
 
 def changes(rental: Rental) -> list[tuple[str, str]]:
@@ -128,9 +127,12 @@ async def official_walk(
             return row
 
         async def enter(command: str) -> str:
-            async with asyncio.timeout(PATIENCE_S):
-                while (said := await ssh(url, key, command)).code == 255:  # noqa: ASYNC110
-                    await asyncio.sleep(0.2)
+            said = await look_until(
+                lambda: ssh(url, key, command),
+                lambda said: said.code != 255,
+                every_s=0.2,
+                patience_s=PATIENCE_S,
+            )
             assert said.code == 0, said.err
             return said.out
 

@@ -17,6 +17,7 @@ from keeper.sim.market import MarketShape
 from keeper.sim.serve import SimServer, quick_tempo
 from tests.e2e.conftest import KEEPER
 from tests.e2e.official import Official, Said, new_key, public, scp, ssh
+from tests.waiting import look_until
 
 pytestmark = [pytest.mark.real("vastai", "sshd"), pytest.mark.timeout(300)]
 
@@ -28,10 +29,7 @@ async def until(
     look: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool], *, every_s: float = 0.1
 ) -> Any:
     """Look until it holds, and return what was seen."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds(seen := await look()):  # noqa: ASYNC110 - another process does it
-            await asyncio.sleep(every_s)
-        return seen
+    return await look_until(look, holds, every_s=every_s, patience_s=PATIENCE_S)
 
 
 async def state(vastai: Official, instance_id: int, *words: str) -> dict[str, Any]:

@@ -8,8 +8,7 @@ marketplace repeats keys in its errors, and a receiver of alerts repeats the add
 import asyncio
 import os
 import signal
-import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -176,10 +175,8 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+def port(free_port: Callable[[], int]) -> int:
+    return free_port()
 
 
 class Spy:

@@ -21,6 +21,9 @@ from keeper.core.world import AccountSeen, Listing, Pause, Snapshot
 from tests.components import require
 from tests.integration.web.conftest import Keeper, Serve, journal_of, rich_snapshot
 from tests.snapshots import NOW, ago, dark, hold, instance, record, snapshot, tenure
+from tests.waiting import PATIENCE_S
+
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 EVIL = (
     "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>\x1b[2J"
@@ -47,6 +50,7 @@ async def browser(url: str, *, width: int = 1280) -> AsyncIterator[Opened]:
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(
             executable_path=str(require("chromium")),
+            timeout=PATIENCE_S * 1000,
             args=[
                 "--no-sandbox",
                 "--disable-gpu",
@@ -59,6 +63,7 @@ async def browser(url: str, *, width: int = 1280) -> AsyncIterator[Opened]:
         )
         try:
             page = await chromium.new_page(viewport={"width": width, "height": 900})
+            page.set_default_timeout(PATIENCE_S * 1000)
             opened = Opened(page=page)
             page.on("console", lambda message: opened.complaints.append(message.text))
             page.on("pageerror", lambda error: opened.complaints.append(str(error)))

@@ -15,6 +15,7 @@ import pytest
 from tests.components import REPOSITORY, require
 from tests.facts import every_event
 from tests.integration.web.conftest import Keeper, Serve, Served, rich_snapshot
+from tests.waiting import look_until
 
 RULES = REPOSITORY / "deploy" / "prometheus"
 
@@ -85,12 +86,15 @@ scrape_configs:
 
 async def until(session: aiohttp.ClientSession, url: str, holds: Callable[[Any], bool]) -> Any:
     """Ask until the answer is as wanted; the test's own time-out ends it."""
-    while True:
+
+    async def look() -> Any:
         with contextlib.suppress(aiohttp.ClientError):
             async with session.get(url) as reply:
                 if reply.status == 200 and holds(answer := await reply.json()):
                     return answer
-        await asyncio.sleep(0.2)
+        return None
+
+    return await look_until(look, every_s=0.2, patience_s=90.0)
 
 
 @pytest.mark.timeout(120)
