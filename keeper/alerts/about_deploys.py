@@ -8,8 +8,9 @@ from datetime import datetime
 from keeper.alerts import Alert, Severity
 from keeper.core.model import Revision, Stream
 from keeper.core.reasons import Reason
-from keeper.core.revisions import changes, find, last_proven, sentence_of
+from keeper.core.revisions import changes, find, last_proven
 from keeper.core.text import plain
+from keeper.core.verdicts import sentence_of
 from keeper.core.world import Snapshot
 
 _WHY_MAX = 600

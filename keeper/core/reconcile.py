@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from keeper.core import books, incident, recycle, revisions, rollout, suspects
+from keeper.core import books, incident, recycle, revisions, rollout, suspects, verdicts
 from keeper.core.bind import bind
 from keeper.core.case import Proposal, Wish, case_of
 from keeper.core.conditions import has_just_gone_silent, status_of
@@ -132,7 +132,7 @@ def _take_orders(draft: Draft) -> None:
             case OrderKind.DEPLOY:
                 stream = draft.slots.get(record.slot)
                 if stream is not None:
-                    revisions.pardon(draft, stream)
+                    verdicts.pardon(draft, stream)
                 record = replace(record, deploy_asked_at=draft.now)
             case OrderKind.PAUSE | OrderKind.RESUME:
                 continue

@@ -2,7 +2,7 @@
 
 A revision that was never on air for long is on trial. While an earlier one has proven itself, only one
 slot carries what is on trial; a bad one is marked by its name and not put anywhere until the
-configuration changes or a person says so. What is done with all that is in rollout.py.
+configuration changes or a person says so (verdicts.py). What is done with all that is in rollout.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from keeper.core.blame import may_be_of_the_workload
 from keeper.core.cause import Trait
 from keeper.core.conditions import status_of
 from keeper.core.draft import Draft
-from keeper.core.events import RevisionBad, RevisionDeclared, RevisionPardoned, RevisionProven
+from keeper.core.events import RevisionDeclared, RevisionProven
 from keeper.core.model import (
     ConditionKind,
     DeployWhen,
@@ -29,7 +29,6 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.moments import elapsed_s, later
-from keeper.core.reasons import SENTENCE, Reason
 
 # Of one stream: those on hosts, the proven ones to go back to, and bad ones that must stay known.
 _KEPT_MAX = 12
@@ -283,47 +282,12 @@ def changes(revision: Revision, before: Revision | None) -> str:
 # --- what came of it --------------------------------------------------------------------------------
 
 
-def convict(draft: Draft, slot: SlotId, stream: Stream, reason: Reason) -> None:
-    """Mark the declared revision as bad: it is put nowhere any more."""
-    declared = declared_of(draft, stream)
-    if declared is None or declared.bad_at is not None:
-        return
-    _put(
-        draft,
-        stream,
-        replace(declared, bad_at=draft.now, bad_reason=reason, bad_slot=slot, proven_at=None),
-    )
-    before, back = proven_before(draft, stream), fallback(draft, stream)
-    changed = changes(declared, before)
-    said = [
-        f"changed: {changed}" if changed else "",
-        "nothing that worked before can be put back" if back is None else f"back to {back.name}",
-    ]
-    draft.tell(
-        RevisionBad(
-            slot=slot,
-            stream=stream.name,
-            revision=declared.name,
-            reason=reason,
-            detail="; ".join(filter(None, said)),
-        )
-    )
-
-
-def pardon(draft: Draft, stream: Stream) -> None:
-    """Let a bad revision be tried once more: a person has looked at it."""
-    declared = declared_of(draft, stream)
-    if declared is not None and declared.bad_at is not None:
-        _put(draft, stream, replace(declared, bad_at=None, bad_reason=None, bad_slot=None))
-        draft.tell(RevisionPardoned(stream=stream.name, revision=declared.name))
-
-
 def _note_declared(draft: Draft, stream: Stream) -> None:
     known = known_of(draft, stream)
     before = find(known, stream.revision)
     if before is not None:
         if (before.recipe, before.parts) != (stream.recipe, stream.parts):
-            _put(draft, stream, replace(before, recipe=stream.recipe, parts=stream.parts))
+            note(draft, stream, replace(before, recipe=stream.recipe, parts=stream.parts))
         return
     revision = Revision(
         stream=stream.name,
@@ -393,7 +357,7 @@ def no_later(draft: Draft, since: datetime) -> datetime:
 def prove(draft: Draft, slot: SlotId, stream: Stream, known: Revision) -> None:
     """Mark a revision as proven."""
     if known.proven_at is None:
-        _put(draft, stream, replace(known, proven_at=draft.now))
+        note(draft, stream, replace(known, proven_at=draft.now))
         draft.tell(RevisionProven(slot=slot, stream=stream.name, revision=known.name))
 
 
@@ -407,7 +371,8 @@ def _good_since(record: SlotRecord, name: str) -> datetime | None:
     return since if tenure.deployed_at is None else max(since, tenure.deployed_at)
 
 
-def _put(draft: Draft, stream: Stream, revision: Revision) -> None:
+def note(draft: Draft, stream: Stream, revision: Revision) -> None:
+    """Write down what is known of a revision by now."""
     draft.revisions[stream.name] = tuple(
         revision if each.name == revision.name else each for each in known_of(draft, stream)
     )
@@ -426,10 +391,3 @@ def _bounded(draft: Draft, stream: Stream, known: tuple[Revision, ...]) -> tuple
     spare = [each.name for each in known if each.name not in needed]
     gone = set(spare[: max(0, len(known) - _KEPT_MAX)])
     return tuple(each for each in known if each.name not in gone)
-
-
-def sentence_of(revision: Revision) -> str:
-    """Say what is wrong with a bad revision."""
-    why = SENTENCE[revision.bad_reason or Reason.BAD_DEPLOY]
-    where = f" on {revision.bad_slot}" if revision.bad_slot else ""
-    return f"revision {revision.name} failed{where}: {why}"

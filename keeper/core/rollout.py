@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from keeper.core import revisions
+from keeper.core import revisions, verdicts
 from keeper.core.case import Proposal, Wish
 from keeper.core.conditions import REACHABLE, STREAMING, complete, status_of
 from keeper.core.draft import Draft
@@ -58,7 +58,7 @@ def amend(
         return _fresh(draft, slot, stream, tenure, proposal)
     now_on = tenure.putting or tenure.revision
     if now_on == stream.revision and _is_guilty(draft, stream, tenure, proposal):
-        revisions.convict(draft, slot, stream, _fault(tenure, proposal))
+        verdicts.convict(draft, slot, stream, _fault(tenure, proposal))
     wanted = revisions.target(draft, stream)
     if not wanted or (wanted == now_on and not tenure.putting):
         _done(draft, slot)
@@ -83,7 +83,7 @@ def amend_incoming(
     if not is_declared or not revisions.is_on_trial(draft, stream):
         return proposal
     if proposal.wish is Wish.REPLACE and proposal.reason not in _NOT_ITS_DOING:
-        revisions.convict(draft, slot, stream, _fault(incoming, proposal))
+        verdicts.convict(draft, slot, stream, _fault(incoming, proposal))
         return Proposal(wish=Wish.REPLACE, reason=Reason.BAD_DEPLOY, is_incoming=True)
     if proposal.wish is not Wish.PROMOTE:
         return proposal
@@ -121,12 +121,15 @@ def _fresh(
     draft: Draft, slot: SlotId, stream: Stream, tenure: Tenure, proposal: Proposal
 ) -> Proposal:
     """A host that has nothing yet: what will not go on it is tried once without what is on trial."""
-    is_tried = tenure.revision == stream.revision and tenure.deploy_failures > 0
-    if proposal.wish is not Wish.REPLACE or not is_tried:
+    if proposal.wish is not Wish.REPLACE or tenure.deploy_failures == 0:
+        return proposal
+    if tenure.revision != stream.revision:
+        if proposal.reason is Reason.DEPLOY_FAILED:
+            verdicts.acquit(draft, slot, stream, tenure)
         return proposal
     if not _is_guilty(draft, stream, tenure, proposal):
         return proposal
-    revisions.convict(draft, slot, stream, proposal.reason)
+    verdicts.convict(draft, slot, stream, proposal.reason)
     back = revisions.fallback(draft, stream)
     if back is None or revisions.needs_another_rental(draft, stream, tenure.revision, back.name):
         return proposal

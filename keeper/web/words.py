@@ -217,6 +217,10 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "revision.pardoned": lambda f: (
         f"revision {f['revision']} of {f['stream']} is tried once more, as ordered"
     ),
+    "revision.acquitted": lambda f: (
+        f"revision {f['revision']} of {f['stream']} is tried once more: what worked before would"
+        " not go on that host, either"
+    ),
     "workload.restarting": lambda f: f"restarting {_rung(f)}, try {f['attempt']}{_because(f)}",
     "workload.restarted": lambda f: f"restarted {_rung(f)}",
     "workload.restart_failed": lambda f: f"could not restart {_rung(f)}: {f['error']}",

@@ -103,6 +103,7 @@ from keeper.core.events.workloads import (
     DeployFailed,
     HostKeyChanged,
     RestartFailed,
+    RevisionAcquitted,
     RevisionBad,
     RevisionDeclared,
     RevisionPardoned,
@@ -181,6 +182,7 @@ __all__ = [
     "RentUncertain",
     "RentVoided",
     "RestartFailed",
+    "RevisionAcquitted",
     "RevisionBad",
     "RevisionDeclared",
     "RevisionPardoned",
@@ -272,6 +274,7 @@ Event = (
     | RevisionProven
     | RevisionBad
     | RevisionPardoned
+    | RevisionAcquitted
     | WorkloadRestarting
     | WorkloadRestarted
     | RestartFailed

@@ -135,6 +135,17 @@ class RevisionPardoned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionAcquitted:
+    """A bad deploy is tried once more: what worked before could not be put on its host, either."""
+
+    name: ClassVar[str] = "revision.acquitted"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    stream: StreamName
+    revision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadRestarting:
     """A restart (of the process or the whole workload) is about to be ordered."""
 

@@ -206,6 +206,8 @@ class Revision:
     bad_at: datetime | None = None  # when it was found to be bad; None: it may be good
     bad_reason: Reason | None = None
     bad_slot: SlotId | None = None  # where
+    # When that was taken back once, for nothing at all could be put on the host.
+    acquitted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -349,7 +349,13 @@ async def test_what_was_declared_is_kept_with_what_came_of_it(opened: Opener) ->
         parts={"env.MODEL": "12"}, rental_mark="m", proven_at=NOW,
     )  # fmt: skip
     second = replace(
-        first, name="b", proven_at=None, bad_at=NOW, bad_reason=Reason.FROZEN, bad_slot=DUEL
+        first,
+        name="b",
+        proven_at=None,
+        bad_at=NOW,
+        bad_reason=Reason.FROZEN,
+        bad_slot=DUEL,
+        acquitted_at=NOW,
     )
     other = replace(first, stream=StreamName("paint"))
     store = opened()
