@@ -44,6 +44,7 @@ from tests.builders import (
     conditions,
     decide,
     decision_for,
+    record_after,
 )
 from tests.unit.core.test_allowances import a_window
 from tests.unit.core.test_rollout import (
@@ -329,3 +330,13 @@ def test_a_host_gets_what_there_is_under_no_name(name: str, kept: tuple[Revision
     act = decision_for(plan)
     assert isinstance(act, Deploy)
     assert act.revision == ""
+
+
+def test_a_host_is_rented_under_no_name() -> None:
+    world, desired = a_case(a_record(ever_on_air=True), kept=())
+    (stream,) = desired.streams
+    plan = decide(world, replace(desired, streams=(replace(stream, revision=""),)))
+    assert moved(plan) == [(SLOT, Reason.VACANT)]
+    tenure = record_after(world, plan).tenure
+    assert tenure is not None
+    assert tenure.revision == ""
