@@ -6,19 +6,19 @@ The filters are sent but not believed; core.market looks again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from keeper.adapters.vastai_calls import Calls, decoded
-from keeper.adapters.vastai_hints import QUOTA_RESET_MAX_S
 from keeper.adapters.vastai_offers import cheapest_first, offers_of, totals_of
 from keeper.adapters.vastai_rows import MIB_PER_GB
 from keeper.adapters.vastai_spacing import Endpoint
 from keeper.adapters.vastai_wire import Offers
 from keeper.core.model import Offer, OfferId, OfferNeeds, Pricing
-from keeper.core.moments import is_due
+from keeper.core.moments import elapsed_s, later
 from keeper.ports import Invalid, QuotaSpent
 
 # The server caps an answer at 64 rows whatever is asked for (reports from the field, 2026-08). They
@@ -61,7 +61,7 @@ class OfferSearch:
     def __init__(self, calls: Calls, now: Callable[[], datetime]) -> None:
         self._calls = calls
         self._now = now
-        self._quota_until: datetime | None = None
+        self._shut_until_s = 0.0  # for a spent quota; by the loop's clock, which nobody sets back
 
     async def search(self, needs: OfferNeeds, offer_id: OfferId | None) -> tuple[Offer, ...]:
         """Return offers near the needs, or one offer, cheapest first, priced for their disk."""
@@ -91,18 +91,24 @@ class OfferSearch:
 
     async def _ask(self, body: Body) -> Offers:
         """Search once. A spent quota is not asked again before its reset."""
-        # A reset beyond any day's was reckoned by a clock that has been set right since.
-        if not is_due(self._quota_until, self._now(), QUOTA_RESET_MAX_S):
-            raise QuotaSpent(f"{Endpoint.SEARCH}: not sent", until=self._quota_until)
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._shut_until_s:
+            until = _to_the_second(later(self._now(), self._shut_until_s - loop.time()))
+            raise QuotaSpent(f"{Endpoint.SEARCH}: not sent", until=until)
         try:
             reply = await self._calls.read(
                 Endpoint.SEARCH, "/api/v0/bundles/", body=body, allows=(Invalid, QuotaSpent)
             )
         except QuotaSpent as spent:
-            self._quota_until = spent.until
+            if spent.until is not None:
+                self._shut_until_s = loop.time() + elapsed_s(self._now(), spent.until)
             raise
-        self._quota_until = None
         return decoded(reply, Offers, Endpoint.SEARCH)
+
+
+def _to_the_second(at: datetime) -> datetime:
+    """Say the same moment each time; two clocks that are read one after the other differ a little."""
+    return later(at, 0.5).replace(microsecond=0)
 
 
 # --------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil, inf
 
 from keeper.core.decisions import Wants
@@ -258,6 +258,14 @@ class Survey:
         for order in orders:
             if order.kind is OrderKind.RENT and order.slot is not None:
                 self.offers.pop(stream_of(order.slot), None)
+
+    def clock_stepped(self, step_s: float) -> None:
+        """Forget offers, whose age is not known any more; let a refusal last as long as it would have."""
+        self.offers.clear()
+        refused, by = self.search_refused, timedelta(seconds=step_s)
+        self._refused_at += by
+        if refused is not None and refused.until is not None:
+            self.search_refused = replace(refused, until=refused.until + by)
 
     async def search_for(self, stream: Stream) -> float:
         """Search once for one stream; returns how long to leave the marketplace alone."""

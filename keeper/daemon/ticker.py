@@ -237,7 +237,7 @@ class Ticker:
         if looked.step_s:
             self._crew.facts.add(ClockStepped(duration_s=round(looked.step_s, 3)))
             self._crew.board.clock_stepped(looked.step_s, now)
-            self._crew.survey.offers.clear()  # their age is not known any more
+            self._crew.survey.clock_stepped(looked.step_s)
             self._ground.memory.clock_stepped(looked.step_s)
             self._crew.purse.clock_stepped(looked.step_s, now)
         if looked.step_s or looked.was_away:

@@ -152,6 +152,20 @@ def test_a_spent_quota_is_waited_for_and_no_longer() -> None:
     run(play())
 
 
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0])
+def test_what_is_waited_for_moves_along_with_a_clock_that_is_set(step_s: float) -> None:
+    async def play() -> None:
+        market = _Market()
+        market.errors = [QuotaSpent("spent", until=EPOCH + timedelta(hours=2))]
+        survey = _survey(market)
+        await survey.search_for(STREAM)
+        survey.clock_stepped(step_s)
+        assert survey.search_refused is not None
+        assert survey.search_refused.until == EPOCH + timedelta(hours=2, seconds=step_s)
+
+    run(play())
+
+
 def test_a_listing_is_as_old_as_its_question() -> None:
     async def play() -> None:
         market = _Market()
