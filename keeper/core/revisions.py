@@ -58,7 +58,7 @@ def known_of(draft: Draft, stream: Stream) -> tuple[Revision, ...]:
 
 def declared_of(draft: Draft, stream: Stream) -> Revision | None:
     """Return what is known of the declared revision; None where deploys have no names."""
-    return find(known_of(draft, stream), stream.revision) if stream.revision else None
+    return find(known_of(draft, stream), stream.revision)
 
 
 def find(known: tuple[Revision, ...], name: str) -> Revision | None:

@@ -58,7 +58,7 @@ def amend(
         return _fresh(draft, slot, stream, tenure, proposal)
     now_on = tenure.putting or tenure.revision
     if now_on == stream.revision and _is_guilty(draft, stream, tenure, proposal):
-        verdicts.convict(draft, slot, stream, _fault(tenure, proposal))
+        verdicts.convict(draft, slot, stream, _fault(proposal))
     wanted = revisions.target(draft, stream)
     if not wanted or (wanted == now_on and not tenure.putting):
         _done(draft, slot)
@@ -83,7 +83,7 @@ def amend_incoming(
     if not is_declared or not revisions.is_on_trial(draft, stream):
         return proposal
     if proposal.wish is Wish.REPLACE and proposal.reason not in _NOT_ITS_DOING:
-        verdicts.convict(draft, slot, stream, _fault(incoming, proposal))
+        verdicts.convict(draft, slot, stream, _fault(proposal))
         return Proposal(wish=Wish.REPLACE, reason=Reason.BAD_DEPLOY, is_incoming=True)
     if proposal.wish is not Wish.PROMOTE:
         return proposal
@@ -102,7 +102,7 @@ def to_rent(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> s
     """Return the revision for which a host is rented; "": deploys have no names."""
     if proposal.reason in (Reason.ROLLOUT, Reason.ROLLBACK):
         return revisions.target(draft, stream)
-    return revisions.for_a_fresh_host(draft, slot, stream) if stream.revision else ""
+    return revisions.for_a_fresh_host(draft, slot, stream)
 
 
 def to_deploy(
@@ -145,10 +145,9 @@ def _is_guilty(draft: Draft, stream: Stream, tenure: Tenure, proposal: Proposal)
     return proposal.wish in _REMEDIES and proposal.reason not in _NOT_ITS_DOING
 
 
-def _fault(tenure: Tenure, proposal: Proposal) -> Reason:
-    if proposal.wish in _REMEDIES:
-        return proposal.reason
-    return Reason.DEPLOY_FAILED if tenure.putting else Reason.BAD_DEPLOY
+def _fault(proposal: Proposal) -> Reason:
+    """Say what it is called bad for: what was to be mended, or that it cannot even be put there."""
+    return proposal.reason if proposal.wish in _REMEDIES else Reason.DEPLOY_FAILED
 
 
 # --- steps ------------------------------------------------------------------------------------------
@@ -160,7 +159,7 @@ def _put(
     """Put the wanted revision on the host over its link, when it is time for it."""
     is_back = revisions.is_bad(revisions.declared_of(draft, stream))
     reason = Reason.ROLLBACK if is_back else Reason.ROLLOUT
-    is_broken = is_dark(tenure) and (proposal.wish in _REMEDIES or bool(tenure.putting))
+    is_broken = is_dark(tenure) and proposal.wish in _REMEDIES
     has_failed = (
         tenure.putting == wanted
         and tenure.deploy_failures >= stream.policy.deploy_attempts_max

@@ -21,7 +21,8 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.moments import later
-from keeper.core.reasons import Reason
+from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.verdicts import sentence_of
 from keeper.core.world import OrderKind, Outcome, OutcomeKind, World
 from tests.builders import (
     DUEL,
@@ -147,6 +148,18 @@ def test_a_person_who_has_looked_lets_it_all_begin_anew() -> None:
     plan = decide(replace(world, orders=(an_order(OrderKind.DEPLOY),)), desired)
     assert events_of(plan, RevisionPardoned)
     assert verdict_after(plan) == TRIED
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (BAD, f"revision new failed on duel/0: {SENTENCE[Reason.DEPLOY_FAILED]}"),
+        (replace(TRIED, bad_at=ago(40)), f"revision new failed: {SENTENCE[Reason.BAD_DEPLOY]}"),
+    ],
+)
+def test_a_verdict_says_what_failed_and_where(bad: Revision, said: str) -> None:
+    """One of an earlier keeper may lack both."""
+    assert sentence_of(bad) == said
 
 
 # --- a tale -----------------------------------------------------------------------------------------
