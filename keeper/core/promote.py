@@ -39,9 +39,7 @@ def take_over(draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Re
     attempt = record.attempt + 1
     dark_s = 0.0 if record.dark_since is None else elapsed_s(record.dark_since, draft.now)
     why = _why(draft, slot, reason)
-    draft.records[place] = replace(
-        without_search(draft.records[place]), tenure=None, next_rent_at=None
-    )
+    draft.records[place] = replace(without_search(draft.records[place]), tenure=None)
     count_replacement(draft, place)  # what follows it there counts like any other successor
     draft.decided.add(place)
     draft.records[slot] = replace(
