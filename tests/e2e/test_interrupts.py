@@ -19,7 +19,11 @@ _SLOW_S = 6.0
 
 def slow_create(box: Box, delay_s: float = _SLOW_S) -> None:
     """Let the answer to a create come late; the rental is made at once."""
-    params = {"endpoint": "PUT /asks/*", "delay_s": delay_s}
+    slow(box, "PUT /asks/*", delay_s)
+
+
+def slow(box: Box, endpoint: str, delay_s: float) -> None:
+    params = {"endpoint": endpoint, "delay_s": delay_s}
     box.sim.market.arm(Fault(kind=FaultKind.LATENCY, params=params))
 
 
@@ -31,9 +35,10 @@ async def provision_until(box: Box, words: str) -> Running:
 
 async def interrupted(running: Running, *, times: int = 1) -> str:
     """Interrupt a command as a person does, and return what it said."""
-    for _ in range(times):
+    running.kill(signal.SIGINT)
+    for _ in range(times - 1):
+        await running.says("once more leaves at once", stream="err")
         running.kill(signal.SIGINT)
-        await asyncio.sleep(0.3)
     assert await running.ended() == 130, running.everything()
     said = "".join(running.err)
     assert "Traceback" not in said, said
@@ -77,6 +82,7 @@ async def test_between_the_announcement_and_the_create(box: Box, words: str) -> 
 
 
 async def test_while_the_market_is_searched(box: Box) -> None:
+    slow(box, "POST /bundles/", 3.0)
     running = await provision_until(box, "asking for fresh ones")
     said = await interrupted(running)
     assert "interrupted; nothing is rented" in said

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from tests.e2e.conftest import KEEPER
+from tests.waiting import PATIENCE_S
 
 LISTING = "/api/v1/instances/"
 
@@ -25,7 +26,7 @@ async def serving(state: Path, *words: str) -> AsyncIterator[tuple[str, str]]:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             lines = [await process.stdout.readline()]
             if "--old-host" in words:
                 lines.append(await process.stdout.readline())
@@ -41,6 +42,7 @@ async def test_options_shape_keys_limits_answers_and_the_former_address(short_pa
     answers.write_text(json.dumps([{"endpoint": "GET /users/*", "answer": "html_503"}]))
     words = (
         *("--api-key", "right", "--limit-style", "hint", "--searches-per-day", "1"),
+        *("--spacing-scale", "60"),  # two calls may be a while apart and still be too close
         *("--answers", str(answers), "--old-host"),
     )
     headers = {"Authorization": "Bearer right"}

@@ -182,7 +182,7 @@ async def _outcome(link: Link, script: str) -> Exception | None:
 
 async def test_black_hole_ends_the_watch_by_keepalives(sshd: RealSshd) -> None:
     async with relayed(sshd.address) as relay:
-        hosts = sshd.hosts(keepalive_s=0.2)
+        hosts = sshd.hosts(keepalive_s=0.5)
         link = await hosts.connect([relay.address], pinned_host_key="", timeout_s=20)
         seen = []
         async for line in link.watch("echo up; sleep 1000"):

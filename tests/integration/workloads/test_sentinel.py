@@ -77,7 +77,7 @@ async def test_restart_ends_children_that_ignore_sigterm(link: Link, workdir: Pa
     child = int(child_file.read_text())
     assert is_running(child)
     await carry_out(link, workload.restart_process())
-    assert not is_running(child)
+    await eventually(lambda: not is_running(child))
 
 
 async def test_heartbeat_when_nothing_changes_and_disk_is_told(link: Link, workdir: Path) -> None:

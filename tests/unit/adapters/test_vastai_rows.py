@@ -363,7 +363,7 @@ def test_onstart_adds_the_key_once_with_the_modes_that_sshd_wants(tmp_path: Path
     keys.parent.mkdir(mode=0o755)
     keys.write_text("ssh-rsa OTHER theirs")
     for _ in range(2):
-        subprocess.run(run, env=env, check=True, timeout=10)
+        subprocess.run(run, env=env, check=True, timeout=50)
     assert keys.read_text().splitlines() == ["ssh-rsa OTHER theirs", key]
     assert (keys.stat().st_mode & 0o777, keys.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert (tmp_path / ".no_auto_tmux").exists()

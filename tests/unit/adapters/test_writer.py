@@ -37,7 +37,7 @@ async def test_a_close_that_fails_does_not_hang_the_stop() -> None:
         raise StoreFull("no space to fold the log")
 
     with pytest.raises(StoreError):
-        await asyncio.wait_for(writer.stop(fail), 5.0)
+        await asyncio.wait_for(writer.stop(fail), 15.0)
 
 
 async def test_those_who_share_a_transaction_share_its_fate() -> None:
@@ -61,7 +61,7 @@ async def test_a_caller_who_left_does_not_stop_the_work() -> None:
     )
     await asyncio.sleep(0)
     leaving.cancel()
-    await asyncio.wait_for(done.wait(), 5.0)
+    await asyncio.wait_for(done.wait(), 15.0)
     await writer.stop(_nothing)
 
 
