@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import asyncssh
 import pytest
@@ -22,7 +23,8 @@ from keeper.ports import (
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
-QUICK = Command(name="test", script="true", timeout_s=0.5, output_max_bytes=1000)
+QUICK = Command(name="test", script="true", timeout_s=20.0, output_max_bytes=1000)
+BRIEF = replace(QUICK, timeout_s=0.5)  # where only our own deadline ends it
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -269,7 +271,6 @@ async def _floods_errors(process: Process, nonce: bytes) -> None:
 @pytest.mark.parametrize(
     ("handler", "error"),
     [
-        (_exits_without_running, Malformed),
         (_never_ends, Uncertain),
         (_never_begins, Uncertain),
         (_closes_without_a_code, Uncertain),
@@ -283,6 +284,12 @@ async def test_command_ends_whatever_the_host_does(
     monkeypatch.setattr(ssh_channel, "FLOOD_MAX_BYTES", 2_000_000)
     async with linked(handler) as link:
         with pytest.raises(error):
+            await link.run(BRIEF)
+
+
+async def test_command_that_did_not_run_is_not_believed() -> None:
+    async with linked(_exits_without_running) as link:
+        with pytest.raises(Malformed):
             await link.run(QUICK)
 
 
