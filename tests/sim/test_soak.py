@@ -1,22 +1,20 @@
 """A soak loses nothing when it is interrupted, and its record says what was really done."""
 
+import asyncio
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 import keeper
 from keeper.sim.soak import Done, Soak, code, main, read_state, record_of
-
-T = TypeVar("T")
+from tests.waiting import eventually
 
 
 def _soak(folder: Path, **given: object) -> Soak:
@@ -53,7 +51,7 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_an_interrupt_keeps_what_is_done_and_writes_the_record(tmp_path: Path) -> None:
+async def test_an_interrupt_keeps_what_is_done_and_writes_the_record(tmp_path: Path) -> None:
     words = [
         "--days",
         "0.1",
@@ -66,19 +64,20 @@ def test_an_interrupt_keeps_what_is_done_and_writes_the_record(tmp_path: Path) -
         "--state",
         str(tmp_path),
     ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "keeper.sim.soak", *words, "--record", str(tmp_path / "r.json")],
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "keeper.sim.soak", *words, "--record", str(tmp_path / "r.json")),
         stderr=subprocess.PIPE,
-        text=True,
         start_new_session=True,
     )
     try:
-        (state,) = _until(lambda: list(tmp_path.glob("*.jsonl")), 30.0)
-        _until(lambda: len(read_state(state).lines) >= 3, 60.0)
+        await eventually(lambda: list(tmp_path.glob("*.jsonl")))
+        (state,) = tmp_path.glob("*.jsonl")
+        await eventually(lambda: len(read_state(state).lines) >= 3, patience_s=60.0)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
-        _, err = process.communicate(timeout=30)
+        err = (await process.communicate())[1].decode()
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
     told = json.loads((tmp_path / "r.json").read_text())
@@ -97,10 +96,9 @@ def test_a_broken_seed_is_in_the_record_with_its_plan_and_its_command(tmp_path: 
     assert told["broken"][0]["command"] == "keeper sim run --seed 1 --days 0.002 --faults all"
 
 
+@pytest.mark.timeout(120)
 def test_a_limit_in_time_begins_no_more_seeds(tmp_path: Path) -> None:
-    began_s = time.monotonic()
     assert main(_soak(tmp_path, seeds=100_000, limit_s=0.01)) == 0
-    assert time.monotonic() - began_s < 30.0
     assert len(read_state(tmp_path / "seeds.jsonl").lines) <= 6
 
 
@@ -115,6 +113,7 @@ def test_seeds_of_two_versions_of_the_code_are_told_apart() -> None:
     assert told["code"] == {"old": "1-3", "new": "5"}
 
 
+@pytest.mark.timeout(120)
 def test_it_runs_from_a_copy_that_has_no_history_and_says_what_ran(tmp_path: Path) -> None:
     root = Path(keeper.__file__).parent
     shutil.copytree(root, tmp_path / "keeper", ignore=shutil.ignore_patterns("__pycache__"))
@@ -126,7 +125,7 @@ def test_it_runs_from_a_copy_that_has_no_history_and_says_what_ran(tmp_path: Pat
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=100,
     )
     told = json.loads((tmp_path / "r.json").read_text())
     assert (told["commit"], told["is_clean"], told["seeds_done"]) == ("unknown", False, 1)
@@ -139,12 +138,3 @@ def test_the_record_of_nothing_is_a_record() -> None:
     told = record_of(_soak(Path()), Done())
     assert told["seeds"] == ""
     assert told["faults"] == 0
-
-
-def _until(found: Callable[[], T], patience_s: float) -> T:
-    deadline_s = time.monotonic() + patience_s
-    while time.monotonic() < deadline_s:
-        if result := found():
-            return result
-        time.sleep(0.05)
-    raise TimeoutError
