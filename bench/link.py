@@ -257,6 +257,7 @@ async def _sentinels(
                 is_deployed=False,
                 probe_interval_s=10.0,
                 probe_timeout_s=5.0,
+                probe_stale_s=45.0,
             )
             for at, pipe in enumerate(pipes, start=1)
         }

@@ -408,7 +408,7 @@ class Hosts(Protocol):
     async def connect(
         self, addresses: Sequence[Address], *, pinned_host_key: str, timeout_s: float
     ) -> Link:
-        """Dial the addresses in order until one answers.
+        """Dial the addresses in order until one answers; ``timeout_s`` is for all of them together.
 
         ``pinned_host_key`` is "" at first contact. Raises Unreachable, TimedOut, Unauthorized (our
         key is refused), HostKeyChanged.

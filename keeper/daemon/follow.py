@@ -65,6 +65,7 @@ def targets(
                 ),
                 probe_interval_s=stream.policy.probe_interval_s,
                 probe_timeout_s=stream.policy.probe_timeout_s,
+                probe_stale_s=stream.policy.probe_stale_s,
                 dead_man_after_s=_dead_man_after_s(slot, stream, declared),
                 is_guarded=tenure.is_guarded,
             )

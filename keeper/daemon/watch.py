@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from keeper.core.model import Instance, InstanceId, Reading, SlotId, Status, Subject
 from keeper.core.reasons import Reason
 from keeper.daemon.board import Board
+from keeper.daemon.redial import DIAL_TIMEOUT_S, pause_s
 from keeper.daemon.rest import Rest, last_beat_s
 from keeper.daemon.wheel import Wheel
 from keeper.ports import (
@@ -40,8 +41,6 @@ from keeper.probes.picture import read_picture
 from keeper.probes.tcp import read_tcp
 from keeper.workloads import View, ViewKind, Workload
 
-_DIAL_TIMEOUT_S = 10.0
-_REDIAL_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _HEARTBEAT_S = 10.0
 _SILENT_LINK_S = 35.0  # three heartbeats and a little
 # Looks in a row that saw the same picture, before a promise that it stays is worth anything: every
@@ -61,6 +60,7 @@ class Target:
     is_deployed: bool
     probe_interval_s: float
     probe_timeout_s: float
+    probe_stale_s: float
     dead_man_after_s: float | None = None
     is_guarded: bool = False
 
@@ -191,7 +191,7 @@ class Watch:
             pinned = self._board.host_keys.get(target.instance.instance_id, target.pinned_host_key)
             try:
                 link = await self._hosts.connect(
-                    addresses, pinned_host_key=pinned, timeout_s=_DIAL_TIMEOUT_S
+                    addresses, pinned_host_key=pinned, timeout_s=DIAL_TIMEOUT_S
                 )
             except PortError as error:
                 self._pin_link(target, *_dial_failure(error), detail=str(error))
@@ -276,13 +276,10 @@ class Watch:
             self._board.vouch(instance_id, _INSIDE, self._clock.now())
 
     async def _pause_before_redial(self, watched: _Watched, failures: int) -> None:
-        seconds = _REDIAL_S[min(failures, len(_REDIAL_S) - 1)]
-        # Spread by name, so that a hundred hosts that went together do not come back together.
-        spread = zlib.crc32(f"{watched.target.slot}:{failures}".encode()) % 1000 / 1000
+        target = watched.target
+        seconds = pause_s(target.slot, failures, target.probe_stale_s)
         watched.moved.clear()
-        alarm = asyncio.get_running_loop().call_later(
-            seconds * (0.75 + spread / 2), watched.moved.set
-        )
+        alarm = asyncio.get_running_loop().call_later(seconds, watched.moved.set)
         try:
             await watched.moved.wait()
         finally:

@@ -59,12 +59,12 @@ class MemoryHosts:
     async def connect(
         self, addresses: Sequence[Address], *, pinned_host_key: str, timeout_s: float
     ) -> Link:
-        """Dial the addresses in order until one answers."""
+        """Dial the addresses in order until one answers; the time is shared out among them."""
         await self._power.gate()
         failure: PortError = Unreachable("there is no address to dial")
         for address in addresses:
             try:
-                return await self._dial(address, pinned_host_key, timeout_s)
+                return await self._dial(address, pinned_host_key, timeout_s / len(addresses))
             except (Unreachable, TimedOut) as error:
                 failure = error
         raise failure

@@ -87,6 +87,7 @@ def targets(ssh: Strangers, http: Strangers) -> dict[InstanceId, Target]:
             is_deployed=True,
             probe_interval_s=1.5,
             probe_timeout_s=1.2,
+            probe_stale_s=45.0,
         )
     return found
 

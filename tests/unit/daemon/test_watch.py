@@ -69,6 +69,7 @@ def test_a_probe_that_never_ends_is_given_up_at_the_next_beat() -> None:
                 is_deployed=True,
                 probe_interval_s=PROBE_INTERVAL_S,
                 probe_timeout_s=5.0,
+                probe_stale_s=45.0,
             )
             watch.follow({HOST: target})
             await asyncio.sleep(3 * PROBE_INTERVAL_S)
