@@ -35,6 +35,7 @@ from keeper.core.sickness import (
     mass_trial_at,
     sick_max,
     sick_slots,
+    unseen_slots,
 )
 from keeper.core.windows import Allowance, Window, strictest
 from keeper.core.world import Pause
@@ -91,7 +92,7 @@ def trip(draft: Draft) -> None:
         tripped.append(Reason.OUT_OF_CREDIT)
     sick = sick_slots(draft)
     suspects.suspect(draft)
-    if len(sick) > sick_max(draft):
+    if len(sick) + len(unseen_slots(draft)) > sick_max(draft):
         tripped.append(Reason.MASS_FAILURE)
     elif sick and find_bursts(draft, sick):
         tripped.append(Reason.COMMON_CAUSE)

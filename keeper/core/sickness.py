@@ -12,7 +12,15 @@ from keeper.core import suspects
 from keeper.core.conditions import condition_of, status_of
 from keeper.core.credit import was_starved
 from keeper.core.draft import Draft
-from keeper.core.model import ConditionKind, Mode, SlotId, SlotRecord, Status, stream_of
+from keeper.core.model import (
+    ConditionKind,
+    Mode,
+    SlotId,
+    SlotRecord,
+    Status,
+    Tenure,
+    stream_of,
+)
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.windows import Allowance, strictest
@@ -36,6 +44,23 @@ def sick_slots(draft: Draft) -> list[SlotId]:
     ]
 
 
+def unseen_slots(draft: Draft) -> list[SlotId]:
+    """Return the slots that count with the sick ones because too many were: nobody knows of their host.
+
+    Not knowing begins no mass failure, and ends none (I14): it takes a picture. A host that was down
+    and is coming up again was no longer called sick, and another one was given up at once.
+    """
+    if Reason.MASS_FAILURE not in draft.world.fuses_known:
+        return []
+    return [
+        slot
+        for slot in draft.slots
+        if slot not in draft.undisturbed
+        and (record := draft.records[slot]).ever_on_air
+        and _is_unseen(record)
+    ]
+
+
 def _is_sick(record: SlotRecord) -> bool:
     """Whether a host that was good has stopped being so, by evidence.
 
@@ -43,8 +68,8 @@ def _is_sick(record: SlotRecord) -> bool:
     the repair of another.
     """
     tenure = record.tenure
-    if tenure is None or tenure.first_live_at is None or tenure.outbid_since is not None:
-        return False  # a market on which others bid more is not sick
+    if tenure is None or not _was_good(tenure):
+        return False
     streaming = status_of(tenure, ConditionKind.STREAMING)
     if streaming is not Status.UNKNOWN:
         return streaming is Status.FALSE
@@ -56,24 +81,39 @@ def _is_sick(record: SlotRecord) -> bool:
     )
 
 
+def _is_unseen(record: SlotRecord) -> bool:
+    """Whether there is no evidence of a host that was good, for its picture or against it."""
+    tenure = record.tenure
+    if tenure is None or not _was_good(tenure) or _is_sick(record):
+        return False
+    return status_of(tenure, ConditionKind.STREAMING) is Status.UNKNOWN
+
+
+def _was_good(tenure: Tenure) -> bool:
+    """Whether a host has served; a market on which others bid more is not sick."""
+    return tenure.first_live_at is not None and tenure.outbid_since is None
+
+
 def mass_trial_at(draft: Draft, slot: SlotId) -> datetime | None:
     """Return when this slot may be treated in spite of a mass failure; None: not now.
 
     One slot at a time, once too many have been sick for long: the one that is between two hosts
     already, else the one that is sick longest. Its outcome tells whether the cause is a common one.
     One for which nothing may be done has no outcome, and comes last: after those that are not sick
-    and wait for another reason, or a stream that is only watched would hold them up for days.
+    and wait for another reason, or a stream that is only watched would hold them up for days. Nor is
+    there much to be done for one of which nobody knows.
     """
     sick = sorted((_sick_since(draft, each), each) for each in sick_slots(draft))
-    if not sick:
+    unseen = sorted((_sick_since(draft, each), each) for each in unseen_slots(draft))
+    since = sorted(at for at, _ in (*sick, *unseen))
+    if not since:
         return None
     mending = [each for each in draft.slots if _is_mending(draft, each)]
-    tried = mending or sorted(
-        (*(each for _, each in sick), *_waiting(draft)), key=lambda each: _is_tied(draft, each)
-    )
+    in_turn = (*(each for _, each in sick), *_waiting(draft), *(each for _, each in unseen))
+    tried = mending or sorted(in_turn, key=lambda each: _is_tied(draft, each))
     if slot != tried[0] and not waits_for_money(draft.records.get(slot)):
         return None
-    began_at = min(sick[min(sick_max(draft), len(sick) - 1)][0], draft.now)
+    began_at = min(since[min(sick_max(draft), len(since) - 1)], draft.now)
     return later(began_at, draft.fleet.mass_failure_trial_s)
 
 
@@ -175,10 +215,13 @@ def _sick_since(draft: Draft, slot: SlotId) -> datetime:
     tenure = record.tenure
     assert tenure is not None, "only a slot with a tenure is called sick"
     reachable = condition_of(tenure, ConditionKind.REACHABLE)
+    streaming = condition_of(tenure, ConditionKind.STREAMING)
+    is_out_of_reach = reachable is not None and reachable.status is Status.FALSE
+    witness = reachable if is_out_of_reach else streaming
     known = (
         record.dark_since,
         tenure.dead_since,
         tenure.missing_since,
-        reachable.since if reachable is not None else None,
+        None if witness is None else witness.since,
     )
     return next(moment for moment in (*known, tenure.requested_at) if moment is not None)

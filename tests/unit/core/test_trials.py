@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from keeper.core.model import (
     Status,
 )
 from keeper.core.reasons import Reason
-from keeper.core.sickness import burst_trial_at, mass_trial_at, sick_max, sick_slots
+from keeper.core.reconcile import reconcile
+from keeper.core.sickness import burst_trial_at, mass_trial_at, sick_max, sick_slots, unseen_slots
 from tests.builders import (
     NOW,
     SLOT,
@@ -50,9 +52,9 @@ def on(slot: SlotId, **changes: Any) -> SlotRecord:
     return a_record(tenure, slot)
 
 
-def a_draft(*records: SlotRecord) -> Draft:
+def a_draft(*records: SlotRecord, known: frozenset[Reason] = frozenset()) -> Draft:
     stream = with_policy(a_stream(replicas=len(records)), replacements_max=3)
-    return Draft(a_world(*records), a_desire(stream), NOW)
+    return Draft(replace(a_world(*records), fuses_known=known), a_desire(stream), NOW)
 
 
 def whose_turn(draft: Draft) -> list[SlotId]:
@@ -193,3 +195,83 @@ def test_a_host_that_this_tick_has_given_up_was_sick_as_it_was_before() -> None:
         draft.bursts = {SLOT: alike, OTHER: alike}
         draft.records[SLOT] = replace(draft.records[SLOT], tenure=None)
         assert burst_trial_at(draft, OTHER) == others_turn
+
+
+# --- of whom nobody knows ---------------------------------------------------------------------------
+
+KNOWN = frozenset({Reason.MASS_FAILURE})
+
+
+def unseen(slot: SlotId = SLOT, for_s: float = 100.0, **changes: Any) -> SlotRecord:
+    """A host that served, of which nobody knows anything, for so long."""
+    said = a_condition(ConditionKind.STREAMING, U, Reason.SILENT, for_s=for_s)
+    return on(slot, conditions=conditions(streaming=said, **changes.pop("said", {})), **changes)
+
+
+LOST = a_condition(ConditionKind.REACHABLE, U, Reason.LINK_LOST)
+
+
+@pytest.mark.parametrize(
+    ("first", "counts"),
+    [
+        (unseen(), True),
+        (unseen(said={"reachable": LOST}), True),
+        (on(SLOT), False),  # viewers see it
+        (unseen(dead_since=ago(9)), False),  # it is sick by evidence, and counts as that
+        (unseen(outbid_since=ago(9)), False),  # others bid more
+        (unseen(first_live_at=None), False),  # it has never served
+        (replace(unseen(), ever_on_air=False), False),
+        (a_record(slot=SLOT, ever_on_air=True, attempt=1), False),  # given up: under repair
+    ],
+)
+def test_who_counts_while_too_many_are_sick_though_nobody_knows(
+    first: SlotRecord, *, counts: bool
+) -> None:
+    assert unseen_slots(a_draft(first, known=KNOWN)) == [SLOT] * counts
+    assert unseen_slots(a_draft(first, known=frozenset({Reason.COMMON_CAUSE}))) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "known", "stands"),
+    [
+        (unseen(), KNOWN, True),
+        (unseen(), frozenset(), False),
+        (on(SLOT), KNOWN, False),
+    ],
+)
+def test_not_knowing_ends_no_mass_failure_and_begins_none(
+    first: SlotRecord, known: frozenset[Reason], *, stands: bool
+) -> None:
+    """A host that was down was coming up, and another one was given up before anybody had looked."""
+    world = replace(a_world(first, sick(OTHER, 400.0)), fuses_known=known)
+    plan = reconcile(world, a_desire(a_stream(replicas=2)), NOW)
+    assert (Reason.MASS_FAILURE in plan.fuses) is stands
+
+
+@pytest.mark.parametrize(
+    ("records", "turn"),
+    [
+        ((unseen(SLOT, 3000.0), sick(OTHER, 1500.0)), [OTHER]),  # something can be done for it
+        ((unseen(SLOT, 3000.0), unseen(OTHER, 1500.0)), [SLOT]),
+        ((unseen(SLOT, 3000.0), unseen(OTHER, 1500.0), FRESH), [THIRD]),
+    ],
+)
+def test_one_of_which_nobody_knows_has_the_last_turn(
+    records: tuple[SlotRecord, ...], turn: list[SlotId]
+) -> None:
+    assert whose_turn(a_draft(*records, known=KNOWN)) == turn
+
+
+@pytest.mark.parametrize(
+    ("first", "at"),
+    [
+        (unseen(SLOT, 1000.0), ago(1000.0 - 900.0)),  # the second of two that are too many
+        (unseen(SLOT, 1600.0), ago(1500.0 - 900.0)),
+        # Whether a link refuses us is a witness's word; that there is one, or none yet, is not.
+        (unseen(SLOT, 1000.0, said={"reachable": LOST}), ago(1000.0 - 900.0)),
+    ],
+)
+def test_a_mass_failure_began_when_the_last_of_too_many_was_last_known_of(
+    first: SlotRecord, at: datetime
+) -> None:
+    assert mass_trial_at(a_draft(first, sick(OTHER, 1500.0), known=KNOWN), OTHER) == at

@@ -1,0 +1,43 @@
+"""Two hosts fall dark; one comes up again and shows nothing yet: the other one is not given up for that."""
+
+import json
+
+import pytest
+
+from keeper.sim.faults import Fault, FaultKind
+from keeper.sim.story import Story
+
+_HOUR_S = 3600.0
+_TRIAL_S = 900.0
+
+
+# Seed, seconds between the two, how long the second is down.
+@pytest.mark.parametrize(
+    ("seed", "apart_s", "down_s"), [(2, 158.0, 308.0), (6, 158.0, 200.0), (1, 30.0, 200.0)]
+)
+def test_a_host_that_comes_up_again_ends_no_mass_failure_before_it_is_seen(
+    seed: int, apart_s: float, down_s: float
+) -> None:
+    """Seed 2381 of any fleet: the list called it "loading", and for seconds nobody knew anything bad of it."""
+    story = Story(
+        seed=seed,
+        duration_s=4 * _HOUR_S,
+        plan=(
+            Fault(kind=FaultKind.HOST_OFFLINE, at=_HOUR_S, for_s=1500.0, count=1),
+            Fault(
+                kind=FaultKind.HOST_REBOOTS,
+                at=_HOUR_S + apart_s,
+                count=1,
+                params={"down_s": down_s},
+            ),
+        ),
+        streams={"duel": 1, "turbo": 1},
+        strangers=0,
+    )
+    played = story.run()
+    assert played.result.broken == ()
+    lines = [json.loads(line) for line in played.result.journal.splitlines()]
+    fuse = [line["event"] for line in lines if line["event"].startswith("fuse.")]
+    assert fuse == ["fuse.tripped", "fuse.reset"]
+    given_up = [line for line in lines if line["event"] == "instance.condemned"]
+    assert len(given_up) == 1, "the trial: nobody may act on the process before"
