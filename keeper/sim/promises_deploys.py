@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import inf
 
-from keeper.sim.evidence import STARTED, Broken, Deployed, Evidence
+from keeper.sim.evidence import COMMAND, COMMAND_ENDED, STARTED, Broken, Deployed, Evidence
 from keeper.sim.ledger import Rental
 
 _LIVES = ("created", "running", "rebooting", "readdressed", "destroyed")
 _AROUND_S = 1800.0  # what befalls a host so near to a start may be why it is given up
 _WARM_UP_S = 300.0  # for so long what was started is not judged
+_DEPLOY_START, _PROOF = "deploy.start", "verify.process"  # the last commands of a deploy
+_BOOTED = "booted"  # nothing runs that ran before
+_WRITTEN_S = 1.0  # so soon after the last answer keeper has it on disk that a deploy is done
 _SURE_S = 1200.0  # on air for so long, a deploy has shown that it works
 _ARRIVES_S = 10_800.0  # so long after the calm a deploy is on the first host
 _EACH_S = 3600.0  # and so much later on each other one
@@ -76,13 +79,37 @@ def hopeless(seen: Evidence, stream: str) -> Iterator[tuple[float, float]]:
 
 
 def is_being_deployed(seen: Evidence, instance_id: int, at: float) -> bool:
-    """Whether a host does not run what its stream should, so that something else is put there."""
+    """Whether a host does not run what its stream should, so that something else is put there.
+
+    Or whether nobody can know that it does: an exchange that broke off is done again.
+    """
     slot = seen.slot_of_instance(instance_id) or ""
     declared = [d for d in seen.deploys if d.at <= at and d.stream == slot.rpartition("/")[0]]
     if not declared:
         return False
     words = _words_on(seen, instance_id, at)
-    return declared[-1].is_bad or not words or declared[-1].word not in words[-1]
+    is_another = declared[-1].is_bad or not words or declared[-1].word not in words[-1]
+    return is_another or _exchange_broke_off(seen, instance_id, at)
+
+
+def _exchange_broke_off(seen: Evidence, instance_id: int, at: float) -> bool:
+    """Whether keeper died in the deploy that a host runs, where something else had run until then.
+
+    A part of each may be there, and no host can say. What a first deploy has started is looked at.
+    """
+    deeds = [entry for entry in seen.deeds.get(instance_id, ()) if entry.at < at]
+    booted_at = max((e.at for e in deeds if e.what == _BOOTED), default=0.0)
+    starts = [e for e in deeds if e.what == STARTED and e.at >= booted_at]
+    if not any(each.detail != starts[-1].detail for each in starts):
+        return False
+    started_at = starts[-1].at
+    orders = [e for e in deeds if e.what == COMMAND and e.at <= started_at]
+    orders = [each for each in orders if each.detail.endswith(".start")]
+    if not orders or orders[-1].detail != _DEPLOY_START:
+        return False
+    proofs = (e.at for e in deeds if e.what == COMMAND_ENDED and e.detail == _PROOF)
+    proven_at = next((each for each in proofs if each > started_at), at)
+    return any(orders[-1].at <= each <= proven_at + _WRITTEN_S for each in seen.killed_at)
 
 
 def ended_with_a_bad_deploy(seen: Evidence, rental: Rental, at: float) -> bool:
