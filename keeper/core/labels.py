@@ -44,9 +44,3 @@ def parse(label: str) -> Label | None:
     if not keeper_id or not slot or not is_number:
         return None
     return Label(keeper_id=keeper_id, slot=SlotId(slot), attempt=int(attempt))
-
-
-def is_ours(label: str, keeper_id: str) -> bool:
-    """Say whether this keeper's store gave the label."""
-    parsed = parse(label)
-    return parsed is not None and parsed.keeper_id == keeper_id
