@@ -237,13 +237,15 @@ class Watch:
                     if is_first:
                         is_first = False
                         self._pin_link(target, Status.TRUE, Reason.LINK_UP)
-                    self._board.heard(instance_id, _INSIDE, at)
                     if line.startswith('{"hb"'):
                         # Nothing changed: that it was said is all there is to know.
+                        self._board.heard(instance_id, _INSIDE, at)
                         self._rest_inside(watched, lines, deadline)
                         continue
                     for reading in target.workload.interpret(line, instance_id, at):
                         self._board.pin(reading)
+                    # After that: what it says now stands above what was said before a silence.
+                    self._board.heard(instance_id, _INSIDE, at)
                 return Unreachable("the sentinel ended")
         except TimeoutError:
             return Unreachable("the sentinel fell silent")

@@ -1,25 +1,28 @@
 """The watch: what a broken witness costs, and what it does not."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+import json
+from collections.abc import AsyncIterator, Sequence
+from itertools import count
 
 from typing_extensions import override
 
-from keeper.core.model import Reading, SlotId, Status, Subject
-from keeper.daemon.board import Board
-from keeper.daemon.watch import Target, Watch
-from keeper.daemon.wheel import Wheel
-from keeper.ports import PictureLimits, PictureSample
-from keeper.sim.loop import VirtualClock, run
+from keeper.core.model import Status, Subject
+from keeper.core.reasons import Reason
+from keeper.ports import (
+    Address,
+    Command,
+    CommandResult,
+    Link,
+    PictureLimits,
+    PictureSample,
+    Unreachable,
+    Upload,
+)
 from keeper.sim.memory import MemoryNetwork
 from keeper.sim.memory_hosts import MemoryHosts
-from keeper.sim.power import Power
-from keeper.sim.stage import declared
-from keeper.sim.universe import Universe
-from tests.builders import HOST, an_instance
-
-PROBE_INTERVAL_S = 10.0
+from tests.builders import an_instance
+from tests.unit.daemon.watching import PROBE_INTERVAL_S, SSH_OPEN, seen_in
 
 
 class Endless(MemoryNetwork):
@@ -36,50 +39,67 @@ class Endless(MemoryNetwork):
 
 
 def test_a_probe_that_never_ends_is_given_up_at_the_next_beat() -> None:
-    async def play() -> list[Reading]:
-        universe, power, clock = Universe(1), Power(), VirtualClock()
-        board, wheel = Board(lambda: None), Wheel(clock)
-        network = Endless(universe, power)
-        async with asyncio.TaskGroup() as group:
-
-            def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-                return group.create_task(work, name=name)
-
-            def keep(job: Callable[[], Coroutine[Any, Any, None]], name: str) -> asyncio.Task[None]:
-                return group.create_task(job(), name=name)
-
-            watch = Watch(
-                hosts=MemoryHosts(universe, power),
-                network=network,
-                clock=clock,
-                board=board,
-                wheel=wheel,
-                spawn=spawn,
-                keep=keep,
-                key_refused=lambda _: None,
-                own_network=lambda: Status.UNKNOWN,
-            )
-            turning = group.create_task(wheel.run())
-            instance = an_instance(ports={"8000/tcp": 40_000}, public_ip="198.51.100.7")
-            target = Target(
-                slot=SlotId("duel/0"),
-                instance=instance,
-                workload=next(iter(declared({"duel": 1}).workloads.values())),
-                pinned_host_key="",
-                is_deployed=True,
-                probe_interval_s=PROBE_INTERVAL_S,
-                probe_timeout_s=5.0,
-                probe_stale_s=45.0,
-            )
-            watch.follow({HOST: target})
-            await asyncio.sleep(3 * PROBE_INTERVAL_S)
-            turning.cancel()
-            seen = board.unseen()
-            await watch.close()
-        return [reading for reading in seen if reading.subject is Subject.PICTURE]
-
-    late, *after = run(play())
+    instance = an_instance(ports={"8000/tcp": 40_000}, public_ip="198.51.100.7")
+    seen = seen_in(3 * PROBE_INTERVAL_S, instance, network=Endless, is_deployed=True)
+    late, *after = [each for each in seen if each.subject is Subject.PICTURE]
     assert late.status is Status.UNKNOWN
     assert late.detail == "the probe ran out of time"
     assert after
     assert all(reading.status is Status.FALSE for reading in after)  # nobody listens there
+
+
+def says(state: str) -> str:
+    return json.dumps({"facts": {"process": {"state": state, "pid": 101, "start": "0.101"}}})
+
+
+class Spoken:
+    """A connection on which a sentinel says its lines, and which is lost then."""
+
+    host_key = "ssh-ed25519 AAAA"
+
+    def __init__(self, *lines: str) -> None:
+        self._lines = lines
+
+    async def watch(self, script: str) -> AsyncIterator[str]:
+        for line in self._lines:
+            yield line
+        await asyncio.sleep(20.0)
+        raise Unreachable(f"the link is lost, {len(script)} bytes of sentinel with it")
+
+    async def run(self, command: Command) -> CommandResult:
+        raise Unreachable(command.name)
+
+    async def upload(self, upload: Upload) -> None:
+        raise Unreachable(upload.path)
+
+    async def forward(self, remote_port: int) -> Address:
+        raise Unreachable(str(remote_port))
+
+    async def close(self) -> None:
+        """Nothing is behind it."""
+
+
+class Rebooting(MemoryHosts):
+    """The host's process is up at first; on each later connection it has been stopped."""
+
+    dials = count()
+
+    @override
+    async def connect(
+        self, addresses: Sequence[Address], *, pinned_host_key: str, timeout_s: float
+    ) -> Link:
+        if next(self.dials) == 0:
+            return Spoken(says("up"), '{"hb":1}')
+        await asyncio.sleep(15.0)
+        return Spoken(says("stopped"))
+
+
+def test_what_the_last_sentinel_said_is_not_said_again_when_the_next_one_speaks() -> None:
+    """Seed 3404 of any fleet: a process that keeper's own restart had left stopped passed for one
+    that was up again, for a moment, and then for one that a person had stopped.
+    """
+    seen = seen_in(100.0, SSH_OPEN, hosts=Rebooting)
+    said = [each.reason for each in seen if each.subject is Subject.PROCESS]
+    assert said[0] is Reason.PROCESS_UP
+    assert len(said) > 2
+    assert set(said[1:]) == {Reason.PROCESS_STOPPED_ON_PURPOSE}
