@@ -195,10 +195,18 @@ def _is_tied(draft: Draft, slot: SlotId) -> bool:
     window = strictest(world.windows, stream_of(slot), now)
     if window is not None and window.allow is not Allowance.REPLACE:
         return True
+    if record.tenure is not None and _was_stopped_on_purpose(record.tenure):
+        return True
     policy = draft.policy(slot)
     used = [at for at in record.replaced_at if elapsed_s(at, now) < policy.replacements_window_s]
     # The host that was given up last was counted then; the rental that follows it is still owed.
     return len(used) - (record.tenure is None) >= policy.replacements_max
+
+
+def _was_stopped_on_purpose(tenure: Tenure) -> bool:
+    """Whether somebody is at work on a host, whom keeper leaves alone."""
+    running = condition_of(tenure, ConditionKind.RUNNING)
+    return running is not None and running.reason is Reason.PROCESS_STOPPED_ON_PURPOSE
 
 
 def _is_between_hosts(record: SlotRecord) -> bool:

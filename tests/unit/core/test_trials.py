@@ -82,6 +82,20 @@ def test_whose_allowance_is_used_up_keeps_no_other_one_waiting(
     assert whose_turn(a_draft(first, sick(OTHER, 1500.0), sick(THIRD, 1400.0))) == [turn]
 
 
+@pytest.mark.parametrize(
+    ("reason", "turn"),
+    [(Reason.PROCESS_STOPPED_ON_PURPOSE, OTHER), (Reason.PROCESS_GONE, SLOT)],
+)
+def test_nobody_waits_for_a_host_on_which_somebody_is_at_work(reason: Reason, turn: SlotId) -> None:
+    """Seed 3404 of any fleet: it had the turn for days, and nothing is ever done there."""
+    dark = a_condition(ConditionKind.STREAMING, F, Reason.UNREACHABLE, for_s=2000.0, bad=3)
+    down = a_condition(ConditionKind.RUNNING, F, reason)
+    first = replace(
+        on(SLOT, conditions=conditions(streaming=dark, running=down)), dark_since=ago(2000.0)
+    )
+    assert whose_turn(a_draft(first, sick(OTHER, 1500.0), sick(THIRD, 1400.0))) == [turn]
+
+
 def outbid(slot: SlotId) -> SlotRecord:
     """Others bid more for its host: it is dark, and no sign of anything common."""
     return replace(on(slot, outbid_since=ago(900.0)), dark_since=ago(900.0))
