@@ -92,7 +92,7 @@ def amend_incoming(
     proof_s = stream.policy.deploy_proof_s
     if elapsed_s(since, draft.now) < proof_s:
         until = later(since, proof_s)
-        return Proposal(wish=Wish.WAIT, reason=Reason.ROLLOUT, until=until, is_incoming=True)
+        return Proposal(wish=Wish.WAIT, reason=Reason.ROLLOUT, until=until)
     assert known is not None, "what is on trial is known"
     revisions.prove(draft, slot, stream, known)
     return proposal

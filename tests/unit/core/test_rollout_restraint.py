@@ -199,8 +199,12 @@ def test_nothing_is_put_on_a_host_without_a_link() -> None:
 
 
 def test_nor_by_a_link_of_an_earlier_process() -> None:
-    heard_at = {key: ago(9000) if key[1] is Subject.LINK else at for key, at in all_heard().items()}
-    assert act_on(decide(*a_case(a_host(), heard_at=heard_at))) == LEFT_ALONE
+    """Commands by it would fail. Its last word is not old, and the viewer has spoken since."""
+    heard_at = {key: ago(15) if key[1] is Subject.LINK else at for key, at in all_heard().items()}
+    case = a_case(a_host(), started_at=ago(10), heard_at=heard_at)
+    assert act_on(decide(*case)) == LEFT_ALONE
+    again = {**heard_at, (HOST, Subject.LINK): ago(5)}
+    assert moved(decide(*a_case(a_host(), started_at=ago(10), heard_at=again))) == [ROLLED]
 
 
 def test_a_dark_host_is_not_given_up_for_the_link_that_a_roll_back_lacks() -> None:
