@@ -81,6 +81,9 @@ class Memory:
             i: replace(intent, opened_at=intent.opened_at + by)
             for i, intent in self.intents.items()
         }
+        self.quarantine = {
+            m: replace(each, until=each.until + by) for m, each in self.quarantine.items()
+        }
 
     def absorb(self, plan: Plan) -> None:
         """Take over what a plan changed; only after its commit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -144,6 +145,10 @@ def test_a_step_of_the_clock_moves_all_that_is_counted_or_waited_for(step_s: flo
         OTHER: a_record(slot=OTHER),  # nothing is counted there
     }
     assert memory.intents == {RENT.intent_id: replace(RENT, opened_at=ahead(step_s - 10))}
+    before = a_quarantine(201)
+    assert memory.quarantine == {
+        MachineId(201): replace(before, until=before.until + timedelta(seconds=step_s))
+    }
     # A jump ahead may be a box that slept while its rentals ran: it counts as time.
     assert memory.meter == Meter(
         metered_at=ahead(min(step_s, 0) - 60), clock_off_s=step_s, jumped_on=day_of(NOW)
