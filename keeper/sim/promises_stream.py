@@ -138,7 +138,7 @@ def _is_blameless(seen: Evidence, rental: Rental, at: float) -> bool:
         or is_spare
         or is_young
         or is_stray
-        or seen.is_dear(rental, at)
+        or seen.expected_to_move(rental, at)
         or seen.is_leftover(rental)
         or ended_with_a_bad_deploy(seen, rental, at)
         or is_stopping(seen, seen.slot_of(rental.label), at)

@@ -393,6 +393,29 @@ def test_a_list_that_is_empty_by_mistake_tells_the_truth_of_what_has_ended(
 
 
 @pytest.mark.parametrize(
+    ("left_s", "is_blamed"),
+    [
+        pytest.param(9000.0, False, id="its contract was about to end"),
+        pytest.param(90_000.0, True, id="it had a day left"),
+        pytest.param(None, True, id="it had no end"),
+    ],
+)
+def test_a_machine_is_not_to_blame_for_the_end_of_its_contract(
+    *, left_s: float | None, is_blamed: bool
+) -> None:
+    """Seed 3685 of any fleet: another slot took the machine on anew, an hour after the hand-over."""
+    run = Run()
+    run.rent(101, "k:duel/0:2", at=9100.0, machine_id=40)
+    run.host(101, 9200.0, "struck", "process_killed")
+    if left_s is not None:
+        run.ledger.rentals[101].ends_at = BEGAN + 19_000.0 + left_s
+    run.destroy(101, 19_000.0)
+    run.rent(102, "k:duel/1:1", at=22_000.0, machine_id=40)
+    found = bad_machines_are_avoided(run.evidence())
+    assert [broken.invariant for broken in found] == ["I16"] * is_blamed
+
+
+@pytest.mark.parametrize(
     ("words", "is_blamed"),
     [
         pytest.param(("new",), False, id="a bad deploy was started there, and nothing since"),
