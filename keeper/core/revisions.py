@@ -258,7 +258,7 @@ def carried(record: SlotRecord) -> frozenset[str]:
 def as_of(draft: Draft, stream: Stream, name: str) -> Stream:
     """Return a stream as it is with another revision: what is rented for it, and its remedies."""
     made: Mapping[str, Makeable] = draft.world.makeable.get(stream.name, {})
-    if name in ("", stream.revision) or name not in made:
+    if name == stream.revision or name not in made:
         return stream
     disk_gb = max(stream.needs.disk_gb, made[name].rental.disk_gb)
     return replace(

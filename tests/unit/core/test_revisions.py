@@ -9,7 +9,7 @@ import pytest
 
 from keeper.core.decisions import Deploy, Plan
 from keeper.core.events import RevisionBad, RevisionDeclared, RevisionProven
-from keeper.core.model import Desired, InstanceId, Revision, SlotRecord, Status
+from keeper.core.model import Desired, InstanceId, Makeable, Revision, Rung, SlotRecord, Status
 from keeper.core.reasons import Reason
 from keeper.core.world import World
 from tests.builders import (
@@ -25,6 +25,7 @@ from tests.builders import (
     events_of,
 )
 from tests.unit.core.test_rollout import (
+    IMAGE,
     NEW,
     OLD,
     PROVEN,
@@ -192,6 +193,13 @@ def test_a_dark_host_with_what_nobody_knows_any_more_gets_what_is_declared() -> 
     act = decision_for(plan)
     assert isinstance(act, Deploy)
     assert (act.reason, act.revision) == (Reason.ROLLOUT, NEW)
+
+
+def test_a_host_is_repaired_by_the_remedies_of_what_is_on_it() -> None:
+    """What is declared would have its process restarted first."""
+    made = {DUEL: {OLD: Makeable(rental=IMAGE, rungs=(Rung.REBOOT,))}}
+    plan = decide(*a_case(dark(a_host()), makeable=made))
+    assert decision_for(plan).name == "reboot"
 
 
 # --- what a host gets that has nothing --------------------------------------------------------------
