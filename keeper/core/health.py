@@ -1,7 +1,6 @@
 """Third step: what to believe of a rental. Readings, the record and the time become conditions.
 
-Three-valued, with hysteresis, and since when. A condition that holds is an unchanged value: streaks
-are capped, and nothing here remembers when it looked last. Not knowing never counts as bad (I14).
+What a reading changes, belief.py says; whose silence makes what unknown, silence.py.
 """
 
 from __future__ import annotations
@@ -9,13 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
 
+from keeper.core.belief import Belief
 from keeper.core.conditions import (
     DEPLOYED,
-    GONE,
-    HAS_GPU,
-    HAS_ROOM,
     KINDS,
     REACHABLE,
     RENTED,
@@ -29,7 +25,6 @@ from keeper.core.conditions import (
 )
 from keeper.core.model import (
     Condition,
-    ConditionKind,
     FleetPolicy,
     Instance,
     InstanceId,
@@ -42,19 +37,9 @@ from keeper.core.model import (
 )
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
+from keeper.core.silence import WITNESS, silent_since
 from keeper.core.world import Listing
 
-# Whose silence makes which condition unknown.
-_WITNESS = (
-    (REACHABLE, Subject.LINK),
-    (RUNNING, Subject.PROCESS),
-    (STREAMING, Subject.PICTURE),
-    (HAS_GPU, Subject.GPU),
-    (HAS_ROOM, Subject.DISK),
-)
-# Incarnations that are remembered; only those within the crash-loop window count.
-_CHANGES_MAX = 16
-_DEFAULT_FLEET = FleetPolicy()
 # A rebooted container keeps its link for some seconds; an older link proves nothing before this.
 _REBOOT_SETTLE_S = 60.0
 
@@ -73,9 +58,8 @@ class Evidence:
     fleet: FleetPolicy
     is_acting: bool  # an act for the slot is under way: its side effects are ours
     now: datetime
-    is_blind: bool = (
-        False  # this box's own network is down: what looks bad from here proves nothing
-    )
+    # This box's own network is down: what looks bad from here proves nothing.
+    is_blind: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,71 +81,13 @@ def judge(tenure: Tenure, evidence: Evidence) -> Judged:
     bench = _Bench(tenure, evidence)
     bench.see_market()
     for reading in evidence.readings:
-        bench.read(reading)
+        bench.belief.read(reading)
     bench.see_own_stop()
     bench.see_crash_loop()
     bench.see_blindness()
     bench.see_deploy()
     ends_at = bench.see_end()
     return bench.judged(ends_at, bench.see_silence())
-
-
-def is_moved_by(tenure: Tenure, reading: Reading, policy: Policy, started_at: datetime) -> bool:
-    """Whether a reading would change anything that is believed or counted of a tenure by itself.
-
-    What is said again once every streak is full does not: nobody need decide anew for it.
-    """
-    evidence = Evidence(
-        instance=None,
-        listing=None,
-        readings=(reading,),
-        heard_at={},
-        host_key="",
-        started_at=started_at,
-        policy=policy,
-        fleet=_DEFAULT_FLEET,
-        is_acting=False,
-        now=reading.at,
-    )
-    bench = _Bench(tenure, evidence)
-    bench.read(reading)
-    return bench.has_moved()
-
-
-_BELIEVED_AT = {subject: position for position, subject in _WITNESS}
-
-
-def confirms(tenure: Tenure, reading: Reading, policy: Policy) -> bool:
-    """Say whether a reading repeats what is believed already, so that judging it changes nothing."""
-    if len(tenure.conditions) != len(KINDS) or reading.status is not Status.TRUE:
-        return False
-    believed = tenure.conditions[_BELIEVED_AT[reading.subject]]
-    if believed.status is not Status.TRUE or believed.reason is not reading.reason:
-        return False
-    is_full = believed.bad_streak == 0 and believed.good_streak == policy.successes_to_clear
-    match reading.subject:
-        case Subject.LINK:
-            return is_full
-        case Subject.PICTURE:
-            return is_full and tenure.good_in_a_row >= policy.handover_good_probes
-        case Subject.PROCESS:
-            known = (tenure.process_identity, tenure.process_restarts)
-            is_same = not reading.identity or (reading.identity, reading.restarts) == known
-            return is_same and not tenure.is_left_stopped
-        case Subject.GPU | Subject.DISK:
-            return True
-        case _:
-            assert_never(reading.subject)
-
-
-def witnesses_of(tenure: Tenure) -> tuple[tuple[tuple[InstanceId, Subject], datetime], ...]:
-    """Name the witnesses whose silence would make something unknown, and since when that holds."""
-    assert tenure.instance_id is not None, "only a rental with an id is judged"
-    return tuple(
-        ((tenure.instance_id, subject), tenure.conditions[position].since)
-        for position, subject in _WITNESS
-        if tenure.conditions[position].status is not Status.UNKNOWN
-    )
 
 
 class _Bench:
@@ -171,26 +97,26 @@ class _Bench:
         self.before = tenure
         self.evidence = evidence
         self.now = evidence.now
-        self.conditions = list(complete(tenure, evidence.now))
-        self.details: dict[ConditionKind, str] = {}
-        self.has_new_host_key = False
-        self.good_in_a_row = tenure.good_in_a_row
-        self.process_identity = tenure.process_identity
-        self.process_restarts = tenure.process_restarts
-        self.process_changed_at = tenure.process_changed_at
-        self.is_left_stopped = tenure.is_left_stopped
+        self.belief = Belief(
+            tenure,
+            evidence.policy,
+            evidence.now,
+            evidence.started_at,
+            is_acting=evidence.is_acting,
+        )
+        self.conditions = self.belief.conditions
 
     # --- the marketplace and the record -----------------------------------------------------------
 
     def see_market(self) -> None:
         status, reason = self._rented()
-        self._level(RENTED, status, reason, self.now)
+        self.belief.level(RENTED, status, reason, self.now)
         if self.before.deployed_at is not None:
-            self._level(DEPLOYED, Status.TRUE, Reason.DEPLOYED, self.before.deployed_at)
+            self.belief.level(DEPLOYED, Status.TRUE, Reason.DEPLOYED, self.before.deployed_at)
         elif self.before.deploy_failures:
-            self._level(DEPLOYED, Status.FALSE, Reason.DEPLOY_FAILED, self.now)
+            self.belief.level(DEPLOYED, Status.FALSE, Reason.DEPLOY_FAILED, self.now)
         else:
-            self._level(DEPLOYED, Status.FALSE, Reason.NOT_DEPLOYED, self.now)
+            self.belief.level(DEPLOYED, Status.FALSE, Reason.NOT_DEPLOYED, self.now)
 
     def _rented(self) -> tuple[Status, Reason]:
         instance, listing = self.evidence.instance, self.evidence.listing
@@ -216,183 +142,18 @@ class _Bench:
             return Status.TRUE, Reason.RUNNING
         return Status.UNKNOWN, Reason.PENDING
 
-    # --- the witnesses ----------------------------------------------------------------------------
-
-    def read(self, reading: Reading) -> None:
-        match reading.subject:
-            case Subject.LINK:
-                self._read_link(reading)
-            case Subject.PROCESS:
-                self._read_process(reading)
-            case Subject.PICTURE:
-                self._read_picture(reading)
-            case Subject.GPU:
-                self._read_level(HAS_GPU, reading)
-            case Subject.DISK:
-                self._read_level(HAS_ROOM, reading)
-            case _:
-                assert_never(reading.subject)
-
-    def _read_link(self, reading: Reading) -> None:
-        """One success is proof; refusals must repeat; a loss is only not knowing."""
-        before = self.conditions[REACHABLE]
-        if reading.status is Status.UNKNOWN:
-            if before.status is Status.TRUE:
-                self._level(REACHABLE, Status.UNKNOWN, reading.reason, reading.at)
-            return
-        is_other_key = reading.reason is Reason.HOST_KEY_CHANGED
-        self._believe(REACHABLE, reading, clears_after=1, is_certain=is_other_key)
-        if is_other_key and before.reason is not Reason.HOST_KEY_CHANGED:
-            self.has_new_host_key = True
-
-    def _read_process(self, reading: Reading) -> None:
-        """Take the manager's word as it comes: it is said once, on change, and only a hint."""
-        before = self.conditions[RUNNING]
-        self._note_incarnation(reading)
-        if reading.status is Status.TRUE and self._is_after_our_act(reading.at):
-            self.is_left_stopped = False
-        is_settled = not self._is_our_doing(reading.at)
-        if reading.status is Status.FALSE and not reading.is_certain:
-            self._level(RUNNING, Status.UNKNOWN, reading.reason, reading.at, reading.detail)
-        else:
-            self._level(RUNNING, reading.status, reading.reason, reading.at, reading.detail)
-        if (
-            reading.status is Status.FALSE
-            and reading.is_certain
-            and reading.reason in GONE
-            and before.status is Status.TRUE
-            and is_settled
-            and self.conditions[STREAMING].status is Status.TRUE
-        ):
-            # Seen alive, and now seen gone: no picture can come from it, so no third opinion is
-            # waited for. A process that was never seen alive here proves nothing: then the picture
-            # decides.
-            self._level(STREAMING, Status.FALSE, reading.reason, reading.at, reading.detail)
-            self.conditions[STREAMING] = replace(
-                self.conditions[STREAMING], bad_streak=self.evidence.policy.failures_to_fail
-            )
-
-    def _note_incarnation(self, reading: Reading) -> None:
-        """Count restarts that keeper did not order, by identity or by the manager's own counter."""
-        if not reading.identity:
-            return
-        is_other = reading.identity != self.process_identity
-        climbed = reading.restarts - self.process_restarts if self.process_restarts >= 0 else 0
-        changes = max(int(is_other), climbed)
-        is_first = not self.process_identity
-        if changes > 0 and not is_first and not self._is_our_doing(reading.at):
-            added = (reading.at,) * min(changes, self.evidence.policy.crash_loop_changes)
-            self.process_changed_at = (*self.process_changed_at, *added)[-_CHANGES_MAX:]
-        self.process_identity = reading.identity
-        self.process_restarts = reading.restarts
-
-    def _is_after_our_act(self, at: datetime) -> bool:
-        acted_at = self.before.acted_at
-        return acted_at is None or at > acted_at
-
-    def _is_our_doing(self, at: datetime) -> bool:
-        acted_at, started_at = self.before.acted_at, self.evidence.started_at
-        if self.evidence.is_acting:
-            return True
-        if acted_at is not None and started_at is not None:
-            acted_at = max(acted_at, started_at)  # a clock that was set hides how long ago it was
-        return (
-            acted_at is not None and elapsed_s(acted_at, at) < self.evidence.policy.restart_settle_s
-        )
-
-    def _read_picture(self, reading: Reading) -> None:
-        policy = self.evidence.policy
-        if reading.status is Status.UNKNOWN:
-            return
-        if reading.status is Status.FALSE:
-            if self._is_our_doing(reading.at):
-                return  # a picture that our own restart has broken is not news
-            self.good_in_a_row = 0
-        elif self.good_in_a_row < policy.handover_good_probes:
-            self.good_in_a_row += 1
-        running = self.conditions[RUNNING]
-        # A process that is gone and a picture that is bad are two witnesses who agree.
-        is_certain = running.status is Status.FALSE and running.reason in GONE
-        self._believe(
-            STREAMING,
-            reading,
-            clears_after=policy.successes_to_clear,
-            is_certain=is_certain or reading.is_certain,
-        )
-
-    def _read_level(self, position: int, reading: Reading) -> None:
-        """Take a change-driven reading as it is: it is said once, so a streak would never fill."""
-        self._level(position, reading.status, reading.reason, reading.at, reading.detail)
-
-    def _believe(
-        self, position: int, reading: Reading, *, clears_after: int, is_certain: bool
-    ) -> None:
-        """Move a condition by one reading, with hysteresis."""
-        policy = self.evidence.policy
-        before = self.conditions[position]
-        status, reason, since = before.status, before.reason, before.since
-        if reading.status is Status.TRUE:
-            bad, good = 0, min(before.good_streak + 1, policy.successes_to_clear)
-            if status is not Status.TRUE and good >= clears_after:
-                status, since = Status.TRUE, min(reading.at, self.now)
-            if status is Status.TRUE:
-                reason = reading.reason
-        else:
-            weight = policy.failures_to_fail if is_certain else 1
-            bad, good = min(before.bad_streak + weight, policy.failures_to_fail), 0
-            if status is not Status.FALSE and bad >= policy.failures_to_fail:
-                status, since = Status.FALSE, min(reading.at, self.now)
-            if status is Status.FALSE:
-                reason = reading.reason
-        if (status, reason, bad, good) == (
-            before.status, before.reason, before.bad_streak, before.good_streak,
-        ):  # fmt: skip
-            return
-        self.conditions[position] = replace(
-            before, status=status, reason=reason, since=since, bad_streak=bad, good_streak=good
-        )
-        if status is not before.status:
-            self.details[before.kind] = reading.detail
-
-    def _level(
-        self, position: int, status: Status, reason: Reason, at: datetime, detail: str = ""
-    ) -> None:
-        """Set a condition outright; ``since`` moves only with the status."""
-        before = self.conditions[position]
-        if before.status is status and before.reason is reason:
-            return
-        if before.status is status:
-            self.conditions[position] = replace(before, reason=reason)
-            return
-        self.conditions[position] = Condition(
-            kind=before.kind, status=status, reason=reason, since=min(at, self.now)
-        )
-        self.details[before.kind] = detail
-
-    def has_moved(self) -> bool:
-        """Whether what was read has changed anything."""
-        before = self.before
-        return (
-            tuple(self.conditions) != before.conditions
-            or self.good_in_a_row != before.good_in_a_row
-            or self.process_identity != before.process_identity
-            or self.process_restarts != before.process_restarts
-            or self.process_changed_at is not before.process_changed_at
-            or self.is_left_stopped is not before.is_left_stopped
-        )
-
     # --- time -------------------------------------------------------------------------------------
 
     def see_crash_loop(self) -> None:
         """A manager that says "up" while the process keeps dying is overruled."""
         running = self.conditions[RUNNING]
-        if not self.process_changed_at and running.reason is not Reason.CRASH_LOOP:
+        if not self.belief.process_changed_at and running.reason is not Reason.CRASH_LOOP:
             return
-        if is_crash_looping(self.process_changed_at, self.evidence.policy, self.now):
+        if is_crash_looping(self.belief.process_changed_at, self.evidence.policy, self.now):
             if running.status is not Status.FALSE:
-                self._level(RUNNING, Status.FALSE, Reason.CRASH_LOOP, self.now)
+                self.belief.level(RUNNING, Status.FALSE, Reason.CRASH_LOOP, self.now)
         elif running.reason is Reason.CRASH_LOOP:
-            self._level(RUNNING, Status.TRUE, Reason.PROCESS_UP, self.now)
+            self.belief.level(RUNNING, Status.TRUE, Reason.PROCESS_UP, self.now)
 
     def see_own_stop(self) -> None:
         """Take a process that keeper's own restart has left stopped for one that is gone.
@@ -401,8 +162,8 @@ class _Bench:
         host, who would be waited for in vain.
         """
         running = self.conditions[RUNNING]
-        if self.is_left_stopped and running.reason is Reason.PROCESS_STOPPED_ON_PURPOSE:
-            self._level(RUNNING, running.status, Reason.PROCESS_GONE, running.since)
+        if self.belief.is_left_stopped and running.reason is Reason.PROCESS_STOPPED_ON_PURPOSE:
+            self.belief.level(RUNNING, running.status, Reason.PROCESS_GONE, running.since)
 
     def see_blindness(self) -> None:
         """Take back what was seen from outside as bad while this box itself could not see.
@@ -415,7 +176,7 @@ class _Bench:
         for position in (REACHABLE, STREAMING):
             condition = self.conditions[position]
             if condition.status is Status.FALSE:
-                self._level(position, Status.UNKNOWN, Reason.OWN_NETWORK_DOWN, self.now)
+                self.belief.level(position, Status.UNKNOWN, Reason.OWN_NETWORK_DOWN, self.now)
             elif condition.bad_streak:
                 self.conditions[position] = replace(condition, bad_streak=0)
 
@@ -434,7 +195,7 @@ class _Bench:
             return believed_at
         if streaming.status is not Status.FALSE:
             reason = rented.reason if self.before.outbid_since is None else Reason.OUTBID
-            self._level(STREAMING, Status.FALSE, reason, rented.since)
+            self.belief.level(STREAMING, Status.FALSE, reason, rented.since)
         return None
 
     def _is_stopped_unseen(self) -> bool:
@@ -452,7 +213,7 @@ class _Bench:
         """Take a deploy in doubt for done once viewers see its picture."""
         if self._has_shown_itself():
             assert self.before.deploy_unsure_at is not None
-            self._level(DEPLOYED, Status.TRUE, Reason.DEPLOYED, self.before.deploy_unsure_at)
+            self.belief.level(DEPLOYED, Status.TRUE, Reason.DEPLOYED, self.before.deploy_unsure_at)
 
     def _has_shown_itself(self) -> bool:
         before = self.before
@@ -460,7 +221,7 @@ class _Bench:
             before.deploy_unsure_at is not None
             and before.deployed_at is None
             and self.conditions[STREAMING].status is Status.TRUE
-            and not is_what_ran_before(before, self.process_identity)
+            and not is_what_ran_before(before, self.belief.process_identity)
         )
 
     def see_silence(self) -> datetime | None:
@@ -471,25 +232,25 @@ class _Bench:
         stale_s = evidence.policy.probe_stale_s
         earliest: datetime | None = None
         is_stopped = self._is_stopped_unseen()
-        for position, subject in _WITNESS:
+        for position, subject in WITNESS:
             condition = self.conditions[position]
             if condition.status is Status.UNKNOWN:
                 continue
             if position == STREAMING and condition.status is Status.FALSE and is_stopped:
                 continue  # not merely unheard of: it cannot be there
-            heard_at = _heard_at(
+            since = silent_since(
                 condition, evidence.heard_at.get((instance_id, subject)), evidence.started_at
             )
-            if elapsed_s(heard_at, self.now) >= stale_s:
-                self._level(position, Status.UNKNOWN, Reason.SILENT, self.now)
-            elif earliest is None or heard_at < earliest:
-                earliest = heard_at
+            if elapsed_s(since, self.now) >= stale_s:
+                self.belief.level(position, Status.UNKNOWN, Reason.SILENT, self.now)
+            elif earliest is None or since < earliest:
+                earliest = since
         return None if earliest is None else later(earliest, stale_s)
 
     # --- the answer -------------------------------------------------------------------------------
 
     def judged(self, next_check_at: datetime | None, silent_at: datetime | None) -> Judged:
-        before = self.before
+        before, belief = self.before, self.belief
         conditions = before.conditions
         changed: tuple[tuple[Condition, str], ...] = ()
         known = complete(before, self.now)
@@ -498,7 +259,7 @@ class _Bench:
         ):
             conditions = tuple(self.conditions)
             changed = tuple(
-                (new, self.details.get(new.kind, ""))
+                (new, belief.details.get(new.kind, ""))
                 for old, new in zip(known, self.conditions, strict=True)
                 if old.status is not new.status
             )
@@ -509,11 +270,7 @@ class _Bench:
         tenure = before
         if (
             conditions is not before.conditions
-            or self.good_in_a_row != before.good_in_a_row
-            or self.process_identity != before.process_identity
-            or self.process_restarts != before.process_restarts
-            or self.process_changed_at is not before.process_changed_at
-            or self.is_left_stopped is not before.is_left_stopped
+            or belief.has_counted()
             or host_key != before.host_key
             or has_booted
             or has_shown_itself
@@ -522,11 +279,11 @@ class _Bench:
             tenure = replace(
                 before,
                 conditions=conditions,
-                good_in_a_row=self.good_in_a_row,
-                process_identity=self.process_identity,
-                process_restarts=self.process_restarts,
-                process_changed_at=self.process_changed_at,
-                is_left_stopped=self.is_left_stopped,
+                good_in_a_row=belief.good_in_a_row,
+                process_identity=belief.process_identity,
+                process_restarts=belief.process_restarts,
+                process_changed_at=belief.process_changed_at,
+                is_left_stopped=belief.is_left_stopped,
                 host_key=host_key,
                 booted_at=self.now if has_booted else before.booted_at,
                 warm_at=warm_at,
@@ -539,7 +296,7 @@ class _Bench:
         return Judged(
             tenure=tenure,
             changed=changed,
-            has_new_host_key=self.has_new_host_key,
+            has_new_host_key=belief.has_new_host_key,
             has_booted=has_booted,
             next_check_at=next_check_at,
             silent_at=silent_at,
@@ -568,37 +325,6 @@ class _Bench:
         if warmup_s is None and begun_at is not None:
             warmup_s = elapsed_s(begun_at, self.now)
         return self.now, before.first_live_at or self.now, warmup_s
-
-
-def silent_at(
-    tenure: Tenure,
-    heard_at: Mapping[tuple[InstanceId, Subject], datetime],
-    started_at: datetime,
-    stale_s: float,
-) -> datetime | None:
-    """Return when something of a tenure would be unknown, if its witnesses said no more."""
-    if tenure.instance_id is None or len(tenure.conditions) != len(KINDS):
-        return None
-    known = [
-        _heard_at(
-            tenure.conditions[position], heard_at.get((tenure.instance_id, subject)), started_at
-        )
-        for position, subject in _WITNESS
-        if tenure.conditions[position].status is not Status.UNKNOWN
-    ]
-    earliest = min(known, default=None)
-    return None if earliest is None else later(earliest, stale_s)
-
-
-def _heard_at(
-    condition: Condition, heard_at: datetime | None, started_at: datetime | None
-) -> datetime:
-    """Return from when on silence counts against a condition."""
-    if heard_at is not None:
-        return max(heard_at, condition.since)
-    if started_at is not None and started_at > condition.since:
-        return started_at
-    return condition.since
 
 
 def _pins(pinned: str, shown: str) -> str:

@@ -13,14 +13,15 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from keeper.core import revisions
+from keeper.core.belief import confirms
 from keeper.core.decisions import Wait
 from keeper.core.draft import Draft
 from keeper.core.flow import bill_of
-from keeper.core.health import confirms, witnesses_of
 from keeper.core.model import Desired, SlotId, Stream, Tenure
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.recycle import is_ever_recycled, stays_until
+from keeper.core.silence import witnesses_of
 from keeper.core.standing import Sound, Standing
 from keeper.core.terms import ending_soon_at, first_listing_after
 from keeper.core.well import is_well

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
+from keeper.core.belief import is_moved_by
 from keeper.core.conditions import KINDS, REACHABLE, RENTED, RUNNING, STREAMING
-from keeper.core.health import is_moved_by, silent_at
 from keeper.core.model import (
     Instance,
     InstanceId,
@@ -24,6 +24,7 @@ from keeper.core.model import (
 from keeper.core.moments import elapsed_s
 from keeper.core.reasons import Reason
 from keeper.core.signs import CUT_S, looks_anew_from
+from keeper.core.silence import silent_at
 from keeper.core.spare import SpareKind
 from keeper.core.world import Listing
 from keeper.daemon.declared import Declared

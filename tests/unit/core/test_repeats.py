@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from keeper.core.health import confirms, is_moved_by, silent_at
+from keeper.core.belief import confirms, is_moved_by
 from keeper.core.model import (
     Condition,
     ConditionKind,
@@ -20,6 +20,7 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.reasons import Reason
+from keeper.core.silence import silent_at
 from tests.builders import HOST, a_condition, a_reading, a_tenure, ago, ahead, conditions
 
 T, F, U = Status.TRUE, Status.FALSE, Status.UNKNOWN
