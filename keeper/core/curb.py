@@ -25,7 +25,6 @@ from keeper.core.caps import (
 )
 from keeper.core.case import Proposal, Wish
 from keeper.core.draft import Draft, Seat
-from keeper.core.enact import retire
 from keeper.core.events import BudgetFreed, BudgetStopped, BudgetWarned
 from keeper.core.flow import is_on_air, owed_dollars_per_hour
 from keeper.core.fuses import refuse
@@ -33,6 +32,7 @@ from keeper.core.meter import Stop, Warned
 from keeper.core.model import Condemned, SlotId, StreamName, Tenure, is_spare, stream_of
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.retire import retire
 from keeper.core.spend import committed_by_stream
 
 _HOUR_S = 3600.0

@@ -163,6 +163,14 @@ class Draft:
             if record.incoming is not None:
                 yield slot, Seat.INCOMING, record.incoming
 
+    def host(self, slot: SlotId, seat: Seat = Seat.TENURE) -> tuple[Tenure, InstanceId]:
+        """Return what is seated in a slot, and its id: whatever is done to a host has both."""
+        record = self.records[slot]
+        tenure = record.tenure if seat is Seat.TENURE else record.incoming
+        assert tenure is not None
+        assert tenure.instance_id is not None
+        return tenure, tenure.instance_id
+
     def seat_of_label(self, slot: SlotId | None, label: str) -> tuple[Seat, Tenure] | None:
         """Find the tenure of a slot that carries a label."""
         record = None if slot is None else self.records.get(slot)

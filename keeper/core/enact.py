@@ -1,7 +1,8 @@
 """Last step: what was admitted becomes decisions, intents, records and facts.
 
 Nothing happens here but writing down. Each act leaves its trace (a used rung, a counted replacement,
-an open intent) before it can be executed, so that no crash makes it happen twice unseen (I6).
+an open intent) before it can be executed, so that no crash makes it happen twice unseen (I6). What the
+end of a host leaves behind, retire.py says.
 """
 
 from __future__ import annotations
@@ -10,24 +11,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
-from keeper.core import incident, revisions, rollout, stillness, stopped, suspects
+from keeper.core import incident, revisions, rollout, stillness, stopped
 from keeper.core.case import Proposal, Wish
-from keeper.core.conditions import after_act, after_reboot, spent_by_runs, status_of
-from keeper.core.creates import count_replacement
+from keeper.core.conditions import after_act, after_reboot, status_of
 from keeper.core.decisions import Deploy, Hold, Rebid, Reboot, Restart, Wait
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import (
-    InstanceGone,
     InstanceRebidding,
     InstanceRebooting,
     WorkloadDeploying,
     WorkloadRestarting,
 )
-from keeper.core.flow import owed_dollars_per_hour
 from keeper.core.fuses import Refusal, refuse
 from keeper.core.model import (
     ConditionKind,
-    InstanceId,
     IntentKind,
     RemedyUse,
     Rung,
@@ -35,34 +32,15 @@ from keeper.core.model import (
     SlotRecord,
     Status,
     Stream,
-    Tenure,
 )
 from keeper.core.moments import later
 from keeper.core.promote import take_over
 from keeper.core.reasons import Reason
 from keeper.core.rent import fill
+from keeper.core.retire import UNWANTED, retire
 from keeper.core.room import crosses_a_limit
 from keeper.core.spares import prepare
 
-# What a machine is not to blame for.
-_BLAMELESS = (
-    Reason.BAD_DEPLOY,
-    Reason.BUDGET,
-    Reason.CONTRACT_ENDING,
-    Reason.CREATE_NEVER_APPEARED,
-    Reason.DEAD_MAN_STOPPED,
-    Reason.MARKET_STOPPED_IT,  # by another program, or because the account ran dry
-    Reason.OPERATOR_ASKED,
-    Reason.OUTBID,
-    Reason.PRICE_DRIFT,
-    Reason.ROLLOUT,
-    Reason.SPARE_EXPIRED,
-    Reason.SPARE_NOT_STARTED,  # its GPU is let, or its start was lost: it failed nobody
-    Reason.SPARE_NOT_STOPPED,
-    Reason.SPARE_UNFIT,
-    Reason.STREAM_REMOVED,
-    Reason.SUPERSEDED,
-)
 # Whoever sees nothing knows of no darkness either.
 _SIGHTLESS = (
     Reason.MARKET_UNREADABLE,
@@ -71,15 +49,6 @@ _SIGHTLESS = (
     Reason.STARTING_UP,
     Reason.STOPPING,
 )
-# What took a host away that may have seemed to fail.
-_TAKEN_AWAY = (
-    Reason.CONTRACT_ENDING,
-    Reason.DEAD_MAN_STOPPED,
-    Reason.MARKET_STOPPED_IT,
-    Reason.OUTBID,
-)
-# Ends after which nobody expects a picture from the slot.
-_UNWANTED = (Reason.STREAM_REMOVED,)
 # A host on air that costs too much is held so long before its picture is given up for the money.
 _DEAR_HELD_S = 900.0
 _REMEDIES_MAX = 32  # far above all caps together
@@ -104,7 +73,7 @@ def enact(  # noqa: C901 - one row a wish
                 ),
             )
         case Wish.RENT if take_over(draft, slot, stream, _seat(proposal), proposal.reason):
-            _note_act(draft, slot, "promote", Reason.SPARE_TOOK_OVER)
+            incident.note_act(draft, slot, "promote", Reason.SPARE_TOOK_OVER)
         case Wish.RENT if stopped.start(draft, slot, stream, proposal.reason):
             pass  # it takes over when it is up
         case Wish.RENT:
@@ -115,15 +84,15 @@ def enact(  # noqa: C901 - one row a wish
             if fill(draft, slot, rented, seat, proposal.reason, breaking):
                 _note_revision(draft, slot, seat, name)
                 revisions.note_carrier(draft, slot, stream, name)
-                _note_act(draft, slot, "rent", proposal.reason)
+                incident.note_act(draft, slot, "rent", proposal.reason)
         case Wish.DEPLOY:
             _deploy(draft, slot, stream, proposal)
         case Wish.PREPARE:
             prepare(draft, slot, stream, proposal)
-            _note_act(draft, slot, "prepare", proposal.reason)
+            incident.note_act(draft, slot, "prepare", proposal.reason)
         case Wish.STOP:
             stillness.stop(draft, slot, proposal.reason)
-            _note_act(draft, slot, "stop", proposal.reason)
+            incident.note_act(draft, slot, "stop", proposal.reason)
         case Wish.RESTART:
             _restart(draft, slot, stream, proposal)
         case Wish.REBOOT:
@@ -160,7 +129,7 @@ def _is_lost(record: SlotRecord, proposal: Proposal) -> bool:
     """Whether a slot's only host is to be given up, or bid for again, and nobody sees a picture."""
     is_given_up = proposal.wish in {Wish.REPLACE, Wish.REBID} and not proposal.is_incoming
     is_seen = status_of(record.tenure, ConditionKind.STREAMING) is Status.TRUE
-    return is_given_up and proposal.reason not in _UNWANTED and not is_seen
+    return is_given_up and proposal.reason not in UNWANTED and not is_seen
 
 
 def _breaking(draft: Draft, slot: SlotId, proposal: Proposal) -> Callable[[], None] | None:
@@ -192,21 +161,6 @@ def _seat(proposal: Proposal) -> Seat:
     return Seat.INCOMING if proposal.is_incoming else Seat.TENURE
 
 
-def _host(draft: Draft, slot: SlotId, seat: Seat) -> tuple[Tenure, InstanceId]:
-    record = draft.records[slot]
-    tenure = record.tenure if seat is Seat.TENURE else record.incoming
-    assert tenure is not None  # a proposal about a host has one
-    assert tenure.instance_id is not None
-    return tenure, tenure.instance_id
-
-
-def _note_act(draft: Draft, slot: SlotId, name: str, reason: Reason) -> None:
-    draft.records[slot] = replace(
-        draft.records[slot], last_act=name, last_act_reason=reason, last_act_at=draft.now
-    )
-    incident.count_act(draft, slot)
-
-
 def _note_revision(draft: Draft, slot: SlotId, seat: Seat, name: str) -> None:
     """Remember for which revision a host is rented; it may need another image than the next."""
     record = draft.records[slot]
@@ -220,7 +174,7 @@ def _note_revision(draft: Draft, slot: SlotId, seat: Seat, name: str) -> None:
 
 def _deploy(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> None:
     seat = _seat(proposal)
-    tenure, instance_id = _host(draft, slot, seat)
+    tenure, instance_id = draft.host(slot, seat)
     intent_id = draft.open_intent(
         IntentKind.DEPLOY, slot, tenure.label, instance_id, proposal.reason
     )
@@ -244,7 +198,7 @@ def _deploy(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> N
             was_dark = rollout.is_dark(tenure) and not revisions.is_left_over(draft, stream, tenure)
         acted = replace(acted, putting=name, was_dark=was_dark)
     draft.put(slot, seat, acted)
-    _note_act(draft, slot, "deploy", proposal.reason)
+    incident.note_act(draft, slot, "deploy", proposal.reason)
     draft.tell(
         WorkloadDeploying(slot=slot, instance_id=instance_id, reason=proposal.reason, revision=name)
     )
@@ -261,7 +215,7 @@ def _deploy(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> N
 
 
 def _restart(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> None:
-    tenure, instance_id = _host(draft, slot, Seat.TENURE)
+    tenure, instance_id = draft.host(slot, Seat.TENURE)
     rung = proposal.rung or Rung.RESTART_PROCESS
     intent_id = draft.open_intent(
         IntentKind.RESTART, slot, tenure.label, instance_id, proposal.reason
@@ -277,7 +231,7 @@ def _restart(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> 
         draft.records[slot] = replace(draft.records[slot], restart_asked_at=None)
     else:
         _use(draft, slot, rung)
-    _note_act(draft, slot, "restart", proposal.reason)
+    incident.note_act(draft, slot, "restart", proposal.reason)
     attempt = sum(use.rung is rung for use in draft.records[slot].remedies)
     draft.tell(
         WorkloadRestarting(
@@ -300,13 +254,13 @@ def _restart(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> 
 
 
 def _reboot(draft: Draft, slot: SlotId, proposal: Proposal) -> None:
-    tenure, instance_id = _host(draft, slot, Seat.TENURE)
+    tenure, instance_id = draft.host(slot, Seat.TENURE)
     intent_id = draft.open_intent(
         IntentKind.REBOOT, slot, tenure.label, instance_id, proposal.reason
     )
     draft.put(slot, Seat.TENURE, after_act(tenure, draft.now))
     _use(draft, slot, Rung.REBOOT)
-    _note_act(draft, slot, "reboot", proposal.reason)
+    incident.note_act(draft, slot, "reboot", proposal.reason)
     draft.count_listings()
     draft.tell(InstanceRebooting(slot=slot, instance_id=instance_id, reason=proposal.reason))
     draft.decide(
@@ -318,7 +272,7 @@ def _reboot(draft: Draft, slot: SlotId, proposal: Proposal) -> None:
 def _rebid(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> None:
     """Bid more, if the budget allows what it adds; else the host is given up."""
     seat = _seat(proposal)
-    tenure, instance_id = _host(draft, slot, seat)
+    tenure, instance_id = draft.host(slot, seat)
     more = proposal.bid_dollars_per_hour - tenure.bid_dollars_per_hour
     if crosses_a_limit(draft, stream, more) is not None:
         instead = replace(proposal, wish=Wish.REPLACE)
@@ -343,7 +297,7 @@ def _rebid(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> No
         bid_dollars_per_hour=proposal.bid_dollars_per_hour,
         dollars_per_hour=tenure.dollars_per_hour + more,
     ))  # fmt: skip
-    _note_act(draft, slot, "rebid", proposal.reason)
+    incident.note_act(draft, slot, "rebid", proposal.reason)
     draft.count_listings()
     draft.tell(
         InstanceRebidding(
@@ -370,68 +324,3 @@ def _use(draft: Draft, slot: SlotId, rung: Rung) -> None:
     record = draft.records[slot]
     remedies = (*record.remedies, RemedyUse(rung=rung, at=draft.now))[-_REMEDIES_MAX:]
     draft.records[slot] = replace(record, remedies=remedies)
-
-
-# --- the end of a tenure ----------------------------------------------------------------------------
-
-
-def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
-    """End a tenure: condemn its rental unless it is gone, and let the incoming one move up."""
-    tenure, instance_id = _host(draft, slot, seat)
-    if reason is Reason.GONE:
-        draft.tell(InstanceGone(slot=slot, instance_id=instance_id, label=tenure.label))
-    else:
-        draft.condemn(
-            instance_id,
-            slot=slot,
-            label=tenure.label,
-            reason=reason,
-            dollars_per_hour=min(tenure.dollars_per_hour, owed_dollars_per_hour(tenure)),
-            rented_at=tenure.rented_at,
-            listed_at=tenure.listed_at,
-            spent_dollars=spent_by_runs(tenure, draft.now),
-        )
-    if reason not in _BLAMELESS and not _waited_for_its_turn(tenure):
-        draft.strike(tenure, reason)
-        suspects.convict(draft, slot, tenure, reason)
-    elif reason in _TAKEN_AWAY:
-        suspects.absolve(draft, slot, tenure)
-    if reason is Reason.OUTBID:
-        draft.records[slot] = replace(draft.records[slot], outbid_at=draft.now)
-    if seat is Seat.INCOMING:
-        draft.put(slot, seat, None)
-    else:
-        _vacate(draft, slot, reason)
-    if reason is not Reason.GONE:
-        _note_act(draft, slot, "destroy", reason)
-        draft.conclude(slot, "destroy", reason)
-
-
-def _waited_for_its_turn(tenure: Tenure) -> bool:
-    """Whether a rental never came up after a bid for it: others held the machine, it is not sick."""
-    return tenure.rebids > 0 and tenure.booted_at is None
-
-
-def _was_on_air(record: SlotRecord) -> bool:
-    return record.tenure is not None and record.tenure.first_live_at is not None
-
-
-def _vacate(draft: Draft, slot: SlotId, reason: Reason) -> None:
-    is_wanted = reason not in _UNWANTED and draft.records[slot].destroy_asked_at is None
-    if is_wanted and reason is not Reason.SUPERSEDED:
-        incident.go_dark(draft, slot, reason)
-    record = draft.records[slot]
-    # An order for another host is done when that one is on air, not when the old one has gone.
-    is_open = reason is Reason.OPERATOR_ASKED or not _was_on_air(record)
-    draft.records[slot] = replace(
-        record,
-        tenure=record.incoming,
-        incoming=None,
-        remedies=(),  # they were of the host that goes
-        restart_asked_at=None,
-        replace_asked_at=record.replace_asked_at if is_open and is_wanted else None,
-        next_rent_at=None,
-        offer_misses=0,
-    )
-    if is_wanted and record.incoming is None:
-        count_replacement(draft, slot)

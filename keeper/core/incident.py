@@ -87,12 +87,14 @@ def is_as_ordered(record: SlotRecord, tenure: Tenure) -> bool:
     return record.replace_asked_at is not None and asked is not None and tenure.attempt > asked
 
 
-def count_act(draft: Draft, slot: SlotId) -> None:
-    """Count one act towards the open incident."""
-    record = draft.records[slot]
+def note_act(draft: Draft, slot: SlotId, name: str, reason: Reason) -> None:
+    """Remember a slot's latest act, and count it towards the open incident."""
+    record = replace(
+        draft.records[slot], last_act=name, last_act_reason=reason, last_act_at=draft.now
+    )
     if record.incident is not None:
-        incident = replace(record.incident, acts=record.incident.acts + 1)
-        draft.records[slot] = replace(record, incident=incident)
+        record = replace(record, incident=replace(record.incident, acts=record.incident.acts + 1))
+    draft.records[slot] = record
 
 
 def _on_air(draft: Draft, record: SlotRecord, tenure: Tenure | None) -> None:

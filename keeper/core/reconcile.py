@@ -6,7 +6,7 @@
     judge    what to believe of each rental       health.py, incident.py
     decide   what each slot needs                 remedy.py
     admit    what may be done now                 fuses.py, caps.py, curb.py, rent.py
-    enact    write it down                        enact.py, ends.py, books.py
+    enact    write it down                        enact.py, retire.py, ends.py, books.py
 
 Pure: facts, wishes and the time come in, a plan goes out. Nothing here waits, asks or tells.
 """
@@ -27,7 +27,7 @@ from keeper.core.curb import curb
 from keeper.core.dark import forgive
 from keeper.core.decisions import Hold, Plan, Wait
 from keeper.core.draft import Draft, Seat
-from keeper.core.enact import enact, hold, retire
+from keeper.core.enact import enact, hold
 from keeper.core.ends import end_condemned
 from keeper.core.events import ConditionChanged, HostKeyChanged, InstanceBooted
 from keeper.core.fuses import refuse, trip
@@ -51,6 +51,7 @@ from keeper.core.pauses import key_of
 from keeper.core.promote import at_hand
 from keeper.core.reasons import Reason
 from keeper.core.remedy import propose
+from keeper.core.retire import retire
 from keeper.core.settle import settle
 from keeper.core.spares import propose as propose_for_spare
 from keeper.core.standing import Standing

@@ -26,7 +26,6 @@ from keeper.core.events import (
 )
 from keeper.core.model import (
     Instance,
-    InstanceId,
     Intent,
     IntentKind,
     MarketState,
@@ -48,7 +47,7 @@ _SAID_WHY = (Reason.OUT_OF_CREDIT, Reason.UNAUTHORIZED, Reason.BACKING_OFF)
 
 def stop(draft: Draft, slot: SlotId, reason: Reason) -> None:
     """Order a slot's rental to stop. It may be ordered again: twice is like once."""
-    tenure, instance_id = _host(draft, slot)
+    tenure, instance_id = draft.host(slot)
     intent_id = draft.open_intent(IntentKind.STOP, slot, tenure.label, instance_id, reason)
     tries = tenure.stop_tries + 1
     draft.put(
@@ -71,7 +70,7 @@ def stop(draft: Draft, slot: SlotId, reason: Reason) -> None:
 
 def start(draft: Draft, slot: SlotId, reason: Reason) -> None:
     """Order a rental that stands still to start. What it costs when it runs counts from here on."""
-    tenure, instance_id = _host(draft, slot)
+    tenure, instance_id = draft.host(slot)
     intent_id = draft.open_intent(IntentKind.START, slot, tenure.label, instance_id, reason)
     # It comes up from nothing, as after a reboot: files stay, processes do not.
     draft.put(
@@ -89,13 +88,6 @@ def start(draft: Draft, slot: SlotId, reason: Reason) -> None:
     draft.decide(
         slot, Start(slot=slot, reason=reason, intent_id=intent_id, instance_id=instance_id)
     )
-
-
-def _host(draft: Draft, slot: SlotId) -> tuple[Tenure, InstanceId]:
-    tenure = draft.records[slot].tenure
-    assert tenure is not None  # an order is about a rental
-    assert tenure.instance_id is not None
-    return tenure, tenure.instance_id
 
 
 # --- the answers ------------------------------------------------------------------------------------

@@ -1,0 +1,108 @@
+"""The end of a tenure: what its machine is blamed for, what its slot is left with.
+
+Whoever gives a host up comes through here; ends.py pursues the rental then, until it is gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from keeper.core import incident, suspects
+from keeper.core.conditions import spent_by_runs
+from keeper.core.creates import count_replacement
+from keeper.core.draft import Draft, Seat
+from keeper.core.events import InstanceGone
+from keeper.core.flow import owed_dollars_per_hour
+from keeper.core.model import SlotId, SlotRecord, Tenure
+from keeper.core.reasons import Reason
+
+# What a machine is not to blame for.
+_BLAMELESS = (
+    Reason.BAD_DEPLOY,
+    Reason.BUDGET,
+    Reason.CONTRACT_ENDING,
+    Reason.CREATE_NEVER_APPEARED,
+    Reason.DEAD_MAN_STOPPED,
+    Reason.MARKET_STOPPED_IT,  # by another program, or because the account ran dry
+    Reason.OPERATOR_ASKED,
+    Reason.OUTBID,
+    Reason.PRICE_DRIFT,
+    Reason.ROLLOUT,
+    Reason.SPARE_EXPIRED,
+    Reason.SPARE_NOT_STARTED,  # its GPU is let, or its start was lost: it failed nobody
+    Reason.SPARE_NOT_STOPPED,
+    Reason.SPARE_UNFIT,
+    Reason.STREAM_REMOVED,
+    Reason.SUPERSEDED,
+)
+# What took a host away that may have seemed to fail.
+_TAKEN_AWAY = (
+    Reason.CONTRACT_ENDING,
+    Reason.DEAD_MAN_STOPPED,
+    Reason.MARKET_STOPPED_IT,
+    Reason.OUTBID,
+)
+# Ends after which nobody expects a picture from the slot.
+UNWANTED = (Reason.STREAM_REMOVED,)
+
+
+def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
+    """End a tenure: condemn its rental unless it is gone, and let the incoming one move up."""
+    tenure, instance_id = draft.host(slot, seat)
+    if reason is Reason.GONE:
+        draft.tell(InstanceGone(slot=slot, instance_id=instance_id, label=tenure.label))
+    else:
+        draft.condemn(
+            instance_id,
+            slot=slot,
+            label=tenure.label,
+            reason=reason,
+            dollars_per_hour=min(tenure.dollars_per_hour, owed_dollars_per_hour(tenure)),
+            rented_at=tenure.rented_at,
+            listed_at=tenure.listed_at,
+            spent_dollars=spent_by_runs(tenure, draft.now),
+        )
+    if reason not in _BLAMELESS and not _waited_for_its_turn(tenure):
+        draft.strike(tenure, reason)
+        suspects.convict(draft, slot, tenure, reason)
+    elif reason in _TAKEN_AWAY:
+        suspects.absolve(draft, slot, tenure)
+    if reason is Reason.OUTBID:
+        draft.records[slot] = replace(draft.records[slot], outbid_at=draft.now)
+    if seat is Seat.INCOMING:
+        draft.put(slot, seat, None)
+    else:
+        _vacate(draft, slot, reason)
+    if reason is not Reason.GONE:
+        incident.note_act(draft, slot, "destroy", reason)
+        draft.conclude(slot, "destroy", reason)
+
+
+def _waited_for_its_turn(tenure: Tenure) -> bool:
+    """Whether a rental never came up after a bid for it: others held the machine, it is not sick."""
+    return tenure.rebids > 0 and tenure.booted_at is None
+
+
+def _was_on_air(record: SlotRecord) -> bool:
+    return record.tenure is not None and record.tenure.first_live_at is not None
+
+
+def _vacate(draft: Draft, slot: SlotId, reason: Reason) -> None:
+    is_wanted = reason not in UNWANTED and draft.records[slot].destroy_asked_at is None
+    if is_wanted and reason is not Reason.SUPERSEDED:
+        incident.go_dark(draft, slot, reason)
+    record = draft.records[slot]
+    # An order for another host is done when that one is on air, not when the old one has gone.
+    is_open = reason is Reason.OPERATOR_ASKED or not _was_on_air(record)
+    draft.records[slot] = replace(
+        record,
+        tenure=record.incoming,
+        incoming=None,
+        remedies=(),  # they were of the host that goes
+        restart_asked_at=None,
+        replace_asked_at=record.replace_asked_at if is_open and is_wanted else None,
+        next_rent_at=None,
+        offer_misses=0,
+    )
+    if is_wanted and record.incoming is None:
+        count_replacement(draft, slot)
