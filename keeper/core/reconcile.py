@@ -3,10 +3,11 @@
     settle   what became of earlier acts          settle.py
     leave    which slots need no look             undisturbed.py, standing.py
     bind     which rental belongs to which slot   bind.py
-    judge    what to believe of each rental       health.py, incident.py
+    judge    what to believe of each rental       health.py, belief.py, incident.py
     decide   what each slot needs                 remedy.py
     admit    what may be done now                 fuses.py, caps.py, curb.py, rent.py
-    enact    write it down                        enact.py, retire.py, ends.py, books.py
+    enact    write it down                        enact.py, retire.py, books.py
+    end      what nobody wants, until it is gone  wind_up.py, ends.py
 
 Pure: facts, wishes and the time come in, a plan goes out. Nothing here waits, asks or tells.
 """
@@ -32,7 +33,6 @@ from keeper.core.ends import end_condemned
 from keeper.core.events import ConditionChanged, HostKeyChanged, InstanceBooted
 from keeper.core.fuses import refuse, trip
 from keeper.core.health import Evidence, judge
-from keeper.core.labels import parse
 from keeper.core.model import (
     ConditionKind,
     Desired,
@@ -47,16 +47,15 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.moments import elapsed_s, later
-from keeper.core.pauses import key_of
 from keeper.core.promote import at_hand
 from keeper.core.reasons import Reason
 from keeper.core.remedy import propose
-from keeper.core.retire import retire
 from keeper.core.settle import settle
 from keeper.core.spares import propose as propose_for_spare
 from keeper.core.standing import Standing
 from keeper.core.stopped import comes
 from keeper.core.undisturbed import leave_alone, note_sound, stands
+from keeper.core.wind_up import end_as_ordered, end_strays, forget_slots, wind_up
 from keeper.core.world import OrderKind, World
 
 # What is tried before a host is given up.
@@ -76,7 +75,7 @@ def reconcile(
     _judge_all(draft)
     revisions.take_stock(draft)
     trip(draft)
-    _end_strays(draft)  # first: what is to end counts before anything is rented beside it
+    end_strays(draft)  # first: what is to end counts before anything is rented beside it
     curb(draft)
     for slot, stream in draft.slots.items():
         sound = stands(draft, slot, stream)
@@ -87,9 +86,9 @@ def reconcile(
     for place, stream in draft.spares.items():  # after the slots, whose money comes first
         _decide_slot(draft, place, stream)
     for slot in draft.undeclared:
-        _wind_up(draft, slot)
+        wind_up(draft, slot)
     end_condemned(draft)
-    _forget_slots(draft)
+    forget_slots(draft)
     books.keep(draft)
     note_sound(draft)
     return draft.plan()
@@ -247,7 +246,7 @@ def _decide_slot(draft: Draft, slot: SlotId, stream: Stream) -> None:
     if slot in draft.world.in_flight:
         draft.decide(slot, Wait(slot=slot, reason=Reason.ACT_IN_FLIGHT))
         return
-    if draft.records[slot].destroy_asked_at is not None and _end_as_ordered(draft, slot):
+    if draft.records[slot].destroy_asked_at is not None and end_as_ordered(draft, slot):
         return
     proposal = _propose(draft, slot, stream)
     while proposal.wish is Wish.FORGET and refuse(draft, slot, proposal) is None:
@@ -371,107 +370,3 @@ def _without_stale_order(draft: Draft, record: SlotRecord) -> SlotRecord:
         return record
     draft.records[record.slot] = replace(record, restart_asked_at=None)
     return draft.records[record.slot]
-
-
-# --- ends that no rule asked for --------------------------------------------------------------------
-
-
-def _end_as_ordered(draft: Draft, slot: SlotId) -> bool:
-    """End a slot's rentals because an operator said so; returns whether that was the decision."""
-    is_decided = _end_all(draft, slot, Reason.OPERATOR_ASKED, is_ordered=True)
-    record = draft.records[slot]
-    if record.tenure is None and record.incoming is None:
-        draft.records[slot] = replace(record, destroy_asked_at=None, replace_asked_at=None)
-        incident.close(draft, slot)
-    return is_decided
-
-
-def _wind_up(draft: Draft, slot: SlotId) -> None:
-    """End the rentals of a slot that is no longer declared."""
-    if slot in draft.world.held_slots or slot in draft.decided:
-        return
-    if slot in draft.world.in_flight:
-        draft.decide(slot, Wait(slot=slot, reason=Reason.ACT_IN_FLIGHT))
-        return
-    # An order stands above the pause that it itself brings.
-    is_ordered = draft.records[slot].destroy_asked_at is not None
-    reason = Reason.OPERATOR_ASKED if is_ordered else Reason.STREAM_REMOVED
-    _end_all(draft, slot, reason, is_ordered=is_ordered)
-
-
-def _end_all(draft: Draft, slot: SlotId, reason: Reason, *, is_ordered: bool) -> bool:
-    """Retire whatever sits in a slot; returns whether there was anything to decide."""
-    record = draft.records[slot]
-    seats = [
-        (seat, tenure)
-        for seat, tenure in ((Seat.INCOMING, record.incoming), (Seat.TENURE, record.tenure))
-        if tenure is not None
-    ]
-    if not seats:
-        return False
-    if any(tenure.instance_id is None for _, tenure in seats):
-        draft.decide(slot, Wait(slot=slot, reason=Reason.CREATE_UNSETTLED))
-        return True
-    proposal = Proposal(wish=Wish.REPLACE, reason=reason, is_incoming=True, is_ordered=is_ordered)
-    refusal = refuse(draft, slot, proposal)
-    if refusal is not None:
-        hold(draft, slot, proposal, refusal)
-        return True
-    for seat, _ in seats:
-        retire(draft, slot, seat, reason)
-    return True
-
-
-def _end_strays(draft: Draft) -> None:
-    """Condemn rentals of ours that no slot claims, unless the fleet must keep its hands still."""
-    for instance, slot, reason in draft.unbound:
-        is_ordered = reason is Reason.OPERATOR_ASKED
-        proposal = Proposal(
-            wish=Wish.REPLACE, reason=reason, is_incoming=True, is_ordered=is_ordered
-        )
-        # A stray of a stream that only observes, or of a paused slot, is not touched either. One whose
-        # slot is declared no more is of a paused stream all the same.
-        label = parse(instance.label)
-        about = slot or (SlotId("") if label is None else label.slot)
-        held_by = (about,) if slot is not None else (about, key_of(stream_of(about)))
-        if all(refuse(draft, each, proposal) is None for each in held_by):
-            draft.condemn(
-                instance.instance_id,
-                slot=slot,
-                label=instance.label,
-                reason=reason,
-                dollars_per_hour=instance.dollars_per_hour,
-                rented_at=instance.started_at,
-                listed_at=draft.now,
-            )
-
-
-def _forget_slots(draft: Draft) -> None:
-    """Forget a slot that is no longer declared once nothing of it can come back."""
-    world = draft.world
-    for slot in draft.undeclared:
-        record = draft.records[slot]
-        if (
-            # A spare's label outlives its place where it took over, and must not be given again.
-            not (is_spare(slot) and _is_named_after(draft, slot))
-            and record.tenure is None
-            and record.incoming is None
-            and slot not in world.in_flight
-            and slot not in world.held_slots
-            and not any(each.slot == slot for each in draft.condemned.values())
-            and not any(intent.slot == slot for intent in draft.opened)
-        ):
-            del draft.records[slot]
-            draft.forgotten.append(slot)
-
-
-def _is_named_after(draft: Draft, place: SlotId) -> bool:
-    """Whether a rental carries a label of this place, wherever it is now."""
-    labels = [each.label for each in draft.condemned.values()]
-    labels += [
-        tenure.label
-        for record in draft.records.values()
-        for tenure in (record.tenure, record.incoming)
-        if tenure is not None
-    ]
-    return any((label := parse(each)) is not None and label.slot == place for each in labels)
