@@ -7,18 +7,32 @@ from typing import Any
 
 import pytest
 
-from keeper.core.decisions import Deploy, Plan
+from keeper.core.decisions import Deploy, Plan, Rent
 from keeper.core.events import RevisionBad, RevisionDeclared, RevisionProven
-from keeper.core.model import Desired, InstanceId, Makeable, Revision, Rung, SlotRecord, Status
+from keeper.core.model import (
+    Desired,
+    InstanceId,
+    MachineId,
+    Makeable,
+    Revision,
+    Rung,
+    SlotId,
+    SlotRecord,
+    Status,
+    StreamName,
+)
 from keeper.core.reasons import Reason
 from keeper.core.world import World
 from tests.builders import (
     DUEL,
     NOW,
     SLOT,
+    a_book,
     a_fresh_tenure,
     a_record,
+    a_tenure,
     ago,
+    an_offer,
     conditions,
     decide,
     decision_for,
@@ -91,6 +105,17 @@ def test_the_two_that_proved_themselves_last_are_not_forgotten() -> None:
     """The one before last, too: the last one may turn out to be bad."""
     kept = history(14, r0=1000, r1=3000, r2=2000)
     assert forgotten(kept) == ["r1", "r3", "r4"]
+
+
+def test_what_a_stream_had_is_forgotten_when_nothing_of_it_is_left() -> None:
+    gone = StreamName("gone")
+    world, desired = a_case(a_host())
+    world = replace(world, revisions={**world.revisions, gone: (replace(PROVEN, stream=gone),)})
+    assert decide(world, desired).revisions[gone] == ()
+    left = a_tenure(label="keeper:k1:gone/0:1", instance_id=InstanceId(9000), revision=OLD)
+    held = a_record(left, slot=SlotId("gone/0"))
+    world = replace(world, records={**world.records, held.slot: held})
+    assert gone not in decide(world, desired).revisions
 
 
 # --- what is written down of what is declared -------------------------------------------------------
@@ -200,6 +225,21 @@ def test_a_host_is_repaired_by_the_remedies_of_what_is_on_it() -> None:
     made = {DUEL: {OLD: Makeable(rental=IMAGE, rungs=(Rung.REBOOT,))}}
     plan = decide(*a_case(dark(a_host()), makeable=made))
     assert decision_for(plan).name == "reboot"
+
+
+def test_a_host_for_what_worked_before_has_the_disk_that_it_needs() -> None:
+    """The declared one would fit on the cheaper machine."""
+    before = Makeable(rental=replace(IMAGE, disk_gb=400.0), rungs=())
+    offers = a_book(an_offer(20, disk_space_gb=300.0), an_offer(21, disk_space_gb=400.0))
+    bad = replace(TRIED, bad_at=ago(60), bad_reason=Reason.FROZEN)
+    plan = decide(
+        *a_case(
+            a_record(ever_on_air=True), kept=(PROVEN, bad), makeable={DUEL: {OLD: before}},
+            offers={DUEL: offers},
+        )
+    )  # fmt: skip
+    (rent,) = [each for each in plan.acts if isinstance(each, Rent)]
+    assert (rent.machine_id, rent.spec.disk_gb) == (MachineId(221), 400.0)
 
 
 # --- what a host gets that has nothing --------------------------------------------------------------
