@@ -49,6 +49,7 @@ class Alert:
     over: str = ""  # the summary once it no longer holds: "duel/0 is no longer dark"
     is_once: bool = False  # news, not a reminder: not repeated while it holds
     stage: int = 0  # how far it has come; each further one is told, once
+    case: str = ""  # which one of several in a row it is about; another one is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

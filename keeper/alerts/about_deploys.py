@@ -42,6 +42,7 @@ def deploy_bad(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
             since=bad.bad_at,
             labels={"stream": stream.name, "revision": bad.name},
             reason=Reason.BAD_DEPLOY,
+            case=f"{bad.name} at {bad.bad_at.isoformat()}",
             over=f"what is declared for {stream.name} is no longer known to be bad",
         )
 

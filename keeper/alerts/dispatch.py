@@ -228,21 +228,34 @@ def _fire(told: _Told | None, alert: Alert, now: datetime, *, is_muted: bool) ->
     if told is None:
         waiting = None if is_muted else now
         return _Told(fired_at=now, waiting_since=waiting, alert=alert)
-    # The newest facts, but the severity and stage of the last message until a message says otherwise,
+    # The newest facts, but the severity, stage and case of the last message until a message says otherwise,
     # and the earliest beginning: some alerts have no memory of their own and begin anew with each tick.
     newest, last = alert, told.alert
-    if (alert.severity, alert.stage) != (last.severity, last.stage) or alert.since > last.since:
-        since = min(last.since, alert.since)
-        newest = replace(alert, severity=last.severity, stage=last.stage, since=since)
+    if _marks(alert) != _marks(last) or alert.since > last.since:
+        newest = replace(
+            alert,
+            severity=last.severity,
+            stage=last.stage,
+            case=last.case,
+            since=min(last.since, alert.since),
+        )
     waiting = None if is_muted else told.waiting_since or now
     if newest == last and waiting == told.waiting_since and told.quiet_since is None:
         return told
     return replace(told, alert=newest, waiting_since=waiting, quiet_since=None)
 
 
+def _marks(alert: Alert) -> tuple[Severity, int, str]:
+    """Return what may call for a message though the alert goes on."""
+    return alert.severity, alert.stage, alert.case
+
+
 def _is_further(alert: Alert, told: Alert) -> bool:
-    """Whether an alert is worse than when it was told last, or has come a stage further."""
-    return _RANK[alert.severity] > _RANK[told.severity] or alert.stage > told.stage
+    """Whether an alert is worse than when it was told last, has come a stage further, or is about
+    another case.
+    """
+    is_worse = _RANK[alert.severity] > _RANK[told.severity]
+    return is_worse or alert.stage > told.stage or alert.case != told.case
 
 
 def _due(told: _Told, fired: Alert, now: datetime, numbers: Numbers) -> Notice | None:
@@ -252,13 +265,15 @@ def _due(told: _Told, fired: Alert, now: datetime, numbers: Numbers) -> Notice |
     if told.told_at is None:
         if _elapsed_s(told.waiting_since, now) < numbers.group_wait_s:
             return None
-        alert = replace(told.alert, severity=severity, stage=stage)
+        alert = replace(told.alert, severity=severity, stage=stage, case=fired.case)
         return _notice(told, alert, NoticeKind.FIRING, now, "first message")
     since_told_s = _elapsed_s(told.told_at, now)
     is_worse = _RANK[severity] > _RANK[told.alert.severity]
     if _is_further(fired, told.alert) and (
         (is_worse and severity is Severity.CRITICAL) or since_told_s >= numbers.group_interval_s
     ):
+        if fired.case != told.alert.case:
+            return _notice(told, fired, NoticeKind.UPDATE, now, "another one")
         why = f"now {severity}, was {told.alert.severity}" if is_worse else "goes on"
         alert = replace(
             told.alert,
@@ -371,6 +386,7 @@ def _alert_in(flat: Mapping[str, Any]) -> Alert:
         over=flat.get("over", ""),
         is_once=bool(flat.get("is_once", False)),
         stage=int(flat.get("stage", 0)),
+        case=str(flat.get("case", "")),
     )
 
 

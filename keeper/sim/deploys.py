@@ -19,7 +19,7 @@ from keeper.daemon.declared import Declared
 from keeper.sim.evidence import STARTED, Deployed
 from keeper.sim.faults import FaultKind
 from keeper.sim.ledger import HostEntry
-from keeper.sim.notices import FIRING, RESOLVED, Notice, read_notices
+from keeper.sim.notices import FIRING, RESOLVED, UPDATE, Notice, read_notices
 from keeper.sim.stage import secret_of
 from keeper.sim.universe import Universe
 from keeper.sim.virtual_hosts import CURED_BY
@@ -126,7 +126,7 @@ def _said_bad_at(stream: str, notices: tuple[Notice, ...]) -> float | None:
     about = [each for each in notices if each.key == f"KeeperDeployBad:{stream}"]
     if not about or about[-1].kind == RESOLVED:
         return None
-    return next((each.at for each in reversed(about) if each.kind == FIRING), about[0].at)
+    return next((each.at for each in reversed(about) if each.kind in {FIRING, UPDATE}), about[0].at)
 
 
 def _was_struck_on_trial(word: str, until: float, deeds: tuple[HostEntry, ...]) -> bool:

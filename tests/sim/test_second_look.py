@@ -55,6 +55,19 @@ def test_a_verdict_without_a_cause_stays_for_the_auditor() -> None:
     assert _blamed(_on_trial(after_s=2 * _HOUR_S)) == ()  # long after the trial
 
 
+@pytest.mark.parametrize(("kind", "blamed"), [("update", ("duel",)), ("repeat", ())])
+def test_who_hears_of_another_bad_deploy_looks_at_that_one(
+    kind: str, blamed: tuple[str, ...]
+) -> None:
+    """Seed 4194 of any fleet: the message about the deploy before it still stood."""
+    run = Run()
+    run.tell(8000.0, key=_BAD)
+    run.host(100, 9060.0, STARTED, "new")
+    run.host(100, 9460.0, "struck", "crash_loop")
+    run.tell(9520.0, kind, key=_BAD)
+    assert _blamed(run) == blamed
+
+
 def test_a_verdict_that_is_over_is_none() -> None:
     run = _on_trial()
     run.tell(10_000.0, "resolved", key=_BAD)

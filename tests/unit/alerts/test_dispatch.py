@@ -135,6 +135,22 @@ def test_each_further_stage_of_news_is_told_once_though_it_is_no_worse() -> None
     assert next_due_at(play.state, (most,), NUMBERS) is None
 
 
+def test_another_case_of_what_still_holds_is_told() -> None:
+    """A mended deploy was taken back as well, and the message about the one before it still stood."""
+    play = Play()
+    first = alert(case="one", severity=Severity.CRITICAL)
+    second = alert(case="two", summary="the second", since=moment(60))
+    play.at(0, first)
+    assert play.at(30, first) == [NoticeKind.FIRING]
+    assert play.at(60, second) == []  # not within the interval
+    assert next_due_at(play.state, (second,), NUMBERS) == moment(330)
+    assert play.at(330, second) == [NoticeKind.UPDATE]
+    told = play.sent[-1]
+    assert told.reason == "another one"
+    assert told.alert == second
+    assert play.at(700, second) == []
+
+
 def test_tells_at_once_that_a_person_is_needed_now() -> None:
     play = Play()
     play.at(0, alert())
