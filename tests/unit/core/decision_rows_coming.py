@@ -11,9 +11,11 @@ from tests.builders import (
     DUEL,
     a_book,
     a_condemned,
+    a_desire,
     a_fresh_tenure,
     a_listing,
     a_record,
+    a_stream,
     a_world,
     ago,
     ahead,
@@ -239,6 +241,18 @@ COMING = (
     Row(
         sentence="but not before a person had a quarter of an hour to make room for both",
         world=with_terms(listed_as(healthy_world(), dollars_per_hour=4.8), dear_since=ago(895)),
+        decision="hold", reason=Reason.BUDGET, wanted="rent",
+    ),
+    Row(
+        sentence="nor where its successor would not fit the budget without it, either",
+        world=with_terms(listed_as(healthy_world(), dollars_per_hour=4.8), dear_since=ago(906)),
+        desired=a_desire(a_stream(spend_max_dollars_per_hour=0.3)),
+        decision="hold", reason=Reason.BUDGET, wanted="rent",
+    ),
+    Row(
+        sentence="nor where what ends already will make room for both",
+        world=replace(with_terms(listed_as(healthy_world(), dollars_per_hour=2.6), dear_since=ago(906)),
+                      condemned=(a_condemned(instance_id=7777, dollars_per_hour=2.3, tries=1),)),
         decision="hold", reason=Reason.BUDGET, wanted="rent",
     ),
     Row(

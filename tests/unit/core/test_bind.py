@@ -118,6 +118,8 @@ def test_a_slot_held_by_a_bug_keeps_its_rental() -> None:
     "label",
     [
         "keeper:other:duel/0:1",  # another keeper's
+        f"keeper:{KEEPER_ID}0:duel/0:1",  # of one whose id begins like ours
+        f"keeper:{KEEPER_ID[:-1]}:duel/0:1",
         f"keeper:{KEEPER_ID}:duel/0:2",  # never asked for by this journal
         f"keeper:{KEEPER_ID}:gone/0:1",  # of a slot without a record
         "keeper:garbage",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from keeper.core.decisions import Deploy, Rent, Start, Stop
+from keeper.core.decisions import Deploy, Destroy, Rent, Start, Stop
 from keeper.core.model import (
     InstanceId,
     IntentId,
@@ -46,6 +46,10 @@ RENT = Rent(
 STOP = Stop(
     slot=SLOT, reason=Reason.SPARE_PROVEN, intent_id=IntentId("1"), instance_id=InstanceId(7)
 )
+DESTROY = Destroy(
+    slot=SLOT, reason=Reason.SPARE_EXPIRED, intent_id=IntentId("1"), instance_id=InstanceId(7),
+    label="keeper:1:duel/0:1",
+)  # fmt: skip
 START = Start(slot=SLOT, reason=Reason.VACANT, intent_id=IntentId("1"), instance_id=InstanceId(7))
 
 
@@ -76,6 +80,9 @@ class _Outside:
     async def start(self, instance_id: InstanceId) -> None:
         await self._do(f"start {instance_id}")
 
+    async def destroy(self, instance_id: InstanceId) -> None:
+        await self._do(f"destroy {instance_id}")
+
     async def attach_key(self, instance_id: InstanceId, public_key: str) -> None:
         self.calls.append("attach_key")
 
@@ -97,7 +104,9 @@ class _Outside:
             raise self.error
 
 
-def _outcome(act: Rent | Deploy | Stop | Start, outside: _Outside) -> tuple[Outcome, list[object]]:
+def _outcome(
+    act: Rent | Deploy | Stop | Start | Destroy, outside: _Outside
+) -> tuple[Outcome, list[object]]:
     outcomes: list[Outcome] = []
     bugs: list[object] = []
 
@@ -114,9 +123,13 @@ def _outcome(act: Rent | Deploy | Stop | Start, outside: _Outside) -> tuple[Outc
             redact=lambda text: text.replace(SECRET, "[redacted]"),
         )
         executor.start((act,))
-        assert executor.slots_in_flight == {SLOT}
+        if isinstance(act, Destroy):
+            assert executor.instances_in_flight == {act.instance_id}
+        else:
+            assert executor.slots_in_flight == {SLOT}
         assert await executor.drain(3600.0)
-        assert executor.slots_in_flight == frozenset()
+        assert not executor.slots_in_flight
+        assert not executor.instances_in_flight
 
     run(play())
     (outcome,) = outcomes
@@ -202,3 +215,24 @@ def test_an_order_that_may_have_been_taken_is_in_doubt(
         outcome, _ = _outcome(act, outside)
         assert (outcome.kind, outcome.reason) == (kind, reason)
         assert len(outside.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (None, OutcomeKind.DONE),
+        (Missing("it does not exist"), OutcomeKind.DONE),  # what it was for
+        (Transient("busy"), OutcomeKind.FAILED),
+        (Unauthorized("no"), OutcomeKind.FAILED),
+        (TimeoutError(), OutcomeKind.UNCERTAIN),
+        (ValueError("a bug"), OutcomeKind.FAILED),  # it is asked for again
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Exception) else "",
+)
+def test_an_end_is_done_where_there_is_nothing_to_end(
+    error: Exception | None, kind: OutcomeKind
+) -> None:
+    outside = _Outside(error=error)
+    outcome, _ = _outcome(DESTROY, outside)
+    assert outside.calls == ["destroy 7"]
+    assert (outcome.kind, outcome.intent, outcome.instance_id) == (kind, IntentKind.DESTROY, 7)
