@@ -140,6 +140,8 @@ def _is_guilty(draft: Draft, stream: Stream, tenure: Tenure, proposal: Proposal)
     """Whether the rules would begin to repair what the declared revision, on trial, has broken."""
     if tenure.was_dark or not revisions.is_on_trial(draft, stream):
         return False
+    if status_of(tenure, ConditionKind.HAS_GPU) is Status.FALSE:
+        return False  # nothing would run there
     if tenure.putting and tenure.deploy_failures >= stream.policy.deploy_attempts_max:
         return True  # it cannot even be put there
     return proposal.wish in _REMEDIES and proposal.reason not in _NOT_ITS_DOING

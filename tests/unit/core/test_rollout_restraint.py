@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from keeper.core.decisions import Deploy, Plan, Rent, Wait
+from keeper.core.events import RevisionBad
 from keeper.core.model import (
     Condition,
     ConditionKind,
@@ -44,6 +45,7 @@ from tests.builders import (
     conditions,
     decide,
     decision_for,
+    events_of,
     record_after,
 )
 from tests.unit.core.test_allowances import a_window
@@ -71,6 +73,8 @@ NEW_IS_PROVEN = (PROVEN, replace(TRIED, proven_at=ago(5000)))
 BAD = replace(TRIED, bad_at=ago(60), bad_reason=Reason.FROZEN, bad_slot=SLOT)
 NO_LINK = (Status.FALSE, Reason.DIAL_REFUSED)
 NO_GPU = (Status.FALSE, Reason.GPU_LOST)
+GONE = (Status.FALSE, Reason.PROCESS_GONE)
+UNSEEN = (Status.UNKNOWN, Reason.NOT_ASKED)
 FROZEN = a_condition(ConditionKind.STREAMING, Status.FALSE, Reason.FROZEN, for_s=60, bad=3)
 
 
@@ -231,6 +235,22 @@ def test_what_was_begun_is_not_finished_on_a_host_that_must_go(
     if said:
         record = replace(record, dark_since=ago(60), healthy_since=None)
     assert act_on(decide(*a_case(record, a_host(1, NEW), kept=NEW_IS_PROVEN))) == act
+
+
+@pytest.mark.parametrize(
+    ("said", "verdicts"),
+    [({"has_gpu": NO_GPU}, []), ({}, [Reason.PROCESS_GONE])],
+    ids=["lost", "there"],
+)
+def test_nothing_is_held_against_a_deploy_on_a_host_whose_gpu_is_gone(
+    said: dict[str, Any], verdicts: list[Reason]
+) -> None:
+    """Seed 4337 of any fleet: the card fell off while the deploy was put there, and the process died
+    before a viewer had looked.
+    """
+    record = saying(put(a_host(0, NEW), 300.0), running=GONE, streaming=UNSEEN, **said)
+    plan = decide(*a_case(record, a_host(1)))
+    assert [each.reason for each in events_of(plan, RevisionBad)] == verdicts
 
 
 def test_a_restart_that_a_person_asks_for_is_a_restart() -> None:
