@@ -23,7 +23,11 @@ from keeper.workloads import Step
 from tests.integration.hostile.strangers import strangers
 from tests.real_sshd import running_sshd
 
-pytestmark = [pytest.mark.real("sshd"), pytest.mark.xdist_group("http strangers")]
+pytestmark = [
+    pytest.mark.real("sshd"),
+    pytest.mark.xdist_group("http strangers"),
+    pytest.mark.timeout(120),
+]
 
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_private_key()
 TRICKS = (

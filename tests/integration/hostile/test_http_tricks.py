@@ -21,6 +21,7 @@ from keeper.workloads import View, ViewKind
 from tests.integration.hostile.http_strangers import TALKS
 from tests.integration.hostile.strangers import (
     CHECKS_MIN,
+    ENDS_WITHIN_S,
     GROWTH_MAX_BYTES,
     Strangers,
     measured,
@@ -30,6 +31,7 @@ from tests.integration.hostile.strangers import (
 pytestmark = [
     pytest.mark.xdist_group("http strangers"),
     pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(2 * ENDS_WITHIN_S),
 ]
 
 LIMITS = PictureLimits(sample_s=0.25, timeout_s=10.0)

@@ -35,6 +35,7 @@ from keeper.ports import (
 )
 from tests.integration.hostile.strangers import (
     CHECKS_MIN,
+    ENDS_WITHIN_S,
     GROWTH_MAX_BYTES,
     Measured,
     Strangers,
@@ -46,6 +47,7 @@ from tests.waiting import eventually
 pytestmark = [
     pytest.mark.xdist_group("ssh strangers"),
     pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(2 * ENDS_WITHIN_S),
 ]
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -86,7 +88,7 @@ Came = object
 Act = Callable[[int], Awaitable[Came]]
 
 
-async def dial(port: int, timeout_s: float = 30.0) -> Came:
+async def dial(port: int, timeout_s: float = 60.0) -> Came:
     link = await hosts().connect([address(port)], pinned_host_key="", timeout_s=timeout_s)
     await link.close()
     return link
@@ -98,13 +100,13 @@ async def dial_briefly(port: int) -> Came:
 
 
 async def dial_pinned(port: int) -> Came:
-    return await hosts().connect([address(port)], pinned_host_key=PINNED, timeout_s=30)
+    return await hosts().connect([address(port)], pinned_host_key=PINNED, timeout_s=60)
 
 
 def after_login(act: Callable[[Link], Awaitable[Came]]) -> Act:
     @functools.wraps(act, updated=())
     async def linked(port: int) -> Came:
-        link = await hosts().connect([address(port)], pinned_host_key="", timeout_s=30)
+        link = await hosts().connect([address(port)], pinned_host_key="", timeout_s=60)
         try:
             return await act(link)
         finally:
@@ -117,13 +119,13 @@ def after_login(act: Callable[[Link], Awaitable[Came]]) -> Act:
 def patience(name: str) -> Iterator[None]:
     """Give a deadline time where something else is to end it, whatever the box is busy with."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ssh_link, name, 30.0)
+        patch.setattr(ssh_link, name, 60.0)
         yield
 
 
 @after_login
 async def run(link: Link) -> Came:
-    return await link.run(replace(QUICK, timeout_s=30.0))
+    return await link.run(replace(QUICK, timeout_s=60.0))
 
 
 @after_login
@@ -343,7 +345,7 @@ TRICKS = (
 
 @pytest.mark.parametrize("trick", TRICKS, ids=lambda trick: f"{trick.name}-{trick.act.__name__}")
 async def test_a_trick_of_a_host_ends_in_time_and_in_bounds(trick: Trick, there: Strangers) -> None:
-    other = await hosts().connect([address(there.ports["good"])], pinned_host_key="", timeout_s=30)
+    other = await hosts().connect([address(there.ports["good"])], pinned_host_key="", timeout_s=60)
     came: object = None
     async with measured(lambda: other.run(Command(name="test", script="true"))) as seen:
         try:
