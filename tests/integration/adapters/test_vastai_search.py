@@ -95,15 +95,19 @@ class _Stepping(SystemClock):
 async def test_a_quota_spent_by_a_clock_that_was_wrong_is_not_waited_for_until_that_clock_comes() -> (
     None
 ):
-    """A box that starts with a wrong date would not search for a year."""
+    """A box that starts with a wrong date would not search for a year; now it is a day at most."""
     clock = _Stepping()
     async with scripted() as script, market_at(script.url, clock=clock) as market:
         spent = says({"error": "search_quota_exceeded", "msg": "daily quota"}, 429)
-        script.on(SEARCH, spent, says(NOTHING))
+        script.on(SEARCH, spent)
         with pytest.raises(QuotaSpent):
             await market.search_offers(OfferNeeds())
         clock.ahead = timedelta()
-        assert await market.search_offers(OfferNeeds()) == ()
+        with pytest.raises(QuotaSpent) as caught:
+            await market.search_offers(OfferNeeds())
+        assert caught.value.until is not None
+        assert caught.value.until < clock.now() + timedelta(days=1, seconds=2)
+        assert script.count(SEARCH) == 1
 
 
 # --- by pricing ----------------------------------------------------------------------------------
