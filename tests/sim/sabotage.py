@@ -24,9 +24,9 @@ from keeper.core import (
     ladder,
     reconcile,
     remedy,
-    revisions,
     rollout,
     room,
+    verdicts,
 )
 from keeper.core.case import Case, Proposal, Wish
 from keeper.core.decisions import Restart
@@ -402,7 +402,7 @@ def _acts_twice_at_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def _forgives_every_deploy(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(revisions, "convict", lambda *_: None)
+    patch.setattr(verdicts, "convict", lambda *_: None)
 
 
 def _leaves_hosts_as_they_are(patch: pytest.MonkeyPatch) -> None:
