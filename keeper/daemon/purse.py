@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 from keeper.core.drift import Burn, Compared, Drifted, Watched, looked, paying
 from keeper.core.events import SpendDrifted
+from keeper.core.moments import later
 from keeper.core.world import AccountSeen
 from keeper.ports import Clock, Marketplace, PortError, Unauthorized
 
@@ -48,6 +48,7 @@ class Purse:
         self._soon = asyncio.Event()
         self._compared: Compared | None = None  # the latest comparison
         self.seen: AccountSeen | None = None
+        self._seen_s = 0.0
 
     def remember(self, drift: Drifted | None) -> None:
         """Take over what an earlier process has found."""
@@ -82,17 +83,20 @@ class Purse:
         """Nobody looked for a while, or the listing is lost: what was paid meanwhile is not known."""
         self._burn = self._watched = None
 
-    def clock_stepped(self, step_s: float, now: datetime) -> None:
+    def clock_stepped(self, step_s: float) -> None:
         """Let the latest answer be as old as it was before the step.
 
         An hour ahead it was too old to count, and a host was rented on an account seen empty (seed 1040).
+        Its age goes by the other clock: it may have come after the step (seed 4295).
         """
         if self.seen is None:
             return
-        by, empty_at = timedelta(seconds=step_s), self.seen.empty_at
+        now = self._clock.now()
+        at = later(now, self._seen_s - self._clock.monotonic())
+        empty_at = self.seen.empty_at
         if empty_at is not None:  # what went down until then is not set back with it
-            empty_at = min(max(empty_at, empty_at + by), now)
-        self.seen = replace(self.seen, at=min(self.seen.at + by, now), empty_at=empty_at)
+            empty_at = min(max(empty_at, later(empty_at, step_s)), now)
+        self.seen = replace(self.seen, at=at, empty_at=empty_at)
 
     async def look(self) -> None:
         """Ask once; a failure keeps what was known."""
@@ -111,7 +115,7 @@ class Purse:
         was_drifting = self._is_drifting
         if self._burn is not None:
             self._compare(account.spendable_dollars, self._burn)
-        now = self._clock.now()
+        now, self._seen_s = self._clock.now(), self._clock.monotonic()
         is_empty = account.spendable_dollars <= 0
         self.seen = AccountSeen(
             spendable_dollars=account.spendable_dollars,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import ceil, inf
 
 from keeper.core.decisions import Wants
@@ -95,7 +95,8 @@ class Survey:
         self.unreadable_error = ""
         self.offers: dict[StreamName, OfferBook] = {}
         self.search_refused: SearchRefused | None = None
-        self._refused_at = clock.now()
+        # By the clock that nobody sets: since when a search is refused, and until when.
+        self._refused_s = self._refused_until_s = 0.0
         self._failing_s: float | None = None  # since when no search was answered, either way
         self.shown: dict[InstanceId, Instance | None] = {}
         self._last_shown = 0
@@ -259,13 +260,13 @@ class Survey:
             if order.kind is OrderKind.RENT and order.slot is not None:
                 self.offers.pop(stream_of(order.slot), None)
 
-    def clock_stepped(self, step_s: float) -> None:
+    def clock_stepped(self) -> None:
         """Forget offers, whose age is not known any more; let a refusal last as long as it would have."""
         self.offers.clear()
-        refused, by = self.search_refused, timedelta(seconds=step_s)
-        self._refused_at += by
+        refused = self.search_refused
         if refused is not None and refused.until is not None:
-            self.search_refused = replace(refused, until=refused.until + by)
+            until = later(self._clock.now(), self._refused_until_s - self._clock.monotonic())
+            self.search_refused = replace(refused, until=until)
 
     async def search_for(self, stream: Stream) -> float:
         """Search once for one stream; returns how long to leave the marketplace alone."""
@@ -311,17 +312,19 @@ class Survey:
     ) -> None:
         if reason is not Reason.SEARCH_FAILS:
             self._failing_s = None  # no is an answer
-        before = self.search_refused
+        before, now_s = self.search_refused, self._clock.monotonic()
         self.search_refused = SearchRefused(reason=reason, until=until, error=describe(error))
+        if until is not None:
+            self._refused_until_s = now_s + elapsed_s(self._clock.now(), until)
         if before is None or before.reason is not reason:
-            self._refused_at = self._clock.now()
+            self._refused_s = now_s
             self._tell(SearchesRefused(reason=reason, error=describe(error), until=until))
 
     def _allow(self) -> None:
         """Note the first search that was answered after refused ones."""
         self._failing_s = None
         if self.search_refused is not None:
-            refused_s = elapsed_s(self._refused_at, self._clock.now())
+            refused_s = self._clock.monotonic() - self._refused_s
             reason, self.search_refused = self.search_refused.reason, None
             self._tell(SearchesAllowed(reason=reason, duration_s=refused_s))
 

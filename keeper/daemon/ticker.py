@@ -237,9 +237,9 @@ class Ticker:
         if looked.step_s:
             self._crew.facts.add(ClockStepped(duration_s=round(looked.step_s, 3)))
             self._crew.board.clock_stepped(looked.step_s, now)
-            self._crew.survey.clock_stepped(looked.step_s)
+            self._crew.survey.clock_stepped()
             self._ground.memory.clock_stepped(looked.step_s)
-            self._crew.purse.clock_stepped(looked.step_s, now)
+            self._crew.purse.clock_stepped(looked.step_s)
         if looked.step_s or looked.was_away:
             self._ground.memory.started_at = now
             self._crew.purse.begin_anew()

@@ -92,11 +92,12 @@ def _survey(
     asked: frozenset[OfferId] = frozenset(),
     tell: Callable[[SearchesRefused | SearchesAllowed], None] = lambda _: None,
     nudge: Callable[[], None] = lambda: None,
+    clock: VirtualClock | None = None,
 ) -> Survey:
     fitted: Marketplace = market  # type: ignore[assignment]
     return Survey(
         fitted,
-        VirtualClock(),
+        clock or VirtualClock(),
         streams=lambda: (STREAM,),
         list_interval_s=lambda: (30.0, 5.0),
         nudge=nudge,
@@ -153,15 +154,22 @@ def test_a_spent_quota_is_waited_for_and_no_longer() -> None:
 
 
 @pytest.mark.parametrize("step_s", [3600.0, -3600.0])
-def test_what_is_waited_for_moves_along_with_a_clock_that_is_set(step_s: float) -> None:
+@pytest.mark.parametrize("is_refused_after", [False, True], ids=["before", "after"])
+def test_what_is_waited_for_moves_along_with_a_clock_that_is_set(
+    step_s: float, *, is_refused_after: bool
+) -> None:
     async def play() -> None:
-        market = _Market()
-        market.errors = [QuotaSpent("spent", until=EPOCH + timedelta(hours=2))]
-        survey = _survey(market)
+        clock, market = VirtualClock(), _Market()
+        if is_refused_after:
+            clock.step(step_s)
+        market.errors = [QuotaSpent("spent", until=clock.now() + timedelta(hours=2))]
+        survey = _survey(market, clock=clock)
         await survey.search_for(STREAM)
-        survey.clock_stepped(step_s)
+        if not is_refused_after:
+            clock.step(step_s)
+        survey.clock_stepped()
         assert survey.search_refused is not None
-        assert survey.search_refused.until == EPOCH + timedelta(hours=2, seconds=step_s)
+        assert survey.search_refused.until == clock.now() + timedelta(hours=2)
 
     run(play())
 
