@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import dropwhile
 from math import inf
 from typing import Any, TypeVar
 
@@ -20,7 +21,8 @@ from keeper.sim.ledger import NAMED, HostEntry, Ledger, Rental, Request
 from keeper.sim.notices import Notice, read_notices
 
 LISTING = ("GET", "/instances/")
-EMPTY_LIST = "list_empty"  # how the ledger notes a list that showed no rental though some live
+EMPTY_LIST, STALE_LIST = "list_empty", "list_stale"  # notes of lists that were not true
+_BELIEVABLE = ("", EMPTY_LIST, STALE_LIST)
 BY_ID = ("GET", "/instances/{id}/")
 CREATE = ("PUT", "/asks/{id}/")
 DESTROY = ("DELETE", "/instances/{id}/")
@@ -268,17 +270,18 @@ class Evidence:
         """When a whole listing was truly answered."""
         return tuple(r.at for r in self.calls.get(LISTING, ()) if r.status == 200 and not r.note)
 
-    @cached_property
-    def believable_listings(self) -> tuple[float, ...]:
-        """When a list was answered that nothing tells from a true one: also one without any rental.
+    def listings_without(self, ended_at: float, until: float) -> list[float]:
+        """Return when whole lists were answered that said nothing false of what had ended by then.
 
-        Of what has ended such a list says the truth; what lives is saved by the answer by its id.
+        Nothing tells one that is empty, or told again, from a true one; what lives is saved by the
+        answer by its id. One told again is as old as the true one before it, at most.
         """
-        return tuple(
-            r.at
+        told = [
+            r
             for r in self.calls.get(LISTING, ())
-            if r.status == 200 and r.note in ("", EMPTY_LIST)
-        )
+            if ended_at <= r.at <= until and r.status == 200 and r.note in _BELIEVABLE
+        ]
+        return [r.at for r in dropwhile(lambda r: r.note == STALE_LIST, told)]
 
     def clean_between(self, since: float, until: float, call: tuple[str, str]) -> list[float]:
         """Return when a call of this kind was truly answered in a stretch of time."""

@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import inf
 
 from keeper.sim.bills import curbed
-from keeper.sim.evidence import BY_ID, DESTROY, LISTING, Broken, Evidence, between
+from keeper.sim.evidence import BY_ID, DESTROY, LISTING, Broken, Evidence
 from keeper.sim.excuses import is_to_be_left, side_by_side_s, tied_s
 from keeper.sim.ledger import Rental
 
@@ -134,7 +134,7 @@ def _was_known(seen: Evidence, rental: Rental) -> bool:
 
 def what_confirms_is_missing(seen: Evidence, rental: Rental, ended_at: float, until: float) -> str:
     """Say what a keeper has not looked at that calls a rental gone; "" when it may."""
-    listed = between(seen.believable_listings, ended_at, until)
+    listed = seen.listings_without(ended_at, until)
     if not listed or listed[-1] - listed[0] < seen.bounds.absence_apart_s - _SLACK_S:
         return "no two separate listings were read after its end"
     by_id = [

@@ -374,12 +374,14 @@ def test_what_ends_while_the_market_hides_it_was_confirmed_gone_before(
         pytest.param(("", "list_empty"), None, True, id="and nobody asked for its id"),
         pytest.param(("", "list_without_array"), 5036.0, True, id="one was no list"),
         pytest.param(("list_empty",), 5036.0, True, id="there was one list only"),
+        pytest.param(("", "list_stale"), 5036.0, False, id="one was told again"),
+        pytest.param(("list_stale", ""), 5036.0, True, id="one may be older than its end"),
     ],
 )
-def test_a_list_that_is_empty_by_mistake_tells_the_truth_of_what_has_ended(
+def test_a_list_that_is_not_true_may_tell_the_truth_of_what_has_ended(
     *, notes: tuple[str, ...], by_id_at: float | None, is_blamed: bool
 ) -> None:
-    """Seed 2568 of any fleet: others ended a rental half a minute before such lists began."""
+    """Seeds 2568 and 4415 of any fleet: others ended a rental just before such lists began."""
     run = Run()
     run.command(100, 200.0, "deploy.start")
     run.end(100, 5000.0, "outsider")
