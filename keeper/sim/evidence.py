@@ -279,7 +279,7 @@ class Evidence:
         told = [
             r
             for r in self.calls.get(LISTING, ())
-            if ended_at <= r.at <= until and r.status == 200 and r.note in _BELIEVABLE
+            if ended_at < r.at < until and r.status == 200 and r.note in _BELIEVABLE
         ]
         return [r.at for r in dropwhile(lambda r: r.note == STALE_LIST, told)]
 
