@@ -217,6 +217,8 @@ def test_what_is_ended_while_it_stands_still_is_condemned_at_the_price_of_its_di
     gone = a_condemned(dollars_per_hour=0.05)
     assert condemned_dollars_per_hour(gone, {HOST: QUEUED}) == 0.05
     assert condemned_dollars_per_hour(gone, {HOST: RUNS}) == 0.41  # it came up all the same
+    dear = a_condemned(dollars_per_hour=0.5)
+    assert condemned_dollars_per_hour(dear, {HOST: RUNS}) == 0.5  # a row may tell of a part of it
 
 
 def test_what_has_ended_cost_its_disk_all_the_time_and_its_gpu_while_it_ran() -> None:
