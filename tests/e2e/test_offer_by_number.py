@@ -1,27 +1,15 @@
 """One certain offer, rented by its number: that one, or nothing and the reason."""
 
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from keeper.sim.faults import Fault, FaultKind
-from keeper.sim.market import MarketShape
-from keeper.sim.serve import SimServer, quick_tempo
-from tests.e2e.conftest import API_KEY, Box
+from tests.e2e.conftest import Box
 
 pytestmark = pytest.mark.timeout(180)
 
 PRICE = r"\nPrice: 0\.\d{3} \$/h \(GPU 0\.\d{3} \+ disk 0\.\d{3}\)\n"
-
-
-@pytest.fixture
-async def sim(short_path: Path) -> AsyncIterator[SimServer]:
-    """A market in which nobody takes an offer but whom a test lets."""
-    shape = MarketShape(tempo=quick_tempo(1.0), renters_every_s=0.0, price_drift_every_s=0.0)
-    async with SimServer(state_dir=short_path / "sim", api_key=API_KEY, shape=shape) as server:
-        yield server
 
 
 async def suitable(box: Box) -> list[int]:

@@ -113,10 +113,10 @@ async def test_an_interrupt_before_anything_is_rented_leaves_nothing(box: Box) -
 
 async def test_time_up_names_what_is_rented(box: Box) -> None:
     box.sim.market.arm(Fault(kind=FaultKind.STUCK_LOADING))
-    running = await box.keeper("provision", "duel", "--yes", "--timeout", "12")
+    running = await box.keeper("provision", "duel", "--yes", "--timeout", "20")
     assert running.code == 75
     (instance_id,) = box.live()
-    assert f"duel is not on air after 12 s; instance {instance_id}" in running.err
+    assert f"duel is not on air after 20 s; instance {instance_id}" in running.err
 
 
 async def test_with_a_running_keeper_it_waits_and_connects(box: Box) -> None:

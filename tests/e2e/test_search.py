@@ -1,27 +1,15 @@
 """`keeper search` as people and programs use it: beside a running keeper and without one."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from keeper.sim.market import MarketShape
-from keeper.sim.serve import SimServer, quick_tempo
-from tests.e2e.conftest import API_KEY, Box
+from tests.e2e.conftest import Box
 
 pytestmark = pytest.mark.timeout(120)
 
 NOTHING_SUITS = "    offer: {gpu_names: [RTX 9999]}"
-
-
-@pytest.fixture
-async def sim(short_path: Path) -> AsyncIterator[SimServer]:
-    """A market in which nobody else rents meanwhile: two looks at it show the same."""
-    shape = MarketShape(tempo=quick_tempo(1.0), renters_every_s=0.0, price_drift_every_s=0.0)
-    async with SimServer(state_dir=short_path / "sim", api_key=API_KEY, shape=shape) as server:
-        yield server
 
 
 async def test_it_shows_what_keeper_would_take_with_its_price_in_parts(box: Box) -> None:

@@ -156,7 +156,7 @@ class Receiver:
 
 @pytest.fixture
 async def sim(short_path: Path) -> AsyncIterator[SimServer]:
-    shape = MarketShape(tempo=quick_tempo(0.6))
+    shape = MarketShape(tempo=quick_tempo(0.6), renters_every_s=0, price_drift_every_s=0)
     async with SimServer(state_dir=short_path / "sim", api_key=VAST_KEY, shape=shape) as server:
         yield server
 
