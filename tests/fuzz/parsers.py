@@ -338,7 +338,11 @@ def check_addresses(found: Any) -> str:
 
 
 def dates(data: bytes) -> Any:
-    return http_date(data.decode("latin-1"))
+    header = data.decode("latin-1")
+    for reset in ("", header, str(NOW.timestamp() + 600)):
+        spent = Reply(status=429, headers={"date": header, "x-ratelimit-reset": reset})
+        assert 0 < (quota_until(spent, NOW) - NOW).total_seconds() <= 90_000
+    return http_date(header)
 
 
 def label(data: bytes) -> Any:

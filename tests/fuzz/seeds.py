@@ -73,6 +73,8 @@ LINES: Final = (
 )
 PLAIN: Final = (
     b"Sat, 21 Nov 2026 05:21:51 GMT",
+    b"Fri, 31 Dec 9999 23:59:59 GMT",
+    b"Sun, 22 Nov 2026 05:21:51 +1200",
     b"keeper:abc:duel/0:3",
     b"198.51.100.7 ",
     b"2001:db8::1",
