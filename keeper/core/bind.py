@@ -25,6 +25,7 @@ from keeper.core.decisions import Wait
 from keeper.core.draft import Draft
 from keeper.core.events import InstanceAdopted, OrphanCleared, OrphanSeen, RentUncertain
 from keeper.core.labels import is_keepers, parse
+from keeper.core.meter import GAP_MAX_S, charged
 from keeper.core.model import (
     Condemned,
     HostId,
@@ -37,6 +38,8 @@ from keeper.core.model import (
     OrphanPolicy,
     SlotId,
     Tenure,
+    is_spare,
+    stream_of,
 )
 from keeper.core.moments import elapsed_s
 from keeper.core.reasons import Reason
@@ -131,11 +134,22 @@ def _follow(
     )
     for event in terms.told(slot, instance.instance_id, tenure, termed, listing.at):
         draft.tell(event)
+    if termed.dollars_per_hour > tenure.dollars_per_hour and tenure.listed_at is not None:
+        _count_rise(draft, slot, termed.dollars_per_hour - tenure.dollars_per_hour, listing)
     draft.wake(
         terms.ending_known_at(termed, listing.at, draft.policy(slot), draft.fleet.list_interval_s)
     )
     still = stillness.followed(draft, slot, termed, instance, listing.at)
     return _seen(still, instance, listing)
+
+
+def _count_rise(draft: Draft, slot: SlotId, more_dollars_per_hour: float, listing: Listing) -> None:
+    """Count a price that has risen since it was last seen: nobody knows when it rose."""
+    since = listing.before_at or draft.world.meter.metered_at or listing.at
+    hours = min(elapsed_s(since, listing.at), GAP_MAX_S) / 3600.0
+    stream, is_for_spare = stream_of(slot), is_spare(slot)
+    dollars = more_dollars_per_hour * hours
+    draft.note(charged(draft.ledger, stream, dollars, draft.now, is_for_spare=is_for_spare))
 
 
 def _seen(tenure: Tenure, instance: Instance, listing: Listing) -> Tenure:

@@ -144,6 +144,19 @@ def caught_up(meter: Meter, now: datetime, watched_from: datetime | None = None)
     return replace(meter, metered_at=now, tallies=tallies, dark=dark)
 
 
+def charged(
+    meter: Meter, stream: StreamName, dollars: float, now: datetime, *, is_for_spare: bool
+) -> Meter:
+    """Add what was spent beside the rates, to the day and the month of now."""
+    tallies = dict(meter.tallies)
+    for period in (day_of(now), month_of(now), TOTAL):
+        tally = tallies.get(period, _NOTHING).get(stream) or Tally()
+        spare = tally.spare_dollars + dollars * is_for_spare
+        more = replace(tally, dollars=tally.dollars + dollars, spare_dollars=spare)
+        tallies[period] = {**tallies.get(period, _NOTHING), stream: more}
+    return replace(meter, tallies=tallies)
+
+
 def _days_between(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
     while since < until:
         end = min(day_ends_at(since), until)

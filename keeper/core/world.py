@@ -54,6 +54,7 @@ class Listing:
     came_at: datetime | None = None  # when it was answered; None: at once
     # When the first list came that has all rentals where this one has them; None: with this one.
     placed_at: datetime | None = None
+    before_at: datetime | None = None  # when the list before it was asked for; None: there was none
 
     @property
     def places_known_at(self) -> datetime:

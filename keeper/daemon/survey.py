@@ -205,7 +205,11 @@ class Survey:
             if before is not None and _are_where_they_were(before.instances, instances):
                 placed_at = min(before.places_known_at, came_at)  # a clock may have been set back
             self.listing = Listing(
-                instances=instances, at=asked_at, came_at=came_at, placed_at=placed_at
+                instances=instances,
+                at=asked_at,
+                came_at=came_at,
+                placed_at=placed_at,
+                before_at=None if before is None else before.at,
             )
             self._read_at = asked_at
             self.unreadable_since = None

@@ -295,6 +295,39 @@ def test_what_was_spent_while_keeper_was_away_is_counted_at_once_and_said_once()
     assert not events_of(decide(short), SpendCaughtUp)
 
 
+RISEN = [
+    ("nobody had looked for a quarter of an hour", ago(905), 0.25),
+    ("lists came each half minute", ago(35), 30.0 / 3600.0),
+    ("this process has read no other list: since the ledger was written", None, 0.1),
+]
+
+
+@pytest.mark.parametrize(
+    ("seen_before", "hours"), [r[1:] for r in RISEN], ids=[r[0] for r in RISEN]
+)
+def test_a_price_that_rose_unseen_counts_since_it_was_last_seen(
+    seen_before: datetime | None, hours: float
+) -> None:
+    """Seed 4838 of any fleet: raised sevenfold while this box's own network was down, it took a day's
+    bill above its cap. keeper cannot know when it rose, so it counts the dearest.
+    """
+    world = applied(healthy_world(), decide(healthy_world()))
+    listing = world.listing
+    assert listing is not None
+    (instance,) = listing.instances
+    costs = instance.dollars_per_hour
+    dear = replace(instance, dollars_per_hour=costs + 2.0)
+    world = replace(world, meter=replace(world.meter, metered_at=ago(365)))
+    before = total(world.meter)
+    known = replace(listing, at=ago(5), before_at=seen_before)
+    risen = replace(known, instances=(dear,))
+    plans = [decide(replace(world, listing=each)) for each in (known, risen)]
+    cheap, counted = (before if plan.meter is None else total(plan.meter) for plan in plans)
+    at_the_old_rate = world.meter.rates[DUEL].dollars_per_hour * 365.0 / HOUR
+    assert cheap == pytest.approx(before)
+    assert counted == pytest.approx(before + at_the_old_rate + 2.0 * hours, rel=1e-6)
+
+
 # --- in the dark ------------------------------------------------------------------------------------
 
 
