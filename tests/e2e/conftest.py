@@ -21,6 +21,8 @@ from tests.waiting import eventually, look_until
 
 KEEPER = shutil.which("keeper", path=str(Path(sys.executable).parent)) or "keeper"
 API_KEY = "the-right-key"
+# A command may provision a host in it, on a machine that does much else.
+PATIENCE_S = 150.0
 # Production's rules with a test's patience.
 CONFIG = """\
 vast: {{url: "{url}", timeout_s: 10}}
@@ -75,13 +77,15 @@ class Running:
     def kill(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    async def ended(self, timeout_s: float = 60.0) -> int:
+    async def ended(self, timeout_s: float = PATIENCE_S) -> int:
         async with asyncio.timeout(timeout_s):
             code = await self.process.wait()
             await asyncio.gather(*self.readers)
         return code
 
-    async def says(self, pattern: str, *, stream: str = "out", timeout_s: float = 60.0) -> str:
+    async def says(
+        self, pattern: str, *, stream: str = "out", timeout_s: float = PATIENCE_S
+    ) -> str:
         """Wait for a line."""
         lines = self.out if stream == "out" else self.err
 
@@ -153,7 +157,7 @@ class Box:
         return running
 
     async def keeper(
-        self, *arguments: str, environ: dict[str, str] | None = None, timeout_s: float = 90.0
+        self, *arguments: str, environ: dict[str, str] | None = None, timeout_s: float = PATIENCE_S
     ) -> Done:
         """Run a command to its end."""
         running = await self.start(*arguments, environ=environ)
@@ -181,7 +185,7 @@ class Box:
         holds: Callable[[], bool],
         *,
         running: Running | None = None,
-        timeout_s: float = 60.0,
+        timeout_s: float = PATIENCE_S,
     ) -> None:
         def is_so() -> bool:
             if holds():

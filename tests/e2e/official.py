@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.components import require
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 

@@ -13,7 +13,7 @@ from keeper.adapters.vastai_rights import RIGHT
 from keeper.sim.access import Grant, Session
 from tests.e2e.conftest import Box, Done
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 ACTING = [("run",), ("provision", "duel", "--yes")]
 Ends = Callable[..., Awaitable[Done]]

@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.conftest import Box
 from tests.waiting import eventually, state_of
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 
 class Manager:

@@ -9,7 +9,7 @@ import pytest
 from keeper.sim.ssh_host import LoopbackHost
 from tests.e2e.conftest import Box
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 SETTING = "  dead_man_after_s: 6\n  unreachable_s: 3\n  probe_stale_s: 3\n  fatal_state_s: 1\n"
 
@@ -69,7 +69,7 @@ async def test_a_host_that_hears_no_keeper_stops_itself_and_is_replaced_blameles
     await second.ended()
     (instance_id,) = box.live()
     contract = box.sim.market.contracts[instance_id]
-    await box.until(lambda: contract.intended == "stopped", timeout_s=20.0)
+    await box.until(lambda: contract.intended == "stopped")
     (call,) = _own_calls(box)
     assert (call["instance_id"], call["status"]) == (instance_id, 200)
     # keeper comes back, says why, and blames no machine.

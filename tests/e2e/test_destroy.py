@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.conftest import API_KEY, Box
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 TWO = "    replicas: 2"
 GONE = (

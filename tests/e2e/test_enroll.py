@@ -7,7 +7,7 @@ import pytest
 from keeper.sim.access import Grant
 from tests.e2e.conftest import Box
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def asked(box: Box, call: str) -> int:

@@ -12,7 +12,7 @@ import pytest
 from keeper.sim.faults import Fault, FaultKind
 from tests.e2e.conftest import Box, Running
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 _SLOW_S = 6.0
 

@@ -7,7 +7,7 @@ import pytest
 from keeper.sim.faults import Fault, FaultKind
 from tests.e2e.conftest import Box
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 PRICE = r"\nPrice: 0\.\d{3} \$/h \(GPU 0\.\d{3} \+ disk 0\.\d{3}\)\n"
 

@@ -16,7 +16,7 @@ from tests.waiting import eventually, look_until
 
 pytestmark = [pytest.mark.real("vastai", "sshd"), pytest.mark.timeout(300)]
 
-PATIENCE_S = 90.0
+PATIENCE_S = 120.0
 SHAPE = MarketShape(renters_every_s=0, price_drift_every_s=0, tempo=quick_tempo(1.0))
 LIFE = [
     ("created", "account"),

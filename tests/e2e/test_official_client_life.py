@@ -22,7 +22,7 @@ from tests.waiting import look_until
 pytestmark = [pytest.mark.real("vastai", "sshd"), pytest.mark.timeout(300)]
 
 KEY = "1" * 64
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 async def until(

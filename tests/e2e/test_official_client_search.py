@@ -11,7 +11,7 @@ from keeper.sim.market import MarketShape
 from keeper.sim.serve import SimServer
 from tests.e2e.official import Official
 
-pytestmark = [pytest.mark.real("vastai"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real("vastai"), pytest.mark.timeout(300)]
 
 KEY = "0" * 64
 DAY_S = 86_400

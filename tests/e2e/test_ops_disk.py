@@ -14,7 +14,7 @@ import pytest
 from keeper.cli.exit_codes import ExitCode
 from tests.e2e.conftest import KEEPER, Box, Running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 async def limit(running: Running, size: str) -> None:

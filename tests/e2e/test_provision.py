@@ -11,7 +11,7 @@ import pytest
 from keeper.sim.faults import Fault, FaultKind
 from tests.e2e.conftest import Box
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 
 async def test_says_first_what_it_would_rent(box: Box) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Box
+from tests.e2e.conftest import PATIENCE_S, Box
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 NOTHING_SUITS = "    offer: {gpu_names: [RTX 9999]}"
 
@@ -43,7 +43,7 @@ async def test_it_says_what_the_running_keeper_says_when_nothing_suits(box: Box)
     daemon = await box.daemon()
     await daemon.says('"reason":"no_suitable_offer"')
     said = ""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while not said:
             said = (await slot_of(box))["rent_detail"]
     done = await box.keeper("search", "duel", "--json")

@@ -26,7 +26,7 @@ from keeper.sim.warden import MARK
 from tests.canaries import Flock, canary, key_of
 from tests.e2e.conftest import Box, Running
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 # By place. What has odd characters in it is quoted differently by everybody who writes it.
 VAST_KEY = key_of("the account")

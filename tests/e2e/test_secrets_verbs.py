@@ -20,7 +20,7 @@ from keeper.sim.serve import SimServer
 from tests.canaries import Flock, canary, key_of
 from tests.e2e.conftest import Box
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 PROGRAM = """\
 import json, os, sys

@@ -11,8 +11,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.e2e.conftest import KEEPER
-from tests.waiting import PATIENCE_S
+from tests.e2e.conftest import KEEPER, PATIENCE_S
+
+pytestmark = pytest.mark.timeout(300)
 
 LISTING = "/api/v1/instances/"
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.conftest import Box
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 
 async def test_what_is_spent_is_shown_held_to_a_new_cap_and_remembered(box: Box) -> None:

@@ -6,14 +6,14 @@ import re
 import pytest
 
 from keeper.sim.faults import Fault, FaultKind
-from tests.e2e.conftest import Box
+from tests.e2e.conftest import PATIENCE_S, Box
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 
 async def shows(box: Box, pattern: str) -> str:
     """Look until a line fits; a narrow terminal's, where numbers have a table of their own."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             done = await box.keeper("status", environ={"COLUMNS": "80"})
             assert done.code == 0, done.err

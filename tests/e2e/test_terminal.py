@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.e2e.conftest import KEEPER, Box
+from tests.e2e.conftest import KEEPER, PATIENCE_S, Box
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 COLUMNS = 80
 SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
@@ -44,14 +44,14 @@ class Terminal:
         )
 
     async def sees(self, text: str) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while text not in self.text:
                 self._read()
                 await asyncio.sleep(0.02)
 
     async def sees_more(self) -> None:
         before = len(self.raw)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while len(self.raw) == before:
                 self._read()
                 await asyncio.sleep(0.02)
@@ -61,7 +61,7 @@ class Terminal:
 
     async def ended(self) -> int:
         assert self._process is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while self._process.returncode is None:
                 self._read()
                 await asyncio.sleep(0.02)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.conftest import Box
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

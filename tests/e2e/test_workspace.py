@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import Box
+
+pytestmark = pytest.mark.timeout(300)
 
 
 async def test_the_default_folder_of_a_workload_is_the_simulated_host_s_own(box: Box) -> None:
