@@ -28,6 +28,7 @@ from keeper.sim.death_lives import LIVES
 from keeper.sim.death_run import FREEZE_S, Point, Told, play
 
 _DEATHS_A_RUN = {Deed.KILL: 6, Deed.FREEZE: 3}
+_CHANGING = ("PUT ", "POST ", "DELETE ")
 _TRIES_MAX = 2  # a point that a run did not reach is tried once more; then it is said so
 
 
@@ -141,10 +142,16 @@ def points_of(order: Sequence[str], deed: Deed) -> Iterator[Point]:
 
 
 def batches(points: Sequence[Point], deed: Deed) -> Iterator[tuple[Point, ...]]:
-    """Spread the points over runs, so that deaths in one run lie far apart."""
-    runs = math.ceil(len(points) / _DEATHS_A_RUN[deed])
-    for number in range(runs):
-        yield tuple(points[number::runs])
+    """Spread the points over runs, so that deaths in one run lie far apart.
+
+    Calls that change something come first: a campaign that is cut short has done those.
+    """
+    changing = [point for point in points if point.call.startswith(_CHANGING)]
+    others = [point for point in points if not point.call.startswith(_CHANGING)]
+    for part in (changing, others):
+        runs = math.ceil(len(part) / _DEATHS_A_RUN[deed])
+        for number in range(runs):
+            yield tuple(part[number::runs])
 
 
 @dataclass(frozen=True, slots=True)

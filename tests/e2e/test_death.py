@@ -54,8 +54,10 @@ def test_the_campaign_has_a_point_for_each_moment_and_forgets_none() -> None:
     points = tuple(points_of(order, Deed.KILL))
     assert len(set(points)) == len(order)
     assert {each.name for each in points} >= {"kill|a|arrived|2", "kill|b|arrived|1"}
-    spread = list(batches(points, Deed.FREEZE))
-    assert sorted(point for batch in spread for point in batch) == sorted(points)
+    changing = Point.parse("kill|PUT /b|acted|1")
+    spread = list(batches((*points, changing), Deed.FREEZE))
+    assert sorted(point for batch in spread for point in batch) == sorted((*points, changing))
+    assert spread[0] == (changing,)
 
 
 def test_the_campaign_goes_on_from_its_record_of_each_life(tmp_path: Path) -> None:
