@@ -75,7 +75,8 @@ def app(folder: Path, name: str, **settings: object) -> Workload:
 
 async def test_probe_of_a_dead_daemon_does_not_start_one(link: Link, folder: Path) -> None:
     """Every call of PM2 starts its daemon; an empty list would then look like an answer."""
-    async with watching(link, app(folder, "good")) as sentinel:
+    # Of the disk, which others write to, one look is enough.
+    async with watching(link, app(folder, "good"), "keeper_disk_looks=1000000\n") as sentinel:
         down = await sentinel.until(Reason.MANAGER_DOWN)
         assert down.status is Status.FALSE
         async for line in sentinel.lines:
