@@ -22,6 +22,7 @@ from keeper.sim.notices import Notice, read_notices
 
 LISTING = ("GET", "/instances/")
 EMPTY_LIST, STALE_LIST = "list_empty", "list_stale"  # notes of lists that were not true
+_BEAT_S = 30.0  # lists are asked for at least as often
 _BELIEVABLE = ("", EMPTY_LIST, STALE_LIST)
 BY_ID = ("GET", "/instances/{id}/")
 CREATE = ("PUT", "/asks/{id}/")
@@ -267,8 +268,19 @@ class Evidence:
 
     @cached_property
     def clean_listings(self) -> tuple[float, ...]:
-        """When a whole listing was truly answered."""
-        return tuple(r.at for r in self.calls.get(LISTING, ()) if r.status == 200 and not r.note)
+        """When a whole listing was truly answered, or need not be asked for because it was vouched for.
+
+        Of a list that was promised to stay as it is, keeper takes each beat as read: here the first and
+        the last of them stand for all.
+        """
+        asked = [r.at for r in self.calls.get(LISTING, ()) if r.status == 200 and not r.note]
+        vouched = [
+            at
+            for since, until in self.vouched
+            if until - since >= _BEAT_S
+            for at in (since + _BEAT_S, until - _BEAT_S)
+        ]
+        return tuple(sorted((*asked, *vouched)))
 
     def listings_without(self, ended_at: float, until: float) -> list[float]:
         """Return when whole lists were answered that said nothing false of what had ended by then.
