@@ -233,6 +233,12 @@ def _source(path: str) -> tuple[str, Mapping[str, str]]:
     return text, found
 
 
+def _rows_beside(path: str) -> list[Path]:
+    """The files that the rows of the table of decisions are in."""
+    found = (ROOT / "tests" / path).parent.glob("decision_rows_*.py")
+    return sorted(found) if f"{path}::test_decides" == DECIDES else []
+
+
 @cache
 def _lines_of_the_book() -> Mapping[int, str]:
     rows = re.findall(r"^\| Q(\d+) \|(.+)\|$", BOOK.read_text(), re.MULTILINE)
@@ -256,6 +262,7 @@ def test_what_is_said_to_hold_a_quirk_exists_and_names_it(number: int, test: str
     text, tests = _source(path)
     assert name in tests, f"{path} has no {name}"
     if row:
+        text += "".join(each.read_text() for each in _rows_beside(path))
         assert f'"{row.removesuffix("]")}"' in text, f"{path} has no row {row.removesuffix(']')!r}"
     else:
         assert re.search(rf"\b(Q|[Qq]uirk ){number}\b", tests[name]), (
