@@ -14,7 +14,7 @@ from keeper.core.conditions import is_crash_looping
 from keeper.core.model import Policy, Rung, Status
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
-from keeper.core.signs import NOBODY_THERE, may_be_cut_off
+from keeper.core.signs import NOBODY_THERE, may_be_cut_off, unreached_since
 
 # The viewer finds nobody, and SSH neither, or the host is silent: for so long it may be this box's own
 # network, whose canary is believed after two misses, half a minute apart (39 s, and a good host was rebooted).
@@ -38,7 +38,7 @@ def climb(case: Case) -> Proposal:
                     wish=Wish.WAIT, reason=Reason.NOT_ENOUGH_EVIDENCE, until=pending_until
                 )
             continue
-        cut_off_at = later(case.reachable.since, _CUT_OFF_S)
+        cut_off_at = later(unreached_since(case), _CUT_OFF_S)
         if (
             case.streaming.reason in NOBODY_THERE
             and not case.is_reachable

@@ -37,6 +37,7 @@ from keeper.core.signs import (
     is_proven,
     is_warming_up,
     judged_by_an_earlier_process,
+    lists_are_new_at,
     market_patience_s,
     may_be_elsewhere,
     may_have_moved,
@@ -175,6 +176,12 @@ def _deploy(case: Case) -> Proposal:
 
 def _unreachable_at(case: Case) -> datetime | None:
     return unreachable_at(case) if case.is_known_unreachable else None
+
+
+def _place_known_at(case: Case) -> datetime | None:
+    """When lists are believed that say where a host is; None once only a newer one, or a look, says more."""
+    until = lists_are_new_at(case)
+    return until if case.now < until else None
 
 
 def _inner_patience_ends_at(case: Case) -> datetime:
@@ -343,9 +350,10 @@ TENURE_RULES: tuple[Rule, ...] = (
     Rule(
         name="may have moved",
         when=may_have_moved,
-        then=_wait(Reason.UNKNOWN_IS_NOT_UNHEALTHY),
-        why="Nobody answers where it was before its connections were cut; the next list says where"
-        " it is. A good process was restarted, and rebooted, for an address that had changed.",
+        then=_wait_until(Reason.UNKNOWN_IS_NOT_UNHEALTHY, _place_known_at),
+        why="Nobody answers where it was before its connections were cut; the next list that is no old"
+        " one says where it is. A good process was restarted, and rebooted, for an address that had"
+        " changed.",
     ),
     Rule(
         name="inner supervisor at work",

@@ -192,10 +192,20 @@ def unreachable_for_long(case: Case) -> bool:
 
 def unreachable_at(case: Case) -> datetime:
     """When a host that refuses us has done so for too long; a new process dials some times first."""
-    until = later(case.reachable.since, case.policy.unreachable_s)
+    until = later(unreached_since(case), case.policy.unreachable_s)
     if case.world.started_at is None:
         return until
     return max(until, later(case.world.started_at, case.policy.probe_stale_s))
+
+
+def unreached_since(case: Case) -> datetime:
+    """Return since when neither SSH nor the viewer, as far as he looks, has found anybody.
+
+    A host whose SSH has long been dead, or shows another key, is out of reach only once its picture is gone,
+    too; and then it may be this box that is cut off. (A host on air was given up for 47 s of that.)
+    """
+    since = case.reachable.since
+    return max(since, case.streaming.since) if case.streaming.reason in NOBODY_THERE else since
 
 
 def undeployable(case: Case) -> bool:
@@ -300,7 +310,8 @@ def may_have_moved(case: Case) -> bool:
     """Whether the viewer may have looked where the host was before its connections were cut.
 
     Ports move while a container lives, and what is connected is cut. Until the list has been read
-    since, and the viewer has looked again, that nobody answers there says nothing of the host.
+    since, and the viewer has looked again, that nobody answers there says nothing of the host. Nor while
+    that list may be one of before, told again.
     """
     if process_is_down(case) or not case.is_reachable or case.streaming.reason not in NOBODY_THERE:
         return False
@@ -309,12 +320,19 @@ def may_have_moved(case: Case) -> bool:
         return True
     if elapsed_s(linked_at, dark_since(case)) > CUT_S:
         return False  # it was connected all the time: nothing has moved
+    if case.now < lists_are_new_at(case):
+        return True
     assert case.tenure.instance_id is not None, "only a rental with an id is linked to"
     looked_at = case.world.heard_at.get((case.tenure.instance_id, Subject.PICTURE))
     if looked_at is None or case.streaming.good_streak > 0:
         return True
     # Nor does a look say anything that was made while it was cut off, wherever it went.
     return looked_at <= max(looks_anew_from(listing, case.policy), linked_at)
+
+
+def lists_are_new_at(case: Case) -> datetime:
+    """Return when no list tells any more where a host was before it fell dark: they may lag so far behind."""
+    return later(dark_since(case), case.policy.create_settle_s)
 
 
 def may_be_elsewhere(case: Case) -> bool:

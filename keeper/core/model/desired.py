@@ -84,7 +84,7 @@ class Policy:
     fatal_state_s: float = 30.0
     boot_max_s: float = 900.0
     boot_hard_max_s: float = 1800.0
-    create_settle_s: float = 120.0  # an unanswered create is looked for this long at least
+    create_settle_s: float = 120.0  # a create is looked for so long; lists may lag so far
     absence_apart_s: float = 30.0  # two complete listings this far apart prove absence
     warmup_grace_s: float = 300.0
     warmup_max_s: float = 1200.0

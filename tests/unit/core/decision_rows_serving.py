@@ -192,6 +192,26 @@ SERVING = (
         decision="reboot", reason=Reason.UNREACHABLE,
     ),
     Row(
+        sentence="so it has where SSH has been dead for an hour, and only the picture is gone now",
+        world=dark(streaming=NOBODY_YET, reachable=refused_for(3600)),
+        decision="wait", reason=Reason.NOT_ENOUGH_EVIDENCE, until=ahead(85),
+    ),
+    Row(
+        sentence="a host whose SSH has been dead for long is out of reach only once viewers find nobody",
+        world=dark(streaming=replace(NOBODY, since=ago(299)), reachable=refused_for(3600)),
+        decision="reboot", reason=Reason.UNREACHABLE,
+    ),
+    Row(
+        sentence="and is given up when they have found nobody for five minutes",
+        world=dark(streaming=replace(NOBODY, since=ago(300)), reachable=refused_for(3600)),
+        decision="destroy", reason=Reason.UNREACHABLE_TOO_LONG,
+    ),
+    Row(
+        sentence="where they find a bad picture, it is not this box, and nothing there can be repaired",
+        world=dark(reachable=refused_for(300)),
+        decision="destroy", reason=Reason.UNREACHABLE_TOO_LONG,
+    ),
+    Row(
         sentence="where the viewer finds nobody and the host is silent, too, it may be this box",
         world=not_heard_for(26, NOBODY_YET),
         decision="wait", reason=Reason.NOT_ENOUGH_EVIDENCE, until=ahead(85),

@@ -326,15 +326,15 @@ def test_where_a_host_is_is_asked_for_as_soon_as_nobody_answers_there(
     assert plan.acts == ()
 
 
-def unanswered(*, linked_s: float = 50.0, **changes: Any) -> World:
+def unanswered(*, linked_s: float = 50.0, dark_s: float = 130.0, **changes: Any) -> World:
     """Viewers have found nobody for a while; the link came back a moment ago."""
     said = conditions(
         streaming=a_condition(
-            ConditionKind.STREAMING, Status.FALSE, Reason.UNREACHABLE, for_s=100, bad=9
+            ConditionKind.STREAMING, Status.FALSE, Reason.UNREACHABLE, for_s=dark_s, bad=9
         ),
         reachable=a_condition(ConditionKind.REACHABLE, for_s=linked_s, good=1),
     )
-    record = a_record(a_tenure(conditions=said), dark_since=ago(100), ever_on_air=True)
+    record = a_record(a_tenure(conditions=said), dark_since=ago(dark_s), ever_on_air=True)
     return a_world(record, **{"heard_at": all_heard(1.0)} | changes)
 
 
@@ -390,6 +390,31 @@ def test_a_look_that_was_made_while_everything_was_cut_off_says_nothing(
     looked = {key: at for key, at in all_heard(looked_s).items() if key[1] is Subject.PICTURE}
     world = unanswered(linked_s=20.0, listing=listing, heard_at=all_heard() | looked)
     assert bool(decide(world).acts) is is_treated
+
+
+@pytest.mark.parametrize(
+    ("linked_s", "dark_s", "until_s"),
+    [(35.0, 5.0, 115.0), (149.0, 119.0, 1.0), (150.0, 120.0, None), (70.0, 5.0, None)],
+    ids=["dark a moment ago", "lists may lag so far", "no list does", "its link was not cut"],
+)
+def test_a_list_may_be_an_old_one_that_is_told_again(
+    linked_s: float, dark_s: float, until_s: float | None
+) -> None:
+    """Ports moved, lists told where they had been for 40 s more, and a good process was restarted."""
+    listing = replace(a_listing(an_instance(), age_s=3.0), came_at=ago(3.0), placed_at=ago(9000.0))
+    plan = decide(unanswered(linked_s=linked_s, dark_s=dark_s, listing=listing))
+    if until_s is None:
+        assert decision_for(plan).name == "restart"
+    else:
+        assert decision_for(plan).reason is Reason.UNKNOWN_IS_NOT_UNHEALTHY
+        assert decision_for(plan).until == ahead(until_s)  # type: ignore[union-attr]
+
+
+def test_for_a_list_that_cannot_be_read_no_moment_is_waited_for() -> None:
+    listing = a_listing(an_instance(), age_s=170.0)
+    decision = decision_for(decide(unanswered(linked_s=160.0, listing=listing)))
+    assert decision.reason is Reason.UNKNOWN_IS_NOT_UNHEALTHY
+    assert decision.until is None  # type: ignore[union-attr]
 
 
 # --- deciding ---------------------------------------------------------------------------------------
