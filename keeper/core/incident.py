@@ -129,7 +129,10 @@ def _forgive(draft: Draft, record: SlotRecord) -> None:
     since = record.healthy_since or now
     if since > now:
         draft.records[record.slot] = replace(record, healthy_since=now)
-    elif elapsed_s(since, now) < policy.restarts_forgiven_s:
+        return
+    # A process may have been started again before any viewer could look.
+    since = max(since, *(min(use.at, now) for use in record.remedies))
+    if elapsed_s(since, now) < policy.restarts_forgiven_s:
         draft.wake(later(since, policy.restarts_forgiven_s))
     else:
         kept = tuple(

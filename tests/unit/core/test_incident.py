@@ -138,6 +138,18 @@ def test_remedies_are_forgiven_after_a_good_while() -> None:
     assert decide(dearer).records == ()
 
 
+def test_a_restart_that_nobody_saw_the_darkness_of_is_forgiven_after_a_good_while_as_well() -> None:
+    """Seed 4762 of any fleet: a host was back from a reboot, and its process was started before any
+    viewer had looked; the ten good minutes counted from before all that.
+    """
+    uses = (RemedyUse(rung=Rung.RESTART_PROCESS, at=ago(590)),)
+    soon = a_world(a_record(a_tenure(), remedies=uses, healthy_since=ago(9000)))
+    plan = decide(soon)
+    assert record_after(soon, plan).remedies == uses
+    assert plan.next_check_at is not None
+    assert plan.next_check_at <= ahead(10)
+
+
 def test_a_darkness_in_the_future_begins_now() -> None:
     world = dark()
     record = replace(world.records[SLOT], dark_since=ahead(3000))
