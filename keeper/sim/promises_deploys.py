@@ -6,6 +6,7 @@ Each yields what is ``Broken`` in the ``Evidence``. No code is shared with what 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from math import inf
 
 from keeper.sim.evidence import COMMAND, COMMAND_ENDED, STARTED, Broken, Deployed, Evidence
@@ -19,6 +20,7 @@ _BOOTED = "booted"  # nothing runs that ran before
 _WRITTEN_S = 1.0  # so soon after the last answer keeper has it on disk that a deploy is done
 _SURE_S = 1200.0  # on air for so long, a deploy has shown that it works
 _ARRIVES_S = 10_800.0  # so long after the calm a deploy is on the first host
+_PUT_S = 300.0  # a deploy is put on a host, and has warmed up
 _EACH_S = 3600.0  # and so much later on each other one
 
 
@@ -203,6 +205,20 @@ def _strange_at(seen: Evidence, instance_id: int) -> float:
         ),
         inf,
     )
+
+
+def is_of_a_deploy(seen: Evidence, slot: str, lost_at: float, again_at: float) -> bool:
+    """Whether a short darkness is that of a host which gets something else than it had."""
+    if again_at - lost_at > _PUT_S:
+        return False
+    for rental in seen.rentals.get(slot, ()):
+        starts = [e for e in seen.deeds.get(rental.instance_id, ()) if e.what == STARTED]
+        if any(
+            lost_at <= later.at <= again_at and later.detail != earlier.detail
+            for earlier, later in pairwise(starts)
+        ):
+            return True
+    return False
 
 
 def _words_on(seen: Evidence, instance_id: int, until: float = float("inf")) -> list[list[str]]:

@@ -22,7 +22,7 @@ from keeper.sim.evidence import (
 )
 from keeper.sim.excuses import covered_s, tied_s, untied_until
 from keeper.sim.ledger import Rental
-from keeper.sim.promises_deploys import ended_with_a_bad_deploy, hopeless
+from keeper.sim.promises_deploys import ended_with_a_bad_deploy, hopeless, is_of_a_deploy
 from keeper.sim.stalls import open_to
 
 _SAME_S = 1.0
@@ -164,6 +164,8 @@ def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
         spans = seen.slot_on_air(slot)
         dark_s = 0.0
         for lost_at, again_at in seen.dark(slot):
+            if is_of_a_deploy(seen, slot, lost_at, again_at):
+                continue
             begins = max(lost_at, deadline)
             if tied_s(seen, slot, lost_at, lost_at + _SAME_S):
                 begins = max(begins, untied_until(seen, slot, lost_at, bound_s))

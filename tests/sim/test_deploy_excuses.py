@@ -7,6 +7,7 @@ import pytest
 from keeper.sim.evidence import STARTED, Deployed
 from keeper.sim.promises_deploys import what_is_declared_arrives
 from keeper.sim.promises_nerve import no_remedy_for_a_good_picture
+from keeper.sim.promises_stream import on_air_after_the_calm
 from tests.sim.doctored_spares import seen, spare
 from tests.sim.ledgers import BEGAN, Run
 
@@ -93,3 +94,24 @@ def test_an_exchange_in_which_keeper_died_is_done_again(
     )
     found = [broken.text for broken in no_remedy_for_a_good_picture(told)]
     assert (f"{again}.stop on 100, whose viewers saw a good picture" in found) is is_blamed
+
+
+@pytest.mark.parametrize(
+    ("word", "again_s", "blamed"),
+    [
+        pytest.param("new", 80.0, [], id="it got what was declared"),
+        pytest.param("old", 80.0, ["I18"], id="it had that already"),
+        pytest.param("new", 400.0, ["I18"], id="for longer than a warm-up"),
+    ],
+)
+def test_a_deploy_may_come_to_a_host_long_after_the_calm(
+    word: str, again_s: float, blamed: list[str]
+) -> None:
+    """Seed 4554 of any fleet: another slot had it first, and proved it."""
+    run = Run()
+    run.host(100, 305.0, STARTED, "old")
+    run.picture(100, 50_000.0, live=False)
+    run.host(100, 50_030.0, STARTED, word)
+    run.picture(100, 50_000.0 + again_s)
+    told = replace(run.evidence(), calm_at=BEGAN + 40_000.0)
+    assert [broken.invariant for broken in on_air_after_the_calm(told)] == blamed
