@@ -106,6 +106,7 @@ STREAMS = """\
         set -x
         echo "publishing to $CARD_KEY" >&2
         printf '%0120d' 0 >&2; printf %s "$CARD_KEY" | base64 >&2
+        sleep 1  # so that whoever looks now and then sees it
         test -n "$FAILS_NEVER"
       start: sleep 3600
       manager: {kind: background}

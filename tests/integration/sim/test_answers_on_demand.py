@@ -137,7 +137,7 @@ async def test_keys_with_rights_limits_and_credit_are_set_from_outside(
     async with web.delete("/sim/keys?key=reader") as reply:
         assert await reply.json() == {"done": True}
     assert (await post(web, "/sim/keys", {"rights": []}))[0] == 400
-    async with web.put("/sim/limits", json={"scale": 1, "style": "hint"}) as reply:
+    async with web.put("/sim/limits", json={"scale": 60, "style": "hint"}) as reply:
         assert reply.status == 200
     statuses = []
     for _ in range(2):
