@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from keeper.core.decisions import Plan
-from keeper.core.meter import Meter, reopened, shifted
+from keeper.core.meter import Meter, newer, reopened, shifted
 from keeper.core.model import (
     Condemned,
     InstanceId,
@@ -26,7 +26,7 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome, Pause
-from keeper.ports import Saved
+from keeper.ports import Batch, Saved
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +50,7 @@ class Memory:
     fuses_known: frozenset[Reason] = frozenset()
     causes_known: frozenset[tuple[str, str]] = frozenset()
     held_until: dict[SlotId, datetime] = field(default_factory=dict)
+    has_moved: bool = False  # with a clock that was set, and is not written like that yet
 
     @staticmethod
     def of(saved: Saved, started_at: datetime) -> Memory:
@@ -73,7 +74,7 @@ class Memory:
 
         Else a jump ahead would forget what was used of a cap, and a jump back hold up every wait.
         """
-        by = timedelta(seconds=step_s)
+        by, self.has_moved = timedelta(seconds=step_s), True
         self.meter = shifted(self.meter, step_s)
         self.records = {slot: _moved(record, by) for slot, record in self.records.items()}
         # A restart is found again by the moment of its intent.
@@ -85,9 +86,23 @@ class Memory:
             m: replace(each, until=each.until + by) for m, each in self.quarantine.items()
         }
 
+    def in_full(self, batch: Batch) -> Batch:
+        """Return a batch that also writes all that has moved: the next process must find it so."""
+        records = {**self.records, **{each.slot: each for each in batch.records}}
+        intents = {**self.intents, **{each.intent_id: each for each in batch.intents_opened}}
+        machines = {**self.quarantine, **{each.machine_id: each for each in batch.quarantine}}
+        return replace(
+            batch,
+            records=tuple(r for s, r in records.items() if s not in batch.records_deleted),
+            intents_opened=tuple(i for n, i in intents.items() if n not in batch.intents_closed),
+            quarantine=tuple(q for m, q in machines.items() if m not in batch.quarantine_deleted),
+            meter=batch.meter or newer(self.meter, self.meter),
+        )
+
     def absorb(self, plan: Plan) -> None:
         """Take over what a plan changed; only after its commit."""
         # Replaced, never changed in place: snapshots of earlier ticks hold the old mappings.
+        self.has_moved = False
         if plan.records or plan.slots_forgotten:
             records = {**self.records, **{record.slot: record for record in plan.records}}
             for slot in plan.slots_forgotten:

@@ -73,8 +73,9 @@ class Disk:
         self.records.update((record.slot, record) for record in batch.records)
         self._note_moves(batch.records, now_s)
         _forget(self.records, batch.records_deleted)
+        opened = [each for each in batch.intents_opened if each.intent_id not in self.intents]
+        self.labels_written += [(now_s, intent.label) for intent in opened]
         self.intents.update((intent.intent_id, intent) for intent in batch.intents_opened)
-        self.labels_written += [(now_s, intent.label) for intent in batch.intents_opened]
         _forget(self.intents, batch.intents_closed)
         self.quarantine.update((each.machine_id, each) for each in batch.quarantine)
         _forget(self.quarantine, batch.quarantine_deleted)
