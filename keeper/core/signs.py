@@ -199,13 +199,14 @@ def unreachable_at(case: Case) -> datetime:
 
 
 def unreached_since(case: Case) -> datetime:
-    """Return since when neither SSH nor the viewer, as far as he looks, has found anybody.
+    """Return since when neither SSH nor the viewer has found anybody; one who could not look finds nobody.
 
     A host whose SSH has long been dead, or shows another key, is out of reach only once its picture is gone,
     too; and then it may be this box that is cut off. (A host on air was given up for 47 s of that.)
     """
-    since = case.reachable.since
-    return max(since, case.streaming.since) if case.streaming.reason in NOBODY_THERE else since
+    since, streaming = case.reachable.since, case.streaming
+    is_unseen = streaming.status is Status.UNKNOWN or streaming.reason in NOBODY_THERE
+    return max(since, streaming.since) if is_unseen else since
 
 
 def undeployable(case: Case) -> bool:

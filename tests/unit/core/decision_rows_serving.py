@@ -41,6 +41,8 @@ from tests.unit.core.decision_worlds import (
     with_terms,
 )
 
+NOT_SEEN = a_condition(ConditionKind.STREAMING, Status.UNKNOWN, Reason.SILENT)
+
 SERVING = (
     # --- well ---
     Row(
@@ -204,6 +206,18 @@ SERVING = (
     Row(
         sentence="and is given up when they have found nobody for five minutes",
         world=dark(streaming=replace(NOBODY, since=ago(300)), reachable=refused_for(3600)),
+        decision="destroy", reason=Reason.UNREACHABLE_TOO_LONG,
+    ),
+    Row(
+        sentence="where they saw it until a moment ago, and cannot look now, it is not out of reach",
+        world=a_world(a_record(a_tenure(conditions=conditions(
+            streaming=replace(NOT_SEEN, since=ago(5)), running=UNSEEN, reachable=refused_for(3600))))),
+        decision="wait", reason=Reason.UNKNOWN_IS_NOT_UNHEALTHY, until=ahead(295),
+    ),
+    Row(
+        sentence="it is when nobody has seen it for five minutes",
+        world=a_world(a_record(a_tenure(conditions=conditions(
+            streaming=replace(NOT_SEEN, since=ago(300)), running=UNSEEN, reachable=refused_for(3600))))),
         decision="destroy", reason=Reason.UNREACHABLE_TOO_LONG,
     ),
     Row(
