@@ -79,6 +79,9 @@ def judged(scene: Scene, life: Life, began: float, *, is_undisturbed: bool) -> I
     )
     for broken in audit(evidence):
         yield broken.sentence()
+    for label, owners in scene.keeper.owners.items():
+        if owners > 1:
+            yield f"{owners} records held {label} when the process was killed"
     # These hosts are real: they know which processes ran, not what a command was called.
     for entry in stage.sim.ledger.hosts:
         if entry.what == "process.started" and any(a < entry.at < b for a, b in scene.paused):
