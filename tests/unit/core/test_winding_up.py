@@ -1,0 +1,81 @@
+"""Ends that no rule asked for: each is one decision, and no label is given again while it may be seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from keeper.core.decisions import Plan
+from keeper.core.labels import label_for
+from keeper.core.model import SlotRecord
+from keeper.core.reasons import Reason
+from keeper.core.world import OrderKind, World
+from tests.builders import (
+    HOST,
+    KEEPER_ID,
+    SLOT,
+    a_condemned,
+    a_desire,
+    a_record,
+    a_stream,
+    a_tenure,
+    a_world,
+    ago,
+    an_asked_tenure,
+    an_order,
+    decide,
+    record_after,
+)
+from tests.unit.core.spares import PLACE, a_place, a_spared_world
+
+NOBODY = a_desire(a_stream("other", replicas=0))
+
+
+def told_to_end(record: SlotRecord, **changes: object) -> World:
+    world = a_world(record, orders=(an_order(OrderKind.DESTROY),))
+    return replace(world, **changes)  # type: ignore[arg-type]
+
+
+def decided(plan: Plan) -> list[tuple[str, Reason]]:
+    return [(each.name, each.reason) for each in plan.decisions if each.slot == SLOT]
+
+
+@pytest.mark.parametrize(
+    ("world", "decision"),
+    [
+        (told_to_end(a_record(an_asked_tenure())), ("wait", Reason.CREATE_UNSETTLED)),
+        (told_to_end(a_record(a_tenure()), is_stopping=True), ("hold", Reason.STOPPING)),
+        (told_to_end(a_record(a_tenure())), ("destroy", Reason.OPERATOR_ASKED)),
+    ],
+    ids=["its create is in doubt", "keeper is stopping", "nothing stands in the way"],
+)
+def test_an_ordered_end_is_the_one_decision_of_its_slot(
+    world: World, decision: tuple[str, Reason]
+) -> None:
+    assert decided(decide(world)) == [decision]
+
+
+def test_an_end_that_is_done_takes_an_order_for_another_host_with_it() -> None:
+    """It would have the next host replaced that the slot is ever given."""
+    record = a_record(destroy_asked_at=ago(60), replace_asked_at=ago(70))
+    world = a_world(record)
+    after = record_after(world, decide(world))
+    assert (after.destroy_asked_at, after.replace_asked_at) == (None, None)
+
+
+def test_no_allowance_of_replacements_keeps_a_rental_of_what_is_declared_no_more() -> None:
+    """Nothing comes in its place."""
+    spent = a_record(a_tenure(), replaced_at=tuple(ago(1000.0 * n) for n in range(6, 0, -1)))
+    plan = decide(a_world(spent), NOBODY)
+    assert [(each.instance_id, each.reason) for each in plan.condemned] == [
+        (HOST, Reason.STREAM_REMOVED)
+    ]
+
+
+def test_a_place_is_remembered_while_a_rental_with_its_label_must_end() -> None:
+    """A spare took over in a slot and was given up there: anew, the place would give its label again (I1)."""
+    taken_over = a_condemned(label=label_for(KEEPER_ID, PLACE, 1), slot=SLOT)
+    world = a_spared_world(a_place(attempt=1))
+    assert decide(replace(world, condemned=(taken_over,)), a_desire()).slots_forgotten == ()
+    assert decide(world, a_desire()).slots_forgotten == (PLACE,)
