@@ -22,11 +22,13 @@ from tests.builders import (
     a_tenure,
     a_world,
     ago,
+    ahead,
     an_asked_tenure,
     an_order,
     decide,
     record_after,
 )
+from tests.unit.core.decision_worlds import SPENT
 from tests.unit.core.spares import PLACE, a_place, a_spared_world
 
 NOBODY = a_desire(a_stream("other", replicas=0))
@@ -62,6 +64,21 @@ def test_an_end_that_is_done_takes_an_order_for_another_host_with_it() -> None:
     world = a_world(record)
     after = record_after(world, decide(world))
     assert (after.destroy_asked_at, after.replace_asked_at) == (None, None)
+
+
+def test_what_is_remembered_of_a_host_goes_with_it() -> None:
+    """The next one has its whole ladder, and is looked for at once."""
+    record = a_record(
+        a_tenure(),
+        remedies=SPENT,
+        restart_asked_at=ago(10),
+        next_rent_at=ahead(600),
+        offer_misses=3,
+    )
+    world = told_to_end(record)
+    after = record_after(world, decide(world))
+    assert (after.tenure, after.remedies, after.restart_asked_at) == (None, (), None)
+    assert (after.next_rent_at, after.offer_misses) == (None, 0)
 
 
 def test_no_allowance_of_replacements_keeps_a_rental_of_what_is_declared_no_more() -> None:
