@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from keeper.core.decisions import Plan
-from keeper.core.meter import Meter, newer, reopened, shifted
+from keeper.core.meter import Meter, caught_up, reopened, shifted
 from keeper.core.model import (
     Condemned,
     InstanceId,
@@ -69,13 +69,14 @@ class Memory:
             revisions=saved.revisions,
         )
 
-    def clock_stepped(self, step_s: float) -> None:
+    def clock_stepped(self, step_s: float, now: datetime) -> None:
         """Let what is counted and waited for be as long ago, or ahead, as it was before the step.
 
-        Else a jump ahead would forget what was used of a cap, and a jump back hold up every wait.
+        Else a jump ahead would forget what was used of a cap, and a jump back hold up every wait. What
+        was spent until the step is of the day that the clock showed then.
         """
         by, self.has_moved = timedelta(seconds=step_s), True
-        self.meter = shifted(self.meter, step_s)
+        self.meter = shifted(caught_up(self.meter, now - by, self.started_at), step_s)
         self.records = {slot: _moved(record, by) for slot, record in self.records.items()}
         # A restart is found again by the moment of its intent.
         self.intents = {
@@ -86,7 +87,7 @@ class Memory:
             m: replace(each, until=each.until + by) for m, each in self.quarantine.items()
         }
 
-    def in_full(self, batch: Batch) -> Batch:
+    def in_full(self, batch: Batch, meter: Meter) -> Batch:
         """Return a batch that also writes all that has moved: the next process must find it so."""
         records = {**self.records, **{each.slot: each for each in batch.records}}
         intents = {**self.intents, **{each.intent_id: each for each in batch.intents_opened}}
@@ -96,7 +97,7 @@ class Memory:
             records=tuple(r for s, r in records.items() if s not in batch.records_deleted),
             intents_opened=tuple(i for n, i in intents.items() if n not in batch.intents_closed),
             quarantine=tuple(q for m, q in machines.items() if m not in batch.quarantine_deleted),
-            meter=batch.meter or newer(self.meter, self.meter),
+            meter=meter,
         )
 
     def absorb(self, plan: Plan) -> None:

@@ -116,7 +116,7 @@ def decide(
     return Ticked(
         world=world,
         plan=plan,
-        batch=memory.in_full(batch) if memory.has_moved else batch,
+        batch=memory.in_full(batch, plan.meter or world.meter) if memory.has_moved else batch,
         snapshot=snapshot,
         events=events,
         pause=world.pause,

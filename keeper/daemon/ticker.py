@@ -238,7 +238,7 @@ class Ticker:
             self._crew.facts.add(ClockStepped(duration_s=round(looked.step_s, 3)))
             self._crew.board.clock_stepped(looked.step_s, now)
             self._crew.survey.clock_stepped()
-            self._ground.memory.clock_stepped(looked.step_s)
+            self._ground.memory.clock_stepped(looked.step_s, now)
             self._crew.purse.clock_stepped(looked.step_s)
         if looked.step_s or looked.was_away:
             self._ground.memory.started_at = now

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from keeper.core.decisions import Plan
-from keeper.core.meter import Meter, day_of
-from keeper.core.model import IntentId, IntentKind, MachineId, RemedyUse, Revision, Rung, SlotId
+from keeper.core.flow import Rate
+from keeper.core.meter import Meter, caught_up, day_of, spent
+from keeper.core.model import (
+    IntentId,
+    IntentKind,
+    MachineId,
+    RemedyUse,
+    Revision,
+    Rung,
+    SlotId,
+    StreamName,
+)
 from keeper.core.reasons import Reason
 from keeper.daemon.memory import Memory
 from keeper.ports import Saved
@@ -133,7 +143,7 @@ def test_a_step_of_the_clock_moves_all_that_is_counted_or_waited_for(step_s: flo
         outbid_at=ago(30),
     )
     memory = Memory.of(replace(SAVED, records=(counting, a_record(slot=OTHER))), NOW)
-    memory.clock_stepped(step_s)
+    memory.clock_stepped(step_s, ahead(step_s))
     assert memory.records == {
         SLOT: replace(
             counting,
@@ -151,5 +161,18 @@ def test_a_step_of_the_clock_moves_all_that_is_counted_or_waited_for(step_s: flo
     }
     # A jump ahead may be a box that slept while its rentals ran: it counts as time.
     assert memory.meter == Meter(
-        metered_at=ahead(min(step_s, 0) - 60), clock_off_s=step_s, jumped_on=day_of(NOW)
+        metered_at=ahead(min(step_s, 0)), clock_off_s=step_s, jumped_on=day_of(NOW)
     )
+
+
+def test_what_was_spent_until_the_clock_was_set_is_of_the_day_that_it_showed() -> None:
+    """Seed 4689 of any fleet: set back over midnight, it gave the new day's first dollars to the old one,
+    and the new day was billed above its cap.
+    """
+    midnight = datetime(2026, 11, 22, tzinfo=UTC)
+    rates = {StreamName("duel"): Rate(dollars_per_hour=1.0, on_air=1)}
+    memory = Memory.of(replace(SAVED, meter=Meter(metered_at=midnight, rates=rates)), midnight)
+    memory.clock_stepped(-3600.0, midnight - timedelta(minutes=15))  # a quarter to one before
+    meter = caught_up(memory.meter, midnight)
+    assert spent(meter, day_of(midnight)).dollars == pytest.approx(0.75)
+    assert spent(meter, day_of(midnight - timedelta(days=1))).dollars == pytest.approx(0.25)
