@@ -157,6 +157,7 @@ class Api:
             headers = {}
             if "reset" in refusal.body:
                 headers["X-RateLimit-Reset"] = str(int(refusal.body["reset"]))
+                note = FaultKind.SEARCH_QUOTA.value
             return ApiReply(status=refusal.status, body=refusal.body, headers=headers, note=note)
         if key := endpoint in CREATES and answer.body.get("instance_api_key"):
             # What the container gets: it can read and end its own rental, and no other.

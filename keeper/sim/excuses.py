@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from keeper.sim.bills import curbed
 from keeper.sim.evidence import SEARCH, Evidence, Span
+from keeper.sim.faults import FaultKind
 from keeper.sim.ledger import Rental
 
 _DAY_S = 86_400.0
@@ -98,7 +99,7 @@ def down(seen: Evidence) -> Iterator[Span]:
 def _unsearchable(seen: Evidence) -> Iterator[Span]:
     """Yield when the searches of a day were used up: until keeper's midnight."""
     for request in seen.calls.get(SEARCH, ()):
-        if request.status == 429 and not request.note:
+        if request.status == 429 and request.note == FaultKind.SEARCH_QUOTA.value:
             midnight = (request.at // _DAY_S + 1) * _DAY_S
             # A clock that is set back meanwhile comes to its own midnight later.
             behind_s = -min(0.0, seen.clock_ahead_s(request.at), seen.clock_ahead_s(midnight))

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from keeper.sim.evidence import STARTED, Caps, Deployed
+from keeper.sim.faults import FaultKind
 from keeper.sim.fleets import OBSERVE, SUGGEST, Fleet, Habits, Opening, Spell, forbidden, watched
 from keeper.sim.ledger import Change
 from keeper.sim.promises_caps import remedies_within_their_caps, spending_within_the_caps
@@ -24,6 +25,8 @@ from tests.sim.doctored_hosts import (
     twelve_slots,
 )
 from tests.sim.ledgers import BEGAN, DAY, SLOT, Run
+
+QUOTA = FaultKind.SEARCH_QUOTA.value
 
 
 def test_a_machine_whose_rental_vanished_may_be_avoided_for_a_while() -> None:
@@ -273,24 +276,31 @@ def test_a_mode_is_a_window_in_which_nothing_is_allowed_and_a_window_is_no_mode(
 
 
 @pytest.mark.parametrize(
-    ("stepped_at", "step_s", "again_at", "is_blamed"),
+    ("stepped_at", "step_s", "again_at", "note", "is_blamed"),
     [
-        pytest.param(50_000.0, -3600.0, DAY + 3600.0, False, id="set back: midnight is later"),
-        pytest.param(75_000.0, -3600.0, DAY + 3600.0, False, id="set back since it was refused"),
         pytest.param(
-            75_000.0, 3600.0, DAY + 3600.0, True, id="set ahead: it was midnight long ago"
+            50_000.0, -3600.0, DAY + 3600.0, QUOTA, False, id="set back: midnight is later"
         ),
-        pytest.param(75_000.0, -3600.0, DAY + 9000.0, True, id="another hour went by"),
+        pytest.param(
+            75_000.0, -3600.0, DAY + 3600.0, QUOTA, False, id="set back since it was refused"
+        ),
+        pytest.param(
+            75_000.0, 3600.0, DAY + 3600.0, QUOTA, True, id="set ahead: it was midnight long ago"
+        ),
+        pytest.param(75_000.0, -3600.0, DAY + 9000.0, QUOTA, True, id="another hour went by"),
+        pytest.param(
+            75_000.0, -3600.0, DAY + 3600.0, "http_429", True, id="asked too often, and no more"
+        ),
     ],
 )
 def test_who_may_not_search_any_more_waits_for_the_midnight_of_his_own_clock(
-    *, stepped_at: float, step_s: float, again_at: float, is_blamed: bool
+    *, stepped_at: float, step_s: float, again_at: float, note: str, is_blamed: bool
 ) -> None:
     """Seed 1068 of any fleet."""
     run = Run()
     run.picture(100, 70_000.0, live=False)
     run.end(100, 70_000.0, "fault")
-    run.request("POST", "/bundles/", 70_100.0, status=429)
+    run.request("POST", "/bundles/", 70_100.0, status=429, note=note)
     run.rent(101, "k:duel/0:2", at=again_at)
     run.picture(101, again_at + 200.0)
     seen = replace(run.evidence(), ended_at=BEGAN + 2 * DAY)

@@ -352,6 +352,11 @@ def test_spent_search_quota_names_its_end(client: Client) -> None:
     assert (reply.status, reply.body["error"]) == (429, "search_quota_exceeded")
     reset_at = int(reply.headers["X-RateLimit-Reset"])
     assert reset_at % 86_400 == 0
+    # Whoever reads the ledger knows it from a call that came too soon, however late the answer was.
+    assert client.market.ledger.requests[-1].note == FaultKind.SEARCH_QUOTA
+    client.market.arm(Fault(kind=FaultKind.LATENCY))
+    assert client.call("POST", "/api/v0/bundles/", {}).delay_s
+    assert client.market.ledger.requests[-1].note == FaultKind.SEARCH_QUOTA
     # Whoever has forgotten that, or will not wait, is told again; and it is over when it was said to be.
     client.now = reset_at - 1.0
     assert client.call("POST", "/api/v0/bundles/", {}).status == 429
