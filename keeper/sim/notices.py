@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -23,12 +24,23 @@ class Notice:
 
 
 def read_notices(messages: Iterable[tuple[float, bytes]]) -> tuple[Notice, ...]:
-    """Return the messages in the order of arrival, each once however often it came."""
-    found: dict[str, Notice] = {}
+    """Return the messages in the order of arrival, each once however often it came.
+
+    What fires again after its end is news even under the id of an earlier message: keeper names them by
+    its clock, and one that is set back by an hour to the microsecond shows the same moment twice.
+    """
+    found: list[Notice] = []
+    known: set[tuple[str, int]] = set()  # the id, and after how many ends of this alert it fired
+    ends: Counter[str] = Counter()
     for at, body in messages:
         notice = read_notice(at, body)
-        found.setdefault(notice.notice_id, notice)
-    return tuple(found.values())
+        name = notice.notice_id, ends[notice.key] if notice.kind == FIRING else 0
+        if name in known:
+            continue
+        known.add(name)
+        found.append(notice)
+        ends[notice.key] += notice.kind == RESOLVED
+    return tuple(found)
 
 
 def read_notice(at: float, body: bytes) -> Notice:
