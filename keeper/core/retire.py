@@ -104,5 +104,7 @@ def _vacate(draft: Draft, slot: SlotId, reason: Reason) -> None:
         next_rent_at=None,
         offer_misses=0,
     )
-    if is_wanted and record.incoming is None:
+    # The one that follows was counted when its answer came; where none has come, it is now.
+    is_counted = record.incoming is not None and record.incoming.instance_id is not None
+    if is_wanted and not is_counted:
         count_replacement(draft, slot)

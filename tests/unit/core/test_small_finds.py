@@ -11,8 +11,10 @@ from keeper.core.model import (
     MarketState,
     OrphanPolicy,
     SlotId,
+    SlotRecord,
     Status,
     StreamName,
+    Tenure,
 )
 from keeper.core.pauses import key_of
 from keeper.core.reasons import Reason
@@ -151,6 +153,36 @@ def test_a_host_that_is_gone_is_followed_at_once_by_its_replacement() -> None:
     plan = decide(world)
     assert record_after(world, plan).tenure is not None
     assert decision_for(plan).reason is Reason.HEALTHY
+
+
+def _following(serving: Tenure, incoming: Tenure) -> SlotRecord:
+    """What is left of a slot when its host is gone for good, and another one is on its way."""
+    world = a_world(a_record(serving, attempt=2, incoming=incoming))
+    assert world.listing is not None
+    left = tuple(i for i in world.listing.instances if i.instance_id != serving.instance_id)
+    world = replace(
+        world, listing=a_listing(*left), shown={HOST: None}, heard_at={
+            key: at for key, at in world.heard_at.items() if key[0] != serving.instance_id
+        },
+    )  # fmt: skip
+    return record_after(world, decide(world))
+
+
+def test_a_replacement_that_moves_up_before_it_is_known_counts_all_the_same() -> None:
+    """Seed 4919 of any fleet: its create was in doubt when the old host went, and a sixth one followed."""
+    gone = a_tenure(
+        missing_since=ago(60), missing_listed_at=ago(35),
+        conditions=conditions(
+            streaming=(Status.UNKNOWN, Reason.SILENT), reachable=(Status.UNKNOWN, Reason.SILENT)
+        ),
+    )  # fmt: skip
+    asked = an_asked_tenure(label=label_for(KEEPER_ID, SLOT, 2), attempt=2)
+    after = _following(gone, asked)
+    assert after.tenure is not None
+    assert after.tenure.label == asked.label
+    assert after.replaced_at == (NOW,)
+    known = replace(asked, instance_id=InstanceId(7777), machine_id=MachineId(299))
+    assert _following(gone, known).replaced_at == ()  # it was counted when its answer came
 
 
 def test_what_only_a_new_listing_can_tell_is_not_waited_for_by_the_clock() -> None:
