@@ -6,7 +6,7 @@ from keeper.core.model import Failure
 from keeper.core.reasons import Reason
 
 # What happens before it is started, or to the host, is not here; but its image may not start.
-_OF_THE_WORKLOAD = frozenset(
+OF_THE_WORKLOAD = frozenset(
     {
         Reason.FROZEN, Reason.BLACK, Reason.NO_BYTES, Reason.CORRUPT, Reason.SLOW,
         Reason.UNREACHABLE, Reason.HTTP_ERROR, Reason.PROCESS_GONE, Reason.MANAGER_GAVE_UP,
@@ -24,4 +24,4 @@ def may_be_of_the_workload(failure: Failure, *, is_same_rental: bool) -> bool:
     """
     if failure.reason is Reason.BOOT_FAILED and is_same_rental:
         return False
-    return failure.reason in _OF_THE_WORKLOAD
+    return failure.reason in OF_THE_WORKLOAD

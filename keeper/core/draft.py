@@ -245,14 +245,15 @@ class Draft:
         )
         self.tell(InstanceCondemned(slot=slot, instance_id=instance_id, label=label, reason=reason))
 
-    def strike(self, tenure: Tenure, reason: Reason) -> None:
-        """Quarantine the machine of a tenure, longer each time."""
+    def strike(self, tenure: Tenure, reason: Reason, *, is_doubtful: bool = False) -> None:
+        """Quarantine the machine of a tenure, longer each time; where it is in doubt, as for once."""
         if not tenure.machine_id or was_starved(self.world.account, tenure):
             return
         before = self.struck.get(tenure.machine_id) or self.world.quarantine.get(tenure.machine_id)
-        strikes = before.strikes + 1 if before else 1
+        strikes = before.strikes if before else 0
+        strikes = max(strikes, 1) if is_doubtful else strikes + 1
         steps = self.fleet.quarantine_s
-        seconds = steps[min(strikes, len(steps)) - 1]
+        seconds = steps[0] if is_doubtful else steps[min(strikes, len(steps)) - 1]
         self.struck[tenure.machine_id] = Quarantine(
             machine_id=tenure.machine_id,
             host_id=tenure.host_id,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from keeper.core import incident, suspects
+from keeper.core import incident, revisions, suspects
+from keeper.core.blame import OF_THE_WORKLOAD
 from keeper.core.conditions import spent_by_runs
 from keeper.core.creates import count_replacement
 from keeper.core.draft import Draft, Seat
@@ -63,7 +64,7 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
             spent_dollars=spent_by_runs(tenure, draft.now),
         )
     if reason not in _BLAMELESS and not _waited_for_its_turn(tenure):
-        draft.strike(tenure, reason)
+        draft.strike(tenure, reason, is_doubtful=_may_be_the_workload(draft, slot, tenure, reason))
         suspects.convict(draft, slot, tenure, reason)
     elif reason in _TAKEN_AWAY:
         suspects.absolve(draft, slot, tenure)
@@ -76,6 +77,18 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
     if reason is not Reason.GONE:
         incident.note_act(draft, slot, "destroy", reason)
         draft.conclude(slot, "destroy", reason)
+
+
+def _may_be_the_workload(draft: Draft, slot: SlotId, tenure: Tenure, reason: Reason) -> bool:
+    """Whether what is on a host never worked anywhere, and may be why it was given up.
+
+    Else one workload that fails everywhere has the whole market avoided, by every stream, for a week.
+    """
+    stream = draft.slots.get(slot)
+    if stream is None or reason not in OF_THE_WORKLOAD:
+        return False
+    known = revisions.find(revisions.known_of(draft, stream), tenure.revision)
+    return known is not None and known.proven_at is None
 
 
 def _waited_for_its_turn(tenure: Tenure) -> bool:

@@ -32,6 +32,7 @@ from tests.builders import (
     a_condition,
     a_fresh_tenure,
     a_listing,
+    a_quarantine,
     a_record,
     ago,
     all_heard,
@@ -249,3 +250,41 @@ def test_what_ruins_a_second_machine_is_bad_and_costs_no_third_one() -> None:
     one = [NEW, NEW, OLD, OLD, "deploy_failed"]
     assert tale.story == [*((1, what) for what in one), *((2, what) for what in one), (3, OLD)]
     assert tale.verdicts == ["RevisionBad", "RevisionAcquitted", "RevisionBad"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "strikes", "until_s"),
+    [
+        pytest.param(TRIED, 2, 21_600.0, id="it never worked anywhere"),
+        pytest.param(replace(TRIED, proven_at=ago(5000)), 3, 604_800.0, id="it works elsewhere"),
+    ],
+)
+def test_what_never_worked_cannot_tell_which_machine_is_bad(
+    kept: Revision, strikes: int, until_s: float
+) -> None:
+    """Seed 6375 of any fleet: one workload that fails everywhere had all machines of the market avoided
+    for a week, and another stream stayed dark for want of one.
+    """
+    record = replace(fresh(NEW), proven_revision="")
+    assert record.tenure is not None
+    machine_id = record.tenure.machine_id
+    assert machine_id is not None
+    world, desired = a_case(record, kept=(kept,))
+    known = a_quarantine(machine_id, strikes=2, until=ago(60))
+    plan = decide(replace(world, quarantine={machine_id: known}), desired)
+    (struck,) = plan.quarantine
+    assert (struck.strikes, struck.until) == (strikes, later(NOW, until_s))
+
+
+def test_a_machine_that_breaks_is_avoided_for_longer_whatever_runs_there() -> None:
+    """That its card is lost is no workload's doing."""
+    host = dark(put(a_host(0, NEW), 300.0))
+    assert host.tenure is not None
+    no_card = conditions(
+        has_gpu=(Status.FALSE, Reason.GPU_LOST), streaming=(Status.FALSE, Reason.FROZEN)
+    )
+    record = replace(host, tenure=replace(host.tenure, conditions=no_card), proven_revision="")
+    world, desired = a_case(record, kept=(TRIED,))
+    known = a_quarantine(MachineId(201), strikes=2, until=ago(60))
+    plan = decide(replace(world, quarantine={MachineId(201): known}), desired)
+    assert [each.strikes for each in plan.quarantine] == [3]
