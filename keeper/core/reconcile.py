@@ -1,5 +1,6 @@
 """What keeper does next, and why: the one function that decides. Read this page first.
 
+    take     what a person has ordered            orders.py
     settle   what became of earlier acts          settle.py
     leave    which slots need no look             undisturbed.py, standing.py
     bind     which rental belongs to which slot   bind.py
@@ -17,9 +18,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import assert_never
 
-from keeper.core import books, incident, recycle, revisions, rollout, suspects, verdicts
+from keeper.core import books, incident, recycle, revisions, rollout
 from keeper.core.bind import bind
 from keeper.core.case import Proposal, Wish, case_of
 from keeper.core.conditions import has_just_gone_silent, status_of
@@ -44,9 +44,9 @@ from keeper.core.model import (
     Stream,
     Tenure,
     is_spare,
-    stream_of,
 )
 from keeper.core.moments import elapsed_s, later
+from keeper.core.orders import take_orders, without_stale_order
 from keeper.core.promote import at_hand
 from keeper.core.reasons import Reason
 from keeper.core.remedy import propose
@@ -56,7 +56,7 @@ from keeper.core.standing import Standing
 from keeper.core.stopped import comes
 from keeper.core.undisturbed import leave_alone, note_sound, stands
 from keeper.core.wind_up import end_as_ordered, end_strays, forget_slots, wind_up
-from keeper.core.world import OrderKind, World
+from keeper.core.world import World
 
 # What is tried before a host is given up.
 _CHEAPER = (Wish.RESTART, Wish.REBOOT)
@@ -67,7 +67,7 @@ def reconcile(
 ) -> Plan:
     """Decide one tick. ``standing`` is what the tick before left of itself: it saves work, no more."""
     draft = Draft(world, desired, now, standing)
-    _take_orders(draft)
+    take_orders(draft)
     forgive(draft)
     settle(draft)
     leave_alone(draft, desired)
@@ -92,55 +92,6 @@ def reconcile(
     books.keep(draft)
     note_sound(draft)
     return draft.plan()
-
-
-def _take_orders(draft: Draft) -> None:
-    """Remember what an operator asked of a slot until it is done. Pauses are the shell's to apply."""
-    for order in draft.world.orders:
-        record = None if order.slot is None else draft.records.get(order.slot)
-        if record is None:
-            continue
-        match order.kind:
-            case OrderKind.RESTART:
-                record = replace(record, restart_asked_at=draft.now)
-            case OrderKind.REPLACE:
-                # A person has looked: the allowance of replacements begins anew, and no revision
-                # is held to be bad.
-                suspects.pardon(draft, stream_of(order.slot or record.slot))
-                record = draft.records[record.slot]
-                record = replace(
-                    record,
-                    replace_asked_at=draft.now,
-                    replace_asked_attempt=record.attempt,
-                    replaced_at=(),
-                )
-            case OrderKind.DESTROY:
-                record = replace(record, destroy_asked_at=draft.now)
-            case OrderKind.RENT:
-                if record.tenure is not None:
-                    continue  # it is filled; a wish must not lie in wait for its next host
-                # Whoever names an offer has seen it on the market: a race that was lost is over.
-                avoid = tuple(each for each in record.avoid_offers if each != order.offer_id)
-                record = replace(
-                    record,
-                    offer_asked=order.offer_id,
-                    next_rent_at=None,
-                    avoid_offers=avoid,
-                    replace_asked_at=draft.now,
-                    replace_asked_attempt=record.attempt,
-                )
-            case OrderKind.DEPLOY:
-                stream = draft.slots.get(record.slot)
-                if stream is not None:
-                    verdicts.pardon(draft, stream)
-                record = replace(record, deploy_asked_at=draft.now)
-            case OrderKind.PAUSE | OrderKind.RESUME:
-                continue
-            case OrderKind.ADOPT | OrderKind.END:
-                continue  # about a rental that is in no slot: bind looks for it
-            case _:
-                assert_never(order.kind)
-        draft.records[record.slot] = record
 
 
 # --- judge ------------------------------------------------------------------------------------------
@@ -286,7 +237,7 @@ def _propose(draft: Draft, slot: SlotId, stream: Stream) -> Proposal:
         return rent if is_rented_ahead else _ended_first(draft, slot) or rent
     if tenure.instance_id is None:
         return Proposal(wish=Wish.WAIT, reason=Reason.CREATE_UNSETTLED)
-    record = _without_stale_order(draft, record)
+    record = without_stale_order(draft, record)
     proposal = _propose_for_host(draft, stream, record, tenure)
     proposal = rollout.amend(draft, slot, stream, tenure, proposal)
     record = draft.records[slot]
@@ -357,16 +308,3 @@ def _propose_ordered_replacement(draft: Draft, record: SlotRecord, tenure: Tenur
     return _ended_first(draft, record.slot) or Proposal(
         wish=Wish.RENT, reason=Reason.HANDOVER, is_incoming=True
     )
-
-
-def _without_stale_order(draft: Draft, record: SlotRecord) -> SlotRecord:
-    """Drop a restart order that no longer makes sense: nothing to restart, or asked long ago."""
-    asked_at = record.restart_asked_at
-    if asked_at is None or record.tenure is None:
-        return record
-    patience_s = draft.policy(record.slot).unreachable_s
-    if record.tenure.deployed_at is not None and elapsed_s(asked_at, draft.now) < patience_s:
-        draft.wake(later(asked_at, patience_s))
-        return record
-    draft.records[record.slot] = replace(record, restart_asked_at=None)
-    return draft.records[record.slot]
