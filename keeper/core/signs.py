@@ -314,7 +314,7 @@ def may_have_moved(case: Case) -> bool:
     since, and the viewer has looked again, that nobody answers there says nothing of the host. Nor while
     that list may be one of before, told again.
     """
-    if process_is_down(case) or not case.is_reachable or case.streaming.reason not in NOBODY_THERE:
+    if not _shows_nobody(case):
         return False
     listing, linked_at = case.world.listing, case.reachable.since
     if listing is None or listing.at <= linked_at:
@@ -323,12 +323,7 @@ def may_have_moved(case: Case) -> bool:
         return False  # it was connected all the time: nothing has moved
     if case.now < lists_are_new_at(case):
         return True
-    assert case.tenure.instance_id is not None, "only a rental with an id is linked to"
-    looked_at = case.world.heard_at.get((case.tenure.instance_id, Subject.PICTURE))
-    if looked_at is None or case.streaming.good_streak > 0:
-        return True
-    # Nor does a look say anything that was made while it was cut off, wherever it went.
-    return looked_at <= max(looks_anew_from(listing, case.policy), linked_at)
+    return not _looked_in_vain(case, looks_count_from(listing, linked_at, case.policy))
 
 
 def lists_are_new_at(case: Case) -> datetime:
@@ -338,18 +333,37 @@ def lists_are_new_at(case: Case) -> datetime:
 
 def may_be_elsewhere(case: Case) -> bool:
     """Whether nobody answered the viewer where the host was, and he has not looked where it is now."""
-    listing = case.world.listing
-    if case.streaming.reason not in NOBODY_THERE or case.tenure.instance_id is None:
+    if case.streaming.reason not in NOBODY_THERE:
         return False
-    if listing is None or listing.at <= dark_since(case) or case.streaming.good_streak > 0:
-        return True  # no list has said since whether it has moved; or a picture is there again
+    listing = case.world.listing
+    if listing is None or listing.at <= dark_since(case):
+        return True  # no list has said since whether it has moved
+    return not _looked_in_vain(case, looks_anew_from(listing, case.policy))
+
+
+def _shows_nobody(case: Case) -> bool:
+    """Whether the viewer finds nobody at a host that has a link, and that does not say why."""
+    return case.streaming.reason in NOBODY_THERE and case.is_reachable and not process_is_down(case)
+
+
+def _looked_in_vain(case: Case, from_at: datetime) -> bool:
+    """Whether the viewer has looked after a moment, and there is no picture yet."""
+    assert case.tenure.instance_id is not None, "only a rental with an id is looked at"
     looked_at = case.world.heard_at.get((case.tenure.instance_id, Subject.PICTURE))
-    return looked_at is None or looked_at <= looks_anew_from(listing, case.policy)
+    return looked_at is not None and looked_at > from_at and case.streaming.good_streak == 0
 
 
 def looks_anew_from(listing: Listing, policy: Policy) -> datetime:
     """Return by when the last look has ended that may have gone where a list before said otherwise."""
     return later(listing.places_known_at, policy.probe_timeout_s)
+
+
+def looks_count_from(listing: Listing, linked_at: datetime, policy: Policy) -> datetime:
+    """Return after which moment a look says something of a host whose connections were cut.
+
+    Nor does one that was made before its link was up again, wherever it went.
+    """
+    return max(looks_anew_from(listing, policy), linked_at)
 
 
 def may_be_cut_off(case: Case) -> bool:
@@ -358,7 +372,7 @@ def may_be_cut_off(case: Case) -> bool:
     He needs half a minute for his verdict, a link as long to be called lost, this box's canary longer than
     both. Until one of them has spoken it may be this box that is cut off. (A good deploy was called bad for it.)
     """
-    if process_is_down(case) or not case.is_reachable or case.streaming.reason not in NOBODY_THERE:
+    if not _shows_nobody(case):
         return False
     assert case.tenure.instance_id is not None, "only a rental with an id is linked to"
     heard_at = case.world.heard_at.get((case.tenure.instance_id, Subject.PROCESS))

@@ -22,8 +22,7 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.moments import elapsed_s
-from keeper.core.reasons import Reason
-from keeper.core.signs import CUT_S, looks_anew_from
+from keeper.core.signs import CUT_S, NOBODY_THERE, looks_anew_from
 from keeper.core.silence import silent_at
 from keeper.core.spare import SpareKind
 from keeper.core.world import Listing
@@ -85,10 +84,6 @@ def _dead_man_after_s(slot: SlotId, stream: Stream, declared: Declared) -> float
     return None if is_to_stand or not declared.api_url else stream.policy.dead_man_after_s
 
 
-# What a viewer finds where a host was, before it moved.
-_NOBODY_THERE = (Reason.UNREACHABLE, Reason.NO_BYTES)
-
-
 def is_news(
     reading: Reading,
     heard_at: datetime | None,
@@ -120,7 +115,7 @@ def is_news(
     if rented.status is not Status.TRUE and heard_at < rented.since:
         return True
     return (
-        reading.reason in _NOBODY_THERE
+        reading.reason in NOBODY_THERE
         and _may_have_moved(tenure, record)
         and (listing is None or heard_at <= looks_anew_from(listing, policy))
     )
