@@ -22,7 +22,7 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.moments import elapsed_s
-from keeper.core.signs import CUT_S, NOBODY_THERE, looks_anew_from
+from keeper.core.signs import CUT_S, NOBODY_THERE, looks_count_from
 from keeper.core.silence import silent_at
 from keeper.core.spare import SpareKind
 from keeper.core.world import Listing
@@ -114,11 +114,10 @@ def is_news(
     rented = tenure.conditions[RENTED]
     if rented.status is not Status.TRUE and heard_at < rented.since:
         return True
-    return (
-        reading.reason in NOBODY_THERE
-        and _may_have_moved(tenure, record)
-        and (listing is None or heard_at <= looks_anew_from(listing, policy))
-    )
+    if reading.reason not in NOBODY_THERE or not _may_have_moved(tenure, record):
+        return False
+    linked_at = tenure.conditions[REACHABLE].since
+    return listing is None or heard_at <= looks_count_from(listing, linked_at, policy)
 
 
 def _may_have_moved(tenure: Tenure, record: SlotRecord) -> bool:

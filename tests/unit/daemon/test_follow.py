@@ -81,6 +81,13 @@ def test_that_nobody_answers_is_news_again_once_the_address_was_read_anew() -> N
     assert not _is_news(BLACK, FULL, heard_s=60, listed_s=5)
 
 
+def test_the_first_look_since_the_link_is_back_is_news() -> None:
+    """What was seen before says nothing of a host that was cut off, however new the list is."""
+    link = a_condition(ConditionKind.REACHABLE, Status.TRUE, Reason.LINK_UP, for_s=8)
+    assert _is_news(NOBODY, FULL, heard_s=9, reachable=link)
+    assert not _is_news(NOBODY, FULL, heard_s=7, reachable=link)
+
+
 def test_a_host_that_was_connected_all_the_time_has_not_moved() -> None:
     link = a_condition(ConditionKind.REACHABLE, Status.TRUE, Reason.LINK_UP, for_s=161, bad=0)
     assert not _is_news(NOBODY, FULL, heard_s=60, listed_s=5, reachable=link, running=RUNS)
