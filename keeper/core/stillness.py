@@ -38,8 +38,9 @@ from keeper.core.world import Outcome, OutcomeKind
 
 # More than this means that the GPU is let to another (Vast.ai docs, manage instances, read 2026-08).
 QUEUED_AFTER_S = 30.0
-# Refusals that say why; any other is told as one that nobody knows more about.
-_SAID_WHY = (Reason.OUT_OF_CREDIT, Reason.UNAUTHORIZED, Reason.BACKING_OFF)
+# Refusals that say nothing against the rental: it stands still as before, for another try. Any other is
+# told as a start that came to nothing.
+_NOT_ITS_FAULT = (Reason.OUT_OF_CREDIT, Reason.UNAUTHORIZED, Reason.BACKING_OFF)
 
 
 # --- the orders -------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ def answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
     tenure = replace(before, acted_at=outcome.at)
     if intent.kind is IntentKind.START and tenure.start_asked_at is not None:
         if outcome.kind is OutcomeKind.FAILED:
-            known = outcome.reason if outcome.reason in _SAID_WHY else None
+            known = outcome.reason if outcome.reason in _NOT_ITS_FAULT else None
             tenure = _not_started(tenure, known or Reason.SPARE_NOT_STARTED)
         elif outcome.reason is Reason.START_QUEUED:
             tenure = _queued(draft, slot, tenure, outcome.at)
@@ -147,7 +148,7 @@ def followed(
     if tenure.start_asked_at is not None:
         after = _starting(draft, slot, tenure, instance, listed_at)
     else:
-        after = _standing(draft, slot, tenure, instance, listed_at)
+        after = _standing_still(draft, slot, tenure, instance, listed_at)
     _ask_for_listings(draft, after)
     return after
 
@@ -158,7 +159,7 @@ def _ask_for_listings(draft: Draft, tenure: Tenure) -> None:
         draft.count_listings(settled_from(draft, tenure))
 
 
-def _standing(
+def _standing_still(
     draft: Draft, slot: SlotId, tenure: Tenure, instance: Instance, listed_at: datetime
 ) -> Tenure:
     if instance.state is MarketState.STOPPED and not instance.is_meant_to_run:
@@ -183,12 +184,8 @@ def _standing(
     if _comes_up(instance):
         draft.tell(InstanceFoundRunning(slot=slot, instance_id=instance.instance_id))
         return replace(tenure, stopped_at=None)
-    if instance.state is MarketState.STOPPED:  # somebody has ordered a start
-        return (
-            _queued(draft, slot, tenure, listed_at)
-            if _is_settled(draft, tenure, listed_at)
-            else tenure
-        )
+    if instance.state is MarketState.STOPPED and _is_settled(draft, tenure, listed_at):
+        return _queued(draft, slot, tenure, listed_at)  # somebody has ordered a start
     return tenure
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from keeper.core import revisions, stillness
+from keeper.core import incident, revisions, stillness
 from keeper.core.case import Case, Proposal, Wish
 from keeper.core.conditions import is_starting, stands_still
 from keeper.core.decisions import Wait
-from keeper.core.draft import Draft
+from keeper.core.draft import Draft, Seat
 from keeper.core.flow import is_on_air, owed_dollars_per_hour
 from keeper.core.fuses import is_paused
 from keeper.core.model import MarketState, SlotId, Stream, Tenure
@@ -33,8 +33,6 @@ STOPS_WITHIN_S = 180.0
 STOP_TRIES_MAX = 3
 # So long a proven spare is not stopped while its stream is in trouble: it may be wanted any moment.
 _TROUBLE_S = 3600.0
-# Refusals of a start that say nothing against the spare: it stands as before, for another try.
-_NOT_ITS_FAULT = (Reason.OUT_OF_CREDIT, Reason.UNAUTHORIZED, Reason.BACKING_OFF)
 _START_APART_S = 60.0
 
 
@@ -71,7 +69,12 @@ def propose(draft: Draft, stream: Stream, case: Case) -> Proposal | None:
         return _wait(Reason.MISSING_FROM_LIST)
     if is_starting(tenure):
         return _starting(draft, stream, tenure)
-    return _down(case) or (_standing if stands_still(tenure) else _stopping)(draft, stream, tenure)
+    down = _down(case)
+    if down is not None:
+        return down
+    if stands_still(tenure):
+        return _standing_still(draft, stream, tenure)
+    return _stopping(draft, tenure)
 
 
 def _starting(draft: Draft, stream: Stream, tenure: Tenure) -> Proposal:
@@ -109,7 +112,7 @@ def _down(case: Case) -> Proposal | None:
     return _wait(Reason.MARKET_SAYS_DEAD, until if until > case.now else None)
 
 
-def _stopping(draft: Draft, _: Stream, tenure: Tenure) -> Proposal:
+def _stopping(draft: Draft, tenure: Tenure) -> Proposal:
     asked_at = tenure.stop_asked_at
     assert asked_at is not None, "it has been told to stop"
     draft.is_curious = True
@@ -129,8 +132,8 @@ def _once_more(tenure: Tenure) -> Proposal:
     return Proposal(wish=Wish.STOP, reason=Reason.SPARE_PROVEN)
 
 
-def _standing(draft: Draft, stream: Stream, tenure: Tenure) -> Proposal:
-    if tenure.start_refused is not None and tenure.start_refused not in _NOT_ITS_FAULT:
+def _standing_still(draft: Draft, stream: Stream, tenure: Tenure) -> Proposal:
+    if tenure.start_refused is Reason.SPARE_NOT_STARTED:
         return _give_up(Reason.SPARE_NOT_STARTED)
     if tenure.start_queued_at is not None:  # by somebody else's order, which a stop takes back
         return _once_more(tenure)
@@ -226,16 +229,16 @@ def _is_startable(draft: Draft, place: SlotId, stream: Stream) -> bool:
             tenure.putting,
         )
     )  # fmt: skip
-    if is_doubted or is_suspect(draft, tenure) or _standing_is_over(draft, stream, tenure):
+    if is_doubted or is_suspect(draft, tenure) or _is_over(draft, stream, tenure):
         return False
     more = tenure.dollars_per_hour + tenure.traffic_dollars_per_hour
     more -= owed_dollars_per_hour(tenure)  # what it costs standing, which is counted already
     return crosses_a_limit(draft, stream, more) is None
 
 
-def _standing_is_over(draft: Draft, stream: Stream, tenure: Tenure) -> bool:
+def _is_over(draft: Draft, stream: Stream, tenure: Tenure) -> bool:
     """Whether it is to be given up anyway, or was refused a moment ago."""
-    if _standing(draft, stream, tenure).wish is not Wish.WAIT:
+    if _standing_still(draft, stream, tenure).wish is not Wish.WAIT:
         return True
     if tenure.start_refused is None or tenure.acted_at is None:
         return False
@@ -256,10 +259,8 @@ def _order(draft: Draft, place: SlotId, reason: Reason) -> Tenure:
     """Order a spare to start. All is there, and nothing of it runs: the slot will see to that."""
     stillness.start(draft, place, reason)
     draft.decided.add(place)
-    record = draft.records[place]
-    assert record.tenure is not None, "it has just been told to start"
-    started = replace(record.tenure, prepared_at=record.tenure.prepared_at or draft.now)
-    draft.records[place] = replace(
-        record, tenure=started, last_act="start", last_act_reason=reason, last_act_at=draft.now
-    )
+    tenure, _ = draft.host(place)
+    started = replace(tenure, prepared_at=tenure.prepared_at or draft.now)
+    draft.put(place, Seat.TENURE, started)
+    incident.note_act(draft, place, "start", reason)
     return started

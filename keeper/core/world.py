@@ -47,19 +47,19 @@ _AT_ONCE_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A complete, well-formed list of the account's rentals. Anything less never becomes one (I9)."""
+    """A complete, well-formed list of the account's rentals. Anything less never becomes one (I9).
+
+    A list is of some moment between its question and its answer, and nobody knows of which. So what
+    happened after ``at`` may not be in it, nobody could go by it before ``known_at``, and what a
+    second list must confirm counts from ``taken_by``.
+    """
 
     instances: tuple[Instance, ...]
-    at: datetime  # when it was asked for: what happened later may not be in it
+    at: datetime  # when it was asked for
     came_at: datetime | None = None  # when it was answered; None: at once
     # When the first list came that has all rentals where this one has them; None: with this one.
     placed_at: datetime | None = None
     before_at: datetime | None = None  # when the list before it was asked for; None: there was none
-
-    @property
-    def places_known_at(self) -> datetime:
-        """Return from when on anybody could know where each rental is."""
-        return self.known_at if self.placed_at is None else min(self.placed_at, self.known_at)
 
     @property
     def known_at(self) -> datetime:
@@ -68,9 +68,14 @@ class Listing:
 
     @property
     def taken_by(self) -> datetime:
-        """Return from when on another list is a later look: one that waited for its turn is as old as its answer."""
+        """Return by when it was taken: one that waited for its turn may be as young as its answer."""
         has_waited = (self.known_at - self.at).total_seconds() > _AT_ONCE_S
         return self.known_at if has_waited else self.at
+
+    @property
+    def places_known_at(self) -> datetime:
+        """Return from when on anybody could know where each rental is: an earlier list may have said it."""
+        return self.known_at if self.placed_at is None else min(self.placed_at, self.known_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

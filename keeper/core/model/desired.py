@@ -229,6 +229,7 @@ class Stream:
         return _slots(self.name, self.replicas)
 
 
+# Both are asked of each stream many times a tick, and named by two small values: made once.
 @lru_cache(maxsize=1024)
 def _slots(name: StreamName, count: int) -> tuple[SlotId, ...]:
     return tuple(slot_id(name, replica) for replica in range(count))
