@@ -1,4 +1,4 @@
-"""Turns Vast.ai's refusals into the errors of ports.py, in one place, as tables.
+"""Turns Vast.ai's refusals into the errors of ports/errors.py, in one place, as tables.
 
 The number in an error text and the HTTP status can differ (the lost race says "404/3603" and comes
 as HTTP 400), and the same status means different things (a wrong key is a 404 on a search). So the

@@ -1,7 +1,7 @@
 """What every Marketplace must do, as stories that any implementation can be put through.
 
 A story takes an empty market with credit and with offers that meet ``NEEDS``, and asserts the
-promises of ports.py. The real adapter over the simulator's HTTP face runs them in real time, the
+promises of keeper.ports. The real adapter over the simulator's HTTP face runs them in real time, the
 simulator's in-memory face in virtual time; a story only ever sleeps with asyncio, so both work:
 
     @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)

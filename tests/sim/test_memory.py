@@ -1,4 +1,4 @@
-"""The in-memory ports keep the promises of ports.py, and die with their process."""
+"""The in-memory ports keep the promises of keeper.ports, and die with their process."""
 
 import asyncio
 import json

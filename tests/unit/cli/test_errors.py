@@ -15,7 +15,7 @@ def errors_of_ports() -> list[type[ports.PortError]]:
         kind = waiting.pop()
         found.append(kind)
         waiting.extend(kind.__subclasses__())
-    return [kind for kind in found if kind.__module__ == "keeper.ports"]
+    return [kind for kind in found if kind.__module__ == ports.errors.__name__]
 
 
 @pytest.mark.parametrize("kind", errors_of_ports())
