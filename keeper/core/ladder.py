@@ -14,7 +14,7 @@ from keeper.core.conditions import is_crash_looping
 from keeper.core.model import Policy, Rung, Status
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
-from keeper.core.signs import NOBODY_THERE, may_be_cut_off, unreached_since
+from keeper.core.whereabouts import NOBODY_THERE, may_be_cut_off, unreached_since
 
 # The viewer finds nobody, and SSH neither, or the host is silent: for so long it may be this box's own
 # network, whose canary is believed after two misses, half a minute apart (39 s, and a good host was rebooted).

@@ -37,10 +37,7 @@ from keeper.core.signs import (
     is_proven,
     is_warming_up,
     judged_by_an_earlier_process,
-    lists_are_new_at,
     market_patience_s,
-    may_be_elsewhere,
-    may_have_moved,
     never_appeared,
     next_bid,
     nobody_knows,
@@ -55,6 +52,7 @@ from keeper.core.signs import (
     unreachable_for_long,
     warmup_ends_at,
 )
+from keeper.core.whereabouts import lists_are_new_at, may_be_elsewhere, may_have_moved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

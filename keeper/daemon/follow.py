@@ -22,9 +22,9 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.moments import elapsed_s
-from keeper.core.signs import CUT_S, NOBODY_THERE, looks_count_from
 from keeper.core.silence import silent_at
 from keeper.core.spare import SpareKind
+from keeper.core.whereabouts import CUT_S, NOBODY_THERE, looks_count_from
 from keeper.core.world import Listing
 from keeper.daemon.declared import Declared
 from keeper.daemon.watch import Target
@@ -121,7 +121,7 @@ def is_news(
 
 
 def _may_have_moved(tenure: Tenure, record: SlotRecord) -> bool:
-    """Whether its link may have been cut with the picture (``core.signs.may_have_moved``)."""
+    """Whether its link may have been cut with the picture (``core.whereabouts.may_have_moved``)."""
     link = tenure.conditions[REACHABLE]
     dark_since = min(tenure.conditions[STREAMING].since, tenure.conditions[RUNNING].since)
     if record.dark_since is not None:
