@@ -265,13 +265,13 @@ def _propose(draft: Draft, slot: SlotId, stream: Stream) -> Proposal:
 def _ended_first(draft: Draft, slot: SlotId) -> Proposal | None:
     """Break, then make: the slot's old rental must have heard of its end before a new one begins.
 
-    Otherwise a marketplace that creates but does not destroy would pile them up. One that will not
-    end in spite of several tries is left behind, so that the stream comes back; two are not (I5).
+    Otherwise a marketplace that creates but does not destroy would pile them up, and so would an order
+    that waits its turn behind many others; one listing without the old one is no end of it (I9). One
+    that will not end in spite of several tries is left behind, so that the stream comes back; two are
+    not (I5).
     """
     unheard = [
-        each
-        for each in draft.condemned.values()
-        if each.slot == slot and each.accepted_at is None and each.absent_since is None
+        each for each in draft.condemned.values() if each.slot == slot and each.accepted_at is None
     ]
     is_stubborn = len(unheard) == 1 and unheard[0].tries >= draft.fleet.destroy_quick_tries
     if not unheard or is_stubborn:

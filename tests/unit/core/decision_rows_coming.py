@@ -134,6 +134,13 @@ COMING = (
         decision="wait", reason=Reason.CONDEMNED,
     ),
     Row(
+        sentence="one listing without the old one is no end of it: it may be empty by mistake",
+        world=vacant(
+            condemned=(a_condemned(accepted_at=None, absent_since=ago(5), absent_listed_at=ago(5)),),
+            listing=a_listing()),
+        decision="wait", reason=Reason.CONDEMNED,
+    ),
+    Row(
         sentence="one rental that will not end does not keep the stream off air",
         world=vacant(condemned=(a_condemned(accepted_at=None, tries=3),)),
         decision="rent", reason=Reason.VACANT,
