@@ -45,9 +45,19 @@ def may_have_moved(case: Case) -> bool:
         return True
     if elapsed_s(linked_at, dark_since(case)) > CUT_S:
         return False  # it was connected all the time: nothing has moved
-    if case.now < lists_are_new_at(case):
+    if case.now < lists_are_new_at(case) and not _is_first_link(case):
         return True
     return not _looked_in_vain(case, looks_count_from(listing, linked_at, case.policy))
+
+
+def _is_first_link(case: Case) -> bool:
+    """Whether nothing has been cut: it is the link with which a new host was found to be up."""
+    tenure = case.tenure
+    return (
+        tenure.booted_at is not None
+        and case.reachable.since <= tenure.booted_at
+        and tenure.booting_since == tenure.rented_at
+    )
 
 
 def lists_are_new_at(case: Case) -> datetime:

@@ -128,7 +128,7 @@ def _evidence(stage: Stage, began: float) -> Evidence:
             reboots_max=2,
             replacements_max=10,
             overlap_max_s=90.0,
-            settle_s=8.0,
+            settle_s=20.0,
             absence_apart_s=2.0,
             abandoned_s=60.0,
             converge_s=60.0,

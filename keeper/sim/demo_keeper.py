@@ -25,7 +25,6 @@ _ANSWER_S = 5.0
 _STOP_S = 60.0
 
 # Timers of a person who watches. Every one is a setting; production's are in the example file.
-# create_settle_s is also how long a list is doubted after a link was cut: act 3 waits for it.
 CONFIG = """\
 # The configuration of `keeper demo`: production's rules with a spectator's patience.
 vast: {{url: "{url}", timeout_s: 10}}
@@ -48,7 +47,7 @@ policy:
   fatal_state_s: 3
   boot_max_s: 60
   boot_hard_max_s: 90
-  create_settle_s: 8
+  create_settle_s: 20
   absence_apart_s: 2
   warmup_grace_s: 15
   warmup_max_s: 30

@@ -410,6 +410,27 @@ def test_a_list_may_be_an_old_one_that_is_told_again(
         assert decision_for(plan).until == ahead(until_s)  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("changes", "is_treated"),
+    [
+        ({"booted_at": ago(35)}, True),
+        ({"booted_at": ago(36)}, False),
+        ({"booted_at": ago(35), "booting_since": ago(100)}, False),
+    ],
+    ids=["its first link", "a later one", "the first one since a reboot"],
+)
+def test_the_first_link_of_a_host_was_never_cut(
+    changes: dict[str, Any], *, is_treated: bool
+) -> None:
+    """A new host fell dark in its first minute, and its hung process was left alone for two."""
+    listing = replace(a_listing(an_instance(), age_s=3.0), came_at=ago(3.0), placed_at=ago(9000.0))
+    world = unanswered(linked_s=35.0, dark_s=5.0, listing=listing)
+    record = world.records[SLOT]
+    assert record.tenure is not None
+    record = replace(record, tenure=replace(record.tenure, **changes))
+    assert bool(decide(replace(world, records={SLOT: record})).acts) is is_treated
+
+
 def test_for_a_list_that_cannot_be_read_no_moment_is_waited_for() -> None:
     listing = a_listing(an_instance(), age_s=170.0)
     decision = decision_for(decide(unanswered(linked_s=160.0, listing=listing)))
