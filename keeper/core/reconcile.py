@@ -273,7 +273,8 @@ def _ended_first(draft: Draft, slot: SlotId) -> Proposal | None:
     unheard = [
         each for each in draft.condemned.values() if each.slot == slot and each.accepted_at is None
     ]
-    is_stubborn = len(unheard) == 1 and unheard[0].tries >= draft.fleet.destroy_quick_tries
+    heard = [each.tries - each.tries_unsent for each in unheard]
+    is_stubborn = len(unheard) == 1 and heard[0] >= draft.fleet.destroy_quick_tries
     if not unheard or is_stubborn:
         return None
     return Proposal(wish=Wish.WAIT, reason=Reason.CONDEMNED)

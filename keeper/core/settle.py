@@ -277,6 +277,7 @@ def _destroy_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
     pause_s = fleet.destroy_quick_retry_s if is_quick else fleet.destroy_retry_s
     draft.condemned[each.instance_id] = replace(
         each,
+        tries_unsent=each.tries_unsent + (outcome.reason is Reason.LINK_LOST),
         accepted_at=outcome.at if is_done else each.accepted_at,
         next_try_at=later(outcome.at, pause_s),
     )

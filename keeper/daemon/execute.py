@@ -144,7 +144,7 @@ class Executor:
             reason = Reason.START_QUEUED if isinstance(doubt, Queued) else None
         except PortError as refusal:
             kind, error, reason = OutcomeKind.FAILED, describe(refusal), _reason_of(refusal)
-            if isinstance(refusal, Unreachable) and isinstance(act, Deploy):
+            if isinstance(refusal, Unreachable) and isinstance(act, Deploy | Destroy):
                 reason = Reason.LINK_LOST
             if isinstance(refusal, Transient):
                 retry_after_s = refusal.retry_after_s

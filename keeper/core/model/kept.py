@@ -233,6 +233,7 @@ class Condemned:
     spent_dollars: float | None = None
     listed_at: datetime | None = None  # a listing that showed it; None: it has not come to light
     tries: int = 0
+    tries_unsent: int = 0  # of these, those of which the marketplace cannot have heard
     next_try_at: datetime | None = None
     absent_since: datetime | None = None
     absent_listed_at: datetime | None = None

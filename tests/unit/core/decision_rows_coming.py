@@ -145,6 +145,11 @@ COMING = (
         world=vacant(condemned=(a_condemned(accepted_at=None, tries=3),)),
         decision="rent", reason=Reason.VACANT,
     ),
+    Row(
+        sentence="one that was never asked to end is not one that will not",
+        world=vacant(condemned=(a_condemned(accepted_at=None, tries=9, tries_unsent=7),)),
+        decision="wait", reason=Reason.CONDEMNED,
+    ),
     # --- creates in doubt ---
     Row(
         sentence="a doubtful create is looked for before anything else",

@@ -475,6 +475,17 @@ def test_a_refused_destroy_is_tried_quickly_at_first_and_then_for_ever(
     assert events_of(plan, facts_of.ActFailed)[0].decision == "destroy"
 
 
+@pytest.mark.parametrize(("reason", "unsent"), [(Reason.LINK_LOST, 3), (None, 2)])
+def test_a_destroy_that_never_left_the_box_is_counted_apart(
+    reason: Reason | None, unsent: int
+) -> None:
+    """Seed 6040 of any fleet: nobody had heard of the end of a host, and another one came beside it."""
+    world = destroyed(OutcomeKind.FAILED, tries=5, tries_unsent=2)
+    world = replace(world, outcomes=(replace(world.outcomes[0], reason=reason),))
+    (each,) = decide(world).condemned
+    assert (each.tries, each.tries_unsent) == (5, unsent)
+
+
 # --- a restart that breaks off ----------------------------------------------------------------------
 
 

@@ -175,10 +175,11 @@ def test_a_create_that_hangs_ends_in_doubt_at_its_deadline() -> None:
     [(Unreachable("the SSH link is lost"), Reason.LINK_LOST), (Transient("busy"), None)],
     ids=["the link", "anything else"],
 )
-def test_a_deploy_that_a_lost_link_cut_short_says_so(
-    error: Exception, reason: Reason | None
+@pytest.mark.parametrize("act", [DEPLOY, DESTROY], ids=["deploy", "destroy"])
+def test_what_a_lost_link_cut_short_or_kept_here_says_so(
+    act: Deploy | Destroy, error: Exception, reason: Reason | None
 ) -> None:
-    outcome, _ = _outcome(DEPLOY, _Outside(error=error))
+    outcome, _ = _outcome(act, _Outside(error=error))
     assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, reason)
 
 
