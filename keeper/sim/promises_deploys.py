@@ -32,7 +32,9 @@ def a_bad_deploy_stays_where_it_was_tried(seen: Evidence) -> Iterator[Broken]:
         hosts = [
             (at, instance_id)
             for at, instance_id in _starts_of(seen, each)
-            if not _was_struck(seen, instance_id, at) and not _ended_unjudged(seen, instance_id, at)
+            if not _was_struck(seen, instance_id, at)
+            and not _ended_unjudged(seen, instance_id, at)
+            and not _came_in_the_dark(seen, instance_id, at)
         ]
         for at, instance_id in hosts[1:]:
             yield Broken(
@@ -184,6 +186,15 @@ def _was_struck(seen: Evidence, instance_id: int, at: float) -> bool:
         and (c.what not in _LIVES or (c.what == "destroyed" and c.by != "account"))
         for c in rental.changes
     )
+
+
+def _came_in_the_dark(seen: Evidence, instance_id: int, at: float) -> bool:
+    """Whether viewers had seen nothing of a host for long, on which something else had run."""
+    had_another = any(
+        entry.what == STARTED and entry.at < at for entry in seen.deeds.get(instance_id, ())
+    )
+    was_lit = any(start < at and end >= at - _PUT_S / 2 for start, end in seen.on_air(instance_id))
+    return had_another and not was_lit
 
 
 def _ended_unjudged(seen: Evidence, instance_id: int, at: float) -> bool:

@@ -142,3 +142,25 @@ def test_what_a_cap_ends_before_it_can_be_judged_is_no_verdict(
     run.host(101, 9700.0, STARTED, "new")
     seen = deployed(run, is_bad=True)
     assert bool(list(a_bad_deploy_stays_where_it_was_tried(seen))) is is_blamed
+
+
+@pytest.mark.parametrize(
+    ("dark_from", "is_blamed"),
+    [
+        pytest.param(5000.0, False, id="it was dark long before"),
+        pytest.param(9020.0, True, id="the deploy itself ended the picture"),
+    ],
+)
+def test_a_change_is_not_to_blame_for_a_slot_that_was_dark_before_it(
+    *, dark_from: float, is_blamed: bool
+) -> None:
+    """Seed 6292 of any fleet: it may have been the cure, so it was tried on the next host, too."""
+    run = Run()
+    run.host(100, 305.0, STARTED, "old")
+    run.picture(100, dark_from, live=False)
+    run.host(100, 9060.0, STARTED, "new")
+    run.destroy(100, 9380.0)
+    run.rent(101, "k:duel/0:2", at=9400.0)
+    run.host(101, 9700.0, STARTED, "new")
+    seen = deployed(run, is_bad=True)
+    assert bool(list(a_bad_deploy_stays_where_it_was_tried(seen))) is is_blamed
