@@ -386,7 +386,7 @@ def minds_no_cap(patch: pytest.MonkeyPatch) -> None:
 
 
 def _bears_no_grudge(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Draft, "strike", lambda *_: None)
+    patch.setattr(Draft, "strike", lambda *_, **__: None)
 
 
 def _acts_twice_at_once(patch: pytest.MonkeyPatch) -> None:

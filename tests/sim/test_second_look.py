@@ -39,7 +39,12 @@ def test_what_is_bad_itself_is_not_tried_again() -> None:
     assert _blamed(_on_trial(), is_bad=True) == ()
 
 
-@pytest.mark.parametrize("struck", ["gpu_lost", "display_lost", "host_key_changed"])
+def test_nobody_sees_that_a_display_is_lost_who_needs_none() -> None:
+    """Seed 6371 of any fleet: the process died of it, and that was held against what was on trial."""
+    assert _blamed(_on_trial("display_lost")) == ("duel",)
+
+
+@pytest.mark.parametrize("struck", ["gpu_lost", "host_key_changed"])
 def test_a_verdict_for_what_no_deploy_does_stays_for_the_auditor(struck: str) -> None:
     assert _blamed(_on_trial(struck)) == ()
 
