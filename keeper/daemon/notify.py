@@ -1,12 +1,14 @@
 """Delivers due messages from the outbox, each channel on its own, so that a broken one delays nobody.
 
 A message stays in the store until its channel has taken it or refused it for good. A crash between
-the delivery and the note of it sends the same id again; the receiver can tell.
+the delivery and the note of it sends the same id again; the receiver can tell. What the store refuses
+to note is noted as soon as it can be, or a crash days later would tell old news.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,6 +24,7 @@ from keeper.ports import Batch, Clock, Network, OutboxRow, PortError, Store, Sto
 _RETRY_S = (5.0, 15.0, 60.0, 300.0, 900.0)
 _TRIES_MAX = 50  # about half a day; by then the alert has been repeated or resolved
 _SEND_DEADLINE_S = 20.0
+_NOTE_AGAIN_S = 15.0
 _A_MOMENT = timedelta(microseconds=1)
 
 
@@ -49,6 +52,8 @@ class Notifier:
         self._disabled: set[str] = set()
         self._answered: set[str] = set()  # whose channel itself said that it is to come later
         self._returns = 0  # how often this box's own network came back
+        self._unnoted: dict[str, OutboxRow] = {}  # done with, and the store does not know
+        self._note_again_s = 0.0  # by the clock that nobody sets
 
     def take(self, rows: tuple[OutboxRow, ...]) -> None:
         """Take messages that are already in the store."""
@@ -113,15 +118,23 @@ class Notifier:
         async with asyncio.TaskGroup() as group:
             for row in ready:
                 group.create_task(self._deliver(row))
+            if self._note_again_in_s() <= 0:
+                for row in tuple(self._unnoted.values()):
+                    group.create_task(self._write(row, is_again=True))
 
     def _next_due_s(self) -> float | None:
-        if not self._rows:
+        if not self._rows and not self._unnoted:
             return None
         now = self._clock.now()
         first: dict[str, OutboxRow] = {}
         for row in sorted(self._rows.values(), key=lambda row: (row.created_at, row.notice_id)):
             first.setdefault(row.channel, row)
-        return min(_due_in_s(row, now) for row in first.values())
+        return min([self._note_again_in_s(), *(_due_in_s(row, now) for row in first.values())])
+
+    def _note_again_in_s(self) -> float:
+        if not self._unnoted:
+            return math.inf
+        return self._note_again_s - self._clock.monotonic()
 
     async def _deliver(self, row: OutboxRow) -> None:
         channel = self._channels().get(row.channel)
@@ -173,15 +186,20 @@ class Notifier:
         key = f"{row.channel}:{row.notice_id}"
         self._rows.pop(key, None)
         self._answered.discard(key)
+        self._unnoted[key] = row
         await self._write(row)
 
-    async def _write(self, row: OutboxRow) -> None:
+    async def _write(self, row: OutboxRow, *, is_again: bool = False) -> None:
         try:
             await asyncio.shield(self._store.commit(Batch(outbox=(row,))))
         except StoreError as error:
-            # The message went out; not being able to note it means it may go out again after a
-            # restart, under the same id. Losing it would be worse.
-            self._tell_failed(row, row.attempts, describe(error))
+            # The message went out; until that is noted it would go out again after a restart, under
+            # the same id. Losing it would be worse.
+            self._note_again_s = self._clock.monotonic() + _NOTE_AGAIN_S
+            if not is_again:
+                self._tell_failed(row, row.attempts, describe(error))
+        else:
+            self._unnoted.pop(f"{row.channel}:{row.notice_id}", None)
 
     def _tell_failed(self, row: OutboxRow, attempt: int, error: str) -> None:
         self._publish(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from typing_extensions import override
 
 from keeper.alerts import Alert, Channel, Delivery, DeliveryKind, Notice, Severity
@@ -159,6 +160,35 @@ def test_a_clock_that_steps_back_does_not_hold_up_a_retry() -> None:
         told.answer = DeliveryKind.DELIVERED
         await post.deliver(for_s=120.0)
         assert post.row(1, "ops").delivered_at is not None
+
+    _play(play)
+
+
+@pytest.mark.parametrize("refused", [1, 4])
+def test_what_a_channel_took_is_noted_once_the_store_writes_again(refused: int) -> None:
+    """Seed 9729 of any fleet: keeper was killed seven hours later, and told it all again."""
+
+    async def play() -> None:
+        told = _Told("ops")
+        post = _Post(told)
+        post.disk.commits_to_refuse = refused
+        await post.deliver(_row(1, "ops"), _row(2, "ops"), for_s=90.0)
+        assert told.got == ["1", "2"]
+        assert post.row(1, "ops").delivered_at is not None
+        assert post.row(2, "ops").delivered_at is not None
+        said = [event for event in post.facts if event.name == "notice.failed"]
+        assert len(said) == min(refused, 2)  # once of each, however often the store refuses it
+
+    _play(play)
+
+
+def test_what_was_noted_is_noted_once() -> None:
+    async def play() -> None:
+        told = _Told("ops")
+        post = _Post(told)
+        post.disk.commits_to_refuse = 1
+        await post.deliver(_row(1, "ops"), for_s=3600.0)
+        assert post.disk.commits == 1
 
     _play(play)
 
