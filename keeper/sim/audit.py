@@ -73,6 +73,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         alerts.every_alert_comes_to_an_end,
         alerts.refused_messages_arrive,
         alerts.the_same_message_says_the_same,
+        alerts.old_news_is_not_told_again,
         alerts.darkness_is_told,
     ),
     "I20": (ends.the_condemned_end,),

@@ -26,19 +26,23 @@ class Notice:
 def read_notices(messages: Iterable[tuple[float, bytes]]) -> tuple[Notice, ...]:
     """Return the messages in the order of arrival, each once however often it came.
 
-    What fires again after its end is news even under the id of an earlier message: keeper names them by
-    its clock, and one that is set back by an hour to the microsecond shows the same moment twice.
+    What fires again after its end is news even under the id of an earlier message, and so is what is said
+    of it then: keeper names them by its clock, and one that is set back by an hour to the microsecond
+    shows the same moment twice.
     """
     found: list[Notice] = []
-    known: set[tuple[str, int]] = set()  # the id, and after how many ends of this alert it fired
+    # The id, and after how many ends of this alert it fired, or after how many beginnings it went on.
+    known: set[tuple[str, int]] = set()
+    begins: Counter[str] = Counter()
     ends: Counter[str] = Counter()
     for at, body in messages:
         notice = read_notice(at, body)
-        name = notice.notice_id, ends[notice.key] if notice.kind == FIRING else 0
+        name = notice.notice_id, (ends if notice.kind == FIRING else begins)[notice.key]
         if name in known:
             continue
         known.add(name)
         found.append(notice)
+        begins[notice.key] += notice.kind == FIRING
         ends[notice.key] += notice.kind == RESOLVED
     return tuple(found)
 

@@ -125,6 +125,25 @@ def the_same_message_says_the_same(seen: Evidence) -> Iterator[Broken]:
             yield _lost(notice, f"said something else under the same id {notice.notice_id}")
 
 
+def old_news_is_not_told_again(seen: Evidence) -> Iterator[Broken]:
+    """What a channel took comes again soon or never: one crash may lose the note of it, no more."""
+    arrived: dict[str, float] = {}
+    anew: dict[
+        str, bool
+    ] = {}  # by key: whether the clock showed the moment of an earlier beginning
+    for at, body in seen.messages or ():
+        notice = read_notice(at, body)
+        first_at = arrived.setdefault(notice.notice_id, at)
+        if notice.kind == FIRING:
+            anew[notice.key] = any(
+                first_at <= back_at <= at and by_s < 0 for back_at, by_s in seen.clock_steps
+            )
+        late_s = at - first_at - seen.bounds.resent_s
+        if late_s > 0 and late_s > mute_s(seen, first_at, at) and not anew.get(notice.key, False):
+            again = f"came again {at - first_at:.0f} s after it had arrived"
+            yield _lost(notice, f"({notice.kind}) {again}")
+
+
 def darkness_is_told(seen: Evidence) -> Iterator[Broken]:
     """A stream that viewers have lost for long is told of, or something that stands above it is."""
     for slot in seen.slots if seen.messages is not None else ():

@@ -498,6 +498,13 @@ def one_id_for_two_messages(run: Run) -> Evidence:
     return run.evidence()
 
 
+def old_news_told_again(run: Run) -> Evidence:
+    for at in (5000.0, 13_000.0):
+        run.tell(at, notice_id="msg_1")
+        run.tell(at + 1.0, "resolved", notice_id="msg_2")
+    return run.evidence()
+
+
 def dark_and_nobody_told(run: Run) -> Evidence:
     run.picture(100, 5000.0, live=False)
     run.picture(100, 5900.0)
@@ -672,6 +679,7 @@ BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
     ("I19", silent_while_it_holds),
     ("I19", refused_and_never_sent_again),
     ("I19", one_id_for_two_messages),
+    ("I19", old_news_told_again),
     ("I19", dark_and_nobody_told),
     ("I20", costs_on_into_the_calm),
     ("I21", a_task_died),

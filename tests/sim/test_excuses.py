@@ -485,12 +485,13 @@ def test_a_machine_is_not_to_blame_for_a_bad_deploy(
         pytest.param("fire again", ["firing"], id="a retry of the same message"),
         pytest.param("fire end end", ["firing", "resolved"], id="a retry of its end"),
         pytest.param("fire end fire", ["firing", "resolved", "firing"], id="it fires anew"),
+        pytest.param("fire end fire end", ["firing", "resolved"] * 2, id="and ends anew"),
     ],
 )
 def test_what_fires_anew_is_news_under_the_id_of_the_moment_as_well(
     kinds: str, read: list[str]
 ) -> None:
-    """Seed 5710 of any fleet: the clock, set back by an hour, showed the moment of the first message."""
+    """Seeds 5710, 8609 of any fleet: the clock, set back by an hour, showed the moment of the first one."""
     run = Run()
     for number, kind in enumerate(kinds.split()):
         is_end = kind == "end"
