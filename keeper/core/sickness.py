@@ -195,7 +195,7 @@ def _is_tied(draft: Draft, slot: SlotId) -> bool:
     window = strictest(world.windows, stream_of(slot), now)
     if window is not None and window.allow is not Allowance.REPLACE:
         return True
-    if record.tenure is not None and _was_stopped_on_purpose(record.tenure):
+    if record.tenure is not None and _is_left_to_others(draft, slot, record.tenure):
         return True
     policy = draft.policy(slot)
     used = [at for at in record.replaced_at if elapsed_s(at, now) < policy.replacements_window_s]
@@ -203,10 +203,18 @@ def _is_tied(draft: Draft, slot: SlotId) -> bool:
     return len(used) - (record.tenure is None) >= policy.replacements_max
 
 
-def _was_stopped_on_purpose(tenure: Tenure) -> bool:
-    """Whether somebody is at work on a host, whom keeper leaves alone."""
+def _is_left_to_others(draft: Draft, slot: SlotId, tenure: Tenure) -> bool:
+    """Whether somebody is at work on a host, whom keeper leaves alone; its own restart stops it, too."""
     running = condition_of(tenure, ConditionKind.RUNNING)
-    return running is not None and running.reason is Reason.PROCESS_STOPPED_ON_PURPOSE
+    if running is None or running.reason is not Reason.PROCESS_STOPPED_ON_PURPOSE:
+        return False
+    return slot not in draft.world.in_flight and not _has_just_acted(draft, slot, tenure)
+
+
+def _has_just_acted(draft: Draft, slot: SlotId, tenure: Tenure) -> bool:
+    """Whether what is said of a process may still be of the middle of keeper's own act."""
+    settle_s = draft.policy(slot).restart_settle_s
+    return tenure.acted_at is not None and elapsed_s(tenure.acted_at, draft.now) < settle_s
 
 
 def _is_between_hosts(record: SlotRecord) -> bool:

@@ -23,6 +23,7 @@ from keeper.core.model import (
     SlotId,
     SlotRecord,
     StreamName,
+    Tenure,
 )
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome, Pause
@@ -76,8 +77,16 @@ class Memory:
         was spent until the step is of the day that the clock showed then.
         """
         by, self.has_moved = timedelta(seconds=step_s), True
+        ahead = timedelta(seconds=max(0.0, step_s))
         self.meter = shifted(caught_up(self.meter, now - by, self.started_at), step_s)
-        self.records = {slot: _moved(record, by) for slot, record in self.records.items()}
+        self.records = {
+            slot: _sick_as_long(_moved(record, by), ahead) for slot, record in self.records.items()
+        }
+        # A slot that was dark before a change was declared still is.
+        self.revisions = {
+            name: tuple(replace(each, declared_at=each.declared_at + ahead) for each in known)
+            for name, known in self.revisions.items()
+        }
         # A restart is found again by the moment of its intent.
         self.intents = {
             i: replace(intent, opened_at=intent.opened_at + by)
@@ -97,6 +106,7 @@ class Memory:
             records=tuple(r for s, r in records.items() if s not in batch.records_deleted),
             intents_opened=tuple(i for n, i in intents.items() if n not in batch.intents_closed),
             quarantine=tuple(q for m, q in machines.items() if m not in batch.quarantine_deleted),
+            revisions={**self.revisions, **batch.revisions},
             meter=meter,
         )
 
@@ -135,6 +145,37 @@ def _moved(record: SlotRecord, by: timedelta) -> SlotRecord:
         record,
         remedies=tuple(replace(use, at=use.at + by) for use in record.remedies),
         replaced_at=tuple(at + by for at in record.replaced_at),
-        next_rent_at=None if record.next_rent_at is None else record.next_rent_at + by,
-        outbid_at=None if record.outbid_at is None else record.outbid_at + by,
+        next_rent_at=_later(record.next_rent_at, by),
+        outbid_at=_later(record.outbid_at, by),
     )
+
+
+def _sick_as_long(record: SlotRecord, ahead: timedelta) -> SlotRecord:
+    """Let a sickness have lasted as long as it had before the clock leapt ahead.
+
+    Else the hour that nobody was sick is counted: a mass failure of four minutes was over, and a host
+    that had been down for a moment was given up. What a clock that was set back leaves in the future
+    begins anew where it is judged.
+    """
+    if not ahead:
+        return record
+    return replace(
+        record,
+        dark_since=_later(record.dark_since, ahead),
+        failures=tuple(replace(each, at=each.at + ahead) for each in record.failures),
+        tenure=None if record.tenure is None else _judged_as_long(record.tenure, ahead),
+        incoming=None if record.incoming is None else _judged_as_long(record.incoming, ahead),
+    )
+
+
+def _judged_as_long(tenure: Tenure, ahead: timedelta) -> Tenure:
+    return replace(
+        tenure,
+        dead_since=_later(tenure.dead_since, ahead),
+        missing_since=_later(tenure.missing_since, ahead),
+        conditions=tuple(replace(each, since=each.since + ahead) for each in tenure.conditions),
+    )
+
+
+def _later(at: datetime | None, by: timedelta) -> datetime | None:
+    return None if at is None else at + by

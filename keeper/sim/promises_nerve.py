@@ -27,9 +27,11 @@ from keeper.sim.promises_deploys import is_being_deployed
 
 _AFTER_BAD_LISTING_S = 300.0  # an act this soon after it may be because of it
 _AFTER_BLINDNESS_S = 300.0
+_LOOK_S = 3.0  # a look takes so long, and does not see what happens behind it
 _GOOD_S = 90.0  # on air for so long, and every viewer has seen it by now
 _SEEN_S = 180.0  # so long after many fell sick, keeper has seen it and what had begun is over
 _EARLY_S = 30.0
+_GLIMPSE_S = 20.0  # for no longer, and a viewer may not have seen it twice, as it takes
 _AGAIN_S = 60.0  # so long after its network is back, keeper has looked at everything again
 _BEGUN_S = 60.0  # what had begun before a window or a mode may finish
 
@@ -92,7 +94,7 @@ def make_before_break(seen: Evidence) -> Iterator[Broken]:
         if rental is None or slot not in seen.slots or not _is_good_unasked(seen, instance_id, at):
             continue
         proven = any(
-            start <= at - seen.bounds.proof_s and end >= at
+            start <= at - seen.bounds.proof_s and end >= at - _LOOK_S
             for other in seen.rentals[slot]
             if other.instance_id != instance_id
             and seen.condemned_at.get(other.instance_id, at + 1.0) > at
@@ -213,8 +215,9 @@ def _mass_failures(seen: Evidence) -> Iterator[Span]:
     """Yield when more hosts that were good lay dark than the fleet's ratio allows.
 
     From when keeper has seen it until one slot at a time may be tried; the act that ends it is in it.
-    A host that others have stopped may count or not; and what fell sick while keeper's own network was
-    down may have seemed so since it lost its sight. With either, the trial comes earlier.
+    A host that others have stopped may count or not; what fell sick while keeper's own network was
+    down may have seemed so since it lost its sight; and a picture that came for a moment may not have been
+    seen. With any of them, the trial comes earlier.
     """
     most = max(1, ceil(round(seen.bounds.mass_failure_ratio * len(seen.slots), 9)))
     perhaps = tuple(_too_many(seen, most, is_seeming=True))
@@ -247,6 +250,8 @@ def _sick(seen: Evidence, slot: str, *, is_seeming: bool) -> Iterator[Span]:
     """
     for rental in seen.rentals.get(slot, ()):
         spans = seen.on_air(rental.instance_id)
+        if is_seeming:
+            spans = (*spans[:1], *(span for span in spans[1:] if span[1] - span[0] > _GLIMPSE_S))
         end = seen.end_of_use(rental)
         stops = (c for c in rental.changes if c.what == "stopped" and c.at >= rental.created_at)
         if not is_seeming and any(stops):

@@ -1,6 +1,7 @@
-"""Two hosts fall dark; one comes up again and shows nothing yet: the other one is not given up for that."""
+"""Two hosts fall dark: one is tried, and none before its time, whatever comes up again or moves the clock."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -41,3 +42,40 @@ def test_a_host_that_comes_up_again_ends_no_mass_failure_before_it_is_seen(
     assert fuse == ["fuse.tripped", "fuse.reset"]
     given_up = [line for line in lines if line["event"] == "instance.condemned"]
     assert len(given_up) == 1, "the trial: nobody may act on the process before"
+
+
+# Seed, by how much the clock is set, how long after the first has gone.
+@pytest.mark.parametrize(
+    ("seed", "step_s", "after_s"), [(1, 3600.0, 400.0), (3, 3600.0, 400.0), (3, -3600.0, 300.0)]
+)
+def test_a_clock_that_is_set_brings_no_trial_forward_and_a_trial_is_one(
+    seed: int, step_s: float, after_s: float
+) -> None:
+    """Seed 8309 of any fleet: four minutes seemed an hour; and its own restart a person's, so another was tried."""
+    story = Story(
+        seed=seed,
+        duration_s=4 * _HOUR_S,
+        plan=(
+            Fault(kind=FaultKind.HOST_OFFLINE, at=_HOUR_S, for_s=3000.0, count=1),
+            Fault(kind=FaultKind.PROCESS_KILLED, at=_HOUR_S + 158.0, count=1),
+            Fault(kind=FaultKind.CLOCK_STEP, at=_HOUR_S + after_s, params={"step_s": step_s}),
+        ),
+        streams={"duel": 1, "turbo": 1},
+        strangers=0,
+    )
+    played = story.run()
+    assert played.result.broken == ()
+    lines = [json.loads(line) for line in played.result.journal.splitlines()]
+    names = [line["event"] for line in lines]
+    held = lines[names.index("fuse.tripped") : _reset(lines)]
+    acts = ("instance.condemned", "workload.restarting")
+    assert len({line["slot"] for line in held if line["event"] in acts}) == 1
+
+
+def _reset(lines: list[dict[str, Any]]) -> int:
+    """Return where the mass failure is over, of the facts."""
+    return next(
+        number
+        for number, line in enumerate(lines)
+        if line["event"] == "fuse.reset" and line["facts"]["reason"] == "mass_failure"
+    )

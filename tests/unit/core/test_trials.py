@@ -96,6 +96,26 @@ def test_nobody_waits_for_a_host_on_which_somebody_is_at_work(reason: Reason, tu
     assert whose_turn(a_draft(first, sick(OTHER, 1500.0), sick(THIRD, 1400.0))) == [turn]
 
 
+@pytest.mark.parametrize(
+    ("acted_s", "is_acting", "turn"),
+    [(None, True, SLOT), (3.0, False, SLOT), (30.0, False, OTHER), (None, False, OTHER)],
+)
+def test_the_turn_does_not_pass_on_while_the_trials_own_restart_stops_the_process(
+    acted_s: float | None, turn: SlotId, *, is_acting: bool
+) -> None:
+    """Seed 8309 of any fleet: seen in the middle of it, a person seemed at work, and another host was given up."""
+    dark = a_condition(ConditionKind.STREAMING, F, Reason.FROZEN, for_s=2000.0, bad=3)
+    down = a_condition(ConditionKind.RUNNING, F, Reason.PROCESS_STOPPED_ON_PURPOSE, for_s=1.0)
+    first = on(
+        SLOT,
+        conditions=conditions(streaming=dark, running=down),
+        acted_at=None if acted_s is None else ago(acted_s),
+    )
+    world = a_world(replace(first, dark_since=ago(2000.0)), sick(OTHER, 1500.0))
+    world = replace(world, in_flight=frozenset({SLOT} if is_acting else ()))
+    assert whose_turn(Draft(world, a_desire(a_stream(replicas=2)), NOW)) == [turn]
+
+
 def outbid(slot: SlotId) -> SlotRecord:
     """Others bid more for its host: it is dark, and no sign of anything common."""
     return replace(on(slot, outbid_since=ago(900.0)), dark_since=ago(900.0))

@@ -11,6 +11,8 @@ from keeper.core.decisions import Plan
 from keeper.core.flow import Rate
 from keeper.core.meter import Meter, caught_up, day_of, spent
 from keeper.core.model import (
+    ConditionKind,
+    Failure,
     IntentId,
     IntentKind,
     MachineId,
@@ -18,17 +20,20 @@ from keeper.core.model import (
     Revision,
     Rung,
     SlotId,
+    SlotRecord,
+    Status,
     StreamName,
 )
 from keeper.core.reasons import Reason
 from keeper.daemon.memory import Memory
-from keeper.ports import Saved
+from keeper.ports import Batch, Saved
 from tests.builders import (
     DUEL,
     KEEPER_ID,
     NOW,
     SLOT,
     a_condemned,
+    a_condition,
     a_pause,
     a_quarantine,
     a_record,
@@ -136,7 +141,7 @@ def test_takes_over_the_fuses_and_the_ledger() -> None:
 def test_a_step_of_the_clock_moves_all_that_is_counted_or_waited_for(step_s: float) -> None:
     """What was half an hour ago still is, and what is due in a minute too."""
     counting = a_record(
-        a_tenure(),
+        a_tenure(conditions=()),
         remedies=(RemedyUse(rung=Rung.REBOOT, at=ago(1800)),),
         replaced_at=(ago(900), ago(600)),
         next_rent_at=ahead(60),
@@ -163,6 +168,37 @@ def test_a_step_of_the_clock_moves_all_that_is_counted_or_waited_for(step_s: flo
     assert memory.meter == Meter(
         metered_at=ahead(min(step_s, 0)), clock_off_s=step_s, jumped_on=day_of(NOW)
     )
+
+
+@pytest.mark.parametrize(("step_s", "moved_s"), [(3600.0, 3600.0), (-3600.0, 0.0)])
+def test_a_sickness_has_lasted_no_longer_because_the_clock_leapt_ahead(
+    step_s: float, moved_s: float
+) -> None:
+    """Seeds 8309 and 8710 of any fleet: a mass failure of minutes seemed one of an hour, and was acted on.
+
+    What a clock that was set back leaves in the future begins anew where it is judged.
+    """
+
+    def since(seconds: float, by_s: float = 0.0) -> SlotRecord:
+        gone = a_condition(ConditionKind.REACHABLE, Status.FALSE, Reason.LINK_LOST)
+        at = ahead(by_s - seconds)
+        tenure = a_tenure(dead_since=at, missing_since=at, conditions=(replace(gone, since=at),))
+        fault = Failure(
+            label=tenure.label, machine_id=tenure.machine_id, at=at, reason=Reason.BLACK
+        )
+        return a_record(tenure, incoming=tenure, dark_since=at, failures=(fault,))
+
+    declared = Revision(name="a1", stream=DUEL, declared_at=ago(100))
+    saved = replace(SAVED, records=(since(120.0),), revisions={DUEL: (declared,)})
+    memory = Memory.of(saved, NOW)
+    memory.clock_stepped(step_s, ahead(step_s))
+    assert memory.records == {SLOT: since(120.0, moved_s)}
+    # Still dark before the change.
+    moved = replace(declared, declared_at=ahead(moved_s - 100))
+    assert memory.revisions == {DUEL: (moved,)}
+    assert memory.in_full(Batch(), memory.meter).revisions == {DUEL: (moved,)}
+    told = {DUEL: (declared,)}  # by the tick that notices, which has seen it moved
+    assert memory.in_full(Batch(revisions=told), memory.meter).revisions == told
 
 
 def test_what_was_spent_until_the_clock_was_set_is_of_the_day_that_it_showed() -> None:
