@@ -60,6 +60,9 @@ _ENDS_ONLY = (
     Reason.DUPLICATE_RENTAL,
     Reason.OPERATOR_ASKED,
 )
+# What nothing brings back: such a host is of no use to anybody, and costs on. It goes although none may
+# follow it yet; to rent the next one is what uses the allowance.
+_OF_NO_USE = (Reason.GPU_LOST, Reason.DISPLAY_LOST)
 # Listings that may be missed in a row before the fleet is told that the marketplace is unreadable;
 # acts that need it are held from the first one on.
 _LISTINGS_MISSED = 3.0
@@ -245,8 +248,8 @@ def _refuse_by_credit(draft: Draft, proposal: Proposal) -> Refusal | None:
 def _refuse_by_deploy(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
     """Rent and give up nothing for a workload that fails wherever it goes: that costs, and cures not.
 
-    What never showed a picture may be ended: it is of no use to anybody. And where hosts get what
-    worked before again, another one does help.
+    What never showed a picture may be ended: it is of no use to anybody. Nor is what has lost its GPU.
+    And where hosts get what worked before again, another one does help.
     """
     stream = draft.slots.get(slot)
     is_stuck = stream is not None and revisions.is_stuck(draft, stream)
@@ -257,6 +260,7 @@ def _refuse_by_deploy(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal
         return None
     tenure = draft.records[slot].tenure
     has_served = tenure is not None and tenure.first_live_at is not None
+    has_served = has_served and proposal.reason not in _OF_NO_USE
     gives_up = proposal.wish is Wish.REPLACE and not proposal.is_incoming and has_served
     is_fresh = proposal.wish is Wish.DEPLOY and is_stuck
     if proposal.wish is Wish.RENT or gives_up:
@@ -315,11 +319,11 @@ def _refuse_by_allowance(draft: Draft, slot: SlotId, proposal: Proposal) -> Refu
         # The host before was given up already and that was counted: this rental is what was paid
         # for. Failed boots are given up without asking, so here is where they are stopped.
         if len(used) > policy.replacements_max:
-            return _spent(used, policy)
+            return _spent(used, len(used) - 1 - policy.replacements_max, policy)
         used = used[:-1]
         is_replacement = record.ever_on_air
     elif len(used) >= policy.replacements_max:
-        return _spent(used, policy)
+        return _spent(used, len(used) - policy.replacements_max, policy)
     if used and elapsed_s(used[-1], draft.now) < policy.replacements_apart_s:
         return Refusal(
             reason=Reason.REPLACEMENT_TOO_SOON,
@@ -349,6 +353,7 @@ def _uses_allowance(record: SlotRecord, proposal: Proposal) -> bool:
     return (
         proposal.wish is Wish.REPLACE
         and proposal.reason is not Reason.SPARE_NOT_STARTED  # it may bill any day
+        and proposal.reason not in _OF_NO_USE
         and not proposal.is_incoming
         and record.tenure is not None
         and record.tenure.first_live_at is not None  # a host that never served is just a bad draw
@@ -356,12 +361,11 @@ def _uses_allowance(record: SlotRecord, proposal: Proposal) -> bool:
     )
 
 
-def _spent(used: list[datetime], policy: Policy) -> Refusal:
-    # The allowance comes back one by one as the oldest uses leave the window.
-    leaving = used[len(used) - policy.replacements_max] if policy.replacements_max else used[-1]
-    return Refusal(
-        reason=Reason.REPLACEMENTS_SPENT, until=later(leaving, policy.replacements_window_s)
-    )
+def _spent(used: list[datetime], over: int, policy: Policy) -> Refusal:
+    """Say no until so many uses more than one have left the window: they come back one by one."""
+    leaving = used[min(over, len(used) - 1)] if used else None
+    until = None if leaving is None else later(leaving, policy.replacements_window_s)
+    return Refusal(reason=Reason.REPLACEMENTS_SPENT, until=until)
 
 
 def _replacing(draft: Draft, but: SlotId) -> int:

@@ -204,6 +204,14 @@ BOUNDS = (
         until=ahead(21_600 - 900),
     ),
     Row(
+        sentence="but not one whose GPU is gone: it would be paid for in the dark, for hours",
+        world=with_record(
+            dark(has_gpu=(Status.FALSE, Reason.GPU_LOST)),
+            replaced_at=tuple(ago(s) for s in (900, 800, 700, 600, 50)),
+        ),
+        decision="destroy", reason=Reason.GPU_LOST,
+    ),
+    Row(
         sentence="two replacements keep their distance",
         world=with_record(spent(), replaced_at=(ago(100),)),
         decision="hold", reason=Reason.REPLACEMENT_TOO_SOON, wanted="replace", until=ahead(20),
@@ -215,7 +223,7 @@ BOUNDS = (
     Row(
         sentence="hosts that fail one after the other end in a call for a person",
         world=vacated(6), decision="hold", reason=Reason.REPLACEMENTS_SPENT, wanted="rent",
-        until=ahead(21_600 - 3800),
+        until=ahead(21_600 - 4000),
     ),
     Row(
         sentence="failed boots do not follow each other too fast",

@@ -136,6 +136,8 @@ LET = [
     ("what failed elsewhere may work where a host is there already", convicted(NEVER), DEPLOY),
     ("a host that never served is of no use to anybody", convicted(NEVER), REPLACE),
     ("nor is one that nothing can be put on", stuck(NEVER), REPLACE),
+    ("nor is one whose GPU is gone", convicted(SERVED), asked(Wish.REPLACE, Reason.GPU_LOST)),
+    ("or has no display any more", stuck(SERVED), asked(Wish.REPLACE, Reason.DISPLAY_LOST)),
     ("one that was to take over may go, for the old one stays", convicted(SERVED), INCOMING),
     ("a start costs nothing", convicted(SERVED), RESTART),
     ("not even of what is bad", stuck(SERVED), RESTART),

@@ -28,6 +28,7 @@ from tests.builders import (
     DUEL,
     NOW,
     SLOT,
+    a_book,
     a_condemned,
     a_condition,
     a_desire,
@@ -47,7 +48,9 @@ from tests.builders import (
     events_of,
     healthy_world,
     record_after,
+    with_policy,
 )
+from tests.unit.core.decision_worlds import SPENT, dark, dark_for, with_record
 
 F, U = Status.FALSE, Status.UNKNOWN
 
@@ -316,3 +319,27 @@ def test_a_replacement_that_waits_goes_before_the_host_that_serves() -> None:
 def test_what_is_unknown_of_a_link_ends_nothing() -> None:
     tenure = a_tenure(conditions=conditions(reachable=(U, Reason.SILENT)))
     assert decide(a_world(a_record(tenure))).acts == ()
+
+
+# --- replacements that are used up --------------------------------------------------------------------
+
+
+def test_what_has_lost_its_gpu_goes_and_the_next_host_waits_for_the_allowance() -> None:
+    """Seeds 6487, 8587: five successors had failed, and it was paid for in the dark for four hours."""
+    used = tuple(ago(s) for s in (900, 800, 700, 600, 50))
+    gone = with_record(dark(has_gpu=(F, Reason.GPU_LOST)), replaced_at=used)
+    plan = decide(gone)
+    assert decision_for(plan).name == "destroy"
+    book = {DUEL: a_book(an_offer(1))}
+    vacated = record_after(gone, plan)
+    held = decision_for(decide(a_world(vacated, offers=book)))
+    assert (held.name, held.reason) == ("hold", Reason.REPLACEMENTS_SPENT)
+    assert held.until == ahead(21_600 - 900)  # type: ignore[union-attr]
+    freed = replace(vacated, replaced_at=(*used[1:4], ago(121), NOW))
+    assert decision_for(decide(a_world(freed, offers=book))).name == "rent"
+
+
+def test_with_an_allowance_of_none_a_dark_host_is_held_for_a_person() -> None:
+    none = a_desire(with_policy(a_stream(), replacements_max=0))
+    held = decision_for(decide(with_record(dark_for(900), remedies=SPENT, replaced_at=()), none))
+    assert (held.reason, held.until) == (Reason.REPLACEMENTS_SPENT, None)  # type: ignore[union-attr]
