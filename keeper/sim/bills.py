@@ -22,6 +22,12 @@ _END_S = 1200.0
 # keeper cannot know less than the bill, and may count a little more: loading is free, and is counted.
 _COUNTED_RATIO, _COUNTED_DOLLARS = 1.03, 0.1
 _SAME_DOLLARS = 0.0001
+_OTHER_TERMS = (
+    "bid",
+    "end moved",
+    "price raised",
+    "unlisted",
+)  # what stands still goes on doing so
 
 
 def price_at(rental: Rental, at: float) -> float:
@@ -231,9 +237,10 @@ def _counted(seen: Evidence, rentals: Sequence[Rental], spans: Spans, until: flo
 
 
 def _unbilled(rentals: Iterable[Rental], spans: Spans, until: float) -> float:
-    """Return what rentals would have cost that loaded or were offline: it is free, and is counted.
+    """Return what rentals would have cost beyond their bill that loaded or were offline: it is counted.
 
-    Where windows and modes keep such hosts for hours, that is more than a few per cent of a day.
+    Loading costs the disk, being offline nothing. Where windows and modes keep such hosts for hours, or
+    one after the other comes to nothing, that is more than a few per cent of a day.
     """
     return sum(
         _unbilled_between(rental, since, min(to, until))
@@ -246,12 +253,15 @@ def _unbilled(rentals: Iterable[Rental], spans: Spans, until: float) -> float:
 def _unbilled_between(rental: Rental, since: float, until: float) -> float:
     until = until if rental.ended_at is None else min(until, rental.ended_at)
     marks = [(rental.created_at, ""), *((c.at, c.what) for c in rental.changes), (until, "")]
-    total = 0.0
+    total, is_still = 0.0, False
     for (at, what), (then, _) in pairwise(marks):
+        is_still = what == "stopped" or (is_still and what in _OTHER_TERMS)
         begins, ends = max(at, since), min(then, until)
-        is_free = begins < ends and dollars_between(rental, begins, ends) < _SAME_DOLLARS
-        if is_free and what != "stopped":
-            total += price_at(rental, begins) * (ends - begins) / 3600.0
+        if begins >= ends or is_still:
+            continue
+        hours, paid = (ends - begins) / 3600.0, dollars_between(rental, begins, ends)
+        if paid < rental.disk_dollars_per_hour * hours + _SAME_DOLLARS:
+            total += price_at(rental, begins) * hours - paid
     return total
 
 

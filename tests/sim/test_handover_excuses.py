@@ -1,4 +1,4 @@
-"""What campaigns taught the auditor about hand-overs: each excuse beside the sin that it must not cover.
+"""What campaigns taught the auditor about hand-overs: each excuse beside the sin it must not cover.
 
 The seeds are of ``keeper sim run --faults all``; a name of a fleet is said with them.
 """
@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from keeper.sim.evidence import Bounds
+from keeper.sim.evidence import Bounds, Caps
 from keeper.sim.promises_ends import no_rental_is_abandoned
 from keeper.sim.promises_money import rentals_within_the_declared
+from keeper.sim.promises_nerve import make_before_break
+from tests.sim.doctored_hosts import ended_for_money_that_was_there
 from tests.sim.ledgers import BEGAN, DAY, SLOT, Run
 
 # Two hours in which nothing may be done, from four minutes after the second host was rented.
@@ -113,3 +115,56 @@ def test_a_third_host_is_of_no_hand_over() -> None:
     assert not list(no_rental_is_abandoned(seen))
     gone = replace(seen, desired={})
     assert [broken.invariant for broken in no_rental_is_abandoned(gone)] == ["I7"]
+
+
+@pytest.mark.parametrize(
+    ("first_at", "lost_at", "is_blamed"),
+    [
+        pytest.param(5300.0, 5359.5, False, id="it went black in the last look, which had begun"),
+        pytest.param(5300.0, None, False, id="it did not"),
+        pytest.param(5300.0, 5355.0, True, id="it went black before the last look began"),
+        pytest.param(5312.0, None, True, id="one look fewer"),
+        pytest.param(5312.0, 5359.5, True, id="one look fewer, and black in the last"),
+    ],
+)
+def test_a_successor_may_go_black_behind_the_last_of_its_good_looks(
+    *, first_at: float, lost_at: float | None, is_blamed: bool
+) -> None:
+    """Seed 6097 of any fleet: 56 s after its first picture, half a second before the sixth look was over."""
+    run = Run()
+    run.ledger.rentals[100].ends_at = BEGAN + 9000.0
+    run.rent(101, "k:duel/0:2", at=5000.0)
+    run.picture(101, first_at)
+    if lost_at is not None:
+        run.picture(101, lost_at, live=False)
+    run.destroy(100, 5360.0)
+    found = make_before_break(run.evidence())
+    assert [broken.invariant for broken in found] == ["I11"] * is_blamed
+
+
+@pytest.mark.parametrize(
+    ("billed", "changes", "cap", "is_blamed"),
+    [
+        pytest.param(0.1, (), 5.2, False, id="they loaded: the disk is billed, and all is counted"),
+        pytest.param(4.0, (), 5.5, True, id="they ran, and all was billed"),
+        pytest.param(
+            0.1, ("stopped",), 5.2, True, id="they stood still: the disk is counted alone"
+        ),
+        pytest.param(0.1, ("stopped", "end moved"), 5.2, True, id="and went on standing still"),
+        pytest.param(0.1, (), 5.4, True, id="the cap was far from used up by both"),
+    ],
+)
+def test_hosts_that_load_for_long_cost_a_disk_and_are_counted_in_full(
+    *, billed: float, changes: tuple[str, ...], cap: float, is_blamed: bool
+) -> None:
+    """Seed 9090 of any fleet: two that never came up were counted at 21 cents, and billed three."""
+    run = Run()
+    run.rent(200, "k:duel/1:1", at=1000.0, dollars=0.5)
+    run.ledger.rentals[200].disk_dollars_per_hour = 0.02
+    for at, what in zip((1000.2, 1000.4), changes, strict=False):
+        run.change(200, at, what, "host")
+    run.end(200, 1000.0 + 8 * 3600.0, dollars=billed)
+    seen = ended_for_money_that_was_there(run)
+    caps = {"duel": Caps(per_day=cap)}
+    found = make_before_break(replace(seen, bounds=replace(seen.bounds, caps=caps)))
+    assert [broken.invariant for broken in found] == ["I11"] * is_blamed
