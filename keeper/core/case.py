@@ -78,8 +78,13 @@ class Case:
         """Whether a witness has spoken to this process; a judgement of an earlier one is old."""
         if self.world.started_at is None or self.tenure.instance_id is None:
             return True
-        heard_at = self.world.heard_at.get((self.tenure.instance_id, subject))
+        heard_at = self.heard_at(subject)
         return heard_at is not None and heard_at >= self.world.started_at
+
+    def heard_at(self, subject: Subject) -> datetime | None:
+        """Return when a witness last spoke of the host; None: never, or the rental has no id yet."""
+        instance_id = self.tenure.instance_id
+        return None if instance_id is None else self.world.heard_at.get((instance_id, subject))
 
     @property
     def is_alone(self) -> bool:

@@ -24,7 +24,7 @@ def take_orders(draft: Draft) -> None:
             case OrderKind.REPLACE:
                 # A person has looked: the allowance of replacements begins anew, and no revision
                 # is held to be bad.
-                suspects.pardon(draft, stream_of(order.slot or record.slot))
+                suspects.pardon(draft, stream_of(record.slot))
                 record = draft.records[record.slot]
                 record = replace(
                     record,

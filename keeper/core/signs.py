@@ -116,7 +116,7 @@ def has_stopped_itself(case: Case) -> bool:
     if not tenure.is_guarded or tenure.instance_id is None or tenure.dead_since is None:
         return False
     # Of a link, refused dials are heard, too; a process is heard only through one that is up.
-    heard_at = case.world.heard_at.get((tenure.instance_id, Subject.PROCESS))
+    heard_at = case.heard_at(Subject.PROCESS)
     if heard_at is None:  # not by this keeper: it was stopped while there was none
         return case.world.started_at is not None
     # It counts from its last feed, which may be a little older than its last word.
@@ -220,8 +220,7 @@ def deploy_settles_at(case: Case) -> datetime | None:
 def _nothing_was_started(case: Case, since: datetime) -> bool:
     """Whether the host has said since then that no process runs, or the one that ran before."""
     tenure, running = case.tenure, case.running
-    assert tenure.instance_id is not None, "only a rental with an id is deployed to"
-    heard_at = case.world.heard_at.get((tenure.instance_id, Subject.PROCESS))
+    heard_at = case.heard_at(Subject.PROCESS)
     if not case.has_link or heard_at is None or heard_at <= since:
         return False
     if running.status is Status.FALSE or running.reason is Reason.MANAGER_DOWN:

@@ -82,8 +82,7 @@ def _shows_nobody(case: Case) -> bool:
 
 def _looked_in_vain(case: Case, from_at: datetime) -> bool:
     """Whether the viewer has looked after a moment, and there is no picture yet."""
-    assert case.tenure.instance_id is not None, "only a rental with an id is looked at"
-    looked_at = case.world.heard_at.get((case.tenure.instance_id, Subject.PICTURE))
+    looked_at = case.heard_at(Subject.PICTURE)
     return looked_at is not None and looked_at > from_at and case.streaming.good_streak == 0
 
 
@@ -108,7 +107,6 @@ def may_be_cut_off(case: Case) -> bool:
     """
     if not _shows_nobody(case):
         return False
-    assert case.tenure.instance_id is not None, "only a rental with an id is linked to"
-    heard_at = case.world.heard_at.get((case.tenure.instance_id, Subject.PROCESS))
+    heard_at = case.heard_at(Subject.PROCESS)
     looks_s = (case.policy.failures_to_fail - 1) * case.policy.probe_interval_s
     return heard_at is not None and heard_at < later(case.streaming.since, -looks_s)

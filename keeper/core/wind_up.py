@@ -77,7 +77,6 @@ def forget_slots(draft: Draft) -> None:
             and slot not in world.in_flight
             and slot not in world.held_slots
             and not any(each.slot == slot for each in draft.condemned.values())
-            and not any(intent.slot == slot for intent in draft.opened)
         ):
             del draft.records[slot]
             draft.forgotten.append(slot)

@@ -232,7 +232,7 @@ SERVING = (
     ),
     Row(
         sentence="a host that was heard since the viewer found nobody is restarted",
-        world=not_heard_for(24, NOBODY_YET), decision="restart", reason=Reason.UNREACHABLE,
+        world=not_heard_for(25, NOBODY_YET), decision="restart", reason=Reason.UNREACHABLE,
         rung=Rung.RESTART_PROCESS,
     ),
     Row(
@@ -289,7 +289,7 @@ SERVING = (
     ),
     Row(
         sentence="nor is it given up where no list has said since whether it has moved",
-        world=elsewhere(listed_s=200), decision="hold", reason=Reason.HOST_KEY_CHANGED,
+        world=elsewhere(listed_s=190), decision="hold", reason=Reason.HOST_KEY_CHANGED,
         wanted="repair", until=ahead(10),
     ),
     Row(

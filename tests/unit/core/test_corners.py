@@ -342,13 +342,14 @@ def unanswered(*, linked_s: float = 50.0, dark_s: float = 130.0, **changes: Any)
     ("asked_s", "came_s", "looked_s", "is_treated"),
     [
         (60.0, 60.0, 1.0, False),
+        (50.0, 50.0, 1.0, False),
         (20.0, 20.0, 21.0, False),
         (20.0, 20.0, 16.0, False),
         (20.0, 20.0, 1.0, True),
         (20.0, 12.0, 7.0, False),
         (20.0, 12.0, 6.9, True),
     ],
-    ids=["no list since", "no look since", "a look that had begun", "looked where it is",
+    ids=["no list since", "one of the same moment", "no look since", "a look that had begun", "looked where it is",
          "looked while it was asked", "looked when it had come"],
 )  # fmt: skip
 def test_nobody_at_an_old_address_is_no_sickness(
@@ -394,8 +395,20 @@ def test_a_look_that_was_made_while_everything_was_cut_off_says_nothing(
 
 @pytest.mark.parametrize(
     ("linked_s", "dark_s", "until_s"),
-    [(35.0, 5.0, 115.0), (149.0, 119.0, 1.0), (150.0, 120.0, None), (70.0, 5.0, None)],
-    ids=["dark a moment ago", "lists may lag so far", "no list does", "its link was not cut"],
+    [
+        (35.0, 5.0, 115.0),
+        (65.0, 5.0, 115.0),
+        (149.0, 119.0, 1.0),
+        (150.0, 120.0, None),
+        (66.0, 5.0, None),
+    ],
+    ids=[
+        "dark a moment ago",
+        "a minute after its link",
+        "lists may lag so far",
+        "no list does",
+        "its link was not cut",
+    ],
 )
 def test_a_list_may_be_an_old_one_that_is_told_again(
     linked_s: float, dark_s: float, until_s: float | None

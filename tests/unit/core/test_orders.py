@@ -18,7 +18,7 @@ from keeper.core.model import (
     Status,
 )
 from keeper.core.reasons import Reason
-from keeper.core.world import OrderKind, OutcomeKind, World
+from keeper.core.world import Order, OrderKind, OutcomeKind, World
 from tests.builders import (
     DUEL,
     HOST,
@@ -90,6 +90,7 @@ def test_an_ordered_restart_waits_for_the_link_but_not_for_ever() -> None:
     assert decision_for(plan).reason is Reason.HEALTHY
     kept = applied(world, plan)
     assert kept.records[SLOT].restart_asked_at == NOW
+    assert decide(kept, now=ahead(299)).next_check_at == ahead(300)
     late = decide(kept, now=ahead(300))
     assert record_after(kept, late).restart_asked_at is None
 
@@ -111,6 +112,21 @@ def test_an_order_for_an_unknown_slot_is_nobodys() -> None:
     for slot in (None, SlotId("none/7")):
         world = healthy_world(orders=(an_order(OrderKind.DESTROY, slot),))
         assert decide(world).records == ()
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        an_order(OrderKind.DESTROY, SlotId("none/7")),
+        an_order(OrderKind.RENT),  # the slot is filled
+        an_order(OrderKind.PAUSE),
+        an_order(OrderKind.ADOPT),
+    ],
+    ids=lambda order: f"{order.kind} {order.slot}",
+)
+def test_an_order_that_is_nothing_here_keeps_no_other_from_being_taken(first: Order) -> None:
+    world = healthy_world(orders=(first, an_order(OrderKind.RESTART)))
+    assert decision_for(decide(world)).name == "restart"
 
 
 # --- destroy ----------------------------------------------------------------------------------------

@@ -8,15 +8,18 @@ import pytest
 
 from keeper.core.decisions import Plan
 from keeper.core.labels import label_for
-from keeper.core.model import SlotRecord
+from keeper.core.model import SlotId, SlotRecord, stream_of
+from keeper.core.pauses import key_of
 from keeper.core.reasons import Reason
 from keeper.core.world import OrderKind, World
 from tests.builders import (
     HOST,
     KEEPER_ID,
+    NOW,
     SLOT,
     a_condemned,
     a_desire,
+    a_pause,
     a_record,
     a_stream,
     a_tenure,
@@ -24,6 +27,7 @@ from tests.builders import (
     ago,
     ahead,
     an_asked_tenure,
+    an_instance,
     an_order,
     decide,
     record_after,
@@ -88,6 +92,53 @@ def test_no_allowance_of_replacements_keeps_a_rental_of_what_is_declared_no_more
     assert [(each.instance_id, each.reason) for each in plan.condemned] == [
         (HOST, Reason.STREAM_REMOVED)
     ]
+
+
+@pytest.mark.parametrize("slot", [SLOT, SlotId("duel/1"), None])
+def test_a_removed_slot_is_remembered_until_its_own_rental_is_gone(slot: SlotId | None) -> None:
+    """Anew it would count from one, and its labels be given again (I1). What ends of others holds it not."""
+    ending = a_condemned(slot=slot, next_try_at=ahead(20))
+    plan = decide(a_world(a_record(attempt=1), condemned=(ending,)), NOBODY)
+    assert plan.slots_forgotten == (() if slot == SLOT else (SLOT,))
+
+
+# --- rentals of no slot -----------------------------------------------------------------------------
+
+
+def with_a_double(record: SlotRecord, **changes: object) -> World:
+    """The rental of a slot, and another one under its label that began an hour ago."""
+    world = a_world(record)
+    assert record.tenure is not None
+    assert world.listing is not None
+    double = an_instance(9009, record.tenure.label, dollars_per_hour=0.5, started_at=ago(3600))
+    listing = replace(world.listing, instances=(*world.listing.instances, double))
+    return replace(world, listing=listing, **changes)  # type: ignore[arg-type]
+
+
+def ended(plan: Plan) -> list[int]:
+    return [each.instance_id for each in plan.condemned]
+
+
+def test_the_bill_of_a_stray_is_followed_from_when_it_began_and_was_last_seen() -> None:
+    (condemned,) = decide(with_a_double(a_record(a_tenure()))).condemned
+    assert (condemned.rented_at, condemned.listed_at) == (ago(3600), NOW)
+    assert condemned.dollars_per_hour == 0.5
+
+
+def test_no_allowance_of_replacements_keeps_a_stray() -> None:
+    """It replaces nothing, and nothing comes in its place."""
+    spent = tuple(ago(1000.0 * n) for n in range(6, 0, -1))
+    assert ended(decide(with_a_double(a_record(a_tenure(), replaced_at=spent)))) == [9009]
+
+
+def test_a_slot_that_a_person_resumed_is_rid_of_its_stray_though_its_stream_is_paused() -> None:
+    pauses = {key_of(stream_of(SLOT)): a_pause()}
+    world = with_a_double(a_record(a_tenure()))
+    assert ended(decide(replace(world, slot_pauses=pauses))) == [9009]
+    assert ended(decide(replace(world, slot_pauses={**pauses, SLOT: a_pause()}))) == []
+
+
+# --- places of spares -------------------------------------------------------------------------------
 
 
 def test_a_place_is_remembered_while_a_rental_with_its_label_must_end() -> None:

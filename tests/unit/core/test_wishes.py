@@ -9,7 +9,7 @@ import pytest
 
 from keeper.core.decisions import Hold, Rent, Wait
 from keeper.core.labels import label_for
-from keeper.core.model import OfferId, OrphanPolicy, SlotRecord
+from keeper.core.model import Mode, OfferId, OrphanPolicy, SlotRecord
 from keeper.core.reasons import Reason
 from keeper.core.world import OrderKind, OutcomeKind, World
 from tests.builders import (
@@ -163,6 +163,21 @@ def test_a_create_that_never_was_is_asked_for_once_more_by_the_same_wish() -> No
     decision = decision_for(plan)
     assert isinstance(decision, Rent)
     assert decision.offer_id == WISH
+
+
+@pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.SUGGEST])
+def test_an_order_to_rent_stands_above_the_mode_until_its_host_is_on_air(mode: Mode) -> None:
+    """And that host is the one that was asked for: it is not replaced by the order that brought it."""
+    desired = a_desire(a_stream(mode=mode))
+    world = replace(wishing(a_record()), orders=(an_order(OrderKind.RENT),))
+    plan = decide(world, desired)
+    assert isinstance(decision_for(plan), Rent)
+    asked = record_after(world, plan)
+    on_air = replace(asked, tenure=a_tenure(attempt=asked.attempt))
+    found = a_world(on_air)
+    then = decide(found, desired)
+    assert then.condemned == ()
+    assert record_after(found, then).replace_asked_at is None
 
 
 def test_a_limit_holds_for_an_asked_offer_too() -> None:
