@@ -21,24 +21,32 @@ _AWAY_S = (
 _START_S = 120.0  # a process that was killed is back, and has read everything again
 
 
-def tied_s(seen: Evidence, slot: str, since: float, until: float) -> float:
-    """Return for how long of a stretch keeper must not, or could not, rent and end for a slot."""
+def tied_s(
+    seen: Evidence, slot: str, since: float, until: float, beside: Iterable[Span] = ()
+) -> float:
+    """Return for how long of a stretch keeper must not, or could not, rent and end for a slot.
+
+    ``beside``: what else is not to count, each moment once.
+    """
     stream = slot.rpartition("/")[0]
     spans = (
         *seen.remembered("tied", _tied),
         *seen.remembered(f"spent {slot}", _spent, slot),
         *seen.unreplaced.get(stream, ()),
         *curbed(seen, stream),
+        *beside,
     )
     return covered_s(spans, since, until)
 
 
-def untied_until(seen: Evidence, slot: str, since: float, for_s: float) -> float:
+def untied_until(
+    seen: Evidence, slot: str, since: float, for_s: float, beside: tuple[Span, ...] = ()
+) -> float:
     """Return when hands that were tied now and then have been free for so long."""
     until = since + for_s
     while (
         until < seen.ended_at
-        and (later := since + for_s + tied_s(seen, slot, since, until)) > until + 1.0
+        and (later := since + for_s + tied_s(seen, slot, since, until, beside)) > until + 1.0
     ):
         until = later
     return until

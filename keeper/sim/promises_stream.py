@@ -154,11 +154,13 @@ def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
     """Once all is calm, every declared stream is on air within the bound, and stays.
 
     A slot that has used up its replacements gets the next one when its window allows. What is lost while
-    hands are tied, as to a cap that is used up, has the bound afresh from when they are free.
+    hands are tied, as to a cap that is used up, has the bound afresh from when they are free. While
+    the market is searched, and nothing suits by its own books, there is nothing to put on air.
     """
     for slot in seen.slots:
         since, bound_s = seen.calm_at, seen.bounds.converge_s
-        deadline = untied_until(seen, slot, since, bound_s)
+        empty = tuple(_searches(seen, slot, since, seen.ended_at))
+        deadline = untied_until(seen, slot, since, bound_s, empty)
         if seen.ended_at <= deadline:
             continue
         spans = seen.slot_on_air(slot)
@@ -170,7 +172,7 @@ def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
             if tied_s(seen, slot, lost_at, lost_at + _SAME_S):
                 begins = max(begins, untied_until(seen, slot, lost_at, bound_s))
             if again_at > begins:
-                dark_s += again_at - begins - tied_s(seen, slot, begins, again_at)
+                dark_s += again_at - begins - tied_s(seen, slot, begins, again_at, empty)
         if dark_s > _SAME_S:
             last = f"last on air at {spans[-1][1]:.0f}" if spans else "never on air"
             yield Broken(
