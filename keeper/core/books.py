@@ -10,8 +10,9 @@ from keeper.core.events import SpendCaughtUp
 from keeper.core.flow import Flow, bill_of, bills_of_condemned, is_good, total_of
 from keeper.core.fuses import is_paused
 from keeper.core.meter import TOTAL, WRITE_APART_S, flowing, is_due, spent
-from keeper.core.model import Mode, SlotId
+from keeper.core.model import Mode, SlotId, Stream
 from keeper.core.moments import elapsed_s
+from keeper.core.windows import Allowance, strictest
 
 # A ledger is written as rarely as this while nothing changes; a longer gap is worth a word.
 _AWAY_S = 2 * WRITE_APART_S
@@ -66,12 +67,20 @@ def _away_s(draft: Draft) -> float:
 
 
 def _slots_in_a_persons_hands(draft: Draft) -> frozenset[SlotId]:
-    """Return the slots that keeper must leave alone: paused, or of a stream that it only watches."""
+    """Return the slots that get no other host by a person's word: paused, watched, or in a window."""
     world = draft.world
     if world.pause is not None and is_paused(world.pause, draft.now):
         return frozenset(draft.records)
-    watched = [slot for each in draft.streams if each.mode is not Mode.ACT for slot in each.slots]
-    if not world.slot_pauses and not watched:
+    left = [slot for each in draft.streams if _is_left_alone(draft, each) for slot in each.slots]
+    if not world.slot_pauses and not left:
         return frozenset()
     paused = (slot for slot, pause in world.slot_pauses.items() if is_paused(pause, draft.now))
-    return frozenset((*paused, *watched))
+    return frozenset((*paused, *left))
+
+
+def _is_left_alone(draft: Draft, stream: Stream) -> bool:
+    """Whether a mode or an open window lets no slot of a stream have another host."""
+    if stream.mode is not Mode.ACT or not draft.world.windows:
+        return stream.mode is not Mode.ACT
+    window = strictest(draft.world.windows, stream.name, draft.now)
+    return window is not None and window.allow is not Allowance.REPLACE

@@ -26,6 +26,7 @@ from keeper.core.meter import (
 )
 from keeper.core.model import MarketState, Mode, Status, StreamName
 from keeper.core.reasons import Reason
+from keeper.core.windows import Allowance, Window
 from tests.builders import (
     DUEL,
     HOST,
@@ -358,6 +359,28 @@ def test_what_a_person_has_paused_is_theirs_to_judge() -> None:
         watched = decide(a_world(dark), a_desire(a_stream(mode=mode)))
         assert watched.meter is not None
         assert watched.meter.dark[SLOT].dollars_per_hour == dollars
+
+
+@pytest.mark.parametrize(
+    ("allow", "stream", "until_s", "dollars"),
+    [
+        (Allowance.OBSERVE, None, 900, 0.0),
+        (Allowance.REPAIR, DUEL, 900, 0.0),
+        (Allowance.REPLACE, None, 900, 1.0),
+        (Allowance.OBSERVE, StreamName("turbo"), 900, 1.0),
+        (Allowance.OBSERVE, None, 0, 1.0),
+    ],
+)
+def test_nor_is_what_a_window_keeps_from_getting_another_host(
+    allow: Allowance, stream: StreamName | None, until_s: int, dollars: float
+) -> None:
+    """Seed 9091: its GPU went in a window of five hours, and the stop rule left it dark for two days."""
+    frozen = conditions(streaming=(Status.FALSE, Reason.FROZEN))
+    dark = a_record(a_tenure(dollars_per_hour=1.0, conditions=frozen), dark_since=ago(50))
+    window = Window(name="night", since=ago(3600), until=ahead(until_s), allow=allow, stream=stream)
+    plan = decide(a_world(dark, windows=(window,)))
+    assert plan.meter is not None
+    assert plan.meter.dark[SLOT].dollars_per_hour == dollars
 
 
 def test_dark_money_is_remembered_over_hosts_and_vacancies_and_forgotten_by_the_picture() -> None:
