@@ -9,6 +9,7 @@ from keeper.alerts import Alert, Severity
 from keeper.alerts.advice import HUMAN, names
 from keeper.core.caps import Cap, Span, every_cap, free_again, is_stopped, key_of
 from keeper.core.curb import warned_key
+from keeper.core.dark import dark_dollars
 from keeper.core.meter import Meter, Warned
 from keeper.core.model import SlotId, StreamName, stream_of
 from keeper.core.reasons import SENTENCE, Reason
@@ -102,14 +103,19 @@ def budget_stop(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
 
 
 def dark_spend(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
-    """A stream has cost too much without a picture, so it gets no more hosts."""
+    """A stream has cost too much without a picture, so it gets no more hosts.
+
+    Also while something else keeps its slots from renting, too: a list that failed for a moment would
+    end the message, and begin another one.
+    """
+    ledger = ledger_of(snapshot)
+    limits = {s.name: s.policy.dark_spend_max_dollars for s in snapshot.desired.streams}
     held: dict[StreamName, list[SlotId]] = {}
     for slot, record in snapshot.ailing.items():
-        if record.last_reason is Reason.DARK_SPEND:
-            held.setdefault(stream_of(slot), []).append(slot)
-    if not held:
-        return
-    limits = {s.name: s.policy.dark_spend_max_dollars for s in snapshot.desired.streams}
+        stream = stream_of(slot)
+        is_over = stream in limits and dark_dollars(ledger, stream) > limits[stream]
+        if record.last_reason is Reason.DARK_SPEND or (record.tenure is None and is_over):
+            held.setdefault(stream, []).append(slot)
     for stream, slots in held.items():
         since = [r.dark_since for s in slots if (r := snapshot.records[s]).dark_since is not None]
         yield Alert(

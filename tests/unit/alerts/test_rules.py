@@ -15,7 +15,7 @@ from keeper.core.cause import Cause, Trait
 from keeper.core.decisions import Decision
 from keeper.core.drift import Compared, Drifted
 from keeper.core.events import OrphanCleared, OrphanSeen
-from keeper.core.meter import Meter, Stop, Warned
+from keeper.core.meter import Dark, Meter, Stop, Warned
 from keeper.core.model import (
     Desired,
     FleetPolicy,
@@ -124,6 +124,7 @@ def deployed(*holds: Decision, can_go_back: bool = True) -> Snapshot:
 
 
 NEVER = record(ever_on_air=False, healthy_since=None)
+UNLISTED = replace(NEVER, tenure=None, last_reason=Reason.MARKET_UNREADABLE)
 
 
 def failed_spare(minutes: float) -> SlotRecord:
@@ -441,6 +442,24 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         "dollars without a picture wake somebody",
         snapshot(replace(NEVER, tenure=None, last_reason=Reason.DARK_SPEND)),
         {"KeeperDarkSpend:duel": Severity.CRITICAL},
+    ),
+    (
+        "and go on to, where a list that failed keeps the slot from renting as well",
+        snapshot(UNLISTED, meter=Meter(dark={SlotId("duel/0"): Dark(dollars=5.1)})),
+        {"KeeperDarkSpend:duel": Severity.CRITICAL},
+    ),
+    (
+        "so many dollars are none too many",
+        snapshot(UNLISTED, meter=Meter(dark={SlotId("duel/0"): Dark(dollars=4.9)})),
+        {},
+    ),
+    (
+        "a host that is still being mended is not given up for them",
+        snapshot(
+            replace(NEVER, last_reason=Reason.MARKET_UNREADABLE),
+            meter=Meter(dark={SlotId("duel/0"): Dark(dollars=5.1)}),
+        ),
+        {},
     ),
     (
         "an account that falls too fast is told",
