@@ -83,6 +83,8 @@ def take_over(draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Re
 
 def _as_host(draft: Draft, spare: Tenure, attempt: int) -> Tenure:
     """Return the spare's rental as the slot's: it serves, and proves itself, from now on."""
+    if spare.dear_since is not None:  # what it costs by now was known when it was taken
+        spare = replace(spare, offered_dollars_per_hour=spare.dollars_per_hour, dear_since=None)
     return replace(
         spare,
         attempt=attempt,
@@ -141,8 +143,8 @@ def is_able(case: Case) -> bool:
     tenure, conditions = case.tenure, case.tenure.conditions
     is_doubted = any(
         (
-            tenure.missing_since, tenure.dead_since, tenure.outbid_since, tenure.dear_since,
-            tenure.ending_since, tenure.stop_asked_at,
+            tenure.missing_since, tenure.dead_since, tenure.outbid_since, tenure.ending_since,
+            tenure.stop_asked_at, is_too_dear(case.stream, tenure),
         )
     )  # fmt: skip
     if is_doubted or tenure.putting or not case.has_link:
@@ -153,6 +155,12 @@ def is_able(case: Case) -> bool:
         return tenure.prepared_at is not None
     is_proven = tenure.good_in_a_row >= case.policy.handover_good_probes
     return case.is_on_air and is_proven and case.is_fresh(Subject.PICTURE)
+
+
+def is_too_dear(stream: Stream, tenure: Tenure) -> bool:
+    """Whether a spare costs more by now than its stream may pay for a host: a host would go for that."""
+    limit = stream.needs.price_max_dollars_per_hour
+    return tenure.dear_since is not None and tenure.dollars_per_hour > limit
 
 
 def is_suspect(draft: Draft, tenure: Tenure) -> bool:

@@ -20,7 +20,7 @@ from keeper.core.flow import is_on_air, owed_dollars_per_hour
 from keeper.core.fuses import is_paused
 from keeper.core.model import MarketState, SlotId, Stream, Tenure
 from keeper.core.moments import elapsed_s, is_due, later
-from keeper.core.promote import NOT_FOR, is_suspect
+from keeper.core.promote import NOT_FOR, is_suspect, is_too_dear
 from keeper.core.reasons import Reason
 from keeper.core.remedy import GONE_RULES
 from keeper.core.room import crosses_a_limit
@@ -225,8 +225,8 @@ def _is_startable(draft: Draft, place: SlotId, stream: Stream) -> bool:
         return False
     is_doubted = any(
         (
-            tenure.missing_since, tenure.dead_since, tenure.dear_since, tenure.ending_since,
-            tenure.putting,
+            tenure.missing_since, tenure.dead_since, tenure.ending_since, tenure.putting,
+            is_too_dear(stream, tenure),
         )
     )  # fmt: skip
     if is_doubted or is_suspect(draft, tenure) or _is_over(draft, stream, tenure):

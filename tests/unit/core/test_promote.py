@@ -89,6 +89,11 @@ def failed_on(machine: int) -> Failure:
 
 
 ONE_SPARE = a_wish()
+RICH = a_wish(with_spares(a_stream(spend_max_dollars_per_hour=9.0), max_dollars_per_hour=9.0))
+# Its owner asks for more than twice of what was agreed to, and for less than a host may cost.
+RISEN: dict[str, Any] = {
+    "dollars_per_hour": 0.9, "offered_dollars_per_hour": 0.41, "dear_since": ago(90),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +129,12 @@ ROWS = [
         world=needing(a_spare(is_bid=True, bid_dollars_per_hour=0.3), shown=lambda i: replace(
             i, state=MarketState.STOPPED, is_bid=True, min_bid_dollars_per_hour=0.5)),
         takes_over=False),
+    Row(sentence="nor one that costs more by now than the stream may pay",
+        world=needing(a_spare(**{**RISEN, "dollars_per_hour": 2.6})), desired=RICH, takes_over=False),
+    Row(sentence="one whose price has risen to what a host may cost does",
+        world=needing(a_spare(**RISEN)), desired=RICH, takes_over=True),
+    Row(sentence="and a prepared one", world=needing(a_prepared_spare(**RISEN)), takes_over=True,
+        desired=a_wish(with_spares(a_stream(spend_max_dollars_per_hour=9.0), is_started=False))),
     Row(sentence="nor one whose GPU is gone",
         world=needing(a_spare(conditions=conditions(has_gpu=(Status.FALSE, Reason.GPU_LOST)))),
         takes_over=False),
@@ -238,6 +249,19 @@ def test_the_picture_of_a_started_spare_is_the_slots_at_once() -> None:
     record = record_after(world, plan)
     assert (record.dark_since, record.took_over_at, record.took_over_dark_s) == (None, NOW, 200.0)
     assert events_of(plan, IncidentClosed) == []
+
+
+def test_a_price_that_was_known_when_it_took_over_is_no_drift_of_its_host() -> None:
+    """It has no picture yet, and a host is given back for a drift before its first one."""
+    wish = a_wish(with_spares(a_stream(spend_max_dollars_per_hour=9.0), is_started=False))
+    world = needing(a_prepared_spare(**RISEN))
+    plan = decide(world, wish)
+    host = record_after(world, plan).tenure
+    assert host is not None
+    assert (host.dollars_per_hour, host.offered_dollars_per_hour) == (0.9, 0.9)
+    after = decide(applied(world, plan), wish)
+    assert after.condemned == ()
+    assert isinstance(decision_for(after), Deploy)
 
 
 def test_a_prepared_spare_is_started_by_the_slot() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -348,6 +349,9 @@ class Need:
 
 
 DEAR = {"dollars_per_hour": 2.6, "dear_since": ago(90)}
+RISEN: dict[str, Any] = {
+    "dollars_per_hour": 0.9, "offered_dollars_per_hour": 0.41, "dear_since": ago(90),
+}  # fmt: skip
 RICH = stopped_kind(a_stream(spend_max_dollars_per_hour=9.0))
 NEEDS = [
     Need(sentence="a slot without a host has the spare started", world=needing(), is_started=True),
@@ -387,6 +391,10 @@ NEEDS = [
     Need(sentence="nor one of which the list says something else",
          world=needing(shown=lambda i: replace(standing(i), state=MarketState.OTHER)), is_started=False),
     Need(sentence="nor one that the list lacks", world=needing(shown=lambda _: None), is_started=False),
+    Need(sentence="nor one that costs more by now than the stream may pay", desired=a_wish(RICH),
+         world=needing(a_standing_spare(**{**RISEN, "dollars_per_hour": 2.6})), is_started=False),
+    Need(sentence="one whose price has risen to what a host may cost is", desired=a_wish(RICH),
+         world=needing(a_standing_spare(**RISEN)), is_started=True),
     Need(sentence="nor one whose own contract ends",
          world=needing(a_standing_spare(ends_at=ahead(3000), ending_since=ago(90))), is_started=False),
     Need(sentence="nor one that is only about to stand",
