@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from keeper.core.model import Tenure
-from keeper.core.moments import elapsed_s
+from keeper.core.moments import elapsed_s, later
 from keeper.core.world import AccountSeen
 
 # An older answer says nothing about now. Longer than any pause between two questions that worked.
@@ -26,11 +26,12 @@ def is_out_of_credit(account: AccountSeen | None, now: datetime) -> bool:
 
 
 def was_starved(account: AccountSeen | None, tenure: Tenure | None) -> bool:
-    """Say whether a rental went down while the account was empty: that is no sickness of its host."""
-    return (
-        account is not None
-        and account.empty_at is not None
-        and tenure is not None
-        and tenure.dead_since is not None
-        and tenure.dead_since <= account.empty_at
-    )
+    """Say whether a rental went down while the account was empty: that is no sickness of its host.
+
+    As long as the latest answer says empty, also what goes down after it.
+    """
+    if account is None or account.empty_at is None or tenure is None or tenure.dead_since is None:
+        return False
+    is_empty = account.spendable_dollars <= 0
+    until = later(account.at, ACCOUNT_STALE_S) if is_empty else account.empty_at
+    return tenure.dead_since <= until

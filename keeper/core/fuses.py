@@ -140,7 +140,7 @@ def refuse(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
         or _refuse_by_window(draft, slot, proposal)
         or _refuse_by_fleet(draft, slot, proposal)
         or (_refuse_by_market(draft) if _needs_market(proposal) else None)
-        or _refuse_by_credit(draft, proposal)
+        or _refuse_by_credit(draft, slot, proposal)
         or _refuse_by_deploy(draft, slot, proposal)
         or _refuse_by_allowance(draft, slot, proposal)
     )
@@ -237,12 +237,21 @@ def _refuse_by_market(draft: Draft) -> Refusal | None:
     return None
 
 
-def _refuse_by_credit(draft: Draft, proposal: Proposal) -> Refusal | None:
+def _refuse_by_credit(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:
     """Spend nothing on an empty account: Vast.ai has stopped every rental of it (docs, billing)."""
     spends = proposal.wish in _NEEDS_CREDIT and proposal.reason not in _ENDS_ONLY
+    spends = spends and not _is_one_of_two(draft, slot, proposal)
     if spends and Reason.OUT_OF_CREDIT in draft.fuses:
         return Refusal(reason=Reason.OUT_OF_CREDIT)
     return None
+
+
+def _is_one_of_two(draft: Draft, slot: SlotId, proposal: Proposal) -> bool:
+    """Whether what is given up leaves its slot another rental: none has to follow, and its disk costs on."""
+    record = draft.records.get(slot)
+    incoming = None if record is None else record.incoming
+    is_given_up = proposal.wish is Wish.REPLACE
+    return is_given_up and incoming is not None and incoming.instance_id is not None
 
 
 def _refuse_by_deploy(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal | None:

@@ -29,6 +29,7 @@ from tests.builders import (
     a_book,
     a_condemned,
     a_desire,
+    a_fresh_tenure,
     a_listing,
     a_record,
     a_stream,
@@ -39,6 +40,7 @@ from tests.builders import (
     an_instance,
     an_offer,
     an_order,
+    applied,
     conditions,
     decide,
     decision_for,
@@ -164,6 +166,76 @@ def test_a_rental_that_the_marketplace_deleted_for_lack_of_credit_is_not_blamed_
         plan = decide(world)
         assert record_after(world, plan).tenure is None
         assert bool(events_of(plan, MachineQuarantined)) is is_blamed
+
+
+def handing_over(is_host_down: bool, incoming_id: int | None = 905, down_s: float = 1000) -> World:
+    """A slot with two rentals, of which the marketplace has stopped the second, or both."""
+    world = stopped_hosts(account=EMPTY)
+    record = world.records[SLOT]
+    tenure = record.tenure
+    assert tenure is not None
+    if not is_host_down:
+        tenure = replace(tenure, dead_since=None, conditions=conditions())
+    second = a_fresh_tenure(
+        instance_id=None if incoming_id is None else InstanceId(incoming_id),
+        label="keeper:k1:duel/0:9",
+        machine_id=MachineId(905),
+        listed_at=ago(2000),
+        dead_since=ago(down_s),
+    )
+    stopped = {"state": MarketState.STOPPED, "is_meant_to_run": False}
+    rows = [an_instance(HOST, tenure.label, machine_id=201, **(stopped if is_host_down else {}))]
+    if incoming_id is not None:
+        rows.append(an_instance(incoming_id, second.label, machine_id=905, **stopped))
+    records = {SLOT: replace(record, tenure=tenure, incoming=second)}
+    return replace(world, records=records, listing=a_listing(*rows))
+
+
+def test_a_replacement_that_was_stopped_for_lack_of_credit_ends_and_its_host_stays() -> None:
+    """Both disks cost, of an account that owes; what never was on air needs no successor."""
+    world = handing_over(is_host_down=False)
+    plan = decide(world)
+    assert [(each.instance_id, each.reason) for each in plan.condemned] == [
+        (905, Reason.BOOT_FAILED)
+    ]
+    record = record_after(world, plan)
+    assert record.tenure is not None
+    assert record.tenure.instance_id == HOST
+    assert plan.quarantine == ()
+    assert not [act for act in acts_in(plan) if isinstance(act, Rent)]
+
+
+def test_of_two_that_were_stopped_for_lack_of_credit_one_ends_and_one_stays() -> None:
+    world = handing_over(is_host_down=True)
+    plan = decide(world)
+    assert len(plan.condemned) == 1
+    again = decide(applied(world, plan))
+    assert again.condemned == plan.condemned, "the last one is held"
+    assert decision_for(again).reason is Reason.OUT_OF_CREDIT
+    assert plan.quarantine == again.quarantine == ()
+
+
+def test_a_host_beside_one_that_may_not_exist_is_held() -> None:
+    """Its create is in doubt: it may leave nothing."""
+    assert decide(handing_over(is_host_down=True, incoming_id=None)).condemned == ()
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_blamed"),
+    [
+        (account(0.0, age_s=37.0, empty_s=37.0), False),
+        (account(0.0, age_s=ACCOUNT_STALE_S + 60.0, empty_s=ACCOUNT_STALE_S + 60.0), True),
+        (account(9.0, age_s=25.0, empty_s=40.0), True),
+    ],
+)
+def test_what_goes_down_while_the_latest_answer_says_empty_is_not_blamed(
+    seen: AccountSeen, *, is_blamed: bool
+) -> None:
+    """Empty 37 s ago, down a second later: the next answer has not come yet."""
+    world = replace(handing_over(is_host_down=False, down_s=36), account=seen)
+    plan = decide(world)
+    assert [each.instance_id for each in plan.condemned] == [905]
+    assert bool(plan.quarantine) is is_blamed
 
 
 def test_what_was_condemned_still_ends() -> None:

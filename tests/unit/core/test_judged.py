@@ -255,7 +255,7 @@ def test_an_account_is_empty_at_nothing_and_as_long_as_the_answer_is_fresh() -> 
 
 
 def test_a_rental_that_went_down_the_moment_the_account_was_empty_was_starved() -> None:
-    account = AccountSeen(spendable_dollars=0.0, at=NOW, empty_at=ago(60))
+    account = AccountSeen(spendable_dollars=9.0, at=NOW, empty_at=ago(60))
     assert was_starved(account, a_tenure(dead_since=ago(60)))
     assert not was_starved(account, a_tenure(dead_since=ago(59)))
 
