@@ -279,12 +279,12 @@ def _refuse_by_deploy(draft: Draft, slot: SlotId, proposal: Proposal) -> Refusal
 
 
 def _gets_another(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> bool:
-    """Whether the next host of a slot gets something else than what is declared."""
+    """Whether the next host of a slot gets something else than what is declared, if anything."""
     if proposal.reason in (Reason.ROLLOUT, Reason.ROLLBACK):
         given = revisions.target(draft, stream)
     else:
         given = revisions.for_a_fresh_host(draft, slot, stream)
-    return given not in {"", stream.revision}
+    return given != stream.revision
 
 
 def _acquitted_at(draft: Draft, bad: tuple[Failure, ...]) -> datetime:

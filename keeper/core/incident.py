@@ -24,19 +24,19 @@ def follow(draft: Draft, slot: SlotId) -> None:
     if record.dark_since is not None and record.dark_since > draft.now:
         # The clock was stepped back; the darkness must not wait for it to catch up.
         record = draft.records[slot] = replace(record, dark_since=draft.now)
-    streaming = condition_of(record.tenure, ConditionKind.STREAMING)
-    if streaming is None or streaming.status is Status.UNKNOWN:
+    tenure = record.tenure
+    streaming = condition_of(tenure, ConditionKind.STREAMING)
+    if tenure is None or streaming is None or streaming.status is Status.UNKNOWN:
         return
     if streaming.status is Status.TRUE:
         if record.healthy_since is None or record.dark_since is not None:
-            _on_air(draft, record, record.tenure)
+            _on_air(draft, record, tenure)
         elif record.remedies and not streaming.bad_streak:  # in doubt nothing is forgiven
             _forgive(draft, record)
         suspects.prove(draft, slot)
     elif record.ever_on_air and record.dark_since is None:
         go_dark(draft, slot, streaming.reason)
-        assert record.tenure is not None, "what is judged is a rental's"
-        suspects.remember(draft, slot, record.tenure, streaming.reason)
+        suspects.remember(draft, slot, tenure, streaming.reason)
     elif record.healthy_since is not None:
         draft.records[slot] = replace(record, healthy_since=None)
 
@@ -97,9 +97,8 @@ def note_act(draft: Draft, slot: SlotId, name: str, reason: Reason) -> None:
     draft.records[slot] = record
 
 
-def _on_air(draft: Draft, record: SlotRecord, tenure: Tenure | None) -> None:
+def _on_air(draft: Draft, record: SlotRecord, tenure: Tenure) -> None:
     now = draft.now
-    assert tenure is not None, "a picture comes from a rental"
     assert tenure.instance_id is not None
     if record.dark_since is not None or not record.ever_on_air:
         dark_s = 0.0 if record.dark_since is None else elapsed_s(record.dark_since, now)

@@ -53,8 +53,5 @@ def silent_since(
     condition: Condition, heard_at: datetime | None, started_at: datetime | None
 ) -> datetime:
     """Return from when on silence counts against a condition."""
-    if heard_at is not None:
-        return max(heard_at, condition.since)
-    if started_at is not None and started_at > condition.since:
-        return started_at
-    return condition.since
+    listened_at = heard_at or started_at
+    return condition.since if listened_at is None else max(listened_at, condition.since)

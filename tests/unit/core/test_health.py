@@ -136,6 +136,16 @@ def test_a_bad_picture_right_after_our_own_restart_is_not_news() -> None:
     assert (streaming.status, streaming.bad_streak) == (T, 1)
 
 
+def test_after_a_start_any_earlier_act_of_ours_may_be_a_moment_old() -> None:
+    """A clock that was set hides how long ago an earlier process did it."""
+    tenure = a_tenure(acted_at=ago(3200))
+    for started_s, bad in ((20, 1), (7200, 3)):
+        world = a_world(a_record(tenure), readings=pictures("---"), started_at=ago(started_s))
+        streaming = condition_of(judged(world), ConditionKind.STREAMING)
+        assert streaming is not None
+        assert streaming.bad_streak == bad
+
+
 def test_a_bad_picture_while_an_act_is_under_way_is_not_news() -> None:
     world = healthy_world(readings=bad_pictures(3), in_flight=frozenset({SLOT}))
     assert status_of(judged(world), ConditionKind.STREAMING) is T

@@ -20,7 +20,7 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.reasons import Reason
-from keeper.core.silence import silent_at
+from keeper.core.silence import silent_at, witnesses_of
 from tests.builders import HOST, a_condition, a_reading, a_tenure, ago, ahead, conditions
 
 T, F, U = Status.TRUE, Status.FALSE, Status.UNKNOWN
@@ -68,6 +68,11 @@ def sure(subject: Subject, **changes: Any) -> Condition:
 def test_what_is_said_again_changes_nothing(subject: Subject) -> None:
     assert confirms(well(), again(subject), Policy())
     assert not is_moved_by(well(), again(subject), Policy(), LONG_AGO)
+
+
+def test_what_was_counted_of_a_process_is_not_counted_again() -> None:
+    died = well(process_changed_at=(ago(900), ago(800)))
+    assert not is_moved_by(died, again(Subject.PROCESS), Policy(), LONG_AGO)
 
 
 CHANGES = [
@@ -120,6 +125,18 @@ def test_a_bad_picture_right_after_a_restart_is_none_whatever_a_clock_says(
 def heard(**at: datetime) -> dict[tuple[InstanceId, Subject], datetime]:
     """All a second ago, but for those that are said."""
     return {(HOST, subject): at.get(subject.value, ago(1)) for subject in Subject}
+
+
+def test_a_witness_is_one_of_whom_something_is_believed_from_when_it_is() -> None:
+    tenure = well(
+        streaming=sure(Subject.PICTURE, status=U), has_gpu=sure(Subject.GPU, since=ago(10))
+    )
+    assert dict(witnesses_of(tenure)) == {
+        (HOST, Subject.LINK): ago(3000),
+        (HOST, Subject.PROCESS): ago(3000),
+        (HOST, Subject.GPU): ago(10),
+        (HOST, Subject.DISK): ago(3000),
+    }
 
 
 @pytest.mark.parametrize(

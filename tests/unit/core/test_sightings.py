@@ -161,6 +161,7 @@ def test_keeper_wakes_for_the_listing_that_shows_a_contract_s_end_coming() -> No
     [
         pytest.param(T, 1, False, id="it runs again"),
         pytest.param(T, 30, True, id="it ran before the restart that broke off"),
+        pytest.param(T, 20, True, id="it ran when that began"),
         pytest.param(F, 1, True, id="it does not run"),
     ],
 )

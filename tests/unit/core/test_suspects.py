@@ -147,7 +147,8 @@ def test_the_fuse_says_what_they_share() -> None:
 
 
 def test_one_of_them_is_treated_after_a_while() -> None:
-    world, desired = a_fleet(frozen(0, 1000), frozen(1, 1010))
+    """A quarter of an hour after the second one failed, to the second."""
+    world, desired = a_fleet(frozen(0, 900), frozen(1, 910))
     plan = decide(world, desired)
     assert plan.fuses == (Reason.COMMON_CAUSE,)
     assert [each.slot for each in plan.condemned] == [slot(1)]  # sick the longest
