@@ -21,6 +21,7 @@ _AWAY_S = 2 * WRITE_APART_S
 def keep(draft: Draft) -> None:
     """Bring the ledger up to now where it must be written; else leave it alone."""
     _note_drift(draft)
+    _note_empty(draft)
     flow = _flow(draft)
     away_s = _away_s(draft)
     if away_s or is_due(draft.world.meter, flow, draft.now):
@@ -36,6 +37,13 @@ def _note_drift(draft: Draft) -> None:
     stands = standing(known, None if account is None else account.compared, draft.now)
     if stands is not known:
         draft.note(replace(draft.ledger, drift=stands))
+
+
+def _note_empty(draft: Draft) -> None:
+    """Remember when the account was last seen empty: the next process must know why hosts went down."""
+    account, known = draft.world.account, draft.world.meter.empty_at
+    if account is not None and account.empty_at not in (None, known):
+        draft.note(replace(draft.ledger, empty_at=account.empty_at))
 
 
 def _flow(draft: Draft) -> Flow:

@@ -82,6 +82,8 @@ class Meter:
     drift: Drifted | None = (
         None  # between this ledger's prices and the account, as long as it stands
     )
+    # The last time that the account was seen without credit: what went down until then is not sick.
+    empty_at: datetime | None = None
     tallies: Mapping[str, Mapping[StreamName, Tally]] = field(default_factory=dict)
 
 

@@ -178,7 +178,7 @@ class AccountSeen:
 
     spendable_dollars: float
     at: datetime
-    empty_at: datetime | None = None  # the last time it was seen without any, by this process
+    empty_at: datetime | None = None  # the last time it was seen without any
     compared: Compared | None = None  # the latest comparison of its fall with what rentals cost
 
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
-from keeper.core.drift import Burn, Compared, Drifted, Watched, looked, paying
+from keeper.core.drift import Burn, Compared, Watched, looked, paying
 from keeper.core.events import SpendDrifted
+from keeper.core.meter import Meter
 from keeper.core.moments import later
 from keeper.core.world import AccountSeen
 from keeper.ports import Clock, Marketplace, PortError, Unauthorized
@@ -47,12 +49,14 @@ class Purse:
         self._is_refused = False
         self._soon = asyncio.Event()
         self._compared: Compared | None = None  # the latest comparison
+        self._empty_at: datetime | None = None  # of an earlier process, too
         self.seen: AccountSeen | None = None
         self._seen_s = 0.0
 
-    def remember(self, drift: Drifted | None) -> None:
+    def remember(self, meter: Meter) -> None:
         """Take over what an earlier process has found."""
-        self._compared = None if drift is None else drift.compared
+        self._compared = None if meter.drift is None else meter.drift.compared
+        self._empty_at = meter.empty_at
 
     async def run(self) -> None:
         """Look for ever."""
@@ -89,14 +93,12 @@ class Purse:
         An hour ahead it was too old to count, and a host was rented on an account seen empty (seed 1040).
         Its age goes by the other clock: it may have come after the step (seed 4295).
         """
-        if self.seen is None:
-            return
-        now = self._clock.now()
-        at = later(now, self._seen_s - self._clock.monotonic())
-        empty_at = self.seen.empty_at
+        now, empty_at = self._clock.now(), self._empty_at
         if empty_at is not None:  # what went down until then is not set back with it
-            empty_at = min(max(empty_at, later(empty_at, step_s)), now)
-        self.seen = replace(self.seen, at=at, empty_at=empty_at)
+            self._empty_at = min(max(empty_at, later(empty_at, step_s)), now)
+        if self.seen is not None:
+            at = later(now, self._seen_s - self._clock.monotonic())
+            self.seen = replace(self.seen, at=at, empty_at=self._empty_at)
 
     async def look(self) -> None:
         """Ask once; a failure keeps what was known."""
@@ -117,10 +119,12 @@ class Purse:
             self._compare(account.spendable_dollars, self._burn)
         now, self._seen_s = self._clock.now(), self._clock.monotonic()
         is_empty = account.spendable_dollars <= 0
+        if is_empty:
+            self._empty_at = now
         self.seen = AccountSeen(
             spendable_dollars=account.spendable_dollars,
             at=now,
-            empty_at=now if is_empty else before.empty_at if before is not None else None,
+            empty_at=self._empty_at,
             compared=self._compared,
         )
         is_news = before is None or (before.spendable_dollars <= 0) != is_empty

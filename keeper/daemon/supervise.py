@@ -67,7 +67,7 @@ class Daemon:
         saved = await self._ports.store.load()
         self.ground.remember(Memory.of(saved, self._ports.clock.now()))
         self.crew.notifier.take(saved.outbox)
-        self.crew.purse.remember(saved.meter.drift)
+        self.crew.purse.remember(saved.meter)
         self._loaded.set()
         self.crew.facts.note(
             KeeperStarted(

@@ -1,6 +1,7 @@
 """Two hosts fall dark: one is tried, and none before its time, whatever comes up again or moves the clock."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -70,6 +71,29 @@ def test_a_clock_that_is_set_brings_no_trial_forward_and_a_trial_is_one(
     held = lines[names.index("fuse.tripped") : _reset(lines)]
     acts = ("instance.condemned", "workload.restarting")
     assert len({line["slot"] for line in held if line["event"] in acts}) == 1
+
+
+def test_hosts_that_stopped_with_the_credit_are_no_mass_failure_to_the_next_process() -> None:
+    """Seed 7663 of any fleet: killed before the credit was back, keeper brought twenty slots back one by one."""
+    story = Story(
+        seed=1,
+        duration_s=2.5 * _HOUR_S,
+        plan=(
+            Fault(kind=FaultKind.CREDIT_ZERO, at=_HOUR_S, for_s=2179.0),
+            Fault(kind=FaultKind.KEEPER_KILLED, at=_HOUR_S + 2106.0, params={"down_s": 113.0}),
+        ),
+        streams={"duel": 5},
+        strangers=0,
+    )
+    played = story.run()
+    assert played.result.broken == ()
+    lines = [json.loads(line) for line in played.result.journal.splitlines()]
+    started = [n for n, line in enumerate(lines) if line["event"] == "keeper.started"][1]
+    after = lines[started:]
+    began = datetime.fromisoformat(after[0]["at"])
+    lit = [datetime.fromisoformat(e["at"]) for e in after if e["event"] == "stream.on_air"]
+    assert len(lit) == 5
+    assert max(lit) - began < timedelta(minutes=9), "three at a time"
 
 
 def _reset(lines: list[dict[str, Any]]) -> int:

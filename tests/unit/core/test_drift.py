@@ -176,6 +176,18 @@ def test_nothing_is_said_before_an_hour() -> None:
     assert over(3599.0, 50.0) is None
 
 
+def test_when_the_account_was_last_seen_empty_is_on_disk_with_the_ledger() -> None:
+    """Else the next process would take hosts that had been stopped for sick ones."""
+    account = AccountSeen(spendable_dollars=50.0, at=ago(1), empty_at=ago(60))
+    written = decide(healthy_world(account=account)).meter
+    assert written is not None
+    assert written.empty_at == ago(60)
+    seldom = replace(account, empty_at=None)  # a process that has not seen it
+    for known in (account, seldom):
+        again = decide(healthy_world(meter=written, account=known)).meter
+        assert again is None
+
+
 def test_credit_that_was_bought_is_no_drift_and_begins_anew() -> None:
     watched, _ = looked(None, 10.0, STEADY, 0.0)
     watched, compared = looked(watched, 60.0, STEADY, 1800.0)

@@ -231,6 +231,29 @@ def test_a_drift_outlives_the_process_that_found_it_and_ends_when_an_hour_shows_
     run(play())
 
 
+def test_that_it_was_empty_outlives_the_process_that_saw_it() -> None:
+    """Seed 7663 of any fleet: twenty hosts seemed to have fallen sick at once, and one was treated at a time."""
+
+    async def play() -> None:
+        clock = VirtualClock()
+        purse = _purse(_Bank(9.0), _Heard(), clock)
+        purse.remember(Meter(empty_at=EPOCH))
+        await asyncio.sleep(10.0)
+        await purse.look()
+        assert purse.seen is not None
+        assert purse.seen.empty_at == EPOCH
+        # Nobody has answered this one yet: what went down before the step was starved all the same.
+        later = _purse(_Bank(9.0), _Heard(), clock)
+        later.remember(Meter(empty_at=EPOCH))
+        clock.step(3600.0)
+        later.clock_stepped(3600.0)
+        await later.look()
+        assert later.seen is not None
+        assert later.seen.empty_at == EPOCH + timedelta(seconds=3600)
+
+    run(play())
+
+
 @pytest.mark.parametrize(("hourly", "told"), [(2.0, 0), (4.0, 1)])
 def test_credit_that_falls_faster_than_the_listing_says_is_told_once(
     hourly: float, told: int
