@@ -75,6 +75,7 @@ class Api:
                 label=_label_of(endpoint, call.body),
                 state=_state_of(endpoint, call.body),
                 note=reply.note,
+                late_s=reply.delay_s,
             )
         )
         return reply

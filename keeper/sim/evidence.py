@@ -22,8 +22,9 @@ from keeper.sim.notices import Notice, read_notices
 
 LISTING = ("GET", "/instances/")
 EMPTY_LIST, STALE_LIST = "list_empty", "list_stale"  # notes of lists that were not true
+LATE = "latency"  # note of an answer that came late, and was true when it was asked for
 _BEAT_S = 30.0  # lists are asked for at least as often
-_BELIEVABLE = ("", EMPTY_LIST, STALE_LIST)
+_BELIEVABLE = ("", EMPTY_LIST, STALE_LIST, LATE)
 BY_ID = ("GET", "/instances/{id}/")
 CREATE = ("PUT", "/asks/{id}/")
 DESTROY = ("DELETE", "/instances/{id}/")
@@ -112,6 +113,7 @@ class Bounds:
     overlap_max_s: float = 3900.0  # a slow boot, a slow warm-up and the proof before the swap
     settle_s: float = 120.0  # an unanswered create is looked for this long
     absence_apart_s: float = 30.0
+    answer_within_s: float = 30.0  # an answer is waited for so long
     abandoned_s: float = 1800.0  # a condemned rental hears of it again within this
     converge_s: float = 3600.0  # calm for this long, every stream is on air
     well_s: float = 120.0  # untroubled for this long, a rental is beyond suspicion
@@ -282,18 +284,22 @@ class Evidence:
         ]
         return tuple(sorted((*asked, *vouched)))
 
-    def listings_without(self, ended_at: float, until: float) -> list[float]:
-        """Return when whole lists were answered that said nothing false of what had ended by then.
+    def listings_without(self, ended_at: float, until: float) -> list[Span]:
+        """Return from when to when whole lists were read that said nothing false of what had ended by then.
 
         Nothing tells one that is empty, or told again, from a true one; what lives is saved by the
-        answer by its id. One told again is as old as the true one before it, at most.
+        answer by its id. One told again is as old as the true one before it, at most. One that came late
+        is as true, if somebody still waited for it.
         """
         told = [
             r
             for r in self.calls.get(LISTING, ())
-            if ended_at < r.at < until and r.status == 200 and r.note in _BELIEVABLE
+            if ended_at < r.at
+            and r.at + r.late_s < until
+            and r.late_s < self.bounds.answer_within_s
+            if r.status == 200 and r.note in _BELIEVABLE
         ]
-        return [r.at for r in dropwhile(lambda r: r.note == STALE_LIST, told)]
+        return [(r.at, r.at + r.late_s) for r in dropwhile(lambda r: r.note == STALE_LIST, told)]
 
     def clean_between(self, since: float, until: float, call: tuple[str, str]) -> list[float]:
         """Return when a call of this kind was truly answered in a stretch of time."""

@@ -28,6 +28,7 @@ class Request:
     label: str = ""
     state: str = ""  # that an order to stop or to start asked for
     note: str = ""  # what was done to the answer, e.g. the fault's word
+    late_s: float = 0.0  # so long after that its answer came
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,7 +135,7 @@ def _was_known(seen: Evidence, rental: Rental) -> bool:
 def what_confirms_is_missing(seen: Evidence, rental: Rental, ended_at: float, until: float) -> str:
     """Say what a keeper has not looked at that calls a rental gone; "" when it may."""
     listed = seen.listings_without(ended_at, until)
-    if not listed or listed[-1] - listed[0] < seen.bounds.absence_apart_s - _SLACK_S:
+    if not listed or listed[-1][0] - listed[0][1] < seen.bounds.absence_apart_s - _SLACK_S:
         return "no two separate listings were read after its end"
     by_id = [
         request.at

@@ -102,6 +102,7 @@ class Run:
         state: str = "",
         status: int = 200,
         note: str = "",
+        late_s: float = 0.0,
         client: str = "key@127.0.0.1",
     ) -> None:
         self.ledger.request(
@@ -117,6 +118,7 @@ class Run:
                 label=label,
                 state=state,
                 note=note,
+                late_s=late_s,
             )
         )
 
@@ -129,8 +131,8 @@ class Run:
             instance_id=instance_id, state=state, status=status, note=note,
         )  # fmt: skip
 
-    def list_(self, at: float, *, status: int = 200, note: str = "") -> None:
-        self.request("GET", "/instances/", at, status=status, note=note)
+    def list_(self, at: float, *, status: int = 200, note: str = "", late_s: float = 0.0) -> None:
+        self.request("GET", "/instances/", at, status=status, note=note, late_s=late_s)
 
     def destroy(
         self,

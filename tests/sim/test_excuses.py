@@ -430,6 +430,34 @@ def test_a_list_that_is_not_true_may_tell_the_truth_of_what_has_ended(
 
 
 @pytest.mark.parametrize(
+    ("asked", "is_blamed"),
+    [
+        pytest.param(((5046.0, 15.0), (5093.0, 0.0)), False, id="the first came late"),
+        pytest.param(((5046.0, 0.0), (5077.0, 15.0)), False, id="the second did"),
+        pytest.param(((5046.0, 15.0), (5077.0, 0.0)), True, id="and so late that they are one"),
+        pytest.param(
+            ((5041.0, 15.0), (5093.0, 0.0)), True, id="it was there when it was asked for"
+        ),
+        pytest.param(((5046.0, 0.0), (5096.0, 15.0)), True, id="it came when all was decided"),
+        pytest.param(((5046.0, 30.0), (5103.0, 0.0)), True, id="nobody waited for it any more"),
+    ],
+)
+def test_a_list_that_came_late_is_true_of_when_it_was_asked_for(
+    *, asked: tuple[tuple[float, float], ...], is_blamed: bool
+) -> None:
+    """Seed 8626 of any fleet: a host ended while each answer took a quarter of a minute."""
+    run = Run()
+    run.command(100, 200.0, "deploy.start")
+    run.end(100, 5042.0, "outsider")
+    for at, late_s in asked:
+        run.list_(at, note="latency" if late_s else "", late_s=late_s)
+    run.request("GET", "/instances/{id}/", 5104.0, instance_id=100)
+    run.rent(101, "k:duel/0:2", at=5106.0)
+    found = absence_is_confirmed(run.evidence())
+    assert [broken.invariant for broken in found] == ["I7"] * is_blamed
+
+
+@pytest.mark.parametrize(
     ("left_s", "is_blamed"),
     [
         pytest.param(9000.0, False, id="its contract was about to end"),
