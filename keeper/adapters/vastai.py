@@ -3,9 +3,10 @@
 What is asked and what counts as an answer is here, of offers in vastai_search.py, of the account
 itself in vastai_keys.py; the course of one call is in vastai_calls.py, how it travels in
 vastai_http.py, how far calls are kept apart in vastai_spacing.py, what a refusal means in
-vastai_errors.py, and how JSON becomes values in vastai_wire.py, vastai_rows.py and vastai_offers.py.
-Nothing is retried here: the daemon's next tick is the retry, and a create is never sent twice. What
-was assumed about Vast.ai is in docs/vast-assumptions.md.
+vastai_errors.py, whose clock counts in vastai_clock.py, and how JSON becomes values in
+vastai_wire.py, vastai_rows.py and vastai_offers.py. Nothing is retried here: the daemon's next tick
+is the retry, and a create is never sent twice. What was assumed about Vast.ai is in
+docs/vast-assumptions.md.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing_extensions import override
 
 from keeper.adapters.vastai_addresses import is_near_url
 from keeper.adapters.vastai_calls import Calls, Connection, decoded
+from keeper.adapters.vastai_clock import ends_by_our_clock
 from keeper.adapters.vastai_errors import Judge, fits_port, says_no_such_instance
 from keeper.adapters.vastai_keys import VastAccount
 from keeper.adapters.vastai_reply import Effect
@@ -155,7 +157,7 @@ class VastMarketplace:
                 raise Malformed(f"{Endpoint.LIST}: a page holds the list twice")
             listing.add(page)
         self._readings = listing.readings()
-        return listing.instances()
+        return ends_by_our_clock(listing.instances(), self.server_clock_offset_s)
 
     async def show_instance(self, instance_id: InstanceId) -> Instance | None:
         """Return one rental, or None when the marketplace says that it does not exist."""
@@ -178,6 +180,7 @@ class VastMarketplace:
         instance = instance_of(row, self._redact, may_be_near=self._may_be_near)
         if instance.instance_id != instance_id:
             raise Malformed(f"{Endpoint.SHOW}: asked for {instance_id}, told of another")
+        (instance,) = ends_by_our_clock((instance,), self.server_clock_offset_s)
         return instance
 
     async def search_offers(

@@ -6,12 +6,12 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
+from keeper.adapters.vastai_clock import AHEAD_MAX_S
 from keeper.adapters.vastai_reply import Reply, http_date, read_complaint
 from keeper.adapters.vastai_wire import number
 
 _DAY_S: Final = 86_400.0
 QUOTA_RESET_MAX_S: Final = 90_000.0  # a day, and an hour for clocks that disagree
-_AHEAD_MAX_S: Final = 7200.0  # a clock that is wrong by an hour, and what a summer adds
 _DATE_CUT_S: Final = 2.0  # a Date is cut to the second, and took a moment to come
 _HINT_MAX_S: Final = 300.0  # as in vastai_spacing.py: a broken hint must not keep a stream dark
 
@@ -49,10 +49,10 @@ def quota_until(reply: Reply, now: datetime) -> datetime:
     off_s = 0.0 if told is None else (told - now).total_seconds()
     if abs(off_s) < _DATE_CUT_S:
         off_s = 0.0
-    clocks_s = {off_s} if abs(off_s) <= _AHEAD_MAX_S else {off_s, 0.0}  # ahead of ours
+    clocks_s = {off_s} if abs(off_s) <= AHEAD_MAX_S else {off_s, 0.0}  # ahead of ours
     epoch_s = number(reply.headers.get("x-ratelimit-reset"))
     reset_s = [] if epoch_s is None else [epoch_s - now.timestamp() - each for each in clocks_s]
-    told_s = [each for each in reset_s if -_AHEAD_MAX_S <= each <= QUOTA_RESET_MAX_S]
+    told_s = [each for each in reset_s if -AHEAD_MAX_S <= each <= QUOTA_RESET_MAX_S]
     if told_s:
         left_s = max(min(told_s), _HINT_MAX_S)
     else:

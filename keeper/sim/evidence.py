@@ -456,7 +456,8 @@ class Evidence:
 
     def must_move(self, rental: Rental, at: float) -> bool:
         """Whether these terms are a reason that does not wait."""
-        left_s = self.bounds.ending_s + self.clock_ahead_s(at)  # as far as keeper can tell
+        # By which clock that is sooner: a keeper that is behind has the marketplace's.
+        left_s = self.bounds.ending_s + max(0.0, self.clock_ahead_s(at))
         ends_soon = rental.ends_at is not None and rental.ends_at - at <= left_s
         return ends_soon or self.is_dear(rental, at)
 

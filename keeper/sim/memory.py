@@ -59,13 +59,26 @@ class MemoryHttp:
     """The connection of the Vast.ai adapter, leading to the simulated API instead of a socket."""
 
     def __init__(
-        self, universe: Universe, power: Power, *, api_key: str, timeout_s: float = 30.0
+        self,
+        universe: Universe,
+        power: Power,
+        *,
+        api_key: str,
+        timeout_s: float = 30.0,
+        clock: Clock | None = None,
     ) -> None:
         self._universe = universe
         self._power = power
         self._authorization = f"Bearer {api_key}"
         self._timeout_s = timeout_s
-        self.server_clock_offset_s: float | None = None
+        self._clock = clock
+
+    @property
+    def server_clock_offset_s(self) -> float | None:
+        """Return how far the marketplace's clock is ahead of the box's: every answer tells."""
+        if self._clock is None:
+            return None
+        return float(round(self._universe.market.now() - self._clock.now().timestamp()))
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -132,13 +145,14 @@ class MemoryMarketplace(VastMarketplace):
     """
 
     def __init__(self, universe: Universe, power: Power, *, clock: Clock) -> None:
-        self._memory_http = MemoryHttp(universe, power, api_key=API_KEY)
+        self._memory_http = MemoryHttp(universe, power, api_key=API_KEY, clock=clock)
         super().__init__(
             url="http://simulated", api_key=API_KEY, clock=clock, connection=self._memory_http
         )
         self._universe = universe
         self._print: object = None
         self._listed: tuple[Instance, ...] = ()
+        self._listed_offset_s = 0.0  # of the clocks then
         self._request: Request | None = None
         self._account_request: Request | None = None
 
@@ -151,7 +165,9 @@ class MemoryMarketplace(VastMarketplace):
     async def list_instances(self) -> tuple[Instance, ...]:
         """Return all rentals of the account, or raise."""
         before = self._universe.market.fingerprint()
-        if self._request is not None and before is not None and before == self._print:
+        offset_s = self._memory_http.server_clock_offset_s or 0.0
+        is_same = before is not None and before == self._print
+        if self._request is not None and is_same and offset_s == self._listed_offset_s:
             async with self._limiter.turn(Endpoint.LIST):
                 if await self._memory_http.ask_again(self._request, lambda: self._as(before)):
                     return self._listed
@@ -159,7 +175,7 @@ class MemoryMarketplace(VastMarketplace):
         listed = await super().list_instances()
         # Only what was the same before and after the whole reading may stand for it.
         if before is not None and before == self._universe.market.fingerprint():
-            self._print, self._listed = before, listed
+            self._print, self._listed, self._listed_offset_s = before, listed, offset_s
             self._request = self._memory_http.last(*LISTING)
         return listed
 

@@ -120,8 +120,6 @@ def an_end_known_ahead_is_no_surprise(seen: Evidence) -> Iterator[Broken]:
         known_at = _end_known_at(rental)
         if expired is None or known_at is None or seen.end_of_use(rental) < expired.at:
             continue
-        if seen.bounds.ending_s + seen.clock_ahead_s(expired.at) < notice_s:
-            continue  # by keeper's clock it was hours away
         since = max(known_at, expired.at - notice_s)
         was_serving = any(
             start <= since and end >= expired.at - 60.0

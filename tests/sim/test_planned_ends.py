@@ -92,6 +92,24 @@ def test_the_next_host_is_on_air_before_the_contract_ends() -> None:
     assert seen.dark_s(seen.at["known"]) == 0.0
 
 
+def test_a_short_contract_is_left_in_time_by_a_clock_that_is_an_hour_behind() -> None:
+    """Seed 8188 of any fleet: half of what such a clock said was left was nearly all of it."""
+    seen = Seen()
+
+    async def set_back(_: Universe, box: OpsBox) -> None:
+        box.befall(Fault(kind=FaultKind.CLOCK_STEP, params={"step_s": -HOUR_S}))
+
+    _played(
+        seen,
+        (_ON_AIR_S, seen.mark("known")),
+        (_ON_AIR_S, Fault(kind=FaultKind.CONTRACT_END, params={"notice_s": 1.2 * HOUR_S})),
+        (_ON_AIR_S + 700.0, set_back),
+        over_s=2 * HOUR_S,
+    )
+    assert seen.lit(1) < seen.changed(0, "destroyed") < seen.at["known"] + 1.1 * HOUR_S
+    assert seen.dark_s(seen.at["known"]) == 0.0
+
+
 @pytest.mark.parametrize("is_moved", [True, False])
 def test_maintenance_is_told_ahead_of_time_and_a_person_can_move_the_stream_before_it(
     *, is_moved: bool

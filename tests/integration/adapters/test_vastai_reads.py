@@ -3,6 +3,8 @@
 import asyncio
 import copy
 import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -359,6 +361,24 @@ async def test_the_servers_clock_is_the_date_of_its_answers(date: str, ahead_s: 
         offset = market.server_clock_offset_s
         assert offset is not None
         assert (offset > ahead_s) if ahead_s > 0 else (offset < ahead_s)
+
+
+@pytest.mark.parametrize("ahead_s", [3600.0, 0.0, -3600.0])
+async def test_a_contract_ends_sooner_by_a_clock_that_is_behind_the_servers(ahead_s: float) -> None:
+    """Q39: the end is a moment of the server's clock, told in a list and by id."""
+    end_at = 4_000_000_000.0
+    now = datetime.now(UTC)
+    date = format_datetime(now + timedelta(seconds=ahead_s), usegmt=True)
+    told = row(5) | {"end_date": end_at}
+    async with scripted() as script, market_at(script.url) as market:
+        script.on(LIST, says(page([told], 1), Date=date))
+        script.on(SHOW, says({"instances": told}, Date=date))
+        found = (*await market.list_instances(), await market.show_instance(InstanceId(5)))
+    for each in found:
+        assert each is not None
+        assert each.ends_at is not None
+        sooner_s = end_at - each.ends_at.timestamp()
+        assert abs(sooner_s - max(0.0, ahead_s)) < 60.0
 
 
 async def test_account_without_money_is_malformed() -> None:
