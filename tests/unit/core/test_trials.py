@@ -26,6 +26,7 @@ from tests.builders import (
     SLOT,
     a_condition,
     a_desire,
+    a_pause,
     a_record,
     a_stream,
     a_tenure,
@@ -80,6 +81,18 @@ def test_whose_allowance_is_used_up_keeps_no_other_one_waiting(
     first = sick(SLOT, 2000.0, replaced_at=tuple(ago(9000.0 - n) for n in range(used)))
     first = replace(first, tenure=None) if is_vacant else first
     assert whose_turn(a_draft(first, sick(OTHER, 1500.0), sick(THIRD, 1400.0))) == [turn]
+
+
+@pytest.mark.parametrize("over_s", [0.0, -1.0])
+def test_what_is_over_keeps_no_slot_from_its_turn(over_s: float) -> None:
+    """Its pause, or one of three replacements in six hours; a second before, either does."""
+    others = (sick(OTHER, 1500.0), sick(THIRD, 1400.0))
+    turn = [SLOT if over_s == 0.0 else OTHER]
+    paused = a_draft(sick(SLOT, 2000.0), *others)
+    paused.world = replace(paused.world, slot_pauses={SLOT: a_pause(-over_s)})
+    assert whose_turn(paused) == turn
+    used = (ago(21_600.0 + over_s), ago(9001.0), ago(9000.0))
+    assert whose_turn(a_draft(sick(SLOT, 2000.0, replaced_at=used), *others)) == turn
 
 
 @pytest.mark.parametrize(
