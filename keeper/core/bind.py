@@ -192,9 +192,9 @@ def _confirm_condemned(draft: Draft, listing: Listing) -> None:
         found = draft.listed.get(instance_id) or draft.world.shown.get(instance_id)
         if found is not None:
             after = each
-            is_up = found.state is MarketState.RUNNING and each.spent_dollars is not None
-            if is_up and found.dollars_per_hour > each.dollars_per_hour:
-                # It stood still when it was condemned, and was started all the same.
+            # A stray's offer may have lied; what stood still costs its disk alone unless it runs again.
+            is_owed = each.spent_dollars is None or found.state is MarketState.RUNNING
+            if is_owed and found.dollars_per_hour > each.dollars_per_hour:
                 after = replace(after, dollars_per_hour=found.dollars_per_hour)
             if each.absent_since is not None or each.by_id_absent_at is not None:
                 # It is back: whatever was believed of its end was wrong.

@@ -8,6 +8,7 @@ import pytest
 
 from keeper.core.decisions import Destroy
 from keeper.core.events import InstanceEnded
+from keeper.core.model import MarketState
 from tests.builders import a_condemned, a_listing, a_world, ago, an_instance, decide, events_of
 
 GONE: dict[str, Any] = {
@@ -55,3 +56,23 @@ def test_what_has_ended_cost_its_hours_until_the_first_listing_without_it() -> N
     (told,) = events_of(decide(a_world(condemned=(ended,))), InstanceEnded)
     assert told.dollars == pytest.approx(1.0)
     assert told.duration_s == 60.0
+
+
+@pytest.mark.parametrize(
+    ("known", "listed", "dollars"),
+    [
+        pytest.param(0.25, 0.68, 0.68, id="a stray whose offer lied"),
+        pytest.param(0.0, 0.40, 0.40, id="a stray that only an answer has named"),
+        pytest.param(0.40, 0.06, 0.40, id="a row that shows a part of it"),
+        pytest.param(0.40, 0.0, 0.40, id="a row without a price"),
+    ],
+)
+def test_what_must_end_is_committed_to_at_the_price_that_a_listing_tells(
+    known: float, listed: float, dollars: float
+) -> None:
+    """It bills until it is gone, and a spare was rented beside it above the spares' cap (seed 7938)."""
+    for state in (MarketState.PENDING, MarketState.RUNNING, MarketState.OFFLINE):
+        row = an_instance(1, dollars_per_hour=listed, state=state)
+        world = a_world(condemned=(a_condemned(1, dollars_per_hour=known),), listing=a_listing(row))
+        (after,) = decide(world).condemned
+        assert after.dollars_per_hour == dollars, state
