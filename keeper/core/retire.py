@@ -17,7 +17,7 @@ from keeper.core.flow import owed_dollars_per_hour
 from keeper.core.model import SlotId, SlotRecord, Tenure
 from keeper.core.reasons import Reason
 
-# What a machine is not to blame for.
+# What a machine is not to blame for, unless its offer lied (_FOR_MONEY).
 _BLAMELESS = (
     Reason.BAD_DEPLOY,
     Reason.BUDGET,
@@ -43,6 +43,7 @@ _TAKEN_AWAY = (
     Reason.MARKET_STOPPED_IT,
     Reason.OUTBID,
 )
+_FOR_MONEY = (Reason.PRICE_DRIFT, Reason.BUDGET)
 # Ends after which nobody expects a picture from the slot.
 UNWANTED = (Reason.STREAM_REMOVED,)
 
@@ -66,6 +67,8 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
     if reason not in _BLAMELESS and not _waited_for_its_turn(tenure):
         draft.strike(tenure, reason, is_doubtful=_may_be_the_workload(draft, slot, tenure, reason))
         suspects.convict(draft, slot, tenure, reason)
+    elif reason in _FOR_MONEY and _has_broken_its_word(tenure):
+        draft.strike(tenure, reason, is_doubtful=True)
     elif reason in _TAKEN_AWAY:
         suspects.absolve(draft, slot, tenure)
     if reason is Reason.OUTBID:
@@ -89,6 +92,17 @@ def _may_be_the_workload(draft: Draft, slot: SlotId, tenure: Tenure, reason: Rea
         return False
     known = revisions.find(revisions.known_of(draft, stream), tenure.revision)
     return known is not None and known.proven_at is None
+
+
+def _has_broken_its_word(tenure: Tenure) -> bool:
+    """Whether a rental cost more than its offer said before it was of use: on air, or a spare that is ready.
+
+    The next offer of its machine says the same, and all replacements went to it. It is avoided as for
+    once, for a price may also change between search and create; whoever raises it later says so in his
+    next offer.
+    """
+    is_of_use = tenure.first_live_at is not None or tenure.ready_at is not None
+    return tenure.dear_since is not None and not is_of_use
 
 
 def _waited_for_its_turn(tenure: Tenure) -> bool:

@@ -18,6 +18,7 @@ from keeper.core.model import (
     Condemned,
     Intent,
     IntentId,
+    IntentKind,
     MachineId,
     Quarantine,
     Revision,
@@ -62,6 +63,7 @@ class Disk:
     next_seq: int = 1
     clean_stop: bool = True
     labels_written: list[tuple[float, str]] = field(default_factory=list)  # loop time, label
+    labels_closed: list[tuple[float, str]] = field(default_factory=list)  # of creates; the same
     moves: list[Move] = field(default_factory=list)  # loop time
     commits: int = 0
     commits_to_refuse: int = 0  # fault: so many of the next commits find the disk full
@@ -76,6 +78,7 @@ class Disk:
         opened = [each for each in batch.intents_opened if each.intent_id not in self.intents]
         self.labels_written += [(now_s, intent.label) for intent in opened]
         self.intents.update((intent.intent_id, intent) for intent in batch.intents_opened)
+        self._note_closed(batch.intents_closed, now_s)
         _forget(self.intents, batch.intents_closed)
         self.quarantine.update((each.machine_id, each) for each in batch.quarantine)
         _forget(self.quarantine, batch.quarantine_deleted)
@@ -100,6 +103,12 @@ class Disk:
             self.journal.append(numbered)
             self.chronicle.append(numbered)
             self.next_seq += 1
+
+    def _note_closed(self, closed: Iterable[IntentId], now_s: float) -> None:
+        """Write down which creates are in doubt no more."""
+        known = (self.intents[each] for each in closed if each in self.intents)
+        creates = (intent for intent in known if intent.kind is IntentKind.RENT)
+        self.labels_closed += [(now_s, intent.label) for intent in creates]
 
     def _note_moves(self, written: Iterable[SlotRecord], now_s: float) -> None:
         """Write down which rental a slot took that was rented for another place, and who has it now."""

@@ -167,6 +167,7 @@ class Evidence:
     ended_at: float
     bounds: Bounds = field(default_factory=Bounds)
     labels_written: tuple[tuple[float, str], ...] = ()
+    labels_closed: tuple[tuple[float, str], ...] = ()  # when the disk took what became of a create
     moves: tuple[Move, ...] = ()
     paused: tuple[tuple[float, float], ...] = ()
     # By stream, when windows or its mode let keeper only watch, or only repair what it has.
@@ -504,13 +505,23 @@ class Evidence:
 
         ``by``: when a caller sent the next one; who was killed only then had lived to hear of this.
         """
-        if any(0.0 <= moment - create.at <= 5.0 and moment < by for moment in self.killed_at):
-            return True
+        for moment in self.killed_at:
+            is_amid = 0.0 <= moment - create.at <= 5.0 and moment < by
+            if is_amid and not self._was_heard(create, moment):
+                return True
         if create.note == NAMED:
             return False  # what is left behind is told with the refusal
         if create.status in _CLEAR_REFUSALS:
             return self._made(create)
         return create.status != 200 or bool(create.note)
+
+    def _was_heard(self, create: Request, killed_at: float) -> bool:
+        """Whether a create was refused, and the disk had that before its caller was killed."""
+        is_refusal = create.status in _CLEAR_REFUSALS and create.note in {"", NAMED}
+        return is_refusal and any(
+            label == create.label and create.at < at <= killed_at
+            for at, label in self.labels_closed
+        )
 
     def may_have_made(self, create: Request) -> bool:
         """Whether the caller of this create could think that it rents."""

@@ -23,7 +23,7 @@ from keeper.sim.evidence import (
 )
 from keeper.sim.excuses import merged
 from keeper.sim.ledger import Rental
-from keeper.sim.promises_ends import was_read, what_confirms_is_missing
+from keeper.sim.promises_ends import lists_with, was_read, what_confirms_is_missing
 
 _SAME_DOLLARS = 0.001
 _APART_SLACK_S = 10.0  # from what was counted to the call
@@ -66,12 +66,16 @@ def _hourly(seen: Evidence, about: str, rentals: list[Rental], most: float) -> I
 def price_as_told(seen: Evidence, rental: Rental, at: float) -> float:
     """Return what a rental costs as far as anybody can know, until a list has told its price.
 
-    Its offer's price then; and nothing if a search may have named another one: it was given back.
+    Its offer's price then, also while lists lack it; and before any list nothing, if a search may have
+    named another one: it was given back.
     """
     price, offered = price_due(seen, rental, at), least_told(rental)
-    if between(seen.clean_listings, rental.created_at, at - _APART_SLACK_S):
+    since, until = rental.created_at, at - _APART_SLACK_S
+    if lists_with(seen, rental, since, until):
         return price
-    return min(price, offered or price) if _was_agreed_to(seen, rental) else 0.0
+    is_listed_late = bool(between(seen.clean_listings, since, until))
+    is_owed = is_listed_late or _was_agreed_to(seen, rental)
+    return min(price, offered or price) if is_owed else 0.0
 
 
 def least_told(rental: Rental) -> float:
@@ -95,10 +99,7 @@ def passes_for_gone(seen: Evidence, rental: Rental, at: float) -> bool:
     if asked_at is None:
         return False
     is_new = at < rental.created_at + seen.bounds.settle_s
-    if is_new and not any(
-        not any(since <= listed_at < until for since, until in rental.hidden)
-        for listed_at in between(seen.clean_listings, rental.created_at, asked_at)
-    ):
+    if is_new and not lists_with(seen, rental, rental.created_at, asked_at):
         return False
     return any(
         since <= at

@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import inf
 
 from keeper.sim.bills import curbed
-from keeper.sim.evidence import BY_ID, DESTROY, LISTING, Broken, Evidence
+from keeper.sim.evidence import BY_ID, DESTROY, LISTING, Broken, Evidence, between
 from keeper.sim.excuses import is_to_be_left, side_by_side_s, tied_s
 from keeper.sim.ledger import Rental
 
@@ -124,6 +124,15 @@ def was_read(seen: Evidence, rental: Rental, since: float, until: float) -> bool
     return bool(seen.clean_between(since, until, LISTING)) or any(
         request.instance_id == rental.instance_id and since <= request.at <= until
         for request in seen.calls.get(BY_ID, ())
+    )
+
+
+def lists_with(seen: Evidence, rental: Rental, since: float, until: float) -> tuple[float, ...]:
+    """Return when a true list was read in a stretch of time in which the market did not hide a rental."""
+    return tuple(
+        listed_at
+        for listed_at in between(seen.clean_listings, since, until)
+        if not any(hidden <= listed_at < shown for hidden, shown in rental.hidden)
     )
 
 

@@ -22,10 +22,13 @@ from keeper.sim.evidence import (
 )
 from keeper.sim.excuses import covered_s, tied_s, untied_until
 from keeper.sim.ledger import Rental
+from keeper.sim.promises_caps import least_told
 from keeper.sim.promises_deploys import ended_with_a_bad_deploy, hopeless, is_of_a_deploy
+from keeper.sim.promises_ends import lists_with
 from keeper.sim.stalls import open_to
 
 _SAME_S = 1.0
+_SAME_DOLLARS = 0.001
 _SEARCHES_APART_S = 780.0  # the longest back-off of a search that finds nothing, and a quarter more
 _OWNER_FAILED = 2  # machines of one owner, and all of them are avoided
 
@@ -128,8 +131,10 @@ def _is_blameless(seen: Evidence, rental: Rental, at: float) -> bool:
         entry.what == "struck" and entry.at <= at
         for entry in seen.deeds.get(rental.instance_id, ())
     )
-    # So soon it is given back for its price, or it is a stray that came to light late.
-    is_young = at - rental.created_at < _YOUNG_S and not was_struck
+    # So soon it may be a stray that came to light late; but its price, once told, was its own doing.
+    is_young = (
+        at - rental.created_at < _YOUNG_S and not was_struck and not _has_lied(seen, rental, at)
+    )
     is_stray = any(c.label == rental.label and seen.is_unclear(c) for c in seen.creates)
     # A spare is given back for its age or for money, and may never have been meant to be lit.
     is_spare = seen.slot_of_instance(rental.instance_id, at) not in seen.slots
@@ -148,6 +153,15 @@ def _is_blameless(seen: Evidence, rental: Rental, at: float) -> bool:
 # Others stopped it, or the account ran dry; or it costs more than it did.
 _NOT_ITS_FAULT = ("stopped", "price raised", "bid")
 _YOUNG_S = 200.0
+
+
+def _has_lied(seen: Evidence, rental: Rental, at: float) -> bool:
+    """Whether lists that lie apart had told until then that a contract costs much more than its offer."""
+    told = least_told(rental)
+    limit = told * seen.bounds.drift_ratio + _SAME_DOLLARS
+    lists = lists_with(seen, rental, rental.created_at, at)
+    is_known = bool(lists) and lists[-1] - lists[0] >= seen.bounds.absence_apart_s
+    return told > 0.0 and rental.dollars_per_hour > limit and is_known
 
 
 def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:

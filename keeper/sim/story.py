@@ -263,6 +263,7 @@ class Story:
             unreplaced=shut(OBSERVE, REPAIR),
             watched=watched(self._fleet, began_at=began_at, ended_at=ended_at),
             labels_written=tuple((universe.at(at), label) for at, label in box.disk.labels_written),
+            labels_closed=tuple((universe.at(at), label) for at, label in box.disk.labels_closed),
             moves=tuple(replace(each, at=universe.at(each.at)) for each in box.disk.moves),
             paused=tuple(box.paused),
             killed_at=tuple(box.killed_at),

@@ -243,6 +243,7 @@ async def _until_it_is_right(story: Story, universe: Universe, box: _Box, tape: 
         ended_at=universe.time_s(),
         bounds=_bounds(story),
         labels_written=tuple((universe.at(at), label) for at, label in box.disk.labels_written),
+        labels_closed=tuple((universe.at(at), label) for at, label in box.disk.labels_closed),
         moves=tuple(replace(each, at=universe.at(each.at)) for each in box.disk.moves),
         killed_at=tuple(box.killed_at),
         ordered=None if story.is_alone else tuple(box.ordered),

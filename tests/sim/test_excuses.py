@@ -136,6 +136,29 @@ def test_what_a_contract_costs_beyond_its_offer_counts_once_it_is_told(
     assert (5020.0 in at_once) is is_blamed
 
 
+@pytest.mark.parametrize(
+    ("shown_at", "offered", "is_blamed"),
+    [
+        pytest.param(5004.0, 0.3, True, id="the list between them showed it"),
+        pytest.param(5045.0, 0.3, False, id="it came to light after the second"),
+        pytest.param(5045.0, 0.6, True, id="too dear by its offer alone"),
+    ],
+)
+def test_a_list_that_lacks_a_contract_does_not_tell_its_price(
+    *, shown_at: float, offered: float, is_blamed: bool
+) -> None:
+    """Seed 7938 of any fleet: an error had named what it left behind, and lists lacked that for 45 s."""
+    run = Run()
+    run.rent(101, "k:duel/1:1", at=5000.0, dollars=0.7, offered=offered)
+    run.ledger.rentals[101].hidden.append((BEGAN + 5000.0, BEGAN + shown_at))
+    run.list_(5005.0)
+    run.destroy(101, 5060.0)
+    run.rent(102, "k:duel/2:1", at=5020.0, dollars=0.4, offered=0.4)
+    seen = replace(run.evidence(caps={"": Caps(per_hour=1.25)}), desired={"duel": 3})
+    at_once = [broken.at - BEGAN for broken in spending_within_the_caps(seen)]
+    assert (5020.0 in at_once) is is_blamed
+
+
 def test_room_under_a_cap_that_others_took_is_no_darkness_of_ones_own() -> None:
     """Seed 406 of twenty slots: now and then, in four days, there was room for some minutes."""
     for open_s, blamed in ((900.0, []), (3600.0, ["I18"])):
@@ -335,6 +358,32 @@ def test_who_lived_to_ask_again_had_heard_the_refusal(
 
 
 @pytest.mark.parametrize(
+    ("note", "status", "closed_at", "blamed"),
+    [
+        pytest.param("", 400, 5001.06, [], id="the disk had its refusal before"),
+        pytest.param("", 400, 5005.0, ["I10"], id="the disk had it only afterwards"),
+        pytest.param("", 400, None, ["I10"], id="the disk never had it"),
+        pytest.param("", 400, 5000.9, ["I10"], id="it was taken for answered before it was"),
+        pytest.param("drop_after", 400, 5001.06, ["I10"], id="its answer was lost"),
+        pytest.param("", 0, 5001.06, ["I10"], id="there was no answer"),
+    ],
+)
+def test_what_is_on_disk_had_been_heard(
+    *, note: str, status: int, closed_at: float | None, blamed: list[str]
+) -> None:
+    """Seed 8865 of any fleet: refused, written down, and killed some seconds after that."""
+    run = Run()
+    run.picture(100, 5000.0, live=False)
+    run.destroy(100, 5000.5)
+    run.rent(0, "k:duel/0:2", at=5001.0, status=status, note=note, made=False)
+    run.rent(101, "k:duel/0:3", at=5090.0)
+    run.picture(101, 5300.0)
+    closed = () if closed_at is None else ((BEGAN + closed_at, "k:duel/0:2"),)
+    seen = replace(run.evidence(), killed_at=(BEGAN + 5003.0,), labels_closed=closed)
+    assert [each.invariant for each in doubtful_create_is_settled_first(seen)] == blamed
+
+
+@pytest.mark.parametrize(
     ("vouched_until", "blamed"),
     [
         pytest.param(5115.0, [], id="a list was promised to stay as it is, nearly to the end"),
@@ -529,3 +578,27 @@ def test_what_fires_anew_is_news_under_the_id_of_the_moment_as_well(
             notice_id="msg_end" if is_end else "msg_first",
         )
     assert [notice.kind for notice in read_notices(run.messages)] == read
+
+
+@pytest.mark.parametrize(
+    ("offered", "listed_at", "is_blamed"),
+    [
+        pytest.param(0.3, (9110.0, 9141.0), True, id="two lists had told that its offer lied"),
+        pytest.param(0.3, (9110.0, 9130.0), False, id="they do not lie apart"),
+        pytest.param(0.3, (9110.0,), False, id="one list had told so"),
+        pytest.param(0.5, (9110.0, 9141.0), False, id="it cost what was agreed"),
+    ],
+)
+def test_a_machine_whose_offer_lied_is_not_rented_again_at_once(
+    *, offered: float, listed_at: tuple[float, ...], is_blamed: bool
+) -> None:
+    """Seed 7943 of any fleet: the cheapest offer lied, was given back, and was the cheapest again."""
+    run = Run()
+    run.ledger.requests[:] = [r for r in run.ledger.requests if not 9050 < r.at - BEGAN < 9200]
+    run.rent(101, "k:duel/0:2", at=9100.0, machine_id=40, offered=offered)
+    for at in listed_at:
+        run.list_(at)
+    run.destroy(101, 9145.0)
+    run.rent(102, "k:duel/0:3", at=9270.0, machine_id=40)
+    found = bad_machines_are_avoided(run.evidence())
+    assert [broken.invariant for broken in found] == ["I16"] * is_blamed

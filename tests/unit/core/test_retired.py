@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 import pytest
 
 from keeper.core.draft import Draft, Seat
@@ -14,6 +17,7 @@ from tests.builders import (
     NOW,
     SLOT,
     a_desire,
+    a_quarantine,
     a_record,
     a_tenure,
     a_world,
@@ -73,3 +77,53 @@ def test_what_was_taken_away_has_not_failed_whatever_it_looked_like(
     """A person, or money, ends a host that may have failed all the same."""
     draft = given_up(reason, a_record(a_tenure(), failures=(FAILED,)))
     assert draft.records[SLOT].failures == ((FAILED,) if is_kept else ())
+
+
+@pytest.mark.parametrize(
+    ("known", "is_struck"),
+    [
+        pytest.param({"first_live_at": None}, True, id="it was of no use yet: its offer lied"),
+        pytest.param({"first_live_at": ago(86_400)}, False, id="its owner raised the price later"),
+        pytest.param(
+            {"first_live_at": None, "ready_at": ago(86_400)}, False,
+            id="a spare that stood ready, and whose owner raised the price",
+        ),
+    ],
+)  # fmt: skip
+def test_a_machine_whose_offer_lied_about_its_price_is_avoided(
+    known: dict[str, Any], *, is_struck: bool
+) -> None:
+    """Its next offer tells the same lie, and a day's replacements went to it (seed 7943)."""
+    tenure = a_tenure(dear_since=ago(36), **known)
+    draft = given_up(Reason.PRICE_DRIFT, a_record(tenure))
+    assert list(draft.struck) == ([tenure.machine_id] if is_struck else [])
+
+
+@pytest.mark.parametrize(("dear_since", "is_struck"), [(ago(1), True), (None, False)])
+def test_so_is_one_that_a_cap_has_no_room_for_because_of_it(
+    dear_since: datetime | None, *, is_struck: bool
+) -> None:
+    """A spare goes as soon as it costs more than spares may, before two lists agree on its price."""
+    tenure = a_tenure(first_live_at=None, dear_since=dear_since)
+    draft = given_up(Reason.BUDGET, a_record(tenure))
+    assert list(draft.struck) == ([tenure.machine_id] if is_struck else [])
+
+
+@pytest.mark.parametrize(("strikes", "after"), [(None, 1), (1, 1), (2, 2)])
+def test_a_price_is_no_defect_and_its_machine_is_avoided_as_for_once(
+    strikes: int | None, after: int
+) -> None:
+    """The price may also have changed between search and create; nor is the host one that failed."""
+    tenure = a_tenure(first_live_at=None, dear_since=ago(36))
+    known = {} if strikes is None else {
+        tenure.machine_id: a_quarantine(int(tenure.machine_id), strikes=strikes, until=ago(60))
+    }  # fmt: skip
+    draft = Draft(a_world(a_record(tenure), quarantine=known), a_desire(), NOW)
+    retire(draft, SLOT, Seat.TENURE, Reason.PRICE_DRIFT)
+    (struck,) = draft.struck.values()
+    assert (struck.strikes, struck.until, struck.reason) == (
+        after,
+        ago(-21_600),
+        Reason.PRICE_DRIFT,
+    )
+    assert draft.records[SLOT].failures == ()
