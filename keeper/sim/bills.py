@@ -22,6 +22,8 @@ _END_S = 1200.0
 # keeper cannot know less than the bill, and may count a little more: loading is free, and is counted.
 _COUNTED_RATIO, _COUNTED_DOLLARS = 1.03, 0.1
 _SAME_DOLLARS = 0.0001
+# keeper forgets what was dark after a good minute, which begins with its second good look.
+_LIT_S = 120.0
 _OTHER_TERMS = (
     "bid",
     "end moved",
@@ -262,6 +264,20 @@ def _unbilled_between(rental: Rental, since: float, until: float) -> float:
         hours, paid = (ends - begins) / 3600.0, dollars_between(rental, begins, ends)
         if paid < rental.disk_dollars_per_hour * hours + _SAME_DOLLARS:
             total += price_at(rental, begins) * hours - paid
+    return total
+
+
+def dark_dollars(seen: Evidence, stream: str, at: float) -> float:
+    """Return the most that keeper may have counted for a stream since the last good minutes of its slots."""
+    total = _COUNTED_DOLLARS
+    for slot in seen.slots:
+        if slot.rpartition("/")[0] != stream:
+            continue
+        lit = [end for begin, end in seen.slot_on_air(slot) if begin < at and end - begin >= _LIT_S]
+        spans = ((min(max(lit, default=seen.began_at), at), at),)
+        rentals = seen.rentals.get(slot, ())
+        counted = _counted(seen, rentals, spans, at) + _unbilled(rentals, spans, at)
+        total += counted - _COUNTED_DOLLARS
     return total
 
 

@@ -180,6 +180,18 @@ class Releases:
             if each.is_bad:
                 self.release(self._streams.index(stream))
 
+    def mend_one(self, stream: str) -> bool:
+        """Have a stream run something good if what it was left with has a flaw; says whether it had."""
+        last = [each for each in self.told if each.stream == stream][-1:]
+        if not last or not last[0].is_bad:
+            return False
+        self.release(self._streams.index(stream))
+        return True
+
+    def slots_of(self, stream: str) -> tuple[SlotId, ...]:
+        """Return the slots of a stream."""
+        return self._slots.get(stream, ())
+
     def to_order_again(self) -> tuple[SlotId, ...]:
         """Return the slots of the streams whose deploy an operator would order once more by now."""
         blamed = wrongly_blamed(self.told, self._universe.market.ledger.hosts, self._notices())

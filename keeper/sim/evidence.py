@@ -142,6 +142,8 @@ class Bounds:
     order_s: float = 3600.0  # what is done so long after an operator's order may be because of it
     dark_s: float = 2700.0  # a stream comes back within this, hands untied
     boot_s: float = 1800.0  # at most so long does a host take that comes to nothing
+    dark_dollars_max: float = 5.0  # what a stream may cost in the dark until a person is waited for
+    answer_s: float = 12_900.0  # who is told so has answered within this
     silence_s: float = 180.0  # a keeper that runs asks for its rentals at least so often
 
 

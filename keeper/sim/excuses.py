@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from keeper.sim.bills import curbed
+from keeper.sim.bills import curbed, dark_dollars
 from keeper.sim.evidence import SEARCH, Evidence, Span
 from keeper.sim.faults import FaultKind
 from keeper.sim.ledger import Rental
+from keeper.sim.notices import FIRING, RESOLVED
 
 _DAY_S = 86_400.0
 _CHANNEL_S = 900.0  # a channel that refused is tried again within this
@@ -37,6 +38,27 @@ def tied_s(
         *beside,
     )
     return covered_s(spans, since, until)
+
+
+def waits_for_a_person(seen: Evidence, slot: str) -> tuple[Span, ...]:
+    """Return when a slot got no more hosts until a person had looked, who was told so.
+
+    Only where its stream had cost so much in the dark by the marketplace's bills, and only for as long
+    as a person may take. Who was answered goes on.
+    """
+    stream = slot.rpartition("/")[0]
+    return seen.remembered(f"waits {stream}", _waits, stream)
+
+
+def _waits(seen: Evidence, stream: str) -> tuple[Span, ...]:
+    about = [each for each in seen.notices if each.key == f"KeeperDarkSpend:{stream}"]
+    ends = [each.at for each in about if each.kind == RESOLVED]
+    return tuple(
+        (told.at, min(at for at in (*ends, told.at + seen.bounds.answer_s) if at > told.at))
+        for told in about
+        if told.kind == FIRING
+        and dark_dollars(seen, stream, told.at) >= seen.bounds.dark_dollars_max
+    )
 
 
 def untied_until(

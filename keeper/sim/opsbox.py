@@ -27,6 +27,7 @@ from keeper.sim.foresight import MemoryForesight
 from keeper.sim.loop import VirtualCadence, VirtualClock, VirtualLoop
 from keeper.sim.memory import MemoryHeartbeat, MemoryMarketplace, MemoryNetwork
 from keeper.sim.memory_hosts import MemoryHosts
+from keeper.sim.on_call import LOOKS_EVERY_S, OnCall
 from keeper.sim.power import Power
 from keeper.sim.universe import Universe
 
@@ -97,6 +98,7 @@ class OpsBox:
     ) -> None:
         self._universe = universe
         self.releases = Releases(universe) if has_releases else None
+        self._on_call = OnCall(universe.mailbox)
         self._declare_else = declare
         self._has_foresight = has_foresight
         self._loop = asyncio.get_running_loop()
@@ -210,6 +212,18 @@ class OpsBox:
             self._universe.outlook.break_all()
             self.note_order(slot)
             self._aside(self._order(kind, slot), "operator")
+
+    def be_on_call(self) -> None:
+        """Be the operator who looks at the messages now and then, from now on."""
+        self._loop.call_later(LOOKS_EVERY_S, self.be_on_call)
+        if self.releases is None:
+            return
+        for stream in self._on_call.due(self._universe.time_s()):
+            if self.releases.mend_one(stream):
+                self.reload()
+            for slot in self.releases.slots_of(stream)[:1]:
+                self._universe.outlook.break_all()
+                self._aside(self._order(OrderKind.RESUME, slot), "operator")
 
     def reload(self) -> None:
         """Let keeper read its configuration again; one that is down reads it when it starts."""

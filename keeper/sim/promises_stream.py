@@ -20,7 +20,7 @@ from keeper.sim.evidence import (
     Evidence,
     between,
 )
-from keeper.sim.excuses import covered_s, tied_s, untied_until
+from keeper.sim.excuses import covered_s, tied_s, untied_until, waits_for_a_person
 from keeper.sim.ledger import Rental
 from keeper.sim.promises_caps import least_told
 from keeper.sim.promises_deploys import ended_with_a_bad_deploy, hopeless, is_of_a_deploy
@@ -173,8 +173,8 @@ def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
     """
     for slot in seen.slots:
         since, bound_s = seen.calm_at, seen.bounds.converge_s
-        empty = tuple(_searches(seen, slot, since, seen.ended_at))
-        deadline = untied_until(seen, slot, since, bound_s, empty)
+        beside = (*_searches(seen, slot, since, seen.ended_at), *waits_for_a_person(seen, slot))
+        deadline = untied_until(seen, slot, since, bound_s, beside)
         if seen.ended_at <= deadline:
             continue
         spans = seen.slot_on_air(slot)
@@ -186,7 +186,7 @@ def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
             if tied_s(seen, slot, lost_at, lost_at + _SAME_S):
                 begins = max(begins, untied_until(seen, slot, lost_at, bound_s))
             if again_at > begins:
-                dark_s += again_at - begins - tied_s(seen, slot, begins, again_at, empty)
+                dark_s += again_at - begins - tied_s(seen, slot, begins, again_at, beside)
         if dark_s > _SAME_S:
             last = f"last on air at {spans[-1][1]:.0f}" if spans else "never on air"
             yield Broken(
@@ -201,7 +201,7 @@ def darkness_ends(seen: Evidence) -> Iterator[Broken]:
     """Whatever befalls it, a stream comes back within the bound, not counting when hands were tied."""
     for slot in seen.slots:
         for lost_at, again_at in seen.dark(slot):
-            tied = tied_s(seen, slot, lost_at, again_at)
+            tied = tied_s(seen, slot, lost_at, again_at, waits_for_a_person(seen, slot))
             if again_at - lost_at - tied <= seen.bounds.dark_s:
                 continue
             troubles = (

@@ -210,6 +210,7 @@ def bounds(
         reboots_max=policy.reboots_max,
         climb_window_s=policy.workload_restarts_window_s,
         replacements_max=policy.replacements_max,
+        dark_dollars_max=policy.dark_spend_max_dollars,
         replacements_window_s=policy.replacements_window_s,
         settle_s=policy.create_settle_s,
         absence_apart_s=policy.absence_apart_s,

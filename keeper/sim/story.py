@@ -196,6 +196,7 @@ class Story:
             has_foresight=self.has_foresight,
             has_releases=True,
         )
+        box.be_on_call()
         for spell in self.habits.spells:
             for at in (spell.since_s, spell.until_s):
                 loop.call_later(at, box.reload)
