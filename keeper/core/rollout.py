@@ -266,8 +266,8 @@ def _is_window_open(draft: Draft, stream: Stream) -> bool:
 def _is_settled(draft: Draft, stream: Stream, record: SlotRecord) -> bool:
     """Whether a slot has been well for a while with what it has: a file that flaps is no thrash."""
     tenure, since = record.tenure, record.healthy_since
-    if tenure is None or since is None:
-        return False
+    if tenure is None or since is None or complete(tenure, draft.now)[STREAMING].bad_streak:
+        return False  # what the last look did not show would be put down to what comes now
     since = since if tenure.deployed_at is None else max(since, tenure.deployed_at)
     since = revisions.no_later(draft, since)
     if elapsed_s(since, draft.now) >= stream.policy.deploy_proof_s:

@@ -32,6 +32,7 @@ _KEY = b"a key for marks in simulations"
 # display is lost only who needs one can know, and what is deployed here needs none.
 _NOT_ALIKE = {FaultKind.GPU_LOST, FaultKind.HOST_KEY_CHANGED}
 _ALIKE = frozenset(kind.value for kind in CURED_BY.keys() - _NOT_ALIKE)
+_UNSEEN_S = 50.0  # to put something on a host takes 40 s, and the look before was up to 10 s old
 _TRIAL_S = 1800.0  # a warm-up, and the time in which a deploy proves itself
 
 
@@ -139,7 +140,8 @@ def _was_struck_on_trial(word: str, until: float, deeds: tuple[HostEntry, ...]) 
         deed.what == "struck"
         and deed.detail in _ALIKE
         and deed.instance_id in began
-        and began[deed.instance_id] <= deed.at <= min(until, began[deed.instance_id] + _TRIAL_S)
+        and began[deed.instance_id] - _UNSEEN_S <= deed.at
+        and deed.at <= min(until, began[deed.instance_id] + _TRIAL_S)
         for deed in deeds
     )
 

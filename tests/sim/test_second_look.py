@@ -35,6 +35,11 @@ def test_what_befell_the_host_on_trial_is_a_reason_to_try_again() -> None:
     assert _blamed(_on_trial()) == ("duel",)
 
 
+def test_what_befell_it_while_it_got_the_deploy_is_one_too() -> None:
+    assert _blamed(_on_trial(after_s=-45.0)) == ("duel",)
+    assert _blamed(_on_trial(after_s=-55.0)) == ()
+
+
 def test_what_is_bad_itself_is_not_tried_again() -> None:
     assert _blamed(_on_trial(), is_bad=True) == ()
 

@@ -351,6 +351,19 @@ def on_trial(record: SlotRecord, *others: SlotRecord, **changes: object) -> tupl
 GONE = {"running": (Status.FALSE, Reason.PROCESS_GONE)}
 
 
+@pytest.mark.parametrize(("bad", "does"), [(0, [(SLOT, Reason.ROLLOUT)]), (1, []), (2, [])])
+def test_what_the_last_look_did_not_show_gets_nothing_to_be_blamed_for_it(
+    bad: int, does: list[tuple[SlotId, Reason]]
+) -> None:
+    """Seed 7691: the picture froze 20 s before a change was declared, which was called bad for it."""
+    lit = a_condition(ConditionKind.STREAMING, Status.TRUE, Reason.LIVE, for_s=3000, bad=bad)
+    world, desired = a_case(a_host(0, conditions=conditions(streaming=lit)))
+    assert moved(decide(world, desired)) == does
+    asked = replace(world.records[SLOT], deploy_asked_at=ago(5))
+    told = replace(world, records={SLOT: asked})
+    assert moved(decide(told, desired)) == [(SLOT, Reason.ROLLOUT)], "a person knows"
+
+
 def test_a_first_slot_that_falls_sick_gets_back_what_worked() -> None:
     world, desired = on_trial(dark(put(a_host(0, NEW), 300.0)), a_host(1), a_host(2))
     plan = decide(world, desired)
