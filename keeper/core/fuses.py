@@ -371,9 +371,11 @@ def _uses_allowance(record: SlotRecord, proposal: Proposal) -> bool:
 
 
 def _spent(used: list[datetime], over: int, policy: Policy) -> Refusal:
-    """Say no until so many uses more than one have left the window: they come back one by one."""
-    leaving = used[min(over, len(used) - 1)] if used else None
-    until = None if leaving is None else later(leaving, policy.replacements_window_s)
+    """Say no until so many uses more than one have left the window: they come back one by one.
+
+    With an allowance of none, none comes back.
+    """
+    until = later(used[over], policy.replacements_window_s) if over < len(used) else None
     return Refusal(reason=Reason.REPLACEMENTS_SPENT, until=until)
 
 

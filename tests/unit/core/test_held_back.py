@@ -339,7 +339,8 @@ def test_what_has_lost_its_gpu_goes_and_the_next_host_waits_for_the_allowance() 
     assert decision_for(decide(a_world(freed, offers=book))).name == "rent"
 
 
-def test_with_an_allowance_of_none_a_dark_host_is_held_for_a_person() -> None:
+@pytest.mark.parametrize("used", [(), (ago(900), ago(800))], ids=["never", "before it was none"])
+def test_with_an_allowance_of_none_a_dark_host_is_held_for_a_person(used: Any) -> None:
     none = a_desire(with_policy(a_stream(), replacements_max=0))
-    held = decision_for(decide(with_record(dark_for(900), remedies=SPENT, replaced_at=()), none))
+    held = decision_for(decide(with_record(dark_for(900), remedies=SPENT, replaced_at=used), none))
     assert (held.reason, held.until) == (Reason.REPLACEMENTS_SPENT, None)  # type: ignore[union-attr]

@@ -111,7 +111,7 @@ def test_nobody_waits_for_a_host_on_which_somebody_is_at_work(reason: Reason, tu
 
 @pytest.mark.parametrize(
     ("acted_s", "is_acting", "turn"),
-    [(None, True, SLOT), (3.0, False, SLOT), (30.0, False, OTHER), (None, False, OTHER)],
+    [(None, True, SLOT), (14.0, False, SLOT), (15.0, False, OTHER), (None, False, OTHER)],
 )
 def test_the_turn_does_not_pass_on_while_the_trials_own_restart_stops_the_process(
     acted_s: float | None, turn: SlotId, *, is_acting: bool
