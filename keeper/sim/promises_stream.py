@@ -20,7 +20,7 @@ from keeper.sim.evidence import (
     Evidence,
     between,
 )
-from keeper.sim.excuses import covered_s, tied_s, untied_until, waits_for_a_person
+from keeper.sim.excuses import tied_s, untied_until, waits_for_a_person
 from keeper.sim.ledger import Rental
 from keeper.sim.promises_caps import least_told
 from keeper.sim.promises_deploys import ended_with_a_bad_deploy, hopeless, is_of_a_deploy
@@ -201,7 +201,8 @@ def darkness_ends(seen: Evidence) -> Iterator[Broken]:
     """Whatever befalls it, a stream comes back within the bound, not counting when hands were tied."""
     for slot in seen.slots:
         for lost_at, again_at in seen.dark(slot):
-            tied = tied_s(seen, slot, lost_at, again_at, waits_for_a_person(seen, slot))
+            waits = waits_for_a_person(seen, slot)
+            tied = tied_s(seen, slot, lost_at, again_at, waits)
             if again_at - lost_at - tied <= seen.bounds.dark_s:
                 continue
             troubles = (
@@ -209,8 +210,8 @@ def darkness_ends(seen: Evidence) -> Iterator[Broken]:
                 *_searches(seen, slot, lost_at, again_at),
                 *hopeless(seen, slot.rpartition("/")[0]),
             )
-            troubled = covered_s(troubles, lost_at, again_at)
-            if again_at - lost_at - tied - troubled > seen.bounds.dark_s:
+            excused_s = tied_s(seen, slot, lost_at, again_at, (*waits, *troubles))
+            if again_at - lost_at - excused_s > seen.bounds.dark_s:
                 yield Broken(
                     invariant="I18",
                     at=again_at,

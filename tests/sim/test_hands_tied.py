@@ -67,6 +67,20 @@ def test_who_is_told_that_a_stream_has_cost_too_much_in_the_dark_is_waited_for(
     assert [broken.invariant for broken in darkness_ends(run.evidence())] == blamed
 
 
+def test_what_is_excused_twice_counts_once() -> None:
+    run = Run()
+    run.picture(100, 11_000.0, live=False)
+    run.bill(100, 11_000.0, 1.0)
+    run.end(100, 11_910.0, dollars=7.0)
+    searching(run, 12_000.0, 22_000.0)
+    searching(run, 22_000.0, 26_000.0, a_stall())
+    run.tell(12_000.0, key=_STOPPED)
+    run.tell(22_000.0, "resolved", key=_STOPPED)
+    run.rent(101, "k:duel/0:2", at=25_700.0)
+    run.picture(101, 26_000.0)
+    assert [broken.invariant for broken in darkness_ends(run.evidence())] == ["I18"]
+
+
 def test_who_is_on_call_answers_once_and_in_time() -> None:
     run, mailbox = Run(), Mailbox()
     for at, kind in ((100.0, "firing"), (5000.0, "firing"), (5100.0, "resolved")):
