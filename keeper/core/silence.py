@@ -21,11 +21,9 @@ WITNESS = (
 
 def witnesses_of(tenure: Tenure) -> tuple[tuple[tuple[InstanceId, Subject], datetime], ...]:
     """Name the witnesses whose silence would make something unknown, and since when that holds."""
-    assert tenure.instance_id is not None, "only a rental with an id is judged"
+    assert tenure.instance_id is not None
     return tuple(
-        ((tenure.instance_id, subject), tenure.conditions[position].since)
-        for position, subject in WITNESS
-        if tenure.conditions[position].status is not Status.UNKNOWN
+        ((tenure.instance_id, subject), condition.since) for subject, condition in _known(tenure)
     )
 
 
@@ -38,15 +36,20 @@ def silent_at(
     """Return when something of a tenure would be unknown, if its witnesses said no more."""
     if tenure.instance_id is None or len(tenure.conditions) != len(KINDS):
         return None
-    known = [
-        silent_since(
-            tenure.conditions[position], heard_at.get((tenure.instance_id, subject)), started_at
-        )
+    silences = [
+        silent_since(condition, heard_at.get((tenure.instance_id, subject)), started_at)
+        for subject, condition in _known(tenure)
+    ]
+    return later(min(silences), stale_s) if silences else None
+
+
+def _known(tenure: Tenure) -> list[tuple[Subject, Condition]]:
+    """Return each witness of whom something is believed, with what that is."""
+    return [
+        (subject, tenure.conditions[position])
         for position, subject in WITNESS
         if tenure.conditions[position].status is not Status.UNKNOWN
     ]
-    earliest = min(known, default=None)
-    return None if earliest is None else later(earliest, stale_s)
 
 
 def silent_since(
