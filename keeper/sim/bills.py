@@ -24,6 +24,8 @@ _COUNTED_RATIO, _COUNTED_DOLLARS = 1.03, 0.1
 _SAME_DOLLARS = 0.0001
 # keeper forgets what was dark after a good minute, which begins with its second good look.
 _LIT_S = 120.0
+# A rental is counted until its end is confirmed by two lists.
+_CONFIRMED_S = 45.0
 _OTHER_TERMS = (
     "bid",
     "end moved",
@@ -277,7 +279,9 @@ def dark_dollars(seen: Evidence, stream: str, at: float) -> float:
         spans = ((min(max(lit, default=seen.began_at), at), at),)
         rentals = seen.rentals.get(slot, ())
         counted = _counted(seen, rentals, spans, at) + _unbilled(rentals, spans, at)
+        ends = (each for each in rentals if spans[0][0] < (each.ended_at or at) < at)
         total += counted - _COUNTED_DOLLARS
+        total += sum(price_at(each, each.ended_at or at) * _CONFIRMED_S / 3600.0 for each in ends)
     return total
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from keeper.sim.bills import dark_dollars
 from keeper.sim.on_call import ANSWERS_AFTER_S, LOOKS_EVERY_S, OnCall
 from keeper.sim.promises_stream import darkness_ends, on_air_after_the_calm
 from keeper.sim.universe import Mailbox, Message
@@ -65,6 +66,20 @@ def test_who_is_told_that_a_stream_has_cost_too_much_in_the_dark_is_waited_for(
     run.rent(101, "k:duel/0:2", at=again_at - 300.0)
     run.picture(101, again_at)
     assert [broken.invariant for broken in darkness_ends(run.evidence())] == blamed
+
+
+def test_each_host_is_counted_until_its_end_is_confirmed() -> None:
+    """Seed 6577 of any fleet: sixty hosts one after the other, and the bill said 28 cents less than keeper."""
+    run = Run()
+    run.picture(100, 1000.0, live=False)
+    run.bill(100, 1000.0, 1.0)
+    run.end(100, 1100.0, dollars=1.02)
+    for number in range(1, 31):
+        run.rent(100 + number, f"k:duel/0:{number + 1}", at=1000.0 + 300.0 * number, dollars=0.8)
+        run.end(100 + number, 1250.0 + 300.0 * number, dollars=0.15)
+    seen = run.evidence()
+    assert dark_dollars(seen, "duel", BEGAN + 11_000.0) == pytest.approx(4.8 + 0.3 + 0.1, abs=0.15)
+    assert dark_dollars(seen, "turbo", BEGAN + 11_000.0) == pytest.approx(0.1)
 
 
 def test_what_is_excused_twice_counts_once() -> None:
