@@ -77,3 +77,30 @@ def test_without_the_rule_hosts_are_changed_as_often_as_the_ladder_allows() -> N
     assert rented[1] >= 6
     assert told == []
     assert ending.is_on_air
+
+
+def test_who_is_on_call_mends_what_was_declared_and_lets_keeper_go_on() -> None:
+    """Three hours after the message, and without that keeper rents no more: seeds 6487, 9091 of any fleet."""
+    rented: list[int] = []
+
+    async def declare_badly(_: Universe, box: OpsBox) -> None:
+        assert box.releases is not None
+        box.releases.release(0, FREEZES)
+        box.reload()
+        box.be_on_call()
+
+    async def look(universe: Universe, _: OpsBox) -> None:
+        rented.append(len(universe.market.ledger.rentals))
+
+    story = Story(
+        name="somebody is on call",
+        acts=((5.0, declare_badly), (2.5 * _HOUR_S, look), (3.4 * _HOUR_S, look)),
+        over_s=6.0 * _HOUR_S,
+        change=lambda given: _limited(given, _LIMIT_DOLLARS),
+        has_releases=True,
+    )
+    ending = play(story, Marked(()))
+    assert rented[0] == rented[1] <= 3
+    assert ending.is_on_air
+    assert ending.facts["order.accepted"] == 1
+    assert ending.broken == ()
