@@ -3,8 +3,9 @@
 One by one, the least useful first, so that the rest gets as much out of the money as there is: first
 spares, then replacements that do not serve yet, then hosts that show no picture, then the dearest of
 those on air, whose end buys the others the most time. What was stopped stays so until its period is
-over or its cap is raised. A pause, a mode, a mass failure and a stop of keeper keep even this from happening (I12);
-then a person is told.
+over or its cap is raised; where only a host goes that costs more than its stream allows, nothing is stopped.
+A pause, a mode, a mass failure and a stop of keeper keep even this from happening (I12); then a person is
+told.
 """
 
 from __future__ import annotations
@@ -163,6 +164,7 @@ def _stop(draft: Draft, cap: Cap, used: float, rented: float) -> None:
     hosts = sorted(_hosts(draft, cap), key=lambda host: host.order)
     ended: list[SlotId] = []
     kept: dict[Reason, SlotId] = {}
+    soon = 0.0
     for host in hosts:
         if used + rate * hours < cap.dollars:
             break
@@ -172,11 +174,22 @@ def _stop(draft: Draft, cap: Cap, used: float, rented: float) -> None:
             ended.append(host.slot)
         else:
             kept.setdefault(why_not, host.slot)
+            soon += host.dollars_per_hour if why_not in _SOON_OVER else 0.0
     if kept:
         is_soon = not kept.keys().isdisjoint(_SOON_OVER)
         draft.wake(later(draft.now, _AGAIN_S if is_soon else _HELD_AGAIN_S))
-    if not is_stopped(draft.ledger, cap, draft.now):
+    # With room for one more host at the stream's limit the cap is not used up: what went had become too dear.
+    # (A price that was raised thirtyfold darkened two slots for the rest of a day.)
+    has_room = used + (rate - soon + _dearest_allowed(draft, cap)) * hours < cap.dollars
+    is_in_hand = kept.keys() <= _SOON_OVER
+    if not (has_room and is_in_hand) and not is_stopped(draft.ledger, cap, draft.now):
         _note_stop(draft, cap, used, ended, kept)
+
+
+def _dearest_allowed(draft: Draft, cap: Cap) -> float:
+    """Return the most that one host may cost an hour, of those that a cap pays for."""
+    whose = (each for each in draft.streams if cap.stream in {None, each.name})
+    return max((each.needs.price_max_dollars_per_hour for each in whose), default=0.0)
 
 
 def _hosts(draft: Draft, cap: Cap) -> Iterator[_Host]:

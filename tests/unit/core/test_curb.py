@@ -13,6 +13,7 @@ from keeper.core.meter import TOTAL, Meter, Tally, Warned
 from keeper.core.model import (
     Desired,
     InstanceId,
+    OfferNeeds,
     SlotId,
     SlotRecord,
     Status,
@@ -29,6 +30,7 @@ from tests.builders import (
     a_condemned,
     a_desire,
     a_listing,
+    a_pause,
     a_record,
     a_stream,
     a_tenure,
@@ -221,6 +223,46 @@ def at_once(world: World) -> Any:
     """The same listing, just read: so that nothing else is to be looked at before long."""
     assert world.listing is not None
     return replace(world.listing, at=NOW)
+
+
+# --- a cap that is not used up ----------------------------------------------------------------------
+
+
+FIRST = SlotId("duel/0")
+
+
+@pytest.mark.parametrize(
+    ("dollars", "changes", "is_stopped"),
+    [
+        # Another host, at the two dollars that the stream allows, could be paid for until its end.
+        pytest.param(1.0, {}, False, id="one was too dear"),
+        pytest.param(4.39, {}, False, id="with room for just one more"),
+        pytest.param(4.41, {}, True, id="without"),
+        pytest.param(1.0, {"in_flight": frozenset({FIRST})}, False, id="it goes in a moment"),
+        pytest.param(4.51, {"in_flight": frozenset({FIRST})}, True, id="which is late"),
+        pytest.param(1.0, {"slot_pauses": {FIRST: a_pause()}}, True, id="a person keeps it"),
+    ],
+)
+def test_a_cap_that_one_host_alone_would_cross_is_not_used_up(
+    dollars: float, changes: dict[str, Any], *, is_stopped: bool
+) -> None:
+    """Seed 13138 of any fleet: its price was raised thirtyfold, and two slots stood empty for the rest of the day."""
+    world = a_world(on_air("duel/0", 1, 20.0), on_air("duel/1", 2, 0.4), meter=used(dollars))
+    plan = decide(replace(world, **changes), capped())
+    assert (1 in ended(plan)) is (not changes)
+    after = world.meter if plan.meter is None else plan.meter
+    assert bool(after.stops) is is_stopped
+    assert len(events_of(plan, BudgetStopped)) == is_stopped
+
+
+def test_one_stream_s_limit_says_nothing_of_what_another_s_cap_pays_for() -> None:
+    dear = a_stream("turbo", needs=OfferNeeds(price_max_dollars_per_hour=40.0))
+    world = a_world(on_air("duel/0", 1, 20.0), meter=used(1.0))
+    own = a_desire(a_stream(spend_max_dollars_total=5.0), dear)
+    for desired, told in ((own, 0), (a_desire(a_stream(), dear, spend_max_dollars_total=5.0), 1)):
+        plan = decide(world, desired)
+        assert ended(plan) == [1]
+        assert len(events_of(plan, BudgetStopped)) == told
 
 
 # --- what is said and forgotten ---------------------------------------------------------------------
