@@ -225,7 +225,7 @@ def test_a_host_beside_one_that_may_not_exist_is_held() -> None:
     [
         (account(0.0, age_s=37.0, empty_s=37.0), False),
         (account(0.0, age_s=ACCOUNT_STALE_S + 60.0, empty_s=ACCOUNT_STALE_S + 60.0), True),
-        (account(9.0, age_s=25.0, empty_s=40.0), True),
+        (account(0.01, age_s=25.0, empty_s=40.0), True),
     ],
 )
 def test_what_goes_down_while_the_latest_answer_says_empty_is_not_blamed(

@@ -132,7 +132,7 @@ ROWS = [
     Row(sentence="nor one that costs more by now than the stream may pay",
         world=needing(a_spare(**{**RISEN, "dollars_per_hour": 2.6})), desired=RICH, takes_over=False),
     Row(sentence="one whose price has risen to what a host may cost does",
-        world=needing(a_spare(**RISEN)), desired=RICH, takes_over=True),
+        world=needing(a_spare(**{**RISEN, "dollars_per_hour": 2.0})), desired=RICH, takes_over=True),
     Row(sentence="and a prepared one", world=needing(a_prepared_spare(**RISEN)), takes_over=True,
         desired=a_wish(with_spares(a_stream(spend_max_dollars_per_hour=9.0), is_started=False))),
     Row(sentence="nor one whose GPU is gone",
@@ -259,6 +259,7 @@ def test_a_price_that_was_known_when_it_took_over_is_no_drift_of_its_host() -> N
     host = record_after(world, plan).tenure
     assert host is not None
     assert (host.dollars_per_hour, host.offered_dollars_per_hour) == (0.9, 0.9)
+    assert host.dear_since is None
     after = decide(applied(world, plan), wish)
     assert after.condemned == ()
     assert isinstance(decision_for(after), Deploy)
