@@ -86,7 +86,8 @@ def dispatch(
     """
     if not state and not firing:
         return {}, ()
-    before = _read(state)
+    written = _read(state)
+    before = {key: _not_ahead(told, now) for key, told in written.items()}
     after: dict[str, _Told] = {}
     notices: list[Notice] = []
     muted = inhibited(firing) if len(firing) > 1 else frozenset()
@@ -106,7 +107,7 @@ def dispatch(
             after[key] = quiet
         else:
             notices.append(_resolved(quiet, now))
-    return _write(after, state, before), tuple(notices)
+    return _write(after, state, written), tuple(notices)
 
 
 def next_due_at(state: State, firing: tuple[Alert, ...], numbers: Numbers) -> datetime | None:
@@ -221,6 +222,18 @@ INHIBITIONS: tuple[Callable[[Alert, Alert], bool], ...] = (
 
 
 # --- one alert ----------------------------------------------------------------------------------------
+
+
+def _not_ahead(told: _Told, now: datetime) -> _Told:
+    """Let every wait begin now that would begin later: the clock was set back, and it would last as much longer.
+
+    The time of the beginning stays: it is part of the name of each message.
+    """
+    moments = (told.waiting_since, told.told_at, told.quiet_since)
+    if all(at is None or at <= now for at in moments):
+        return told
+    waiting_since, told_at, quiet_since = (at and min(at, now) for at in moments)
+    return replace(told, waiting_since=waiting_since, told_at=told_at, quiet_since=quiet_since)
 
 
 def _fire(told: _Told | None, alert: Alert, now: datetime, *, is_muted: bool) -> _Told:

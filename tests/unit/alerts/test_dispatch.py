@@ -241,6 +241,25 @@ def test_a_clock_that_steps_back_neither_repeats_nor_raises() -> None:
     assert play.sent[-1].kind is NoticeKind.FIRING
 
 
+def test_no_wait_lasts_longer_because_the_clock_was_set_back() -> None:
+    """Seed 30081: two hosts were outbid, a minute later the clock was set back, and nobody was told for an hour."""
+    play = Play()
+    play.at(0, alert())
+    assert play.at(-3590, alert()) == []
+    assert play.at(-3561, alert()) == []
+    assert play.at(-3560, alert()) == [NoticeKind.FIRING]
+    assert play.at(-3500) == []
+    assert play.at(-7000) == []  # back again, while it is quiet
+    assert play.at(-6701) == []
+    assert play.at(-6700) == [NoticeKind.RESOLVED]
+    play.at(-6600, alert())
+    play.at(-6570, alert())
+    assert play.at(-9000, alert()) == []
+    assert play.at(-9000 + 14_400, alert()) == [NoticeKind.REPEAT]
+    names = [notice.notice_id for notice in play.sent]
+    assert len(set(names)) == len(names)
+
+
 MARKET = alert("KeeperMarketUnreadable", "", reason=Reason.MARKET_UNREADABLE, dark_since=None)
 MASS = alert("KeeperMassFailure", "", severity=Severity.CRITICAL, reason=Reason.MASS_FAILURE)
 CRITICAL = alert(severity=Severity.CRITICAL, reason=Reason.FROZEN)
