@@ -147,8 +147,11 @@ def down_for_long(case: Case) -> bool:
     if tenure.dead_since is None or listing is None or case.is_reachable:
         return False
     # Agreement is counted from listing to listing: one old list that is looked at for long proves
-    # nothing.
-    return elapsed_s(tenure.dead_since, listing.at) >= market_patience_s(case)
+    # nothing. Nor what they said while nobody could hear the link that contradicts them.
+    since = tenure.dead_since
+    if case.world.started_at is not None and not case.is_fresh(Subject.LINK):
+        since = max(since, case.world.started_at)
+    return elapsed_s(since, listing.at) >= market_patience_s(case)
 
 
 def boot_ends_at(case: Case) -> datetime:
