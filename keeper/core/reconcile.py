@@ -166,12 +166,15 @@ def _judge_tenure(
 def _await_agreement(draft: Draft, slot: SlotId, dead_since: datetime) -> None:
     """Ask for listings about a rental that is said to be down, until no patience is left with it.
 
-    How much there is depends on the case (``signs.market_patience_s``): each possible end counts.
+    How much there is depends on the case (``signs.down_at``): each possible end counts.
     """
     draft.is_curious = True
     listing, policy = draft.world.listing, draft.policy(slot)
-    for patience_s in sorted((policy.fatal_state_s, policy.create_settle_s, policy.unreachable_s)):
-        at = later(dead_since, patience_s)
+    patiences_s = (policy.fatal_state_s, policy.create_settle_s, policy.unreachable_s)
+    ends = [later(dead_since, patience_s) for patience_s in patiences_s]
+    if draft.world.started_at is not None:
+        ends.append(later(draft.world.started_at, policy.fatal_state_s))
+    for at in sorted(ends):
         if listing is None or listing.at < at:
             draft.count_listings(at)
             return

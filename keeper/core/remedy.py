@@ -23,6 +23,7 @@ from keeper.core.signs import (
     boot_ends_at,
     deploy_settles_at,
     deploy_unsettled,
+    down_at,
     down_for_long,
     equipment_lost,
     handover_ends_at,
@@ -37,7 +38,6 @@ from keeper.core.signs import (
     is_proven,
     is_warming_up,
     judged_by_an_earlier_process,
-    market_patience_s,
     never_appeared,
     next_bid,
     nobody_knows,
@@ -156,8 +156,7 @@ def _replace_ill_equipped(case: Case) -> Proposal:
 
 def _dead_at(case: Case) -> datetime | None:
     """When the marketplace is believed; None once only a newer listing can say more."""
-    since = case.tenure.dead_since
-    until = None if since is None else later(since, market_patience_s(case))
+    until = down_at(case)
     return None if until is None or until <= case.now else until
 
 

@@ -172,6 +172,18 @@ MARKET = (
         decision="destroy", reason=Reason.MARKET_SAYS_DEAD,
     ),
     Row(
+        sentence="who has just woken does not take the marketplace's word alone",
+        world=replace(with_tenure(listed_as(dark(reachable=NO_LINK), state=MarketState.OFFLINE),
+                                  dead_since=ago(306)), started_at=ago(10)),
+        decision="wait", reason=Reason.MARKET_SAYS_DEAD, until=ahead(20),
+    ),
+    Row(
+        sentence="who has looked again for as long as one word must stand takes it",
+        world=replace(with_tenure(listed_as(dark(reachable=NO_LINK), state=MarketState.OFFLINE),
+                                  dead_since=ago(306)), started_at=ago(36)),
+        decision="destroy", reason=Reason.MARKET_SAYS_DEAD,
+    ),
+    Row(
         sentence="a rental that the marketplace stops is replaced",
         world=with_tenure(listed_as(dark(reachable=NO_LINK), state=MarketState.STOPPED,
                                     is_meant_to_run=False), dead_since=ago(40)),
