@@ -144,7 +144,13 @@ def _is_guilty(draft: Draft, stream: Stream, tenure: Tenure, proposal: Proposal)
         return False  # nothing would run there
     if tenure.putting and tenure.deploy_failures >= stream.policy.deploy_attempts_max:
         return True  # it cannot even be put there
+    if tenure.putting and proposal.wish is Wish.REBOOT and not _is_reachable(tenure):
+        return False  # the link was cut before anybody could say that it was started
     return proposal.wish in _REMEDIES and proposal.reason not in _NOT_ITS_DOING
+
+
+def _is_reachable(tenure: Tenure) -> bool:
+    return status_of(tenure, ConditionKind.REACHABLE) is Status.TRUE
 
 
 def _fault(proposal: Proposal) -> Reason:

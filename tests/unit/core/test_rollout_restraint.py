@@ -17,6 +17,7 @@ from keeper.core.model import (
     InstanceId,
     Mode,
     Revision,
+    Rung,
     SlotId,
     SlotRecord,
     Status,
@@ -251,6 +252,33 @@ def test_nothing_is_held_against_a_deploy_on_a_host_whose_gpu_is_gone(
     record = saying(put(a_host(0, NEW), 300.0), running=GONE, streaming=UNSEEN, **said)
     plan = decide(*a_case(record, a_host(1)))
     assert [each.reason for each in events_of(plan, RevisionBad)] == verdicts
+
+
+@pytest.mark.parametrize(
+    ("host", "verdicts"),
+    [
+        (a_host(0, OLD, putting=NEW), []),
+        (put(a_host(0, NEW), 300.0), [Reason.UNREACHABLE]),
+    ],
+    ids=["being put there", "on it"],
+)
+def test_a_deploy_whose_link_was_cut_is_not_to_blame_for_what_was_not_started(
+    host: SlotRecord, verdicts: list[Reason]
+) -> None:
+    """Seed 13467 of any fleet: SSH died between its stop and its start, and so a good change was called bad."""
+    nobody = a_condition(
+        ConditionKind.STREAMING, Status.FALSE, Reason.UNREACHABLE, for_s=150, bad=3
+    )
+    refused = a_condition(ConditionKind.REACHABLE, Status.FALSE, Reason.DIAL_REFUSED, for_s=200)
+    unheard = a_condition(ConditionKind.RUNNING, Status.UNKNOWN, Reason.SILENT, for_s=100)
+    record = saying(host, streaming=nobody, reachable=refused, running=unheard)
+    record = replace(record, dark_since=ago(150), healthy_since=None)
+    world, desired = a_case(record, a_host(1))
+    rungs = (Rung.RESTART_PROCESS, Rung.REBOOT)
+    can_reboot = {DUEL: {OLD: replace(world.makeable[DUEL][OLD], rungs=rungs)}}
+    plan = decide(replace(world, makeable=can_reboot), desired)
+    assert [each.reason for each in events_of(plan, RevisionBad)] == verdicts
+    assert act_on(plan) == ("reboot", Reason.UNREACHABLE)
 
 
 def test_a_restart_that_a_person_asks_for_is_a_restart() -> None:
