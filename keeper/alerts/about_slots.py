@@ -87,6 +87,7 @@ def slot_held(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             since=min((since(record, now) for record in records), default=now),
             labels={"reason": reason},
             reason=reason,
+            case=_host_of(reason, records),
             over=f"keeper may act for {names(slots)} again",
         )
 
@@ -301,6 +302,12 @@ def _refusal(reason: Reason, records: list[SlotRecord]) -> str:
     """Say what the marketplace said to the last create, which names a key's missing right."""
     said = (r.rent_detail for r in records if r.rent_reason is reason and r.rent_detail)
     return plain(next(said, ""), _DETAIL_MAX)
+
+
+def _host_of(reason: Reason, records: list[SlotRecord]) -> str:
+    """Name the host whose key has changed: the slot's next one may do the same a moment later."""
+    tenure = records[0].tenure if records and reason is Reason.HOST_KEY_CHANGED else None
+    return "" if tenure is None else str(tenure.instance_id)
 
 
 def _holds_for_people(snapshot: Snapshot) -> Iterator[tuple[SlotId, Reason]]:

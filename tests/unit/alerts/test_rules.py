@@ -769,6 +769,17 @@ def test_a_pause_of_a_stream_is_told_of_the_stream_however_many_slots_it_has() -
     assert {each.key for each in told} == {"KeeperPaused:duel", "KeeperPaused:duel/1"}
 
 
+def test_the_key_of_the_next_host_of_a_slot_is_another_case() -> None:
+    """Seed 10918: it changed within the five minutes in which the message about the one before still stood."""
+    changed = conditions(reachable=(Status.FALSE, Reason.HOST_KEY_CHANGED))
+    (first,), (second,) = (
+        firing(snapshot(record(tenure=tenure(number, conditions=changed))), NOW)
+        for number in (1, 2)
+    )
+    assert first.key == second.key
+    assert first.case != second.case
+
+
 def test_a_common_cause_says_its_numbers_and_what_else_it_could_be() -> None:
     seen = with_plan(snapshot(record()), causes=(cause("owner"), cause("region", "SE")))
     (alert,) = firing(seen, NOW)
