@@ -282,6 +282,9 @@ def _rebid(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> No
         else:
             hold(draft, slot, instead, refusal)
         return
+    if _is_lost(draft.records[slot], proposal):
+        # After a freeze no look has said so, and a host that boots from nothing counted as on air.
+        incident.go_dark(draft, slot, proposal.reason)
     rebids = tenure.rebids + 1
     intent_id = draft.open_intent(
         IntentKind.REBID, slot, tenure.label, instance_id, proposal.reason

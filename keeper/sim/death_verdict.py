@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,33 +18,12 @@ from keeper.sim.limits import SPACING_S
 
 _VIEW = "8000/tcp"
 _LOOK_S = 10.0
-# A look each 1.6 s, and what is 12 s old is not believed; to be outbid, bid and deploy takes ten more.
-_BELIEVED_S = 30.0
-_APART_S = 0.5
 _PICTURES = 3
 _PICTURE_BEGINS = b"\xff\xd8\xff"
 
 
 async def unseen(scene: Scene) -> list[str]:
-    """Look at the slot as a viewer does, whatever keeper says of it; returns what is wrong.
-
-    A slot counts as on air until several looks have told otherwise. A keeper that has just woken has not had
-    them, so for as long as they may take it is looked again, and in the end both must agree.
-    """
-    deadline_s = time.monotonic() + _BELIEVED_S
-    while problem := await _not_seen(scene):
-        if time.monotonic() > deadline_s:
-            return [problem]
-        await asyncio.sleep(_APART_S)
-    try:
-        await scene.on_air()
-    except ActFailed as failed:
-        return [str(failed)]
-    return []
-
-
-async def _not_seen(scene: Scene) -> str:
-    """Look once; returns what is wrong, if anything is."""
+    """Look at the slot as a viewer does, whatever keeper says of it; returns what is wrong."""
     try:
         instance_id = await scene.stage.instance_of(SLOT)
         hosts = {host["instance_id"]: host for host in scene.stage.sim.describe()}
@@ -56,11 +34,11 @@ async def _not_seen(scene: Scene) -> str:
             picture = b""
             while picture.count(_PICTURE_BEGINS) < _PICTURES:
                 if not (chunk := await stream.content.readany()):
-                    return "a viewer's stream has ended in the end"
+                    return ["a viewer's stream has ended in the end"]
                 picture += chunk
     except (ActFailed, aiohttp.ClientError, KeyError, OSError, TimeoutError) as problem:
-        return f"a viewer sees nothing in the end: {problem!r}"
-    return ""
+        return [f"a viewer sees nothing in the end: {problem!r}"]
+    return []
 
 
 def judged(scene: Scene, life: Life, began: float, *, is_undisturbed: bool) -> Iterator[str]:

@@ -109,8 +109,16 @@ def test_keeper_wakes_when_a_window_closes() -> None:
     assert decide(world).next_check_at == ahead(7)
 
 
-def test_an_outbid_host_that_may_not_be_bid_for_again_is_told_of() -> None:
-    """Outbid in a pause: it was dark for three quarters of an hour, and only the pause was told."""
+@pytest.mark.parametrize(
+    ("is_paused", "does"), [(True, ("hold", Reason.PAUSED)), (False, ("rebid", Reason.OUTBID))]
+)
+def test_an_outbid_host_that_nobody_sees_is_dark_whether_it_may_be_bid_for_again_or_not(
+    is_paused: bool, does: tuple[str, Reason]
+) -> None:
+    """In a pause it was dark for three quarters of an hour, and only the pause was told.
+
+    After a freeze no look had said so: bid for again it counted as on air while it booted from nothing.
+    """
     silent = (Status.UNKNOWN, Reason.SILENT)
     refused = (Status.FALSE, Reason.DIAL_REFUSED)
     outbid = a_tenure(
@@ -120,7 +128,8 @@ def test_an_outbid_host_that_may_not_be_bid_for_again_is_told_of() -> None:
         outbid_since=ago(40),
         conditions=conditions(streaming=silent, running=silent, reachable=refused),
     )
-    world = a_world(a_record(outbid, ever_on_air=True), pause=a_pause(until_s=600))
+    pause = a_pause(until_s=600) if is_paused else None
+    world = a_world(a_record(outbid, ever_on_air=True), pause=pause)
     assert world.listing is not None
     stopped = replace(
         world.listing.instances[0],
@@ -132,8 +141,9 @@ def test_an_outbid_host_that_may_not_be_bid_for_again_is_told_of() -> None:
     )
     world = replace(world, listing=a_listing(stopped))
     plan = decide(world)
-    held = decision_for(plan)
-    assert (held.name, getattr(held, "wanted", ""), held.reason) == ("hold", "rebid", Reason.PAUSED)
+    decided = decision_for(plan)
+    assert (decided.name, decided.reason) == does
+    assert getattr(decided, "wanted", "rebid") == "rebid"
     assert [each.reason for each in events_of(plan, StreamDark)] == [Reason.OUTBID]
 
 
