@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts the real components that the tests talk to on this machine: OpenSSH, supervisord, PM2,
-# Prometheus, Alertmanager, Chromium, nginx with RTMP, ffmpeg, PostgreSQL, shellcheck, and
-# Vast.ai's own command line.
+# Prometheus, Alertmanager, Chromium, nginx with RTMP, ffmpeg, PostgreSQL, coturn, Caddy, shellcheck,
+# the library of Pixel Streaming's signalling, and Vast.ai's own command line.
 # Only what is missing is installed, and only as root on a machine with apt; otherwise this says
 # what is missing and succeeds, because the test run itself names and counts what it could not do.
 # Nothing is started, and no service that comes with a package is left running.
@@ -13,6 +13,9 @@ cd "$(dirname "$0")/.."
 readonly PM2_VERSION=7.0.4
 readonly TOOLS=.tools
 readonly NGINX_RTMP=/usr/lib/nginx/modules/ngx_rtmp_module.so
+# Exact versions and hashes of the signalling library are in a lock beside the stand-in that uses it.
+readonly PIXEL_LOCK=tests/standins/pixel
+readonly PIXEL="$TOOLS/pixel"
 
 # Debian keeps daemons out of an ordinary user's PATH, and PostgreSQL's under its version.
 PATH="$PATH:/usr/sbin:/sbin"
@@ -53,8 +56,15 @@ survey() {
     want jq jq have jq
     want curl curl have curl
     want ps procps have ps
+    want turnserver coturn have turnserver
+    want caddy caddy have caddy
     want pm2 "" test -x "$TOOLS/node_modules/.bin/pm2"
+    want pixel-library "" has_pixel_library
     want vastai "" scripts/vastai-env.sh --check
+}
+
+has_pixel_library() {
+    [[ -d "$PIXEL/node_modules/ws" ]] && cmp -s "$PIXEL_LOCK/package-lock.json" "$PIXEL/package-lock.json"
 }
 
 # Packages of daemons start them on install. A policy of our own forbids it for the moment,
@@ -84,6 +94,14 @@ install_pm2() {
         "pm2@$PM2_VERSION"
 }
 
+# Only what the lock names, and only with its hashes; nothing that a package brings is run.
+install_pixel_library() {
+    rm -rf "$PIXEL"
+    mkdir -p "$PIXEL"
+    cp "$PIXEL_LOCK/package.json" "$PIXEL_LOCK/package-lock.json" "$PIXEL/"
+    npm ci --prefix "$PIXEL" --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
+}
+
 survey
 if ((${#missing[@]} == 0)); then
     echo "system: every component is here"
@@ -109,6 +127,13 @@ if [[ ! -x "$TOOLS/node_modules/.bin/pm2" ]]; then
         install_pm2 || echo "system: npm could not install pm2" >&2
     else
         echo "system: pm2 needs npm, which is missing"
+    fi
+fi
+if ! has_pixel_library; then
+    if have npm; then
+        install_pixel_library || echo "system: npm could not install the signalling library" >&2
+    else
+        echo "system: the signalling library needs npm, which is missing"
     fi
 fi
 scripts/vastai-env.sh >/dev/null || echo "system: pip could not install vastai" >&2

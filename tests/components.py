@@ -55,6 +55,15 @@ def _nginx_rtmp() -> Path | None:
     return _command("nginx")() if NGINX_RTMP_MODULE.exists() else None
 
 
+def _pixel_library() -> Path | None:
+    """Give the folder of the signalling library, if it is the one of the stand-in's lock."""
+    built = REPOSITORY / ".tools" / "pixel"
+    wanted = REPOSITORY / "tests" / "standins" / "pixel" / "package-lock.json"
+    found = built / "package-lock.json"
+    is_whole = (built / "node_modules" / "ws").is_dir() and found.exists()
+    return built if is_whole and found.read_bytes() == wanted.read_bytes() else None
+
+
 def _vastai() -> Path | None:
     """Give the official client, which lives in an environment of its own; one of another lock is none.
 
@@ -83,10 +92,12 @@ def _postgres() -> Path | None:
 COMPONENTS: Final[Mapping[str, Callable[[], Path | None]]] = MappingProxyType(
     {
         "alertmanager": _command("prometheus-alertmanager", "alertmanager"),
+        "caddy": _command("caddy"),
         "chromium": _command("chromium", "chromium-browser", "google-chrome"),
         "ffmpeg": _command("ffmpeg"),
         "nginx-rtmp": _nginx_rtmp,
         "node": _command("node"),
+        "pixel-library": _pixel_library,
         "pm2": _pm2,
         "postgres": _postgres,
         "prometheus": _command("prometheus"),
@@ -95,6 +106,7 @@ COMPONENTS: Final[Mapping[str, Callable[[], Path | None]]] = MappingProxyType(
         "sshd": _command("sshd"),
         "supervisord": _command("supervisord"),
         "systemd-analyze": _command("systemd-analyze"),
+        "turnserver": _command("turnserver"),
         "vastai": _vastai,
     }
 )
