@@ -13,13 +13,13 @@ from pathlib import Path
 import asyncssh
 from typing_extensions import override
 
-from keeper.adapters.ssh_gate import Gate
-from keeper.adapters.ssh_link import ANSWER_SLACK_S, HOSTILE, SshLink, error_text
+from keeper.adapters.ssh_channel import HOSTILE, error_text
+from keeper.adapters.ssh_gate import TIME_SHARE, Gate
+from keeper.adapters.ssh_link import ANSWER_SLACK_S, SshLink
 from keeper.ports import (
     Address,
     ConfigError,
     HostKeyChanged,
-    Link,
     Malformed,
     PortError,
     TimedOut,
@@ -74,6 +74,7 @@ class SshHosts:
         username: str = "root",
         keepalive_s: float = 15.0,
         answer_slack_s: float = ANSWER_SLACK_S,
+        time_share: float = TIME_SHARE,
     ) -> None:
         self._key = _load_key(private_key_file, private_key, passphrase)
         self._public_key = _one_line(self._key)
@@ -81,6 +82,7 @@ class SshHosts:
         self._username = username
         self._keepalive_s = keepalive_s
         self._answer_slack_s = answer_slack_s
+        self._time_share = time_share
 
     @property
     def public_key(self) -> str:
@@ -89,7 +91,7 @@ class SshHosts:
 
     async def connect(
         self, addresses: Sequence[Address], *, pinned_host_key: str, timeout_s: float
-    ) -> Link:
+    ) -> SshLink:
         """Dial the addresses in order until one answers; the time is shared out among them.
 
         Waiting for a free dial is not counted. A changed host key ends it at once: the next address
@@ -113,7 +115,7 @@ class SshHosts:
     async def _dial(self, address: Address, pinned_host_key: str, timeout_s: float) -> SshLink:
         relay = address.host if address.is_relay else ""
         pinned = _pin_of(pinned_host_key, relay)
-        client = _Client(pinned)
+        client = _Client(pinned, self._time_share)
         where = f"{address.host}:{address.port}"
         try:
             async with asyncio.timeout(timeout_s):
@@ -175,8 +177,9 @@ class SshHosts:
 class _Client(asyncssh.SSHClient):
     """Trusts the first key a host shows, then only that one, as often as it is shown."""
 
-    def __init__(self, pinned: str) -> None:
+    def __init__(self, pinned: str, time_share: float) -> None:
         self._pinned = pinned
+        self._time_share = time_share
         self._banners = 0
         self._gate: Gate | None = None
         self._lost_by: Exception | None = None
@@ -184,7 +187,7 @@ class _Client(asyncssh.SSHClient):
 
     @override
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        self._gate = Gate(conn)
+        self._gate = Gate(conn, self._time_share)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:

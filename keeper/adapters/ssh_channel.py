@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import asyncssh
 from typing_extensions import override
 
+from keeper.core.text import plain
 from keeper.ports import Invalid
 
 LINE_MAX_BYTES = 16_384
@@ -32,6 +33,21 @@ SENTINEL_WASTE_MAX_BYTES = 4 * 1024 * 1024
 # Small on purpose: what a host may have under way to us before we have looked at any of it.
 WINDOW_BYTES = 131_072
 STDERR = asyncssh.EXTENDED_DATA_STDERR
+
+# What asyncssh raises, and what hostile packets were seen to make it stumble over: such an exception
+# ends the connection, and everything that waits for it is told that same exception.
+HOSTILE = (
+    OSError,
+    asyncssh.Error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,  # RecursionError among them
+    TypeError,
+    ValueError,
+)
+_TEXT_MAX = 300
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -295,3 +311,8 @@ class WatchSession(asyncssh.SSHClientSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:
         self.has_ended = True
         self.news.set()
+
+
+def error_text(error: BaseException) -> str:
+    """Word a foreign error: bounded, printable, and named when it says nothing."""
+    return plain(str(error), _TEXT_MAX).strip() or type(error).__name__

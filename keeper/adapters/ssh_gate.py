@@ -40,8 +40,11 @@ KEY_EXCHANGES_WITHIN_S = 60.0
 class Gate:
     """Stands between one connection's socket and asyncssh."""
 
-    def __init__(self, connection: asyncssh.SSHClientConnection) -> None:
+    def __init__(
+        self, connection: asyncssh.SSHClientConnection, time_share: float = TIME_SHARE
+    ) -> None:
         self._connection = connection
+        self._time_share = time_share
         self._work_through: Callable[[bytes], None] = connection.data_received
         self._loop = asyncio.get_running_loop()
         self._waiting = b""
@@ -90,7 +93,7 @@ class Gate:
         self._work_through(piece)
         cost_s = time.thread_time() - began_s
         ended = self._loop.time()
-        earned_s = (ended - self._settled_at) * TIME_SHARE
+        earned_s = (ended - self._settled_at) * self._time_share
         self._debt_s = max(0.0, self._debt_s - earned_s) + cost_s
         self._settled_at = ended
         over_s = self._debt_s - BURST_S
@@ -103,7 +106,7 @@ class Gate:
         elif over_s > 0 or self._waiting:
             self._is_held = True
             transport.pause_reading()
-            self._loop.call_later(max(0.0, over_s) / TIME_SHARE, self._turn)
+            self._loop.call_later(max(0.0, over_s) / self._time_share, self._turn)
         else:
             transport.resume_reading()
 

@@ -17,15 +17,17 @@ from contextlib import suppress
 import asyncssh
 
 from keeper.adapters.ssh_channel import (
+    HOSTILE,
     WINDOW_BYTES,
     CommandSession,
     RawResult,
     WatchSession,
     bounded_shell,
     command_program,
+    error_text,
     watch_program,
 )
-from keeper.core.text import plain
+from keeper.adapters.ssh_pipe import SshPipe, open_pipe
 from keeper.ports import (
     Address,
     Command,
@@ -52,19 +54,6 @@ _TEXT_MAX = 300
 # SSH's flow control holds the host back, and the loop is free for the others.
 _LINES_AT_ONCE = 64
 _LINES_PAUSE_S = 0.2
-# What asyncssh raises, and what hostile packets were seen to make it stumble over: such an exception
-# ends the connection, and everything that waits for it is told that same exception.
-HOSTILE = (
-    OSError,
-    asyncssh.Error,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RuntimeError,  # RecursionError among them
-    TypeError,
-    ValueError,
-)
 
 
 class SshLink:
@@ -315,6 +304,16 @@ class SshLink:
                 self._forwards[remote_port] = listener
         return Address(host="127.0.0.1", port=listener.get_port())
 
+    async def pipe(self, remote_port: int) -> SshPipe:
+        """Connect to a port of the host. Raises NobodyListens, Unreachable, TimedOut."""
+        self._check_up()
+        return await open_pipe(self._connection, remote_port)
+
+    async def lost(self) -> PortError:
+        """Wait until the link is lost or closed, and say why."""
+        await self._connection.wait_closed()
+        return self._why_lost() or Unreachable("the SSH link is lost")
+
     async def close(self) -> None:
         """End the link; a host that does not say goodbye is not waited for."""
         for listener in self._forwards.values():
@@ -330,8 +329,3 @@ class SshLink:
     def _check_up(self) -> None:
         if self._connection.is_closed():
             raise Unreachable("the SSH link is lost")
-
-
-def error_text(error: BaseException) -> str:
-    """Word a foreign error: bounded, printable, and named when it says nothing."""
-    return plain(str(error), _TEXT_MAX).strip() or type(error).__name__

@@ -36,6 +36,10 @@ class Unreachable(Transient):
     """Nobody answers there."""
 
 
+class NobodyListens(Unreachable):
+    """The host answers, and refuses the connection: nobody listens on that port."""
+
+
 class TimedOut(Transient):
     """No answer in time, and nothing was sent that could have had an effect."""
 
