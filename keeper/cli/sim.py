@@ -10,10 +10,13 @@ from pathlib import Path
 import click
 
 from keeper.cli.app import Verb
+from keeper.cli.errors import Stopped
+from keeper.cli.exit_codes import ExitCode
 
 _SEEDS_MAX = 100_000
-# As keeper.sim.limits and keeper.sim.fleets have them; the command line starts without the simulator.
+# As the simulator's own modules have them; the command line starts without the simulator.
 FLEETS = ("two", "one", "five", "twenty", "bids", "tight", "hours", "modes", "spared", "any")
+SSHD_KINDS = ("built-in", "openssh")
 LIMIT_STYLES = ("text", "threshold", "detail", "msg", "message", "body", "header", "hint")
 
 
@@ -93,6 +96,14 @@ def sim() -> None:
     show_default=True,
     help="How much faster than real time it boots and bills.",
 )
+@click.option(
+    "--sshd",
+    "sshd_kind",
+    type=click.Choice(SSHD_KINDS),
+    default=SSHD_KINDS[0],
+    show_default=True,
+    help="What serves SSH on the hosts. openssh: a real sshd for each; needs it, and root.",
+)
 def serve(
     port: int,
     state_dir: Path | None,
@@ -105,6 +116,7 @@ def serve(
     searches_per_day: int,
     old_host: bool,
     time_scale: float,
+    sshd_kind: str,
 ) -> None:
     """Serve a marketplace and its hosts on loopback.
 
@@ -116,6 +128,8 @@ def serve(
     from keeper.cli.terminal import stopped_by_signal
     from keeper.sim import faultplan, script
     from keeper.sim.serve import serve as run
+    from keeper.sim.ssh_door import Sshd
+    from keeper.sim.ssh_openssh import NoSshd
 
     with _understood("--faults"):
         faults = faultplan.read(faults_file) if faults_file is not None else ()
@@ -136,10 +150,14 @@ def serve(
                 cues=cues,
                 searches_per_day=searches_per_day,
                 has_old_host=old_host,
+                sshd=Sshd(sshd_kind),
                 stop=stop,
             )
 
-    asyncio.run(until_stopped())
+    try:
+        asyncio.run(until_stopped())
+    except NoSshd as error:
+        raise Stopped(ExitCode.FAILED, f"--sshd openssh: {error}") from error
 
 
 @sim.command(

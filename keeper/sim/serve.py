@@ -31,7 +31,9 @@ from keeper.sim.lifecycle import Tempo
 from keeper.sim.limits import Limits
 from keeper.sim.market import Market, MarketShape
 from keeper.sim.script import Cue
+from keeper.sim.ssh_door import Sshd
 from keeper.sim.ssh_hosts import VERBS, LoopbackHosts
+from keeper.sim.ssh_openssh import programs
 from keeper.sim.tap import Tap, untapped
 
 BEAT_S = 0.1  # how late a step of the market may be
@@ -56,7 +58,8 @@ class SimServer:
     """``async with SimServer() as sim: sim.url`` or ``start`` and ``stop``.
 
     ``spacing_scale`` scales the marketplace's own rate limits; 0 switches them off. ``time_scale``
-    makes the marketplace's clock (and so its boots and bills) run faster than real time.
+    makes the marketplace's clock (and so its boots and bills) run faster than real time. ``sshd`` says
+    what serves SSH on the hosts; raises NoSshd when this box cannot.
     """
 
     def __init__(
@@ -74,7 +77,11 @@ class SimServer:
         searches_per_day: int = 0,
         has_old_host: bool = False,
         tap: Tap = untapped,
+        sshd: Sshd = Sshd.BUILT_IN,
     ) -> None:
+        if sshd is Sshd.OPENSSH:
+            programs()  # said now, not when a host boots
+        self._sshd = sshd
         self._seed = seed
         self._tap = tap
         self._state_dir = state_dir
@@ -117,6 +124,7 @@ class SimServer:
             account_keys=self._account_keys,
             key_lag_s=self._shape.key_lag_s,
             tap=self._tap,
+            sshd=self._sshd,
         )
         self.market = Market(
             rng=random.Random(self._seed),
@@ -275,9 +283,13 @@ async def serve(
     cues: Sequence[Cue] = (),
     searches_per_day: int = 0,
     has_old_host: bool = False,
+    sshd: Sshd = Sshd.BUILT_IN,
     stop: asyncio.Event | None = None,
 ) -> None:
-    """Serve until ``stop`` is set or the task is cancelled. Prints the address when it is open."""
+    """Serve until ``stop`` is set or the task is cancelled. Prints the address when it is open.
+
+    Raises NoSshd when OpenSSH is asked for and this box cannot run it.
+    """
     sim = SimServer(
         seed=seed,
         state_dir=state_dir,
@@ -290,6 +302,7 @@ async def serve(
         cues=cues,
         searches_per_day=searches_per_day,
         has_old_host=has_old_host,
+        sshd=sshd,
     )
     await sim.start(port)
     try:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from enum import StrEnum
+from typing import Any, Protocol
 
 import asyncssh
 from typing_extensions import override
@@ -21,6 +22,32 @@ BANNER = (
 )
 VERSION = "OpenSSH_9.2p1"
 Session = Callable[[asyncssh.SSHServerProcess[bytes]], Awaitable[None]]
+
+
+class Sshd(StrEnum):
+    """What serves SSH on a simulated host."""
+
+    BUILT_IN = "built-in"  # asyncssh in the simulator's process; its hosts have a /workspace
+    OPENSSH = "openssh"  # a real sshd for each entrance, ``ssh_openssh``
+
+
+class Door(Protocol):
+    """A way into a host, whatever serves it."""
+
+    inside: str
+    host_key: asyncssh.SSHKey
+
+    async def open(self, is_wanted: Callable[[], bool]) -> bool:
+        """Listen. False: the address cannot be had, or by now nobody wants it any more."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening and cut whoever is in. May be repeated."""
+        ...
+
+    def refresh(self) -> None:
+        """Learn who may come in: somebody is about to."""
+        ...
 
 
 class Entrance:
@@ -82,6 +109,9 @@ class Entrance:
         for client in tuple(self._clients):
             client.abort()
         self._clients.clear()
+
+    def refresh(self) -> None:
+        """Do nothing: it asks at each login."""
 
     def admit(self, client: asyncssh.SSHServerConnection) -> None:
         """Remember a connection, to be cut with the entrance."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -21,16 +22,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import asyncssh
 
 from keeper.sim import hardware, warden
 from keeper.sim.contract import Contract, Endpoints
 from keeper.sim.relay import Relay, Way
-from keeper.sim.ssh_door import Entrance
+from keeper.sim.ssh_door import Door, Entrance, Sshd
 from keeper.sim.ssh_files import Files
 from keeper.sim.ssh_keys import AuthorizedKeys
+from keeper.sim.ssh_openssh import SshdEntrance
 from keeper.sim.ssh_session import Mount, run_session
 from keeper.sim.tap import Edge, Tap, untapped
 
@@ -41,6 +43,8 @@ SUPERVISORS = frozenset({"supervisord.pid", "pm2.pid"})
 GUARD = "dead_man.pid"  # keeper's, and no workload
 PROXY_HOST = "localhost"  # another name than the host's own address, as sshN.vast.ai is
 NO_AUTO_TMUX = ".no_auto_tmux"
+# Of what a real sshd says: who was not let in, and what is wrong with itself.
+_REFUSALS = re.compile(r"Failed|Invalid user|not allowed|[Rr]efused|^error|^fatal")
 Log = Callable[[str, str], None]
 
 
@@ -61,7 +65,7 @@ class Proxy:
     """What the marketplace's SSH proxy has of its own: its host key, and the account's keys."""
 
     host_key: asyncssh.SSHKey
-    knows: Callable[[str], bool]
+    known: Callable[[], list[str]]  # the keys that it has heard of
 
 
 class LoopbackHost:
@@ -77,8 +81,10 @@ class LoopbackHost:
         log: Log,
         proxy: Proxy,
         tap: Tap = untapped,
+        sshd: Sshd = Sshd.BUILT_IN,
     ) -> None:
         self._tap = tap
+        self._kind = sshd
         self.contract = contract
         self.incarnation = contract.incarnation
         self.home = folder / "home"
@@ -99,19 +105,17 @@ class LoopbackHost:
             path.mkdir(parents=True)
         self.home.chmod(0o755)
         self.keys = AuthorizedKeys(self.home)
-        self._sshd = Entrance(
-            (self.inside, SSH_PORT),
+        self._sshd = self._entrance(
+            SSH_PORT,
             host_key=asyncssh.generate_private_key("ssh-ed25519"),
             refusal=self._refusal,
-            session=self._run,
-            sftp=self._sftp,
+            keys=self._container_keys,
         )
-        self._proxy = Entrance(
-            (self.inside, PROXY_PORT),
+        self._proxy = self._entrance(
+            PROXY_PORT,
             host_key=proxy.host_key,
             refusal=lambda user, key: self._proxy_refusal(proxy, user, key),
-            session=self._run,
-            sftp=self._sftp,
+            keys=lambda: proxy.known() if self._gates.has_keys() else [],
         )
         hardware.install(self._bin, contract)
 
@@ -182,19 +186,23 @@ class LoopbackHost:
         return f"{self._mark}/{self.contract.instance_id}-{self.incarnation}/{self._boots}/"
 
     def _publish(self) -> None:
-        def is_open() -> bool:
-            return self._gates.is_open()
+        def is_open(door: Door) -> bool:
+            if not self._gates.is_open():
+                return False
+            door.refresh()
+            return True
 
-        proxy = (self.inside, PROXY_PORT)
+        proxy, by_proxy = (self.inside, PROXY_PORT), partial(is_open, self._proxy)
+        direct = partial(is_open, self._sshd)
         dial, view = (partial(self._tap, call) for call in ("ssh dial", "viewer"))
-        self.relays = {"proxy": Relay(proxy, luck=self._luck, is_ready=is_open, tap=dial)}
+        self.relays = {"proxy": Relay(proxy, luck=self._luck, is_ready=by_proxy, tap=dial)}
         for name in self.contract.published_ports:
             inner, _, protocol = name.partition("/")
             if protocol != "tcp":
                 continue
             if inner == "22":
                 ssh = (self.inside, SSH_PORT)
-                self.relays[name] = Relay(ssh, luck=self._luck, is_ready=is_open, tap=dial)
+                self.relays[name] = Relay(ssh, luck=self._luck, is_ready=direct, tap=dial)
             else:
                 self.relays[name] = Relay((self.inside, int(inner)), luck=self._luck, tap=view)
 
@@ -232,6 +240,39 @@ class LoopbackHost:
 
     # --- SSH ----------------------------------------------------------------------------------
 
+    def _entrance(
+        self,
+        port: int,
+        *,
+        host_key: asyncssh.SSHKey,
+        refusal: Callable[[str, str], str],
+        keys: Callable[[], list[str]],
+    ) -> Door:
+        """Make a way in that shows this key; ``refusal`` and ``keys`` say the same, each its way."""
+        address = (self.inside, port)
+        match self._kind:
+            case Sshd.BUILT_IN:
+                return Entrance(
+                    address,
+                    host_key=host_key,
+                    refusal=refusal,
+                    session=self._run,
+                    sftp=self._sftp,
+                )
+            case Sshd.OPENSSH:
+                return SshdEntrance(
+                    address,
+                    folder=self._folder / f"sshd-{port}",
+                    home=self.home,
+                    host_key=host_key,
+                    keys=keys,
+                    environment=self._own_environment,
+                    heard=self._hear_sshd,
+                    begin=self.begin,
+                )
+            case _:
+                assert_never(self._kind)
+
     async def _serve_ssh(self) -> None:
         boots = self._boots
 
@@ -257,8 +298,24 @@ class LoopbackHost:
 
     def _proxy_refusal(self, proxy: Proxy, user: str, key: str) -> str:
         """Say why the proxy does not: it asks for the account's keys and never the container's."""
-        is_known = user == "root" and self._gates.has_keys() and proxy.knows(key)
+        is_known = user == "root" and self._gates.has_keys() and key in proxy.known()
         return "" if is_known else "not a key of the account"
+
+    def _container_keys(self) -> list[str]:
+        """Return the lines by which the container's own sshd lets in; none if it would not read them."""
+        if self._gates.has_keys():
+            self.keys.deliver(self.contract.keys)
+        if why := self.keys.complaint():
+            self.note(f"sshd: {why}")
+            return []
+        return self.keys.lines()
+
+    def _hear_sshd(self, line: str) -> None:
+        """Take what a real sshd says; most of it is about what goes well."""
+        if line.startswith("Starting session"):
+            self._log("session", "of OpenSSH")
+        elif _REFUSALS.search(line):
+            self.note(f"sshd: {line}")
 
     def note(self, line: str) -> None:
         """Write a line to the container's log, which the marketplace can show."""
@@ -310,9 +367,12 @@ class LoopbackHost:
 
     def environment(self) -> dict[str, str]:
         """Return what a session sees. Nothing of the simulator's own environment is in it."""
+        return self._exported() | self._own_environment()
+
+    def _own_environment(self) -> dict[str, str]:
         path = [str(self._bin), str(Path(sys.executable).parent)]
         path += ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
-        return self._exported() | {
+        return {
             "HOME": str(self.home),
             "USER": "root",
             "LOGNAME": "root",

@@ -22,6 +22,7 @@ from keeper.sim.contract import Contract, Endpoints
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.ledger import HostEntry, Ledger
 from keeper.sim.relay import Way
+from keeper.sim.ssh_door import Sshd
 from keeper.sim.ssh_host import Gates, LoopbackHost, Proxy
 from keeper.sim.tap import Tap, untapped
 from keeper.sim.warden import Found
@@ -79,8 +80,10 @@ class LoopbackHosts:
         account_keys: Callable[[], Iterable[str]] = tuple,
         key_lag_s: float = 0.0,
         tap: Tap = untapped,
+        sshd: Sshd = Sshd.BUILT_IN,
     ) -> None:
         self.mark = mark
+        self._sshd = sshd
         self._tap = tap
         self._folder = folder
         self._luck = luck
@@ -96,7 +99,7 @@ class LoopbackHosts:
         self._proxy = Proxy(
             # One for every rental: the proxy is the marketplace's machine, not the container's.
             host_key=asyncssh.generate_private_key("ssh-ed25519"),
-            knows=self._proxy_knows,
+            known=self._known_to_proxy,
         )
 
     # --- HostSide -----------------------------------------------------------------------------
@@ -115,6 +118,7 @@ class LoopbackHosts:
                 log=lambda what, detail: self._write(contract.instance_id, what, detail),
                 proxy=self._proxy,
                 tap=self._tap,
+                sshd=self._sshd,
             )
             self._hosts[contract.instance_id] = host
             # A new container's sshd answers before the keys are there.
@@ -204,11 +208,11 @@ class LoopbackHosts:
         else:
             keys.mend()
 
-    def _proxy_knows(self, key: str) -> bool:
-        """Whether the proxy lets a key of the account in; it hears of a new one a moment later."""
+    def _known_to_proxy(self) -> list[str]:
+        """Return the account's keys that the proxy lets in; it hears of a new one a moment later."""
         self._hear_of_keys()
-        since = self._keys_since.get(key)
-        return since is not None and self._clock() >= since + self._key_lag_s
+        now = self._clock()
+        return [key for key, at in self._keys_since.items() if now >= at + self._key_lag_s]
 
     def _hear_of_keys(self) -> None:
         now = self._clock()

@@ -48,8 +48,8 @@ class AuthorizedKeys:
             self._folder.chmod(0o700)
             self.path.chmod(0o600)
 
-    def refusal(self, shown: str) -> str:
-        """Return why this key may not come in, in OpenSSH's words; "" when it may."""
+    def complaint(self) -> str:
+        """Return why sshd does not read the file, in OpenSSH's words; "" when it does."""
         for path, kind, name in (
             (self._home, "directory", "/root"),
             (self._folder, "directory", "/root/.ssh"),
@@ -57,11 +57,20 @@ class AuthorizedKeys:
         ):
             if path.exists() and path.stat().st_mode & WRITABLE_BY_OTHERS:
                 return f"Authentication refused: bad ownership or modes for {kind} {name}"
+        return ""
+
+    def lines(self) -> list[str]:
+        """Return what the file holds."""
         try:
-            lines = self.path.read_text().splitlines()
+            return self.path.read_text().splitlines()
         except OSError:
-            lines = []
+            return []
+
+    def refusal(self, shown: str) -> str:
+        """Return why this key may not come in, in OpenSSH's words; "" when it may."""
+        if why := self.complaint():
+            return why
         # A line may begin with options and end with a comment.
-        if any(f" {shown} " in f" {line} " for line in lines if not line.startswith("#")):
+        if any(f" {shown} " in f" {line} " for line in self.lines() if not line.startswith("#")):
             return ""
         return "Failed publickey for root"
