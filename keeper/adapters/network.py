@@ -15,6 +15,7 @@ import aiohttp
 
 import keeper
 from keeper.adapters.mjpeg import FrameReader, FrameTally, boundary_of, look_at
+from keeper.adapters.webrtc import Players
 from keeper.ports import (
     Address,
     HttpReply,
@@ -22,6 +23,8 @@ from keeper.ports import (
     Invalid,
     PictureLimits,
     PictureSample,
+    PlayerLimits,
+    PlayerSample,
     TimedOut,
     Uncertain,
     Unreachable,
@@ -44,6 +47,7 @@ class HttpNetwork:
     def __init__(self, *, session: aiohttp.ClientSession | None = None) -> None:
         self._foreign_session = session
         self._own_sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._players = Players()
 
     def _open(self, *, is_view: bool = False) -> aiohttp.ClientSession:
         """Return the session to use; a view's connection is never used again.
@@ -155,6 +159,10 @@ class HttpNetwork:
             error=watching.error,
             is_own_fault=watching.is_own_fault,
         )
+
+    async def sample_webrtc(self, url: str, limits: PlayerLimits) -> PlayerSample:
+        """Look as a player does. Whatever happens becomes a sample; nothing is raised."""
+        return await self._players.sample(self._open(is_view=True), url, limits)
 
     async def _watch(self, url: str, limits: PictureLimits, watching: _Watching) -> None:
         loop = asyncio.get_running_loop()

@@ -34,7 +34,16 @@ from keeper.ports.errors import (
 from keeper.ports.foresight import Foresight, Promise
 from keeper.ports.hosts import Address, Command, CommandResult, Hosts, Link, Upload
 from keeper.ports.marketplace import Account, Marketplace
-from keeper.ports.network import HttpReply, HttpRequest, Network, PictureLimits, PictureSample
+from keeper.ports.network import (
+    HttpReply,
+    HttpRequest,
+    Network,
+    PictureLimits,
+    PictureSample,
+    PlayerLimits,
+    PlayerSample,
+    Reached,
+)
 from keeper.ports.store import Batch, JournalEntry, NoticeKind, OutboxRow, Saved, Store
 from keeper.ports.time import Cadence, Clock, Heartbeat
 
@@ -68,11 +77,14 @@ __all__ = [
     "OutboxRow",
     "PictureLimits",
     "PictureSample",
+    "PlayerLimits",
+    "PlayerSample",
     "PortError",
     "Promise",
     "Queued",
     "QuotaSpent",
     "RateLimited",
+    "Reached",
     "Refused",
     "ReloadReport",
     "Saved",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from keeper.ports.hosts import Address
@@ -60,6 +61,54 @@ class PictureSample:
     is_own_fault: bool = False  # the probe failed for a reason on this box
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayerLimits:
+    """How a look at a Pixel Streaming server goes, and where it stops; whichever comes first.
+
+    Without ``is_subscribing`` it asks for the list and goes: no application notices that.
+    """
+
+    is_subscribing: bool = False
+    streamer_id: str = ""  # whom to watch; "", or one that is not listed: the first of the list
+    is_relay_due: bool = (
+        True  # ask the relay for a place as well, with what the server tells players
+    )
+    has_rest: bool = False  # the server says over HTTP who else watches: then stay away, or leave
+    greeting_s: float = 2.0  # a server that hangs accepts the connection and says nothing
+    offer_s: float = 4.0  # an application that hangs stays in the list and offers nothing
+    sample_s: float = 2.0
+    timeout_s: float = 9.0
+    frames_max: int = 120
+
+
+class Reached(StrEnum):
+    """How far a player came, in order."""
+
+    NOWHERE = "nowhere"  # nobody accepts the connection
+    CONNECTED = "connected"  # somebody does, and does not speak as a signalling server
+    GREETED = "greeted"  # the server has sent its configuration
+    LISTED = "listed"  # it has said which streamers there are
+    SUBSCRIBED = "subscribed"  # one was asked for
+    OFFERED = "offered"  # it has offered its media
+    MEDIA = "media"  # and the media path is open
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayerSample:
+    """What a player of a Pixel Streaming server met. Texts are hostile and bounded."""
+
+    reached: Reached
+    streamers: tuple[str, ...] = ()
+    watched: str = ""  # the streamer that was asked for
+    others: int | None = None  # who else watches; None: the server does not tell
+    is_full: bool = False  # the server takes no more players
+    has_left: bool = False  # somebody else watches, so this look was not begun, or was cut short
+    has_relay: bool | None = None  # the relay has given a place; None: not asked, or not to be told
+    picture: PictureSample | None = None
+    error: str = ""
+    is_own_fault: bool = False  # the probe failed for a reason on this box
+
+
 class Network(Protocol):
     """Looks from the outside, and delivers messages."""
 
@@ -73,4 +122,11 @@ class Network(Protocol):
 
     async def sample_mjpeg(self, url: str, limits: PictureLimits) -> PictureSample:
         """Watch an MJPEG stream as a viewer would, within the limits. Never raises PortError."""
+        ...
+
+    async def sample_webrtc(self, url: str, limits: PlayerLimits) -> PlayerSample:
+        """Look at a Pixel Streaming server as a player would. Never raises PortError.
+
+        ``url``: where its page is; the same port takes players' sockets.
+        """
         ...

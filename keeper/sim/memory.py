@@ -31,7 +31,10 @@ from keeper.ports import (
     HttpRequest,
     PictureLimits,
     PictureSample,
+    PlayerLimits,
+    PlayerSample,
     PortError,
+    Reached,
     TimedOut,
     Uncertain,
     Unreachable,
@@ -259,6 +262,8 @@ _SAMPLES: Final[Mapping[Seen, tuple[PictureSample, float | None]]] = {
     Seen.TIMEOUT: (_sample(**_NOTHING, error="timeout"), None),
 }
 
+_STREAMER: Final = "Game1"
+
 
 @lru_cache(maxsize=256)
 def _address_in(url: str) -> tuple[str, int]:
@@ -310,6 +315,29 @@ class MemoryNetwork:
         sample, takes_s = _SAMPLES[self._seen(url)]
         await asyncio.sleep(limits.timeout_s if takes_s is None else takes_s)
         return sample
+
+    async def sample_webrtc(self, url: str, limits: PlayerLimits) -> PlayerSample:
+        """Look at a virtual host as a player: what it shows is the same picture, offered another way."""
+        await self._power.gate()
+        seen = Seen.REFUSED if self._universe.own_network_is_down else self._seen(url)
+        if seen is Seen.REFUSED:
+            await asyncio.sleep(HOST_TRIP_S)
+            return PlayerSample(reached=Reached.NOWHERE, error="refused")
+        if seen is Seen.TIMEOUT:
+            await asyncio.sleep(limits.timeout_s)
+            return PlayerSample(reached=Reached.CONNECTED)
+        picture, takes_s = _SAMPLES[seen]
+        if not limits.is_subscribing:
+            await asyncio.sleep(HOST_TRIP_S)
+            return PlayerSample(reached=Reached.LISTED, streamers=(_STREAMER,))
+        await asyncio.sleep(takes_s or limits.timeout_s)
+        return PlayerSample(
+            reached=Reached.MEDIA,
+            streamers=(_STREAMER,),
+            watched=_STREAMER,
+            has_relay=True,
+            picture=picture,
+        )
 
     async def _deliver(self, request: HttpRequest) -> HttpReply:
         await asyncio.sleep(_HALF_TRIP_S)

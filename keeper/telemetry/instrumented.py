@@ -28,6 +28,8 @@ from keeper.ports import (
     Network,
     PictureLimits,
     PictureSample,
+    PlayerLimits,
+    PlayerSample,
     Saved,
     Sink,
     Store,
@@ -218,6 +220,10 @@ class InstrumentedNetwork:
     async def sample_mjpeg(self, url: str, limits: PictureLimits) -> PictureSample:
         """See Network."""
         return await self._meter.measured("sample_mjpeg", self._inner.sample_mjpeg(url, limits))
+
+    async def sample_webrtc(self, url: str, limits: PlayerLimits) -> PlayerSample:
+        """See Network."""
+        return await self._meter.measured("sample_webrtc", self._inner.sample_webrtc(url, limits))
 
 
 class InstrumentedStore:
