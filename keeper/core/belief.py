@@ -18,6 +18,7 @@ from keeper.core.conditions import (
     REACHABLE,
     RUNNING,
     STREAMING,
+    WORKING,
     complete,
 )
 from keeper.core.model import (
@@ -65,7 +66,7 @@ def confirms(tenure: Tenure, reading: Reading, policy: Policy) -> bool:
             known = (tenure.process_identity, tenure.process_restarts)
             is_same = not reading.identity or (reading.identity, reading.restarts) == known
             return is_same and not tenure.is_left_stopped
-        case Subject.GPU | Subject.DISK:
+        case Subject.GPU | Subject.DISK | Subject.WORKLOAD:
             return True
         case _:
             assert_never(reading.subject)
@@ -110,6 +111,8 @@ class Belief:
                 self._read_level(HAS_GPU, reading)
             case Subject.DISK:
                 self._read_level(HAS_ROOM, reading)
+            case Subject.WORKLOAD:
+                self._read_workload(reading)
             case _:
                 assert_never(reading.subject)
 
@@ -201,6 +204,20 @@ class Belief:
     def _read_level(self, position: int, reading: Reading) -> None:
         """Take a change-driven reading as it is: it is said once, so a streak would never fill."""
         self.level(position, reading.status, reading.reason, reading.at, reading.detail)
+
+    def _read_workload(self, reading: Reading) -> None:
+        """Take the workload's word as it comes. Another symptom is another matter, since now."""
+        before = self.conditions[WORKING]
+        self.level(WORKING, reading.status, reading.reason, reading.at, reading.detail)
+        symptom = reading.symptom if reading.status is Status.FALSE else None
+        code = None if symptom is None else symptom.code
+        known = None if before.symptom is None else before.symptom.code
+        if code == known and before.status is reading.status:
+            return  # said in other words, perhaps; what was said first stands
+        self.conditions[WORKING] = replace(
+            self.conditions[WORKING], symptom=symptom, since=min(reading.at, self.now)
+        )
+        self.details[before.kind] = reading.detail
 
     def _believe(
         self, position: int, reading: Reading, *, clears_after: int, is_certain: bool

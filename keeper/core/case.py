@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from keeper.core.conditions import HAS_GPU, HAS_ROOM, REACHABLE, RUNNING, STREAMING
+from keeper.core.conditions import HAS_GPU, HAS_ROOM, REACHABLE, RUNNING, STREAMING, WORKING
 from keeper.core.model import (
     Condition,
     FleetPolicy,
@@ -17,6 +17,7 @@ from keeper.core.model import (
     Status,
     Stream,
     Subject,
+    Symptom,
     Tenure,
 )
 from keeper.core.reasons import Reason
@@ -52,6 +53,7 @@ class Proposal:
     wanted_reason: Reason = Reason.HEALTHY
     is_incoming: bool = False  # about the incoming rental, not the serving one
     is_ordered: bool = False  # an operator asked for exactly this
+    symptom: str = ""  # RESTART: the code of what is to be cured
     bid_dollars_per_hour: float = 0.0  # REBID
 
 
@@ -72,6 +74,7 @@ class Case:
     streaming: Condition
     has_gpu: Condition
     has_room: Condition
+    working: Condition
     is_incoming: bool
 
     def is_fresh(self, subject: Subject) -> bool:
@@ -107,6 +110,11 @@ class Case:
         return self.is_reachable and self.is_fresh(Subject.LINK)
 
     @property
+    def symptom(self) -> Symptom | None:
+        """What the workload says is wrong with it, to this very process; None: nothing is known."""
+        return self.working.symptom if self.is_fresh(Subject.WORKLOAD) else None
+
+    @property
     def is_known_unreachable(self) -> bool:
         """Whether the host refuses us, by evidence this process has seen."""
         return self.reachable.status is Status.FALSE and self.is_fresh(Subject.LINK)
@@ -137,6 +145,7 @@ def case_of(
         streaming=conditions[STREAMING],
         has_gpu=conditions[HAS_GPU],
         has_room=conditions[HAS_ROOM],
+        working=conditions[WORKING],
         is_incoming=tenure is record.incoming,
     )
 

@@ -23,11 +23,11 @@ from keeper.core.reasons import Reason
 _HOUR_S = 3600.0
 
 KINDS = tuple(ConditionKind)
-RENTED, REACHABLE, DEPLOYED, RUNNING, STREAMING, HAS_GPU, HAS_ROOM = range(len(KINDS))
+RENTED, REACHABLE, DEPLOYED, RUNNING, STREAMING, HAS_GPU, HAS_ROOM, WORKING = range(len(KINDS))
 _AT = {kind: position for position, kind in enumerate(KINDS)}
 _DEAD = (MarketState.STOPPED, MarketState.OFFLINE, MarketState.UNKNOWN)
 # What only the host itself, or a viewer of it, can tell.
-_ASKED_THERE = (REACHABLE, RUNNING, STREAMING, HAS_GPU, HAS_ROOM)
+_ASKED_THERE = (REACHABLE, RUNNING, STREAMING, HAS_GPU, HAS_ROOM, WORKING)
 # A process manager's words that mean: there is no process, and there will be none by itself.
 GONE = (Reason.PROCESS_GONE, Reason.MANAGER_GAVE_UP, Reason.PROCESS_STOPPED_ON_PURPOSE)
 
@@ -105,9 +105,8 @@ def is_crash_looping(changes: tuple[datetime, ...], policy: Policy, now: datetim
 def after_reboot(tenure: Tenure, at: datetime) -> Tenure:
     """Return the tenure as it is once its container was rebooted: files stay, processes do not."""
     conditions = list(complete(tenure, at))
-    conditions[RUNNING] = Condition(
-        kind=ConditionKind.RUNNING, status=Status.UNKNOWN, reason=Reason.NOT_ASKED, since=at
-    )
+    for position in (RUNNING, WORKING):
+        conditions[position] = _unjudged(KINDS[position], at)
     return replace(
         tenure,
         booting_since=at,
@@ -139,10 +138,8 @@ def at_rest(tenure: Tenure, at: datetime) -> Tenure:
 def after_redeploy(tenure: Tenure, at: datetime) -> Tenure:
     """Return the tenure as it is once another workload is on it: what was seen was of the other one."""
     conditions = list(complete(tenure, at))
-    for position, kind in ((RUNNING, ConditionKind.RUNNING), (STREAMING, ConditionKind.STREAMING)):
-        conditions[position] = Condition(
-            kind=kind, status=Status.UNKNOWN, reason=Reason.NOT_ASKED, since=at
-        )
+    for position in (RUNNING, STREAMING, WORKING):
+        conditions[position] = _unjudged(KINDS[position], at)
     return replace(
         tenure,
         revision=tenure.putting,

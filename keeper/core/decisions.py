@@ -107,6 +107,7 @@ class Restart:
     rung: Rung
     attempt: int
     revision: str = ""  # of what is on the host; "": what is declared
+    symptom: str = ""  # the code of what is to be cured, where the workload has named it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

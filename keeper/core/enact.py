@@ -248,6 +248,7 @@ def _restart(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> 
             rung=rung,
             attempt=attempt,
             revision=name,
+            symptom=proposal.symptom,
         ),
         detail=rung.value,
     )

@@ -11,7 +11,7 @@ from datetime import datetime
 from keeper.core.backoff import doubling_s
 from keeper.core.case import Case, Proposal, Wish, dark_since, process_is_down
 from keeper.core.conditions import is_crash_looping
-from keeper.core.model import Policy, Rung, Status
+from keeper.core.model import Policy, Remedy, Rung, Status
 from keeper.core.moments import elapsed_s, is_due, later
 from keeper.core.reasons import Reason
 from keeper.core.whereabouts import NOBODY_THERE, may_be_cut_off, unreached_since
@@ -19,6 +19,12 @@ from keeper.core.whereabouts import NOBODY_THERE, may_be_cut_off, unreached_sinc
 # The viewer finds nobody, and SSH neither, or the host is silent: for so long it may be this box's own
 # network, whose canary is believed after two misses, half a minute apart (39 s, and a good host was rebooted).
 _CUT_OFF_S = 90.0
+# The rungs that cannot help against a symptom, by the first that can.
+_TOO_MILD: dict[Remedy, tuple[Rung, ...]] = {
+    Remedy.RESTART_WORKLOAD: (Rung.RESTART_PROCESS,),
+    Remedy.REBOOT: (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD),
+    Remedy.REPLACE: (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT),
+}
 
 
 def climb(case: Case) -> Proposal:
@@ -53,7 +59,8 @@ def climb(case: Case) -> Proposal:
         if not is_due(ready_at, case.now, case.policy.restart_backoff_max_s * 2.0):
             return Proposal(wish=Wish.WAIT, reason=Reason.BACKING_OFF, until=ready_at)
         wish = Wish.REBOOT if rung is Rung.REBOOT else Wish.RESTART
-        return Proposal(wish=wish, reason=reason, rung=rung)
+        code = "" if case.symptom is None else case.symptom.code
+        return Proposal(wish=wish, reason=reason, rung=rung, symptom=code)
     replace_at = later(dark_since(case), case.policy.replace_after_s)
     if case.now < replace_at:
         return Proposal(wish=Wish.WAIT, reason=Reason.LADDER_SPENT, until=replace_at)
@@ -61,6 +68,8 @@ def climb(case: Case) -> Proposal:
 
 
 def _sickness(case: Case) -> Reason:
+    if case.symptom is not None and case.symptom.remedy is not Remedy.NOTHING:
+        return Reason.SYMPTOM
     if process_is_down(case):
         return case.running.reason
     if case.tenure.warm_at is None:
@@ -69,6 +78,8 @@ def _sickness(case: Case) -> Reason:
 
 
 def _is_pointless(case: Case, rung: Rung) -> bool:
+    if case.symptom is not None and rung in _TOO_MILD.get(case.symptom.remedy, ()):
+        return True
     if rung is not Rung.RESTART_PROCESS:
         return False
     if case.has_room.status is Status.FALSE:

@@ -41,6 +41,9 @@ class Reason(StrEnum):
     DISK_FULL = "disk_full"
     GPU_LOST = "gpu_lost"
     DISPLAY_LOST = "display_lost"
+    WORKLOAD_WELL = "workload_well"
+    SYMPTOM = "symptom"
+    WRONG_PICTURE = "wrong_picture"
 
     # The life of a rental.
     VACANT = "vacant"
@@ -79,6 +82,8 @@ class Reason(StrEnum):
     ACT_IN_FLIGHT = "act_in_flight"
     BACKING_OFF = "backing_off"
     INNER_SUPERVISOR_AT_WORK = "inner_supervisor_at_work"
+    OWN_RECOVERY_AT_WORK = "own_recovery_at_work"
+    NEEDS_PERSON = "needs_person"
     LADDER_SPENT = "ladder_spent"
     UNREACHABLE_TOO_LONG = "unreachable_too_long"
     OFFERS_STALE = "offers_stale"
@@ -160,6 +165,9 @@ SENTENCE: dict[Reason, str] = {
     Reason.DISK_FULL: "the host's disk is full",
     Reason.GPU_LOST: "the GPU no longer answers",
     Reason.DISPLAY_LOST: "the GPU no longer drives a display",
+    Reason.WORKLOAD_WELL: "the workload says that it is well",
+    Reason.SYMPTOM: "the workload says what is wrong with it",
+    Reason.WRONG_PICTURE: "a picture moves, and it is not the stream",
     Reason.VACANT: "no host is rented for this slot",
     Reason.PENDING: "the marketplace has accepted the rental and has not started it yet",
     Reason.RUNNING: "the marketplace says the host is running",
@@ -194,6 +202,8 @@ SENTENCE: dict[Reason, str] = {
     Reason.ACT_IN_FLIGHT: "an act for this slot is still under way",
     Reason.BACKING_OFF: "waiting between attempts",
     Reason.INNER_SUPERVISOR_AT_WORK: "the host's own supervisor is at work; two must not fight",
+    Reason.OWN_RECOVERY_AT_WORK: "the workload's own recovery has its turn first",
+    Reason.NEEDS_PERSON: "only a person can put this right; keeper spends nothing on it",
     Reason.LADDER_SPENT: "every cheaper remedy has been tried",
     Reason.UNREACHABLE_TOO_LONG: "the host has been out of reach for too long",
     Reason.OFFERS_STALE: "the offers known are too old; asking for fresh ones",

@@ -29,6 +29,7 @@ from keeper.core.signs import (
     handover_ends_at,
     has_grown_dear,
     has_stopped_itself,
+    incurable_here,
     inner_supervisor_at_work,
     is_booting,
     is_ending,
@@ -38,10 +39,13 @@ from keeper.core.signs import (
     is_proven,
     is_warming_up,
     judged_by_an_earlier_process,
+    needs_person,
     never_appeared,
     next_bid,
     nobody_knows,
     not_seen_bad_again,
+    own_recovery_at_work,
+    own_recovery_ends_at,
     patient_since,
     reported_down,
     restart_ordered,
@@ -327,6 +331,31 @@ TENURE_RULES: tuple[Rule, ...] = (
         why="Somebody is at work on the host; keeper does not fight people.",
     ),
     Rule(
+        name="needs a person",
+        when=needs_person,
+        then=lambda _: Proposal(
+            wish=Wish.HOLD,
+            reason=Reason.NEEDS_PERSON,
+            wanted="repair",
+            wanted_reason=Reason.SYMPTOM,
+        ),
+        why="A refused key or a missing model comes along to every host: restarts are noise, and"
+        " other hosts are money.",
+    ),
+    Rule(
+        name="own recovery at work",
+        when=own_recovery_at_work,
+        then=_wait_until(Reason.OWN_RECOVERY_AT_WORK, own_recovery_ends_at),
+        why="A workload that is mending itself is not restarted on top of that, but only for so"
+        " long.",
+    ),
+    Rule(
+        name="incurable here",
+        when=incurable_here,
+        then=_replace_host(Reason.SYMPTOM),
+        why="The workload names what no restart brings back: a device, a driver, a network.",
+    ),
+    Rule(
         name="warming up",
         when=is_warming_up,
         then=_wait_until(Reason.WARMING_UP, warmup_ends_at),
@@ -377,6 +406,12 @@ INCOMING_RULES: tuple[Rule, ...] = (
     ),
     *GONE_RULES,
     *BOOT_RULES,
+    Rule(
+        name="incurable here",
+        when=incurable_here,
+        then=_replace_host(Reason.SYMPTOM),
+        why="A replacement that says it cannot work will prove nothing.",
+    ),
     Rule(
         name="unproven for long",
         when=unproven_for_long,

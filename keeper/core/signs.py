@@ -11,7 +11,7 @@ from keeper.core.bids import bid_dollars_per_hour
 from keeper.core.case import Case, dark_since, process_is_down
 from keeper.core.conditions import is_what_ran_before
 from keeper.core.creates import absence_span_s, absent_for, is_absent_by_id
-from keeper.core.model import MarketState, Status, Subject
+from keeper.core.model import MarketState, Remedy, Status, Subject
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.terms import is_confirmed
@@ -268,7 +268,36 @@ def _warm_by(case: Case, since: datetime) -> datetime:
 def is_warming_up(case: Case) -> bool:
     """Whether a fresh deployment is within its grace and its process may still come."""
     ends_at = warmup_ends_at(case)
-    return ends_at is not None and case.now < ends_at and not process_is_down(case)
+    is_hopeless = process_is_down(case) or asks_for_cure(case)
+    return ends_at is not None and case.now < ends_at and not is_hopeless
+
+
+def asks_for_cure(case: Case) -> bool:
+    """Whether the workload says what is wrong, and that it will not come right by itself."""
+    return case.symptom is not None and case.symptom.remedy is not Remedy.NOTHING
+
+
+def needs_person(case: Case) -> bool:
+    """Whether the workload says that nothing keeper can do would help."""
+    return case.symptom is not None and case.symptom.remedy is Remedy.PERSON
+
+
+def own_recovery_at_work(case: Case) -> bool:
+    """Whether the workload may still get over its symptom by itself."""
+    return case.symptom is not None and case.now < own_recovery_ends_at(case)
+
+
+def own_recovery_ends_at(case: Case) -> datetime:
+    """When the workload's own recovery has had its turn."""
+    wait_s = 0.0 if case.symptom is None else case.symptom.wait_s
+    return later(case.working.since, wait_s)
+
+
+def incurable_here(case: Case) -> bool:
+    """Whether the workload says that only another host helps, and no viewer says otherwise."""
+    is_asked = case.symptom is not None and case.symptom.remedy is Remedy.REPLACE
+    is_dark = case.streaming.status is Status.FALSE or case.tenure.first_live_at is None
+    return is_asked and is_dark and case.now >= own_recovery_ends_at(case)
 
 
 def nobody_knows(case: Case) -> bool:

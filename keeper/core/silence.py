@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from keeper.core.conditions import HAS_GPU, HAS_ROOM, KINDS, REACHABLE, RUNNING, STREAMING
+from keeper.core.conditions import HAS_GPU, HAS_ROOM, KINDS, REACHABLE, RUNNING, STREAMING, WORKING
 from keeper.core.model import Condition, InstanceId, Status, Subject, Tenure
 from keeper.core.moments import later
 
@@ -16,6 +16,7 @@ WITNESS = (
     (STREAMING, Subject.PICTURE),
     (HAS_GPU, Subject.GPU),
     (HAS_ROOM, Subject.DISK),
+    (WORKING, Subject.WORKLOAD),
 )
 
 

@@ -29,15 +29,13 @@ from keeper.core.events import SlotBug
 from keeper.core.model import InstanceId, IntentKind, Rung, SlotId
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome, OutcomeKind
+from keeper.daemon.putting import Putting
 from keeper.daemon.survey import describe, shortened
 from keeper.daemon.watch import Watch
 from keeper.ports import (
     Clock,
-    Command,
-    CommandFailed,
     Hosts,
     Invalid,
-    Link,
     Marketplace,
     Missing,
     OfferGone,
@@ -58,7 +56,6 @@ _ACTS_AT_ONCE = 64  # more than this many hosts need something at once only when
 _DEPLOY_DEADLINE_S = 1800.0
 _RESTART_DEADLINE_S = 180.0
 _MARKET_DEADLINE_S = 120.0
-_TAIL_CHARACTERS = 400
 
 # What has an effect outside of keeper's own records.
 _Outside = Rent | Deploy | Prepare | Restart | Reboot | Stop | Start | Rebid | Destroy
@@ -89,6 +86,7 @@ class Executor:
         self._finished = finished
         self._bug = bug
         self._redact = redact
+        self._putting = Putting(redact=redact)
         self._bound = asyncio.Semaphore(_ACTS_AT_ONCE)
         self._slots: dict[SlotId, asyncio.Task[None]] = {}
         self._destroys: dict[InstanceId, asyncio.Task[None]] = {}
@@ -195,12 +193,12 @@ class Executor:
             case Restart(rung=Rung.RESTART_PROCESS):
                 async with asyncio.timeout(_RESTART_DEADLINE_S):
                     workload = self._workload(act.slot, act.revision)
-                    await self._steps(act.instance_id, workload.restart_process())
+                    await self._steps(act.instance_id, workload.restart_process(act.symptom))
             case Restart():
                 # All of a deploy once more, so it may take as long as one.
                 async with asyncio.timeout(_DEPLOY_DEADLINE_S):
                     workload = self._workload(act.slot, act.revision)
-                    await self._steps(act.instance_id, workload.restart_workload())
+                    await self._steps(act.instance_id, workload.restart_workload(act.symptom))
             case Reboot():
                 async with asyncio.timeout(_MARKET_DEADLINE_S):
                     await self._marketplace.reboot(act.instance_id)
@@ -227,21 +225,7 @@ class Executor:
             )
 
     async def _steps(self, instance_id: InstanceId, steps: tuple[Step, ...]) -> None:
-        link = await self._watch.link(instance_id, _LINK_WAIT_S)
-        for step in steps:
-            if isinstance(step, Command):
-                await self._run_checked(link, step)
-            else:
-                await link.upload(step)
-
-    async def _run_checked(self, link: Link, command: Command) -> None:
-        result = await link.run(command)
-        if result.exit_code != 0:
-            # Before anything is cut off: half a secret would not be recognised any more.
-            said = self._redact(result.stderr or result.stdout).strip()[-_TAIL_CHARACTERS:]
-            raise CommandFailed(
-                f"{command.name} ended with {result.exit_code}: {' | '.join(said.splitlines())}"
-            )
+        await self._putting.put(await self._watch.link(instance_id, _LINK_WAIT_S), steps)
 
     def _workload(self, slot: SlotId, revision: str) -> Workload:
         workload = self._workload_of(slot, revision)

@@ -32,7 +32,7 @@ from keeper.ports.errors import (
     Unreachable,
 )
 from keeper.ports.foresight import Foresight, Promise
-from keeper.ports.hosts import Address, Command, CommandResult, Hosts, Link, Upload
+from keeper.ports.hosts import Address, Command, CommandResult, Hosts, Job, Link, Upload
 from keeper.ports.marketplace import Account, Marketplace
 from keeper.ports.network import (
     HttpReply,
@@ -65,6 +65,7 @@ __all__ = [
     "HttpReply",
     "HttpRequest",
     "Invalid",
+    "Job",
     "JournalEntry",
     "Link",
     "Malformed",

@@ -54,6 +54,21 @@ class Upload:
     mode: int = 0o644
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A long step, which runs apart from the link: a lost one does not end it.
+
+    The host keeps its output and exit code. ``mark`` names what it does: a job with the same name and
+    mark that has succeeded on this container is not run again, and one that runs is waited for.
+    """
+
+    name: str
+    script: str
+    timeout_s: float
+    mark: str
+    env: Mapping[str, str] = field(default_factory=dict)  # may hold secrets: never in a file
+
+
 class Link(Protocol):
     """One kept SSH connection to one host. When it is lost, every method raises Unreachable."""
 

@@ -27,6 +27,7 @@ CONDITIONS: Final[Mapping[str, str]] = {
     ConditionKind.STREAMING: "picture",
     ConditionKind.HAS_GPU: "GPU",
     ConditionKind.HAS_ROOM: "disk",
+    ConditionKind.WORKING: "workload",
 }
 
 _ALLOWS: Final = {allow.value: said for allow, said in ALLOWS.items()}

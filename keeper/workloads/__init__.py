@@ -14,10 +14,11 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from keeper.core.model import InstanceId, OfferNeeds, Reading, RentalSpec, Rung
-from keeper.ports import Command, Upload
+from keeper.core.model import InstanceId, OfferNeeds, Reading, RentalSpec, Rung, Status
+from keeper.ports import Command, CommandResult, Job, Upload
+from keeper.workloads.audition import Check
 
-Step = Command | Upload
+Step = Command | Upload | Job
 
 
 class ViewKind(StrEnum):
@@ -41,6 +42,31 @@ class View:
     target_frames_per_s: float = 0.0  # below a quarter of it: slow; 0: no target
     black_luma_max: float = 4.0  # a mean luma at or below this is black
     is_static_allowed: bool = False  # a slate: an unchanging picture is by design
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """How to let what viewers are watching come to its end before a stop.
+
+    ``begin`` asks for it; ``look`` is asked every ``look_s`` until it ends with exit code 0 (drained)
+    or ``bound_s`` has passed. Exit codes of both: 1 not yet; 2 cannot be told; 3 the workload refuses
+    (a wrong code, say): never asked again with the same declaration.
+    """
+
+    begin: tuple[Command, ...]
+    look: Command
+    bound_s: float
+    look_s: float = 5.0
+    is_restart: bool = False  # drained means that the workload has restarted itself, too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLine:
+    """One line of ``keeper stream-status``: what a person asks first, and the answer."""
+
+    title: str
+    status: Status
+    text: str  # bounded, made plain
 
 
 class Workload(Protocol):
@@ -71,12 +97,39 @@ class Workload(Protocol):
         """All of a deploy but its start: what a spare gets that must not publish yet. Idempotent."""
         ...
 
-    def restart_process(self) -> tuple[Command, ...]:
-        """First rung: end the process for certain and start it again (or ask its manager to)."""
+    def audition(self) -> tuple[Check, ...]:
+        """Return what a host must show before it gets the workload, the cheapest looks first."""
         ...
 
-    def restart_workload(self) -> tuple[Step, ...]:
+    def restart_process(self, symptom: str = "") -> tuple[Command, ...]:
+        """First rung: end the process for certain and start it again (or ask its manager to).
+
+        ``symptom``: the code of what is to be cured, where the way depends on it; "" : nothing known.
+        """
+        ...
+
+    def restart_workload(self, symptom: str = "") -> tuple[Step, ...]:
         """Second rung: stop everything of ours on the host, put it there again, start it."""
+        ...
+
+    def drain(self) -> Drain | None:
+        """How viewers lose least by a planned stop; None: there is nothing to wait for."""
+        ...
+
+    def evidence(self) -> tuple[Command, ...]:
+        """Return bounded looks that change nothing, for those who ask later what went wrong."""
+        ...
+
+    def logs(self) -> tuple[str, ...]:
+        """Return the paths of the logs worth following, the best first."""
+        ...
+
+    def account(self) -> Command | None:
+        """Return the question behind ``keeper stream-status``; None: the workload has no account."""
+        ...
+
+    def read_account(self, result: CommandResult) -> tuple[AccountLine, ...]:
+        """Read the answer. Whatever cannot be read is a line that says so, never an exception."""
         ...
 
     def sentinel(self) -> str:

@@ -14,9 +14,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from keeper.core.model import InstanceId, OfferNeeds, Port, Reading, RentalSpec, Rung
-from keeper.ports import Command, Upload
-from keeper.workloads import Step, View, ViewKind, register
+from keeper.ports import Command, CommandResult, Upload
+from keeper.workloads import AccountLine, Drain, Step, View, ViewKind, register
 from keeper.workloads import managers as manager_of
+from keeper.workloads.audition import Check
 
 _LADDER = (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT)
 
@@ -126,6 +127,10 @@ class OperatorCommand:
             if rung in self.settings.rungs and (can_restart or rung is not Rung.RESTART_PROCESS)
         )
 
+    def audition(self) -> tuple[Check, ...]:
+        """Ask nothing of the host yet."""
+        return ()
+
     def deploy(self) -> tuple[Step, ...]:
         """Upload, set up, make room, start, prove."""
         return self._put_and_start("deploy")
@@ -134,7 +139,7 @@ class OperatorCommand:
         """Upload and set up; start nothing."""
         return self._put("deploy")
 
-    def restart_process(self) -> tuple[Command, ...]:
+    def restart_process(self, symptom: str = "") -> tuple[Command, ...]:
         """Ask the manager, or end and start the process ourselves."""
         return manager_of.restart_process(
             self.settings.manager,
@@ -143,9 +148,29 @@ class OperatorCommand:
             env=self._env(),
         )
 
-    def restart_workload(self) -> tuple[Step, ...]:
+    def restart_workload(self, symptom: str = "") -> tuple[Step, ...]:
         """Do all of a deploy again."""
         return self._put_and_start("restart.workload")
+
+    def drain(self) -> Drain | None:
+        """Wait for nothing: no viewer loses more later than now."""
+        return None
+
+    def evidence(self) -> tuple[Command, ...]:
+        """Look at the log, the process, the GPU and the disk."""
+        return manager_of.evidence(self.settings.manager, workdir=self.settings.workdir)
+
+    def logs(self) -> tuple[str, ...]:
+        """Name the log, and the one before it."""
+        return manager_of.logs(self.settings.manager, workdir=self.settings.workdir)
+
+    def account(self) -> Command | None:
+        """Ask nothing more than what keeper sees anyway."""
+        return None
+
+    def read_account(self, result: CommandResult) -> tuple[AccountLine, ...]:
+        """Have nothing to read."""
+        return ()
 
     def sentinel(self) -> str:
         """Ask the manager, the disk and the GPU."""

@@ -16,9 +16,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from keeper.core.model import InstanceId, OfferNeeds, Port, Reading, RentalSpec, Rung
-from keeper.ports import Command, Upload
-from keeper.workloads import Step, View, ViewKind, register
+from keeper.ports import Command, CommandResult, Upload
+from keeper.workloads import AccountLine, Drain, Step, View, ViewKind, register
 from keeper.workloads import managers as manager_of
+from keeper.workloads.audition import Check
 
 _SERVER = "testcard_server.py"
 _MANAGER = manager_of.Background(name="server", stop_s=5)
@@ -85,6 +86,10 @@ class SdTurbo:
         """All of them help here."""
         return (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT)
 
+    def audition(self) -> tuple[Check, ...]:
+        """Ask nothing of the host yet."""
+        return ()
+
     def deploy(self) -> tuple[Step, ...]:
         """Prepare, upload, make room, start, prove."""
         return self._put_and_start("deploy")
@@ -93,15 +98,35 @@ class SdTurbo:
         """Put everything in place and start nothing."""
         return self._put("deploy")
 
-    def restart_process(self) -> tuple[Command, ...]:
+    def restart_process(self, symptom: str = "") -> tuple[Command, ...]:
         """End the server for certain and start it."""
         return manager_of.restart_process(
             _MANAGER, workdir=self.settings.workdir, start_line=self._start_line(), env=self._env()
         )
 
-    def restart_workload(self) -> tuple[Step, ...]:
+    def restart_workload(self, symptom: str = "") -> tuple[Step, ...]:
         """Do all of a deploy again."""
         return self._put_and_start("restart.workload")
+
+    def drain(self) -> Drain | None:
+        """Wait for nothing: no viewer loses more later than now."""
+        return None
+
+    def evidence(self) -> tuple[Command, ...]:
+        """Look at the log, the process, the GPU and the disk."""
+        return manager_of.evidence(_MANAGER, workdir=self.settings.workdir)
+
+    def logs(self) -> tuple[str, ...]:
+        """Name the log, and the one before it."""
+        return manager_of.logs(_MANAGER, workdir=self.settings.workdir)
+
+    def account(self) -> Command | None:
+        """Ask nothing more than what keeper sees anyway."""
+        return None
+
+    def read_account(self, result: CommandResult) -> tuple[AccountLine, ...]:
+        """Have nothing to read."""
+        return ()
 
     def sentinel(self) -> str:
         """Ask for the pid, the disk and the GPU."""

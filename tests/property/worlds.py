@@ -28,6 +28,7 @@ from keeper.core.model import (
     OrphanPolicy,
     Pricing,
     Reading,
+    Remedy,
     RemedyUse,
     Rung,
     SlotId,
@@ -35,6 +36,7 @@ from keeper.core.model import (
     Status,
     Stream,
     Subject,
+    Symptom,
     Tenure,
     stream_of,
 )
@@ -82,6 +84,7 @@ BAD = {
     ConditionKind.STREAMING: (Reason.FROZEN, Reason.BLACK, Reason.NO_BYTES),
     ConditionKind.HAS_GPU: (Reason.GPU_LOST, Reason.DISPLAY_LOST),
     ConditionKind.HAS_ROOM: (Reason.DISK_FULL,),
+    ConditionKind.WORKING: (Reason.SYMPTOM,),
 }  # fmt: skip
 UNSURE = {
     ConditionKind.REACHABLE: (Reason.LINK_LOST, Reason.SILENT),
@@ -93,7 +96,13 @@ SUBJECT_OF = {
     Subject.PICTURE: ConditionKind.STREAMING,
     Subject.GPU: ConditionKind.HAS_GPU,
     Subject.DISK: ConditionKind.HAS_ROOM,
+    Subject.WORKLOAD: ConditionKind.WORKING,
 }
+SYMPTOMS = tuple(
+    Symptom(code=f"{remedy}_{wait_s:.0f}", sentence="it ails", remedy=remedy, wait_s=wait_s)
+    for remedy in Remedy
+    for wait_s in (0.0, 60.0)
+)
 
 
 ACCOUNTS = (
@@ -128,7 +137,7 @@ def condition(draw: st.DrawFn, kind: ConditionKind) -> Condition:
     elif status is Status.UNKNOWN:
         reason = draw(st.sampled_from(UNSURE.get(kind, (Reason.NOT_ASKED, Reason.SILENT))))
     bad = draw(st.integers(0, 3)) if status is not Status.TRUE else draw(st.integers(0, 2))
-    return a_condition(
+    found = a_condition(
         kind,
         status,
         reason,
@@ -136,6 +145,9 @@ def condition(draw: st.DrawFn, kind: ConditionKind) -> Condition:
         bad=bad,
         good=0 if bad else draw(st.integers(0, 2)),
     )
+    if reason is Reason.SYMPTOM:
+        found = replace(found, symptom=draw(st.sampled_from(SYMPTOMS)))
+    return found
 
 
 @st.composite
@@ -278,6 +290,7 @@ def readings(draw: st.DrawFn, instance_ids: list[InstanceId]) -> tuple[Reading, 
                 is_certain=draw(st.booleans()),
                 identity=draw(st.sampled_from(["", "41:1", "42:1"])),
                 restarts=draw(st.integers(0, 4)),
+                symptom=draw(st.sampled_from(SYMPTOMS)) if reason is Reason.SYMPTOM else None,
             )
         )
     return tuple(sorted(found, key=lambda reading: reading.at))

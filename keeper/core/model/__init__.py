@@ -48,7 +48,17 @@ from keeper.core.model.kept import (
     SlotRecord,
     Tenure,
 )
-from keeper.core.model.seen import Instance, MarketState, Offer, Reading, Status, Subject
+from keeper.core.model.seen import (
+    Instance,
+    MarketState,
+    Meaning,
+    Offer,
+    Reading,
+    Remedy,
+    Status,
+    Subject,
+    Symptom,
+)
 
 __all__ = [
     "Condemned",
@@ -68,6 +78,7 @@ __all__ = [
     "MachineId",
     "Makeable",
     "MarketState",
+    "Meaning",
     "Mode",
     "Offer",
     "OfferId",
@@ -78,6 +89,7 @@ __all__ = [
     "Pricing",
     "Quarantine",
     "Reading",
+    "Remedy",
     "RemedyUse",
     "RentalSpec",
     "Revision",
@@ -88,6 +100,7 @@ __all__ = [
     "Stream",
     "StreamName",
     "Subject",
+    "Symptom",
     "Tenure",
     "is_spare",
     "slot_id",

@@ -17,7 +17,7 @@ from keeper.core.model.ids import (
     SlotId,
     StreamName,
 )
-from keeper.core.model.seen import Status
+from keeper.core.model.seen import Status, Symptom
 from keeper.core.reasons import Reason
 
 
@@ -31,6 +31,7 @@ class ConditionKind(StrEnum):
     STREAMING = "streaming"  # the picture, as the viewer sees it: the truth
     HAS_GPU = "has_gpu"  # the GPU answers and drives a display
     HAS_ROOM = "has_room"  # the host's disk is not full
+    WORKING = "working"  # what the workload says of itself: a hint, and why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,9 @@ class Condition:
     since: datetime
     bad_streak: int = 0
     good_streak: int = 0
+    symptom: Symptom | None = (
+        None  # WORKING: what is wrong; ``since`` is then since when it is that
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,6 +103,42 @@ class Subject(StrEnum):
     PICTURE = "picture"
     GPU = "gpu"
     DISK = "disk"
+    WORKLOAD = "workload"  # what the workload says of itself: its own endpoints and logs
+
+
+class Remedy(StrEnum):
+    """What helps against a symptom: the first rung to climb, or none of them."""
+
+    NOTHING = "nothing"  # expected: it ends by itself
+    RESTART_PROCESS = "restart_process"
+    RESTART_WORKLOAD = "restart_workload"
+    REBOOT = "reboot"
+    REPLACE = "replace"
+    PERSON = "person"  # no act of keeper's helps, and any would cost
+
+
+class Meaning(StrEnum):
+    """What a failed check of a host's audition means for the host."""
+
+    WAIT = "wait"  # it may come right by itself: look again in a while
+    FIX = "fix"  # a command on the host may put it right
+    REBOOT = "reboot"
+    REPLACE = "replace"
+    PERSON = "person"  # no host would pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Symptom:
+    """A failure that a workload knows by name: a row of its catalogue.
+
+    ``remedy`` is the cheapest that can help; whatever is dearer follows under its own cap.
+    """
+
+    code: str  # short, of a bounded set for each workload: becomes a metric label
+    sentence: str  # for a person; bounded, may hold what a host has said
+    remedy: Remedy
+    wait_s: float = 0.0  # so long the workload's own recovery has its turn first
+    spoils_view: bool = False  # what viewers see is not the stream, even if the picture moves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,3 +157,4 @@ class Reading:
     numbers: Mapping[str, float] = field(
         default_factory=dict
     )  # unique_frames_per_s, mean_luma, bitrate_bps, …
+    symptom: Symptom | None = None  # WORKLOAD: what is wrong, when something is

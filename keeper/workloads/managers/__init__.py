@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from keeper.ports import Command
 from keeper.workloads.managers import background, pm2, supervisor
 from keeper.workloads.managers.background import Background
-from keeper.workloads.managers.facts import read_line
+from keeper.workloads.managers.evidence import evidence_of
+from keeper.workloads.managers.facts import read_line, workload_facts
 from keeper.workloads.managers.pm2 import Pm2
 from keeper.workloads.managers.supervisor import Supervisor
 
@@ -26,6 +27,8 @@ __all__ = [
     "Pm2",
     "Supervisor",
     "Unmanaged",
+    "evidence",
+    "logs",
     "payload",
     "read_line",
     "restart_process",
@@ -33,6 +36,7 @@ __all__ = [
     "start",
     "stop",
     "verify",
+    "workload_facts",
 ]
 
 
@@ -123,8 +127,48 @@ def restart_process(
     return (*steps, *verify(manager, workdir=workdir))
 
 
-def sentinel(manager: Manager, *, workdir: str, has_gpu: bool = True) -> str:
-    """Compose the sentinel: this workload's questions in front of the program that asks them."""
+def logs(manager: Manager, *, workdir: str) -> tuple[str, ...]:
+    """Return the log files that the manager is known to keep; the operator's own are not known."""
+    match manager:
+        case Background():
+            log = f"{workdir}/{manager.log_file}"
+            return (log, f"{log}.1")
+        case Pm2():
+            home = manager.home or "~/.pm2"
+            name = manager.name
+            return (f"{home}/logs/{name}-error.log", f"{home}/logs/{name}-out.log")
+        case Supervisor() | Unmanaged():
+            return ()
+
+
+def evidence(manager: Manager, *, workdir: str) -> tuple[Command, ...]:
+    """Return looks that change nothing: the logs' ends, the manager's word, the GPU, the disk."""
+    return evidence_of(
+        logs=logs(manager, workdir=workdir), manager=_word_of(manager), workdir=workdir
+    )
+
+
+def _word_of(manager: Manager) -> str:
+    """Return the line of shell that shows what the manager says; "": it says nothing."""
+    match manager:
+        case Background():
+            return f"cat -- {quote(manager.pid_file)}"
+        case Pm2():
+            return pm2.word(manager)
+        case Supervisor():
+            return f"{manager.command} status 2>&1"
+        case Unmanaged():
+            return ""
+
+
+def sentinel(
+    manager: Manager, *, workdir: str, has_gpu: bool = True, ask_workload: str = ""
+) -> str:
+    """Compose the sentinel: this workload's questions in front of the program that asks them.
+
+    ``ask_workload``: shell text that defines a function of that name, which sets the variable
+    ``workload`` to a fragment of JSON, ``"workload":{...}``; see ``workload_facts``.
+    """
     variables = {
         "keeper_manager": manager.kind,
         "keeper_workdir": workdir,
@@ -145,4 +189,6 @@ def sentinel(manager: Manager, *, workdir: str, has_gpu: bool = True) -> str:
         case Unmanaged():
             pass
     prelude = "".join(f"{name}={quote(value)}\n" for name, value in variables.items())
+    if ask_workload:
+        prelude += f"keeper_asks_workload=1\n{ask_workload}\n"
     return prelude + payload("sentinel.sh").decode()

@@ -57,6 +57,7 @@ class _Facts(msgspec.Struct, frozen=True):
     process: _Process | None = None
     disk: _Disk | None = None
     gpu: _Gpu | None = None
+    workload: msgspec.Raw = msgspec.Raw()
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -89,6 +90,20 @@ def read_line(
     if seen.facts.gpu is not None:
         readings.append(_read_gpu(seen.facts.gpu, instance_id, at, needs_display=needs_display))
     return tuple(readings)
+
+
+def workload_facts(line: str) -> bytes | None:
+    """Return what the workload's own questions brought, as the JSON it came in; None: nothing did.
+
+    Its reader decodes it with a type of its own, and takes what does not fit for not knowing.
+    """
+    if len(line) > LINE_MAX:
+        return None
+    try:
+        seen = _DECODER.decode(line.encode("utf-8", "replace"))
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return bytes(seen.facts.workload) or None if seen.facts is not None else None
 
 
 def _read_process(seen: _Process, instance_id: InstanceId, at: datetime) -> Reading:

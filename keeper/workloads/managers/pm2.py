@@ -64,6 +64,20 @@ def restart(settings: Pm2, *, name: str, env: Mapping[str, str]) -> Command:
     return Command(name=name, script=script, env=env, timeout_s=_TIMEOUT_S)
 
 
+def word(settings: Pm2) -> str:
+    """Return the shell that shows what PM2 says of its apps: never its JSON, which has every secret.
+
+    A question to a dead daemon would start one, so its pid is looked at first.
+    """
+    return (
+        f"{_home(settings)}"
+        'daemon=""; { read -r daemon <"${PM2_HOME:-$HOME/.pm2}/pm2.pid"; } 2>/dev/null\n'
+        '[ -n "$daemon" ] && kill -0 "$daemon" 2>/dev/null || { echo "no PM2 daemon"; exit 0; }\n'
+        f"{settings.command} ls -m --no-color 2>&1 | head -n 60\n"
+        'tail -n 60 -- "${PM2_HOME:-$HOME/.pm2}/pm2.log" 2>&1'
+    )
+
+
 def verify(settings: Pm2, *, name: str) -> Command:
     """See whether PM2 has a pid for the app after a moment."""
     script = (

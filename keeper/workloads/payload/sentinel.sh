@@ -22,6 +22,8 @@
 : "${keeper_disk_looks:=15}"
 : "${keeper_gpu_looks:=30}"
 : "${keeper_has_gpu:=1}"          # 0: do not ask for one
+: "${keeper_workload_looks:=5}"   # every so many looks the workload's own questions are asked
+: "${keeper_asks_workload:=0}"    # 1: a function ask_workload stands in front of this program
 
 # The restart command is a line of shell, where $HOME means something; so it does here.
 case $keeper_command in
@@ -241,13 +243,17 @@ ask_gpu() {
 
 look=0 seq=0 beats=0 quiet=0 waited=0 gpu_misses=0
 state=unknown pid=0 start='' restarts=0 why=''
-process='' disk='' gpu='' said='nothing yet'
+process='' disk='' gpu='' workload='' said='nothing yet'
 while :; do
     ask_process
     [ $((look % keeper_disk_looks)) -ne 0 ] || ask_disk
     [ $((look % keeper_gpu_looks)) -ne 0 ] || ask_gpu
+    if [ "$keeper_asks_workload" = 1 ] && [ $((look % keeper_workload_looks)) -eq 0 ]; then
+        ask_workload
+    fi
     facts=$process${disk:+${process:+,}$disk}
     facts=$facts${gpu:+${facts:+,}$gpu}
+    facts=$facts${workload:+${facts:+,}$workload}
     if [ "$facts" != "$said" ]; then
         seq=$((seq + 1)) quiet=0 said=$facts
         printf '{"seq":%s,"facts":{%s}}\n' "$seq" "$facts" || exit 0

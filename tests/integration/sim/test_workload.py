@@ -9,10 +9,11 @@ import pytest
 
 from keeper.adapters.network import HttpNetwork
 from keeper.adapters.ssh import SshHosts
-from keeper.ports import Address, Command, Link, PictureLimits, PictureSample, PortError, Upload
+from keeper.daemon.putting import Putting
+from keeper.ports import Address, Link, PictureLimits, PictureSample, PortError
 from keeper.sim.market import MarketShape
 from keeper.sim.serve import SimServer, quick_tempo
-from keeper.workloads import Workload, registered
+from keeper.workloads import Step, Workload, registered
 from tests.waiting import eventually
 
 SHAPE = MarketShape(renters_every_s=0, price_drift_every_s=0, tempo=quick_tempo(0.2))
@@ -29,13 +30,8 @@ class OnAir:
         self.workload = workload
         self.network = HttpNetwork()
 
-    async def carry_out(self, steps: tuple[Command | Upload, ...]) -> None:
-        for step in steps:
-            if isinstance(step, Upload):
-                await self.link.upload(step)
-            else:
-                result = await self.link.run(step)
-                assert result.exit_code == 0, (step.name, result.stderr)
+    async def carry_out(self, steps: tuple[Step, ...]) -> None:
+        await Putting(redact=str).put(self.link, steps)
 
     async def look(self) -> PictureSample:
         endpoints = self.sim.market.contracts[self.instance_id].endpoints

@@ -13,7 +13,7 @@ import pytest
 from keeper.adapters.network import HttpNetwork
 from keeper.core.model import InstanceId, Reading, Status, Subject
 from keeper.core.reasons import Reason
-from keeper.ports import Command, CommandResult, Link
+from keeper.ports import Command, CommandResult, Job, Link, Upload
 from keeper.workloads import Step, Workload, registered
 from tests.real_sshd import RealSshd, running_sshd
 
@@ -72,13 +72,18 @@ async def carry_out(link: Link, steps: tuple[Step, ...]) -> list[CommandResult]:
     """Do as the executor does: each step in order, each command with exit code 0."""
     results = []
     for step in steps:
-        if isinstance(step, Command):
-            result = await link.run(step)
-            assert result.exit_code == 0, f"{step.name}: {result}"
-            results.append(result)
-        else:
+        if isinstance(step, Upload):
             await link.upload(step)
+            continue
+        command = step if isinstance(step, Command) else _at_once(step)
+        result = await link.run(command)
+        assert result.exit_code == 0, f"{step.name}: {result}"
+        results.append(result)
     return results
+
+
+def _at_once(job: Job) -> Command:
+    return Command(name=job.name, script=job.script, env=job.env, timeout_s=job.timeout_s)
 
 
 class Sentinel:

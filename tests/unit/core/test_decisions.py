@@ -20,9 +20,10 @@ from tests.unit.core.decision_rows_bounds import BOUNDS
 from tests.unit.core.decision_rows_coming import COMING
 from tests.unit.core.decision_rows_market import MARKET
 from tests.unit.core.decision_rows_serving import SERVING
+from tests.unit.core.decision_rows_symptoms import SYMPTOMS
 from tests.unit.core.decision_worlds import Row, listed_as, with_terms
 
-ROWS = (*COMING, *SERVING, *MARKET, *BOUNDS)
+ROWS = (*COMING, *SERVING, *SYMPTOMS, *MARKET, *BOUNDS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.sentence)
@@ -48,7 +49,7 @@ NEVER_DECIDED = {
     Reason.NOT_ASKED, Reason.SILENT, Reason.LINK_LOST, Reason.DIAL_REFUSED, Reason.KEY_REFUSED,
     Reason.PROBE_FAILED, Reason.PROCESS_STARTING, Reason.MANAGER_RETRYING, Reason.DISK_FULL,
     Reason.PENDING, Reason.RUNNING, Reason.DEPLOYED, Reason.OFFER_GONE, Reason.GONE,
-    Reason.STRAY_RENTAL, Reason.DUPLICATE_RENTAL, Reason.START_QUEUED,
+    Reason.STRAY_RENTAL, Reason.DUPLICATE_RENTAL, Reason.START_QUEUED, Reason.WORKLOAD_WELL,
 }  # fmt: skip
 # A bad picture's reason is passed on by the ladder as it is; one of them stands for all.
 LIKE_FROZEN = {

@@ -10,7 +10,15 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from keeper.core.model import ConditionKind, Desired, InstanceId, MarketState, OrphanPolicy, Status
+from keeper.core.model import (
+    ConditionKind,
+    Desired,
+    InstanceId,
+    MarketState,
+    OrphanPolicy,
+    Remedy,
+    Status,
+)
 from keeper.core.reasons import Reason
 from keeper.core.world import OrderKind, World
 from tests.builders import (
@@ -33,6 +41,7 @@ from tests.builders import (
     decide,
     healthy_world,
 )
+from tests.unit.core.decision_rows_symptoms import ailing
 from tests.unit.core.decision_worlds import (
     NO_LINK,
     UNSEEN,
@@ -207,6 +216,15 @@ PATHS = (
         witnesses={
             "the host's own word": warming(),
             "no viewer": on_air(warming(has_gpu=(Status.FALSE, Reason.DISPLAY_LOST))),
+        },
+    ),
+    Path(
+        reason=Reason.SYMPTOM,
+        ends=ailing(Remedy.REPLACE),
+        witnesses={
+            "the workload's own word": dark(),
+            "a symptom that no milder remedy cures": ailing(Remedy.RESTART_PROCESS),
+            "no viewer": on_air(ailing(Remedy.REPLACE)),
         },
     ),
     Path(

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from keeper.core.model import OfferNeeds, Port, Rung
 from keeper.ports import Command, Upload
-from keeper.workloads import ViewKind, Workload, registered
+from keeper.workloads import Step, ViewKind, Workload, registered
 
 COMMAND: Mapping[str, Any] = {
     "image": "img:1",
@@ -24,8 +24,8 @@ def build(kind: str, secrets: Mapping[str, str] | None = None, /, **settings: An
     return plugin.build(plugin.settings.model_validate({"kind": kind, **settings}), secrets or {})
 
 
-def names(steps: tuple[Command | Upload, ...]) -> list[str]:
-    return [step.name if isinstance(step, Command) else "upload" for step in steps]
+def names(steps: tuple[Step, ...]) -> list[str]:
+    return ["upload" if isinstance(step, Upload) else step.name for step in steps]
 
 
 def managed(kind: str) -> dict[str, Any]:
