@@ -46,7 +46,7 @@ _SILENT_LINK_S = 35.0  # three heartbeats and a little
 # Looks in a row that saw the same picture, before a promise that it stays is worth anything: every
 # streak that is counted in the core is full by then.
 _SAME_LOOKS = 12
-_INSIDE = (Subject.LINK, Subject.PROCESS, Subject.DISK, Subject.GPU)
+_INSIDE = (Subject.LINK, Subject.PROCESS, Subject.DISK, Subject.GPU, Subject.WORKLOAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -392,9 +392,29 @@ class Watch:
             reading = await self._ask(view, address, target)
         except PortError as error:
             return _unknown(instance_id, self._clock.now(), str(error))
+        reading = self._as_the_workload_says(reading)
         if self._own_network() is Status.FALSE and reading.status is Status.FALSE:
             return replace(reading, status=Status.UNKNOWN, reason=Reason.OWN_NETWORK_DOWN)
         return reading
+
+    def _as_the_workload_says(self, reading: Reading) -> Reading:
+        """Take a moving picture for a wrong one where the workload says that it is not the stream.
+
+        A filler, a scene that stands while its overlay moves, a picture that only this box can see.
+        """
+        inside = self._board.latest.get((reading.instance_id, Subject.WORKLOAD))
+        symptom = None if inside is None else inside.symptom
+        if reading.status is not Status.TRUE or symptom is None or not symptom.spoils_view:
+            return reading
+        heard_at = self._board.heard_at.get((reading.instance_id, Subject.WORKLOAD))
+        if heard_at is None or (reading.at - heard_at).total_seconds() > _SILENT_LINK_S:
+            return reading  # it has said nothing since: it may be over
+        return replace(
+            reading,
+            status=Status.FALSE,
+            reason=Reason.WRONG_PICTURE,
+            detail=symptom.sentence[:200],
+        )
 
     async def _ask(self, view: View, address: Address, target: Target) -> Reading:
         instance_id = target.instance.instance_id
