@@ -12,6 +12,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -299,8 +300,10 @@ async def _listening(
     """Serve page, API and metrics on TCP, and the API without token on the local socket."""
     clock = SystemClock()
     token = settings.http.token.get_secret_value() if settings.http.token else None
-    public = make_app(control=daemon, metrics=registry, clock=clock, token=token, is_local=False)
-    local = make_app(control=daemon, metrics=registry, clock=clock, token=None, is_local=True)
+    build = partial(
+        make_app, control=daemon, metrics=registry, clock=clock, hosts=daemon.crew.asking
+    )
+    public, local = build(token=token, is_local=False), build(token=None, is_local=True)
     async with contextlib.AsyncExitStack() as stack:
         for app, is_local in ((public, False), (local, True)):
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)

@@ -82,6 +82,31 @@ FAMILIES: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 command="keeper.cli.search:search",
                 line="Offers that would do, and what was filtered out.",
             ),
+            Entry(
+                name="stream-status",
+                command="keeper.cli.stream_status:stream_status",
+                line="What the workload itself tells of a stream.",
+            ),
+            Entry(
+                name="logs",
+                command="keeper.cli.logs:logs",
+                line="The workload's logs on a slot's host.",
+            ),
+        ),
+    ),
+    (
+        "Go to a host",
+        (
+            Entry(
+                name="ssh",
+                command="keeper.cli.ssh:ssh",
+                line="Log in to the host that a slot is on now.",
+            ),
+            Entry(
+                name="tunnel",
+                command="keeper.cli.tunnel:tunnel",
+                line="A local port that leads to a stream, whichever its host.",
+            ),
         ),
     ),
     (
@@ -158,7 +183,7 @@ FAMILIES: tuple[tuple[str, tuple[Entry, ...]], ...] = (
 )
 
 # What holds a secret in the environment of a verb.
-_SECRET_NAME = re.compile(r"(?i)VAST_API_KEY|KEEPER_(?:SECRET_.*|.*(?:TOKEN|API_KEY|SECRET))$")
+SECRET_NAME = re.compile(r"(?i)VAST_API_KEY|KEEPER_(?:SECRET_.*|.*(?:TOKEN|API_KEY|SECRET))$")
 
 _ENTRIES: dict[str, Entry] = {entry.name: entry for _, verbs in FAMILIES for entry in verbs}
 
@@ -228,7 +253,7 @@ class Verbs(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for family, verbs in FAMILIES:
             with formatter.section(family):
-                formatter.write_dl([(f"{entry.name:<12}", entry.line) for entry in verbs])
+                formatter.write_dl([(f"{entry.name:<13}", entry.line) for entry in verbs])
 
 
 def _write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> None:
@@ -327,7 +352,7 @@ def _hiding() -> Callable[[str], str]:
     from keeper.telemetry.redact import Redactor
 
     environ = os.environ.items()
-    return Redactor([value for name, value in environ if _SECRET_NAME.match(name)]).known
+    return Redactor([value for name, value in environ if SECRET_NAME.match(name)]).known
 
 
 def _complain_usage(error: click.UsageError, *, color: bool | None) -> int:

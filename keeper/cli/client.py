@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,6 +32,10 @@ _T = TypeVar("_T")
 _ANSWER_MAX_BYTES = 64 * 1024 * 1024
 
 _TIMEOUT_S = 15.0
+# Of what goes on: it says something every few seconds, if only that it is still there.
+_GOES_ON = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_S, sock_read=45.0)
+_LINE_MAX_BYTES = 8 * 1024 * 1024
+_REFUSAL_MAX_BYTES = 65_536
 _HTTP_OK = range(200, 300)
 _CODES: Mapping[int, ExitCode] = {
     400: ExitCode.USAGE,
@@ -64,6 +68,26 @@ class LocalKeeper:
     async def post(self, path: str, body: Mapping[str, Any], kind: type[_T]) -> _T:
         """Order something. It is on disk when this returns."""
         return decoded(await self._call("POST", path, body=body), kind)
+
+    async def lines(self, path: str, **query: str | int) -> AsyncGenerator[bytes, None]:
+        """Read an answer that goes on, line by line, until either side ends it."""
+        waiting = b""
+        try:
+            async with self._session.get(
+                f"http://keeper/api/v1/{path}", params=query, timeout=_GOES_ON
+            ) as reply:
+                if reply.status not in _HTTP_OK:
+                    raise _refusal(reply.status, await reply.content.read(_REFUSAL_MAX_BYTES))
+                async for data in reply.content.iter_any():
+                    *whole, waiting = (waiting + data).split(b"\n")
+                    for line in whole:
+                        yield line
+                    if len(waiting) > _LINE_MAX_BYTES:
+                        raise _odd("a line without end")
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise no_daemon(self._socket, error) from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _odd(str(error) or "no answer in time") from error
 
     async def fleet(self) -> FleetStatus:
         """Read how the fleet is."""

@@ -8,6 +8,7 @@ from keeper.core.events import AccountUnreadable, SlotBug
 from keeper.core.model import InstanceId, OfferId, Reading, SlotId, StreamName, stream_of
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome
+from keeper.daemon.asking import HostsAsked
 from keeper.daemon.beat import Beat
 from keeper.daemon.board import Board
 from keeper.daemon.calendar import Calendar
@@ -124,6 +125,7 @@ class Crew:
             own_network=lambda: self.canary.status,
             foresight=foresight,
         )
+        self.asking = HostsAsked(ground, self.watch, clock, workload_of=self._workload_of)
         self.windows = Windows(lambda: ground.declared.windows, self.facts.note)
         self.dead_man = DeadMan(
             self.watch,

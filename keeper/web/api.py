@@ -98,7 +98,7 @@ async def get_explain(request: web.Request) -> web.Response:
     snapshot = snapshot_of(request)
     explained = explain(snapshot, SlotId(slot), now_of(request))
     if explained is None:
-        raise _no_such_slot(request, slot)
+        raise no_such_slot(request, slot)
     return json_answer(explained)
 
 
@@ -107,11 +107,11 @@ async def get_events(request: web.Request) -> web.Response:
     slot = request.query.get("slot") or None
     entries = await request.app[CONTROL].journal(
         slot=SlotId(slot) if slot is not None else None,
-        limit=_number(request, "limit", _EVENTS_DEFAULT, 1, _EVENTS_MAX),
-        after_seq=_number(request, "after", 0, 0, _SEQ_MAX),
+        limit=number(request, "limit", _EVENTS_DEFAULT, 1, _EVENTS_MAX),
+        after_seq=number(request, "after", 0, 0, _SEQ_MAX),
     )
     events = tuple(event_status(entry) for entry in entries)
-    after = events[-1].seq if events else _number(request, "after", 0, 0, _SEQ_MAX)
+    after = events[-1].seq if events else number(request, "after", 0, 0, _SEQ_MAX)
     return json_answer(EventPage(events=events, next_after=after))
 
 
@@ -159,7 +159,7 @@ async def post_order(request: web.Request) -> web.Response:
             and SlotId(body.slot) in of_slots(snapshot_of(request).world.slot_pauses)
         )  # fmt: skip
         if record is None and not is_left:
-            raise _no_such_slot(request, body.slot)
+            raise no_such_slot(request, body.slot)
         if is_spare(SlotId(body.slot)) and body.kind not in _FOR_SPARES:
             raise Problem(
                 409, "this is the place of a spare", f"a spare is not there to {body.kind}",
@@ -339,7 +339,8 @@ async def get_thumbnail(request: web.Request) -> web.Response:
     )
 
 
-def _number(request: web.Request, name: str, default: int, low: int, high: int) -> int:
+def number(request: web.Request, name: str, default: int, low: int, high: int) -> int:
+    """Read a number of the query. Problem 400: it is none, or out of bounds."""
     text = request.query.get(name, "")
     if not text:
         return default
@@ -348,7 +349,8 @@ def _number(request: web.Request, name: str, default: int, low: int, high: int) 
     return int(text)
 
 
-def _no_such_slot(request: web.Request, slot: str) -> Problem:
+def no_such_slot(request: web.Request, slot: str) -> Problem:
+    """Say that there is no such slot, and which name is near."""
     known = sorted(snapshot_of(request).records)
     close = difflib.get_close_matches(slot[:200], known, n=1)
     cure = f"did you mean {close[0]}?" if close else "see /api/v1/status for the slots"

@@ -17,7 +17,8 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 from keeper import __version__
 from keeper.core.text import plain
 from keeper.ports import Clock, Control
-from keeper.web import api
+from keeper.ports.asking import Asking
+from keeper.web import api, asking
 from keeper.web.answers import CLOCK, CONTROL, IS_LOCAL, TOKEN, json_answer, problems, secure
 from keeper.web.openapi import document
 from keeper.web.page import get_asset, get_page
@@ -32,8 +33,9 @@ def make_app(
     clock: Clock,
     token: str | None,
     is_local: bool,
+    hosts: Asking | None = None,
 ) -> web.Application:
-    """Build the application.
+    """Build the application. Without ``hosts`` nobody can be asked.
 
     ``is_local`` is for the unix socket: orders need no token there. Over TCP without a token no
     order is taken at all.
@@ -44,6 +46,7 @@ def make_app(
     app[TOKEN] = token or ""
     app[IS_LOCAL] = is_local
     app[api.FOLLOWERS] = WeakSet[asyncio.Task[Any]]()
+    app[asking.HOSTS] = asking.Hosts(hosts)
     app.on_response_prepare.append(secure)
     app.on_shutdown.append(api.end_followers)
     router = app.router
@@ -61,6 +64,10 @@ def make_app(
     router.add_get("/api/v1/spend", api.get_spend)
     router.add_get("/api/v1/events", api.get_events)
     router.add_get("/api/v1/stream", api.get_stream, allow_head=False)
+    router.add_get("/api/v1/way", asking.get_way)
+    router.add_get("/api/v1/account", asking.get_account)
+    router.add_get("/api/v1/logs", asking.get_host_logs)
+    router.add_get("/api/v1/log", asking.get_log, allow_head=False)
     router.add_post("/api/v1/orders", api.post_order)
     return app
 

@@ -12,6 +12,8 @@ from keeper.core.text import plain
 from keeper.web.money import parts_of, spent_dollars
 from keeper.web.shapes import HostStatus
 
+_PINS_MAX = 8
+
 
 def host_status(
     tenure: Tenure, listed: Instance | None, stream: Stream | None, now: datetime
@@ -35,7 +37,7 @@ def host_status(
         first_live_at=tenure.first_live_at,
         ends_at=(listed.ends_at if listed is not None else None) or tenure.ends_at,
         ssh_addresses=_ssh_addresses(listed),
-        host_key=plain(tenure.host_key, 1000),
+        host_key="\n".join(plain(pin, 1000) for pin in tenure.host_key.splitlines()[:_PINS_MAX]),
         gpu_ram_gb=(listed.gpu_ram_gb if listed is not None else 0.0) or tenure.gpu_ram_gb or None,
         disk_gb=_disk_gb(listed, stream),
         gpu_dollars_per_hour=parts.gpu_dollars_per_hour,

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from keeper.web.api import OrderBody
+from keeper.web.asking import HostLogs, StreamAccount
 from keeper.web.shapes import (
     EventPage,
     Explained,
@@ -20,6 +21,7 @@ from keeper.web.shapes import (
     ReloadStatus,
 )
 from keeper.web.spending import SpendStatus
+from keeper.web.way import WayStatus
 
 _REF = "#/components/schemas/{model}"
 
@@ -89,6 +91,51 @@ DESCRIBED: tuple[Described, ...] = (
         summary="Follow: a server-sent event per new snapshot",
         media="text/event-stream",
         refusals=(503,),
+    ),
+    Described(
+        method="GET",
+        path="/api/v1/way",
+        summary="Where a slot is now, and how to get there",
+        answer=WayStatus,
+        query=(_SLOT,),
+        is_order=True,
+        refusals=(400, 401, 403, 404, 503),
+    ),
+    Described(
+        method="GET",
+        path="/api/v1/account",
+        summary="What the workload of a slot tells of itself; what keeper knows, if that is nothing",
+        answer=StreamAccount,
+        query=(_SLOT,),
+        is_order=True,
+        refusals=(400, 401, 403, 404, 503),
+    ),
+    Described(
+        method="GET",
+        path="/api/v1/logs",
+        summary="Which log files are on a slot's host",
+        answer=HostLogs,
+        query=(_SLOT,),
+        is_order=True,
+        refusals=(400, 401, 403, 404, 502, 503),
+    ),
+    Described(
+        method="GET",
+        path="/api/v1/log",
+        summary="The end of a log on a slot's host: one JSON object a line",
+        media="application/x-ndjson",
+        query=(
+            _SLOT,
+            (
+                "file",
+                "Which log, by its path or the end of it. Default: the best.",
+                {"type": "string"},
+            ),
+            ("lines", "At most so many.", {"type": "integer", "minimum": 0, "maximum": 1000}),
+            ("follow", "1: go on as more is written.", {"type": "string", "enum": ["0", "1"]}),
+        ),
+        is_order=True,
+        refusals=(400, 401, 403, 404, 502, 503),
     ),
     Described(
         method="POST",

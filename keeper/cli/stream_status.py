@@ -1,0 +1,140 @@
+"""`keeper stream-status [STREAM]`: what the workload itself tells of a stream, asked on its host now."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keeper.cli.app import Verb
+from keeper.cli.options import complete_slots, config_option, json_option, socket_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import RenderableType
+
+    from keeper.cli.client import LocalKeeper
+    from keeper.web.asking import StreamAccount
+
+_AT_ONCE = 4
+_WORD = {"true": ("ok", "green"), "false": ("BAD", "bold red"), "unknown": ("?", "yellow")}
+
+
+@click.command(
+    "stream-status",
+    cls=Verb,
+    examples=(
+        "keeper stream-status duel",
+        "keeper stream-status",
+        "keeper stream-status duel --exit-code >/dev/null || echo 'look at it'",
+        "keeper stream-status duel --json | jq '.[].lines[] | {title, status, text}'",
+    ),
+)
+@click.argument("stream", metavar="[STREAM|SLOT]", required=False, shell_complete=complete_slots)
+@click.option("--exit-code", "use_exit_code", is_flag=True, help="Exit 3 unless all is well.")
+@json_option
+@config_option
+@socket_option
+def stream_status(
+    stream: str | None, use_exit_code: bool, as_json: bool, config: Path, socket: Path | None
+) -> int:
+    """What the workload itself tells of a stream, asked on its host now.
+
+    Of a duel: server health, streaming API, duel context, RTMP bridge, processes and recent logs; of
+    other workloads what they have to tell. Where the host tells nothing, what keeper knows is shown.
+    Without STREAM every slot is asked.
+
+    --exit-code: 3 if a line is bad or a slot is not on air.
+    """
+    from keeper.cli.client import socket_of
+    from keeper.cli.terminal import run_async
+
+    where = socket_of(config, socket)
+    return run_async(_stream_status(where, stream, use_exit_code=use_exit_code, as_json=as_json))
+
+
+async def _stream_status(
+    socket: Path, name: str | None, *, use_exit_code: bool, as_json: bool
+) -> int:
+    from keeper.cli.client import encoded, local_keeper
+    from keeper.cli.exit_codes import ExitCode
+    from keeper.cli.terminal import console, print_json, show
+
+    async with local_keeper(socket) as keeper:
+        accounts = await _accounts(keeper, await _slots(keeper, name))
+    if as_json:
+        print_json([json.loads(encoded(each)) for each in accounts])
+    else:
+        out = console()
+        for number, each in enumerate(accounts):
+            show(out, [*([""] if number else []), *_shown(each)])
+    is_well = bool(accounts) and all(_is_well(each) for each in accounts)
+    return ExitCode.OK if is_well or not use_exit_code else ExitCode.DEGRADED
+
+
+async def _slots(keeper: LocalKeeper, name: str | None) -> list[str]:
+    """Return the slots that are meant, in the order of the fleet."""
+    from keeper.cli.declared import slot_named, stream_named_in
+
+    fleet = await keeper.fleet()
+    if name is not None and "/" in name:
+        every = (slot.slot for stream in fleet.streams for slot in (*stream.slots, *stream.spares))
+        return [slot_named(every, name)]
+    if name is not None:
+        name = stream_named_in([stream.stream for stream in fleet.streams], name)
+    return [
+        slot.slot
+        for stream in fleet.streams
+        if name is None or stream.stream == name
+        for slot in stream.slots
+    ]
+
+
+async def _accounts(keeper: LocalKeeper, slots: list[str]) -> list[StreamAccount]:
+    """Ask some hosts at a time: each takes its own time to answer."""
+    from keeper.web.asking import StreamAccount
+
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(slot: str) -> StreamAccount:
+        async with room:
+            return await keeper.get("account", StreamAccount, slot=slot)
+
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(ask(slot)) for slot in slots]
+    return [each.result() for each in asked]
+
+
+def _shown(account: StreamAccount) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    from keeper.cli.terminal import cell, table
+
+    where = f"instance {account.instance_id}" if account.instance_id is not None else "no host"
+    on_air = ("on air", "green") if account.is_on_air else ("NOT ON AIR", "bold red")
+    asked = "" if account.is_from_host else ", as keeper knows it"
+    yield Text.assemble(
+        cell(account.slot, "bold"), f"  {where}, ", on_air, f", {account.at:%H:%M:%S} UTC{asked}"
+    )
+    if account.why:
+        yield cell(f"  the host could not be asked: {account.why}", "yellow", length_max=400)
+    made = table("", "", "", fold="")
+    made.show_header = False
+    made.columns[0].no_wrap = made.columns[1].no_wrap = True
+    for line in account.lines:
+        word, style = _WORD[line.status.value]
+        rows = line.text.split("\n") or [""]
+        text = Text("\n").join([cell(row, length_max=2000) for row in rows])
+        made.add_row(cell(f"  {line.title}"), cell(word, style), text)
+    yield made
+
+
+def _is_well(account: StreamAccount) -> bool:
+    from keeper.core.model import Status
+
+    is_bad = any(line.status is Status.FALSE for line in account.lines)
+    return account.is_on_air and not is_bad

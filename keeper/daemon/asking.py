@@ -1,0 +1,265 @@
+"""Asks the hosts of slots what a person at a terminal wants to know, over the links that are there.
+
+Nothing here changes anything on a host, and nothing is decided by it. What a host says is taken whole
+lines at a time, without the secrets that keeper knows, and is made plain before it leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+
+from keeper.core.model import InstanceId, SlotId
+from keeper.core.text import plain
+from keeper.daemon.ground import Ground
+from keeper.daemon.survey import describe
+from keeper.daemon.watch import Watch
+from keeper.ports import (
+    Clock,
+    Command,
+    CommandFailed,
+    CommandResult,
+    Malformed,
+    Missing,
+    PortError,
+    Unreachable,
+)
+from keeper.ports.asking import HostLog, LogPiece, Told
+from keeper.probes.log_file import (
+    PREVIOUS,
+    Chunk,
+    LogFile,
+    Mark,
+    Turn,
+    look_for,
+    look_into,
+    read_chunk,
+    read_list,
+    with_previous,
+)
+from keeper.workloads import Workload
+
+_LINK_WAIT_S = 5.0
+_ACCOUNT_S = 30.0
+_LOOK_S = 15.0
+_APART_S = 1.0
+_LINES_MAX = 1000  # of an account, and of the beginning of a log that is followed
+_LINE_MAX = 2000
+_TITLE_MAX = 40
+_ACCOUNT_LINES = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a slot is now."""
+
+    instance_id: InstanceId
+    workload: Workload
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reader:
+    """How far a log was read, and where."""
+
+    place: _Place | None = None
+    path: str = ""
+    mark: Mark = field(default_factory=Mark)
+    trouble: str = ""  # what was said last, so that it is said once
+
+
+class HostsAsked:
+    """Implements ports.asking.Asking on the watch's links."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        watch: Watch,
+        clock: Clock,
+        *,
+        workload_of: Callable[[SlotId, str], Workload | None],
+        apart_s: float = _APART_S,
+    ) -> None:
+        self._ground = ground
+        self._watch = watch
+        self._clock = clock
+        self._workload_of = workload_of
+        self._apart_s = apart_s
+
+    def view_port(self, slot: SlotId) -> int | None:
+        """See Asking."""
+        record = self._ground.memory.records.get(slot) if self._ground.has_memory else None
+        tenure = record.tenure if record is not None else None
+        workload = self._workload_of(slot, tenure.revision if tenure is not None else "")
+        return workload.view().container_port if workload is not None else None
+
+    async def account(self, slot: SlotId) -> tuple[Told, ...]:
+        """See Asking."""
+        place = self._place(slot)
+        question = place.workload.account()
+        if question is None:
+            return ()
+        result = await self._ask(slot, place, question, _ACCOUNT_S)
+        return tuple(
+            Told(
+                title=plain(self._ground.hide(line.title), _TITLE_MAX),
+                status=line.status,
+                text="\n".join(self._plain_lines(line.text)[:_ACCOUNT_LINES]),
+            )
+            for line in place.workload.read_account(result)
+        )
+
+    async def logs(self, slot: SlotId) -> tuple[HostLog, ...]:
+        """See Asking."""
+        place = self._place(slot)
+        now_s = self._clock.now().timestamp()
+        return tuple(
+            HostLog(
+                path=each.path,
+                size_bytes=each.size_bytes,
+                quiet_s=quiet_s if (quiet_s := now_s - each.changed_at_s) >= 0 else None,
+            )
+            for each in await self._listed(slot, place)
+        )
+
+    async def log(
+        self, slot: SlotId, *, name: str, lines_max: int, is_followed: bool
+    ) -> AsyncGenerator[LogPiece, None]:
+        """See Asking."""
+        reader = _Reader()
+        if not is_followed:
+            async for piece in self._look(slot, reader, name, lines_max, is_followed=False):
+                yield piece
+            return
+        while True:
+            try:
+                async for piece in self._look(slot, reader, name, lines_max, is_followed=True):
+                    yield piece
+                    lines_max = _LINES_MAX  # of what comes later nothing is cut away
+            except Missing:
+                raise
+            except (PortError, TimeoutError) as error:
+                said = self._plain_lines(describe(error))[0]
+                if said != reader.trouble:
+                    reader.trouble = said
+                    yield self._remark(reader, f"{said}; waiting")
+            yield self._remark(reader, "")
+            await asyncio.sleep(self._apart_s)
+
+    async def _look(
+        self, slot: SlotId, reader: _Reader, name: str, lines_max: int, *, is_followed: bool
+    ) -> AsyncGenerator[LogPiece, None]:
+        """Look into the log once; say what has changed about it since the last look."""
+        place = self._place(slot)
+        before = reader.place
+        if before is None or before.instance_id != place.instance_id:
+            reader.place, reader.path, reader.mark = place, "", Mark()
+            if before is not None:
+                moved = f"{slot} has moved from instance {int(before.instance_id)} to"
+                yield self._remark(reader, f"{moved} instance {int(place.instance_id)}")
+        if not reader.path:
+            reader.path = await self._chosen(slot, place, name, is_followed=is_followed)
+        question = look_into(reader.path, reader.mark)
+        result = await self._ask(slot, place, question, _LOOK_S)
+        chunk = read_chunk(result, reader.mark)
+        if chunk is None:
+            why = self._plain_lines(result.stderr or "no readable answer")[0]
+            raise Malformed(f"{reader.path} could not be read: {why}")
+        if chunk.turn is Turn.UNREADABLE:
+            raise CommandFailed(f"{reader.path} may not be read by keeper's login")
+        if reader.trouble:
+            reader.trouble = ""
+            yield self._remark(reader, "it can be read again")
+        for remark in _remarks(reader, chunk):
+            yield self._remark(reader, remark)
+        is_first, reader.mark = not reader.mark.inode, chunk.mark
+        lines = self._plain_lines(chunk.text if is_followed else chunk.text + chunk.unfinished)
+        lines = lines[-lines_max:] if lines_max else []
+        if lines:
+            yield LogPiece(instance_id=place.instance_id, path=reader.path, lines=tuple(lines))
+        elif is_first and chunk.turn is Turn.NEW:
+            yield self._remark(reader, f"{reader.path} is empty")
+
+    async def _chosen(self, slot: SlotId, place: _Place, name: str, *, is_followed: bool) -> str:
+        """Return the path that is meant. Raises Missing, and Unreachable when it is not there yet."""
+        known = place.workload.logs()
+        if not known:
+            raise Missing(f"the workload of {slot} names no log")
+        found = await self._listed(slot, place)
+        if name:
+            return _named(name, known, found)
+        if not found:
+            why = f"no log of {slot} is on instance {int(place.instance_id)} yet"
+            raise (Unreachable(why) if is_followed else Missing(why))
+        fresh = [each.path for each in found if not each.path.endswith(PREVIOUS)]
+        return (fresh or [each.path for each in found])[0]
+
+    async def _listed(self, slot: SlotId, place: _Place) -> tuple[LogFile, ...]:
+        paths = place.workload.logs()
+        if not paths:
+            return ()
+        return read_list(paths, await self._ask(slot, place, look_for(paths), _LOOK_S))
+
+    async def _ask(
+        self, slot: SlotId, place: _Place, question: Command, deadline_s: float
+    ) -> CommandResult:
+        try:
+            async with asyncio.timeout(deadline_s):
+                link = await self._watch.link(place.instance_id, _LINK_WAIT_S)
+                return await link.run(question)
+        except TimeoutError as error:
+            raise Unreachable(f"the host of {slot} did not answer in {deadline_s:.0f} s") from error
+        except Unreachable as error:
+            why = f"{slot} is on instance {int(place.instance_id)}, and {describe(error)}"
+            raise Unreachable(why) from error
+
+    def _place(self, slot: SlotId) -> _Place:
+        """Return where a slot is. Raises Unreachable when it has no host."""
+        record = self._ground.memory.records.get(slot) if self._ground.has_memory else None
+        tenure = record.tenure if record is not None else None
+        if tenure is None or tenure.instance_id is None:
+            raise Unreachable(f"{slot} has no host now")
+        workload = self._workload_of(slot, tenure.revision)
+        if workload is None:
+            raise Unreachable(f"{slot} is no longer in the configuration")
+        return _Place(instance_id=tenure.instance_id, workload=workload)
+
+    def _plain_lines(self, text: str) -> list[str]:
+        """Take the secrets out while the text is whole, then make each line safe to show."""
+        lines = self._ground.hide(text).replace("\r\n", "\n").split("\n")
+        if lines[-1] == "":
+            lines.pop()
+        # A progress bar writes over its own line: what stood there last is what a person has seen.
+        return [plain(line.rstrip("\r").rpartition("\r")[2], _LINE_MAX) for line in lines]
+
+    def _remark(self, reader: _Reader, text: str) -> LogPiece:
+        at = reader.place.instance_id if reader.place is not None else None
+        return LogPiece(instance_id=at, path=reader.path, remark=text)
+
+
+def _named(name: str, known: tuple[str, ...], found: tuple[LogFile, ...]) -> str:
+    """Return the log of this name, which may be its last part. Only what the workload names is read."""
+    there = [each.path for each in found]
+    for paths in (there, with_previous(known)):
+        for path in paths:
+            if name in {path, path.rpartition("/")[2]}:
+                return path
+    names = ", ".join(there) or "none yet"
+    raise Missing(f"there is no log {plain(name, 100)!r}; there are: {names}")
+
+
+def _remarks(reader: _Reader, chunk: Chunk) -> list[str]:
+    """Say what happened to a log between two looks."""
+    said = []
+    match chunk.turn:
+        case Turn.ABSENT if reader.mark.inode:
+            said.append(f"{reader.path} is not there any more; waiting for a new one")
+        case Turn.ROTATED:
+            said.append(f"{reader.path} begins anew: a new file has taken its place")
+        case Turn.TRUNCATED:
+            said.append(f"{reader.path} begins anew: it was truncated")
+        case _:
+            pass
+    if chunk.skipped and chunk.turn is not Turn.NEW:
+        said.append(f"{chunk.skipped} bytes came too fast and are left out")
+    return said
