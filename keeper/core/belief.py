@@ -36,6 +36,7 @@ from keeper.core.silence import WITNESS
 
 # Incarnations that are remembered; only those within the crash-loop window count.
 _CHANGES_MAX = 16
+_KEEPSAKE_MAX = 1000  # characters: what a host says is never kept without a bound
 _BELIEVED_AT = {subject: position for position, subject in WITNESS}
 
 
@@ -66,7 +67,9 @@ def confirms(tenure: Tenure, reading: Reading, policy: Policy) -> bool:
             known = (tenure.process_identity, tenure.process_restarts)
             is_same = not reading.identity or (reading.identity, reading.restarts) == known
             return is_same and not tenure.is_left_stopped
-        case Subject.GPU | Subject.DISK | Subject.WORKLOAD:
+        case Subject.WORKLOAD:
+            return reading.keepsake in ("", tenure.keepsake)
+        case Subject.GPU | Subject.DISK:
             return True
         case _:
             assert_never(reading.subject)
@@ -97,6 +100,7 @@ class Belief:
         self.process_restarts = tenure.process_restarts
         self.process_changed_at = tenure.process_changed_at
         self.is_left_stopped = tenure.is_left_stopped
+        self.keepsake = tenure.keepsake
 
     def read(self, reading: Reading) -> None:
         """Take in what one witness says."""
@@ -207,6 +211,7 @@ class Belief:
 
     def _read_workload(self, reading: Reading) -> None:
         """Take the workload's word as it comes. Another symptom is another matter, since now."""
+        self.keepsake = reading.keepsake[:_KEEPSAKE_MAX] or self.keepsake
         before = self.conditions[WORKING]
         self.level(WORKING, reading.status, reading.reason, reading.at, reading.detail)
         symptom = reading.symptom if reading.status is Status.FALSE else None
@@ -279,4 +284,5 @@ class Belief:
             or self.process_restarts != before.process_restarts
             or self.process_changed_at is not before.process_changed_at
             or self.is_left_stopped is not before.is_left_stopped
+            or self.keepsake != before.keepsake
         )

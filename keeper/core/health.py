@@ -284,6 +284,7 @@ class _Bench:
                 process_restarts=belief.process_restarts,
                 process_changed_at=belief.process_changed_at,
                 is_left_stopped=belief.is_left_stopped,
+                keepsake=belief.keepsake,
                 host_key=host_key,
                 booted_at=self.now if has_booted else before.booted_at,
                 warm_at=warm_at,

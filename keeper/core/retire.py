@@ -120,11 +120,13 @@ def _vacate(draft: Draft, slot: SlotId, reason: Reason) -> None:
         incident.go_dark(draft, slot, reason)
     record = draft.records[slot]
     # An order for another host is done when that one is on air, not when the old one has gone.
+    keepsake = "" if record.tenure is None else record.tenure.keepsake
     is_open = reason is Reason.OPERATOR_ASKED or not _was_on_air(record)
     draft.records[slot] = replace(
         record,
         tenure=record.incoming,
         incoming=None,
+        keepsake=keepsake or record.keepsake,
         remedies=(),  # they were of the host that goes
         restart_asked_at=None,
         replace_asked_at=record.replace_asked_at if is_open and is_wanted else None,

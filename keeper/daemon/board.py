@@ -46,8 +46,7 @@ class Board:
 
     def pin(self, reading: Reading) -> None:
         """Take a reading; wake the tick when it could change a judgement."""
-        if reading.detail and (shown := self._redact(reading.detail)) != reading.detail:
-            reading = replace(reading, detail=shown)  # a host repeats what it was given
+        reading = self._without_secrets(reading)
         key = (reading.instance_id, reading.subject)
         before = self.latest.get(key)
         self.latest[key] = reading
@@ -72,6 +71,17 @@ class Board:
         )
         if not is_the_same and self._is_news(reading, heard_at):
             self._nudge()
+
+    def _without_secrets(self, reading: Reading) -> Reading:
+        """Take the secrets out of what a host says: it repeats what it was given."""
+        redact, symptom = self._redact, reading.symptom
+        if reading.detail and (shown := redact(reading.detail)) != reading.detail:
+            reading = replace(reading, detail=shown)
+        if symptom is not None and (shown := redact(symptom.sentence)) != symptom.sentence:
+            reading = replace(reading, symptom=replace(symptom, sentence=shown))
+        if reading.keepsake and redact(reading.keepsake) != reading.keepsake:
+            reading = replace(reading, keepsake="")  # half of it would be told to the next host
+        return reading
 
     def heard(self, instance_id: InstanceId, subjects: tuple[Subject, ...], at: datetime) -> None:
         """Note that a witness spoke and nothing had changed.

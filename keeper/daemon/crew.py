@@ -140,7 +140,7 @@ class Crew:
             hosts=ports.hosts,
             watch=self.watch,
             clock=clock,
-            workload_of=self._workload_of,
+            workload_of=self._workload_to_put,
             spawn=self.tasks.once,
             finished=self._finished,
             bug=self._note_bug,
@@ -201,6 +201,14 @@ class Crew:
     def _workload_of(self, slot: SlotId, revision: str) -> Workload | None:
         """Return what is, or is to be, on a slot's host."""
         return self.revisions.workload(stream_of(slot), revision)
+
+    def _workload_to_put(self, slot: SlotId, revision: str) -> Workload | None:
+        """Return the same, told what the slot's hosts were showing last."""
+        workload, record = self._workload_of(slot, revision), self._ground.memory.records.get(slot)
+        if workload is None or record is None:
+            return workload
+        shown = "" if record.tenure is None else record.tenure.keepsake
+        return workload.remembering(shown or record.keepsake)
 
     def _finished(self, outcome: Outcome) -> None:
         self._ground.memory.outcomes.append(outcome)

@@ -101,6 +101,10 @@ class Workload(Protocol):
         """Return what a host must show before it gets the workload, the cheapest looks first."""
         ...
 
+    def remembering(self, keepsake: str) -> Workload:
+        """Return the same workload, told what its slot's hosts were showing last; "" is nothing."""
+        ...
+
     def restart_process(self, symptom: str = "") -> tuple[Command, ...]:
         """First rung: end the process for certain and start it again (or ask its manager to).
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from keeper.core.model import InstanceId, OfferNeeds, Port, Reading, RentalSpec, Rung
 from keeper.ports import Command, CommandResult, Upload
-from keeper.workloads import AccountLine, Drain, Step, View, ViewKind, register
+from keeper.workloads import AccountLine, Drain, Step, View, ViewKind, Workload, register
 from keeper.workloads import managers as manager_of
 from keeper.workloads.audition import Check
 
@@ -138,6 +138,10 @@ class OperatorCommand:
     def prepare(self) -> tuple[Step, ...]:
         """Upload and set up; start nothing."""
         return self._put("deploy")
+
+    def remembering(self, keepsake: str) -> Workload:
+        """Have nothing to remember."""
+        return self
 
     def restart_process(self, symptom: str = "") -> tuple[Command, ...]:
         """Ask the manager, or end and start the process ourselves."""

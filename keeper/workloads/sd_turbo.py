@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from keeper.core.model import InstanceId, OfferNeeds, Port, Reading, RentalSpec, Rung
 from keeper.ports import Command, CommandResult, Upload
-from keeper.workloads import AccountLine, Drain, Step, View, ViewKind, register
+from keeper.workloads import AccountLine, Drain, Step, View, ViewKind, Workload, register
 from keeper.workloads import managers as manager_of
 from keeper.workloads.audition import Check
 
@@ -97,6 +97,10 @@ class SdTurbo:
     def prepare(self) -> tuple[Step, ...]:
         """Put everything in place and start nothing."""
         return self._put("deploy")
+
+    def remembering(self, keepsake: str) -> Workload:
+        """Have nothing to remember."""
+        return self
 
     def restart_process(self, symptom: str = "") -> tuple[Command, ...]:
         """End the server for certain and start it."""

@@ -106,6 +106,7 @@ class Tenure:
     gpu_ram_gb: float = 0.0
     disk_dollars_per_hour: float = 0.0
     gpu_spent_dollars: float = 0.0  # about, by its runs before the present one; for people, too
+    keepsake: str = ""  # as its workload said last
     # What it may share with others that fail; "": not told.
     network: str = ""  # of its public address
     driver: str = ""
@@ -185,6 +186,7 @@ class SlotRecord:
     deploy_asked_at: datetime | None = None  # the same: the declared deploy, now
     recycle_at: datetime | None = None  # no recycle is tried before
     failures: tuple[Failure, ...] = ()  # of its latest hosts, bounded
+    keepsake: str = ""  # of its last host: what the next one must be told
     proven_revision: str = ""  # of the workload that was last on air for long
     last_decision: str = ""
     last_reason: Reason = Reason.STARTING_UP

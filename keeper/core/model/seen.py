@@ -158,3 +158,5 @@ class Reading:
         default_factory=dict
     )  # unique_frames_per_s, mean_luma, bitrate_bps, …
     symptom: Symptom | None = None  # WORKLOAD: what is wrong, when something is
+    # WORKLOAD: what the slot's next host must be told (a viewer's prompt, say); "": nothing new.
+    keepsake: str = ""

@@ -1,8 +1,9 @@
 """The board: what wakes a tick, what a tick takes down, what is bounded."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from keeper.core.model import InstanceId, Reading, Status, Subject
+from keeper.core.model import InstanceId, Reading, Remedy, Status, Subject, Symptom
 from keeper.core.reasons import Reason
 from keeper.daemon.board import Board
 
@@ -145,3 +146,16 @@ def test_a_witness_that_cannot_look_has_not_been_heard() -> None:
     board.pin(_reading())
     board.pin(_reading(Status.UNKNOWN, Reason.PROBE_FAILED, after_s=600))
     assert board.heard_at[HOST, Subject.PICTURE] == NOW
+
+
+def test_what_a_host_repeats_of_its_secrets_is_not_pinned() -> None:
+    symptom = Symptom(code="c", sentence="key s3cret is refused", remedy=Remedy.PERSON)
+    said = replace(
+        _reading(Status.FALSE, Reason.SYMPTOM), detail="s3cret", symptom=symptom, keepsake="s3cret"
+    )
+    board = Board(_Bell(), redact=lambda text: text.replace("s3cret", "…"))
+    board.pin(said)
+    (pinned,) = board.unseen()
+    assert "s3cret" not in repr(pinned)
+    assert pinned.symptom is not None
+    assert (pinned.symptom.sentence, pinned.keepsake) == ("key … is refused", "")
