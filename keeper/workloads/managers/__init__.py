@@ -135,17 +135,19 @@ def logs(manager: Manager, *, workdir: str) -> tuple[str, ...]:
             return (log, f"{log}.1")
         case Pm2():
             home = manager.home or "~/.pm2"
-            name = manager.name
-            return (f"{home}/logs/{name}-error.log", f"{home}/logs/{name}-out.log")
+            files = [(f"{name}-error.log", f"{name}-out.log") for name in manager.names]
+            return tuple(f"{home}/logs/{file}" for pair in files for file in pair)
         case Supervisor() | Unmanaged():
             return ()
 
 
-def evidence(manager: Manager, *, workdir: str) -> tuple[Command, ...]:
-    """Return looks that change nothing: the logs' ends, the manager's word, the GPU, the disk."""
-    return evidence_of(
-        logs=logs(manager, workdir=workdir), manager=_word_of(manager), workdir=workdir
-    )
+def evidence(manager: Manager, *, workdir: str, files: tuple[str, ...] = ()) -> tuple[Command, ...]:
+    """Return looks that change nothing: the logs' ends, the manager's word, the GPU, the disk.
+
+    ``files``: the workload's own logs; without them those that the manager is known to keep.
+    """
+    kept = files or logs(manager, workdir=workdir)
+    return evidence_of(logs=kept, manager=_word_of(manager), workdir=workdir)
 
 
 def _word_of(manager: Manager) -> str:

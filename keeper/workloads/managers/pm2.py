@@ -16,22 +16,43 @@ from keeper.ports import Command
 
 # The first call of a PM2 version unpacks and starts a daemon; a drain may take its kill_timeout.
 _TIMEOUT_S = 60.0
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}"
+_NAMES = rf"^{_NAME}( {_NAME}){{0,4}}$"
+
+
+# What is kept of each app: everything else in PM2's answer may hold a secret (PM2 7.0.4: 11 KB for two apps,
+# nearly all of it environment, twice).
+FIELDS = (
+    "name",
+    "pm_id",
+    "pid",
+    "status",
+    "restart_time",
+    "unstable_restarts",
+    "pm_uptime",
+    "memory",
+)
 
 
 class Pm2(BaseModel):
-    """An app under PM2."""
+    """An app under PM2, or several that are judged as one: the worst of them counts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["pm2"]
-    # The app's name, as in its ecosystem file.
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
+    # The app's name, as in its ecosystem file; several with blanks between, the most telling first.
+    name: Annotated[str, Field(pattern=_NAMES)]
     # How to call PM2 on the host; may be several words.
     command: Annotated[str, Field(min_length=1, max_length=200)] = "pm2"
     # The JavaScript runtime that reduces PM2's answer on the host.
     node: Annotated[str, Field(min_length=1, max_length=200)] = "node"
     # PM2_HOME; empty: PM2's default.
     home: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each app's name."""
+        return tuple(self.name.split())
 
 
 def stop(settings: Pm2, *, name: str) -> Command:
@@ -43,7 +64,7 @@ def stop(settings: Pm2, *, name: str) -> Command:
         f"{_home(settings)}"
         'daemon=""; { read -r daemon <"${PM2_HOME:-$HOME/.pm2}/pm2.pid"; } 2>/dev/null\n'
         '[ -n "$daemon" ] && kill -0 "$daemon" 2>/dev/null || exit 0\n'
-        f"{settings.command} delete {quote(settings.name)} -s >/dev/null 2>&1\n"
+        f"{settings.command} delete {_words(settings)} -s >/dev/null 2>&1\n"
         "exit 0"
     )
     return Command(name=name, script=script, timeout_s=_TIMEOUT_S)
@@ -53,19 +74,19 @@ def start(
     settings: Pm2, *, name: str, workdir: str, start_line: str, env: Mapping[str, str]
 ) -> Command:
     """Start the app by the operator's line (``pm2 start ecosystem.config.cjs``)."""
-    line = start_line or f"{settings.command} restart {quote(settings.name)} --update-env -s"
+    line = start_line or f"{settings.command} restart {_words(settings)} --update-env -s"
     script = f"{_home(settings)}mkdir -p -- {quote(workdir)} && cd -- {quote(workdir)} || exit 1\n"
     return Command(name=name, script=f"{script}{line}", env=env, timeout_s=_TIMEOUT_S)
 
 
 def restart(settings: Pm2, *, name: str, env: Mapping[str, str]) -> Command:
     """Ask PM2 to restart the app; fails when PM2 does not know it (a fresh daemon knows nothing)."""
-    script = f"{_home(settings)}{settings.command} restart {quote(settings.name)} --update-env -s"
+    script = f"{_home(settings)}{settings.command} restart {_words(settings)} --update-env -s"
     return Command(name=name, script=script, env=env, timeout_s=_TIMEOUT_S)
 
 
 def word(settings: Pm2) -> str:
-    """Return the shell that shows what PM2 says of its apps: never its JSON, which has every secret.
+    """Return the shell that shows what PM2 says of its apps, in eight fields, and its own journal.
 
     A question to a dead daemon would start one, so its pid is looked at first.
     """
@@ -73,20 +94,45 @@ def word(settings: Pm2) -> str:
         f"{_home(settings)}"
         'daemon=""; { read -r daemon <"${PM2_HOME:-$HOME/.pm2}/pm2.pid"; } 2>/dev/null\n'
         '[ -n "$daemon" ] && kill -0 "$daemon" 2>/dev/null || { echo "no PM2 daemon"; exit 0; }\n'
-        f"{settings.command} ls -m --no-color 2>&1 | head -n 60\n"
+        f"{settings.command} jlist -s 2>/dev/null </dev/null | {settings.node} -e {quote(_REDUCE)}\n"
         'tail -n 60 -- "${PM2_HOME:-$HOME/.pm2}/pm2.log" 2>&1'
     )
 
 
+# The list is on the last line: before it may stand a banner, or that a daemon was started.
+_REDUCE = f"""
+const fields = {list(FIELDS)};
+let text = "";
+process.stdin.on("data", (data) => {{ text += data; }});
+process.stdin.on("end", () => {{
+    let list = [];
+    try {{ list = JSON.parse(text.trim().split("\\n").pop()); }} catch (error) {{ /* unreadable */ }}
+    if (!Array.isArray(list)) list = [];
+    for (const one of list.slice(0, 50)) {{
+        const all = {{ ...one.monit, ...one.pm2_env, name: one.name, pm_id: one.pm_id, pid: one.pid }};
+        all.memory = (one.monit || {{}}).memory;
+        console.log(JSON.stringify(Object.fromEntries(fields.map((name) => [name, all[name]]))));
+    }}
+}});
+"""
+
+
 def verify(settings: Pm2, *, name: str) -> Command:
-    """See whether PM2 has a pid for the app after a moment."""
+    """See whether PM2 has a pid for each app after a moment."""
     script = (
         f"{_home(settings)}sleep 1\n"
-        f"pid=$({settings.command} pid {quote(settings.name)} 2>/dev/null | tail -n 1)\n"
-        'case $pid in "" | 0 | *[!0-9]*) ;; *) [ -d "/proc/$pid" ] && exit 0 ;; esac\n'
-        "echo 'PM2 has no running process of that name' >&2\nexit 1"
+        f"for app in {_words(settings)}; do\n"
+        f'    pid=$({settings.command} pid "$app" 2>/dev/null </dev/null | tail -n 1)\n'
+        '    case $pid in "" | 0 | *[!0-9]*) pid=none ;; esac\n'
+        '    [ -d "/proc/$pid" ] && continue\n'
+        '    echo "PM2 has no running process of the name $app" >&2\n    exit 1\n'
+        "done\nexit 0"
     )
     return Command(name=name, script=script, timeout_s=_TIMEOUT_S)
+
+
+def _words(settings: Pm2) -> str:
+    return " ".join(quote(name) for name in settings.names)
 
 
 def _home(settings: Pm2) -> str:

@@ -1,0 +1,204 @@
+"""The duel: agents fight in a browser game, one GPU host draws it and sends it to the platforms.
+
+Under PM2 runs an orchestrator with a game server, a web client and a bridge (browser and ffmpeg), whose
+end PM2 does not see. None of its endpoints means that viewers see a live picture, so several witnesses
+are asked on the host and reduced there; ``symptoms.ROWS`` says what they mean, and what helps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from keeper.core.model import (
+    InstanceId,
+    OfferNeeds,
+    Port,
+    Reading,
+    RentalSpec,
+    Rung,
+    Status,
+    Subject,
+    Symptom,
+)
+from keeper.core.reasons import Reason
+from keeper.core.text import plain
+from keeper.ports import Command, CommandResult
+from keeper.workloads import AccountLine, Drain, Step, View, ViewKind, Workload, register
+from keeper.workloads import managers as manager_of
+from keeper.workloads.audition import Check
+from keeper.workloads.audition_checks import Demands, Ingest, audition
+from keeper.workloads.hyperscape_duel import account, deploy, scripts, symptoms
+from keeper.workloads.hyperscape_duel.facts import read_facts
+from keeper.workloads.hyperscape_duel.settings import HyperscapeDuelSettings
+
+_DETAIL_MAX = 200
+_ACCOUNT_MAX_BYTES = 32_768
+# An order, and each look at what became of it.
+_DRAIN_LOOK_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class HyperscapeDuel:
+    """The workload. Secrets go into one file on the host, of mode 0600, by their names."""
+
+    settings: HyperscapeDuelSettings
+    secrets: Mapping[str, str]
+
+    kind = "hyperscape-duel"
+
+    def rental(self) -> RentalSpec:
+        """Image, disk and ports. The image's own capabilities are for computing alone: ask for all."""
+        return RentalSpec(
+            image=self.settings.image,
+            disk_gb=self.settings.disk_gb,
+            ports=tuple(Port(container_port=port) for port in self.settings.publish),
+            env={"NVIDIA_DRIVER_CAPABILITIES": "all"},
+        )
+
+    def needs(self, declared: OfferNeeds) -> OfferNeeds:
+        """Ask for the disk that is rented and for a GPU that drives a display: WebGPU needs it."""
+        disk_gb = max(declared.disk_gb, self.settings.disk_gb)
+        return replace(declared, disk_gb=disk_gb, gpu_display_active=True)
+
+    def rungs(self) -> tuple[Rung, ...]:
+        """All of them help here."""
+        return (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT)
+
+    def audition(self) -> tuple[Check, ...]:
+        """Ask for everything between the GPU and a picture in a browser, and for the way out."""
+        host, _, port = self.settings.ingest.rpartition(":")
+        return audition(
+            Demands(
+                workdir=self.settings.workdir,
+                disk_free_min_gb=min(40.0, self.settings.disk_gb / 2),  # build, assets, browser
+                renders=True,
+                x_display=self.settings.display,
+                webgpu=True,
+                ingest=Ingest(host=host, port=int(port)) if host else None,
+                bitrate_bps=self.settings.bitrate_bps,
+                ports=self.settings.publish,
+            ),
+            self.settings.audition,
+        )
+
+    def deploy(self) -> tuple[Step, ...]:
+        """Maintenance, secrets, checkout and deploy script, proof by health and commit."""
+        return deploy.deploy(self.settings, self.secrets)
+
+    def prepare(self) -> tuple[Step, ...]:
+        """All but the deploy script, which starts the stream."""
+        return deploy.prepare(self.settings, self.secrets)
+
+    def remembering(self, keepsake: str) -> Workload:
+        """Have nothing to remember: the duel keeps its own books."""
+        return self
+
+    def restart_process(self, symptom: str = "") -> tuple[Command, ...]:
+        """End the bridge's process where it is the bridge; else restart the orchestrator."""
+        return deploy.restart_process(self.settings, self.secrets, symptom)
+
+    def restart_workload(self, symptom: str = "") -> tuple[Step, ...]:
+        """Stop, clear, wait where that helps, start."""
+        return deploy.restart_workload(self.settings, self.secrets, symptom)
+
+    def drain(self) -> Drain | None:
+        """Ask the server to restart after the duel; without its code, wait for a quiet phase."""
+        cycle_s = self.settings.cycle_s() + self.settings.drain_margin_s
+        if self.secrets.get(self.settings.admin_code_secret):
+            return Drain(
+                begin=(self._act("drain_begin", "drain.begin"),),
+                look=self._act("drain_look", "drain.look"),
+                bound_s=cycle_s + self.settings.patience.startup_s,
+                look_s=_DRAIN_LOOK_S,
+                is_restart=True,
+            )
+        look = self._act("boundary_look", "drain.look")
+        return Drain(begin=(), look=look, bound_s=cycle_s, look_s=min(_DRAIN_LOOK_S, cycle_s / 20))
+
+    def evidence(self) -> tuple[Command, ...]:
+        """Look at the logs, PM2, the deploy's log, the GPU and the disk."""
+        return manager_of.evidence(
+            self._manager(), workdir=self.settings.workdir, files=self.logs()
+        )
+
+    def logs(self) -> tuple[str, ...]:
+        """Name the orchestrator's logs, the deploy's, the X server's, and PM2's journal."""
+        own = tuple(f"{self.settings.workdir}/{name}" for name in self.settings.logs)
+        display = self.settings.display.lstrip(":")
+        x_log = (f"/var/log/Xorg.{display}.log",) if display else ()
+        home = self.settings.pm2.home or "~/.pm2"
+        return (*own, self.settings.deploy_log, *x_log, f"{home}/pm2.log")
+
+    def account(self) -> Command | None:
+        """Ask what the seed's status script asks, in one go."""
+        return replace(self._act("account", "account"), output_max_bytes=_ACCOUNT_MAX_BYTES)
+
+    def read_account(self, result: CommandResult) -> tuple[AccountLine, ...]:
+        """Read it as the six lines."""
+        return account.lines_of(result)
+
+    def sentinel(self) -> str:
+        """Ask PM2, the disk, the GPU, and the duel itself."""
+        return manager_of.sentinel(
+            self._manager(),
+            workdir=self.settings.workdir,
+            ask_workload=scripts.asker(self.settings, self.secrets),
+        )
+
+    def interpret(self, line: str, instance_id: InstanceId, at: datetime) -> tuple[Reading, ...]:
+        """Read one sentinel line."""
+        readings = manager_of.read_line(line, instance_id, at, needs_display=True)
+        raw = manager_of.workload_facts(line)
+        if raw is None:
+            return readings
+        return (*readings, self._judge(raw, instance_id, at))
+
+    def view(self) -> View:
+        """Look at the playlist: it shows that something answers; symptoms say whether it lives."""
+        if not self.settings.hls_path:
+            return View(kind=ViewKind.TCP, container_port=self.settings.port)
+        path = self.settings.hls_path
+        return View(kind=ViewKind.HTTP, container_port=self.settings.port, path=path)
+
+    def _judge(self, raw: bytes, instance_id: InstanceId, at: datetime) -> Reading:
+        facts = read_facts(raw)
+        status, reason, detail = Status.UNKNOWN, Reason.PROBE_FAILED, "the duel could not be asked"
+        symptom: Symptom | None = None
+        if facts is not None:
+            symptom = symptoms.diagnose(facts, self.settings)
+            detail = symptoms.described(facts)
+            if symptom is not None:
+                status, reason, detail = Status.FALSE, Reason.SYMPTOM, symptom.sentence
+            elif facts.server.code:
+                status, reason = Status.TRUE, Reason.WORKLOAD_WELL
+        return Reading(
+            instance_id=instance_id,
+            subject=Subject.WORKLOAD,
+            status=status,
+            reason=reason,
+            at=at,
+            detail=plain(detail, _DETAIL_MAX),
+            symptom=symptom,
+        )
+
+    def _act(self, verb: str, name: str) -> Command:
+        return scripts.act(self.settings, self.secrets, verb=verb, name=name)
+
+    def _manager(self) -> manager_of.Pm2:
+        pm2 = self.settings.pm2
+        return manager_of.Pm2(
+            kind="pm2",
+            name=" ".join(pm2.apps),
+            command=pm2.command,
+            node=self.settings.runtime,
+            home=pm2.home,
+        )
+
+
+def _build(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> HyperscapeDuel:
+    return HyperscapeDuel(settings, secrets)
+
+
+register("hyperscape-duel", HyperscapeDuelSettings, _build)
