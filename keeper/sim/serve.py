@@ -32,6 +32,7 @@ from keeper.sim.limits import Limits
 from keeper.sim.market import Market, MarketShape
 from keeper.sim.script import Cue
 from keeper.sim.ssh_door import Sshd
+from keeper.sim.ssh_host import Furnish
 from keeper.sim.ssh_hosts import VERBS, LoopbackHosts
 from keeper.sim.ssh_openssh import programs
 from keeper.sim.tap import Tap, untapped
@@ -59,7 +60,8 @@ class SimServer:
 
     ``spacing_scale`` scales the marketplace's own rate limits; 0 switches them off. ``time_scale``
     makes the marketplace's clock (and so its boots and bills) run faster than real time. ``sshd`` says
-    what serves SSH on the hosts; raises NoSshd when this box cannot.
+    what serves SSH on the hosts; raises NoSshd when this box cannot. ``furnish`` is done to each host at
+    each start, as its image would.
     """
 
     def __init__(
@@ -78,10 +80,12 @@ class SimServer:
         has_old_host: bool = False,
         tap: Tap = untapped,
         sshd: Sshd = Sshd.BUILT_IN,
+        furnish: Furnish | None = None,
     ) -> None:
         if sshd is Sshd.OPENSSH:
             programs()  # said now, not when a host boots
         self._sshd = sshd
+        self._furnish = furnish
         self._seed = seed
         self._tap = tap
         self._state_dir = state_dir
@@ -125,6 +129,7 @@ class SimServer:
             key_lag_s=self._shape.key_lag_s,
             tap=self._tap,
             sshd=self._sshd,
+            furnish=self._furnish,
         )
         self.market = Market(
             rng=random.Random(self._seed),

@@ -46,6 +46,8 @@ NO_AUTO_TMUX = ".no_auto_tmux"
 # Of what a real sshd says: who was not let in, and what is wrong with itself.
 _REFUSALS = re.compile(r"Failed|Invalid user|not allowed|[Rr]efused|^error|^fatal")
 Log = Callable[[str, str], None]
+# What an image brings along and starts: done to a host at each of its starts, before anybody comes in.
+Furnish = Callable[["LoopbackHost"], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +84,11 @@ class LoopbackHost:
         proxy: Proxy,
         tap: Tap = untapped,
         sshd: Sshd = Sshd.BUILT_IN,
+        furnish: Furnish | None = None,
     ) -> None:
         self._tap = tap
+        self._furnish = furnish
+        self.variables: dict[str, str] = {}  # what its image adds to what a session sees
         self._kind = sshd
         self.contract = contract
         self.incarnation = contract.incarnation
@@ -93,7 +98,7 @@ class LoopbackHost:
         self.relays: dict[str, Relay] = {}
         self.log_lines: deque[str] = deque(maxlen=500)
         self._folder = folder
-        self._bin = folder / "bin"
+        self.bin = folder / "bin"
         self._mark = mark
         self._boots = 0
         self._luck = luck
@@ -117,7 +122,7 @@ class LoopbackHost:
             refusal=lambda user, key: self._proxy_refusal(proxy, user, key),
             keys=lambda: proxy.known() if self._gates.has_keys() else [],
         )
-        hardware.install(self._bin, contract)
+        hardware.install(self.bin, contract)
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -131,6 +136,8 @@ class LoopbackHost:
         self._run_onstart()
         for relay in self.relays.values():
             relay.set_way(Way.OPEN)
+        if self._furnish is not None:
+            self._furnish(self)
         if self.contract.runtype != "args":  # the image's own entrypoint, and no sshd is added
             self.begin(self._serve_ssh())
         self._log("booted", f"{self.inside} #{self._boots}")
@@ -370,7 +377,7 @@ class LoopbackHost:
         return self._exported() | self._own_environment()
 
     def _own_environment(self) -> dict[str, str]:
-        path = [str(self._bin), str(Path(sys.executable).parent)]
+        path = [str(self.bin), str(Path(sys.executable).parent)]
         path += ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
         return {
             "HOME": str(self.home),
@@ -381,6 +388,7 @@ class LoopbackHost:
             "PATH": os.pathsep.join(path),
             "TMPDIR": str(self.home / "tmp"),
             "SERVER_HOST": self.inside,
+            **self.variables,
             warden.MARK: self.mark,
         }
 
@@ -461,7 +469,7 @@ class LoopbackHost:
 
     def set_flag(self, name: str, *, is_set: bool) -> None:
         """Change the hardware that the stand-ins report."""
-        path = self._bin / name
+        path = self.bin / name
         if is_set:
             path.touch()
         else:

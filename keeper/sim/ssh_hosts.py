@@ -23,7 +23,7 @@ from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.ledger import HostEntry, Ledger
 from keeper.sim.relay import Way
 from keeper.sim.ssh_door import Sshd
-from keeper.sim.ssh_host import Gates, LoopbackHost, Proxy
+from keeper.sim.ssh_host import Furnish, Gates, LoopbackHost, Proxy
 from keeper.sim.tap import Tap, untapped
 from keeper.sim.warden import Found
 
@@ -81,9 +81,11 @@ class LoopbackHosts:
         key_lag_s: float = 0.0,
         tap: Tap = untapped,
         sshd: Sshd = Sshd.BUILT_IN,
+        furnish: Furnish | None = None,
     ) -> None:
         self.mark = mark
         self._sshd = sshd
+        self._furnish = furnish
         self._tap = tap
         self._folder = folder
         self._luck = luck
@@ -119,6 +121,7 @@ class LoopbackHosts:
                 proxy=self._proxy,
                 tap=self._tap,
                 sshd=self._sshd,
+                furnish=self._furnish,
             )
             self._hosts[contract.instance_id] = host
             # A new container's sshd answers before the keys are there.
