@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts the real components that the tests talk to on this machine: OpenSSH, supervisord, PM2,
 # Prometheus, Alertmanager, Chromium, nginx with RTMP, ffmpeg, PostgreSQL, coturn, Caddy, shellcheck,
-# the library of Pixel Streaming's signalling, and Vast.ai's own command line.
+# Xvfb, Vulkan in software, the library of Pixel Streaming's signalling, and Vast.ai's own command line.
 # Only what is missing is installed, and only as root on a machine with apt; otherwise this says
 # what is missing and succeeds, because the test run itself names and counts what it could not do.
 # Nothing is started, and no service that comes with a package is left running.
@@ -55,6 +55,10 @@ survey() {
     want systemd-analyze systemd have systemd-analyze
     want jq jq have jq
     want curl curl have curl
+    want xvfb xvfb have Xvfb
+    want xdpyinfo x11-utils have xdpyinfo
+    want vulkaninfo vulkan-tools have vulkaninfo
+    want lavapipe mesa-vulkan-drivers has_lavapipe
     want ps procps have ps
     want turnserver coturn have turnserver
     want caddy caddy have caddy
@@ -62,6 +66,8 @@ survey() {
     want pixel-library "" has_pixel_library
     want vastai "" scripts/vastai-env.sh --check
 }
+
+has_lavapipe() { compgen -G '/usr/share/vulkan/icd.d/lvp_icd*.json' >/dev/null; }
 
 has_pixel_library() {
     [[ -d "$PIXEL/node_modules/ws" ]] && cmp -s "$PIXEL_LOCK/package-lock.json" "$PIXEL/package-lock.json"

@@ -78,6 +78,11 @@ def _vastai() -> Path | None:
     return built / "bin" / "vastai" if is_of_this_lock else None
 
 
+def _lavapipe() -> Path | None:
+    """Give the manifest of Mesa's Vulkan driver in software."""
+    return next(iter(sorted(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))), None)
+
+
 def _postgres() -> Path | None:
     """Give the folder that holds initdb, pg_ctl and postgres; Debian hides it by version."""
     initdb = _command("initdb")()
@@ -94,7 +99,9 @@ COMPONENTS: Final[Mapping[str, Callable[[], Path | None]]] = MappingProxyType(
         "alertmanager": _command("prometheus-alertmanager", "alertmanager"),
         "caddy": _command("caddy"),
         "chromium": _command("chromium", "chromium-browser", "google-chrome"),
+        "curl": _command("curl"),
         "ffmpeg": _command("ffmpeg"),
+        "lavapipe": _lavapipe,
         "nginx-rtmp": _nginx_rtmp,
         "node": _command("node"),
         "pixel-library": _pixel_library,
@@ -108,6 +115,9 @@ COMPONENTS: Final[Mapping[str, Callable[[], Path | None]]] = MappingProxyType(
         "systemd-analyze": _command("systemd-analyze"),
         "turnserver": _command("turnserver"),
         "vastai": _vastai,
+        "vulkaninfo": _command("vulkaninfo"),
+        "xdpyinfo": _command("xdpyinfo"),
+        "xvfb": _command("Xvfb"),
     }
 )
 
