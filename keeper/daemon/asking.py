@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from keeper.core.model import InstanceId, SlotId
 from keeper.core.text import plain
 from keeper.daemon.ground import Ground
-from keeper.daemon.survey import describe
-from keeper.daemon.watch import Watch
 from keeper.ports import (
     Clock,
     Command,
     CommandFailed,
     CommandResult,
+    Link,
     Malformed,
     Missing,
     PortError,
@@ -44,10 +44,17 @@ _LINK_WAIT_S = 5.0
 _ACCOUNT_S = 30.0
 _LOOK_S = 15.0
 _APART_S = 1.0
-_LINES_MAX = 1000  # of an account, and of the beginning of a log that is followed
 _LINE_MAX = 2000
 _TITLE_MAX = 40
 _ACCOUNT_LINES = 40
+
+
+class Links(Protocol):
+    """The links that the watch keeps."""
+
+    async def link(self, instance_id: InstanceId, timeout_s: float) -> Link:
+        """Return a rental's link, waiting for it. Raises Unreachable."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,22 +73,23 @@ class _Reader:
     path: str = ""
     mark: Mark = field(default_factory=Mark)
     trouble: str = ""  # what was said last, so that it is said once
+    has_begun: bool = False  # what comes from now on is wanted whole
 
 
 class HostsAsked:
-    """Implements ports.asking.Asking on the watch's links."""
+    """Implements ports.asking.Asking on the links that there are."""
 
     def __init__(
         self,
         ground: Ground,
-        watch: Watch,
+        links: Links,
         clock: Clock,
         *,
         workload_of: Callable[[SlotId, str], Workload | None],
         apart_s: float = _APART_S,
     ) -> None:
         self._ground = ground
-        self._watch = watch
+        self._links = links
         self._clock = clock
         self._workload_of = workload_of
         self._apart_s = apart_s
@@ -135,11 +143,10 @@ class HostsAsked:
             try:
                 async for piece in self._look(slot, reader, name, lines_max, is_followed=True):
                     yield piece
-                    lines_max = _LINES_MAX  # of what comes later nothing is cut away
             except Missing:
                 raise
-            except (PortError, TimeoutError) as error:
-                said = self._plain_lines(describe(error))[0]
+            except PortError as error:
+                said = self._plain_lines(str(error))[0]
                 if said != reader.trouble:
                     reader.trouble = said
                     yield self._remark(reader, f"{said}; waiting")
@@ -174,7 +181,9 @@ class HostsAsked:
             yield self._remark(reader, remark)
         is_first, reader.mark = not reader.mark.inode, chunk.mark
         lines = self._plain_lines(chunk.text if is_followed else chunk.text + chunk.unfinished)
-        lines = lines[-lines_max:] if lines_max else []
+        if not reader.has_begun:
+            lines = lines[-lines_max:] if lines_max else []
+        reader.has_begun = True
         if lines:
             yield LogPiece(instance_id=place.instance_id, path=reader.path, lines=tuple(lines))
         elif is_first and chunk.turn is Turn.NEW:
@@ -205,12 +214,12 @@ class HostsAsked:
     ) -> CommandResult:
         try:
             async with asyncio.timeout(deadline_s):
-                link = await self._watch.link(place.instance_id, _LINK_WAIT_S)
+                link = await self._links.link(place.instance_id, _LINK_WAIT_S)
                 return await link.run(question)
         except TimeoutError as error:
             raise Unreachable(f"the host of {slot} did not answer in {deadline_s:.0f} s") from error
         except Unreachable as error:
-            why = f"{slot} is on instance {int(place.instance_id)}, and {describe(error)}"
+            why = f"{slot} is on instance {int(place.instance_id)}, and {error}"
             raise Unreachable(why) from error
 
     def _place(self, slot: SlotId) -> _Place:
