@@ -74,6 +74,9 @@ def dns(look: Command, names: Sequence[str], control: str) -> Check:
 # --- the way out --------------------------------------------------------------------------------------
 
 
+_UNRESOLVED = ("not known", "name resolution", "No address associated")
+
+
 def ingest(look: Command, to: Ingest) -> Check:
     """A TCP connection to where the stream goes; some hosts' networks let none through."""
     where = f"{to.host}:{to.port}"
@@ -84,9 +87,9 @@ def ingest(look: Command, to: Ingest) -> Check:
             return passed(f"{where} takes connections")
         if code == NOT_FOUND:
             return untold("nothing on the host could try")
-        if "not known" in said or "resolution" in said or "resolve" in said:
+        if any(word in section.text for word in _UNRESOLVED):
             return untold(f"the name of {where} is not resolved")
-        if "refused" in said:
+        if "refused" in section.text:
             # Somebody there said no, so the way is open and every host would hear the same.
             return failed(f"{where} refuses connections", Meaning.PERSON)
         hint = "; RTMPS on port 443 may pass" if section.value("control") == "0" else ""
@@ -127,7 +130,7 @@ ffmpeg -hide_banner -nostdin -loglevel error -progress pipe:1 -re \\
 """
 
 
-def upload(url: str, bitrate_bps: float, factor: float = 2.0) -> Check:
+def upload(url: str, bitrate_bps: float, factor: float = 2.0, *, for_s: float = _UPLOAD_S) -> Check:
     """Send what the operator's test address takes, for some seconds, and see how much went through.
 
     ``url``: http or https (PUT), or rtmp. An rtmp address is seen by everyone on the host, as the
@@ -136,19 +139,19 @@ def upload(url: str, bitrate_bps: float, factor: float = 2.0) -> Check:
     rate_bps = bitrate_bps * factor
     is_rtmp = url.startswith("rtmp")
     variables = {
-        "bytes": f"{rate_bps * _UPLOAD_S / 8:.0f}",
+        "bytes": f"{rate_bps * for_s / 8:.0f}",
         "rate": f"{rate_bps:.0f}",
         # An HTTP upload has the same bytes to send and half as much time again for the handshake.
-        "seconds": f"{_UPLOAD_S if is_rtmp else _UPLOAD_S * 1.5:.0f}",
+        "seconds": f"{for_s if is_rtmp else for_s * 1.5:g}",
     }
     prelude = "".join(f"{name}={quote(value)}\n" for name, value in variables.items())
     return check(
         CheckName.UPLOAD,
-        expected=f"{_mbps(rate_bps)} upwards for {_UPLOAD_S:.0f} s, {factor:g} times the stream's",
+        expected=f"{_mbps(rate_bps)} upwards for {for_s:g} s, {factor:g} times the stream's",
         look=Command(
             name="audition.upload",
             script=prelude + (_PUSH if is_rtmp else _PUT),
-            timeout_s=_UPLOAD_S * 4,
+            timeout_s=for_s * 4,
             env={"keeper_upload_url": url},
         ),
         read=_read_push(rate_bps) if is_rtmp else _read_put(rate_bps),

@@ -156,6 +156,12 @@ except OSError:
     fi
 }
 
+# A zombie waits to be reaped, in a container often for ever, and is as dead as one that is gone.
+is_alive() {
+    { read -r stat_line <"/proc/$1/stat"; } 2>/dev/null || return 1
+    case ${stat_line##*) } in Z* | X*) return 1 ;; esac
+}
+
 look_x() {
     number=${keeper_display#:}
     number=${number%%.*}
@@ -164,7 +170,7 @@ look_x() {
     [ ! -r "$lock" ] || read -r owner <"$lock"
     case $owner in
     '' | *[!0-9]*) echo 'lock=none' ;;
-    *) if [ -d "/proc/$owner" ]; then echo 'lock=alive'; else echo 'lock=dead'; fi ;;
+    *) if is_alive "$owner"; then echo 'lock=alive'; else echo 'lock=dead'; fi ;;
     esac
     if [ -S "$socket" ]; then
         said=$(greet "$socket")

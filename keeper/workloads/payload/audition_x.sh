@@ -43,10 +43,16 @@ owner_of_lock() {
     case $owner in *[!0-9]*) owner='' ;; esac
 }
 
+# A zombie waits to be reaped, in a container often for ever, and is as dead as one that is gone.
+is_alive() {
+    { read -r stat_line <"/proc/$1/stat"; } 2>/dev/null || return 1
+    case ${stat_line##*) } in Z* | X*) return 1 ;; esac
+}
+
 # Only what calls itself an X server is ended, and what is dead is tidied away.
 clear_away() {
     owner_of_lock
-    if [ -n "$owner" ] && [ -d "/proc/$owner" ]; then
+    if [ -n "$owner" ] && is_alive "$owner"; then
         title=''
         read -r title <"/proc/$owner/comm"
         case $title in
@@ -59,10 +65,10 @@ clear_away() {
         kill -TERM "$owner" 2>/dev/null
         kill -CONT "$owner" 2>/dev/null
         tries=15
-        while [ -d "/proc/$owner" ] && [ "$tries" -gt 0 ]; do sleep 0.2; tries=$((tries - 1)); done
+        while is_alive "$owner" && [ "$tries" -gt 0 ]; do sleep 0.2; tries=$((tries - 1)); done
         kill -KILL "$owner" 2>/dev/null
         tries=10
-        while [ -d "/proc/$owner" ] && [ "$tries" -gt 0 ]; do sleep 0.2; tries=$((tries - 1)); done
+        while is_alive "$owner" && [ "$tries" -gt 0 ]; do sleep 0.2; tries=$((tries - 1)); done
     fi
     rm -f -- "$lock" "$socket"
 }
@@ -73,7 +79,7 @@ launch() {
     tries=50
     while [ "$tries" -gt 0 ]; do
         ! greets || return 0
-        kill -0 $! 2>/dev/null || return 1
+        is_alive $! || return 1
         sleep 0.2
         tries=$((tries - 1))
     done
