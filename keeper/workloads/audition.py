@@ -53,8 +53,9 @@ class CheckName(StrEnum):
 class PortLook:
     """A look from this box: can a port of the container be reached by its public mapping?
 
-    Before the deploy nothing listens there yet. ``opener``, where there is one, is run first: it
-    listens for one connection and a few seconds, unless somebody else listens already.
+    Before the deploy nothing listens there yet. ``opener``, where there is one, is run to its end before
+    the dial: it leaves a listener behind for one connection and a few seconds, unless somebody listens
+    already.
     """
 
     container_port: int
@@ -174,6 +175,29 @@ def worst(findings: Sequence[Finding]) -> Meaning | None:
     return next((meaning for meaning in _GRAVEST_FIRST if meaning in hard), None)
 
 
+def is_machine_to_blame(findings: Sequence[Finding]) -> bool:
+    """Say whether what condemns a host condemns its machine, too, when it is to be replaced.
+
+    A container made for computing only fails at everything that draws or encodes. Those failures follow
+    from the first, so another container on the same machine may pass; any other failure is a second
+    reason, and the machine's own.
+    """
+    failed = [each for each in findings if each.meaning is Meaning.REPLACE and each.is_hard]
+    if all(each.is_machine_at_fault for each in failed):
+        return True
+    return any(each.is_machine_at_fault and each.check not in _FOLLOWS for each in failed)
+
+
+# What needs the libraries that such a container lacks.
+_FOLLOWS = frozenset(
+    {
+        CheckName.VULKAN_ICD,
+        CheckName.VULKAN,
+        CheckName.WEBGPU,
+        CheckName.ENCODER,
+        CheckName.X_SERVER,
+    }
+)
 _GRAVEST_FIRST = (Meaning.REPLACE, Meaning.PERSON, Meaning.REBOOT, Meaning.FIX, Meaning.WAIT)
 _PROOF = frozenset({CheckName.VULKAN, CheckName.WEBGPU})
 

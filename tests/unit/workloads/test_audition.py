@@ -1,5 +1,6 @@
 """The vocabulary of auditions: what findings mean together, and what force, fixes and patience change."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -15,6 +16,7 @@ from keeper.workloads.audition import (
     PortLook,
     after_fix,
     dialled,
+    is_machine_to_blame,
     judged,
     outwaited,
     rounds,
@@ -119,6 +121,35 @@ DISPLAY, DRI = CheckName.DISPLAY, CheckName.DEV_DRI
 def test_findings_mean_together(findings: list[Finding], expected: Meaning | None) -> None:
     assert worst(findings) is expected
     assert worst(findings[::-1]) is expected
+
+
+def blaming(check: CheckName, *, is_machine_at_fault: bool = True) -> Finding:
+    return replace(found(R, check), is_machine_at_fault=is_machine_at_fault)
+
+
+COMPUTE_ONLY = blaming(CheckName.VULKAN_ICD, is_machine_at_fault=False)
+
+
+@pytest.mark.parametrize(
+    ("findings", "expected"),
+    [
+        pytest.param([blaming(CheckName.VULKAN)], True, id="a machine that does not draw"),
+        pytest.param([COMPUTE_ONLY], False, id="a container that was not asked to"),
+        pytest.param(
+            [COMPUTE_ONLY, blaming(CheckName.VULKAN), blaming(CheckName.WEBGPU)],
+            False,
+            id="what follows from that",
+        ),
+        pytest.param([COMPUTE_ONLY, blaming(CheckName.DNS)], True, id="what does not"),
+        pytest.param(
+            [COMPUTE_ONLY, replace(blaming(DISPLAY), is_hard=False)], False, id="evidence"
+        ),
+    ],
+)
+def test_a_machine_is_not_blamed_for_what_was_rented(
+    findings: list[Finding], expected: bool
+) -> None:
+    assert is_machine_to_blame(findings) is expected
 
 
 # --- one by one ---------------------------------------------------------------------------------------
