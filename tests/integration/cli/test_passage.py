@@ -296,12 +296,22 @@ async def test_a_changed_key_is_refused_and_the_next_host_is_not(sshd: RealSshd,
     server, tunnel = await serving(said=b"x"), await dig(held_s=0.2)
     stranger = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     pinned = " ".join(stranger.split()[:2])
-    tunnel.leads(7, sshd.address, view_port=port_of(server), key=pinned)
+    relay, dials = Relay(sshd.address), []
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dials.append(writer)
+        await relay.serve(reader, writer)
+
+    entrance = await asyncio.start_server(count, "127.0.0.1", 0)
+    address = Address(host="127.0.0.1", port=port_of(entrance))
+    tunnel.leads(7, address, view_port=port_of(server), key=pinned)
     says = await tunnel.until("key_changed")
     assert "pinned is SHA256:" in says
     assert says.endswith("keeper replace duel/0")
-    tunnel.leads(7, sshd.address, view_port=port_of(server), key=pinned)
-    assert await tunnel.hears(1) == b""
+    tunnel.leads(7, address, view_port=port_of(server), key=pinned)
+    for _ in range(4):  # longer than the first pause before a redial
+        assert await tunnel.hears(1) == b""
+    assert len(dials) == 1
     # And where keeper has seen it first.
     tunnel.leads(8, sshd.address, is_key_changed=True, why="instance 8: another key")
     assert await tunnel.hears(1) == b""
@@ -309,6 +319,7 @@ async def test_a_changed_key_is_refused_and_the_next_host_is_not(sshd: RealSshd,
     await tunnel.until("linked")
     assert await tunnel.hears(1) == b"x"
     assert set(tunnel.facts) <= {"key_changed", "moved", "linked"}
+    entrance.close()
     server.close()
 
 
