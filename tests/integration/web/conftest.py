@@ -14,6 +14,7 @@ from keeper.core.events import facts
 from keeper.core.model import SlotId
 from keeper.core.world import Order, Snapshot
 from keeper.ports import JournalEntry, ReloadReport
+from keeper.ports.asking import Asking
 from keeper.telemetry.sinks import MetricsSink
 from keeper.web.app import make_app
 from tests.facts import every_event
@@ -127,13 +128,19 @@ async def serve() -> AsyncIterator[Serve]:
         token: str | None = TOKEN,
         socket: str = "",
         shutdown_timeout: float = 1.0,
+        hosts: Asking | None = None,
     ) -> Served:
         keeper = keeper or Keeper()
         registry = CollectorRegistry()
         sink = MetricsSink(registry, version="1.2.3")
         sink.follow(keeper.snapshot)
         app = make_app(
-            control=keeper, metrics=registry, clock=keeper, token=token, is_local=bool(socket)
+            control=keeper,
+            metrics=registry,
+            clock=keeper,
+            token=token,
+            is_local=bool(socket),
+            hosts=hosts,
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout)
         await runner.setup()

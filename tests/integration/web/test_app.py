@@ -27,7 +27,8 @@ async def ask(url: str, method: str = "GET", **given: Any) -> tuple[int, Any, An
     async with aiohttp.ClientSession() as session, session.request(method, url, **given) as reply:
         body = await reply.read()
         kind = reply.content_type
-        return reply.status, json.loads(body) if "json" in kind else body, reply.headers
+        is_json = "json" in kind and "ndjson" not in kind
+        return reply.status, json.loads(body) if is_json else body, reply.headers
 
 
 # --- probes ------------------------------------------------------------------------------------------
