@@ -29,6 +29,7 @@ import asyncssh
 from keeper.sim import hardware, warden
 from keeper.sim.contract import Contract, Endpoints
 from keeper.sim.relay import Relay, Way
+from keeper.sim.ssh_disk import NO_AUTO_TMUX, ContainerDisk
 from keeper.sim.ssh_door import Door, Entrance, Sshd
 from keeper.sim.ssh_files import Files
 from keeper.sim.ssh_keys import AuthorizedKeys
@@ -39,10 +40,7 @@ from keeper.sim.tap import Edge, Tap, untapped
 SSH_PORT = 2222
 PROXY_PORT = 2220
 CLAIM_PORT = 2221  # bound for as long as the address is ours, so that no other simulator takes it
-SUPERVISORS = frozenset({"supervisord.pid", "pm2.pid"})
-GUARD = "dead_man.pid"  # keeper's, and no workload
 PROXY_HOST = "localhost"  # another name than the host's own address, as sshN.vast.ai is
-NO_AUTO_TMUX = ".no_auto_tmux"
 # Of what a real sshd says: who was not let in, and what is wrong with itself.
 _REFUSALS = re.compile(r"Failed|Invalid user|not allowed|[Rr]efused|^error|^fatal")
 Log = Callable[[str, str], None]
@@ -92,13 +90,14 @@ class LoopbackHost:
         self._kind = sshd
         self.contract = contract
         self.incarnation = contract.incarnation
-        self.home = folder / "home"
+        self.disk = ContainerDisk(folder)
+        self.home = self.disk.home
+        self.bin = self.disk.bin
         self.is_up = False
         self._has_ended = False
         self.relays: dict[str, Relay] = {}
         self.log_lines: deque[str] = deque(maxlen=500)
         self._folder = folder
-        self.bin = folder / "bin"
         self._mark = mark
         self._boots = 0
         self._luck = luck
@@ -106,9 +105,6 @@ class LoopbackHost:
         self._claim, self.inside = _claim_address(luck)
         self._tasks: set[asyncio.Task[None]] = set()
         self._gates = Gates(is_open=lambda: False, has_keys=lambda: False)
-        for path in (self.home / "tmp", self.home / "workspace", self.home / "etc"):
-            path.mkdir(parents=True)
-        self.home.chmod(0o755)
         self.keys = AuthorizedKeys(self.home)
         self._sshd = self._entrance(
             SSH_PORT,
@@ -133,7 +129,8 @@ class LoopbackHost:
         self._gates = gates
         if not self.relays:
             self._publish()
-        self._run_onstart()
+        ports = {name: relay.port for name, relay in self.relays.items() if name != "proxy"}
+        self.disk.run_onstart(self.contract, ports)
         for relay in self.relays.values():
             relay.set_way(Way.OPEN)
         if self._furnish is not None:
@@ -374,7 +371,7 @@ class LoopbackHost:
 
     def environment(self) -> dict[str, str]:
         """Return what a session sees. Nothing of the simulator's own environment is in it."""
-        return self._exported() | self._own_environment()
+        return self.disk.exported() | self._own_environment()
 
     def _own_environment(self) -> dict[str, str]:
         path = [str(self.bin), str(Path(sys.executable).parent)]
@@ -392,41 +389,7 @@ class LoopbackHost:
             warden.MARK: self.mark,
         }
 
-    def _run_onstart(self) -> None:
-        """Do of onstart what matters to SSH, at every start of the container.
-
-        It is kept where Vast.ai keeps it and is not run: it was written for a container's root, and
-        this is somebody's own machine.
-        """
-        onstart = self.contract.onstart
-        (self.home / "onstart.sh").write_text(onstart)
-        if NO_AUTO_TMUX in onstart:
-            (self.home / NO_AUTO_TMUX).touch()
-        # What a container's process 1 was started with: root there may read it.
-        variables = self.contract.environment
-        first = self.home / "proc" / "1" / "environ"
-        first.parent.mkdir(parents=True, exist_ok=True)
-        first.write_text("".join(f"{name}={value}\0" for name, value in variables.items()))
-        if "/etc/environment" in onstart:
-            ports = {
-                f"VAST_TCP_PORT_{name.removesuffix('/tcp')}": str(relay.port)
-                for name, relay in self.relays.items()
-                if name != "proxy"
-            }
-            lines = [f"{name}={value}\n" for name, value in self.contract.environment.items()]
-            lines += [f"{name}={value}\n" for name, value in ports.items()]
-            (self.home / "etc" / "environment").write_text("".join(lines))
-
-    def _exported(self) -> dict[str, str]:
-        """Return what a login reads from /etc/environment: nothing, unless somebody wrote it."""
-        try:
-            lines = (self.home / "etc" / "environment").read_text(errors="replace").splitlines()
-        except OSError:
-            return {}
-        pairs = (line.partition("=") for line in lines)
-        return {name: value for name, is_pair, value in pairs if is_pair and name.isidentifier()}
-
-    # --- the workload -------------------------------------------------------------------------
+    # --- what lives here ----------------------------------------------------------------------
 
     def processes(self) -> list[warden.Found]:
         """Return everything that runs here."""
@@ -434,46 +397,7 @@ class LoopbackHost:
 
     def workloads(self) -> dict[Path, warden.Found]:
         """Return the workload's living processes by pid file; a supervisor's children by theirs."""
-        found: dict[Path, warden.Found] = {}
-        supervisors: dict[Path, int] = {}
-        for path in self.home.glob("**/*.pid"):
-            if path.name == GUARD:
-                continue
-            with suppress(OSError, ValueError):
-                pid = int(path.read_text().split()[0])
-                process = warden.look(pid)
-                if process is None or not warden.has_mark(pid, self.mark):
-                    continue
-                if path.name in SUPERVISORS:
-                    supervisors[path] = pid
-                else:
-                    found[path] = process
-        if not found:
-            for path, pid in supervisors.items():
-                for child in warden.children(pid):
-                    found[path.parent / f"{child.pid}"] = child
-        return found
-
-    def break_card(self, name: str, word: str = "") -> bool:
-        """Write the file by which a test card is told to go wrong. False: there is none."""
-        folders = {Path(f"/proc/{found.pid}/cwd").readlink() for found in self.workloads().values()}
-        for folder in folders:
-            (folder / name).write_text(word)
-        return bool(folders)
-
-    def mend_card(self, *names: str) -> None:
-        """Take those files away."""
-        for name in names:
-            for path in self.home.glob(f"**/{name}"):
-                path.unlink(missing_ok=True)
-
-    def set_flag(self, name: str, *, is_set: bool) -> None:
-        """Change the hardware that the stand-ins report."""
-        path = self.bin / name
-        if is_set:
-            path.touch()
-        else:
-            path.unlink(missing_ok=True)
+        return self.disk.workloads(self.mark)
 
 
 def _claim_address(luck: random.Random) -> tuple[socket.socket, str]:

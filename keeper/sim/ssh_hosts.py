@@ -172,11 +172,11 @@ class LoopbackHosts:
         if kind in SSH_WAYS:
             host.set_ssh(Way.OPEN)
         elif kind in PICTURES:
-            host.mend_card(FAULT_FILE)
+            host.disk.mend_card(FAULT_FILE)
         elif kind is FaultKind.CRASH_LOOP:
-            host.mend_card(CRASHLOOP_FILE)
+            host.disk.mend_card(CRASHLOOP_FILE)
         elif kind in FLAGS:
-            host.set_flag(FLAGS[kind], is_set=False)
+            host.disk.set_flag(FLAGS[kind], is_set=False)
         elif kind is FaultKind.PROCESS_HUNG:
             _signal(host, signal.SIGCONT)
 
@@ -188,7 +188,9 @@ class LoopbackHosts:
             case FaultKind.PROCESS_HUNG:
                 return _signal(host, signal.SIGSTOP)
             case FaultKind.CRASH_LOOP:
-                return host.break_card(CRASHLOOP_FILE) and _signal(host, signal.SIGKILL)
+                return host.disk.break_card(host.mark, CRASHLOOP_FILE) and _signal(
+                    host, signal.SIGKILL
+                )
             case FaultKind.HOST_KEY_CHANGED:
                 host.change_host_key()
             case _ if kind in SSH_WAYS:
@@ -196,9 +198,9 @@ class LoopbackHosts:
                 entrance = str(fault.params.get("entrance", ""))
                 host.set_ssh(way, ENTRANCES.get(entrance, ("proxy", "22/tcp")))
             case _ if kind in PICTURES:
-                return host.break_card(FAULT_FILE, PICTURES[kind])
+                return host.disk.break_card(host.mark, FAULT_FILE, PICTURES[kind])
             case _ if kind in FLAGS:
-                host.set_flag(FLAGS[kind], is_set=True)
+                host.disk.set_flag(FLAGS[kind], is_set=True)
             case _:
                 return False
         return True

@@ -80,7 +80,8 @@ cd {home} || exit 1
 if [ -n "$terminal" ] || [ -z "$command" ]; then
     # Vast.ai's automatic tmux, which runs nothing of what it was told (field reports).
     if [ ! -e .no_auto_tmux ]; then
-        printf 'no sessions\\r\\n'
+        [ -n "$terminal" ] || carriage='\\r' # a terminal makes one by itself
+        printf "no sessions${{carriage:-}}\\n"
         exit 1
     fi
 fi

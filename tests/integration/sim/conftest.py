@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from keeper.sim.serve import SimServer
+from keeper.sim.ssh_door import Sshd
 from tests.integration.sim.rented import SHAPE, Rented, new_key, rent
 
 
@@ -15,8 +16,14 @@ def key(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def sim() -> AsyncIterator[SimServer]:
-    async with SimServer(seed=7, spacing_scale=0, shape=SHAPE) as server:
+def sshd() -> Sshd:
+    """What serves SSH on the hosts; a test that is for both kinds is parametrised with it."""
+    return Sshd.BUILT_IN
+
+
+@pytest.fixture
+async def sim(sshd: Sshd) -> AsyncIterator[SimServer]:
+    async with SimServer(seed=7, spacing_scale=0, shape=SHAPE, sshd=sshd) as server:
         yield server
 
 

@@ -1,21 +1,45 @@
-"""The two ways into a simulated host by SSH, as on Vast.ai, with OpenSSH and keeper's own adapter."""
+"""The two ways into a simulated host by SSH, as on Vast.ai, with OpenSSH and keeper's own adapter.
+
+Who may come in and when is the same whether the simulator serves SSH itself or a real sshd does.
+"""
 
 import asyncio
+import os
+import re
+import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
+import asyncssh
 import pytest
 
-from keeper.ports import Command, HostKeyChanged, PortError, Unauthorized, Unreachable
+from keeper.ports import (
+    Address,
+    Command,
+    HostKeyChanged,
+    PortError,
+    Unauthorized,
+    Unreachable,
+    Upload,
+)
+from keeper.sim import warden
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.lifecycle import Tempo
 from keeper.sim.market import MarketShape
 from keeper.sim.serve import SimServer
+from keeper.sim.ssh_door import Sshd
+from tests.components import ABSENT
 from tests.integration.sim.rented import SHAPE, Rented, TimedSim, new_key, rent
 from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.real("sshd")  # Debian's server package brings the client
 
+_OF_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason=f"{ABSENT}sshd as root")
+_REAL = pytest.param(Sshd.OPENSSH, marks=_OF_ROOT)
+BOTH = pytest.mark.parametrize("sshd", [Sshd.BUILT_IN, _REAL])
+REAL = pytest.mark.parametrize("sshd", [_REAL])
 UNMARKED = "echo '{key}' >> ~/.ssh/authorized_keys"  # nothing about tmux
 
 
@@ -46,6 +70,7 @@ async def echoed(rented: Rented, *addresses: object, pins: str = "") -> str:
 # --- keys ------------------------------------------------------------------------------------
 
 
+@BOTH
 async def test_the_proxy_asks_for_the_accounts_keys_and_the_container_for_its_own(
     rented: Rented, tmp_path: Path
 ) -> None:
@@ -68,6 +93,7 @@ async def test_the_proxy_asks_for_the_accounts_keys_and_the_container_for_its_ow
     assert await said(rented) == ""
 
 
+@BOTH
 async def test_a_detached_key_is_locked_out_and_a_line_of_ones_own_stays(
     rented: Rented, tmp_path: Path
 ) -> None:
@@ -80,11 +106,12 @@ async def test_a_detached_key_is_locked_out_and_a_line_of_ones_own_stays(
     assert await said(own) == ""
 
 
-async def test_after_running_the_keys_come_later_than_the_server(key: Path) -> None:
+@BOTH
+async def test_after_running_the_keys_come_later_than_the_server(key: Path, sshd: Sshd) -> None:
     """Quirk 28: first the connection is cut, then the key is refused, then it works."""
     tempo = Tempo(boot_s=0.3, report_lag_s=0.1, ssh_ready_s=8000.0)
     shape = MarketShape(renters_every_s=0, price_drift_every_s=0, tempo=tempo)
-    async with TimedSim(seed=5, spacing_scale=0, shape=shape) as sim:
+    async with TimedSim(seed=5, spacing_scale=0, shape=shape, sshd=sshd) as sim:
         rented = await rent(sim, key)
         sim.hold()
         rented.register()
@@ -127,6 +154,7 @@ async def test_a_new_key_of_the_account_reaches_the_proxy_after_the_lag(key: Pat
             assert await said(rented, by_proxy=True) == problem
 
 
+@BOTH
 async def test_bad_modes_lock_out_and_only_the_log_says_why(rented: Rented) -> None:
     rented.register()
     reason = "bad ownership or modes for file /root/.ssh/authorized_keys"
@@ -151,6 +179,7 @@ async def test_bad_modes_lock_out_and_only_the_log_says_why(rented: Rented) -> N
     )
 
 
+@BOTH
 async def test_only_root_comes_in(rented: Rented) -> None:
     code, _, err = await rented.ssh("true", "-l", "ubuntu")
     assert (code, "Permission denied" in err) == (255, True)
@@ -182,6 +211,7 @@ async def test_either_way_may_fail_alone(
     assert sorted(line.split()[2:] for line in pins.splitlines()) == [[], ["localhost"]]
 
 
+@BOTH
 async def test_a_recycled_container_has_another_key_and_other_ports_and_the_proxy_its_old_key(
     rented: Rented,
 ) -> None:
@@ -212,6 +242,7 @@ async def test_a_recycled_container_has_another_key_and_other_ports_and_the_prox
     assert await echoed(rented, rented.proxy(), pins=pins) == pins
 
 
+@BOTH
 async def test_a_reboot_keeps_the_key_the_ports_and_who_may_come_in(rented: Rented) -> None:
     pins, port = await echoed(rented, rented.direct()), rented.port()
     rented.sim.market.reboot(rented.contract.instance_id)
@@ -248,6 +279,7 @@ async def test_an_entrypoint_of_the_images_own_brings_no_ssh(sim: SimServer, key
 # --- sessions --------------------------------------------------------------------------------
 
 
+@BOTH
 async def test_the_banner_is_not_among_the_output(rented: Rented) -> None:
     _, out, err = await rented.ssh("echo in; echo out >&2")
     assert out == "in\n"
@@ -258,6 +290,7 @@ async def test_the_banner_is_not_among_the_output(rented: Rented) -> None:
     assert (done.stdout, done.stderr) == ("in\n", "out\n")
 
 
+@BOTH
 async def test_without_the_marker_tmux_swallows_terminals_and_login_shells(
     sim: SimServer, key: Path
 ) -> None:
@@ -330,3 +363,152 @@ async def test_scp_finds_the_containers_folders_and_ends_well(
     assert await process.wait() == 0
     where = "workspace/f" if "workspace" in target else "f"
     assert (rented.host.home / where).read_text() == "carried"
+
+
+# --- a real sshd -----------------------------------------------------------------------------
+
+
+@REAL
+async def test_a_login_by_a_real_sshd_is_one_of_the_host(rented: Rented) -> None:
+    code, out, _ = await rented.ssh(
+        "pwd; echo $HOME $SERVER_HOST $TMPDIR; command -v nvidia-smi; env; cat /proc/$PPID/comm; exit 7"
+    )
+    host = rented.host
+    folder, seen, smi, *rest = out.splitlines()
+    assert (code, folder) == (7, str(host.home))
+    assert seen.split() == [str(host.home), host.inside, str(host.home / "tmp")]
+    assert smi == str(host.bin / "nvidia-smi")
+    assert rest.pop() == "sshd"
+    assert not any(re.match("A=|PYTEST|VIRTUAL_ENV|SSH_", line) for line in rest)
+    link = await rented.hosts().connect([rented.direct()], pinned_host_key="", timeout_s=20)
+    await link.upload(Upload(path="duel/a", content=b"content", mode=0o755))
+    await link.close()
+    assert (host.home / "duel" / "a").read_text() == "content"
+    assert (await rented.ssh("stat -c %a duel/a", "-tt"))[1] == "755\r\n"
+    # What the host's own file exports, as with the other kind.
+    (host.home / "etc" / "environment").write_text("B=2 3\nnot a variable\n")
+    assert (await rented.ssh('echo "<$B>"'))[1] == "<2 3>\n"
+
+
+@REAL
+async def test_a_forward_by_a_real_sshd_leads_to_localhost_and_nowhere_else(
+    rented: Rented,
+) -> None:
+    """As in a container: what listens on 127.0.0.1 is reached, and no port need be published."""
+
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello\n")
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    link = await rented.hosts().connect([rented.direct()], pinned_host_key="", timeout_s=20)
+    async with server, asyncio.timeout(PATIENCE_S):
+        here = await link.forward(port)
+        assert here == Address(host="127.0.0.1", port=here.port)
+        reader, writer = await asyncio.open_connection(here.host, here.port)
+        assert await reader.readline() == b"hello\n"
+        writer.close()
+    await link.close()
+    async with asyncssh.connect(
+        "127.0.0.1", rented.port(), username="root", client_keys=[str(rented.key)],
+        known_hosts=None, config=None,
+    ) as connection:  # fmt: skip
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await connection.open_connection("192.0.2.1", 80)
+
+
+def sshds(folder: Path) -> list[int]:
+    """Find the sshd processes whose configuration is below a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes()
+        except OSError:
+            continue
+        if b"sshd" in line and bytes(folder) in line:
+            found.append(int(path.parent.name))
+    return found
+
+
+@REAL
+@pytest.mark.parametrize("how", ["destroy", "vanish", "stop"])
+async def test_no_process_outlives_a_host_with_a_real_sshd(rented: Rented, how: str) -> None:
+    host, sim = rented.host, rented.sim
+    folder = host.home.parent
+    hiding = "setsid -f sleep 1001 >/dev/null 2>&1 </dev/null; sleep 1002 & sleep 1003"
+    login = asyncio.ensure_future(rented.ssh(hiding))
+    await eventually(lambda: sum(found.name == "sleep" for found in host.processes()) == 3)
+    assert len(sshds(folder)) == 2  # of the container and of the proxy
+    match how:
+        case "destroy":
+            sim.market.destroy(rented.contract.instance_id)
+        case "vanish":
+            sim.act(rented.contract.instance_id, "vanish")
+        case _:
+            sim.market.set_state(rented.contract.instance_id, "stopped")
+    mark = host.mark
+    await eventually(lambda: not list(warden.marked(mark)) and not sshds(folder))
+    assert (await login)[0] == 255
+    if how == "stop":
+        sim.market.set_state(rented.contract.instance_id, "running")
+        await rented.ready()
+        assert len(sshds(folder)) == 2
+    else:
+        await eventually(lambda: not folder.exists())
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, "")
+from keeper.sim.serve import SimServer
+from keeper.sim.ssh_door import Sshd
+from tests.integration.sim.rented import SHAPE, rent
+
+async def main():
+    folder = Path(sys.argv[1])
+    sim = SimServer(seed=7, shape=SHAPE, state_dir=folder / "state", sshd=Sshd.OPENSSH)
+    await sim.start()
+    rented = await rent(sim, folder / "key")
+    await rented.ready()
+    login = asyncio.ensure_future(rented.ssh("sleep 1005"))
+    while not any(found.name == "sleep" for found in rented.host.processes()):
+        await asyncio.sleep(0.02)
+    print(sim.hosts.mark, flush=True)
+    await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+@_OF_ROOT
+async def test_a_killed_simulator_leaves_no_real_sshd_behind(tmp_path: Path) -> None:
+    """sshd overwrites its environment, where a host's other processes have their mark."""
+    new_key(tmp_path / "key")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED, str(tmp_path), stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE_S):
+        mark = (await process.stdout.readline()).decode().strip()
+    assert list(warden.marked(mark))
+    assert sshds(tmp_path)
+    process.kill()
+    await process.wait()
+    await eventually(lambda: not list(warden.marked(mark)) and not sshds(tmp_path))
+    await eventually(lambda: not list((tmp_path / "state").iterdir()))
+
+
+@_OF_ROOT
+async def test_without_root_a_real_sshd_is_refused_in_plain_words() -> None:
+    command = [sys.executable, "-m", "keeper", "sim", "serve", "--port", "0", "--sshd", "openssh"]
+    process = await asyncio.create_subprocess_exec(
+        *(shutil.which("setpriv") or "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+        *command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert (process.returncode, out) == (1, b""), err
+    assert b"--sshd openssh: OpenSSH lets root log in only when it runs as root" in err
