@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from keeper.core.model import Instance, InstanceId, Reading, SlotId, Status, Subject
 from keeper.core.reasons import Reason
 from keeper.daemon.board import Board
+from keeper.daemon.player import Player
 from keeper.daemon.redial import DIAL_TIMEOUT_S, pause_s
 from keeper.daemon.rest import Rest, last_beat_s
 from keeper.daemon.wheel import Wheel
@@ -77,6 +78,7 @@ class _Watched:
     probe: asyncio.Task[None] | None = None
     picture: Rest = field(default_factory=Rest)  # nothing new would be seen
     inside: Rest = field(default_factory=Rest)  # nothing new would be said
+    player: Player = field(default_factory=Player)  # where the view is a player's
     looked_at: Address | None = None
     seen: Reading | None = None
     seen_s: float = 0.0
@@ -243,7 +245,7 @@ class Watch:
                         self._rest_inside(watched, lines, deadline)
                         continue
                     for reading in target.workload.interpret(line, instance_id, at):
-                        self._board.pin(reading)
+                        self._board.pin(watched.player.heard(reading))
                     # After that: what it says now stands above what was said before a silence.
                     self._board.heard(instance_id, _INSIDE, at)
                 return Unreachable("the sentinel ended")
@@ -322,6 +324,8 @@ class Watch:
         self._schedule_probe(watched)
         late = watched.probe
         if late is not None and not late.done():
+            if self._clock.monotonic() < watched.player.busy_until_s:
+                return  # to watch takes longer than from one beat to the next
             # Its port has broken its word to end within the time it was given. The next beat is the
             # deadline, because a timer for each probe would cost a tenth of the probe.
             late.cancel()
@@ -389,7 +393,7 @@ class Watch:
             watched.looked_at = address
             if address is None:
                 return _unknown(instance_id, self._clock.now(), "no way to the port")
-            reading = await self._ask(view, address, target)
+            reading = await self._ask(view, address, watched)
         except PortError as error:
             return _unknown(instance_id, self._clock.now(), str(error))
         reading = self._as_the_workload_says(reading)
@@ -416,7 +420,8 @@ class Watch:
             detail=symptom.sentence[:200],
         )
 
-    async def _ask(self, view: View, address: Address, target: Target) -> Reading:
+    async def _ask(self, view: View, address: Address, watched: _Watched) -> Reading:
+        target = watched.target
         instance_id = target.instance.instance_id
         timeout_s = target.probe_timeout_s
         host = f"[{address.host}]" if ":" in address.host else address.host
@@ -428,6 +433,8 @@ class Watch:
                 if sample.newest_frame and instance_id in self._watched:
                     self._board.frames[instance_id] = sample.newest_frame
                 return read_picture(sample, view, instance_id, self._clock.now())
+            case ViewKind.WEBRTC:
+                return await self._play(watched, view, url)
             case ViewKind.HTTP:
                 try:
                     reply = await self._network.fetch(
@@ -443,6 +450,18 @@ class Watch:
                 except PortError as error:
                     failure = error
                 return read_tcp(failure, instance_id, self._clock.now())
+
+    async def _play(self, watched: _Watched, view: View, url: str) -> Reading:
+        player, instance_id = watched.player, watched.target.instance.instance_id
+        before = player.symptom
+        reading, frame = await player.look(self._network, url, view, instance_id, self._clock)
+        if self._watched.get(instance_id) is watched:
+            if frame:
+                self._board.frames[instance_id] = frame
+            said = player.said(instance_id, reading.at)
+            if player.symptom != before and said is not None:
+                self._board.pin(said)
+        return reading
 
     async def _viewer_address(self, watched: _Watched, view: View) -> Address | None:
         instance = watched.target.instance

@@ -263,8 +263,8 @@ def _address(rest: str) -> tuple[str, int] | None:
 # --- what a look means --------------------------------------------------------------------------------
 
 
-class ExpectedPlayer(Expected, Protocol):
-    """What of a workload's View matters here, besides the picture."""
+class ExpectedPlayer(Protocol):
+    """What of a workload's PlayerView matters here."""
 
     @property
     def streamer_id(self) -> str:
@@ -283,7 +283,7 @@ class ExpectedPlayer(Expected, Protocol):
 
 
 def read_player(
-    sample: PlayerSample, expected: ExpectedPlayer, instance_id: InstanceId, at: datetime
+    sample: PlayerSample, expected: Expected, instance_id: InstanceId, at: datetime
 ) -> Reading | None:
     """Judge what viewers see by one look; None: it says nothing new of the picture."""
     if sample.picture is not None and sample.reached is Reached.MEDIA and not sample.is_own_fault:
@@ -355,6 +355,7 @@ def symptom_of(sample: PlayerSample, expected: ExpectedPlayer) -> Symptom | None
             code=RELAY_FAILED,
             sentence="the relay gives no place to players; those behind NAT see nothing",
             remedy=Remedy.RESTART_PROCESS,
+            spoils_view=True,
         )
     if sample.reached is Reached.LISTED and not sample.streamers:
         return Symptom(

@@ -25,8 +25,22 @@ class ViewKind(StrEnum):
     """How a viewer looks at the stream."""
 
     MJPEG = "mjpeg"  # the picture itself
+    WEBRTC = "webrtc"  # the picture itself, as a player of Pixel Streaming
     HTTP = "http"  # only that something answers (weaker; a hint)
     TCP = "tcp"  # only that a port is open (weakest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayerView:
+    """How a player looks: to see who streams costs nothing, to watch costs the application something."""
+
+    streamer_id: str = ""  # the name that the application is to have; "": any
+    watch_every_s: float = 60.0  # in between, and while all is well, it only asks who streams
+    offer_s: float = 4.0
+    sample_s: float = 2.0
+    has_rest: bool = False  # the server says who else watches
+    needs_relay: bool = True
+    start_s: float = 180.0  # from the application's start until it streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +56,7 @@ class View:
     target_frames_per_s: float = 0.0  # below a quarter of it: slow; 0: no target
     black_luma_max: float = 4.0  # a mean luma at or below this is black
     is_static_allowed: bool = False  # a slate: an unchanging picture is by design
+    player: PlayerView | None = None  # WEBRTC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,7 @@ def test_the_commented_settings_are_right_too(uncommented: Path) -> None:
             **SECRETS,
         },
     )
-    assert len(settings.streams) == 6
+    assert len(settings.streams) == 7
     assert {channel.kind for channel in settings.alerts.channels} == set(CHANNELS)  # type: ignore[attr-defined]
     assert {stream.workload.kind for stream in settings.streams} == set(WORKLOADS)  # type: ignore[attr-defined]
 

@@ -1,0 +1,139 @@
+"""Looks as a player: often to see who streams, rarely to watch, and at each look while anything is wrong.
+
+To watch costs the application an encoder session, and it may count players; what was seen last stands
+in between as long as the streamer stays listed. What only a player can see (a relay that gives no
+place) becomes the workload's symptom, once three looks in a row agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from keeper.core.model import InstanceId, Reading, Status, Subject, Symptom
+from keeper.core.reasons import Reason
+from keeper.ports import Clock, Network, PlayerLimits, PlayerSample
+from keeper.probes.signalling import read_player, symptom_of
+from keeper.workloads import PlayerView, View
+
+# As many as make a bad picture: one slow answer restarts nothing.
+_LOOKS_TO_BELIEVE = 3
+# While real viewers watch, or the server is full, keeper stays away; for so long what it saw stands.
+_CARRIED_MAX_S = 300.0
+# For the greeting, the relay, the way for media, and the leave, besides the two that are declared.
+_OTHER_S = 8.0
+
+
+@dataclass(slots=True)
+class Player:
+    """What one rental's player has seen."""
+
+    busy_until_s: float = 0.0
+    _reading: Reading | None = None  # the latest that says something of the picture
+    _judged_s: float = 0.0
+    _watched_s: float | None = None
+    _suspect: Symptom | None = None
+    _times: int = 0
+    _inside: Reading | None = None  # what the host itself says
+
+    async def look(
+        self, network: Network, url: str, view: View, instance_id: InstanceId, clock: Clock
+    ) -> tuple[Reading, bytes]:
+        """Look once. Returns what it means for the picture, and a frame (empty: none)."""
+        declared = view.player or PlayerView()
+        began_s = clock.monotonic()
+        limits = self._limits(declared, began_s)
+        self.busy_until_s = began_s + limits.timeout_s + 1.0
+        try:
+            sample = await network.sample_webrtc(url, limits)
+        finally:
+            self.busy_until_s = 0.0
+        at, now_s = clock.now(), clock.monotonic()
+        if limits.is_subscribing and not (sample.has_left or sample.is_own_fault):
+            self._watched_s = now_s
+        self._suspect_of(sample, declared, is_watching=limits.is_subscribing)
+        reading = read_player(sample, view, instance_id, at)
+        if reading is not None:
+            self._reading, self._judged_s = reading, now_s
+        else:
+            reading = self._carried(sample, instance_id, at, now_s)
+        return reading, b"" if sample.picture is None else sample.picture.newest_frame
+
+    def heard(self, reading: Reading) -> Reading:
+        """Take what the host says of its workload; give it back with what only a player sees."""
+        if reading.subject is not Subject.WORKLOAD:
+            return reading
+        self._inside = reading
+        return self.said(reading.instance_id, reading.at) or reading
+
+    def said(self, instance_id: InstanceId, at: datetime) -> Reading | None:
+        """Return what the workload is said to suffer from, by both; None: nobody has said anything.
+
+        The host's own word comes first: it knows the cause, a player sees what follows from it.
+        """
+        inside = self._inside
+        if inside is not None and inside.status is Status.FALSE:
+            return replace(inside, at=at)
+        symptom = self.symptom
+        if symptom is None:
+            return None if inside is None else replace(inside, at=at)
+        return Reading(
+            instance_id=instance_id,
+            subject=Subject.WORKLOAD,
+            status=Status.FALSE,
+            reason=Reason.SYMPTOM,
+            at=at,
+            detail=symptom.sentence,
+            symptom=symptom,
+        )
+
+    @property
+    def symptom(self) -> Symptom | None:
+        """What only a player can see, once it is believed."""
+        return self._suspect if self._times >= _LOOKS_TO_BELIEVE else None
+
+    def _limits(self, declared: PlayerView, now_s: float) -> PlayerLimits:
+        is_well = self._reading is not None and self._reading.status is Status.TRUE
+        is_due = self._watched_s is None or now_s - self._watched_s >= declared.watch_every_s
+        return PlayerLimits(
+            is_subscribing=is_due or not is_well or self._suspect is not None,
+            streamer_id=declared.streamer_id,
+            has_rest=declared.has_rest,
+            offer_s=declared.offer_s,
+            sample_s=declared.sample_s,
+            timeout_s=declared.offer_s + declared.sample_s + _OTHER_S,
+        )
+
+    def _suspect_of(self, sample: PlayerSample, declared: PlayerView, *, is_watching: bool) -> None:
+        if sample.is_own_fault or sample.has_left:
+            return
+        found = symptom_of(sample, declared)
+        if found is None and not is_watching:
+            return  # a list alone shows neither relay nor offer
+        is_same = (
+            found is not None and self._suspect is not None and found.code == self._suspect.code
+        )
+        self._times = self._times + 1 if is_same else int(found is not None)
+        self._suspect = found
+
+    def _carried(
+        self, sample: PlayerSample, instance_id: InstanceId, at: datetime, now_s: float
+    ) -> Reading:
+        """Repeat what was seen last: the streamer is listed, and this look has shown no picture."""
+        before = self._reading
+        is_fresh = now_s - self._judged_s < _CARRIED_MAX_S or not (
+            sample.has_left or sample.is_full
+        )
+        if before is not None and before.status is Status.TRUE and is_fresh:
+            return replace(before, at=at)
+        why = "others watch, and keeper does not" if sample.has_left else "the server is full"
+        if not (sample.has_left or sample.is_full):
+            why = "listed, and not watched yet"
+        return Reading(
+            instance_id=instance_id,
+            subject=Subject.PICTURE,
+            status=Status.UNKNOWN,
+            reason=Reason.PROBE_FAILED,
+            at=at,
+            detail=why,
+        )

@@ -1,0 +1,192 @@
+"""What an operator declares of a Pixel Streaming stream: every key with its default, each overridable.
+
+The defaults are those of Vast.ai's image (its sources read 2026-08). Folders and ports of the image are
+settings as well, because derived images move them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from keeper.workloads.audition_checks import AuditionSettings
+
+_Port = Annotated[int, Field(ge=1, le=65_535)]
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
+_EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+_Path = Annotated[str, Field(pattern=r"^/[^\x00-\x1f%]*$", max_length=400)]
+_Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class ArchiveSettings(BaseModel):
+    """The packaged application: an archive that the host fetches, or one that is on it already.
+
+    keeper does not carry it: such archives have gigabytes, and a host's own line is the fast one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Fetched on the host; a fetch that was cut short goes on where it ended.
+    url: Annotated[str, Field(pattern=r"^(?:https?://\S+)?$", max_length=2000)] = ""
+    # The name of a secret that holds the URL, where the URL itself opens the archive (signed ones).
+    url_secret: str = ""
+    # A file on the host, put there by the provisioning script, by hand, or by `keeper ssh`.
+    path: Annotated[str, Field(pattern=r"^(?:/[^\x00-\x1f]*)?$", max_length=400)] = ""
+    # Its checksum. Without it an archive that was exchanged is not noticed.
+    sha256: Annotated[str, Field(pattern=r"^(?:[0-9a-f]{64})?$")] = ""
+    # How long fetching and unpacking may take together.
+    timeout_s: Annotated[float, Field(gt=0, le=14_400)] = 3600.0
+
+    @model_validator(mode="after")
+    def _comes_from_one_place(self) -> ArchiveSettings:
+        if sum(bool(each) for each in (self.url, self.url_secret, self.path)) != 1:
+            raise ValueError("an archive has one of `url`, `url_secret` and `path`")
+        if not self.path and not self.sha256:
+            raise ValueError("an archive that is fetched needs its `sha256`")
+        return self
+
+
+class AppSettings(BaseModel):
+    """How the application is started: by keeper's own program under the image's supervisord."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Relative to `folder`, or absolute.
+    executable: Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$", max_length=400)]
+    # After the address of the signalling server and the streamer's name, which keeper adds.
+    args: tuple[str, ...] = ("-RenderOffscreen", "-Vulkan", "-Unattended", "-StdOut")
+    # Commands in front of the executable; [] for none.
+    launcher: tuple[str, ...] = ("xvfb-run", "-a")
+    # Its name at the signalling server; "": the engine's own.
+    streamer_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,40}$")] = "Keeper"
+    # The engine refuses root. "": as whoever runs supervisord.
+    account: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$|^$")] = "user"
+    # The program's name at supervisord.
+    program: _Name = "ue-app"
+    # Where the archive is unpacked, relative to the working directory.
+    folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")] = "project"
+    # More environment. Secrets join it by their names.
+    env: Mapping[_EnvName, str] = {}
+    # Up so long is started: an application that cannot start ends within seconds.
+    start_s: Annotated[int, Field(ge=1, le=600)] = 10
+    # supervisord's tries before it gives up and keeper takes its turn.
+    start_retries: Annotated[int, Field(ge=0, le=20)] = 3
+    # Between SIGTERM and SIGKILL.
+    stop_s: Annotated[int, Field(ge=1, le=120)] = 10
+    # From its start until it is listed: shaders are compiled first.
+    stream_s: _Seconds = 180.0
+
+
+class PlayerSettings(BaseModel):
+    """How keeper looks as a player."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # A look that watches costs the application an encoder session; one that lists costs nothing.
+    watch_every_s: Annotated[float, Field(ge=5, le=3600)] = 60.0
+    offer_s: Annotated[float, Field(gt=0, le=5)] = 4.0
+    sample_s: Annotated[float, Field(gt=0, le=4)] = 2.0
+    # Turns on the server's REST interface: only by it can keeper tell who else watches.
+    rest_api: bool = False
+    # Whether players depend on the relay. Most networks of viewers do.
+    needs_relay: bool = True
+    # A menu stands still by design.
+    is_static_allowed: bool = False
+    black_luma_max: Annotated[float, Field(ge=0, le=255)] = 4.0
+    # New frames a second; 0: no target.
+    target_frames_per_s: Annotated[float, Field(ge=0, le=240)] = 0.0
+
+
+class ImageSettings(BaseModel):
+    """Where things are in the image, and what its programs are called."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Ports that the container publishes …
+    page_port: _Port = 3000
+    portal_port: _Port = 1111
+    jupyter_port: _Port = 8080
+    # Above 65535 Vast.ai gives the same port inside and outside; 0: no relay of our own.
+    relay_port: Annotated[int, Field(ge=0, le=79_999)] = 70_000
+    # … and those behind its proxy.
+    page_port_inside: _Port = 13_000
+    portal_port_inside: _Port = 11_111
+    streamer_port: _Port = 8888
+    # How to call supervisorctl; may be several words.
+    supervisorctl: Annotated[str, Field(min_length=1, max_length=200)] = "supervisorctl"
+    programs_folder: _Path = "/etc/supervisor/conf.d"
+    logs_folder: _Path = "/var/log/portal"
+    portal_file: _Path = "/etc/portal.yaml"
+    # Where the boot leaves its markers, and what failed by it.
+    markers_folder: _Path = "/"
+    failures_file: _Path = "/var/log/vast_boot_failures"
+    skips_folder: _Path = "/tmp/supervisor-skip"  # noqa: S108 - the image's, not ours
+    # The environment that the container was started with.
+    environ_file: _Path = "/proc/1/environ"
+    caddy: _Name = "caddy"
+    portal: _Name = "instance_portal"
+    tunnels: _Name = "tunnel_manager"
+    signalling: _Name = "pixel-streaming"
+    relay: _Name = "coturn"
+    # The chain of sound, in the order of its start; []: the stream has none.
+    audio: tuple[_Name, ...] = (
+        "dbus-system",
+        "dbus-user",
+        "pipewire",
+        "pipewire-pulse",
+        "wireplumber",
+    )
+    # How long the boot may take until supervisord answers.
+    boot_s: _Seconds = 900.0
+    # Caddy takes this long to bind again after a restart.
+    caddy_restart_s: _Seconds = 120.0
+    # A start script that waits longer than this for its own address waits for ever.
+    hang_s: Annotated[int, Field(ge=1, le=3600)] = 60
+
+
+class PixelStreamingSettings(BaseModel):
+    """What an operator declares of a Pixel Streaming stream."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Who changes these puts nothing else on a host.
+    not_on_hosts: ClassVar[frozenset[str]] = frozenset(
+        {"player", "audition", "drain_s", "tunnel_url"}
+    )
+
+    kind: Literal["pixel-streaming"]
+    image: Annotated[str, Field(min_length=1)] = "vastai/pixel-streaming:latest"
+    disk_gb: Annotated[float, Field(ge=1)] = 120.0
+    # Where the project goes.
+    workdir: _Path = "/workspace"
+    app: AppSettings
+    # null: the provisioning script, or the image itself, brings the application.
+    archive: ArchiveSettings | None = None
+    # Run by the image once, at its first start. A URL.
+    provisioning_script: Annotated[str, Field(pattern=r"^(?:https?://\S+)?$", max_length=2000)] = ""
+    # "": of the ports below. host:outside:inside:path:Name, joined by "|".
+    portal_config: Annotated[str, Field(max_length=2000)] = ""
+    # The relay's user, told to players and to the relay: two names in the image, one here.
+    relay_user: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")] = "user"
+    # More arguments of the signalling server.
+    signalling_args: tuple[Annotated[str, Field(pattern=r"""^[^\s'"]+$""")], ...] = ()
+    # More environment of the container. The marketplace sees it: nothing secret belongs here.
+    env: Mapping[_EnvName, str] = {}
+    # A Cloudflare tunnel that is to be there, as http://localhost:3000; "": none is looked after.
+    tunnel_url: Annotated[str, Field(pattern=r"^(?:https?://[A-Za-z0-9.-]+:\d{1,5})?$")] = ""
+    # How long a planned end waits for the last viewer to go. Told only with player.rest_api.
+    drain_s: Annotated[float, Field(ge=0, le=86_400)] = 1800.0
+    player: PlayerSettings = PlayerSettings()
+    image_layout: ImageSettings = ImageSettings()
+    audition: AuditionSettings = AuditionSettings()
+
+    @field_validator("env")
+    @classmethod
+    def _keeps_its_own(cls, env: Mapping[str, str]) -> Mapping[str, str]:
+        taken = sorted(env.keys() & {"TURN_USER", "TURN_USERNAME", "OPEN_BUTTON_TOKEN"})
+        if taken:
+            raise ValueError(
+                f"{', '.join(taken)}: the relay's user is `relay_user`, and the token is Vast.ai's"
+            )
+        return env
