@@ -11,7 +11,7 @@ OF_THE_WORKLOAD = frozenset(
         Reason.FROZEN, Reason.BLACK, Reason.NO_BYTES, Reason.CORRUPT, Reason.SLOW,
         Reason.UNREACHABLE, Reason.HTTP_ERROR, Reason.PROCESS_GONE, Reason.MANAGER_GAVE_UP,
         Reason.CRASH_LOOP, Reason.DISK_FULL, Reason.BOOT_FAILED, Reason.DEPLOY_FAILED,
-        Reason.NO_PICTURE_EVER, Reason.LADDER_SPENT,
+        Reason.NO_PICTURE_EVER, Reason.LADDER_SPENT, Reason.SYMPTOM, Reason.WRONG_PICTURE,
     }
 )  # fmt: skip
 

@@ -118,6 +118,7 @@ def after_reboot(tenure: Tenure, at: datetime) -> Tenure:
         warm_at=None,
         dead_since=None,
         acted_at=at,
+        audition=None if tenure.audition is None else replace(tenure.audition, meaning=None),
         process_before="",
         process_identity="",
         process_restarts=-1,

@@ -81,6 +81,7 @@ class Deploy:
     intent_id: IntentId
     instance_id: InstanceId
     revision: str = ""  # "": what is declared
+    is_first: bool = True  # nothing of ours runs there yet: the host must show what it can
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,6 +210,7 @@ def _deploy(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> N
             intent_id=intent_id,
             instance_id=instance_id,
             revision=name,
+            is_first=tenure.deployed_at is None,
         ),
     )
 

@@ -67,6 +67,8 @@ class Reason(StrEnum):
     DEPLOYED = "deployed"
     DEPLOY_FAILED = "deploy_failed"
     DEPLOY_UNSETTLED = "deploy_unsettled"
+    AUDITION_FAILED = "audition_failed"
+    AUDITION_WAITS = "audition_waits"
     WARMING_UP = "warming_up"
     NO_PICTURE_EVER = "no_picture_ever"
     CONDEMNED = "condemned"
@@ -189,6 +191,8 @@ SENTENCE: dict[Reason, str] = {
     Reason.DEPLOYED: "the workload is on the host",
     Reason.DEPLOY_FAILED: "the workload could not be put on this host",
     Reason.DEPLOY_UNSETTLED: "the answer to a deploy was lost; looking for its picture before it is repeated",
+    Reason.AUDITION_FAILED: "the host has failed its audition",
+    Reason.AUDITION_WAITS: "the host's audition may still come right; it is looked at again",
     Reason.WARMING_UP: "the workload is warming up, within its grace time",
     Reason.NO_PICTURE_EVER: "the workload never showed a picture within its grace time",
     Reason.CONDEMNED: "the rental is condemned and not yet confirmed gone",

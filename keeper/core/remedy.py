@@ -20,12 +20,17 @@ from keeper.core.model import (
 from keeper.core.moments import is_due, later
 from keeper.core.reasons import Reason
 from keeper.core.signs import (
+    asks_for_reboot,
+    audition_again_at,
+    audition_needs_person,
+    audition_waits,
     boot_ends_at,
     deploy_settles_at,
     deploy_unsettled,
     down_at,
     down_for_long,
     equipment_lost,
+    fails_audition,
     handover_ends_at,
     has_grown_dear,
     has_stopped_itself,
@@ -271,6 +276,37 @@ BOOT_RULES: tuple[Rule, ...] = (
         then=_wait_until(Reason.DEPLOY_UNSETTLED, deploy_settles_at),
         why="A deploy whose answer was lost may have worked: what it has started is given its warm-up"
         " before it is stopped by another one (I14). A good picture was lost so.",
+    ),
+    Rule(
+        name="fails its audition",
+        when=fails_audition,
+        then=_replace_host(Reason.AUDITION_FAILED),
+        why="A host that cannot do what the workload needs shows it in seconds; the workload would"
+        " take a quarter of an hour to.",
+    ),
+    Rule(
+        name="audition asks for a reboot",
+        when=asks_for_reboot,
+        then=lambda _: Proposal(wish=Wish.REBOOT, reason=Reason.AUDITION_FAILED, rung=Rung.REBOOT),
+        why="Some drivers and displays come up with a second start; one try is cheaper than"
+        " another host.",
+    ),
+    Rule(
+        name="audition needs a person",
+        when=audition_needs_person,
+        then=lambda _: Proposal(
+            wish=Wish.HOLD,
+            reason=Reason.NEEDS_PERSON,
+            wanted="deploy",
+            wanted_reason=Reason.AUDITION_FAILED,
+        ),
+        why="What every host would fail costs the price of every host.",
+    ),
+    Rule(
+        name="audition waits",
+        when=audition_waits,
+        then=_wait_until(Reason.AUDITION_WAITS, audition_again_at),
+        why="A driver, a name server or a clock may need a minute after the boot.",
     ),
     Rule(
         name="undeployable",

@@ -64,7 +64,8 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
             listed_at=tenure.listed_at,
             spent_dollars=spent_by_runs(tenure, draft.now),
         )
-    if reason not in _BLAMELESS and not _waited_for_its_turn(tenure):
+    is_blameless = reason in _BLAMELESS or _failed_by_its_container(tenure, reason)
+    if not is_blameless and not _waited_for_its_turn(tenure):
         draft.strike(tenure, reason, is_doubtful=_may_be_the_workload(draft, slot, tenure, reason))
         suspects.convict(draft, slot, tenure, reason)
     elif reason in _FOR_MONEY and _has_broken_its_word(tenure):
@@ -103,6 +104,13 @@ def _has_broken_its_word(tenure: Tenure) -> bool:
     """
     is_of_use = tenure.first_live_at is not None or tenure.ready_at is not None
     return tenure.dear_since is not None and not is_of_use
+
+
+def _failed_by_its_container(tenure: Tenure, reason: Reason) -> bool:
+    """Whether a host failed its audition by what was rented, which the machine is not to blame for."""
+    audition = tenure.audition
+    is_of_audition = reason is Reason.AUDITION_FAILED and audition is not None
+    return is_of_audition and audition is not None and not audition.is_machine_at_fault
 
 
 def _waited_for_its_turn(tenure: Tenure) -> bool:

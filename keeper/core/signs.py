@@ -11,7 +11,7 @@ from keeper.core.bids import bid_dollars_per_hour
 from keeper.core.case import Case, dark_since, process_is_down
 from keeper.core.conditions import is_what_ran_before
 from keeper.core.creates import absence_span_s, absent_for, is_absent_by_id
-from keeper.core.model import MarketState, Remedy, Status, Subject
+from keeper.core.model import Audition, MarketState, Meaning, Remedy, Rung, Status, Subject
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.terms import is_confirmed
@@ -19,6 +19,7 @@ from keeper.core.whereabouts import unreached_since
 
 # A host that stopped itself was last heard about so long before, as a share of dead_man_after_s.
 _FED_SHARE = 0.7
+_HOUR_S = 3600.0
 
 
 def restart_ordered(case: Case) -> bool:
@@ -211,6 +212,63 @@ def undeployable(case: Case) -> bool:
     """Whether the workload will not go on this host."""
     tenure = case.tenure
     return tenure.deployed_at is None and tenure.deploy_failures >= case.policy.deploy_attempts_max
+
+
+def _failed_audition(case: Case) -> Audition | None:
+    """Return the audition that keeps the workload off the host; None: nothing does."""
+    audition = case.tenure.audition
+    is_passed = audition is None or audition.meaning is None
+    return None if is_passed or case.tenure.deployed_at is not None else audition
+
+
+def fails_audition(case: Case) -> bool:
+    """Whether the host's audition will come to nothing, or may cost no more."""
+    audition = _failed_audition(case)
+    if audition is None or audition.meaning is Meaning.PERSON:
+        return False
+    if audition.meaning is Meaning.REPLACE:
+        return True
+    if audition.meaning is Meaning.REBOOT and not may_reboot_for_audition(case):
+        return True
+    tenure, policy = case.tenure, case.policy
+    since = tenure.rented_at or tenure.requested_at
+    cost = tenure.dollars_per_hour * elapsed_s(since, case.now) / _HOUR_S
+    is_late = elapsed_s(audition.since, case.now) >= policy.audition_max_s
+    return is_late or cost >= policy.audition_max_dollars
+
+
+def asks_for_reboot(case: Case) -> bool:
+    """Whether the host may pass its audition after a reboot."""
+    audition = _failed_audition(case)
+    return audition is not None and audition.meaning is Meaning.REBOOT
+
+
+def may_reboot_for_audition(case: Case) -> bool:
+    """Whether a reboot is left: the workload's own ladder has it, and it was not used on this host."""
+    uses = [use for use in case.record.remedies if use.rung is Rung.REBOOT]
+    return Rung.REBOOT in case.stream.rungs and not uses and not case.is_incoming
+
+
+def audition_needs_person(case: Case) -> bool:
+    """Whether no host would pass as things are."""
+    audition = _failed_audition(case)
+    return audition is not None and audition.meaning is Meaning.PERSON
+
+
+def audition_waits(case: Case) -> bool:
+    """Whether the host was looked at a moment ago, and is given time to come right."""
+    audition = _failed_audition(case)
+    return audition is not None and case.now < _audition_again_at(audition, case)
+
+
+def audition_again_at(case: Case) -> datetime | None:
+    """When the host is looked at again."""
+    audition = _failed_audition(case)
+    return None if audition is None else _audition_again_at(audition, case)
+
+
+def _audition_again_at(audition: Audition, case: Case) -> datetime:
+    return later(audition.at, case.policy.audition_retry_s)
 
 
 def deploy_unsettled(case: Case) -> bool:

@@ -224,6 +224,8 @@ def _when_up(draft: Draft, place: SlotId, stream: Stream, case: Case) -> Proposa
 def _of_a_spare(case: Case, proposal: Proposal) -> Proposal:
     if proposal.wish is Wish.DEPLOY and not case.stream.spares.is_started:
         return replace(proposal, wish=Wish.PREPARE)
+    if proposal.reason is Reason.AUDITION_FAILED:
+        return _give_up(Reason.AUDITION_FAILED)  # nobody mends one: another may do better
     if is_outbid(case) and proposal.wish is Wish.REBID:
         return _give_up(Reason.OUTBID)  # nobody bids higher for what serves nobody
     return proposal

@@ -15,6 +15,7 @@ from keeper.core.decisions import Plan
 from keeper.core.drift import Compared
 from keeper.core.meter import Meter
 from keeper.core.model import (
+    Audition,
     Condemned,
     Desired,
     Instance,
@@ -24,6 +25,7 @@ from keeper.core.model import (
     IntentKind,
     MachineId,
     Makeable,
+    Meaning,
     Offer,
     OfferId,
     Quarantine,
@@ -111,6 +113,18 @@ class OutcomeKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check of an audition saw. Texts are bounded, plain and without secrets."""
+
+    check: str
+    status: Status
+    saw: str
+    expected: str
+    meaning: Meaning | None = None
+    is_forced: bool = False  # the operator wants to go on air all the same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What became of one intent, as the shell saw it."""
 
@@ -126,6 +140,10 @@ class Outcome:
     reason: Reason | None = None  # FAILED: OFFER_GONE, OUT_OF_CREDIT, UNAUTHORIZED, BUDGET, …
     error: str = ""  # error class and text, bounded, redacted
     retry_after_s: float | None = None
+    audition: Audition | None = (
+        None  # DEPLOY, PREPARE: what the host showed; None: it was not asked
+    )
+    findings: tuple[Finding, ...] = ()  # of it, all but those that were as expected
 
 
 class OrderKind(StrEnum):

@@ -138,6 +138,7 @@ class Crew:
         self.executor = Executor(
             marketplace=ports.marketplace,
             hosts=ports.hosts,
+            network=ports.network,
             watch=self.watch,
             clock=clock,
             workload_of=self._workload_to_put,

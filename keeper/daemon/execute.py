@@ -26,9 +26,10 @@ from keeper.core.decisions import (
     Stop,
 )
 from keeper.core.events import SlotBug
-from keeper.core.model import InstanceId, IntentKind, Rung, SlotId
+from keeper.core.model import InstanceId, IntentId, IntentKind, Rung, SlotId
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome, OutcomeKind
+from keeper.daemon.auditioning import Auditioning, Shown
 from keeper.daemon.putting import Putting
 from keeper.daemon.survey import describe, shortened
 from keeper.daemon.watch import Watch
@@ -38,6 +39,7 @@ from keeper.ports import (
     Invalid,
     Marketplace,
     Missing,
+    Network,
     OfferGone,
     OutOfCredit,
     PortError,
@@ -61,6 +63,10 @@ _MARKET_DEADLINE_S = 120.0
 _Outside = Rent | Deploy | Prepare | Restart | Reboot | Stop | Start | Rebid | Destroy
 
 
+class _Unfit(Refused):
+    """A host has failed its audition: nothing was put on it."""
+
+
 class Executor:
     """The acts under way."""
 
@@ -69,6 +75,7 @@ class Executor:
         *,
         marketplace: Marketplace,
         hosts: Hosts,
+        network: Network,
         watch: Watch,
         clock: Clock,
         workload_of: Callable[[SlotId, str], Workload | None],
@@ -87,7 +94,9 @@ class Executor:
         self._bug = bug
         self._redact = redact
         self._putting = Putting(redact=redact)
+        self._auditioning = Auditioning(network=network, clock=clock, redact=redact)
         self._bound = asyncio.Semaphore(_ACTS_AT_ONCE)
+        self._shown: dict[IntentId, Shown] = {}  # by hosts, in the acts under way
         self._slots: dict[SlotId, asyncio.Task[None]] = {}
         self._destroys: dict[InstanceId, asyncio.Task[None]] = {}
 
@@ -131,6 +140,7 @@ class Executor:
         kind, reason, error, retry_after_s = OutcomeKind.DONE, None, "", None
         try:
             async with self._bound:
+                await self._audition(act)
                 made = await self._do(act)
             instance_id = made or instance_id
         except Missing as missing:
@@ -163,6 +173,7 @@ class Executor:
                 self._destroys.pop(act.instance_id, None)
             else:
                 self._slots.pop(act.slot, None)
+        shown = self._shown.pop(act.intent_id, None)
         self._finished(
             Outcome(
                 intent_id=act.intent_id,
@@ -175,8 +186,24 @@ class Executor:
                 reason=reason,
                 error=shortened(self._redact(error)),
                 retry_after_s=retry_after_s,
+                audition=None if shown is None else shown.audition,
+                findings=() if shown is None else shown.findings,
             )
         )
+
+    async def _audition(self, act: _Outside) -> None:
+        """Let a host show what it can before it gets its first workload. Raises _Unfit."""
+        if not isinstance(act, Deploy | Prepare) or (isinstance(act, Deploy) and not act.is_first):
+            return
+        checks = self._workload(act.slot, act.revision).audition()
+        target = self._watch.target(act.instance_id)
+        if not checks or target is None:
+            return
+        link = await self._watch.link(act.instance_id, _LINK_WAIT_S)
+        shown = await self._auditioning.hold(link, target.instance, checks)
+        self._shown[act.intent_id] = shown
+        if shown.audition.meaning is not None:
+            raise _Unfit(f"{shown.audition.check}: {shown.audition.saw}")
 
     async def _do(self, act: _Outside) -> InstanceId | None:
         match act:
@@ -261,6 +288,8 @@ def _intent_of(act: _Outside) -> IntentKind:
 
 def _reason_of(error: PortError) -> Reason | None:
     match error:
+        case _Unfit():
+            return Reason.AUDITION_FAILED
         case OfferGone():
             return Reason.OFFER_GONE
         case OutOfCredit():

@@ -54,6 +54,7 @@ _BOUNDS: Mapping[type, Mapping[str, tuple[BaseMetadata, ...]]] = {
         "crash_loop_changes": (Ge(1),),
         "handover_good_probes": (Ge(1),),
         "deploy_attempts_max": (Ge(1),),
+        "audition_retry_s": (Gt(0.0),),
         "no_offer_backoff_s": (MinLen(1),),
         "price_drift_max_ratio": (Ge(1.0),),
     },

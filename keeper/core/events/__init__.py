@@ -97,6 +97,8 @@ from keeper.core.events.streams import (
 )
 from keeper.core.events.workloads import (
     ActFailed,
+    AuditionEnded,
+    AuditionFinding,
     DeadManArmed,
     DeadManRemoved,
     DeadManUnable,
@@ -120,6 +122,8 @@ __all__ = [
     "EVENT_TYPES",
     "AccountUnreadable",
     "ActFailed",
+    "AuditionEnded",
+    "AuditionFinding",
     "BudgetFreed",
     "BudgetStopped",
     "BudgetWarned",
@@ -269,6 +273,8 @@ Event = (
     | WorkloadDeploying
     | WorkloadDeployed
     | WorkloadPrepared
+    | AuditionFinding
+    | AuditionEnded
     | DeployFailed
     | RevisionDeclared
     | RevisionProven

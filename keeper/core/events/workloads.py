@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from keeper.core.events.level import Level
-from keeper.core.model import InstanceId, Rung, SlotId, StreamName
+from keeper.core.model import InstanceId, Meaning, Rung, SlotId, Status, StreamName
 from keeper.core.reasons import Reason
 
 
@@ -52,6 +52,36 @@ class WorkloadDeploying:
     instance_id: InstanceId
     reason: Reason
     revision: str = ""  # what is put there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditionFinding:
+    """A check of a host's audition saw something else than was expected, or could not tell."""
+
+    name: ClassVar[str] = "audition.found"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    check: str
+    status: Status
+    saw: str
+    expected: str
+    meaning: Meaning | None  # None: it condemns nobody
+    is_forced: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditionEnded:
+    """A host has shown whether it can run the workload."""
+
+    name: ClassVar[str] = "audition.ended"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    meaning: Meaning | None  # None: it passed
+    check: str  # the gravest failure's; "" when there is none
+    saw: str
+    expected: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

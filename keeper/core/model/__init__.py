@@ -34,6 +34,7 @@ from keeper.core.model.ids import (
     stream_of,
 )
 from keeper.core.model.kept import (
+    Audition,
     Condemned,
     Condition,
     ConditionKind,
@@ -61,6 +62,7 @@ from keeper.core.model.seen import (
 )
 
 __all__ = [
+    "Audition",
     "Condemned",
     "Condition",
     "ConditionKind",

@@ -119,6 +119,11 @@ class Policy:
     no_offer_backoff_s: tuple[float, ...] = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
     offers_max_age_s: float = 60.0
     deploy_attempts_max: int = 2
+    # A host that may still pass its audition is looked at again after a while, until it has cost so
+    # much in all since it was rented, or has failed for so long.
+    audition_retry_s: float = 30.0
+    audition_max_s: float = 600.0
+    audition_max_dollars: float = 0.50
     # A changed workload must have been on air for so long on one host before the next one gets it.
     deploy_proof_s: float = 600.0
     deploy_when: DeployWhen = DeployWhen.AT_ONCE

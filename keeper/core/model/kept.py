@@ -17,7 +17,7 @@ from keeper.core.model.ids import (
     SlotId,
     StreamName,
 )
-from keeper.core.model.seen import Status, Symptom
+from keeper.core.model.seen import Meaning, Status, Symptom
 from keeper.core.reasons import Reason
 
 
@@ -53,6 +53,19 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Audition:
+    """What a host showed when it was last looked at before a deploy: the gravest finding, or none."""
+
+    meaning: Meaning | None  # None: it passed
+    at: datetime
+    since: datetime  # when it failed first
+    check: str = ""
+    saw: str = ""  # bounded and plain
+    expected: str = ""
+    is_machine_at_fault: bool = True  # False: another container on the same machine may pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tenure:
     """One rental's time in a slot, from the intent to rent until it is condemned."""
 
@@ -70,6 +83,7 @@ class Tenure:
     deployed_at: datetime | None = None
     first_live_at: datetime | None = None
     deploy_failures: int = 0
+    audition: Audition | None = None  # None: not held yet
     deploy_unsure_at: datetime | None = None  # since when a deploy may have started something
     process_before: str = ""  # what ran when the latest deploy began; "": nothing was seen to
     missing_since: datetime | None = None  # first complete listing without it

@@ -4,6 +4,7 @@ import asyncio
 import getpass
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from keeper.adapters import ssh_link
 from keeper.adapters.clock import SystemClock
 from keeper.adapters.ssh import SshHosts
 from keeper.core.decisions import Deploy
-from keeper.core.model import InstanceId, IntentId, SlotId
+from keeper.core.model import Instance, InstanceId, IntentId, SlotId, Status
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome, OutcomeKind
 from keeper.daemon.execute import Executor
-from keeper.ports import Address, Command, Link, Upload
+from keeper.ports import Address, Command, CommandResult, Link, Upload
 from keeper.workloads import Step
+from keeper.workloads.audition import Check, CheckName, Finding
+from tests.builders import an_instance
 from tests.integration.hostile.strangers import strangers
 from tests.real_sshd import running_sshd
 
@@ -45,6 +48,11 @@ TRICKS = (
 )
 
 
+@dataclass(frozen=True)
+class _Target:
+    instance: Instance
+
+
 @dataclass
 class _Reached:
     """The watch, as far as acts need it: a link to each rental."""
@@ -58,17 +66,32 @@ class _Reached:
         self.links.append(link)
         return link
 
+    def target(self, instance_id: InstanceId) -> "_Target":
+        return _Target(an_instance(instance_id))
+
 
 @dataclass(frozen=True)
 class _Workload:
+    """It asks a question first, to which a stranger may say what it likes."""
+
     folder: str
     patience_s: float = 0.3
+
+    def audition(self) -> tuple[Check, ...]:
+        look = Command(name="audition.gpu", script="echo RTX 4090", timeout_s=self.patience_s)
+        return (Check(name=CheckName.GPU, expected="a GPU", look=look, judge=_judge),)
 
     def deploy(self) -> tuple[Step, ...]:
         return (
             Upload(path=f"{self.folder}/run.sh", content=b"#!/bin/sh\n" * 10_000),
             Command(name="deploy.start", script="echo started", timeout_s=self.patience_s),
         )
+
+
+def _judge(result: CommandResult, _now: datetime) -> Finding:
+    """Believe what is said, whatever it is: what is judged is how it is borne."""
+    said = result.stdout
+    return Finding(check=CheckName.GPU, status=Status.TRUE, saw=said, expected="a GPU")
 
 
 async def test_a_deploy_ends_whatever_the_host_does(
@@ -96,6 +119,7 @@ async def test_a_deploy_ends_whatever_the_host_does(
         executor = Executor(
             marketplace=outside,  # has none of its methods: to call one would be a bug
             hosts=own,
+            network=outside,
             watch=outside,
             clock=SystemClock(),
             workload_of=lambda slot, _: patient if slot == "duel/0" else workload,

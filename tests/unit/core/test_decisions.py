@@ -16,6 +16,7 @@ from tests.builders import (
     healthy_world,
     record_after,
 )
+from tests.unit.core.decision_rows_audition import AUDITION
 from tests.unit.core.decision_rows_bounds import BOUNDS
 from tests.unit.core.decision_rows_coming import COMING
 from tests.unit.core.decision_rows_market import MARKET
@@ -23,7 +24,7 @@ from tests.unit.core.decision_rows_serving import SERVING
 from tests.unit.core.decision_rows_symptoms import SYMPTOMS
 from tests.unit.core.decision_worlds import Row, listed_as, with_terms
 
-ROWS = (*COMING, *SERVING, *SYMPTOMS, *MARKET, *BOUNDS)
+ROWS = (*COMING, *AUDITION, *SERVING, *SYMPTOMS, *MARKET, *BOUNDS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.sentence)

@@ -15,6 +15,7 @@ from keeper.core.model import (
     Desired,
     InstanceId,
     MarketState,
+    Meaning,
     OrphanPolicy,
     Remedy,
     Status,
@@ -41,6 +42,7 @@ from tests.builders import (
     decide,
     healthy_world,
 )
+from tests.unit.core.decision_rows_audition import showed
 from tests.unit.core.decision_rows_symptoms import ailing
 from tests.unit.core.decision_worlds import (
     NO_LINK,
@@ -242,6 +244,15 @@ PATHS = (
         witnesses={
             "a second try": booted(deploy_failures=1, acted_at=ago(4)),
             "no viewer": on_air(booted(deploy_failures=2, acted_at=ago(4))),
+        },
+    ),
+    Path(
+        reason=Reason.AUDITION_FAILED,
+        ends=showed(Meaning.REPLACE),
+        witnesses={
+            "a check that it failed": showed(None),
+            "one that no patience cures": showed(Meaning.WAIT),
+            "no viewer": on_air(showed(Meaning.REPLACE)),
         },
     ),
     Path(

@@ -32,6 +32,7 @@ from keeper.ports import (
     Unreachable,
 )
 from keeper.sim.loop import VirtualClock, run
+from keeper.workloads.audition import Check
 
 SLOT = SlotId("duel/0")
 SECRET = "live_4f9a0c77d1"
@@ -93,6 +94,12 @@ class _Outside:
         await self._do(command.name)
         return CommandResult(exit_code=1, stdout="", stderr=self.stderr)
 
+    def target(self, instance_id: InstanceId) -> None:
+        return None
+
+    def audition(self) -> tuple[Check, ...]:
+        return ()
+
     def deploy(self) -> tuple[Command, ...]:
         return (Command(name="deploy.start", script="true"),)
 
@@ -114,6 +121,7 @@ def _outcome(
         executor = Executor(
             marketplace=outside,  # type: ignore[arg-type]
             hosts=outside,  # type: ignore[arg-type]
+            network=outside,  # type: ignore[arg-type]
             watch=outside,  # type: ignore[arg-type]
             clock=VirtualClock(),
             workload_of=lambda *_: outside,  # type: ignore[arg-type]
