@@ -28,7 +28,9 @@ from keeper.workloads.audition import (
     Finding,
     PortLook,
     after_fix,
+    decisive,
     dialled,
+    is_machine_to_blame,
     judged,
     rounds,
     worst,
@@ -110,7 +112,7 @@ class Auditioning:
 
     def _shown(self, findings: list[Finding]) -> Shown:
         meaning, now = worst(findings), self._clock.now()
-        gravest = next((each for each in findings if each.meaning is meaning), None)
+        gravest = decisive(findings)
         told = [each for each in findings if each.status is not Status.TRUE or each.is_forced]
         audition = Audition(meaning=None, at=now, since=now)
         if meaning is not None and gravest is not None:
@@ -121,9 +123,7 @@ class Auditioning:
                 check=gravest.check,
                 saw=self._redact(gravest.saw),
                 expected=self._redact(gravest.expected),
-                is_machine_at_fault=any(
-                    each.is_machine_at_fault for each in findings if each.meaning is meaning
-                ),
+                is_machine_at_fault=is_machine_to_blame(findings),
             )
         return Shown(audition=audition, findings=tuple(map(self._told, told[:_SHOWN_MAX])))
 

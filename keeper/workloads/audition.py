@@ -175,6 +175,13 @@ def worst(findings: Sequence[Finding]) -> Meaning | None:
     return next((meaning for meaning in _GRAVEST_FIRST if meaning in hard), None)
 
 
+def decisive(findings: Sequence[Finding]) -> Finding | None:
+    """Return the finding that a person should read first: of the worst, a hard one before evidence."""
+    meaning = worst(findings)
+    those = [each for each in findings if meaning is not None and each.meaning is meaning]
+    return next((each for each in those if each.is_hard), those[0] if those else None)
+
+
 def is_machine_to_blame(findings: Sequence[Finding]) -> bool:
     """Say whether what condemns a host condemns its machine, too, when it is to be replaced.
 

@@ -15,6 +15,7 @@ from keeper.workloads.audition import (
     Finding,
     PortLook,
     after_fix,
+    decisive,
     dialled,
     is_machine_to_blame,
     judged,
@@ -150,6 +151,14 @@ def test_a_machine_is_not_blamed_for_what_was_rented(
     findings: list[Finding], expected: bool
 ) -> None:
     assert is_machine_to_blame(findings) is expected
+
+
+def test_the_finding_to_read_first_is_a_hard_one_of_the_worst() -> None:
+    hint, hard = found(R, DISPLAY, is_hard=False), found(R, CheckName.VULKAN)
+    assert decisive([found(B), hint, hard]) == hard
+    assert decisive([hint, found(B)]) == found(B)
+    assert decisive([hint, replace(hint, check=DRI)]) == hint
+    assert decisive([hint, found(None)]) is None
 
 
 # --- one by one ---------------------------------------------------------------------------------------
