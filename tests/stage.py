@@ -120,7 +120,7 @@ class Stage:
         self.universe = universe or Universe(1, shape=QUIET)
         self.disk = disk or Disk(keeper_id="00000001")
         self.declared = change(simulated({"duel": 1} if streams is None else streams))
-        power = Power()
+        self.power = power = Power()
         self.clock = VirtualClock()
         self.store = HeldStore(self.disk, power)
         self.marketplace = ToldMarketplace(self.universe, power, clock=self.clock)

@@ -8,7 +8,7 @@ slot becomes a failed outcome of that slot and a fact, and the others go on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from keeper.core.decisions import (
@@ -30,6 +30,7 @@ from keeper.core.model import InstanceId, IntentId, IntentKind, Rung, SlotId
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome, OutcomeKind
 from keeper.daemon.auditioning import Auditioning, Shown
+from keeper.daemon.jobs import Jobs
 from keeper.daemon.putting import Putting
 from keeper.daemon.survey import describe, shortened
 from keeper.daemon.watch import Watch
@@ -37,6 +38,7 @@ from keeper.ports import (
     Clock,
     Hosts,
     Invalid,
+    Link,
     Marketplace,
     Missing,
     Network,
@@ -50,12 +52,16 @@ from keeper.ports import (
     Unauthorized,
     Uncertain,
     Unreachable,
+    Upload,
 )
 from keeper.workloads import Step, Workload
 
 _LINK_WAIT_S = 20.0
 _ACTS_AT_ONCE = 64  # more than this many hosts need something at once only when a breaker is broken
+# Above what its steps say together: they end first, and say why. The ceiling is for the sum.
 _DEPLOY_DEADLINE_S = 1800.0
+_DEPLOY_DEADLINE_MAX_S = 7200.0
+_DEPLOY_SLACK_S = 300.0
 _RESTART_DEADLINE_S = 180.0
 _MARKET_DEADLINE_S = 120.0
 
@@ -93,7 +99,7 @@ class Executor:
         self._finished = finished
         self._bug = bug
         self._redact = redact
-        self._putting = Putting(redact=redact)
+        self._putting = Putting(redact=redact, jobs=Jobs(clock=clock))
         self._auditioning = Auditioning(network=network, clock=clock, redact=redact)
         self._bound = asyncio.Semaphore(_ACTS_AT_ONCE)
         self._shown: dict[IntentId, Shown] = {}  # by hosts, in the acts under way
@@ -210,22 +216,22 @@ class Executor:
             case Rent():
                 return await self._rent(act)
             case Deploy():
-                async with asyncio.timeout(_DEPLOY_DEADLINE_S):
-                    workload = self._workload(act.slot, act.revision)
-                    await self._steps(act.instance_id, workload.deploy())
+                steps = self._workload(act.slot, act.revision).deploy()
+                async with asyncio.timeout(_deadline_s(steps)):
+                    await self._steps(act.instance_id, steps)
             case Prepare():
-                async with asyncio.timeout(_DEPLOY_DEADLINE_S):
-                    workload = self._workload(act.slot, act.revision)
-                    await self._steps(act.instance_id, workload.prepare())
+                steps = self._workload(act.slot, act.revision).prepare()
+                async with asyncio.timeout(_deadline_s(steps)):
+                    await self._steps(act.instance_id, steps)
             case Restart(rung=Rung.RESTART_PROCESS):
                 async with asyncio.timeout(_RESTART_DEADLINE_S):
                     workload = self._workload(act.slot, act.revision)
                     await self._steps(act.instance_id, workload.restart_process(act.symptom))
             case Restart():
                 # All of a deploy once more, so it may take as long as one.
-                async with asyncio.timeout(_DEPLOY_DEADLINE_S):
-                    workload = self._workload(act.slot, act.revision)
-                    await self._steps(act.instance_id, workload.restart_workload(act.symptom))
+                steps = self._workload(act.slot, act.revision).restart_workload(act.symptom)
+                async with asyncio.timeout(_deadline_s(steps)):
+                    await self._steps(act.instance_id, steps)
             case Reboot():
                 async with asyncio.timeout(_MARKET_DEADLINE_S):
                     await self._marketplace.reboot(act.instance_id)
@@ -252,7 +258,10 @@ class Executor:
             )
 
     async def _steps(self, instance_id: InstanceId, steps: tuple[Step, ...]) -> None:
-        await self._putting.put(await self._watch.link(instance_id, _LINK_WAIT_S), steps)
+        async def link() -> Link:
+            return await self._watch.link(instance_id, _LINK_WAIT_S)
+
+        await self._putting.put(await link(), steps, relink=link)
 
     def _workload(self, slot: SlotId, revision: str) -> Workload:
         workload = self._workload_of(slot, revision)
@@ -260,6 +269,12 @@ class Executor:
             message = f"{slot} is no longer in the configuration"
             raise Refused(message)
         return workload
+
+
+def _deadline_s(steps: Sequence[Step]) -> float:
+    """Return how long steps may take in all, so that each one's own limit comes first."""
+    said_s = sum(step.timeout_s for step in steps if not isinstance(step, Upload))
+    return min(max(_DEPLOY_DEADLINE_S, said_s + _DEPLOY_SLACK_S), _DEPLOY_DEADLINE_MAX_S)
 
 
 def _intent_of(act: _Outside) -> IntentKind:

@@ -67,6 +67,9 @@ class Job:
     timeout_s: float
     mark: str
     env: Mapping[str, str] = field(default_factory=dict)  # may hold secrets: never in a file
+    # False: it starts something, too, which a reboot or a crash ends. Then only a success that nobody
+    # has heard of yet (the link was lost) counts; one that is known is no reason not to run it again.
+    is_lasting: bool = True
 
 
 class Link(Protocol):

@@ -29,7 +29,7 @@ from keeper.ports import (
 from keeper.sim.faults import FaultKind
 from keeper.sim.power import Power
 from keeper.sim.universe import Universe
-from keeper.sim.virtual_hosts import VirtualHost, line_of
+from keeper.sim.virtual_hosts import JobOrder, VirtualHost, line_of
 
 PUBLIC_KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKeeperOfTheSimulation keeper@simulated"
 HOST_TRIP_S: Final = 0.08  # to a host and back
@@ -143,6 +143,8 @@ class MemoryLink:
         self._check()
         if command.name.startswith("dead_man."):
             return await self._tend_guard(command)
+        if ".job." in command.name:
+            return await self._tend_job(command)
         if not self._is_heard():  # nothing arrives, and nobody says so
             await asyncio.sleep(min(_SILENCE_S, command.timeout_s))
             raise Uncertain(f"{command.name}: the connection was lost")
@@ -180,6 +182,34 @@ class MemoryLink:
             stdout = "armed" if self._host.has_guard else "absent"
         elif command.name != "dead_man.verify":
             hosts.set_guard(self._host, has_guard=command.name == "dead_man.start")
+        return CommandResult(exit_code=0, stdout=stdout, stderr="")
+
+    async def _tend_job(self, command: Command) -> CommandResult:
+        """Begin a job that needs no link to go on, say how it stands, or note that that is known."""
+        await asyncio.sleep(HOST_TRIP_S)
+        await self._power.gate()
+        if not self._is_heard():
+            raise Uncertain(f"{command.name}: the connection was lost")
+        self._universe.market.advance()
+        name, _, verb = command.name.rpartition(".job.")
+        hosts, host, script = self._universe.hosts, self._host, command.script
+        hosts.received(host, f"{script} {dict(command.env)}")
+        stdout = ""
+        if verb == "begin":
+            order = JobOrder(
+                name=name,
+                mark=_assigned(script, "kj_mark"),
+                attempt=_assigned(script, "kj_try"),
+                is_lasting=_assigned(script, "kj_lasting") == "1",
+                duration_s=_duration_s(name),
+                env=dict(command.env),
+            )
+            stdout = hosts.begin_job(host, order)
+        elif verb == "poll":
+            stdout = hosts.job_stands(host, name)
+        elif verb == "end":
+            hosts.end_job(host, name)
+        self._universe.wind()
         return CommandResult(exit_code=0, stdout=stdout, stderr="")
 
     async def upload(self, upload: Upload) -> None:
@@ -397,6 +427,11 @@ class Sentinel:
 def _starves_after_s(script: str) -> float:
     """Read from the script of a feed when its guard is to act: the first word of its line."""
     return float(script.partition("\nline='")[2].partition(" ")[0])
+
+
+def _assigned(script: str, name: str) -> str:
+    """Read a variable that a job's script begins with."""
+    return script.partition(f"{name}=")[2].partition("\n")[0].strip("'")
 
 
 def _duration_s(name: str) -> float:

@@ -104,6 +104,27 @@ class Listener(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOrder:
+    """A job as its host is told of it."""
+
+    name: str
+    mark: str
+    attempt: str
+    is_lasting: bool
+    duration_s: float
+    env: Mapping[str, str]
+
+
+@dataclass(slots=True, kw_only=True)
+class _HostJob:
+    order: JobOrder
+    is_cut: bool = False  # by a reboot
+    exit_code: int | None = None  # None: it runs
+    said: str = ""
+    is_taken: bool = False
+
+
 @dataclass(slots=True, kw_only=True)
 class VirtualHost:
     """One container's inside. Only ``VirtualHosts`` changes it."""
@@ -122,6 +143,7 @@ class VirtualHost:
     flaps: bool = False  # while it crashes in a loop its manager says "up", and counts on
     listeners: list[Listener] = field(default_factory=list)
     was_on_air: bool = False
+    jobs: dict[str, _HostJob] = field(default_factory=dict)  # the latest try of each, by name
     environment: dict[str, str] = field(default_factory=dict)  # of all commands so far
     flaw: str = ""  # of the workload that was started last: how it fails wherever it runs
     has_guard: bool = False  # a dead man runs
@@ -234,6 +256,8 @@ class VirtualHosts:
         # What the real sentinel finds after a restart: a pid file of before, and nobody behind it.
         host.process, host.is_warm = "gone", False
         host.has_guard = False
+        for job in host.jobs.values():
+            job.is_cut = True
         self._cut(host, "the container was stopped")
         if not keeps_disk:
             host.is_deployed = False
@@ -358,6 +382,54 @@ class VirtualHosts:
         elif name.startswith("verify") and host.process != "up":
             return 1, "the process is not there"
         return 0, ""
+
+    # --- jobs, which go on without a link ---------------------------------------------------------
+
+    def begin_job(self, host: VirtualHost, order: JobOrder) -> str:
+        """Begin a job unless it runs or was done; returns how it stands, as payload/job.sh does."""
+        running = next((job for job in host.jobs.values() if self._job_runs(host, job)), None)
+        known = host.jobs.get(order.name)
+        if running is not None and (running is not known or running.order.mark != order.mark):
+            return f"job busy - 0 0 none\n{running.order.name}\n"
+        is_ours = known is not None and known.order.attempt == order.attempt
+        was_done = (
+            known is not None
+            and known.order.mark == order.mark
+            and known.exit_code == 0
+            and (order.is_lasting or not known.is_taken)
+        )
+        if running is None and not is_ours and not was_done:
+            job = host.jobs[order.name] = _HostJob(order=order)
+
+            def finish(_: float) -> None:
+                if self._job_runs(host, job):
+                    job.exit_code, job.said = self.carry_out(host, order.name, order.env)
+
+            self.market.plan(self.market.present + order.duration_s, finish)
+            self.on_plan()
+        return self.job_stands(host, order.name)
+
+    def job_stands(self, host: VirtualHost, name: str) -> str:
+        """Return how a job stands, and all that it has printed."""
+        job = host.jobs.get(name)
+        if job is None:
+            return "job absent - 0 0 none\n"
+        if job.exit_code is not None:
+            said = job.said and f"{job.said} {dict(job.order.env)}\n"  # a hostile one tells all
+            return f"job ended {job.exit_code} 0 {len(said)} {job.order.attempt}\n{said}"
+        state = "running" if self._job_runs(host, job) else "gone"
+        return f"job {state} - 0 0 {job.order.attempt}\n"
+
+    def end_job(self, host: VirtualHost, name: str) -> None:
+        """Note that a result is known, and end what still runs."""
+        job = host.jobs.get(name)
+        if job is not None:
+            job.is_taken = True
+            if job.exit_code is None:
+                job.exit_code = 137
+
+    def _job_runs(self, host: VirtualHost, job: _HostJob) -> bool:
+        return job.exit_code is None and host.contract.box is Box.UP and not job.is_cut
 
     def _tell_deploy(self, host: VirtualHost, env: Mapping[str, str]) -> None:
         """Write down which deploy is started, and let it have its flaw."""

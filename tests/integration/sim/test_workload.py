@@ -7,8 +7,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from keeper.adapters.clock import SystemClock
 from keeper.adapters.network import HttpNetwork
 from keeper.adapters.ssh import SshHosts
+from keeper.daemon.jobs import Jobs
 from keeper.daemon.putting import Putting
 from keeper.ports import Address, Link, PictureLimits, PictureSample, PortError
 from keeper.sim.market import MarketShape
@@ -31,7 +33,7 @@ class OnAir:
         self.network = HttpNetwork()
 
     async def carry_out(self, steps: tuple[Step, ...]) -> None:
-        await Putting(redact=str).put(self.link, steps)
+        await Putting(redact=str, jobs=Jobs(clock=SystemClock())).put(self.link, steps)
 
     async def look(self) -> PictureSample:
         endpoints = self.sim.market.contracts[self.instance_id].endpoints
@@ -65,7 +67,9 @@ async def on_air(tmp_path: Path) -> AsyncIterator[OnAir]:
     key = asyncssh.generate_private_key("ssh-ed25519")
     hosts = SshHosts(private_key_file=None, private_key=key.export_private_key())
     kind = registered()["sd-turbo"]
-    workload = kind.build(kind.settings.model_validate({"kind": "sd-turbo", "workdir": "card"}), {})
+    declared = {"kind": "sd-turbo", "generator": "test-card", "bind": "0.0.0.0", "workdir": "card"}
+    settings = kind.settings.model_validate({**declared, "target_frames_per_s": 10.0})
+    workload = kind.build(settings, {})
     async with SimServer(seed=7, spacing_scale=0, shape=SHAPE) as sim:
         spec = workload.rental()
         offer = sim.market.search({"rentable": {"eq": True}, "order": [["dph_total", "asc"]]})[0]
