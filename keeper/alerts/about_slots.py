@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from keeper.alerts import Alert, Severity
 from keeper.alerts.about_deploys import is_told_of
+from keeper.alerts.about_workloads import because
 from keeper.alerts.advice import HUMAN, advice, dollars, names, since
 from keeper.core.decisions import Hold
 from keeper.core.model import Policy, Rung, SlotId, SlotRecord, StreamName, is_spare, stream_of
@@ -53,7 +54,7 @@ def stream_dark(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             slot=slot,
             stream=stream_of(slot),
             summary=f"{slot} is dark" if record.ever_on_air else f"{slot} has not come on air",
-            why=SENTENCE[reason],
+            why=because(reason, record),
             did=_did(record, hold),
             needs_human=human,
             since=since,
@@ -318,6 +319,7 @@ def _holds_for_people(snapshot: Snapshot) -> Iterator[tuple[SlotId, Reason]]:
         is_told = hold.reason is Reason.BAD_DEPLOY and is_told_of(
             snapshot, streams.get(stream_of(slot))
         )
+        is_told = is_told or hold.reason is Reason.NEEDS_PERSON  # about_workloads.py says which
         if hold.reason in HUMAN and not is_told:
             told.add((slot, hold.reason))
     for slot in snapshot.world.held_slots:

@@ -17,6 +17,10 @@ HUMAN: dict[Reason, str] = {
         "Put the workload back to what worked, or mend it, and reload keeper; then, or to try once "
         "more: `keeper replace {slot}`, or `keeper deploy` of its stream."
     ),
+    Reason.NEEDS_PERSON: (
+        "See what it says: `keeper stream-status {slot}` and `keeper logs {slot}`. A changed secret or "
+        "setting reaches the host with `keeper deploy` of its stream."
+    ),
     Reason.BUDGET: "Raise the spending limit, or end something: `keeper spend` shows what costs what.",
     Reason.DARK_SPEND: (
         "Look at why no host shows a picture (`keeper explain {slot}`): the image, the ingest, the "

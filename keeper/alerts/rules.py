@@ -16,6 +16,7 @@ from keeper.alerts import about_market as market
 from keeper.alerts import about_money as money
 from keeper.alerts import about_slots as slots
 from keeper.alerts import about_spares as spares
+from keeper.alerts import about_workloads as workloads
 from keeper.core.world import Snapshot
 
 Rule = Callable[[Snapshot, datetime], Iterator[Alert]]
@@ -24,6 +25,7 @@ Rule = Callable[[Snapshot, datetime], Iterator[Alert]]
 RULES: dict[str, Rule] = {
     "KeeperStreamDark": slots.stream_dark,
     "KeeperSlotHeld": slots.slot_held,
+    "KeeperNeedsPerson": workloads.needs_person,
     "KeeperMarketUnreadable": market.market_unreadable,
     "KeeperMassFailure": causes.mass_failure,
     "KeeperCommonCause": causes.common_cause,

@@ -152,6 +152,11 @@ METRICS: tuple[Described, ...] = (
         "Different frames per second, as the viewer saw them last.",
         *("stream", "slot"),
     ),
+    _state(
+        "keeper_symptom",
+        "What a slot's workload says is wrong with it, by the word of its catalogue; absent: nothing.",
+        *("stream", "slot", "symptom"),
+    ),
     _state("keeper_slots", "Slots by the status of each condition.", "condition", "status"),
     # What keeper does about it.
     _counter(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from keeper.core.cause import Trait
+from keeper.core.conditions import condition_of
 from keeper.core.model import (
     ConditionKind,
     InstanceId,
@@ -71,6 +72,7 @@ def gauges(snapshot: Snapshot) -> Samples:
             if not is_spare(slot)
         ],
         "keeper_stream_frames_per_second": list(_frames(snapshot)),
+        "keeper_symptom": _symptoms(records.values()),
         "keeper_slots": _conditions(r for slot, r in records.items() if not is_spare(slot)),
         "keeper_spares": _spares(snapshot),
         "keeper_spend_dollars_per_hour": [
@@ -240,6 +242,15 @@ def _frames(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], float]]:
         reading = snapshot.latest.get((record.tenure.instance_id, Subject.PICTURE))
         if reading is not None and "unique_frames_per_s" in reading.numbers:
             yield (stream_of(slot), slot), reading.numbers["unique_frames_per_s"]
+
+
+def _symptoms(records: Iterable[SlotRecord]) -> list[tuple[tuple[str, ...], float]]:
+    found = []
+    for record in records:
+        working = condition_of(record.tenure, ConditionKind.WORKING)
+        if working is not None and working.symptom is not None:
+            found.append(((stream_of(record.slot), record.slot, working.symptom.code), 1.0))
+    return sorted(found)
 
 
 def _conditions(records: Iterable[SlotRecord]) -> list[tuple[tuple[str, ...], float]]:

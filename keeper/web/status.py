@@ -15,6 +15,7 @@ from keeper.alerts.rules import firing
 from keeper.core.decisions import Decision, Hold, Wait
 from keeper.core.labels import parse
 from keeper.core.model import (
+    Condition,
     Instance,
     InstanceId,
     Mode,
@@ -309,11 +310,17 @@ def _conditions(record: SlotRecord) -> tuple[ConditionStatus, ...]:
             condition=each.kind,
             status=each.status,
             reason=each.reason,
-            because=SENTENCE[each.reason],
+            because=_because(each),
             since=each.since,
         )
         for each in (record.tenure.conditions if record.tenure is not None else ())
     )
+
+
+def _because(condition: Condition) -> str:
+    """Word a condition; of a workload's symptom its own sentence says more than ours."""
+    symptom = condition.symptom
+    return SENTENCE[condition.reason] if symptom is None else symptom.sentence
 
 
 def _decision(decision: Decision) -> DecisionStatus:

@@ -204,6 +204,16 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "machine.quarantined": lambda f: (
         f"machine {f['machine_id']} is avoided for {_s(f)}{_because(f)}"
     ),
+    "audition.found": lambda f: (
+        f"audition, {str(f['check']).replace('_', ' ')}: {f['saw']}; expected: {f['expected']}"
+        + ("; forced" if f["is_forced"] is True else "")
+    ),
+    "audition.ended": lambda f: (
+        "the host has passed its audition"
+        if f["meaning"] in {None, "?"}
+        else f"the host has failed its audition ({f['meaning']}):"
+        f" {str(f['check']).replace('_', ' ')}: {f['saw']}"
+    ),
     "workload.deploying": lambda f: f"installing the workload on {f['instance_id']}",
     "workload.deployed": lambda f: f"the workload is installed and started, after {_s(f)}",
     "workload.deploy_failed": lambda f: f"installing failed: {f['error']}",
@@ -246,6 +256,7 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     ),
     "condition.changed": lambda f: (
         f"{CONDITIONS.get(str(f['condition']), f['condition'])} {_truth(f)}: {f['because']}"
+        + (f": {f['detail']}" if f["condition"] == "working" and f["detail"] not in {"", "?"} else "")
     ),
     "stream.on_air": lambda f: (
         f"on air, after {_s(f)} of darkness" if _is_positive(f) else "on air"

@@ -17,12 +17,17 @@ from keeper.core.drift import Compared, Drifted
 from keeper.core.events import OrphanCleared, OrphanSeen
 from keeper.core.meter import Dark, Meter, Stop, Warned
 from keeper.core.model import (
+    Audition,
+    Condition,
+    ConditionKind,
     Desired,
     FleetPolicy,
     Incident,
     InstanceId,
     Makeable,
+    Meaning,
     OrphanPolicy,
+    Remedy,
     RemedyUse,
     RentalSpec,
     Revision,
@@ -31,6 +36,8 @@ from keeper.core.model import (
     SlotRecord,
     Status,
     StreamName,
+    Symptom,
+    Tenure,
 )
 from keeper.core.pauses import key_of
 from keeper.core.reasons import Reason
@@ -63,6 +70,22 @@ QUOTA = SearchRefused(
 
 def holding(dollars: float) -> AccountSeen:
     return AccountSeen(spendable_dollars=dollars, at=ago(seconds=20))
+
+
+def ailing(number: int = 1, remedy: Remedy = Remedy.PERSON) -> Tenure:
+    """On air, and the workload complains."""
+    symptom = Symptom(code="key_refused", sentence="the key is refused", remedy=remedy)
+    working = Condition(
+        kind=ConditionKind.WORKING, status=Status.FALSE, reason=Reason.SYMPTOM,
+        since=ago(minutes=5), symptom=symptom,
+    )  # fmt: skip
+    return tenure(number, conditions=(*conditions(), working))
+
+
+AUDITION = Audition(
+    meaning=Meaning.PERSON, at=NOW, since=ago(minutes=3), check="ingest", saw="nobody answers",
+    expected="a connection to the ingest",
+)  # fmt: skip
 
 
 def ahead(**left: float) -> datetime:
@@ -495,6 +518,39 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
             decisions=[hold("duel/0", Reason.OBSERVE_ONLY)],
         ),
         {"KeeperContractEnding:duel/0": Severity.WARNING},
+    ),
+    (
+        "what only a person can cure is told while viewers see a picture, too",
+        snapshot(record(tenure=ailing())),
+        {"KeeperNeedsPerson:duel:key_refused": Severity.WARNING},
+    ),
+    (
+        "what only a person can cure is one message for all slots of a stream",
+        snapshot(
+            *(record(f"duel/{n}", tenure=ailing(n), dark_since=ago(minutes=2)) for n in (0, 1)),
+            decisions=[hold(f"duel/{n}", Reason.NEEDS_PERSON) for n in (0, 1)],
+        ),
+        {
+            "KeeperNeedsPerson:duel:key_refused": Severity.CRITICAL,
+            "KeeperStreamDark:duel/0": Severity.CRITICAL,
+            "KeeperStreamDark:duel/1": Severity.CRITICAL,
+        },
+    ),
+    (
+        "a symptom that keeper cures itself is no news",
+        snapshot(record(tenure=ailing(remedy=Remedy.RESTART_PROCESS))),
+        {},
+    ),
+    (
+        "an audition that no host would pass is told",
+        snapshot(
+            record(
+                tenure=tenure(audition=AUDITION, deployed_at=None, first_live_at=None),
+                ever_on_air=False,
+            ),
+            decisions=[hold("duel/0", Reason.NEEDS_PERSON, wanted="deploy")],
+        ),
+        {"KeeperNeedsPerson:duel:ingest": Severity.CRITICAL},
     ),
     (
         "a machine that leaves the market under a good host is told, once",

@@ -25,7 +25,19 @@ from keeper.core.events import (
 )
 from keeper.core.flow import Rate
 from keeper.core.meter import Meter, Stop, Tally
-from keeper.core.model import Incident, InstanceId, Revision, Rung, SlotId, Status, StreamName
+from keeper.core.model import (
+    Condition,
+    ConditionKind,
+    Incident,
+    InstanceId,
+    Remedy,
+    Revision,
+    Rung,
+    SlotId,
+    Status,
+    StreamName,
+    Symptom,
+)
 from keeper.core.pauses import key_of
 from keeper.core.reasons import Reason
 from keeper.core.world import AccountSeen, Pause, Snapshot
@@ -55,13 +67,21 @@ def log() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
+AILING = Condition(
+    kind=ConditionKind.WORKING, status=Status.FALSE, reason=Reason.SYMPTOM, since=NOW,
+    symptom=Symptom(code="flicker", sentence="it flickers", remedy=Remedy.RESTART_PROCESS),
+)  # fmt: skip
+
+
 def rich() -> Snapshot:
     """A snapshot in which every state metric has something to say."""
     seen = snapshot(
         record("duel/0"),
         dark(
             "duel/1",
-            tenure=tenure(2, conditions=conditions(streaming=(Status.FALSE, Reason.BLACK))),
+            tenure=tenure(
+                2, conditions=(*conditions(streaming=(Status.FALSE, Reason.BLACK)), AILING)
+            ),
         ),
         record("sd/0", tenure=None, ever_on_air=False, healthy_since=None),
         record("duel/spare-0", tenure=tenure(8, ready_at=NOW), ever_on_air=False),
@@ -141,6 +161,12 @@ def test_a_bad_deploy_is_shown_with_the_hosts_that_run_something_else(
     assert value(registry, "keeper_deploy_bad", stream="duel") == 1.0
     assert value(registry, "keeper_deploy_hosts", stream="duel", runs="other") == 2.0
     assert value(registry, "keeper_deploy_hosts", stream="duel", runs="declared") == 0.0
+
+
+def test_a_symptom_is_shown_by_its_word(sink: MetricsSink, registry: CollectorRegistry) -> None:
+    sink.render(rich())
+    labels = {"stream": "duel", "slot": "duel/1", "symptom": "flicker"}
+    assert value(registry, "keeper_symptom", **labels) == 1.0
 
 
 def test_a_quiet_level_costs_no_line(log: io.StringIO) -> None:

@@ -1,0 +1,99 @@
+"""Alerts about what a workload says of itself: that only a person can cure it, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from keeper.alerts import Alert, Severity
+from keeper.alerts.advice import HUMAN, dollars
+from keeper.core.conditions import condition_of
+from keeper.core.model import (
+    ConditionKind,
+    Meaning,
+    Remedy,
+    SlotRecord,
+    StreamName,
+    Symptom,
+    Tenure,
+    is_spare,
+    stream_of,
+)
+from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.text import plain
+from keeper.core.world import Snapshot
+
+_SENTENCE_MAX = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plea:
+    """What a person is asked for."""
+
+    code: str
+    sentence: str
+    since: datetime
+
+
+def needs_person(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
+    """A workload, or a host's audition, names what no restart and no other host can cure.
+
+    One alert for each stream and trouble: a refused key is refused to every slot. Also while viewers see
+    a picture, for part of the stream may be missing: one platform of three, say.
+    """
+    told: set[tuple[StreamName, str]] = set()
+    for slot, record in snapshot.records.items():  # a slot that is well may say so, too
+        plea = None if is_spare(slot) else _plea_of(record)
+        stream = stream_of(slot)
+        if plea is None or (stream, plea.code) in told:
+            continue
+        told.add((stream, plea.code))
+        is_dark = record.dark_since is not None or not record.ever_on_air
+        yield Alert(
+            name="KeeperNeedsPerson",
+            key=f"KeeperNeedsPerson:{stream}:{plea.code}",
+            severity=Severity.CRITICAL if is_dark else Severity.WARNING,
+            slot=slot,
+            stream=stream,
+            summary=f"{slot} needs a person: {plea.code.replace('_', ' ')}",
+            why=plain(plea.sentence, _SENTENCE_MAX),
+            did="keeper watches, restarts nothing and rents nothing for it",
+            needs_human=HUMAN[Reason.NEEDS_PERSON].format(slot=slot),
+            since=plea.since,
+            dollars=dollars(record),
+            labels={"stream": stream, "symptom": plea.code},
+            reason=Reason.NEEDS_PERSON,
+            dark_since=record.dark_since,
+            over=f"{slot} no longer needs a person for this",
+        )
+
+
+def symptom_of(tenure: Tenure | None) -> Symptom | None:
+    """Return what a host's workload says is wrong with it; None: nothing is, or nobody knows."""
+    working = condition_of(tenure, ConditionKind.WORKING)
+    return None if working is None else working.symptom
+
+
+def because(reason: Reason, record: SlotRecord) -> str:
+    """Word a reason, with the workload's own sentence where that is the reason."""
+    symptom = symptom_of(record.tenure)
+    if symptom is None or reason not in (Reason.SYMPTOM, Reason.WRONG_PICTURE):
+        return SENTENCE[reason]
+    return f"{SENTENCE[reason]}: {plain(symptom.sentence, _SENTENCE_MAX)}"
+
+
+def _plea_of(record: SlotRecord) -> _Plea | None:
+    tenure = record.tenure
+    if tenure is None:
+        return None
+    working = condition_of(tenure, ConditionKind.WORKING)
+    if working is not None and working.symptom and working.symptom.remedy is Remedy.PERSON:
+        symptom = working.symptom
+        return _Plea(code=symptom.code, sentence=symptom.sentence, since=working.since)
+    audition = tenure.audition
+    is_refused = audition is not None and audition.meaning is Meaning.PERSON
+    if audition is None or not is_refused or tenure.deployed_at is not None:
+        return None
+    sentence = f"the host's audition saw: {audition.saw}; expected: {audition.expected}"
+    return _Plea(code=audition.check, sentence=sentence, since=audition.since)
