@@ -69,6 +69,7 @@ class Job:
     env: Mapping[str, str] = field(default_factory=dict)  # may hold secrets: never in a file
     # False: it starts something, too, which a reboot or a crash ends. Then only a success that nobody
     # has heard of yet (the link was lost) counts; one that is known is no reason not to run it again.
+    # A job with the mark "" never lasts.
     is_lasting: bool = True
 
 

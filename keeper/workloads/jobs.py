@@ -63,7 +63,7 @@ def begin(job: Job, attempt: str) -> Command:
         "kj_try": attempt,
         "kj_limit_s": str(max(1, math.ceil(job.timeout_s))),
         "kj_log_max": str(LOG_MAX_BYTES),
-        "kj_lasting": "1" if job.is_lasting else "0",
+        "kj_lasting": "1" if job.is_lasting and job.mark else "0",
         "kj_script": job.script,
     }
     command = _command(job, "begin", program, values)

@@ -74,7 +74,7 @@ def restart_process(
         return (*sound, kill)
     app = quote(settings.pm2.apps[0])
     script = (
-        f"{scripts.prelude(settings)}cd -- {quote(settings.workdir)} || exit 1\n"
+        f"{scripts.prelude(settings)}cd -- {scripts.place(settings.workdir)} || exit 1\n"
         f"{settings.pm2.command} restart {app} -s || exit 1\n{_proof(settings)}"
     )
     return (Command(name="restart.process", script=script, timeout_s=_START_TIMEOUT_S),)
@@ -160,6 +160,7 @@ def _job(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> Job:
         script=_deploy_script(settings),
         timeout_s=settings.deploy_timeout_s,
         mark=_mark(settings, secrets),
+        is_lasting=False,  # it starts the duel, too: after a reboot it is to run again
     )
 
 
@@ -175,24 +176,30 @@ def _deploy_script(settings: HyperscapeDuelSettings) -> str:
 
 def _logged(settings: HyperscapeDuelSettings, body: str) -> str:
     values = {
-        "workdir": settings.workdir,
         "repository": settings.repository,
         "branch": settings.branch,
         "commit": settings.commit,
-        "secrets": settings.secrets_file,
         "env_file": settings.env_file,
         "deploy_script": settings.deploy_script,
-        "log": settings.deploy_log,
         "setup": settings.setup,
         "chosen": CHOSEN_FILE,
         "PM2": settings.pm2.command,
     }
     assignments = "".join(f"{name}={quote(value)}\n" for name, value in values.items())
-    inner = f"{scripts.prelude(settings)}{assignments}{body}"
+    inner = f"{scripts.prelude(settings)}{_places(settings)}{assignments}{body}"
     return (
-        f"log={quote(settings.deploy_log)} workdir={quote(settings.workdir)}\n{_LOGGED_BEFORE}"
+        f"{_places(settings)}{_LOGGED_BEFORE}"
         f'sh -c {quote(inner)} </dev/null >>"$log" 2>&1 9>&-\n{_LOGGED_AFTER}'
     )
+
+
+def _places(settings: HyperscapeDuelSettings) -> str:
+    named = {
+        "workdir": settings.workdir,
+        "secrets": settings.secrets_file,
+        "log": settings.deploy_log,
+    }
+    return "".join(f"{name}={scripts.place(path)}\n" for name, path in named.items())
 
 
 def _stop(settings: HyperscapeDuelSettings) -> Command:
@@ -203,8 +210,6 @@ def _stop(settings: HyperscapeDuelSettings) -> Command:
 
 def _start(settings: HyperscapeDuelSettings, *, wait_s: float) -> Command:
     values = {
-        "workdir": settings.workdir,
-        "secrets": settings.secrets_file,
         "env_file": settings.env_file,
         "wait_s": f"{wait_s:g}",
         "start_display": settings.start_display if settings.display else "",
@@ -213,7 +218,7 @@ def _start(settings: HyperscapeDuelSettings, *, wait_s: float) -> Command:
     }
     assignments = "".join(f"{name}={quote(value)}\n" for name, value in values.items())
     script = (
-        f"{scripts.prelude(settings)}{assignments}"
+        f"{scripts.prelude(settings)}{_places(settings)}{assignments}"
         f'cd -- "$workdir" || exit 1\n{_ENVIRONMENT}{_BESIDE}'
         f"{settings.pm2.command} start {quote(settings.pm2.ecosystem)} -s </dev/null || exit 1\n"
         f"{settings.pm2.command} save -s >/dev/null 2>&1\n{_proof(settings)}"
@@ -225,7 +230,7 @@ def _start(settings: HyperscapeDuelSettings, *, wait_s: float) -> Command:
 
 def _sound(settings: HyperscapeDuelSettings) -> Command:
     script = (
-        f"{scripts.prelude(settings)}secrets={quote(settings.secrets_file)}\n"
+        f"{scripts.prelude(settings)}secrets={scripts.place(settings.secrets_file)}\n"
         f'set -a; . "$secrets"; set +a\n{_sound_line(settings) or ":"}\nexit 0'
     )
     return Command(name="restart.process.sound", script=script, timeout_s=30.0)

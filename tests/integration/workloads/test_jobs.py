@@ -150,6 +150,13 @@ async def test_what_has_succeeded_is_not_run_again_until_its_mark_changes(host: 
     assert tried(host) == 3
 
 
+async def test_without_a_mark_it_is_run_each_time(host: Host) -> None:
+    job = a_job("echo ran >>tries", mark="")
+    assert not (await host.run(job)).was_done
+    assert not (await host.run(job)).was_done
+    assert tried(host) == 2
+
+
 async def test_what_has_failed_is_run_again_and_its_log_is_kept(host: Host) -> None:
     job = a_job("echo ran | tee -a tries; exit 1")
     assert (await host.run(job)).exit_code == 1
