@@ -24,6 +24,7 @@ from keeper.workloads.audition_probe import (
     failed,
     install,
     passed,
+    probe,
     untold,
 )
 
@@ -247,16 +248,6 @@ def is_software(name: str) -> bool:
 
 # --- the encoder --------------------------------------------------------------------------------------
 
-# When it fails, what the container was created with tells whose fault it is.
-_ENCODE = """
-command -v ffmpeg >/dev/null 2>&1 || exit 127
-ffmpeg -hide_banner -nostdin -loglevel warning -f lavfi -i testsrc2=size=1280x720:rate=30 \\
-    -t 1 -pix_fmt yuv420p -c:v h264_nvenc -f null -
-code=$?
-tr '\\0' '\\n' 2>/dev/null <"${keeper_root:-}/proc/1/environ" |
-    sed -n 's/^NVIDIA_DRIVER_CAPABILITIES=/capabilities=/p'
-exit "$code"
-"""
 _SESSIONS = ("OpenEncodeSession", "out of memory", "No capable devices found")
 _COMPUTE_ONLY = ("Cannot load libnvidia-encode", "Cannot load libcuda")
 
@@ -266,7 +257,8 @@ def encoder(needed_for: str = "the workload encodes") -> Check:
     return check(
         CheckName.ENCODER,
         expected=f"one second of video can be encoded by h264_nvenc ({needed_for})",
-        look=Command(name="audition.encoder", script=_ENCODE, timeout_s=40.0),
+        look=probe("audition.encoder", "encoder", timeout_s=50.0),
+        section="encoder",
         read=_read_encoder,
         fix=install("audition.fix.encoder", "ffmpeg", timeout_s=300.0),
     )
@@ -290,7 +282,8 @@ def _read_encoder(section: Section, _now: datetime) -> Verdict:
         )
     if any(word in text for word in _SESSIONS):
         return failed(f"no encoder session: {_telling(section, _SESSIONS)}", Meaning.REBOOT)
-    return failed(f"ffmpeg ended with {code}: {section.last_line}", Meaning.REBOOT)
+    said = [line for line in section.lines if not line.startswith("capabilities=")]
+    return failed(f"ffmpeg ended with {code}: {said[-1] if said else 'nothing'}", Meaning.REBOOT)
 
 
 def _telling(section: Section, words: tuple[str, ...]) -> str:

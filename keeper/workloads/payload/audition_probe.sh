@@ -89,13 +89,17 @@ library() {
     echo "$found"
 }
 
+# What the container was created with; a login shell may have lost it.
+capabilities() {
+    printf 'capabilities=%s\n' "$(tr '\0' '\n' 2>/dev/null <"$keeper_root/proc/1/environ" | sed -n 's/^NVIDIA_DRIVER_CAPABILITIES=//p' | head -n 1)"
+}
+
 # A manifest is short; its lines are told apart from ours by a blank in front of them.
 look_icd() {
     for wanted in libGLX_nvidia.so.0 libEGL_nvidia.so.0; do
         printf 'library %s=%s\n' "$wanted" "$(library "$wanted")"
     done
-    # What the container was created with; a login shell may have lost it.
-    printf 'capabilities=%s\n' "$(tr '\0' '\n' 2>/dev/null <"$keeper_root/proc/1/environ" | sed -n 's/^NVIDIA_DRIVER_CAPABILITIES=//p' | head -n 1)"
+    capabilities
     manifests | head -n 4 | while read -r manifest; do
         printf 'manifest=%s\n' "${manifest#"$keeper_root"}"
         head -c 1500 "$manifest" | sed 's/^/ /'
@@ -121,6 +125,16 @@ look_vulkan() {
         fi
     fi
     bounded 20 vulkaninfo --summary
+}
+
+# One second of video, encoded by the GPU and thrown away.
+look_encoder() {
+    has ffmpeg || return 127
+    bounded 40 ffmpeg -hide_banner -nostdin -loglevel warning \
+        -f lavfi -i testsrc2=size=1280x720:rate=30 -t 1 -pix_fmt yuv420p -c:v h264_nvenc -f null -
+    code=$?
+    capabilities
+    return "$code"
 }
 
 # --- the X server -----------------------------------------------------------------------------------

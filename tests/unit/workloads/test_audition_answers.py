@@ -299,7 +299,7 @@ def test_the_x_server(text: str, status: Status, meaning: Meaning | None) -> Non
 def test_the_encoder(
     text: str, code: int, status: Status, meaning: Meaning | None, is_machine_at_fault: bool
 ) -> None:
-    finding = ended(CHECKS[CheckName.ENCODER], text, code)
+    finding = answered(CheckName.ENCODER, "encoder", text, code)
     assert (finding.status, finding.meaning) == (status, meaning)
     assert finding.is_machine_at_fault is is_machine_at_fault
     assert "0x55" not in finding.saw
@@ -527,7 +527,7 @@ def test_no_answer_is_too_strange_to_be_judged(
     bare = CommandResult(exit_code=code, stdout=text, stderr=text)
     framed = "".join(
         f"@keeper begin {each}\n{text}\n@keeper end {each} {abs(code)}\n"
-        for each in ("gpu", "display", "drm", "dri", "icd", "vulkan", "x", "dns", "ingest", "disk",
+        for each in ("gpu", "display", "drm", "dri", "icd", "vulkan", "encoder", "x", "dns", "ingest", "disk",
                      "shm", "clock")
     )  # fmt: skip
     for result in (bare, CommandResult(exit_code=0, stdout=framed, stderr="")):
