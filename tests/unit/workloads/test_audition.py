@@ -1,5 +1,6 @@
 """The vocabulary of auditions: what findings mean together, and what force, fixes and patience change."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -24,8 +25,16 @@ from keeper.workloads.audition import (
     with_force,
     worst,
 )
-from keeper.workloads.audition_checks import AuditionSettings, Demands, Ingest, audition
+from keeper.workloads.audition_checks import (
+    CHOSEN_FILE,
+    CONFIGURATIONS,
+    AuditionSettings,
+    Demands,
+    Ingest,
+    audition,
+)
 from keeper.workloads.audition_host import port
+from tests.components import REPOSITORY
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OK = CommandResult(exit_code=0, stdout="", stderr="")
@@ -219,6 +228,23 @@ def test_an_unknown_check_is_refused_with_the_nearest_there_is() -> None:
         AuditionSettings.model_validate({"force": ["web_gpu"]})
     with pytest.raises(ValidationError, match="there are gpu, display"):
         AuditionSettings.model_validate({"force": ["\x1b[31m"]})
+
+
+def test_the_page_has_a_row_for_each_check_and_a_line_for_each_setting() -> None:
+    page = (REPOSITORY / "docs" / "audition.md").read_text()
+    rows = re.findall(r"^\| `(\w+)`", page, re.MULTILINE)
+    assert sorted(rows) == sorted(CheckName)
+    evidence = re.findall(r"^\| `(\w+)` \((?:evidence|a note)\)", page, re.MULTILINE)
+    soft = {check.name for check in audition(EVERYTHING, SETTINGS) if not _is_hard(check)}
+    assert set(evidence) == soft
+    assert [name for name in AuditionSettings.model_fields if f"{name}:" not in page] == []
+    modes = ", ".join(f"`{each.mode}`" for each in CONFIGURATIONS)
+    assert modes in page
+    assert f"`<workdir>/{CHOSEN_FILE}`" in page
+
+
+def _is_hard(check: Check) -> bool:
+    return check.judge(OK, NOW).is_hard
 
 
 # --- ports --------------------------------------------------------------------------------------------
