@@ -8,15 +8,13 @@ from datetime import datetime
 
 from keeper.alerts import Alert, Severity
 from keeper.alerts.advice import HUMAN, dollars
-from keeper.core.conditions import condition_of
+from keeper.core.conditions import condition_of, symptom_of
 from keeper.core.model import (
     ConditionKind,
     Meaning,
     Remedy,
     SlotRecord,
     StreamName,
-    Symptom,
-    Tenure,
     is_spare,
     stream_of,
 )
@@ -67,12 +65,6 @@ def needs_person(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
             dark_since=record.dark_since,
             over=f"{slot} no longer needs a person for this",
         )
-
-
-def symptom_of(tenure: Tenure | None) -> Symptom | None:
-    """Return what a host's workload says is wrong with it; None: nothing is, or nobody knows."""
-    working = condition_of(tenure, ConditionKind.WORKING)
-    return None if working is None else working.symptom
 
 
 def because(reason: Reason, record: SlotRecord) -> str:

@@ -15,6 +15,7 @@ from keeper.core.model import (
     MarketState,
     Policy,
     Status,
+    Symptom,
     Tenure,
 )
 from keeper.core.moments import elapsed_s
@@ -47,6 +48,19 @@ def status_of(tenure: Tenure | None, kind: ConditionKind) -> Status:
     """Return a condition's status; Unknown before the first judgement."""
     condition = condition_of(tenure, kind)
     return Status.UNKNOWN if condition is None else condition.status
+
+
+def symptom_of(tenure: Tenure | None) -> Symptom | None:
+    """Return what a host's workload says is wrong with it; None: nothing is, or nobody knows."""
+    working = condition_of(tenure, ConditionKind.WORKING)
+    return None if working is None else working.symptom
+
+
+def symptom_behind(reason: Reason, tenure: Tenure | None) -> str:
+    """Return the code of the symptom that a reason speaks of; "": it speaks of none."""
+    symptom = symptom_of(tenure)
+    is_about_it = reason in (Reason.SYMPTOM, Reason.WRONG_PICTURE, Reason.NEEDS_PERSON)
+    return symptom.code if symptom is not None and is_about_it else ""
 
 
 def has_just_gone_silent(tenure: Tenure) -> bool:

@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from keeper.core.cause import Cause
+from keeper.core.conditions import symptom_behind
 from keeper.core.credit import was_starved
 from keeper.core.decisions import Decision, Hold, Plan, Wait, Wants
 from keeper.core.events import DecisionMade, Event, InstanceCondemned, MachineQuarantined
@@ -227,7 +228,7 @@ class Draft:
     def condemn(
         self, instance_id: InstanceId, *, slot: SlotId | None, label: str, reason: Reason,
         dollars_per_hour: float, rented_at: datetime | None, listed_at: datetime | None = None,
-        spent_dollars: float | None = None,
+        spent_dollars: float | None = None, symptom: str = "",
     ) -> None:  # fmt: skip
         """Put a rental on the list of those that must end. Once is enough."""
         if instance_id in self.condemned:
@@ -243,7 +244,11 @@ class Draft:
             spent_dollars=spent_dollars,
             listed_at=listed_at,
         )
-        self.tell(InstanceCondemned(slot=slot, instance_id=instance_id, label=label, reason=reason))
+        self.tell(
+            InstanceCondemned(
+                slot=slot, instance_id=instance_id, label=label, reason=reason, symptom=symptom
+            )
+        )
 
     def strike(self, tenure: Tenure, reason: Reason, *, is_doubtful: bool = False) -> None:
         """Quarantine the machine of a tenure, longer each time; where it is in doubt, as for once."""
@@ -321,7 +326,10 @@ class Draft:
         if record.last_decision == name and record.last_reason is reason:
             return
         self.records[slot] = replace(record, last_decision=name, last_reason=reason)
-        self.tell(DecisionMade(slot=slot, decision=name, reason=reason, detail=detail))
+        symptom = symptom_behind(reason, record.tenure)
+        self.tell(
+            DecisionMade(slot=slot, decision=name, reason=reason, detail=detail, symptom=symptom)
+        )
 
     def decide(self, slot: SlotId, decision: Decision, detail: str = "") -> None:
         """Add a slot's decision to the plan."""

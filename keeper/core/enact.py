@@ -236,7 +236,12 @@ def _restart(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> 
     attempt = sum(use.rung is rung for use in draft.records[slot].remedies)
     draft.tell(
         WorkloadRestarting(
-            slot=slot, instance_id=instance_id, rung=rung, reason=proposal.reason, attempt=attempt
+            slot=slot,
+            instance_id=instance_id,
+            rung=rung,
+            reason=proposal.reason,
+            attempt=attempt,
+            symptom=proposal.symptom,
         )
     )
     draft.decide(
@@ -264,7 +269,14 @@ def _reboot(draft: Draft, slot: SlotId, proposal: Proposal) -> None:
     _use(draft, slot, Rung.REBOOT)
     incident.note_act(draft, slot, "reboot", proposal.reason)
     draft.count_listings()
-    draft.tell(InstanceRebooting(slot=slot, instance_id=instance_id, reason=proposal.reason))
+    draft.tell(
+        InstanceRebooting(
+            slot=slot,
+            instance_id=instance_id,
+            reason=proposal.reason,
+            symptom=proposal.symptom,
+        )
+    )
     draft.decide(
         slot,
         Reboot(slot=slot, reason=proposal.reason, intent_id=intent_id, instance_id=instance_id),

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from keeper.core import incident, revisions, suspects
 from keeper.core.blame import OF_THE_WORKLOAD
-from keeper.core.conditions import spent_by_runs
+from keeper.core.conditions import spent_by_runs, symptom_behind
 from keeper.core.creates import count_replacement
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import InstanceGone
@@ -59,6 +59,7 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
             slot=slot,
             label=tenure.label,
             reason=reason,
+            symptom=symptom_behind(reason, tenure),
             dollars_per_hour=min(tenure.dollars_per_hour, owed_dollars_per_hour(tenure)),
             rented_at=tenure.rented_at,
             listed_at=tenure.listed_at,

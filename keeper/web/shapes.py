@@ -70,6 +70,7 @@ class ConditionStatus:
     reason: str
     because: str
     since: datetime
+    symptom: str = ""  # the code of what the workload says is wrong with it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -312,6 +312,7 @@ def _conditions(record: SlotRecord) -> tuple[ConditionStatus, ...]:
             reason=each.reason,
             because=_because(each),
             since=each.since,
+            symptom="" if each.symptom is None else each.symptom.code,
         )
         for each in (record.tenure.conditions if record.tenure is not None else ())
     )

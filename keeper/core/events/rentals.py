@@ -21,6 +21,7 @@ class DecisionMade:
     decision: str
     reason: Reason
     detail: str
+    symptom: str = ""  # the code of the workload's symptom, where that is the reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +224,7 @@ class InstanceCondemned:
     instance_id: InstanceId
     label: str
     reason: Reason
+    symptom: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +297,7 @@ class InstanceRebooting:
     slot: SlotId
     instance_id: InstanceId
     reason: Reason
+    symptom: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -186,6 +186,7 @@ class WorkloadRestarting:
     rung: Rung
     reason: Reason
     attempt: int
+    symptom: str = ""  # the code of what is to be cured, where the workload has named it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

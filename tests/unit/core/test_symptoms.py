@@ -8,6 +8,12 @@ import pytest
 
 from keeper.core.belief import confirms
 from keeper.core.draft import Draft, Seat
+from keeper.core.events import (
+    DecisionMade,
+    InstanceCondemned,
+    InstanceRebooting,
+    WorkloadRestarting,
+)
 from keeper.core.model import (
     Condition,
     ConditionKind,
@@ -34,6 +40,7 @@ from tests.builders import (
     all_heard,
     conditions,
     decide,
+    events_of,
     record_after,
 )
 
@@ -82,6 +89,31 @@ def test_a_symptom_ends(silence: bool) -> None:
     told = working_of(tenure)
     assert told.symptom is None
     assert told.status is (Status.UNKNOWN if silence else Status.TRUE)
+
+
+@pytest.mark.parametrize(
+    ("remedy", "kind"),
+    [
+        (Remedy.RESTART_PROCESS, WorkloadRestarting),
+        (Remedy.REBOOT, InstanceRebooting),
+        (Remedy.REPLACE, InstanceCondemned),
+    ],
+)
+def test_whatever_is_done_about_a_symptom_names_it(remedy: Remedy, kind: type) -> None:
+    dark = a_condition(ConditionKind.STREAMING, Status.FALSE, Reason.FROZEN, for_s=60, bad=3)
+    said = working_of(ailing(replace(FLICKER, remedy=remedy)))
+    tenure = a_tenure(conditions=conditions(streaming=dark, working=said))
+    plan = decide(a_world(a_record(tenure, dark_since=ago(60))))
+    (told,) = events_of(plan, kind)
+    assert told.symptom == "flicker"
+
+
+def test_what_is_left_to_a_person_is_named() -> None:
+    dark = a_condition(ConditionKind.STREAMING, Status.FALSE, Reason.FROZEN, for_s=60, bad=3)
+    tenure = a_tenure(conditions=conditions(streaming=dark, working=working_of(ailing(DEAF))))
+    plan = decide(a_world(a_record(tenure, dark_since=ago(60))))
+    (made,) = events_of(plan, DecisionMade)
+    assert (made.reason, made.symptom) == (Reason.NEEDS_PERSON, "deaf")
 
 
 def test_what_the_next_host_must_be_told_is_kept() -> None:
