@@ -164,7 +164,7 @@ async def open_daemon(
     clock = SystemClock()
     _make_state_dir(settings.state_dir)
     hosts = SshHosts(
-        private_key_file=settings.ssh.private_key_file or _own_key(settings.state_dir),
+        private_key_file=_key_file(settings),
         dials_max=settings.ssh.dials_max,
     )
     store = SqlStore(settings.state_dir / "keeper.db", clock=clock)
@@ -301,7 +301,12 @@ async def _listening(
     clock = SystemClock()
     token = settings.http.token.get_secret_value() if settings.http.token else None
     build = partial(
-        make_app, control=daemon, metrics=registry, clock=clock, hosts=daemon.crew.asking
+        make_app,
+        control=daemon,
+        metrics=registry,
+        clock=clock,
+        hosts=daemon.crew.asking,
+        key_file=str(_key_file(settings).absolute()),
     )
     public, local = build(token=token, is_local=False), build(token=None, is_local=True)
     async with contextlib.AsyncExitStack() as stack:
@@ -331,6 +336,10 @@ def _remove_dead_socket(path: Path) -> None:
 def _make_state_dir(path: Path) -> None:
     with _said(path):
         path.mkdir(mode=_STATE_MODE, parents=True, exist_ok=True)
+
+
+def _key_file(settings: Settings) -> Path:
+    return settings.ssh.private_key_file or _own_key(settings.state_dir)
 
 
 def _own_key(state_dir: Path) -> Path:

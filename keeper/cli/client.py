@@ -84,7 +84,11 @@ class LocalKeeper:
                         yield line
                     if len(waiting) > _LINE_MAX_BYTES:
                         raise _odd("a line without end")
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        except (
+            aiohttp.ClientOSError,
+            aiohttp.ServerDisconnectedError,
+            aiohttp.ClientPayloadError,  # it was killed in the middle of an answer
+        ) as error:
             raise no_daemon(self._socket, error) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _odd(str(error) or "no answer in time") from error

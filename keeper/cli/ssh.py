@@ -71,7 +71,7 @@ def ssh(
 
     client = _client()
     way = run_async(_way(socket_of(config, socket), slot))
-    key_file = key_file_of(config, key).absolute()
+    key_file = key_file_of(way, key).absolute()
     entrance = _first(way) if prints else run_async(_entrance(way, key_file))
     known_hosts = _known_hosts(way)
     words = command_line(

@@ -84,12 +84,10 @@ def tunnel(
     """
     from keeper.cli.client import socket_of
     from keeper.cli.terminal import run_async
-    from keeper.cli.way import key_file_of
 
     local, remote = ports
     where = socket_of(config, socket)
-    key_file = key_file_of(config, key)
-    run_async(_tunnel(where, stream, local, remote, key_file, _teller(as_json=as_json)))
+    run_async(_tunnel(where, stream, local, remote, key, _teller(as_json=as_json)))
     return 0
 
 
@@ -98,7 +96,7 @@ async def _tunnel(
     name: str,
     local: int,
     remote: int | None,
-    key_file: Path,
+    key: Path | None,
     tell: Callable[[Told], None],
 ) -> None:
     import asyncio
@@ -106,12 +104,12 @@ async def _tunnel(
 
     from keeper.cli.client import local_keeper
     from keeper.cli.passage import Passage, Told
-    from keeper.cli.way import hosts_of, slot_of, way_to, ways
+    from keeper.cli.way import hosts_of, key_file_of, slot_of, way_to, ways
 
-    hosts = hosts_of(key_file)
     async with local_keeper(socket) as keeper:
         slot = await slot_of(keeper, name)
         way = await way_to(keeper, slot)
+    hosts = hosts_of(key_file_of(way, key))
     port = remote or way.view_port
     passage = Passage(hosts=hosts, slot=slot, remote_port=remote, tell=tell)
     with _listener(local, name, remote) as listener:

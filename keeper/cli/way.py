@@ -12,7 +12,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keeper.cli.client import LocalKeeper, local_keeper, settings_to_look
+from keeper.cli.client import LocalKeeper, local_keeper
 from keeper.cli.declared import slot_named
 from keeper.cli.errors import Stopped
 from keeper.cli.exit_codes import ExitCode
@@ -97,11 +97,13 @@ def must_be_open(way: WayStatus) -> None:
         )
 
 
-def key_file_of(config: Path, given: Path | None) -> Path:
-    """Return the private key that hosts know. Raises Stopped when it cannot be read."""
-    if given is None:
-        settings = settings_to_look(config)
-        given = settings.ssh.private_key_file or settings.state_dir / "id_ed25519"
+def key_file_of(way: WayStatus, given: Path | None) -> Path:
+    """Return the private key that hosts know. Raises Stopped when it cannot be read.
+
+    The running keeper names it: whoever may talk to it may lack the secrets without which the
+    configuration cannot be read.
+    """
+    given = given or Path(way.key_file)
     try:
         with given.open("rb") as file:
             file.read(1)
@@ -109,7 +111,7 @@ def key_file_of(config: Path, given: Path | None) -> Path:
         raise Stopped(
             ExitCode.FAILED,
             f"there is no SSH key {given}",
-            "name keeper's own with --key, or its configuration with --config",
+            "name another one with --key",
         ) from error
     except OSError as error:
         raise Stopped(

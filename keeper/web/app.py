@@ -34,8 +34,11 @@ def make_app(
     token: str | None,
     is_local: bool,
     hosts: Asking | None = None,
+    key_file: str = "",
 ) -> web.Application:
     """Build the application. Without ``hosts`` nobody can be asked.
+
+    ``key_file`` is where the private key lies that hosts know.
 
     ``is_local`` is for the unix socket: orders need no token there. Over TCP without a token no
     order is taken at all.
@@ -46,7 +49,7 @@ def make_app(
     app[TOKEN] = token or ""
     app[IS_LOCAL] = is_local
     app[api.FOLLOWERS] = WeakSet[asyncio.Task[Any]]()
-    app[asking.HOSTS] = asking.Hosts(hosts)
+    app[asking.HOSTS] = asking.Hosts(hosts, key_file)
     app.on_response_prepare.append(secure)
     app.on_shutdown.append(api.end_followers)
     router = app.router

@@ -21,7 +21,7 @@ from keeper.core.text import plain
 from keeper.core.world import Snapshot
 from keeper.ports import Missing, PortError, Transient, Uncertain
 from keeper.ports.asking import Asking, HostLog, LogPiece
-from keeper.web.answers import Problem, allow_order, json_answer, now_of, snapshot_of
+from keeper.web.answers import IS_LOCAL, Problem, allow_order, json_answer, now_of, snapshot_of
 from keeper.web.api import FOLLOWERS, no_such_slot, number
 from keeper.web.explain import explain
 from keeper.web.shapes import Explained
@@ -38,6 +38,7 @@ class Hosts:
     """Who can be asked, and by whom logs are being read."""
 
     asked: Asking | None
+    key_file: str = ""
     readers: set[asyncio.Task[object]] = field(default_factory=set)
 
 
@@ -78,7 +79,8 @@ async def get_way(request: web.Request) -> web.Response:
     """Where a slot is now, and how to get there."""
     allow_order(request)
     slot = _slot(request)
-    way = way_of(snapshot_of(request), slot, _hosts(request).view_port(slot))
+    port, key_file = _hosts(request).view_port(slot), request.app[HOSTS].key_file
+    way = way_of(snapshot_of(request), slot, port, key_file if request.app[IS_LOCAL] else "")
     if way is None:
         raise no_such_slot(request, slot)
     return json_answer(way)

@@ -41,9 +41,12 @@ class WayStatus:
     view_port: int | None  # of the container; None: nothing is declared
     is_key_changed: bool  # the host shows another key than the pinned one: nobody should log in
     why: str  # why there is no way now; "": there is one
+    key_file: str = ""  # on keeper's own box: the private key that hosts know
 
 
-def way_of(snapshot: Snapshot, slot: SlotId, view_port: int | None) -> WayStatus | None:
+def way_of(
+    snapshot: Snapshot, slot: SlotId, view_port: int | None, key_file: str = ""
+) -> WayStatus | None:
     """Describe the way to the host that serves a slot; None when there is no such slot."""
     record = snapshot.records.get(slot)
     if record is None:
@@ -65,6 +68,7 @@ def way_of(snapshot: Snapshot, slot: SlotId, view_port: int | None) -> WayStatus
         view_port=view_port,
         is_key_changed=is_key_changed,
         why=_why(record, entrances, is_key_changed=is_key_changed),
+        key_file=key_file,
     )
 
 

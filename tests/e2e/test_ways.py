@@ -1,0 +1,332 @@
+"""ssh, tunnel, logs and stream-status as processes, on hosts of real OpenSSH under the real daemon."""
+
+import asyncio
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from keeper.sim.faults import Fault, FaultKind
+from tests.e2e.conftest import KEEPER, Box, Done, Running, _read
+from tests.e2e.real_hosts import Fleet
+from tests.e2e.test_terminal import Terminal
+
+pytestmark = pytest.mark.timeout(300)
+
+SERVER = "http.server"
+SECRET = "sk_live_0123456789abcdefXYZ"
+# It says its secret, and an escape that would clear a terminal; then a line for every visitor.
+START = """\
+printf 'publishing to rtmp://live.example/app/%s \\033[2J\\n' "$STREAM_KEY"
+exec python3 -u -m http.server 8000 --bind "$SERVER_HOST"
+"""
+WORKLOAD = {
+    "kind": "command",
+    "image": "vastai/base-image:test",
+    "workdir": "duel",
+    "start": START,
+    "manager": {"kind": "background", "name": "server"},
+    "view": {"kind": "http", "port": 8000, "path": "/"},
+}
+
+
+class Verbs:
+    """An operator's shell on the box where keeper runs."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.folder = fleet.folder
+        self.socket = str(fleet.keeper.socket)
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(fleet.folder),
+            "LANG": "C.UTF-8",
+            # Whoever may talk to keeper need not have its configuration, nor its secrets.
+            "KEEPER_CONFIG": "/nowhere/keeper.yaml",
+            "XDG_RUNTIME_DIR": str(fleet.folder),
+            "SSH_AUTH_SOCK": "/nowhere",
+        }
+        self.environ |= {k: v for k, v in os.environ.items() if k.startswith("COV")}
+        self._running: list[Running] = []
+
+    async def start(self, *words: str) -> Running:
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            env=self.environ,
+            cwd=self.folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        running = Running(process=process)
+        running.readers = [
+            asyncio.create_task(_read(process.stdout, running.out)),
+            asyncio.create_task(_read(process.stderr, running.err)),
+        ]
+        self._running.append(running)
+        return running
+
+    async def run(self, *words: str) -> Done:
+        running = await self.start(*words)
+        code = await running.ended()
+        done = Done(code=code, out="".join(running.out), err="".join(running.err))
+        assert "Traceback" not in done.err, done.err
+        return done
+
+    async def keeper(self, verb: str, *words: str) -> Done:
+        return await self.run(KEEPER, verb, "--socket", self.socket, *words)
+
+    async def begin(self, verb: str, *words: str) -> Running:
+        return await self.start(KEEPER, verb, "--socket", self.socket, *words)
+
+    async def close(self) -> None:
+        for running in self._running:
+            with suppress(ProcessLookupError):
+                running.process.kill()
+            await running.process.wait()
+            await asyncio.gather(*running.readers)
+
+
+async def first_bytes(local: str) -> bytes:
+    """Ask for the stream through a tunnel, and return how the answer begins."""
+    host, _, port = local.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        async with asyncio.timeout(20):
+            return await reader.readexactly(12)
+    except (OSError, asyncio.IncompleteReadError):
+        return b""
+    finally:
+        writer.transport.abort()
+
+
+# --- on hosts of real OpenSSH ---------------------------------------------------------------------------
+
+
+@pytest.mark.real("sshd")
+@pytest.mark.xdist_group("real hosts")
+async def test_verbs_go_to_the_host_and_follow_the_stream_to_the_next() -> None:
+    async with Fleet(WORKLOAD, secrets={"STREAM_KEY": SECRET}) as fleet:
+        await fleet.on_air()
+        verbs = Verbs(fleet)
+        try:
+            await logged_in(verbs)
+            await at_a_terminal(verbs)
+            await told_of(verbs)
+            await followed(fleet, verbs)
+        finally:
+            await verbs.close()
+
+
+async def logged_in(verbs: Verbs) -> None:
+    done = await verbs.keeper("ssh", "duel", "--", "echo $HOME; exit 7")
+    assert (done.code, done.err) == (7, "")
+    assert "/home\n" in done.out
+    printed = await verbs.keeper("ssh", "duel/0", "--print")
+    assert printed.code == 0
+    words = shlex.split(printed.out)
+    (known_hosts,) = re.findall(r'UserKnownHostsFile="([^"]+)"', printed.out)
+    assert Path(known_hosts).parent.stat().st_mode & 0o777 == 0o700
+    assert (await verbs.run(*words, "echo pasted")).out == "pasted\n"
+    # With another key for the same address nobody is let in, by ssh itself.
+    pinned = Path(known_hosts).read_text()
+    other = "AAAAC3NzaC1lZDI1NTE5AAAAIJ" + "A" * 42
+    Path(known_hosts).write_text(re.sub(r"ssh-ed25519 \S+", f"ssh-ed25519 {other}", pinned))
+    assert (await verbs.run(*words, "echo in")).out == ""
+
+
+async def at_a_terminal(verbs: Verbs) -> None:
+    """The client has taken over: it is on the terminal, and what is typed reaches the host."""
+    terminal = Terminal(verbs)  # type: ignore[arg-type]
+    try:
+        await terminal.start("ssh", "duel", "--socket", verbs.socket)
+        await terminal.sees("duel/0 is on instance")
+        terminal.type("test -t 0 && echo a-$((40 + 2))-terminal; exit 5\r")
+        assert await terminal.ended() == 5, terminal.text
+        assert "a-42-terminal" in terminal.text
+    finally:
+        await terminal.close()
+
+
+async def told_of(verbs: Verbs) -> None:
+    done = await verbs.keeper("logs", "duel", "-n", "1000")
+    assert done.code == 0, done.err
+    assert "publishing to rtmp://live.example/app/[redacted] \\x1b[2J\n" in done.out
+    assert SECRET not in done.out
+    listed = await verbs.keeper("logs", "duel", "--list", "--json")
+    assert [each["path"] for each in listed.json()["logs"]] == ["duel/server.log"]
+    missing = await verbs.keeper("logs", "duel", "--file", "/etc/passwd")
+    assert missing.code == 5
+    assert "there is no log '/etc/passwd'; there are: duel/server.log" in missing.err
+    done = await verbs.keeper("stream-status", "duel", "--exit-code")
+    assert done.code == 0, done.out
+    assert re.search(r"^  Picture +ok  ", done.out, re.MULTILINE)
+    assert "Recent logs  ok  " in done.out
+    assert "\x1b" not in done.out
+    (account,) = (await verbs.keeper("stream-status", "--json")).json()
+    assert (account["slot"], account["is_on_air"]) == ("duel/0", True)
+
+
+async def followed(fleet: Fleet, verbs: Verbs) -> None:
+    """One tunnel and one log over a restart of the process and a change of the host."""
+    old = fleet.host.instance_id
+    # What listens on 127.0.0.1 is there on every host of this box.
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    tunnel = await verbs.begin("tunnel", "duel", f":{port}", "--json")
+    log = await verbs.begin("logs", "duel", "-f", "-n", "1")
+    listening = json.loads(await tunnel.says('"listening"'))
+    await tunnel.says('"linked"')
+    local = listening["local"]
+    assert listening["remote_port"] == port
+    assert await first_bytes(local) == b"HTTP/1.0 200"
+    assert await in_use(verbs, local) == 75
+    await log.says("GET / HTTP")
+    await fleet.host.kill(SERVER)
+    await log.says("duel/server.log begins anew: a new file has taken its place", stream="err")
+    await log.says(r"publishing to rtmp://live.example/app/\[redacted\]")
+    await fleet.on_air()
+    since = fleet.mark()
+    assert (await verbs.keeper("replace", "duel/0", "--yes")).code == 0
+    await fleet.fact("instance.ended", since=since)
+    moved = json.loads(await tunnel.says('"moved"'))
+    assert f"duel/0 has moved from instance {old} to {moved['instance_id']}" in moved["says"]
+    await log.says(f"duel/0 has moved from instance {old} to instance", stream="err")
+    assert await first_bytes(local) == b"HTTP/1.0 200"
+    server.close()
+    assert await first_bytes(local) == b""
+    await tunnel.says("the tunnel is well, but nothing listens on port")
+    tunnel.kill(signal.SIGINT)
+    log.kill(signal.SIGINT)
+    assert await tunnel.ended() == 130
+    assert await log.ended() == 0
+    assert "Traceback" not in tunnel.everything() + log.everything()
+    await fleet.on_air()
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readline()
+    writer.write(b"HTTP/1.0 200 OK\r\n\r\n")
+    writer.close()
+
+
+async def in_use(verbs: Verbs, local: str) -> int:
+    port = local.rpartition(":")[2]
+    done = await verbs.keeper("tunnel", "duel", f"{port}:8000")
+    assert re.search(rf"127\.0\.0\.1:{port} is in use by \S+ \(pid \d+\)", done.err), done.err
+    assert "keeper tunnel duel 0:8000" in done.err
+    return done.code
+
+
+# --- what goes wrong, on simulated hosts ------------------------------------------------------------------
+
+
+async def fails(box: Box, code: int, words: str, *verb: str, **environ: str) -> None:
+    done = await box.keeper(*verb, environ=environ)
+    assert done.code == code, (verb, done)
+    assert words in " ".join(done.err.split()), (verb, done.err)
+
+
+async def test_each_thing_that_stands_in_the_way_has_its_own_sentence(box: Box) -> None:
+    nobody = "no keeper is running behind"
+    for verb in ("ssh", "tunnel", "logs", "stream-status"):
+        await fails(box, 7, nobody, verb, "duel")
+    box.sim.market.arm(Fault(kind=FaultKind.SEARCH_EMPTY, for_s=10_000.0))
+    daemon = await box.daemon()
+    await daemon.says('"reason":"no_suitable_offer"')
+    for verb in ("ssh", "tunnel", "logs", "stream-status"):
+        await fails(box, 5, "there is no s", verb, "deul")
+    await fails(box, 75, "duel/0: it has no host now", "ssh", "duel")
+    await fails(box, 75, "duel/0 has no host now", "logs", "duel")
+    shown = await box.keeper("stream-status", "--exit-code", environ={"COLUMNS": "80"})
+    assert shown.code == 3
+    assert "the host could not be asked: duel/0 has no host now" in " ".join(shown.out.split())
+    assert max(len(line) for line in shown.out.splitlines()) <= 80
+    box.sim.market.faults.clear()
+    assert (await box.keeper("provision", "duel", "--yes")).code == 0
+    await keys(box)
+    await changed_key(box)
+
+
+async def keys(box: Box) -> None:
+    own = box.state / "id_ed25519"
+    stranger = box.folder / "key"
+    await fails(box, 1, f"there is no SSH key {stranger}", "ssh", "duel", "--key", str(stranger))
+    stranger.write_text("no key at all\n")
+    await fails(box, 1, "is not a usable private key", "ssh", "duel", "--key", str(stranger))
+    folder = str(box.folder)  # in its place: root, who often runs these tests, can read every file
+    await fails(box, 1, f"cannot read keeper's SSH key {folder}", "tunnel", "duel", "--key", folder)
+    other = await asyncio.create_subprocess_exec(
+        *("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(box.folder / "other"))
+    )
+    assert await other.wait() == 0
+    refused = ("ssh", "duel", "--key", str(box.folder / "other"))
+    await fails(box, 4, "which does not let keeper's key in", *refused)
+    assert own.exists()
+    # A box without a client.
+    where = box.folder / "bin"
+    where.mkdir()
+    await fails(box, 1, "there is no OpenSSH client on this box", "ssh", "duel", PATH=str(where))
+    # A port that this user may not have, and one that is no port.
+    await fails(box, 2, "is not LOCAL:REMOTE", "tunnel", "duel", "8888:http")
+    await fails(box, 2, "a port is at most 65535", "tunnel", "duel", "8888:70000")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        await fails(box, 75, f"127.0.0.1:{port} is in use by ", "tunnel", "duel", f"{port}:")
+
+
+async def changed_key(box: Box) -> None:
+    """I23: a host with another key than the pinned one gets no login, by whom ever it is seen first."""
+    (instance_id,) = box.live()
+    before = (await box.keeper("ssh", "duel", "--print")).out
+    target = f"instance:{instance_id}"
+    box.sim.market.arm(Fault(kind=FaultKind.HOST_KEY_CHANGED, target=target))
+    done = await box.keeper("ssh", "duel", "--", "echo in")
+    assert (done.code, done.out) == (6, "")
+    assert "do not log in" in done.err
+    shown = await box.shell(f"{before.strip()} 'echo in'")
+    assert (shown.code, shown.out) == (255, "")
+    assert "REMOTE HOST IDENTIFICATION HAS CHANGED" in shown.err
+
+
+@pytest.fixture
+async def terminal(box: Box) -> AsyncIterator[Terminal]:
+    made = Terminal(box)
+    yield made
+    await made.close()
+
+
+async def test_a_tunnel_at_a_terminal_outlives_its_keeper(box: Box, terminal: Terminal) -> None:
+    daemon = await box.daemon(until_on_air=True)
+    await terminal.start("tunnel", "duel", NO_COLOR="1")
+    await terminal.sees("linked to instance")
+    (local,) = re.findall(r"(127\.0\.0\.1:\d+) leads to port 8000 of duel/0", terminal.text)
+    log = await box.start("logs", "duel", "-f")
+    await log.says(r"\[init\]")
+    daemon.kill(signal.SIGKILL)
+    await daemon.ended()
+    await terminal.sees("keeper does not answer")
+    assert await log.ended() == 7
+    assert (await first_bytes(local)).startswith(b"HTTP/1.")
+    await box.daemon()
+    await terminal.sees("keeper answers again")
+    terminal.type("\x03")
+    assert await terminal.ended() == 130
+    assert max(len(line) for line in terminal.lines) <= 80
+    assert "\x1b" not in terminal.raw
+
+
+def test_the_client_of_these_tests_is_there() -> None:
+    assert shutil.which("ssh"), "scripts/system.sh installs it with sshd"
