@@ -130,12 +130,22 @@ ask_pm2() {
                 bad ? bad.pid || 0 : 0, sum);
         });' 2>/dev/null)
     status=${1:-unreadable} pm2_pid=$(number "${2:-0}") count=$(number "${3:-0}")
+    # A program that dies within milliseconds of its start is dead again before PM2 has answered: that is
+    # PM2 at work, and for as long as it may be, two supervisors must not fight.
+    [ "$status" != online ] || inspect "$pm2_pid" || status=dead_already
     case $status in
-    waiting_restart | stopping) waited=$((waited + keeper_ask_looks)) ;;
+    waiting_restart | stopping | dead_already) waited=$((waited + keeper_ask_looks)) ;;
     *) waited=0 ;;
     esac
     case $status in
     online) answer up "$pm2_pid" "$count" '' ;;
+    dead_already)
+        if [ "$waited" -gt "$keeper_stuck_looks" ]; then
+            answer gone 0 "$count" 'PM2 calls it online, and it is not there'
+        else
+            answer retrying 0 "$count" 'died as soon as it was started'
+        fi
+        ;;
     launching | one_launch_status) answer starting 0 "$count" "$status" ;;
     waiting_restart | stopping)
         # PM2 that has given up on an app with a restart delay says "waiting restart" for ever.

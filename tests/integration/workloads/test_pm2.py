@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.real("sshd", "pm2", "node"), pytest.mark.timeout(180)]
 ECOSYSTEM = """module.exports = { apps: [
   { name: "good", script: "./good.js" },
   { name: "dies", script: "./dies.js", max_restarts: 2, min_uptime: 5000, restart_delay: 200 },
+  { name: "hasty", script: "./hasty.js", max_restarts: 1000, restart_delay: 50 },
 ] };
 """
 
@@ -31,6 +32,7 @@ async def folder(short_path: Path) -> AsyncIterator[Path]:
     """Give two apps; end the PM2 daemon that the test's commands started, and what it ran."""
     (short_path / "good.js").write_text("setInterval(() => {}, 1000);\n")
     (short_path / "dies.js").write_text("setTimeout(() => process.exit(1), 100);\n")
+    (short_path / "hasty.js").write_text("process.exit(1);\n")
     (short_path / "ecosystem.config.cjs").write_text(ECOSYSTEM)
     yield short_path
     await _kill_daemon(short_path)
@@ -110,6 +112,16 @@ async def test_endless_waiting_restart_is_seen_as_given_up(link: Link, folder: P
         reading = await sentinel.until(Reason.MANAGER_GAVE_UP)
     assert reading.is_certain
     assert reading.restarts >= 1
+
+
+async def test_app_that_dies_as_soon_as_it_starts_is_left_to_pm2(link: Link, folder: Path) -> None:
+    """PM2 says "online" with the pid of what has died already; keeper took that for gone, and fought."""
+    *steps, _ = app(folder, "hasty").deploy()
+    await carry_out(link, tuple(steps))
+    async with watching(link, app(folder, "hasty"), "keeper_stuck_looks=100000\n") as sentinel:
+        restarts = [await sentinel.until(Reason.MANAGER_RETRYING) for _ in range(3)][-1].restarts
+    assert restarts >= 1
+    assert '"state":"gone"' not in "".join(sentinel.seen)
 
 
 async def test_app_that_pm2_does_not_know_cannot_be_restarted(link: Link, folder: Path) -> None:
