@@ -236,11 +236,16 @@ class LoopbackHost:
             if name in self.relays:
                 self.relays[name].set_way(way)
 
-    def change_host_key(self) -> None:
-        """Show another key of the container from now on; who is connected is cut."""
+    def change_host_key(self, host_key: asyncssh.SSHKey | None = None) -> asyncssh.SSHKey:
+        """Show another key of the container from now on; who is connected is cut.
+
+        Returns the one that was shown until now. None: a new one.
+        """
         self._end_ssh()
-        self._sshd.host_key = asyncssh.generate_private_key("ssh-ed25519")
+        before = self._sshd.host_key
+        self._sshd.host_key = host_key or asyncssh.generate_private_key("ssh-ed25519")
         self.begin(self._serve_ssh())
+        return before
 
     # --- SSH ----------------------------------------------------------------------------------
 
@@ -385,6 +390,7 @@ class LoopbackHost:
             "PATH": os.pathsep.join(path),
             "TMPDIR": str(self.home / "tmp"),
             "SERVER_HOST": self.inside,
+            "keeper_root": str(hardware.root_of(self.bin)),  # where its own /dev, /sys and /proc are
             **self.variables,
             warden.MARK: self.mark,
         }

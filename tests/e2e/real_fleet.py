@@ -172,6 +172,7 @@ class Fleet:
             host.contract.keys.append(line)
         # The sentinel takes its numbers from here where keeper does not set them.
         host.variables["keeper_look_s"] = f"{self._look_s:g}"
+        host.variables |= {"keeper_gpu_looks": "4", "keeper_disk_looks": "4"}
         if self._furnish_more is not None:
             self._furnish_more(host)
 
@@ -234,7 +235,7 @@ class Fleet:
     def story(self, since: int = 0) -> str:
         """Say what keeper wrote down since a mark, a line each."""
         return "\n".join(
-            f"  {event['at'][11:23]} {event['event']}: {event['words']} {event['facts']}"
+            f"  {event['at'][11:23]} {event['event']}: {event['words']} {_told(event)}"
             for event in self.events[since:]
         )
 
@@ -450,6 +451,12 @@ def _code(of: Mapping[str, Any]) -> str:
     return str(symptom.get("code", "") if isinstance(symptom, Mapping) else symptom or "")
 
 
+def _told(event: Event) -> dict[str, Any]:
+    """Return of a fact what its words may lack."""
+    known = {"event", "slot", "instance_id", "because"}
+    return {name: value for name, value in event["facts"].items() if name not in known and value}
+
+
 def _fits(event: Event, name: str, facts: Mapping[str, object]) -> bool:
     return event["event"] == name and all(
         str(event["facts"].get(key)) == str(value) for key, value in facts.items()
@@ -463,7 +470,7 @@ def _rung(event: Event) -> str:
             return str(event["facts"]["rung"])
         case "instance.rebooting":
             return "reboot"
-        case "instance.renting":
+        case "instance.renting" | "instance.condemned":  # the new host first, or the old one's end
             return "replace"
         case _:
             return ""

@@ -20,7 +20,7 @@ from keeper.ports import Address, Command, CommandResult, Link, PortError
 from keeper.sim.demo_keeper import KeeperProcess
 from keeper.sim.ssh_host import LoopbackHost
 
-_LOG_LINES = 40
+_LOG_LINES = 12
 
 FLEET: Mapping[str, object] = {
     "list_interval_s": 1,
@@ -37,8 +37,9 @@ FLEET: Mapping[str, object] = {
 }
 POLICY: Mapping[str, object] = {
     # Half of the timeout is watched: enough to call an MJPEG picture frozen that is to have ten new
-    # frames a second. One without a target needs probe_timeout_s of 2.1 and an interval above it.
-    "probe_interval_s": 1.2,
+    # frames a second. One without a target needs probe_timeout_s of 2.1. A look ends up to 0.1 s after
+    # its time, and must not meet the next one.
+    "probe_interval_s": 1.4,
     "probe_timeout_s": 1.1,
     "probe_stale_s": 15,
     "failures_to_fail": 2,

@@ -1,20 +1,20 @@
 """keeper over real OpenSSH, with each process manager: deployed, on air, cured by the right rung.
 
-What `real_hosts.py` promises to the tests of the workloads' catalogues is shown here with a test card.
+What `real_hosts.py` promises to the tests of the workloads' catalogues is shown here with a page on a port.
 """
 
 import signal
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+import asyncssh
 import pytest
 
 from keeper.core.model import Remedy
 from keeper.core.reasons import Reason
 from keeper.sim.ssh_host import LoopbackHost
-from keeper.workloads.managers import payload
 from tests.components import require
-from tests.e2e.real_hosts import Fleet, Row, play, put_program
+from tests.e2e.real_hosts import Fleet, Row, Spent, play, put_program
 
 pytestmark = [
     pytest.mark.real("sshd"),
@@ -22,22 +22,27 @@ pytestmark = [
     pytest.mark.xdist_group("real hosts"),
 ]
 
-CARD = "testcard_server.py"
+CARD = "card.py"
+PROGRAM = """\
+import os
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+
+HTTPServer((os.environ["SERVER_HOST"], 8000), SimpleHTTPRequestHandler).serve_forever()
+"""
 
 
 def declared(
     manager: Mapping[str, object], *, files: Mapping[str, str] | None = None, **more: object
 ) -> dict[str, Any]:
-    """Declare a test card under a manager."""
-    contents = {CARD: payload(CARD).decode(), **(files or {})}
+    """Declare a page on a port under a manager."""
+    contents = {CARD: PROGRAM, **(files or {})}
     return {
         "kind": "command",
         "image": "vastai/base-image:test",
         "workdir": "duel",
         "files": [{"path": path, "content": text} for path, text in contents.items()],
-        "env": {"SERVER_PORT": "8000", "TARGET_FPS": "10"},
         "manager": manager,
-        "view": {"kind": "mjpeg", "port": 8000, "path": "/stream", "target_frames_per_s": 10},
+        "view": {"kind": "http", "port": 8000},
         **more,
     }
 
@@ -48,10 +53,6 @@ async def killed(fleet: Fleet) -> None:
 
 async def hung(fleet: Fleet) -> None:
     await fleet.host.kill(CARD, signal.SIGSTOP)
-
-
-async def frozen(fleet: Fleet) -> None:
-    await fleet.host.run("printf freeze > duel/fault")
 
 
 class OtherProcess:
@@ -69,6 +70,28 @@ class OtherProcess:
         return bool(now) and set(now).isdisjoint(self.before)
 
 
+async def gpu_lost(fleet: Fleet) -> None:
+    """Lose the GPU, which nobody minds until the picture is gone."""
+    since = fleet.mark()
+    assert fleet.sim.act(fleet.host.instance_id, "gpulost")
+    await fleet.fact("condition.changed", condition="has_gpu", status="false", since=since)
+    await fleet.host.kill(CARD)
+
+
+class OtherKey:
+    """A host that shows another key than at first contact: whose it is, no program can say."""
+
+    _before: ClassVar[asyncssh.SSHKey]
+
+    @classmethod
+    async def show(cls, fleet: Fleet) -> None:
+        cls._before = fleet.host.inner.change_host_key()
+
+    @classmethod
+    async def hide(cls, fleet: Fleet) -> None:
+        fleet.host.inner.change_host_key(cls._before)
+
+
 # --- a plain background process -----------------------------------------------------------------
 
 
@@ -80,18 +103,24 @@ async def test_a_background_process_is_started_again_by_keeper_itself() -> None:
         said = await host.run('echo "$HOME $SERVER_HOST"; ls duel; cat /proc/$PPID/status')
         assert said.stdout.split()[:2] == [str(host.home), host.address]
         assert CARD in said.stdout
-        assert host.published(8000)
         rows = [
             Row(
                 id="killed", fault=killed, remedy=Remedy.RESTART_PROCESS,
                 reason=Reason.PROCESS_GONE,
             ),
             Row(id="hung", fault=hung, remedy=Remedy.RESTART_PROCESS, reason=Reason.NO_BYTES),
-            Row(id="frozen", fault=frozen, remedy=Remedy.RESTART_PROCESS, reason=Reason.FROZEN),
+            Row(
+                id="another host key", fault=OtherKey.show, remedy=Remedy.PERSON, mend=OtherKey.hide,
+                alert="KeeperSlotHeld",
+            ),
+            Row(
+                id="gpu lost", fault=gpu_lost, remedy=Remedy.REPLACE, reason=Reason.GPU_LOST,
+            ),
         ]  # fmt: skip
         await play(fleet, rows)
         spent = fleet.spent()
-        assert (spent.rented, spent.process_restarts) == (1, 3)
+        assert spent == Spent(rented=2, destroyed=1, deploys=2, process_restarts=2)
+        assert fleet.host.instance_id != host.instance_id
 
 
 # --- supervisord --------------------------------------------------------------------------------
@@ -108,7 +137,7 @@ directory=%(here)s
 logfile=%(here)s/supervisord.log
 pidfile=%(here)s/supervisord.pid
 [program:card]
-command=python3 -u testcard_server.py
+command=python3 -u card.py
 directory=%(here)s
 startsecs=2
 startretries=1
@@ -144,7 +173,7 @@ async def test_a_program_of_supervisord_is_left_to_it_until_it_gives_up() -> Non
     workload = declared(
         {"kind": "supervisor", "name": "card", "command": "supervisorctl -c $HOME/duel/s.conf"},
         files={"s.conf": SUPERVISORD},
-        setup="rm -f fault crashloop; supervisorctl -c s.conf pid >/dev/null 2>&1 || supervisord -c s.conf",
+        setup="supervisorctl -c s.conf pid >/dev/null 2>&1 || supervisord -c s.conf",
     )
     async with Fleet(workload) as fleet:
         await fleet.on_air()
@@ -162,7 +191,7 @@ async def test_a_program_of_supervisord_is_left_to_it_until_it_gives_up() -> Non
 
 ECOSYSTEM = """\
 module.exports = { apps: [
-  { name: "card", script: "testcard_server.py", interpreter: "python3", interpreter_args: "-u",
+  { name: "card", script: "card.py", interpreter: "python3", interpreter_args: "-u",
     max_restarts: 2, min_uptime: 3000, kill_timeout: 2000 },
 ] };
 """
