@@ -62,7 +62,7 @@ class Demands:
     x_display: str = ""  # ":99": an X server of that number, started where there is none
     webgpu: bool = False  # a browser that draws by it
     browsers: tuple[str, ...] = BROWSERS
-    browser_install: str = ""  # shell that brings the browser; "": Debian's
+    browser_install: str = ""  # shell that brings the browser; "": Chromium, or on Ubuntu Chrome
     ingest: Ingest | None = None
     bitrate_bps: float = 0.0
     names: tuple[str, ...] = ()  # more host names that must resolve

@@ -157,6 +157,31 @@ async def test_a_host_without_a_browser_is_not_condemned_for_it(
     assert (finding.status, finding.meaning) == (Status.UNKNOWN, Meaning.FIX)
 
 
+@pytest.mark.parametrize(
+    ("system", "installed"),
+    [("debian", "chromium python3"), ("ubuntu", "chrome.deb")],
+)
+async def test_a_browser_is_brought_by_what_the_image_has(
+    link: Link, short_path: Path, system: str, installed: str
+) -> None:
+    folder = short_path / "bin"
+    folder.mkdir()
+    for name, script in {
+        "apt-get": f'echo "$*" >>{short_path}/log',
+        "curl": 'while [ "$1" != -o ]; do shift; done; touch "$2"',
+    }.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    (short_path / "etc").mkdir()
+    (short_path / "etc/os-release").write_text(f"NAME=x\nID={system}\n")
+    fix = webgpu(workdir=".", display="").fix
+    assert fix is not None
+    env = {"PATH": f"{folder}:{USUAL}", "keeper_root": str(short_path), "TMPDIR": str(short_path)}
+    assert (await link.run(replace(fix, env=env))).exit_code == 0
+    assert (short_path / "log").read_text().splitlines()[-1].endswith(installed)
+    assert list(short_path.glob("tmp*")) == []
+
+
 def test_all_six_configurations_are_tried_in_the_order_of_the_original() -> None:
     assert [each.mode for each in CONFIGURATIONS] == [
         "headless-vulkan", "headless-egl", "xvfb-vulkan", "ozone-headless", "swiftshader",
