@@ -71,8 +71,8 @@ streams:
       image: vastai/base-image:demo
       disk_gb: 20
       workdir: arena
-      files: [{{path: testcard_server.py, content: {testcard}}}]
-      start: exec python3 -u testcard_server.py
+      files: {files}
+      start: exec python3 -u realtime_stream.py --backend test-card
       env: {{TARGET_FPS: "4", SERVER_PORT: "8000"}}
       view: {{kind: mjpeg, port: 8000, path: /stream}}
 alerts:

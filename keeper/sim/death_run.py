@@ -9,7 +9,6 @@ then goes on, with the next process if need be, and in the end everything must h
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import tempfile
 import time
@@ -25,11 +24,11 @@ from keeper.sim import death_watch
 from keeper.sim.death_keeper import Deed, MortalKeeper
 from keeper.sim.death_lives import Life, Scene
 from keeper.sim.death_verdict import judged, unseen
+from keeper.sim.demo_keeper import card_files
 from keeper.sim.demo_stage import ActFailed, Stage
 from keeper.sim.market import MarketShape
 from keeper.sim.serve import SimServer, quick_tempo
 from keeper.sim.tap import Edge
-from keeper.workloads.managers import payload
 
 COMMIT = "commit"
 RESTART_S = 5.0  # the unit's RestartSec
@@ -143,7 +142,7 @@ async def play(
         keeper.configure(
             url=sim.url,
             webhook=webhook,
-            testcard=json.dumps(payload("testcard_server.py").decode()),
+            files=card_files(),
             policy=life.policy,
             stream=life.stream,
         )

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -66,7 +67,13 @@ policy:
 streams:
   - name: dream
     spend_max_dollars_per_hour: 4.5
-    workload: {{kind: sd-turbo, workdir: dream, target_frames_per_s: 12, prompt: "a lighthouse at dawn"}}
+    workload:
+      kind: sd-turbo
+      generator: test-card
+      bind: 0.0.0.0
+      workdir: dream
+      target_frames_per_s: 12
+      prompt: "a lighthouse at dawn"
   - name: arena
     spend_max_dollars_per_hour: 4.5
     workload:
@@ -75,9 +82,7 @@ streams:
       disk_gb: 20
       ports: [8000]
       workdir: arena
-      files:
-        - {{path: testcard_server.py, content: {testcard}}}
-        - {{path: supervisord.conf, content: {supervisord}}}
+      files: {files}
       # A deploy leaves a clean folder and a supervisord that runs.
       setup: |
         rm -f fault crashloop
@@ -111,7 +116,7 @@ directory=%(here)s
 logfile=%(here)s/supervisord.log
 pidfile=%(here)s/supervisord.pid
 [program:arena]
-command=python3 -u testcard_server.py
+command=python3 -u realtime_stream.py --backend test-card
 directory=%(here)s
 startsecs=0
 autorestart=true
@@ -119,6 +124,15 @@ stopwaitsecs=2
 stopasgroup=true
 killasgroup=true
 """
+
+
+CARD_FILES = ("realtime_stream.py", "sd_turbo_state.py", "sd_turbo_http.py", "sd_turbo_card.py")
+
+
+def card_files(more: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the files of a server that shows the test card, as YAML has them (JSON is YAML, too)."""
+    files = {name: payload(name).decode() for name in CARD_FILES} | dict(more)
+    return json.dumps([{"path": path, "content": content} for path, content in files.items()])
 
 
 class KeeperProcess:
@@ -137,9 +151,7 @@ class KeeperProcess:
         text = CONFIG.format(
             state_dir=self._folder / "state",
             socket=self.socket,
-            # JSON strings are YAML strings.
-            testcard=json.dumps(payload("testcard_server.py").decode()),
-            supervisord=json.dumps(SUPERVISORD),
+            files=card_files({"supervisord.conf": SUPERVISORD}),
             **values,
         )
         self.config.write_text(text, encoding="utf-8")

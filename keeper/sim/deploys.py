@@ -73,7 +73,14 @@ def _made(stream: str, deploy: Deploy) -> tuple[Workload, Deploy]:
 
 def _settings(deploy: Deploy) -> BaseModel:
     return registered()[_WORKLOAD].settings.model_validate(
-        {"kind": _WORKLOAD, "prompt": deploy.prompt, "image": deploy.image}
+        {
+            "kind": _WORKLOAD,
+            "generator": "test-card",
+            "bind": "0.0.0.0",  # noqa: S104 - of a host that does not exist
+            "target_frames_per_s": 10.0,
+            "prompt": deploy.prompt,
+            "image": deploy.image,
+        }
     )
 
 

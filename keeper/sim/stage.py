@@ -33,6 +33,13 @@ from keeper.telemetry.redact import Redactor
 from keeper.workloads import Workload, registered
 
 _WORKLOAD = "sd-turbo"
+# The simplest that is seen from outside, on any host.
+_DECLARED = {
+    "kind": _WORKLOAD,
+    "generator": "test-card",
+    "bind": "0.0.0.0",  # noqa: S104 - of a host that does not exist
+    "target_frames_per_s": 10.0,
+}
 # So low that what owners raise, and what rivals bid for the better machines, can be above it.
 _NEEDS = OfferNeeds(price_max_dollars_per_hour=0.9)
 _BIDDERS_NEEDS = OfferNeeds(
@@ -89,7 +96,7 @@ def declared(
     modes that hold for a while.
     """
     kind = registered()[_WORKLOAD]
-    settings = kind.settings.model_validate({"kind": _WORKLOAD})
+    settings = kind.settings.model_validate(_DECLARED)
     workloads = {name: kind.build(settings, {"STREAM_KEY": secret_of(name)}) for name in streams}
     webhook = registered_channels()["webhook"]
     channel = webhook.build(

@@ -49,7 +49,7 @@ policy:
   replacements_apart_s: 1
 streams:
   - name: duel
-    workload: {{kind: sd-turbo, workdir: duel, target_frames_per_s: 8}}
+    workload: {{kind: sd-turbo, generator: test-card, bind: 0.0.0.0, workdir: duel, target_frames_per_s: 8}}
 """
 
 

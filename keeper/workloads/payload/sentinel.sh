@@ -260,13 +260,16 @@ ask_gpu() {
 }
 
 look=0 seq=0 beats=0 quiet=0 waited=0 gpu_misses=0
-state=unknown pid=0 start='' restarts=0 why=''
+state=unknown pid=0 start='' restarts=0 why='' asked=nothing
 process='' disk='' gpu='' workload='' supervisor_text='' said='nothing yet'
 while :; do
     ask_process
     [ $((look % keeper_disk_looks)) -ne 0 ] || ask_disk
     [ $((look % keeper_gpu_looks)) -ne 0 ] || ask_gpu
-    if [ "$keeper_asks_workload" = 1 ] && [ $((look % keeper_workload_looks)) -eq 0 ]; then
+    # And at once when the process has come or gone: then its own last word matters most.
+    if [ "$keeper_asks_workload" = 1 ] &&
+        { [ $((look % keeper_workload_looks)) -eq 0 ] || [ "$state" != "$asked" ]; }; then
+        asked=$state
         ask_workload
     fi
     facts=$process${disk:+${process:+,}$disk}

@@ -37,7 +37,9 @@ WORKLOAD = next(iter(declared({"duel": 1}).workloads.values()))
 # The good host shares the box with all of them: what it sends comes as the box has time for it.
 KIND = registered()["sd-turbo"]
 PATIENT = KIND.build(
-    KIND.settings.model_validate({"kind": "sd-turbo", "target_frames_per_s": 1.0}),
+    KIND.settings.model_validate(
+        {"kind": "sd-turbo", "bind": "0.0.0.0", "target_frames_per_s": 1.0}
+    ),
     {"STREAM_KEY": "any"},
 )
 PORT = f"{WORKLOAD.view().container_port}/tcp"

@@ -62,8 +62,9 @@ def sd_turbo(workdir: Path, port: int, **settings: object) -> Workload:
     declared: dict[str, object] = {
         "workdir": str(workdir),
         "port": port,
+        "generator": "test-card",
         "python": sys.executable,
-        "env": {"SERVER_HOST": "127.0.0.1"},
+        "target_frames_per_s": 10.0,
     }
     return build("sd-turbo", **{**declared, **settings})
 

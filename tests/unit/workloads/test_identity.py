@@ -122,4 +122,9 @@ def test_a_payload_of_keepers_own_is_part_of_the_name(monkeypatch: pytest.Monkey
     section = plugin.settings.model_validate({"kind": "sd-turbo"})
     before = identify(section, {}, key=KEY)
     monkeypatch.setattr(managers, "payload", lambda _: b"print('another')")
-    assert changed(before, identify(section, {}, key=KEY)) == {"file /workspace/testcard_server.py"}
+    names = {
+        "realtime_stream.py", "sd_turbo_state.py", "sd_turbo_http.py", "sd_turbo_model.py",
+        "sd_turbo_setup.sh",
+    }  # fmt: skip
+    brought = {f"file /workspace/{name}" for name in names}
+    assert changed(before, identify(section, {}, key=KEY)) == brought

@@ -39,7 +39,7 @@ def test_kinds_are_registered_with_their_literal() -> None:
 
 
 def test_sd_turbo_needs_no_display_of_its_own_and_publishes_one_port() -> None:
-    workload = build("sd-turbo", port=9000)
+    workload = build("sd-turbo", port=9000, bind="0.0.0.0")
     assert workload.rental().ports == (Port(container_port=9000),)
     needs = workload.needs(OfferNeeds(gpu_display_active=False, disk_gb=10))
     assert (needs.gpu_display_active, needs.disk_gb) == (False, 35)
@@ -48,17 +48,18 @@ def test_sd_turbo_needs_no_display_of_its_own_and_publishes_one_port() -> None:
 
 
 def test_sd_turbo_says_which_generators_exist() -> None:
-    with pytest.raises(ValidationError, match="the only one so far is 'test-card'"):
+    with pytest.raises(ValidationError, match="'diffusers' or 'test-card'"):
         build("sd-turbo", generator="stabilityai/sd-turbo")
 
 
 def test_sd_turbo_deploys_and_restarts_by_names_that_mean_something() -> None:
     workload = build("sd-turbo")
     assert names(workload.deploy()) == [
-        "deploy.prepare", "upload", "deploy.stop", "deploy.start", "verify.process",
+        "room", *["upload"] * 6, "deploy.setup", "deploy.stop", "strays", "deploy.start",
+        "verify.process",
     ]  # fmt: skip
     assert names(workload.restart_process()) == [
-        "restart.process.stop", "restart.process.start", "verify.process",
+        "restart.process.stop", "strays", "restart.process.start", "verify.process",
     ]  # fmt: skip
     assert names(workload.restart_workload())[-2] == "restart.workload.start"
 
