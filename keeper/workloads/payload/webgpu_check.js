@@ -35,7 +35,10 @@ class Browser {
         // The protocol's ends are file descriptors 3 and 4.
         this.process = spawn(command[0],
             [...command.slice(1), `--user-data-dir=${this.profile}`, "about:blank"],
-            { detached: true, env: environment, stdio: ["ignore", log, log, "pipe", "pipe"] });
+            { detached: true,
+                // What it leaves elsewhere stays for ever; and some drivers want a runtime folder.
+                env: { XDG_RUNTIME_DIR: this.profile, ...environment, TMPDIR: this.profile },
+                stdio: ["ignore", log, log, "pipe", "pipe"] });
         fs.closeSync(log);
         this.read = "";
         this.number = 0;
@@ -119,7 +122,7 @@ async function answer(browser, url, expression) {
 async function tryOne(mode, told, url) {
     const browser = (mode.browsers || told.browsers).map(which).find(Boolean);
     if (!browser) return { verdict: "no_browser" };
-    const environment = { XDG_RUNTIME_DIR: os.tmpdir(), ...process.env };
+    const environment = { ...process.env };
     delete environment.DISPLAY;
     if (mode.needs_display) {
         if (!told.display) return { verdict: "no_display" };

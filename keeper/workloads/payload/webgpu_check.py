@@ -58,6 +58,8 @@ class Browser:
         # The protocol's ends are file descriptors 3 and 4; they are kept free from the start.
         os.dup2(to_read, 3)
         os.dup2(to_write, 4)
+        # What it leaves elsewhere stays for ever when it is killed; and some drivers want a runtime folder.
+        environment = {"XDG_RUNTIME_DIR": self._profile, **environment, "TMPDIR": self._profile}
         try:
             self._process = subprocess.Popen(
                 [*command, "--user-data-dir=" + self._profile, "about:blank"],
@@ -142,7 +144,6 @@ def try_one(mode, told, url, expression):
     if browser is None:
         return {"verdict": "no_browser"}
     environment = dict(os.environ)
-    environment.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
     environment.pop("DISPLAY", None)
     if mode["needs_display"]:
         if not told["display"]:

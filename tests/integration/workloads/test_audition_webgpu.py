@@ -69,7 +69,8 @@ async def tried(
 def left_behind(workdir: Path) -> list[str]:
     """Name what a browser has left: its profile, and processes that still speak of it."""
     mark = str(workdir.parent / "keeper-webgpu-").encode()
-    profiles = [path.name for path in workdir.parent.glob("keeper-webgpu-*")]
+    profiles = [path.name for path in workdir.parent.glob("*chrom*")]
+    profiles += [path.name for path in workdir.parent.glob("keeper-webgpu-*")]
     lines = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
