@@ -3,11 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import datetime
 from itertools import count
+from typing import cast
 
 from typing_extensions import override
 
-from keeper.core.model import Status, Subject
+from keeper.core.model import InstanceId, Reading, Remedy, Status, Subject, Symptom
 from keeper.core.reasons import Reason
 from keeper.ports import (
     Address,
@@ -21,6 +24,7 @@ from keeper.ports import (
 )
 from keeper.sim.memory import MemoryNetwork
 from keeper.sim.memory_hosts import MemoryHosts
+from keeper.workloads import Workload
 from tests.builders import an_instance
 from tests.unit.daemon.watching import PROBE_INTERVAL_S, SSH_OPEN, seen_in
 
@@ -77,6 +81,70 @@ class Spoken:
 
     async def close(self) -> None:
         """Nothing is behind it."""
+
+
+class Moving(MemoryNetwork):
+    """Whatever is looked at moves."""
+
+    @override
+    async def sample_mjpeg(self, url: str, limits: PictureLimits) -> PictureSample:
+        return PictureSample(
+            http_status=200, frames=30, unique_frames=30, undecodable_frames=0, bytes_read=90_000,
+            sampled_s=2.5, mean_luma=90.0, motion=9.0, newest_frame=b"",
+        )  # fmt: skip
+
+
+class Once(MemoryHosts):
+    """A host that speaks once, and cannot be dialled after that."""
+
+    dials = 0
+
+    @override
+    async def connect(
+        self, addresses: Sequence[Address], *, pinned_host_key: str, timeout_s: float
+    ) -> Link:
+        self.dials += 1
+        if self.dials > 1:
+            raise Unreachable("connection refused")
+        return Spoken(says("up"))
+
+
+class Disowning:
+    """A workload that says, with each line of its sentinel, that its picture is a filler."""
+
+    def __init__(self, workload: Workload) -> None:
+        self._workload = workload
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._workload, name)
+
+    def interpret(self, line: str, instance_id: InstanceId, at: datetime) -> tuple[Reading, ...]:
+        symptom = Symptom(
+            code="filler", sentence="a filler is shown", remedy=Remedy.RESTART_PROCESS,
+            spoils_view=True,
+        )  # fmt: skip
+        return (
+            Reading(
+                instance_id=instance_id, subject=Subject.WORKLOAD, status=Status.FALSE,
+                reason=Reason.SYMPTOM, at=at, symptom=symptom,
+            ),
+        )  # fmt: skip
+
+
+def test_a_moving_picture_that_the_workload_disowns_is_a_bad_one_while_it_says_so() -> None:
+    """A placeholder, or a scene that stands under a moving overlay, must never count as healthy."""
+    instance = replace(SSH_OPEN, ports={"8000/tcp": 40_000}, public_ip="198.51.100.7")
+    seen = seen_in(
+        90.0, instance, hosts=Once, network=Moving, is_deployed=True,
+        as_told=lambda workload: cast("Workload", Disowning(workload)),
+    )  # fmt: skip
+    pictures = [each for each in seen if each.subject is Subject.PICTURE]
+    disowned = [each for each in pictures if each.reason is Reason.WRONG_PICTURE]
+    assert disowned
+    assert all(each.status is Status.FALSE for each in disowned)
+    assert {each.detail for each in disowned} == {"a filler is shown"}
+    # It has said nothing for long: what it said last is no evidence any more.
+    assert pictures[-1].reason is Reason.LIVE
 
 
 class Rebooting(MemoryHosts):

@@ -18,6 +18,7 @@ from keeper.sim.memory_hosts import MemoryHosts
 from keeper.sim.power import Power
 from keeper.sim.stage import declared
 from keeper.sim.universe import Universe
+from keeper.workloads import Workload
 from tests.builders import HOST, an_instance
 
 PROBE_INTERVAL_S = 10.0
@@ -34,6 +35,7 @@ def seen_in(
     network: Callable[[Universe, Power], MemoryNetwork] = MemoryNetwork,
     slot: SlotId = SlotId("duel/0"),  # noqa: B008 - a plain string
     is_deployed: bool = False,
+    as_told: Callable[[Workload], Workload] = lambda workload: workload,
 ) -> list[Reading]:
     """Watch one host for so many seconds; returns every reading, oldest first."""
 
@@ -57,7 +59,7 @@ def seen_in(
             target = Target(
                 slot=slot,
                 instance=instance,
-                workload=next(iter(declared({"duel": 1}).workloads.values())),
+                workload=as_told(next(iter(declared({"duel": 1}).workloads.values()))),
                 pinned_host_key="",
                 is_deployed=is_deployed,
                 probe_interval_s=PROBE_INTERVAL_S,
