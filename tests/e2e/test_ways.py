@@ -7,17 +7,22 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import asyncssh
 import pytest
 
+from keeper.cli.client import local_keeper
+from keeper.cli.errors import Stopped
 from keeper.sim.faults import Fault, FaultKind
 from tests.e2e.conftest import KEEPER, Box, Done, Running, _read
 from tests.e2e.real_hosts import Fleet
+from tests.e2e.test_secrets_verbs import Case, said_by
 from tests.e2e.test_terminal import Terminal
+from tests.waiting import look_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -231,60 +236,81 @@ async def in_use(verbs: Verbs, local: str) -> int:
 # --- what goes wrong, on simulated hosts ------------------------------------------------------------------
 
 
-async def fails(box: Box, code: int, words: str, *verb: str, **environ: str) -> None:
-    done = await box.keeper(*verb, environ=environ)
-    assert done.code == code, (verb, done)
-    assert words in " ".join(done.err.split()), (verb, done.err)
+@dataclass(frozen=True)
+class Fails:
+    """A verb that cannot do what is asked, how it ends, and what it says."""
+
+    code: int
+    words: str
+    verb: tuple[str, ...]
+    environ: dict[str, str] = field(default_factory=dict)
+
+
+async def fail(box: Box, rows: list[Fails]) -> None:
+    """Run verbs one after the other in one process: starting it is most of their cost."""
+    said = await said_by(box, [Case([*row.verb], row.environ) for row in rows])
+    *parts, _ = re.split(r"^ENDED (?=\d)", said, flags=re.MULTILINE)
+    ends = re.findall(r"^ENDED (\d+)", said, re.MULTILINE)
+    for row, part, end in zip(rows, parts, ends, strict=True):
+        assert int(end) == row.code, (row, part)
+        assert row.words in " ".join(part.split()), (row, part)
 
 
 async def test_each_thing_that_stands_in_the_way_has_its_own_sentence(box: Box) -> None:
-    nobody = "no keeper is running behind"
-    for verb in ("ssh", "tunnel", "logs", "stream-status"):
-        await fails(box, 7, nobody, verb, "duel")
-    box.sim.market.arm(Fault(kind=FaultKind.SEARCH_EMPTY, for_s=10_000.0))
+    verbs = ("ssh", "tunnel", "logs", "stream-status")
+    await fail(box, [Fails(7, "no keeper is running behind", (verb, "duel")) for verb in verbs])
+    box.configure("    mode: observe")
     daemon = await box.daemon()
-    await daemon.says('"reason":"no_suitable_offer"')
-    for verb in ("ssh", "tunnel", "logs", "stream-status"):
-        await fails(box, 5, "there is no s", verb, "deul")
-    await fails(box, 75, "duel/0: it has no host now", "ssh", "duel")
-    await fails(box, 75, "duel/0 has no host now", "logs", "duel")
-    shown = await box.keeper("stream-status", "--exit-code", environ={"COLUMNS": "80"})
-    assert shown.code == 3
-    assert "the host could not be asked: duel/0 has no host now" in " ".join(shown.out.split())
-    assert max(len(line) for line in shown.out.splitlines()) <= 80
-    box.sim.market.faults.clear()
-    assert (await box.keeper("provision", "duel", "--yes")).code == 0
-    await keys(box)
+    await look_until(lambda: knows_its_slots(box))
+    rows = [Fails(5, "(did you mean 'duel", (verb, "deul")) for verb in verbs]
+    rows += [
+        Fails(75, "duel/0: it has no host now", ("ssh", "duel")),
+        Fails(75, "duel/0 has no host now", ("logs", "duel")),
+        Fails(75, "duel/0 has no host now", ("logs", "duel", "--list")),
+        Fails(
+            3,
+            "the host could not be asked: duel/0 has no host now",
+            ("stream-status", "--exit-code"),
+        ),
+    ]
+    await fail(box, rows)
+    box.configure()
+    daemon.kill(signal.SIGHUP)
+    await daemon.says(r'"event":"stream.on_air"')
+    await fail(box, await keys(box))
     await changed_key(box)
 
 
-async def keys(box: Box) -> None:
-    own = box.state / "id_ed25519"
-    stranger = box.folder / "key"
-    await fails(box, 1, f"there is no SSH key {stranger}", "ssh", "duel", "--key", str(stranger))
-    stranger.write_text("no key at all\n")
-    await fails(box, 1, "is not a usable private key", "ssh", "duel", "--key", str(stranger))
+async def knows_its_slots(box: Box) -> bool:
+    try:
+        async with local_keeper(box.socket) as keeper:
+            return bool((await keeper.fleet()).streams)
+    except Stopped:
+        return False
+
+
+async def keys(box: Box) -> list[Fails]:
+    none, bad, other = (str(box.folder / name) for name in ("none", "bad", "other"))
+    Path(bad).write_text("no key at all\n")
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(other)
     folder = str(box.folder)  # in its place: root, who often runs these tests, can read every file
-    await fails(box, 1, f"cannot read keeper's SSH key {folder}", "tunnel", "duel", "--key", folder)
-    other = await asyncio.create_subprocess_exec(
-        *("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(box.folder / "other"))
-    )
-    assert await other.wait() == 0
-    refused = ("ssh", "duel", "--key", str(box.folder / "other"))
-    await fails(box, 4, "which does not let keeper's key in", *refused)
-    assert own.exists()
-    # A box without a client.
-    where = box.folder / "bin"
-    where.mkdir()
-    await fails(box, 1, "there is no OpenSSH client on this box", "ssh", "duel", PATH=str(where))
-    # A port that this user may not have, and one that is no port.
-    await fails(box, 2, "is not LOCAL:REMOTE", "tunnel", "duel", "8888:http")
-    await fails(box, 2, "a port is at most 65535", "tunnel", "duel", "8888:70000")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        await fails(box, 75, f"127.0.0.1:{port} is in use by ", "tunnel", "duel", f"{port}:")
+    (box.folder / "bin").mkdir()
+    port = box.sim.url.rpartition(":")[2]
+    return [
+        Fails(1, f"there is no SSH key {none}", ("ssh", "duel", "--key", none)),
+        Fails(1, "is not a usable private key", ("ssh", "duel", "--key", bad)),
+        Fails(1, f"cannot read keeper's SSH key {folder}", ("tunnel", "duel", "--key", folder)),
+        Fails(4, "which does not let keeper's key in", ("ssh", "duel", "--key", other)),
+        Fails(
+            1,
+            "there is no OpenSSH client on this box",
+            ("ssh", "duel"),
+            {"PATH": str(box.folder / "bin")},
+        ),
+        Fails(2, "is not LOCAL:REMOTE", ("tunnel", "duel", "8888:http")),
+        Fails(2, "a port is at most 65535", ("tunnel", "duel", "8888:70000")),
+        Fails(75, f"127.0.0.1:{port} is in use by ", ("tunnel", "duel", f"{port}:")),
+    ]
 
 
 async def changed_key(box: Box) -> None:
