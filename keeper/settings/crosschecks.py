@@ -80,8 +80,19 @@ def _evidence_s(policy: Policy) -> float:
     return policy.failures_to_fail * policy.probe_interval_s
 
 
+# What an answer of the last moment takes to be read: a look that the next one cuts short is Unknown, and
+# a server that hangs would never be judged.
+_PROBE_ROOM_S: Final = 0.2
+
 POLICY_RULES: Final[tuple[Rule, ...]] = (
-    _below("probe_timeout_s", "probe_interval_s", "a probe must end before the next one begins"),
+    Rule(
+        ("probe_timeout_s", "probe_interval_s"),
+        lambda policy: policy.probe_timeout_s + _PROBE_ROOM_S <= policy.probe_interval_s,
+        lambda policy: (
+            f"{_said(policy, 'probe_timeout_s')} must be below {_said(policy, 'probe_interval_s')} "
+            f"by {_PROBE_ROOM_S:g} s: a probe must end before the next one begins"
+        ),
+    ),
     _below("probe_interval_s", "probe_stale_s", "every witness would be silent between two looks"),
     _at_most("probe_stale_s", "unreachable_s", "a host is out of reach only once nobody hears it"),
     Rule(

@@ -39,7 +39,7 @@ fleet:
   tick_interval_s: 2
 policy:
   probe_interval_s: 1
-  probe_timeout_s: 0.9
+  probe_timeout_s: 0.8
   probe_stale_s: 20
   absence_apart_s: 2
   create_settle_s: 20

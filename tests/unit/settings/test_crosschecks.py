@@ -14,7 +14,7 @@ TINY = "workload: {kind: tiny}"
             "policy:\n  probe_timeout_s: 10\n",
             "2:3",
             (
-                "probe_timeout_s (10) must be below probe_interval_s (10): a probe must end before "
+                "probe_timeout_s (10) must be below probe_interval_s (10) by 0.2 s: a probe must end before "
                 "the next one begins"
             ),
         ),
