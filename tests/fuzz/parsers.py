@@ -55,14 +55,16 @@ from keeper.cli.terminal import cell
 from keeper.core import cause, labels
 from keeper.core.model import Instance, InstanceId, Offer, Reading
 from keeper.core.text import plain
-from keeper.ports import Account, HttpReply, Malformed, PortError, Transient
+from keeper.ports import Account, CommandResult, HttpReply, Malformed, PortError, Transient
 from keeper.probes.http import read_http
+from keeper.probes.log_file import CONTENT_MAX_BYTES, Mark, read_chunk, read_list
 from keeper.telemetry import logs
 from keeper.telemetry.metrics import label_value
 from keeper.telemetry.redact import Redactor
 from keeper.web.answers import plain_values
 from keeper.workloads.managers.facts import read_line
 from tests.fuzz.seeds import (
+    CHUNKS,
     JPEGS,
     KEY,
     LINES,
@@ -415,8 +417,25 @@ def check_shown(found: Any) -> str:
     )
 
 
+def log_chunk(data: bytes) -> Any:
+    said = CommandResult(exit_code=0, stdout=_text(data), stderr="")
+    return read_chunk(said, Mark(inode=7, offset=9)), read_list(("a.log", "b.log"), said)
+
+
+def check_log(found: Any) -> str:
+    chunk, there = found
+    if any(each.path not in {"a.log", "b.log", "a.log.1", "b.log.1"} for each in there):
+        return "a log that nobody named"
+    if chunk is None:
+        return ""
+    if min(chunk.mark.inode, chunk.mark.offset, chunk.skipped) < 0:
+        return "a mark before the beginning"
+    return "more than was asked for" if len(chunk.text) > CONTENT_MAX_BYTES else ""
+
+
 PARSERS: Final = (
     Parser("sentinel line", sentinel_line, LINES, check_readings, share=2.0),
+    Parser("log", log_chunk, CHUNKS, check_log),
     Parser("sentinel bytes", sentinel_bytes, (b"\n".join(LINES), *PLAIN)),
     Parser("command bytes", command_bytes, (b"chatter\nnonce\ndone\n", b"x" * 6000, *LINES), check_command),
     Parser("MJPEG stream", mjpeg_stream, MJPEG, check_tally),

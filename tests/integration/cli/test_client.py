@@ -4,6 +4,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,3 +204,68 @@ async def test_whatever_is_paused_can_be_resumed_by_its_name(
     asked = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     _, said = await asked.communicate()
     assert seen == [{"kind": "resume", "reason": "", **sent}], said
+
+
+# --- what goes on -----------------------------------------------------------------------------------
+
+
+async def test_an_answer_that_goes_on_comes_line_by_line(serve: Serve) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for piece in (b"one\ntw", b"o\n", b"\nunfinished"):
+            await response.write(piece)
+        return response
+
+    async with local_keeper(await serve(answer)) as keeper:
+        assert [line async for line in keeper.lines("log", slot="duel/0")] == [b"one", b"two", b""]
+
+
+async def test_a_refusal_of_what_goes_on_is_the_daemons_own_words(serve: Serve) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        problem = {
+            "title": "no such log",
+            "status": 404,
+            "detail": "there is no log",
+            "cure": "see",
+        }
+        return web.Response(body=orjson.dumps(problem), status=404)
+
+    async with local_keeper(await serve(answer)) as keeper:
+        with pytest.raises(Stopped) as stopped:
+            _ = [line async for line in keeper.lines("log")]
+    assert stopped.value.code is ExitCode.NOT_FOUND
+    assert (stopped.value.what, stopped.value.cure) == ("no such log: there is no log", "see")
+
+
+async def test_a_line_without_end_is_given_up(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keeper.cli.client._LINE_MAX_BYTES", 100_000)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await response.write(b"x" * 65_536)
+        return response
+
+    async with local_keeper(await serve(answer)) as keeper:
+        with pytest.raises(Stopped, match="a line without end"):
+            _ = [line async for line in keeper.lines("log")]
+
+
+async def test_a_keeper_that_dies_in_the_middle_of_an_answer_is_no_keeper(serve: Serve) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"one\n")
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    async with local_keeper(await serve(answer)) as keeper:
+        with pytest.raises(Stopped) as stopped:
+            _ = [line async for line in keeper.lines("log")]
+    assert stopped.value.code is ExitCode.NO_DAEMON
