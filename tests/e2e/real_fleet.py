@@ -81,6 +81,7 @@ class Fleet:
         self._hosts = SshHosts(private_key_file=None, private_key=self._key.export_private_key())
         self._met: dict[tuple[int, int], Host] = {}
         self._filling: int | None = None
+        self._well_until = -1  # all was well when so many facts were written down
         self._after = 0
         self.folder = Path()
         self.sim: SimServer
@@ -244,7 +245,7 @@ class Fleet:
         slot = await self.status()
         for condition in slot.get("conditions", ()):
             if condition["condition"] == "working" and condition["status"] == "false":
-                return _code(condition)
+                return str(condition["symptom"])
         return ""
 
     def spent(self) -> Spent:
@@ -343,7 +344,15 @@ class Fleet:
 
         await self.on_air(patience_s=patience_s)
         await self.until("the slot well again", look, patience_s=patience_s)
-        return await self.on_air()
+        host = await self.on_air()
+        self._well_until = self.mark()
+        return host
+
+    async def well_still(self, *, patience_s: float = PATIENCE_S) -> None:
+        """Wait until all is well, unless it was when the last wait ended and no fact came since."""
+        await self.look()
+        if self.mark() != self._well_until:
+            await self.well_again(patience_s=patience_s)
 
     async def fact(
         self,
@@ -405,8 +414,9 @@ class Fleet:
         event: Event = await self.until(what, look, since=began, patience_s=patience_s)
         if reason is not None:
             assert event["facts"]["reason"] == str(reason), self.story(began)
-        if symptom and remedy in {Remedy.RESTART_PROCESS, Remedy.RESTART_WORKLOAD}:
-            assert _code(event["facts"]) == symptom, self.story(began)
+        if symptom:
+            named = {each["facts"].get("symptom", "") for each in self.events[began:]}
+            assert symptom in named, f"{symptom} is not why:\n{self.story(began)}"
         return event
 
     async def ailing(self, symptom: str, *, patience_s: float = PATIENCE_S) -> None:
@@ -443,12 +453,6 @@ class Fleet:
             return int((await self.status()).get("tick", 0)) >= first + count
 
         await self.until(f"{count} ticks", look)
-
-
-def _code(of: Mapping[str, Any]) -> str:
-    """Return the code of a symptom, of a fact or of a condition."""
-    symptom = of.get("symptom", "")
-    return str(symptom.get("code", "") if isinstance(symptom, Mapping) else symptom or "")
 
 
 def _told(event: Event) -> dict[str, Any]:

@@ -17,9 +17,24 @@ them on one host:
     Row(id="killed", fault=lambda fleet: fleet.host.kill("server.py"), remedy=Remedy.RESTART_PROCESS,
         reason=Reason.PROCESS_GONE)                 # or symptom="ffmpeg_gave_up"
 
-It waits until all is well, makes the fault, waits for the remedy that is listed, waits until all is
-well again and ``proof`` holds, and then holds the books of the marketplace and of the hosts against
-the row: the remedy was used, and nothing else. ``Remedy.PERSON``: the alert came, and for
+A row may be a test of its own, all on one fleet of the module:
+
+    @pytest_asyncio.fixture(scope="module", loop_scope="module")
+    async def fleet() -> AsyncIterator[Fleet]:
+        async with Fleet(...) as made:
+            await made.on_air()
+            yield made
+
+    @pytest.mark.asyncio(loop_scope="module")
+    @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+    async def test_cures(fleet: Fleet, row: Row) -> None:
+        await play_row(fleet, row)
+
+with ``pytest.mark.xdist_group`` and ``pytest.mark.timeout`` on the module.
+
+A row waits until all is well, makes the fault, waits for the remedy that is listed, waits until all
+is well again and ``proof`` holds, and then holds the books of the marketplace and of the hosts
+against the row: the remedy was used, and nothing else. ``Remedy.PERSON``: the alert came, and for
 ``quiet_ticks`` of keeper's ticks nothing was restarted, rented or destroyed; then ``mend`` undoes the
 fault. ``Remedy.NOTHING``: the same without an alert.
 
@@ -27,6 +42,8 @@ fault. ``Remedy.NOTHING``: the same without an alert.
 marketplace, with its ledger), ``keeper`` (the process). Waiting: ``on_air``, ``well_again``, ``fact``,
 ``decided``, ``acted``, ``ailing``, ``alerted``, ``ticks``, ``until``. They fail with keeper's own words
 of what happened since the mark, and at once when keeper has crashed.
+After a fault wait for what keeper must do first (``acted``, ``fact``): until it has seen anything, all
+is well still.
 ``fleet.host``: ``home``, ``bin``, ``address``, ``run(script)`` as a login of its own, ``kill``,
 ``pids``, ``log``, ``published(port)``. A host is not jailed: declare a ``workdir`` that is relative,
 so that it lies below its home. Servers bind to ``$SERVER_HOST`` (the host's own address) or to
@@ -110,7 +127,7 @@ async def play(fleet: Fleet, rows: Sequence[Row]) -> None:
 async def play_row(fleet: Fleet, row: Row) -> None:
     """Play one row; what fails says which."""
     try:
-        await fleet.well_again(patience_s=row.patience_s)
+        await fleet.well_still(patience_s=row.patience_s)
         if row.remedy in {Remedy.PERSON, Remedy.NOTHING}:
             await _play_quiet(fleet, row)
         else:

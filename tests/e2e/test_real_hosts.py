@@ -19,7 +19,6 @@ from tests.e2e.real_hosts import Fleet, Row, Spent, play, put_program
 pytestmark = [
     pytest.mark.real("sshd"),
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("real hosts"),
 ]
 
 CARD = "card.py"
@@ -215,9 +214,9 @@ async def test_an_app_of_pm2_is_left_to_it_until_it_gives_up() -> None:
         rows = [
             Row(id="killed", fault=other.kill, remedy=Remedy.NOTHING, proof=other.is_there),
             Row(
-                # It may be seen dead before PM2 has seen it, and a restart of keeper's comes to nothing.
                 id="given up", fault=GivenUp("pm2 jlist -s", '"status":"errored"'),
                 remedy=Remedy.RESTART_PROCESS,
+                # On a slow box keeper may lose patience before PM2 does, and restart in vain.
                 dearest=Remedy.RESTART_WORKLOAD,
             ),
         ]  # fmt: skip
