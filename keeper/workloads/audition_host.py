@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from shlex import quote
 
-from keeper.core.model import Meaning, Status
+from keeper.core.model import Meaning
 from keeper.ports import Command, CommandResult
 from keeper.workloads.audition import (
     OPEN,
@@ -363,11 +363,10 @@ def _read_dial(result: CommandResult, container_port: int) -> Verdict:
     if result.exit_code == UNMAPPED:
         # The marketplace tells of ports some time after the boot.
         return failed(f"{named} has no public port yet", Meaning.WAIT)
-    if result.exit_code == REFUSED and result.stdout != "listening":
+    how = "refuses" if result.exit_code == REFUSED else "does not answer"
+    if result.stdout == "listening":
+        return failed(f"{named} {how} although somebody listens: {result.stderr}", Meaning.REPLACE)
+    if result.exit_code == REFUSED:
         return untold(f"{named} refuses, and perhaps nothing listens there yet")
-    how = "refuses although somebody listens" if result.exit_code == REFUSED else "does not answer"
-    return Verdict(
-        status=Status.FALSE,
-        saw=f"{named} {how}: {result.stderr}",
-        meaning=Meaning.REPLACE,
-    )
+    # Where nothing listens a host refuses; silence is a firewall's, or a bad moment of the network's.
+    return failed(f"{named} does not answer: {result.stderr}", Meaning.WAIT)

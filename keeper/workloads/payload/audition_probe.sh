@@ -228,6 +228,16 @@ look_ingest() {
     # shellcheck disable=SC2086 # two words
     said=$(connect $keeper_ingest)
     code=$?
+    # One bad moment of a network is no reason to give a host up; an answer is an answer.
+    case "$code $said" in
+    0* | 127* | *refused* | *'not known'* | *'name resolution'*) ;;
+    *)
+        sleep 2
+        # shellcheck disable=SC2086 # two words
+        said=$(connect $keeper_ingest)
+        code=$?
+        ;;
+    esac
     if [ "$code" -ne 0 ] && [ -n "$keeper_control" ]; then
         connect "$keeper_control" 443 >/dev/null
         printf 'control=%s\n' "$?"

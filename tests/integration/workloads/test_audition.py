@@ -319,7 +319,7 @@ async def test_a_wrong_name_is_told_from_a_host_that_knows_none(link: Link) -> N
     wrong = checks_of(demands, control_host="localhost")
     assert (await seen(link, wrong[CheckName.DNS])).meaning is Meaning.PERSON
     assert (await seen(link, wrong[CheckName.INGEST])).status is Status.UNKNOWN
-    none = checks_of(demands, control_host="control.invalid")
+    none = checks_of(Demands(workdir=".", names=("a.invalid",)), control_host="b.invalid")
     assert (await seen(link, none[CheckName.DNS])).meaning is Meaning.REPLACE
 
 

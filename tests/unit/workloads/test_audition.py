@@ -260,7 +260,9 @@ NO_TOOL = CommandResult(exit_code=0, stdout="no tool\n", stderr="")
         (dialled(None), Status.TRUE, None),
         (dialled(None, is_mapped=False), Status.FALSE, W),
         (dialled(TimedOut(), opened=LISTENING), Status.FALSE, R),
-        (dialled(TimedOut()), Status.FALSE, R),
+        # A bad moment of the network's is no reason to give a host up.
+        (dialled(TimedOut()), Status.FALSE, W),
+        (dialled(TimedOut(), opened=TAKEN), Status.FALSE, W),
         (dialled(Unreachable("refused"), opened=LISTENING), Status.FALSE, R),
         # Perhaps nobody listens, or somebody on the inside only.
         (dialled(Unreachable("refused"), opened=TAKEN), Status.UNKNOWN, None),
