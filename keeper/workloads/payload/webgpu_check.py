@@ -12,6 +12,8 @@ Prints one line of JSON: {"chosen": MODE or "", "results": [{"mode", "verdict", 
 hardware, software, none (no adapter or device), error, no_browser, no_display, not_tried.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import select
@@ -23,6 +25,9 @@ import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, Dict, List, Optional
+
+Told = Dict[str, Any]  # JSON, as it comes
 
 TEXT_MAX = 200
 MESSAGE_MAX_BYTES = 1 << 20
@@ -31,7 +36,7 @@ MESSAGE_MAX_BYTES = 1 << 20
 class Page(BaseHTTPRequestHandler):
     """An empty page of this machine's own: a secure context, which about:blank is not."""
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         body = b"<!doctype html><title>keeper</title>"
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
@@ -39,7 +44,7 @@ class Page(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_):
+    def log_message(self, format: str, *args: object) -> None:  # type: ignore[explicit-override]
         pass
 
 
@@ -50,7 +55,7 @@ class Gone(Exception):
 class Browser:
     """One browser with a profile of its own, in a process group of its own."""
 
-    def __init__(self, command, environment):
+    def __init__(self, command: List[str], environment: Dict[str, str]) -> None:
         self._profile = tempfile.mkdtemp(prefix="keeper-webgpu-")
         self._log = open(os.path.join(self._profile, "log"), "wb")
         to_read, self._to = os.pipe()
@@ -77,10 +82,12 @@ class Browser:
         self._read = b""
         self._number = 0
 
-    def ask(self, method, deadline, session=None, **parameters):
+    def ask(
+        self, method: str, deadline: float, session: Optional[str] = None, **parameters: object
+    ) -> Told:
         """Send one question and wait for its answer."""
         self._number += 1
-        question = {"id": self._number, "method": method, "params": parameters}
+        question: Told = {"id": self._number, "method": method, "params": parameters}
         if session:
             question["sessionId"] = session
         try:
@@ -88,11 +95,11 @@ class Browser:
         except OSError:
             raise Gone
         while True:
-            message = json.loads(self._message(deadline))
+            message: Told = json.loads(self._message(deadline))
             if message.get("id") == self._number:
                 return message
 
-    def _message(self, deadline):
+    def _message(self, deadline: float) -> bytes:
         while b"\0" not in self._read:
             left_s = deadline - time.monotonic()
             if left_s <= 0 or not select.select([self._from], [], [], left_s)[0]:
@@ -104,13 +111,13 @@ class Browser:
         message, _, self._read = self._read.partition(b"\0")
         return message
 
-    def complaint(self):
+    def complaint(self) -> str:
         """Return the last thing the browser wrote."""
         with open(os.path.join(self._profile, "log"), "rb") as log:
             lines = log.read(65536).decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
 
-    def end(self):
+    def end(self) -> None:
         """Kill it and all it started, and remove its profile."""
         for each in (self._to, self._from):
             os.close(each)
@@ -128,7 +135,7 @@ class Browser:
             time.sleep(0.1)
 
 
-def keep_free():
+def keep_free() -> None:
     """Occupy file descriptors 3 and 4, so that nothing else gets them."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for wanted in (3, 4):
@@ -138,7 +145,7 @@ def keep_free():
         os.close(nothing)
 
 
-def try_one(mode, told, url, expression):
+def try_one(mode: Told, told: Told, url: str, expression: str) -> Told:
     """Try one configuration; never raises."""
     browser = next(filter(None, map(shutil.which, mode.get("browsers") or told["browsers"])), None)
     if browser is None:
@@ -164,7 +171,7 @@ def try_one(mode, told, url, expression):
         running.end()
 
 
-def answer(running, url, expression, deadline):
+def answer(running: Browser, url: str, expression: str, deadline: float) -> Told:
     """Open the page and ask it; it is asked again while the page is not there yet."""
     made = running.ask("Target.createTarget", deadline, url=url)
     target = made["result"]["targetId"]
@@ -185,7 +192,7 @@ def answer(running, url, expression, deadline):
         time.sleep(0.1)
 
 
-def remember(path, mode):
+def remember(path: str, mode: Told) -> None:
     """Leave the configuration for the deploy; words and flags are keeper's own, not the host's."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     flags = " ".join(mode["flags"])
@@ -194,14 +201,15 @@ def remember(path, mode):
     os.replace(path + ".new", path)
 
 
-def main():
+def main() -> None:
     keep_free()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     told = json.loads(sys.argv[1])
     server = HTTPServer(("127.0.0.1", 0), Page)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = "http://127.0.0.1:%d/" % server.server_address[1]
-    results, chosen = [], None
+    results: List[Told] = []
+    chosen: Optional[Told] = None
     for mode in told["modes"]:
         if chosen is not None:
             results.append({"mode": mode["mode"], "verdict": "not_tried"})
