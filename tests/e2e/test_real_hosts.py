@@ -14,7 +14,7 @@ from keeper.core.model import Remedy
 from keeper.core.reasons import Reason
 from keeper.sim.ssh_host import LoopbackHost
 from tests.components import require
-from tests.e2e.real_hosts import Fleet, Row, Spent, play, put_program
+from tests.e2e.real_hosts import Fleet, Row, Spent, play, play_row, put_program
 
 pytestmark = [
     pytest.mark.real("sshd"),
@@ -221,3 +221,28 @@ async def test_an_app_of_pm2_is_left_to_it_until_it_gives_up() -> None:
             ),
         ]  # fmt: skip
         await play(fleet, rows)
+
+
+# --- what the harness itself must notice --------------------------------------------------------
+
+
+async def deceived() -> None:
+    """Expect what keeper does not do, and then let it die."""
+    workload = declared({"kind": "background"}, start=f"exec python3 -u {CARD}")
+    async with Fleet(workload) as fleet:
+        await fleet.on_air()
+        too_dear = Row(id="too dear", fault=killed, remedy=Remedy.RESTART_WORKLOAD)
+        with pytest.raises(pytest.fail.Exception, match="row too dear: restart_process was used"):
+            await play_row(fleet, too_dear)
+        restless = Row(id="restless", fault=killed, remedy=Remedy.NOTHING)
+        with pytest.raises(pytest.fail.Exception, match="row restless: something was done"):
+            await play_row(fleet, restless)
+        await fleet.keeper.kill()
+        await fleet.ticks(1)
+
+
+async def test_another_remedy_than_the_row_lists_is_a_failure_and_so_is_a_keeper_that_dies() -> (
+    None
+):
+    with pytest.raises(AssertionError, match="keeper has ended"):
+        await deceived()
