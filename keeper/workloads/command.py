@@ -18,6 +18,7 @@ from keeper.ports import Command, CommandResult, Upload
 from keeper.workloads import AccountLine, Drain, Step, View, ViewKind, Workload, register
 from keeper.workloads import managers as manager_of
 from keeper.workloads.audition import Check
+from keeper.workloads.audition_checks import AuditionSettings, Demands, Ingest, audition
 
 _LADDER = (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT)
 
@@ -51,13 +52,35 @@ class FileSettings(BaseModel):
     mode: Annotated[str, Field(pattern=r"^[0-7]{3,4}$")] = "644"
 
 
+class CommandAudition(AuditionSettings):
+    """What a host must show before it gets the workload, and what is looked at for it."""
+
+    # Whether the driver and the GPU must answer.
+    gpu: bool = True
+    # Whether it draws by the GPU: a display, Vulkan on the hardware.
+    renders: bool = False
+    # Whether it encodes on the GPU.
+    encodes: bool = False
+    # An X server that must answer, such as ":99"; one is started where there is none. Empty: none.
+    x_display: Annotated[str, Field(pattern=r"^(:\d+)?$")] = ""
+    # Whether a browser must draw by WebGPU, on the hardware.
+    webgpu: bool = False
+    # host:port of where the stream is sent to; empty: nowhere.
+    ingest: Annotated[str, Field(pattern=r"^(\S+:\d+)?$")] = ""
+    # What is sent there, in bits a second; 0: not measured.
+    bitrate_bps: Annotated[float, Field(ge=0)] = 0.0
+    # Whether the published ports must be reachable from this box.
+    ports: bool = False
+    disk_free_min_gb: Annotated[float, Field(ge=0)] = 1.0
+
+
 class CommandSettings(BaseModel):
     """What an operator declares of a workload of his own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     # Who changes these puts nothing else on a host.
     not_on_hosts: ClassVar[frozenset[str]] = frozenset(
-        {"view", "rungs", "needs_display", "setup_timeout_s"}
+        {"view", "rungs", "needs_display", "setup_timeout_s", "audition"}
     )
 
     kind: Literal["command"]
@@ -80,6 +103,7 @@ class CommandSettings(BaseModel):
     view: ViewSettings
     # Whether the GPU must drive a display; losing it is then reported.
     needs_display: bool = False
+    audition: CommandAudition = CommandAudition()
     # The remedies that make sense below replacing the host.
     rungs: tuple[Rung, ...] = _LADDER
 
@@ -103,11 +127,10 @@ class OperatorCommand:
 
     def rental(self) -> RentalSpec:
         """Image, disk and ports; the environment goes by SSH, where the marketplace cannot see it."""
-        ports = dict.fromkeys((self.settings.view.port, *self.settings.ports))
         return RentalSpec(
             image=self.settings.image,
             disk_gb=self.settings.disk_gb,
-            ports=tuple(Port(container_port=port) for port in ports),
+            ports=tuple(Port(container_port=port) for port in self._ports()),
         )
 
     def needs(self, declared: OfferNeeds) -> OfferNeeds:
@@ -128,8 +151,22 @@ class OperatorCommand:
         )
 
     def audition(self) -> tuple[Check, ...]:
-        """Ask nothing of the host yet."""
-        return ()
+        """Ask what the operator declares; by itself for the GPU, the disk and the clock."""
+        declared = self.settings.audition
+        host, _, port = declared.ingest.rpartition(":")
+        demands = Demands(
+            workdir=self.settings.workdir,
+            disk_free_min_gb=declared.disk_free_min_gb,
+            has_gpu=declared.gpu,
+            renders=declared.renders,
+            encodes=declared.encodes,
+            x_display=declared.x_display,
+            webgpu=declared.webgpu,
+            ingest=Ingest(host=host, port=int(port)) if host else None,
+            bitrate_bps=declared.bitrate_bps,
+            ports=self._ports() if declared.ports else (),
+        )
+        return audition(demands, declared)
 
     def deploy(self) -> tuple[Step, ...]:
         """Upload, set up, make room, start, prove."""
@@ -197,6 +234,9 @@ class OperatorCommand:
             black_luma_max=declared.black_luma_max,
             is_static_allowed=declared.is_static_allowed,
         )
+
+    def _ports(self) -> tuple[int, ...]:
+        return tuple(dict.fromkeys((self.settings.view.port, *self.settings.ports)))
 
     def _put_and_start(self, act: str) -> tuple[Step, ...]:
         manager, workdir = self.settings.manager, self.settings.workdir

@@ -154,6 +154,7 @@ SHOWS = {
     "start",
     "manager",
     "view",
+    "audition",
     "signing_secret",
     "kind",
     "port",
@@ -166,12 +167,12 @@ def test_the_commented_settings_show_defaults_too(uncommented: Path) -> None:
     workload = next(s["workload"] for s in shown["streams"] if s["name"] == "duel")
     pairs = [(WORKLOADS["command"], workload)]
     pairs += [(CHANNELS[channel["kind"]], channel) for channel in shown["alerts"]["channels"]]
-    for part in ("manager", "view"):
+    for part in ("manager", "view", "audition"):
         info = WORKLOADS["command"].model_fields[part]
         pairs += [
             (model, workload[part]) for model in inner_models(info) if fits(model, workload[part])
         ]
-    assert len(pairs) == 1 + len(CHANNELS) + 2
+    assert len(pairs) == 1 + len(CHANNELS) + 3
     for model, values in pairs:
         for name, info in model.model_fields.items():
             if name not in SHOWS and info.default is not PydanticUndefined and name in values:
