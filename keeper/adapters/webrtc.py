@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -134,11 +135,7 @@ class _Look:
         return None
 
     async def _talk(self) -> None:
-        closing = aiohttp.ClientWSTimeout(ws_close=_CLOSE_S)
-        async with self._session.ws_connect(
-            self._url, max_msg_size=MESSAGE_MAX_BYTES, timeout=closing
-        ) as socket:
-            self._is_connected = True
+        async with await self._connect() as socket:
             tasks: list[asyncio.Task[None]] = []
             async with asyncio.TaskGroup() as group:
                 self._begin = lambda job: tasks.append(group.create_task(job))
@@ -149,6 +146,30 @@ class _Look:
                     await self._end_player()
                     for task in tasks:
                         task.cancel()
+
+    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+        closing = aiohttp.ClientWSTimeout(ws_close=_CLOSE_S)
+        try:
+            async with asyncio.timeout(self._limits.greeting_s):
+                socket = await self._session.ws_connect(
+                    self._url, max_msg_size=MESSAGE_MAX_BYTES, timeout=closing
+                )
+        except TimeoutError:
+            # A server that hangs has its connections accepted by the kernel: not the same as nobody.
+            self._is_connected = await self._accepts()
+            raise
+        self._is_connected = True
+        return socket
+
+    async def _accepts(self) -> bool:
+        where = urlsplit(self._url)
+        try:
+            async with asyncio.timeout(_REST_S):
+                _, writer = await asyncio.open_connection(where.hostname, where.port)
+        except (OSError, TimeoutError):
+            return False
+        writer.transport.abort()
+        return True
 
     async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Read what the server says; each stage has its own deadline."""

@@ -61,9 +61,7 @@ free_port() {
         case $here:$state in *":$hex:0A") echo "$inode" ;; esac
     done)
     for inode in $inodes; do
-        for link in /proc/[0-9]*/fd/*; do
-            case $link in "/proc/$$/"*) continue ;; esac
-            [ "$(readlink "$link" 2>/dev/null)" = "socket:[$inode]" ] || continue
+        for link in $(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" 2>/dev/null); do
             holder=${link#/proc/} holder=${holder%%/*}
             is_child "$holder" && continue
             name=$(tr '\0' ' ' <"/proc/$holder/cmdline" 2>/dev/null | cut -c1-120)
