@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Writes the three locks: exact versions and hashes, no addresses, so they install from any index.
+# Writes the four locks: exact versions and hashes, no addresses, so they install from any index.
 #   requirements.lock      what the image, `make demo` and an ops box install
 #   requirements-dev.lock  the same and everything `make check` needs
 #   tests/e2e/vastai.lock  Vast.ai's own command line, which the tests run in an environment apart
+#   tests/integration/workloads/diffusion.lock  what draws on hosts, for the tests too
 # Usage: scripts/lock.sh [--upgrade]     (without it, versions already locked are kept)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -65,10 +66,35 @@ fi
         >"$work/vastai.lock"
 )
 
+# What keeper installs on hosts that draw by SD-Turbo: its own pins, and what they bring along.
+mkdir "$work/diffusion"
+pins="$(PYTHONPATH=. "${PYTHON:-.venv/bin/python}" -c '
+from keeper.workloads.sd_turbo.pins import PRESETS, PinsName
+print(", ".join(f"\"{each}\"" for each in PRESETS[PinsName.CURRENT].requirements))')"
+cat >"$work/diffusion/pyproject.toml" <<TOML
+[project]
+name = "diffusion"
+version = "0"
+requires-python = ">=3.11"
+dependencies = [$pins]
+[tool.uv]
+environments = ["sys_platform == 'linux' and platform_machine == 'x86_64'"]
+TOML
+(
+    cd "$work/diffusion"
+    "$uv" lock --quiet
+    {
+        echo "# The libraries that draw, as keeper installs them on hosts (keeper/workloads/sd_turbo/pins.py)."
+        echo "# Written by scripts/lock.sh; scripts/diffusion-env.sh installs it."
+        "$uv" export --quiet --frozen --format requirements-txt --no-emit-project --no-header
+    } >"$work/diffusion.lock"
+)
+
 if grep -n '://' "$work"/*.lock; then
     echo "error: a lock names an address; the locks must install from any index" >&2
     exit 1
 fi
 cp "$work/requirements.lock" "$work/requirements-dev.lock" .
 cp "$work/vastai.lock" tests/e2e/
+cp "$work/diffusion.lock" tests/integration/workloads/
 wc -l requirements.lock requirements-dev.lock tests/e2e/vastai.lock

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts the real components that the tests talk to on this machine: OpenSSH, supervisord, PM2,
 # Prometheus, Alertmanager, Chromium, nginx with RTMP, ffmpeg, PostgreSQL, coturn, Caddy, shellcheck,
-# Xvfb, Vulkan in software, the library of Pixel Streaming's signalling, and Vast.ai's own command line.
+# Xvfb, Vulkan in software, the library of Pixel Streaming's signalling, and Vast.ai's own command line, the libraries that draw.
 # Only what is missing is installed, and only as root on a machine with apt; otherwise this says
 # what is missing and succeeds, because the test run itself names and counts what it could not do.
 # Nothing is started, and no service that comes with a package is left running.
@@ -65,6 +65,7 @@ survey() {
     want pm2 "" test -x "$TOOLS/node_modules/.bin/pm2"
     want pixel-library "" has_pixel_library
     want vastai "" scripts/vastai-env.sh --check
+    want diffusion "" scripts/diffusion-env.sh --check
 }
 
 has_lavapipe() { compgen -G '/usr/share/vulkan/icd.d/lvp_icd*.json' >/dev/null; }
@@ -143,6 +144,7 @@ if ! has_pixel_library; then
     fi
 fi
 scripts/vastai-env.sh >/dev/null || echo "system: pip could not install vastai" >&2
+scripts/diffusion-env.sh >/dev/null || echo "system: pip could not install the libraries that draw" >&2
 
 survey
 if ((${#missing[@]} > 0)); then

@@ -83,6 +83,21 @@ def _lavapipe() -> Path | None:
     return next(iter(sorted(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))), None)
 
 
+def _diffusion() -> Path | None:
+    """Give the Python that has torch and diffusers; an environment of another lock is none.
+
+    They are what keeper installs on hosts, and nothing of keeper's own imports them
+    (`scripts/diffusion-env.sh` builds it).
+    """
+    built = REPOSITORY / ".tools" / "diffusion"
+    stamp = built / ".lock.sha256"
+    lock = REPOSITORY / "tests" / "integration" / "workloads" / "diffusion.lock"
+    if not stamp.exists():
+        return None
+    is_of_this_lock = stamp.read_text().split()[0] == hashlib.sha256(lock.read_bytes()).hexdigest()
+    return built / "bin" / "python" if is_of_this_lock else None
+
+
 def _postgres() -> Path | None:
     """Give the folder that holds initdb, pg_ctl and postgres; Debian hides it by version."""
     initdb = _command("initdb")()
@@ -100,6 +115,7 @@ COMPONENTS: Final[Mapping[str, Callable[[], Path | None]]] = MappingProxyType(
         "caddy": _command("caddy"),
         "chromium": _command("chromium", "chromium-browser", "google-chrome"),
         "curl": _command("curl"),
+        "diffusion": _diffusion,
         "ffmpeg": _command("ffmpeg"),
         "lavapipe": _lavapipe,
         "nginx-rtmp": _nginx_rtmp,

@@ -135,7 +135,7 @@ def _is_of_compiler(error: BaseException) -> bool:
     while seen is not None:
         home = type(seen).__module__
         if home.startswith(("torch._dynamo", "torch._inductor", "triton")):
-            return kind_of(error) == "other"
+            return bool(kind_of(error) == "other")
         seen = seen.__cause__ or seen.__context__
     return False
 

@@ -24,10 +24,12 @@ REQUEST_ERRORS_WINDOW_S = 300.0
 # An error older than this is no longer what is wrong.
 ERROR_FRESH_S = 30.0
 TEXT_MAX = 300
+CHAIN_MAX = 10
 
 # What errors say (from the libraries' sources and issue threads, read 2026-11), the surest first.
 KINDS = (
     ("no_kernel", ("no kernel image is available",)),
+    ("imports", ("not compiled with cuda",)),  # the build of torch for processors alone
     ("numpy", ("compiled using numpy 1.x", "numpy is not available", "_array_api not found")),
     ("driver", ("driver version is insufficient", "nvidia driver on your system is too old")),
     ("out_of_memory", ("out of memory",)),
@@ -51,6 +53,7 @@ KINDS = (
             "can't load", "cannot find the requested files", "localentrynotfound", "couldn't find",
         ),
     ),
+    ("refused", ("does not appear to have a file named",)),  # and was not lost on the way
     ("black", ("picture is black",)),
 )
 
@@ -68,7 +71,14 @@ def kind_of(error: BaseException) -> str:
     known = getattr(error, "kind", None)
     if isinstance(known, str):
         return known
-    text = f"{type(error).__name__}: {error}".lower()
+    # The libraries wrap one error in another, and the outermost may say least: diffusers calls a file
+    # that could not be fetched one that does not exist.
+    said: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(said) < CHAIN_MAX:
+        said.append(f"{type(seen).__name__}: {seen}".lower())
+        seen = seen.__cause__ or seen.__context__
+    text = "\n".join(said)
     for kind, marks in KINDS:
         if any(mark in text for mark in marks):
             return kind
