@@ -21,6 +21,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from keeper import __version__
+from keeper.adapters.archive import Bounds, FileArchive
 from keeper.adapters.clock import SystemClock
 from keeper.adapters.network import HttpNetwork
 from keeper.adapters.peek import peek
@@ -189,6 +190,7 @@ async def open_daemon(
                 cadence=CalendarCadence(),
                 heartbeat=SystemdHeartbeat(os.environ),
                 sink=sink,
+                archive=FileArchive(settings.state_dir, _bounds(settings)),
             ),
             declare(settings, only=only, key=_marks_key(settings.state_dir)),
             version=__version__,
@@ -197,6 +199,16 @@ async def open_daemon(
         if metrics is not None:
             metrics.follow(daemon.snapshot, lambda: daemon.outbox_pending)
         yield daemon
+
+
+def _bounds(settings: Settings) -> Bounds:
+    asked = settings.archive
+    return Bounds(
+        logs_max=asked.logs_max,
+        log_max_bytes=int(asked.log_max_mb * 1_000_000),
+        bundles_max=asked.bundles_max,
+        size_max_bytes=int(asked.size_max_mb * 1_000_000),
+    )
 
 
 async def serve(

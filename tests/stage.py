@@ -16,7 +16,7 @@ from keeper.core.model import InstanceId, OfferId, RentalSpec, SlotId
 from keeper.core.world import Order, OrderKind, Snapshot
 from keeper.daemon.declared import Declared, Ports
 from keeper.daemon.supervise import Daemon
-from keeper.ports import Batch, PortError, StoreFull
+from keeper.ports import Archive, Batch, PortError, StoreFull
 from keeper.sim.disk import Disk, MemoryStore
 from keeper.sim.loop import VirtualCadence, VirtualClock
 from keeper.sim.market import MarketShape
@@ -115,6 +115,7 @@ class Stage:
         reload: Callable[[], Declared] | None = None,
         universe: Universe | None = None,
         disk: Disk | None = None,
+        archive: Archive | None = None,
         setup: Callable[["Stage"], None] = lambda _: None,
     ) -> None:
         self.universe = universe or Universe(1, shape=QUIET)
@@ -137,6 +138,7 @@ class Stage:
                 cadence=VirtualCadence(self.clock),
                 heartbeat=self.heartbeat,
                 sink=self.facts,
+                archive=archive,
             ),
             self.declared,
             version="0",

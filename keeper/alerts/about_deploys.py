@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from keeper.alerts import Alert, Severity
+from keeper.alerts.advice import to_read
 from keeper.core.model import Revision, Stream
 from keeper.core.reasons import Reason
 from keeper.core.revisions import changes, find, last_proven
@@ -32,7 +33,10 @@ def deploy_bad(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
             slot=bad.bad_slot,
             stream=stream.name,
             summary=f"a bad deploy of {stream.name} was stopped at its first slot",
-            why=plain(_why(bad, before), _WHY_MAX),
+            why=plain(
+                "; ".join(filter(None, (_why(bad, before), to_read(snapshot, bad.bad_slot)))),
+                _WHY_MAX,
+            ),
             did=f"keeper puts {before.name} back, and keeps it on the others"
             if is_back and before is not None
             else "nothing that worked before can be put back: keeper holds, and leaves the others"

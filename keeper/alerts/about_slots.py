@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from keeper.alerts import Alert, Severity
 from keeper.alerts.about_deploys import is_told_of
 from keeper.alerts.about_workloads import because
-from keeper.alerts.advice import HUMAN, advice, dollars, names, since
+from keeper.alerts.advice import HUMAN, advice, dollars, names, since, to_read
 from keeper.core.decisions import Hold
 from keeper.core.model import Policy, Rung, SlotId, SlotRecord, StreamName, is_spare, stream_of
 from keeper.core.pauses import of_slots, stream_at
@@ -55,7 +55,7 @@ def stream_dark(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             stream=stream_of(slot),
             summary=f"{slot} is dark" if record.ever_on_air else f"{slot} has not come on air",
             why=because(reason, record),
-            did=_did(record, hold),
+            did="; ".join(filter(None, (_did(record, hold), to_read(snapshot, slot)))),
             needs_human=human,
             since=since,
             dollars=dollars(record),
@@ -83,7 +83,7 @@ def slot_held(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             stream=stream_of(slots[0]) if about else None,
             summary=f"keeper may not act for {names(slots)}",
             why=": ".join(filter(None, (SENTENCE[reason], _refusal(reason, records)))),
-            did="keeper watches and holds",
+            did="; ".join(filter(None, ("keeper watches and holds", to_read(snapshot, only)))),
             needs_human=HUMAN[reason].format(slot=slots[0]),
             since=min((since(record, now) for record in records), default=now),
             labels={"reason": reason},

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from keeper.core.model import SlotId, SlotRecord
 from keeper.core.reasons import Reason
+from keeper.core.world import Snapshot
 
 # Reasons of a Hold that no waiting cures, and what a person can do about each.
 HUMAN: dict[Reason, str] = {
@@ -47,6 +48,18 @@ def since(record: SlotRecord, now: datetime) -> datetime:
     if record.dark_since is not None:
         return record.dark_since
     return record.incident.opened_at if record.incident is not None else now
+
+
+def to_read(snapshot: Snapshot, slot: SlotId | None) -> str:
+    """Name what was kept about a slot's deploy and its last host; "" when nothing was."""
+    kept = snapshot.kept.get(slot) if slot is not None else None
+    if kept is None:
+        return ""
+    said = (
+        f"the failed deploy's log is {kept.deploy_log}" if kept.deploy_log else "",
+        f"what its last host left is in {kept.post_mortem}" if kept.post_mortem else "",
+    )
+    return "; ".join(filter(None, said))
 
 
 def dollars(record: SlotRecord) -> float:

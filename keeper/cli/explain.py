@@ -62,6 +62,10 @@ def shown_explained(found: Explained, *, width: int) -> Iterator[RenderableType]
     yield Text.assemble((f"{slot.state}: ", STYLE[slot.tone]), cell(why_and_next(slot, now)))
     if slot.host is not None and slot.host.revision:
         yield cell(_deployed(slot.host, now))
+    if slot.deploy_log:
+        yield cell(f"log of the deploy that failed: {slot.deploy_log} (in the state folder)")
+    if slot.post_mortem:
+        yield cell(f"what its last host left: {slot.post_mortem} (in the state folder)")
     if slot.conditions:
         yield Text("\nJudged", style="bold")
         made = table("CONDITION", "IS", "FOR", "WHY", right=("FOR",), fold="WHY")

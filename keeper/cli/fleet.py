@@ -38,6 +38,7 @@ from keeper.web.shapes import (
     OrphanStatus,
     PauseStatus,
     PlanStatus,
+    ProgressStatus,
     SlotStatus,
 )
 from keeper.web.tone import Tone
@@ -148,6 +149,8 @@ def last_action(slot: SlotStatus, now: datetime) -> str:
 def why_and_next(slot: SlotStatus, now: datetime) -> str:
     """Say why the slot is as it is, and when keeper looks again at the latest."""
     parts = [_why(slot, now)] if slot.why else []
+    if slot.progress is not None:
+        parts.append(step_of(slot.progress, now))
     decision = slot.decision
     if decision is not None and decision.is_act:
         parts.append(f"next: {_words(decision.decision)}")
@@ -162,6 +165,13 @@ def why_and_next(slot: SlotStatus, now: datetime) -> str:
     if slot.destroy_asked_at is not None:
         parts.append("its end is ordered")
     return "; ".join(parts)
+
+
+def step_of(progress: ProgressStatus, now: datetime) -> str:
+    """Say how far a deploy is, and the last thing that it has printed."""
+    since = duration((now - progress.since).total_seconds())
+    said = f"step {progress.number} of {progress.of}, {progress.step}, for {since}"
+    return f"{said}: {progress.line}" if progress.line else said
 
 
 def _why(slot: SlotStatus, now: datetime) -> str:

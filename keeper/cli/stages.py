@@ -20,8 +20,9 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.text import plain
+from keeper.core.under_way import DeployProgress
 from keeper.core.world import Snapshot
-from keeper.web.shapes import SlotStatus
+from keeper.web.shapes import ProgressStatus, SlotStatus
 
 
 class Step(StrEnum):
@@ -79,7 +80,8 @@ def stage(snapshot: Snapshot, slot: SlotId) -> str:
         decision = decision_of(snapshot, slot)
         return f"{slot}: {SENTENCE[decision.reason] if decision else 'looking for a host'}"
     assert record is not None
-    return f"{slot}: {_stage_of(snapshot, slot, tenure, record)}"
+    said = _stage_of(snapshot, slot, tenure, record)
+    return f"{slot}: {said}{_step_of(snapshot.deploys.get(slot))}"
 
 
 def hopeless(snapshot: Snapshot, slot: SlotId) -> Stopped | None:
@@ -212,7 +214,8 @@ def stage_shown(slot: SlotStatus) -> str:
         return f"{slot.slot}: {slot.why or slot.state.lower()}"
     why = slot.incident.because if slot.incident is not None else ""
     what = f"{host.gpu_name}, {host.dollars_per_hour:.3f} $/h"
-    return f"{slot.slot}: {_said(at, host.instance_id, host.offer_id or 0, what, why)}"
+    said = _said(at, host.instance_id, host.offer_id or 0, what, why)
+    return f"{slot.slot}: {said}{_step_of(slot.progress)}"
 
 
 def wish_refused(snapshot: Snapshot, slot: SlotId, wish: OfferId) -> Stopped | None:
@@ -319,6 +322,12 @@ def _said(at: Step, instance_id: int | None, offer_id: int, what: str, why: str)
         Step.OUTBID: f"{named} was stopped: somebody bids more",
     }
     return words.get(at) or f"{named} is dark" + (f": {why}" if why else "")
+
+
+def _step_of(progress: DeployProgress | ProgressStatus | None) -> str:
+    if progress is None or not progress.number:
+        return ""
+    return f", step {progress.number} of {progress.of}: {plain(progress.step, 60)}"
 
 
 def _status(tenure: Tenure, kind: ConditionKind) -> Status:

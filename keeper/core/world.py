@@ -39,6 +39,7 @@ from keeper.core.model import (
     is_spare,
 )
 from keeper.core.reasons import Reason
+from keeper.core.under_way import DeployProgress, KeptFor
 from keeper.core.well import is_well
 from keeper.core.windows import Window
 
@@ -259,6 +260,9 @@ class Snapshot:
     at: datetime
     tick: int
     latest: Mapping[tuple[InstanceId, Subject], Reading] = field(default_factory=dict)
+    # For people only: nothing is decided upon these.
+    deploys: Mapping[SlotId, DeployProgress] = field(default_factory=dict)  # under way
+    kept: Mapping[SlotId, KeptFor] = field(default_factory=dict)  # in the archive
     ailing: Mapping[SlotId, SlotRecord] = field(
         init=False
     )  # the records of slots that are not well

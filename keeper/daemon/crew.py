@@ -8,6 +8,7 @@ from keeper.core.events import AccountUnreadable, SlotBug
 from keeper.core.model import InstanceId, OfferId, Reading, SlotId, StreamName, stream_of
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome
+from keeper.daemon.archiving import Archiving
 from keeper.daemon.asking import HostsAsked
 from keeper.daemon.beat import Beat
 from keeper.daemon.board import Board
@@ -25,6 +26,7 @@ from keeper.daemon.ground import Ground
 from keeper.daemon.keys import Keys
 from keeper.daemon.notify import Notifier
 from keeper.daemon.orders import Orders
+from keeper.daemon.parting import Parting
 from keeper.daemon.permit import may_touch
 from keeper.daemon.purse import Purse
 from keeper.daemon.rest import Stirring
@@ -135,6 +137,16 @@ class Crew:
             note=self.facts.note,
             nudge=nudge,
         )
+        self.archiving = Archiving(ports.archive, clock, redact=ground.hide, note=self.facts.note)
+        self.parting = Parting(
+            ground,
+            self.archiving,
+            watch=self.watch,
+            board=self.board,
+            store=ports.store,
+            clock=clock,
+            spawn=self.tasks.once,
+        )
         self.executor = Executor(
             marketplace=ports.marketplace,
             hosts=ports.hosts,
@@ -146,6 +158,8 @@ class Crew:
             finished=self._finished,
             bug=self._note_bug,
             redact=ground.hide,
+            archiving=self.archiving,
+            parting=self.parting,
         )
         self.calendar = Calendar(
             ports,

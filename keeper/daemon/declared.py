@@ -11,6 +11,7 @@ from keeper.core.model import Desired, StreamName
 from keeper.daemon.windows import DeclaredWindow
 from keeper.ports import (
     Address,
+    Archive,
     Cadence,
     Clock,
     Foresight,
@@ -37,6 +38,7 @@ class Ports:
     cadence: Cadence
     heartbeat: Heartbeat
     sink: Sink
+    archive: Archive | None = None  # None: nothing is kept beside the journal
     foresight: Foresight | None = None  # of a simulated world; None: every beat is kept
 
 

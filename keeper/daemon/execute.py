@@ -29,13 +29,17 @@ from keeper.core.events import SlotBug
 from keeper.core.model import InstanceId, IntentId, IntentKind, Rung, SlotId
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome, OutcomeKind
+from keeper.daemon.archiving import Archiving
 from keeper.daemon.auditioning import Auditioning, Shown
+from keeper.daemon.deploy_log import DeployLog
 from keeper.daemon.jobs import Jobs
+from keeper.daemon.parting import Leaving, Parting
 from keeper.daemon.putting import Putting
 from keeper.daemon.survey import describe, shortened
 from keeper.daemon.watch import Watch
 from keeper.ports import (
     Clock,
+    CommandFailed,
     Hosts,
     Invalid,
     Link,
@@ -89,6 +93,8 @@ class Executor:
         finished: Callable[[Outcome], None],
         bug: Callable[[SlotBug], None],
         redact: Callable[[str], str],
+        archiving: Archiving | None = None,
+        parting: Parting | None = None,
     ) -> None:
         self._marketplace = marketplace
         self._hosts = hosts
@@ -99,6 +105,9 @@ class Executor:
         self._finished = finished
         self._bug = bug
         self._redact = redact
+        self._parting = parting
+        self._leaving: dict[InstanceId, Leaving] = {}
+        self._archiving = archiving or Archiving(None, clock, redact=redact)
         self._putting = Putting(redact=redact, jobs=Jobs(clock=clock))
         self._auditioning = Auditioning(network=network, clock=clock, redact=redact)
         self._bound = asyncio.Semaphore(_ACTS_AT_ONCE)
@@ -124,6 +133,10 @@ class Executor:
             if isinstance(act, Destroy):
                 instance_id = act.instance_id
                 if instance_id not in self._destroys:
+                    # Now: in a moment it is watched no longer, and its link is lost.
+                    leaving = None if self._parting is None else self._parting.take(act)
+                    if leaving is not None:
+                        self._leaving[instance_id] = leaving
                     self._destroys[instance_id] = self._spawn(
                         self._carry_out(act), f"act:destroy:{instance_id}"
                     )
@@ -218,11 +231,11 @@ class Executor:
             case Deploy():
                 steps = self._workload(act.slot, act.revision).deploy()
                 async with asyncio.timeout(_deadline_s(steps)):
-                    await self._steps(act.instance_id, steps)
+                    await self._deploy(act, steps)
             case Prepare():
                 steps = self._workload(act.slot, act.revision).prepare()
                 async with asyncio.timeout(_deadline_s(steps)):
-                    await self._steps(act.instance_id, steps)
+                    await self._deploy(act, steps)
             case Restart(rung=Rung.RESTART_PROCESS):
                 async with asyncio.timeout(_RESTART_DEADLINE_S):
                     workload = self._workload(act.slot, act.revision)
@@ -231,7 +244,7 @@ class Executor:
                 # All of a deploy once more, so it may take as long as one.
                 steps = self._workload(act.slot, act.revision).restart_workload(act.symptom)
                 async with asyncio.timeout(_deadline_s(steps)):
-                    await self._steps(act.instance_id, steps)
+                    await self._deploy(act, steps)
             case Reboot():
                 async with asyncio.timeout(_MARKET_DEADLINE_S):
                     await self._marketplace.reboot(act.instance_id)
@@ -245,6 +258,9 @@ class Executor:
                 async with asyncio.timeout(_MARKET_DEADLINE_S):
                     await self._marketplace.change_bid(act.instance_id, act.bid_dollars_per_hour)
             case Destroy():
+                leaving = self._leaving.pop(act.instance_id, None)
+                if self._parting is not None and leaving is not None:
+                    await self._parting.keep(leaving)
                 async with asyncio.timeout(_MARKET_DEADLINE_S):
                     await self._marketplace.destroy(act.instance_id)
             case _:
@@ -257,11 +273,34 @@ class Executor:
                 act.offer_id, act.label, act.spec, bid_dollars_per_hour=act.bid_dollars_per_hour
             )
 
-    async def _steps(self, instance_id: InstanceId, steps: tuple[Step, ...]) -> None:
+    async def _deploy(self, act: Deploy | Prepare | Restart, steps: tuple[Step, ...]) -> None:
+        """Put steps on a host and tell of each; the name of the log is in what a failure says."""
+        target = self._watch.target(act.instance_id)
+        label = str(act.instance_id) if target is None else target.instance.label
+        log = DeployLog(
+            self._archiving,
+            self._clock,
+            slot=act.slot,
+            instance_id=act.instance_id,
+            what=act.name,
+        )
+        await log.open(label, len(steps))
+        try:
+            await self._steps(act.instance_id, steps, log)
+        except CommandFailed as failure:
+            if log.name:
+                raise CommandFailed(f"{failure} (log: {log.name})") from failure
+            raise
+        finally:
+            log.close()
+
+    async def _steps(
+        self, instance_id: InstanceId, steps: tuple[Step, ...], log: DeployLog | None = None
+    ) -> None:
         async def link() -> Link:
             return await self._watch.link(instance_id, _LINK_WAIT_S)
 
-        await self._putting.put(await link(), steps, relink=link)
+        await self._putting.put(await link(), steps, relink=link, log=log)
 
     def _workload(self, slot: SlotId, revision: str) -> Workload:
         workload = self._workload_of(slot, revision)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ _NONSENSE_MAX = 3
 _LINE_MAX = 4_096
 _TAIL_LINES = 12
 
-Heard = Callable[[str], Awaitable[None]]
+Heard = Callable[[Sequence[str]], Awaitable[None]]
 """Takes lines of output as they come, hostile and with whatever secrets they hold."""
 
 
@@ -88,10 +88,10 @@ class _Talk:
         attempt, offset, is_told_to_end = reply.attempt, 0, False
         while True:
             if reply.offset > offset:
-                await heard(f"… {reply.offset - offset} bytes were thrown away unread")
+                await heard([f"… {reply.offset - offset} bytes were thrown away unread"])
             offset = reply.next_offset
-            for line in self._lines.take(reply.text):
-                await heard(line)
+            if lines := self._lines.take(reply.text):
+                await heard(lines)
             is_behind = offset - reply.offset >= jobs.POLL_MAX_BYTES
             if reply.state is JobState.ENDED and not is_behind:
                 break
@@ -108,7 +108,7 @@ class _Talk:
                 await asyncio.sleep(self._jobs.poll_s)
             reply = await self._look(offset)
         if rest := self._lines.rest():
-            await heard(rest)
+            await heard([rest])
         with suppress(PortError):  # only a note for the next one
             await self._link.run(jobs.end(self._job, attempt))
         return JobEnd(exit_code=reply.exit_code, was_done=False, tail=self._lines.tail())
@@ -121,7 +121,7 @@ class _Talk:
                 case JobState.BUSY:
                     if not is_said:
                         is_said = True
-                        await heard(f"waiting for another job on this host: {reply.text.strip()}")
+                        await heard([f"waiting for another job on this host: {reply.text.strip()}"])
                     if self._jobs.clock.monotonic() > self._until_s:
                         raise CommandFailed(f"{self._job.name}: another job holds this host")
                     await asyncio.sleep(self._jobs.poll_s)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import assert_never
 
+from keeper.daemon.deploy_log import DeployLog
 from keeper.daemon.jobs import Jobs
-from keeper.ports import Command, CommandFailed, Job, Link, Upload
+from keeper.ports import Command, CommandFailed, Job, Link, PortError, Upload
 from keeper.workloads import Step
 
 _TAIL_CHARACTERS = 400
+_SLOW_S = 60.0  # a command that may take longer is told of while it runs
+Relink = Callable[[], Awaitable[Link]]
 
 
 class Putting:
@@ -24,43 +27,67 @@ class Putting:
         link: Link,
         steps: Sequence[Step],
         *,
-        relink: Callable[[], Awaitable[Link]] | None = None,
+        relink: Relink | None = None,
+        log: DeployLog | None = None,
     ) -> None:
         """Do each step in order. Raises CommandFailed at the first that does not end well.
 
         ``relink`` gives the link that is up now: a job outlives the one that it was begun over.
+        ``log`` is told of everything.
         """
 
         async def the_same() -> Link:
             return link
 
-        again = relink or the_same
-        for step in steps:
-            match step:
-                case Upload():
-                    await link.upload(step)
-                case Job():
-                    await self._see_through(link, step, again)
-                    link = await again()
-                case Command():
-                    await self._run_checked(link, step)
-                case _:
-                    assert_never(step)
+        for number, step in enumerate(steps, 1):
+            if log is not None:
+                await log.step_started(number, _name_of(step), is_slow=_is_slow(step))
+            try:
+                link = await self._do(step, link, relink or the_same, log)
+            except PortError as failure:
+                if log is not None:
+                    await log.step_ended(self._redact(str(failure)))
+                raise
+            if log is not None:
+                await log.step_ended()
+
+    async def _do(self, step: Step, link: Link, relink: Relink, log: DeployLog | None) -> Link:
+        """Do a step; returns the link that is up after it."""
+        match step:
+            case Upload():
+                await link.upload(step)
+            case Job():
+                await self._see_through(step, link, relink, log)
+                return await relink()
+            case Command():
+                await self._run_checked(link, step, log)
+            case _:
+                assert_never(step)
+        return link
 
     async def _see_through(
-        self, link: Link, job: Job, relink: Callable[[], Awaitable[Link]]
+        self, job: Job, link: Link, relink: Relink, log: DeployLog | None
     ) -> None:
-        ended = await self._jobs.run(job, link, relink, _nobody_listens)
+        async def heard(lines: Sequence[str]) -> None:
+            if log is not None:
+                await log.heard(lines)
+
+        ended = await self._jobs.run(job, link, relink, heard)
+        if ended.was_done:
+            await heard([f"{job.name} has succeeded here before, and is not run again"])
         if ended.exit_code is None:
             raise self._failed(f"{job.name} was ended after {job.timeout_s:.0f} s", ended.tail)
         if ended.exit_code != 0:
             raise self._failed(f"{job.name} ended with {ended.exit_code}", ended.tail)
 
-    async def _run_checked(self, link: Link, command: Command) -> None:
+    async def _run_checked(self, link: Link, command: Command, log: DeployLog | None) -> None:
         result = await link.run(command)
+        if log is not None:
+            said = f"{result.stdout}\n{result.stderr}".splitlines()
+            await log.heard([line for line in said if line.strip()])
         if result.exit_code != 0:
-            said = result.stderr or result.stdout
-            raise self._failed(f"{command.name} ended with {result.exit_code}", said)
+            said_last = result.stderr or result.stdout
+            raise self._failed(f"{command.name} ended with {result.exit_code}", said_last)
 
     def _failed(self, what: str, said: str) -> CommandFailed:
         # Before anything is cut off: half a secret would not be recognised any more.
@@ -68,5 +95,9 @@ class Putting:
         return CommandFailed(f"{what}: {' | '.join(end.splitlines())}")
 
 
-async def _nobody_listens(_: str) -> None:
-    return
+def _name_of(step: Step) -> str:
+    return f"upload of {step.path}" if isinstance(step, Upload) else step.name
+
+
+def _is_slow(step: Step) -> bool:
+    return isinstance(step, Job) or (isinstance(step, Command) and step.timeout_s > _SLOW_S)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from keeper.core.events import (
     ConfigRejected,
@@ -138,8 +139,11 @@ class Daemon:
     # --- Control ----------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot | None:
-        """Return the last tick's snapshot; None before the first."""
-        return self.ground.snapshot
+        """Return the last tick's snapshot, with the deploys as far as they are now; None before it."""
+        snapshot, deploys = self.ground.snapshot, self.crew.archiving.deploys
+        if snapshot is None or snapshot.deploys is deploys or not (snapshot.deploys or deploys):
+            return snapshot
+        return replace(snapshot, deploys=deploys)
 
     def is_healthy(self) -> bool:
         """Whether ticks finish."""

@@ -20,6 +20,7 @@ from keeper.core.meter import newer
 from keeper.core.model import Desired, InstanceId, SlotId, SlotRecord
 from keeper.core.reconcile import reconcile
 from keeper.core.standing import Standing
+from keeper.core.under_way import DeployProgress, KeptFor
 from keeper.core.world import Order, OrderKind, Pause, Snapshot, World
 from keeper.daemon.memory import Memory
 from keeper.ports import Batch, JournalEntry, OutboxRow
@@ -60,6 +61,8 @@ def decide(
     redact: Callable[[str], str],
     standing: Standing | None = None,
     made_at: datetime | None = None,
+    deploys: Mapping[SlotId, DeployProgress] | None = None,
+    kept: Mapping[SlotId, KeptFor] | None = None,
 ) -> Ticked:
     """Decide one tick. Touches nothing: a tick that cannot be committed has not happened.
 
@@ -80,6 +83,8 @@ def decide(
         at=now,
         tick=tick,
         latest=latest,
+        deploys=deploys or {},
+        kept=kept or {},
     )
     alerts = firing(snapshot, now)
     alert_state, notices = dispatch(memory.alert_state, alerts, now, numbers)

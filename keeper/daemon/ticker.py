@@ -87,6 +87,8 @@ class Ticker:
                 redact=self._crew.facts.redact,
                 standing=self._standing,
                 made_at=self._crew.notifier.made_at(now),
+                deploys=self._crew.archiving.deploys,
+                kept=self._crew.archiving.kept,
             )
             if not ticked.batch.is_empty():
                 await asyncio.shield(self._ports.store.commit(ticked.batch))

@@ -71,6 +71,7 @@ class _Watched:
     target: Target
     task: asyncio.Task[None] | None = None
     link: Link | None = None
+    is_given: bool = False  # the link: somebody else closes it
     forwards: dict[int, Address] = field(default_factory=dict)
     linked: asyncio.Event = field(default_factory=asyncio.Event)
     moved: asyncio.Event = field(default_factory=asyncio.Event)
@@ -163,6 +164,17 @@ class Watch:
             raise Unreachable("no SSH link to the host") from error
         return watched.link
 
+    def release(self, instance_id: InstanceId) -> Link | None:
+        """Give the rental's link away, if it is up: whoever takes it closes it.
+
+        For one that ends: when it is watched no longer, what it knows can still be asked for.
+        """
+        watched = self._watched.get(instance_id)
+        if watched is None or watched.link is None:
+            return None
+        watched.is_given = True
+        return watched.link
+
     async def close(self) -> None:
         """Drop every link."""
         tasks = [w.task for w in self._watched.values() if w.task is not None]
@@ -213,7 +225,9 @@ class Watch:
                 watched.link = None
                 watched.forwards.clear()
                 watched.picture.end()  # the way to it may have led through the link
-                await asyncio.shield(link.close())
+                if not watched.is_given:
+                    await asyncio.shield(link.close())
+                watched.is_given = False
             lost = (Status.UNKNOWN, Reason.LINK_LOST)
             if isinstance(why, HostKeyChanged):
                 lost = _dial_failure(why)

@@ -6,8 +6,10 @@ in one place; nothing above an adapter sees an aiohttp, asyncssh or SQLAlchemy e
 
 from __future__ import annotations
 
+from keeper.ports.archive import Archive, Kept
 from keeper.ports.control import Control, ReloadReport, Sink
 from keeper.ports.errors import (
+    ArchiveFailed,
     CommandFailed,
     ConfigError,
     HostKeyChanged,
@@ -50,6 +52,8 @@ from keeper.ports.time import Cadence, Clock, Heartbeat
 __all__ = [
     "Account",
     "Address",
+    "Archive",
+    "ArchiveFailed",
     "Batch",
     "Cadence",
     "Clock",
@@ -67,6 +71,7 @@ __all__ = [
     "Invalid",
     "Job",
     "JournalEntry",
+    "Kept",
     "Link",
     "Malformed",
     "Marketplace",

@@ -130,3 +130,7 @@ class ConfigError(Exception):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+
+class ArchiveFailed(PortError):
+    """What people might ask for later could not be kept. Nothing else depends on it."""

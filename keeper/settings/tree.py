@@ -219,6 +219,15 @@ class AlertsSection(Section):
     channels: tuple[Annotated[BaseModel, OfKind("channel", channel_models)], ...] = ()
 
 
+class ArchiveSection(Section):
+    """How much is kept to be read later, in the state folder; the oldest goes first."""
+
+    logs_max: Annotated[Whole, Field(ge=1, le=100_000)] = 200  # of deploys
+    log_max_mb: Annotated[Number, Field(gt=0, le=1000)] = 4.0  # of one deploy
+    bundles_max: Annotated[Whole, Field(ge=1, le=100_000)] = 100  # about hosts that have ended
+    size_max_mb: Annotated[Number, Field(gt=0)] = 1000.0  # of all of it
+
+
 Sources = Callable[[type[BaseSettings]], tuple[PydanticBaseSettingsSource, ...]]
 # Set by load_settings for the moment of reading. Outside of it only explicit values count, so that
 # a Settings made in a test never depends on the environment of whoever runs it.
@@ -244,6 +253,7 @@ class Settings(BaseSettings):
     maintenance: MaintenanceSection = MaintenanceSection()
     streams: tuple[StreamSection, ...] = ()
     alerts: AlertsSection = AlertsSection()
+    archive: ArchiveSection = ArchiveSection()
     retention_days: Annotated[Number, Field(gt=0)] = 30.0
 
     # Values of the secrets that streams and channels name. Part of equality: a changed secret is a

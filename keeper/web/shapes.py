@@ -132,6 +132,20 @@ class WindowStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressStatus:
+    """A deploy under way."""
+
+    instance_id: int
+    began_at: datetime
+    number: int  # of the step, from 1; 0: none has begun
+    of: int
+    step: str
+    since: datetime  # when the step began
+    line: str  # the last one it has printed
+    log: str  # its name in the archive; "": none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlotStatus:
     """One slot."""
 
@@ -159,6 +173,9 @@ class SlotStatus:
     destroy_asked_at: datetime | None = None  # an operator's order that is not carried out yet
     offer_asked: int | None = None  # an operator's choice for the next rental, not rented yet
     rent_detail: str = ""  # why the last search or create came to nothing
+    progress: ProgressStatus | None = None  # of the deploy under way
+    deploy_log: str = ""  # of the last deploy that failed, by its name in the archive
+    post_mortem: str = ""  # the bundle about the last host that has ended, by its name there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

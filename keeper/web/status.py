@@ -35,6 +35,7 @@ from keeper.core.spare_state import COMING, MISSING, READY, STARTING, STOPPED, s
 from keeper.core.spend import record_dollars_per_hour
 from keeper.core.strays import is_confirmed, order_to_adopt, order_to_end, spent_dollars, strays
 from keeper.core.text import plain
+from keeper.core.under_way import KeptFor
 from keeper.core.windows import Window
 from keeper.core.world import Pause, Snapshot
 from keeper.web.deploys import deploy_of, deploys_of
@@ -54,6 +55,7 @@ from keeper.web.shapes import (
     OrphanStatus,
     PauseStatus,
     PlanStatus,
+    ProgressStatus,
     SlotStatus,
     StreamStatus,
     WindowStatus,
@@ -278,6 +280,25 @@ def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
         destroy_asked_at=record.destroy_asked_at,
         offer_asked=record.offer_asked,
         rent_detail=plain(record.rent_detail, 600),
+        progress=_progress(look, slot),
+        deploy_log=look.snapshot.kept.get(slot, KeptFor()).deploy_log,
+        post_mortem=look.snapshot.kept.get(slot, KeptFor()).post_mortem,
+    )
+
+
+def _progress(look: _Look, slot: SlotId) -> ProgressStatus | None:
+    told = look.snapshot.deploys.get(slot)
+    if told is None:
+        return None
+    return ProgressStatus(
+        instance_id=told.instance_id,
+        began_at=told.began_at,
+        number=told.number,
+        of=told.of,
+        step=plain(told.step, 100),
+        since=told.since,
+        line=plain(told.line, 200),
+        log=told.log,
     )
 
 

@@ -216,6 +216,20 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     ),
     "workload.deploying": lambda f: f"installing the workload on {f['instance_id']}",
     "workload.deployed": lambda f: f"the workload is installed and started, after {_s(f)}",
+    "deploy.step_started": lambda f: f"step {f['number']} of {f['of']} begins: {f['step']}",
+    "deploy.step_ended": lambda f: (
+        f"step {f['number']} of {f['of']}, {f['step']}, "
+        + (
+            f"failed after {_s(f)}: {f['error']}" + (f"; its log: {f['log']}" if f["log"] else "")
+            if f["error"] not in {"", "?"}
+            else f"is done, after {_s(f)}"
+        )
+    ),
+    "host.post_mortem_kept": lambda f: (
+        f"what could be had of rental {f['instance_id']} is in {f['bundle']}"
+        + (f"; missing: {f['detail']}" if f["detail"] not in {"", "?"} else "")
+    ),
+    "archive.unable": lambda f: f"logs and bundles cannot be kept: {f['error']}",
     "workload.deploy_failed": lambda f: f"installing failed: {f['error']}",
     "revision.declared": lambda f: (
         f"{f['stream']} is to run revision {f['revision']}"

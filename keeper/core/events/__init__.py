@@ -18,6 +18,12 @@ from keeper.core.events.causes import (
     FuseTripped,
     MachineQuarantined,
 )
+from keeper.core.events.deploys import (
+    ArchiveUnable,
+    DeployStepEnded,
+    DeployStepStarted,
+    PostMortemKept,
+)
 from keeper.core.events.keeper import (
     ClockStepped,
     ConfigRejected,
@@ -122,6 +128,7 @@ __all__ = [
     "EVENT_TYPES",
     "AccountUnreadable",
     "ActFailed",
+    "ArchiveUnable",
     "AuditionEnded",
     "AuditionFinding",
     "BudgetFreed",
@@ -139,6 +146,8 @@ __all__ = [
     "DeadManUnable",
     "DecisionMade",
     "DeployFailed",
+    "DeployStepEnded",
+    "DeployStepStarted",
     "Event",
     "FuseReset",
     "FuseTripped",
@@ -181,6 +190,7 @@ __all__ = [
     "OrphanCleared",
     "OrphanSeen",
     "PauseChanged",
+    "PostMortemKept",
     "PriceDrifted",
     "RentFailed",
     "RentUncertain",
@@ -276,6 +286,10 @@ Event = (
     | AuditionFinding
     | AuditionEnded
     | DeployFailed
+    | DeployStepStarted
+    | DeployStepEnded
+    | PostMortemKept
+    | ArchiveUnable
     | RevisionDeclared
     | RevisionProven
     | RevisionBad

@@ -4,7 +4,7 @@ import asyncio
 import os
 import shlex
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,8 +46,8 @@ class Host:
         self.links.append(link)
         return link
 
-    async def hear(self, line: str) -> None:
-        self.heard.append(line)
+    async def hear(self, lines: Sequence[str]) -> None:
+        self.heard.extend(lines)
 
     def file(self, job: Job, name: str) -> str:
         return (self.folder(job) / name).read_text().strip()

@@ -5,16 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from keeper.core.events import DeployFailed
+from keeper.core.events import DeployFailed, DeployStepEnded, DeployStepStarted
+from keeper.core.model import StreamName
+from keeper.core.under_way import DeployProgress
 from keeper.daemon.declared import Declared
 from keeper.ports import Job
 from keeper.sim.disk import Disk
 from keeper.sim.faults import Fault, FaultKind
-from keeper.sim.loop import run
+from keeper.sim.loop import VirtualClock, run
+from keeper.sim.stage import secret_of
 from keeper.sim.universe import Universe
 from keeper.sim.virtual_hosts import VirtualHost
+from keeper.web.status import slot_status
 from keeper.workloads import Step, Workload
-from tests.stage import QUIET, Stage
+from tests.archives import MemoryArchive
+from tests.stage import QUIET, SLOT, Stage
 
 SETUP = Job(name="deploy.model", script="fetch the model", timeout_s=900, mark="model 1")
 
@@ -40,10 +45,7 @@ def with_job(job: Job = SETUP) -> Callable[[Declared], Declared]:
     def change(declared: Declared) -> Declared:
         return replace(
             declared,
-            workloads={
-                name: WithJob(each, job)
-                for name, each in declared.workloads.items()
-            },
+            workloads={name: WithJob(each, job) for name, each in declared.workloads.items()},
         )
 
     return change
@@ -68,6 +70,82 @@ def test_a_failing_job_is_tried_once_more_on_its_host_and_then_on_another() -> N
             assert [int(each.instance_id) for each in failures] == [first.contract.instance_id] * 2
             assert "deploy.model ended with 1: the package index is broken" in failures[0].error
             assert stage.marketplace.mutations.count("create") == 2
+
+    run(play())
+
+
+def test_a_failed_deploy_leaves_its_log_and_names_it() -> None:
+    """Which step, its exit code, the end of its output, and where the rest can be read."""
+
+    async def play() -> None:
+        clock = VirtualClock()
+        archive = MemoryArchive(clock)
+        secret = secret_of("duel")
+        job = replace(SETUP, env={"STREAM_KEY": secret})  # a hostile host repeats it
+        async with Stage(change=with_job(job), archive=archive) as stage:
+            await stage.until(lambda: hosts_of(stage))
+            first = hosts_of(stage)[0]
+            await stage.until(
+                lambda: stage.universe.market.strike(
+                    first.contract, Fault(kind=FaultKind.DEPLOY_FAILS)
+                )
+            )
+            await stage.until(lambda: stage.facts.named("workload.deploy_failed"))
+            await stage.until(lambda: stage.snapshot.kept.get(SLOT))
+            (failure,) = (e for e in stage.facts.events if isinstance(e, DeployFailed))
+            (name,) = archive.files
+            log = archive.files[name].decode()
+            assert name.startswith("deploys/duel.0/")
+            assert failure.error.endswith(f"(log: {name})"), failure.error
+            assert stage.snapshot.kept[SLOT].deploy_log == name
+            assert f"step 1 of {len(steps_of(stage))}: deploy.model" in log
+            assert "the package index is broken" in log
+            ended = [e for e in stage.facts.events if isinstance(e, DeployStepEnded)]
+            assert (ended[0].step, ended[0].number, ended[0].log) == ("deploy.model", 1, name)
+            assert secret not in log + failure.error + ended[0].error
+            slot = slot_status(stage.snapshot, SLOT, stage.clock.now())
+            assert slot is not None
+            assert slot.deploy_log == name
+            await stage.until_on_air()
+            assert not stage.snapshot.deploys
+
+    run(play())
+
+
+def steps_of(stage: Stage) -> tuple[Step, ...]:
+    return stage.declared.workloads[StreamName("duel")].deploy()
+
+
+def test_a_deploy_shows_how_far_it_is() -> None:
+    async def play() -> None:
+        seen: list[DeployProgress] = []
+        async with Stage(change=with_job()) as stage:
+
+            def look() -> bool:
+                snapshot = stage.daemon.snapshot()
+                told = snapshot.deploys.get(SLOT) if snapshot is not None else None
+                if told is not None and (not seen or told != seen[-1]):
+                    seen.append(told)
+                return bool(stage.facts.named("stream.on_air"))
+
+            await stage.until(look, look_s=0.1)
+            first = next(told for told in seen if told.number == 1)
+            assert (first.step, first.of) == ("deploy.model", len(steps_of(stage)))
+            assert [told.number for told in seen] == sorted(told.number for told in seen)
+            assert stage.daemon.snapshot() is stage.snapshot
+            begun = [e for e in stage.facts.events if isinstance(e, DeployStepStarted)]
+            assert begun[0].step == "deploy.model"
+
+    run(play())
+
+
+def test_a_full_archive_stops_no_deploy() -> None:
+    async def play() -> None:
+        archive = MemoryArchive(VirtualClock())
+        archive.is_full = True
+        async with Stage(change=with_job(), archive=archive) as stage:
+            await stage.until_on_air()
+            assert len(stage.facts.named("archive.unable")) == 1
 
     run(play())
 

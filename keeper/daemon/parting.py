@@ -1,0 +1,215 @@
+"""Takes down what a host knows before it is destroyed, for those who ask later what went wrong.
+
+Hard bounds: a host that hangs, a disk that hangs or a bug here delays the end of a rental by seconds
+and never prevents it. Where money must stop at once, or there is no link, only what is known already
+is kept. Nothing here is ever decided upon. Only the first try of a destroy finds anything to take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from keeper import __version__
+from keeper.core.decisions import Destroy
+from keeper.core.events import ArchiveUnable, PostMortemKept
+from keeper.core.model import Reading, Subject
+from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.text import plain
+from keeper.daemon.archiving import Archiving
+from keeper.daemon.board import Board
+from keeper.daemon.ground import Ground
+from keeper.daemon.survey import describe
+from keeper.daemon.watch import Target, Watch
+from keeper.ports import Clock, Command, Link, PortError, Store
+
+IN_ALL_S = 20.0
+_ASKING_S = 14.0  # the host; what is left is for the store and the archive
+_CLOSING_S = 1.0
+_JOURNAL_MAX = 200
+_LOG_TAIL_BYTES = 65_536
+_TEXT_MAX_BYTES = 262_144  # of one answer; a bundle has a handful
+_IN_HURRY = frozenset({Reason.BUDGET, Reason.DARK_SPEND, Reason.OUT_OF_CREDIT})
+
+
+@dataclass(slots=True, kw_only=True)
+class Leaving:
+    """A rental that ends, as it was known in the moment in which that was decided."""
+
+    act: Destroy
+    at: datetime
+    target: Target
+    link: Link | None  # ours to close
+    frame: bytes
+    readings: tuple[Reading, ...]
+    record: object
+    files: dict[str, bytes] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+
+
+class Parting:
+    """Who says goodbye."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        archiving: Archiving,
+        *,
+        watch: Watch,
+        board: Board,
+        store: Store,
+        clock: Clock,
+        spawn: Callable[..., asyncio.Task[None]],
+    ) -> None:
+        self._ground = ground
+        self._archiving = archiving
+        self._watch = watch
+        self._board = board
+        self._store = store
+        self._clock = clock
+        self._spawn = spawn
+
+    def take(self, act: Destroy) -> Leaving | None:
+        """Take what is known of a rental, and its link, before nobody watches it any more.
+
+        None: nothing is known (it was never watched, or this is not the first try), or nothing is kept.
+        """
+        target = self._watch.target(act.instance_id)
+        if target is None or not self._archiving.is_there:
+            return None
+        is_in_hurry = act.reason in _IN_HURRY
+        instance_id = act.instance_id
+        latest = self._board.latest
+        snapshot = self._ground.snapshot
+        records = {} if snapshot is None else snapshot.world.records  # before it was decided
+        return Leaving(
+            act=act,
+            at=self._clock.now(),
+            target=target,
+            link=None if is_in_hurry else self._watch.release(instance_id),
+            frame=self._board.frames.get(instance_id, b""),
+            readings=tuple(
+                latest[instance_id, subject]
+                for subject in Subject
+                if (instance_id, subject) in latest
+            ),
+            record=records.get(target.slot),
+        )
+
+    async def keep(self, leaving: Leaving) -> None:
+        """Gather what can be had and keep it. Ends within its bound and raises nothing."""
+        task = self._spawn_quietly(self._gather(leaving))
+        _, late = await asyncio.wait({task}, timeout=IN_ALL_S)
+        if late:
+            task.cancel()
+            await asyncio.wait({task}, timeout=_CLOSING_S)
+            self._tell(f"no bundle about rental {leaving.act.instance_id}: it took too long")
+
+    def _spawn_quietly(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._spawn(work, "parting")
+
+    async def _gather(self, leaving: Leaving) -> None:
+        began_s = self._clock.monotonic()
+        try:
+            await self._ask_the_host(leaving)
+        finally:
+            if leaving.link is not None:
+                await asyncio.wait({self._spawn(leaving.link.close(), "parting")}, timeout=1.0)
+        await self._add_what_is_known(leaving)
+        act = leaving.act
+        name = await self._archiving.keep(
+            leaving.target.slot, act.instance_id, {**leaving.files, **self._manifest(leaving)}
+        )
+        if name:
+            self._archiving.note(
+                PostMortemKept(
+                    slot=act.slot,
+                    instance_id=act.instance_id,
+                    bundle=name,
+                    duration_s=self._clock.monotonic() - began_s,
+                    detail=plain("; ".join(leaving.missing), 400),
+                )
+            )
+
+    async def _ask_the_host(self, leaving: Leaving) -> None:
+        link = leaving.link
+        if link is None:
+            hurry = leaving.act.reason in _IN_HURRY
+            leaving.missing.append(
+                "the host was not asked: " + ("money had to stop" if hurry else "no link to it")
+            )
+            return
+        looks = leaving.target.workload.evidence()
+        waiting = {look.name for look in looks}
+
+        async def ask(look: Command) -> None:
+            try:
+                result = await link.run(look)
+            except PortError as failure:
+                leaving.missing.append(f"{look.name}: {describe(failure)}")
+            else:
+                self._add_text(leaving, f"{look.name}.txt", result.stdout + result.stderr)
+            waiting.discard(look.name)
+
+        try:
+            async with asyncio.timeout(_ASKING_S), asyncio.TaskGroup() as group:
+                for look in looks:
+                    group.create_task(ask(look))
+        except TimeoutError:
+            leaving.missing += [f"{name}: no answer in time" for name in sorted(waiting)]
+
+    async def _add_what_is_known(self, leaving: Leaving) -> None:
+        slot = leaving.target.slot
+        if leaving.frame:
+            leaving.files["last-frame.jpg"] = leaving.frame
+        else:
+            leaving.missing.append("no frame was seen")
+        self._add_json(leaving, "readings.json", leaving.readings)
+        self._add_json(leaving, "record.json", leaving.record)
+        try:
+            rows = await self._store.journal(slot=slot, limit=_JOURNAL_MAX)
+        except PortError as failure:
+            leaving.missing.append(f"journal: {describe(failure)}")
+        else:
+            lines = [msgspec.json.encode({"at": row.at, **row.facts}) for row in rows]
+            self._add_text(leaving, "journal.jsonl", b"\n".join(lines).decode())
+        log = self._archiving.log_of(slot)
+        if text := await self._archiving.tail(log, _LOG_TAIL_BYTES):
+            self._add_text(leaving, "deploy.log", text)
+        else:
+            leaving.missing.append("no deploy's log of this slot since keeper began")
+
+    def _manifest(self, leaving: Leaving) -> dict[str, bytes]:
+        act, target = leaving.act, leaving.target
+        manifest = {
+            "slot": target.slot,
+            "instance_id": act.instance_id,
+            "label": act.label,
+            "machine_id": target.instance.machine_id,
+            "gpu": target.instance.gpu_name,
+            "workload": target.workload.kind,
+            "reason": act.reason,
+            "because": SENTENCE[act.reason],
+            "at": leaving.at,
+            "keeper": __version__,
+            "files": sorted(leaving.files),
+            "missing": leaving.missing,
+        }
+        text = msgspec.json.format(msgspec.json.encode(manifest)).decode()
+        return {"manifest.json": self._archiving.redact(text).encode()}
+
+    def _add_json(self, leaving: Leaving, name: str, value: object) -> None:
+        text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str)).decode()
+        self._add_text(leaving, name, text)
+
+    def _add_text(self, leaving: Leaving, name: str, text: str) -> None:
+        cleared = self._archiving.redact(text).encode("utf-8", "replace")
+        leaving.files[name] = cleared[-_TEXT_MAX_BYTES:]
+
+    def _tell(self, error: str) -> None:
+        self._archiving.note(ArchiveUnable(error=error))

@@ -1,0 +1,255 @@
+"""What is kept of a host before its end: through the whole daemon in virtual time."""
+
+import asyncio
+import gzip
+import io
+import json
+import tarfile
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+import pytest
+from typing_extensions import override
+
+from keeper.core.events import InstanceDestroying, PostMortemKept
+from keeper.core.model import InstanceId, SlotId
+from keeper.core.reasons import Reason
+from keeper.core.world import OrderKind
+from keeper.daemon import parting
+from keeper.ports import Command, CommandResult, Transient
+from keeper.sim.disk import Disk
+from keeper.sim.loop import VirtualClock, run
+from keeper.sim.memory_hosts import MemoryLink
+from keeper.sim.stage import secret_of
+from keeper.sim.universe import Universe
+from tests.archives import MemoryArchive
+from tests.stage import QUIET, SLOT, Stage
+
+
+def bundles(archive: MemoryArchive) -> list[dict[str, bytes]]:
+    """Unpack all bundles, oldest first."""
+    found = []
+    for name, content in archive.files.items():
+        if name.startswith("post-mortems/"):
+            with tarfile.open(fileobj=io.BytesIO(gzip.decompress(content))) as tar:
+                members = {each.name: tar.extractfile(each) for each in tar.getmembers()}
+            found.append({name: file.read() for name, file in members.items() if file})
+    return found
+
+
+def destroyed(stage: Stage) -> bool:
+    return "destroy" in stage.marketplace.mutations
+
+
+async def _play(
+    archive: MemoryArchive, check: Callable[[Stage], None] = lambda _: None, within_s: float = 60.0
+) -> Stage:
+    """Bring a slot on air, order its end, and wait for the destroy."""
+    async with Stage(archive=archive) as stage:
+        await stage.until_on_air()
+        await asyncio.sleep(60.0)
+        check(stage)
+        await stage.daemon.order(stage.order(OrderKind.DESTROY))
+        await stage.until(lambda: destroyed(stage), within_s=within_s, look_s=0.1)
+        await stage.until(lambda: stage.facts.named("instance.ended"))
+    return stage
+
+
+def test_what_a_host_knows_is_kept_before_its_end() -> None:
+    async def play() -> None:
+        archive = MemoryArchive(VirtualClock())
+        stage = await _play(archive)
+        (bundle,) = bundles(archive)
+        assert {
+            "manifest.json",
+            "readings.json",
+            "record.json",
+            "journal.jsonl",
+            "deploy.log",
+        } <= set(bundle)
+        assert any(name.startswith("evidence.") for name in bundle)
+        manifest = json.loads(bundle["manifest.json"])
+        assert (manifest["slot"], manifest["keeper"] != "") == (SLOT, True)
+        assert manifest["reason"] == Reason.OPERATOR_ASKED
+        assert json.loads(bundle["record.json"])["slot"] == SLOT
+        assert b"workload.deployed" in bundle["journal.jsonl"]
+        (kept,) = (e for e in stage.facts.events if isinstance(e, PostMortemKept))
+        assert kept.bundle in archive.files
+        assert stage.snapshot.kept[SLOT].post_mortem == kept.bundle
+        told = [event.name for event in stage.facts.events]
+        assert told.index("instance.destroying") < told.index("host.post_mortem_kept")
+        assert secret_of("duel").encode() not in b"".join(bundle.values())
+
+    run(play())
+
+
+def test_the_same_run_keeps_the_same_bytes() -> None:
+    kept = []
+    for _ in range(2):
+
+        async def play() -> None:
+            archive = MemoryArchive(VirtualClock())
+            await _play(archive)
+            kept.append(archive.files)
+
+        run(play())
+    assert kept[0] == kept[1]
+
+
+def test_a_host_that_hangs_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end comes within the bound, and the bundle says what could not be had."""
+    answers = MemoryLink.run
+
+    async def hang(link: MemoryLink, command: Command) -> CommandResult:
+        if command.name.startswith("evidence."):
+            await asyncio.sleep(3600.0)
+        return await answers(link, command)
+
+    monkeypatch.setattr(MemoryLink, "run", hang)
+
+    async def play() -> None:
+        archive = MemoryArchive(VirtualClock())
+        await _play(archive, within_s=parting.IN_ALL_S + 5)
+        (bundle,) = bundles(archive)
+        missing = json.loads(bundle["manifest.json"])["missing"]
+        assert any("evidence.logs: no answer in time" in each for each in missing)
+
+    run(play())
+
+
+class _Hanging(MemoryArchive):
+    """A disk that never comes back."""
+
+    @override
+    async def keep(
+        self,
+        slot: SlotId | None,
+        instance_id: InstanceId,
+        at: datetime,
+        files: Mapping[str, bytes],
+    ) -> str:
+        await asyncio.get_running_loop().create_future()
+        return ""
+
+
+def test_a_disk_that_hangs_holds_nothing_up() -> None:
+    async def play() -> None:
+        stage = await _play(_Hanging(VirtualClock()), within_s=parting.IN_ALL_S + 5)
+        assert stage.facts.named("archive.unable")
+
+    run(play())
+
+
+def test_a_bug_while_gathering_is_told_and_the_host_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(parting.Parting, "_manifest", bug)
+
+    async def play() -> None:
+        stage = await _play(MemoryArchive(VirtualClock()), within_s=parting.IN_ALL_S + 5)
+        assert stage.facts.named("task.died")
+        assert stage.marketplace.mutations.count("destroy") == 1
+
+    run(play())
+
+
+def test_where_money_must_stop_the_host_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parting, "_IN_HURRY", frozenset({Reason.OPERATOR_ASKED}))
+
+    async def play() -> None:
+        archive = MemoryArchive(VirtualClock())
+        await _play(archive, within_s=2.0)
+        (bundle,) = bundles(archive)
+        assert not any(name.startswith("evidence.") for name in bundle)
+        assert "money had to stop" in bundle["manifest.json"].decode()
+
+    run(play())
+
+
+def test_a_full_archive_holds_nothing_up() -> None:
+    async def play() -> None:
+        archive = MemoryArchive(VirtualClock())
+
+        def fill(_: Stage) -> None:
+            archive.is_full = True
+
+        stage = await _play(archive, fill, within_s=parting.IN_ALL_S)
+        assert stage.facts.named("archive.unable")
+        assert stage.marketplace.mutations.count("destroy") == 1
+
+    run(play())
+
+
+def test_without_an_archive_nothing_is_gathered() -> None:
+    async def play() -> None:
+        async with Stage() as stage:
+            await stage.until_on_air()
+            await stage.daemon.order(stage.order(OrderKind.DESTROY))
+            await stage.until(lambda: destroyed(stage), within_s=2.0, look_s=0.1)
+            assert not stage.facts.named("host.post_mortem_kept")
+
+    run(play())
+
+
+def test_a_second_try_gathers_nothing_again() -> None:
+    async def play() -> None:
+        archive = MemoryArchive(VirtualClock())
+        async with Stage(archive=archive) as stage:
+            await stage.until_on_air()
+            accept, refusals = stage.marketplace.destroy, 2
+
+            async def refuse(instance_id: InstanceId) -> None:
+                nonlocal refusals
+                if refusals:
+                    refusals -= 1
+                    raise Transient("503")
+                await accept(instance_id)
+
+            stage.marketplace.destroy = refuse  # type: ignore[method-assign]
+            await stage.daemon.order(stage.order(OrderKind.DESTROY))
+            await stage.until(lambda: stage.facts.named("instance.ended"))
+            tries = [e for e in stage.facts.events if isinstance(e, InstanceDestroying)]
+            assert len(tries) == 3
+            assert len(bundles(archive)) == 1
+
+    run(play())
+
+
+class _Deadly(MemoryArchive):
+    """The power fails between the gathering and the destroy."""
+
+    cut: Callable[[], None] = staticmethod(lambda: None)
+
+    @override
+    async def keep(
+        self,
+        slot: SlotId | None,
+        instance_id: InstanceId,
+        at: datetime,
+        files: Mapping[str, bytes],
+    ) -> str:
+        self.cut()
+        await asyncio.get_running_loop().create_future()
+        return ""
+
+
+def test_a_death_before_the_destroy_leads_to_it_at_the_next_start() -> None:
+    async def play() -> None:
+        universe, disk = Universe(1, shape=QUIET), Disk(keeper_id="00000001")
+        archive = _Deadly(VirtualClock())
+        before = Stage(universe=universe, disk=disk, archive=archive)
+        archive.cut = before.power.cut
+        await before.__aenter__()
+        await before.until_on_air()
+        await before.daemon.order(before.order(OrderKind.DESTROY))
+        await before.until(lambda: not before.power.is_on)
+        assert before.life is not None
+        before.life.cancel()
+        await asyncio.gather(before.life, return_exceptions=True)
+        assert not destroyed(before)
+        async with Stage(universe=universe, disk=disk) as stage:
+            await stage.until(lambda: stage.facts.named("instance.ended"))
+            assert stage.marketplace.mutations.count("destroy") == 1
+
+    run(play())
