@@ -1,18 +1,22 @@
 """The stories in which keeper is cut off: between them they pass every await of the daemon."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from typing_extensions import override
 
-from keeper.core.model import Mode, OfferId, RentalSpec, StreamName
+from keeper.core.model import Meaning, Mode, OfferId, RentalSpec, Status, StreamName
 from keeper.core.spare import SpareKind, Spares
 from keeper.core.world import OrderKind
 from keeper.daemon.declared import Declared
+from keeper.ports import Command, CommandResult
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.opsbox import OpsBox
 from keeper.sim.universe import Universe
 from keeper.sim.virtual_hosts import CRASHES
+from keeper.workloads import View, ViewKind
+from keeper.workloads.audition import Check, CheckName, Finding, PortLook
 from keeper.workloads.command import CommandSettings, OperatorCommand
 from tests.sim.interrupted import SLOT, Change, Deed, Story, give
 
@@ -115,7 +119,55 @@ class _Shut(OperatorCommand):
         return replace(OperatorCommand.rental(self), ports=())
 
 
+@dataclass(frozen=True, slots=True)
+class _Choosy(OperatorCommand):
+    """A workload whose host must be put right first, and whose port must be reached."""
+
+    is_right: list[bool] = field(default_factory=list)
+
+    @override
+    def audition(self) -> tuple[Check, ...]:
+        look = Command(name="audition.icd", script="cat icd.json")
+        opener = Command(name="audition.opener", script="listen")
+        mend = Command(name="audition.icd.fix", script="write icd.json")
+        port = PortLook(container_port=8000, opener=opener)
+        return (
+            Check(
+                name=CheckName.VULKAN_ICD, expected="one", look=look, judge=self._judge, fix=mend
+            ),
+            Check(name=CheckName.PORT, expected="open", look=port, judge=_forgiving),
+        )
+
+    def _judge(self, _result: CommandResult, _now: datetime) -> Finding:
+        is_right = bool(self.is_right)
+        self.is_right.append(True)
+        return Finding(
+            check=CheckName.VULKAN_ICD,
+            status=Status.TRUE if is_right else Status.FALSE,
+            saw="one" if is_right else "none",
+            expected="one",
+            meaning=None if is_right else Meaning.FIX,
+        )
+
+
+def _forgiving(_result: CommandResult, _now: datetime) -> Finding:
+    return Finding(check=CheckName.PORT, status=Status.TRUE, saw="open", expected="open")
+
+
+@dataclass(frozen=True, slots=True)
+class _Played(OperatorCommand):
+    """A workload whose viewers are players."""
+
+    @override
+    def view(self) -> View:
+        return View(kind=ViewKind.WEBRTC, container_port=8000)
+
+
 def _looked_at(kind: str, *, is_shut: bool) -> Change:
+    return _running(kind, _Shut if is_shut else OperatorCommand)
+
+
+def _running(kind: str, made: type[OperatorCommand]) -> Change:
     def change(declared: Declared) -> Declared:
         settings = CommandSettings.model_validate(
             {
@@ -123,7 +175,7 @@ def _looked_at(kind: str, *, is_shut: bool) -> Change:
                 "view": {"kind": kind, "port": 8000},
             }
         )  # fmt: skip
-        workload = (_Shut if is_shut else OperatorCommand)(settings, {})
+        workload = made(settings, {})
         (stream,) = declared.desired.streams
         stream = replace(stream, rental=workload.rental(), rungs=workload.rungs())
         return replace(
@@ -295,6 +347,8 @@ STORIES = (
     Story(name="by http", over_s=400.0, change=_looked_at("http", is_shut=False)),
     Story(name="by tcp through ssh", over_s=400.0, change=_looked_at("tcp", is_shut=True)),
     Story(name="by picture", over_s=400.0, change=_looked_at("mjpeg", is_shut=False)),
+    Story(name="by a player", over_s=400.0, change=_running("tcp", _Played)),
+    Story(name="an audition", thorough_from_s=0.0, over_s=400.0, change=_running("tcp", _Choosy)),
     Story(name="a bug", acts=((200.0, _meet_a_bug),), over_s=400.0, meets_bugs=True),
     Story(
         name="stop",

@@ -31,11 +31,12 @@ MODULES = (
 )
 
 # Where an act waits for a command on a host.
-_RUNS_COMMANDS = "Executor._run_checked"
+_RUNS_COMMANDS = "Putting._run_checked"
 
 # Modules whose awaits belong to no verb that changes anything, each with the reason.
 BESIDE: dict[str, str] = {
     "keeper.daemon.preview": "`keeper plan` reads once and decides; it writes and acts on nothing",
+    "keeper.daemon.asking": "`keeper logs` and `stream-status` ask hosts what changes nothing there",
 }
 
 
