@@ -112,14 +112,15 @@ async def test_a_lost_link_does_not_end_it(host: Host) -> None:
 
 async def test_the_next_try_of_the_same_attaches_to_it(host: Host) -> None:
     """Keeper is killed and asks again: the step runs once, and the second one takes its result."""
-    job = a_job("echo ran >>tries; while [ ! -e go ]; do sleep 0.05; done; echo done; exit 3")
+    job = a_job("echo here; echo ran >>tries; while [ ! -e go ]; do sleep 0.05; done; exit 3")
     first = asyncio.create_task(host.run(job))
     await host.until_it_runs(job)
     first.cancel()
     with suppress(asyncio.CancelledError):
         await first
+    host.heard.clear()
     second = asyncio.create_task(host.run(job))
-    await asyncio.sleep(0)
+    await eventually(lambda: "here" in host.heard)
     (host.home / "go").touch()
     ended = await second
     assert (ended.exit_code, tried(host)) == (3, 1)
