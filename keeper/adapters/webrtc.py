@@ -89,6 +89,8 @@ class _Look:
         self._has_left = False
         self._error = ""
         self._is_own_fault = False
+        self._has_died = False  # the player, before anybody asked it to end
+        self._is_ending = False
         self._seen: dict[str, Any] = {}
         self._process: asyncio.subprocess.Process | None = None
         self._begin: Callable[[Coroutine[Any, Any, None]], None]
@@ -233,6 +235,7 @@ class _Look:
                 elif "end" in told:
                     self._seen = told["end"]
                     break
+        self._has_died = not (self._seen or self._is_ending)
         self._heard.set()
         self._done.set()
 
@@ -247,7 +250,7 @@ class _Look:
                 return
 
     async def _end_player(self) -> None:
-        process = self._process
+        process, self._is_ending = self._process, True
         if process is None:
             return
         try:
@@ -270,7 +273,7 @@ class _Look:
         if reached is Reached.OFFERED and seen.get("connected"):
             reached = Reached.MEDIA
         error, is_own_fault = self._error, self._is_own_fault
-        if self._process is not None and not seen and not self._has_left:
+        if self._has_died:
             # It was ended by its own limits, or a stranger's stream has broken it: nothing was seen.
             is_own_fault, error = True, "the player has died"
         if reached in {Reached.OFFERED, Reached.MEDIA}:

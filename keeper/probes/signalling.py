@@ -325,7 +325,7 @@ def _judge(sample: PlayerSample) -> tuple[Status, Reason, str] | None:
 
 def _judge_listed(sample: PlayerSample) -> tuple[Status, Reason, str] | None:
     if sample.streamers:
-        return None
+        return (Status.UNKNOWN, Reason.PROBE_FAILED, sample.error) if sample.error else None
     return Status.FALSE, Reason.NO_BYTES, "no streamer is listed: the application is not there"
 
 
