@@ -204,6 +204,12 @@ class SimServer:
         """Stop."""
         await self.stop()
 
+    @property
+    def folder(self) -> Path:
+        """Where its hosts live, while it is open: what is put there goes with it, however it ends."""
+        assert self._folder is not None
+        return self._folder
+
     def _account_keys(self) -> list[str]:
         return [*self.market.account_keys.values()]
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -100,12 +98,10 @@ class Fleet:
             raise
 
     async def _begin(self) -> Self:
-        self.folder = Path(tempfile.mkdtemp(prefix="k-", dir="/tmp"))
-        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         try:
             self.sim = SimServer(
                 seed=7,
-                state_dir=self.folder / "s",
+                state_dir=Path("/tmp"),  # unix sockets need short paths
                 spacing_scale=0,
                 shape=MarketShape(
                     tempo=quick_tempo(self._boot_s),
@@ -121,6 +117,9 @@ class Fleet:
             pytest.skip(f"{ABSENT}sshd that root may run ({error})")
         await self.sim.start()
         self._stack.push_async_callback(self.sim.stop)
+        # Of the simulator's own, so that its warden takes it along if this process is killed.
+        self.folder = self.sim.folder / "keeper"
+        self.folder.mkdir()
         environ = {f"KEEPER_SECRET_{name}": value for name, value in self._secrets.items()}
         environ["PYTHONPATH"] = str(REPOSITORY)
         self.keeper = Daemon(self.folder, mark=f"{self.sim.hosts.mark}/keeper", environ=environ)

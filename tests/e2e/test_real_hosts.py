@@ -108,17 +108,24 @@ async def test_a_background_process_is_started_again_by_keeper_itself() -> None:
                 reason=Reason.PROCESS_GONE,
             ),
             Row(id="hung", fault=hung, remedy=Remedy.RESTART_PROCESS, reason=Reason.NO_BYTES),
-            Row(
-                id="another host key", fault=OtherKey.show, remedy=Remedy.PERSON, mend=OtherKey.hide,
-                alert="KeeperSlotHeld",
-            ),
-            Row(
-                id="gpu lost", fault=gpu_lost, remedy=Remedy.REPLACE, reason=Reason.GPU_LOST,
-            ),
         ]  # fmt: skip
         await play(fleet, rows)
-        spent = fleet.spent()
-        assert spent == Spent(rented=2, destroyed=1, deploys=2, process_restarts=2)
+        assert fleet.spent() == Spent(rented=1, deploys=1, process_restarts=2)
+
+
+async def test_a_person_is_told_of_another_host_key_and_a_lost_gpu_is_left_behind() -> None:
+    workload = declared({"kind": "background"}, start=f"exec python3 -u {CARD}")
+    async with Fleet(workload) as fleet:
+        host = await fleet.on_air()
+        rows = [
+            Row(
+                id="another host key", fault=OtherKey.show, remedy=Remedy.PERSON,
+                alert="KeeperSlotHeld", mend=OtherKey.hide,
+            ),
+            Row(id="gpu lost", fault=gpu_lost, remedy=Remedy.REPLACE, reason=Reason.GPU_LOST),
+        ]  # fmt: skip
+        await play(fleet, rows)
+        assert fleet.spent() == Spent(rented=2, destroyed=1, deploys=2)
         assert fleet.host.instance_id != host.instance_id
 
 
