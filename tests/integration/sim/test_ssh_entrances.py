@@ -500,6 +500,10 @@ async def test_a_killed_simulator_leaves_no_real_sshd_behind(tmp_path: Path) -> 
     await eventually(lambda: not list((tmp_path / "state").iterdir()))
 
 
+def test_the_command_line_offers_every_kind() -> None:
+    assert tuple(Sshd) == SSHD_KINDS
+
+
 @_OF_ROOT
 async def test_without_root_a_real_sshd_is_refused_in_plain_words() -> None:
     command = [sys.executable, "-m", "keeper", "sim", "serve", "--port", "0", "--sshd", "openssh"]
