@@ -125,11 +125,11 @@ class HyperscapeDuel:
 
     def logs(self) -> tuple[str, ...]:
         """Name the orchestrator's logs, the deploy's, the X server's, and PM2's journal."""
-        own = tuple(f"{self.settings.workdir}/{name}" for name in self.settings.logs)
+        own = tuple(f"{_shown(self.settings.workdir)}/{name}" for name in self.settings.logs)
         display = self.settings.display.lstrip(":")
         x_log = (f"/var/log/Xorg.{display}.log",) if display else ()
         home = self.settings.pm2.home or "~/.pm2"
-        return (*own, self.settings.deploy_log, *x_log, f"{home}/pm2.log")
+        return (*own, _shown(self.settings.deploy_log), *x_log, f"{home}/pm2.log")
 
     def account(self) -> Command | None:
         """Ask what the seed's status script asks, in one go."""
@@ -195,6 +195,11 @@ class HyperscapeDuel:
             node=self.settings.runtime,
             home=pm2.home,
         )
+
+
+def _shown(path: str) -> str:
+    """Return a path as a person and a shell on the host take it."""
+    return path if path.startswith("/") else f"~/{path}"
 
 
 def _build(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> HyperscapeDuel:

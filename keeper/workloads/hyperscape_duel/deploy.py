@@ -46,6 +46,7 @@ def deploy(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> tupl
         _enter(settings, secrets, "deploy"),
         _secrets_file(settings, secrets),
         _job(settings, secrets),
+        _ensure(settings),
         verify(settings, secrets, "verify.deploy"),
         _exit(settings, secrets, "deploy"),
     )
@@ -206,6 +207,15 @@ def _stop(settings: HyperscapeDuelSettings) -> Command:
     """End PM2 itself: it would give its apps the environment of their first start."""
     script = f"{scripts.prelude(settings)}{_STOP.replace('PM2_COMMAND', settings.pm2.command)}"
     return Command(name="restart.workload.stop", script=script, timeout_s=_STOP_TIMEOUT_S)
+
+
+def _ensure(settings: HyperscapeDuelSettings) -> Command:
+    """Start what does not run: a job that was done before a reboot is not done again."""
+    start = _start(settings, wait_s=0.0)
+    script = (
+        f"{scripts.prelude(settings)}( {_proof(settings)} ) 2>/dev/null && exit 0\n{start.script}"
+    )
+    return Command(name="deploy.ensure", script=script, timeout_s=start.timeout_s)
 
 
 def _start(settings: HyperscapeDuelSettings, *, wait_s: float) -> Command:

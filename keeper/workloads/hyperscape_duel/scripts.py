@@ -58,7 +58,7 @@ def config(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> str:
     device = env.get("PULSE_AUDIO_DEVICE", "")
     return json.dumps(
         {
-            "base": f"http://127.0.0.1:{settings.port}",
+            "port": settings.port,
             "dir": settings.workdir,
             "hls": settings.hls_path,
             "logs": settings.logs,
@@ -66,7 +66,6 @@ def config(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> str:
             "apps": settings.pm2.apps,
             "bridge_app": settings.pm2.bridge_app,
             "bridge_word": settings.pm2.bridge_word,
-            "pm2_home": settings.pm2.home,
             "mark": mark_of(settings, secrets),
             "commit": settings.commit,
             "display": settings.display,
@@ -82,7 +81,6 @@ def config(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> str:
             "stream_max_s": patience.stream_max_s,
             "memory_mb": patience.memory_max_mb,
             "keep_s": patience.log_s,
-            "steady_s": patience.steady_s,
             "rotation_s": min(_ROTATION_S, patience.flat_s),
             "calm_s": shortest_s / 2,
             "step_s": min(_STEP_MAX_S, shortest_s / 4),
@@ -104,8 +102,14 @@ def program(name: str) -> str:
 def prelude(settings: HyperscapeDuelSettings) -> str:
     """Return the shell that every script of ours begins with: a PATH that knows the runtime."""
     home = f"export PM2_HOME={quote(settings.pm2.home)}\n" if settings.pm2.home else ""
-    path = settings.path.replace('"', "")
-    return f'[ -z "{path}" ] || PATH="{path}:$PATH"\nexport PATH\n{home}'
+    path = f'PATH="{settings.path}:$PATH"\n' if settings.path else ""
+    # Quoted so that the host's own variables mean something; the settings allow no other character.
+    return f'{path}export PATH keeper_address="{settings.address}"\n{home}'
+
+
+def place(path: str) -> str:
+    """Return a path of the host for its shell: a relative one begins at the home of the SSH user."""
+    return quote(path) if path.startswith("/") else f'"$HOME"/{quote(path)}'
 
 
 def asker(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ _EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 _AppName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
 _Seconds = Annotated[float, Field(gt=0, le=7200)]
 _Port = Annotated[int, Field(ge=1, le=65_535)]
+_Place = Annotated[str, Field(pattern=r"^[A-Za-z0-9_/][^\s]{0,200}$")]
 _Text = Annotated[str, Field(min_length=1, max_length=400)]
 
 # The page's environment for Vast.ai, required and optional parts, as it prints them (March 2026).
@@ -98,8 +99,6 @@ class PatienceSettings(BaseModel):
     silent_s: _Seconds = 60.0
     # Signs in logs count for so long after they were last seen.
     log_s: _Seconds = 120.0
-    # The server has answered for so long: what had kept it from coming up is over.
-    steady_s: _Seconds = 20.0
     # Twitch ends a broadcast after 48 h: it is begun again before, at the end of a fight.
     stream_max_s: Annotated[float, Field(gt=0)] = 171_000.0
     # PM2 restarts the app at 4 GiB: it is done before, at the end of a fight.
@@ -147,18 +146,21 @@ class HyperscapeDuelSettings(BaseModel):
     disk_gb: Annotated[float, Field(ge=1)] = 120.0
     # The game server's port. Asked over SSH; published only where `publish` names it.
     port: _Port = 5555
+    # Where it listens, seen from the host; the host's own variables may stand in it.
+    address: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:${}_-]{1,100}$")] = "127.0.0.1"
     publish: tuple[_Port, ...] = ()
     # Where the code is, which branch, and better a commit: a branch that moves changes what is deployed.
     repository: _Text = "https://github.com/HyperscapeAI/hyperscape.git"
     branch: _Text = "main"
     commit: Annotated[str, Field(pattern=r"^([0-9a-f]{7,40})?$")] = ""
-    workdir: Annotated[str, Field(pattern=r"^/\S+$")] = "/root/hyperscape"
+    # Here and in the next ones: a relative path begins at the home of the SSH user.
+    workdir: _Place = "/root/hyperscape"
     # The settings below and every secret of the stream, mode 0600. /tmp is emptied at a reboot.
-    secrets_file: Annotated[str, Field(pattern=r"^/\S+$")] = "/root/hyperscape-secrets.env"
+    secrets_file: _Place = "/root/hyperscape-secrets.env"
     # Where the stack reads them, below workdir; "": the deploy script sees to it.
     env_file: str = "packages/server/.env"
     deploy_script: _Text = "scripts/deploy-vast.sh"
-    deploy_log: Annotated[str, Field(pattern=r"^/\S+$")] = "/var/log/deploy-vast.log"
+    deploy_log: _Place = "/var/log/deploy-vast.log"
     # What the checkout and the deploy script need; must bear repetition.
     setup: str = SETUP
     # Over the page's environment, key by key. null takes a key away.
@@ -166,7 +168,9 @@ class HyperscapeDuelSettings(BaseModel):
     # The runtime for keeper's questions on the host: bun or node.
     runtime: _Text = "bun"
     # In front of PATH: a shell that nobody has logged in to knows no bun.
-    path: _Text = "$HOME/.bun/bin:/usr/local/bin"
+    path: Annotated[str, Field(pattern=r"^[A-Za-z0-9./:${}_-]{0,400}$")] = (
+        "$HOME/.bun/bin:/usr/local/bin"
+    )
     pm2: Pm2Settings = Pm2Settings(apps=("hyperscape-duel",))
     # The orchestrator's logs, below workdir: errors first.
     logs: tuple[_Text, ...] = ("logs/duel-error.log", "logs/duel-out.log")

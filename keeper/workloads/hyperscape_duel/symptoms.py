@@ -125,7 +125,7 @@ def _bad_build(case: _Case) -> str | None:
 def _database(case: _Case) -> str | None:
     if case.server.db is False:
         return "the server cannot use its database"
-    return case.told("the database has no connection left", "db")
+    return case.told("the database has no connection left", "db", 3 if case.answers else 1)
 
 
 def _port_held(case: _Case) -> str | None:

@@ -82,7 +82,7 @@ async function clear() {
         const holder = stat(JSON.parse(fs.readFileSync(lock, "utf8")).pid);
         if (!holder || !within(holder)) { fs.rmSync(lock); say("a stale lock is removed"); }
     } catch (error) { /* none */ }
-    const port = Number(new URL(config.base).port);
+    const port = config.port;
     const stranger = listeners(port).find((one) => !callers.has(one.pid));
     if (stranger) end(1, `port ${port} is held by process ${stranger.pid}, which is not ours: ${commandLine(stranger.pid).slice(0, 100)}`);
     end(0, "nothing is left over");

@@ -43,8 +43,8 @@ const LINES = [
     ["encoder", /OpenEncodeSession|no capable devices/i],
     ["vulkan_dir", /INCOMPATIBLE_DRIVER|XDG_RUNTIME_DIR (?:is )?(?:invalid|not set)/i],
     ["webgpu", /WebGPU\W+preflight.*FAILED|PREFLIGHT FAILED|error:webgpu_required/i, [], "sticky"],
-    ["software", /WebGPU\W+preflight.*PASSED.*(?:swiftshader|llvmpipe|lavapipe)|SOFTWARE RENDERING/i, [], "sticky"],
-    ["hardware", /WebGPU\W+preflight.*PASSED/i, ["webgpu"]],
+    ["software", /WebGPU\W+preflight.*PASSED.*(?:swiftshader|llvmpipe|lavapipe)|SOFTWARE RENDERING/i, ["webgpu"], "sticky"],
+    ["hardware", /WebGPU\W+preflight.*PASSED(?!.*(?:swiftshader|llvmpipe|lavapipe))/i, ["webgpu", "software"]],
     ["page_timeout", /(?:page\.goto|navigation).*timeout|timeout \d{5,6}\s?ms exceeded/i],
     ["no_canvas", /Could not find a game canvas/],
     ["chrome_missing", /Executable doesn't exist|Failed to launch the browser|browserType\.launch/i],
@@ -65,8 +65,6 @@ const LINES = [
     ["capturing", /Screencast capture started/, ["stalled", "flipped", "placeholder", "chrome_missing"]],
     ["on_air", /Streaming active!/, ["page_timeout", "no_canvas", "chrome_missing", "vulkan_dir", "stalled", "flipped", "placeholder"]],
 ];
-// What keeps a stack from coming up is over when the server has answered for a while.
-const OF_START = ["db", "port_held", "other_stack", "bad_build"];
 const STICKY = new Set(LINES.filter((each) => each[3]).map((each) => each[0]));
 const IS_NEWS = new Set(["hardware", "outputs", "picture_again", "fast_enough", "encoding", "capturing", "on_air"]);
 
@@ -261,9 +259,6 @@ async function look() {
         ask("GET", "/health"), ask("GET", "/status"), ask("GET", "/api/streaming/state"), ask("GET", "/api/streaming/rtmp/status"),
         config.hls ? ask("GET", config.hls) : { code: 0, text: "" }, display(),
     ]);
-    const answers = health.code === 200;
-    if (answers && since("answers", true) > config.steady_s * 1000) for (const name of OF_START) delete memory.log[name];
-    if (!answers) since("answers", false);
     const facts = {
         process: process.env.keeper_process || "unknown",
         is_young: own ? age_ms(own) < config.start_s * 1000 : null,

@@ -6,8 +6,10 @@ const http = require("http");
 const path = require("path");
 
 const config = JSON.parse(process.env.keeper_config || "{}");
+config.base = `http://${process.env.keeper_address || "127.0.0.1"}:${config.port}`;
+config.dir = path.resolve(process.env.HOME || "/root", config.dir); // a relative one begins at home
 const BODY_MAX = 524288;
-const home = () => config.pm2_home || process.env.PM2_HOME || path.join(process.env.HOME || "/root", ".pm2");
+const home = () => process.env.PM2_HOME || path.join(process.env.HOME || "/root", ".pm2");
 
 // ask METHOD PATH: {code, text, json}; code 0 when there was no answer within the time.
 function ask(method, where, { headers = {}, body = "", timeout_ms = config.timeout_ms } = {}) {

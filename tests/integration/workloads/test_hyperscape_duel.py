@@ -1,0 +1,420 @@
+"""The duel's stand-in on a real SSH host under real PM2: deployed, seen, broken, cured.
+
+One stand-in for the whole file; each row of the catalogue leaves it well.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keeper.core.model import Reading, Remedy, Status, Subject
+from keeper.core.reasons import Reason
+from keeper.ports import Command, Job, Link
+from keeper.workloads import Drain, Workload, registered
+from tests.components import require
+from tests.duel import ADMIN_CODE, FAULTS, KEY, SECRETS, Fault, Stage
+from tests.integration.workloads.conftest import Sentinel, carry_out, watching
+from tests.waiting import is_running, look_until
+
+pytestmark = [
+    pytest.mark.real("sshd", "pm2", "node", "ffmpeg", "nginx-rtmp"),
+    pytest.mark.timeout(180),
+    pytest.mark.xdist_group("duel"),
+]
+
+# Nobody else's disk is of interest, and PM2 is asked as often as the duel.
+TIGHT = "keeper_disk_looks=1000000\nkeeper_ask_looks=3\nkeeper_workload_looks=3\n"
+
+
+def build_duel(declared: Mapping[str, Any], secrets: Mapping[str, str] = SECRETS) -> Workload:
+    plugin = registered()["hyperscape-duel"]
+    return plugin.build(plugin.settings.model_validate(declared), secrets)
+
+
+def processes_below(folder: Path) -> list[int]:
+    """Return what works in a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            pid = int(entry.name)
+            if (entry / "cwd").readlink().is_relative_to(folder) and is_running(pid):
+                found.append(pid)
+    return found
+
+
+@pytest.fixture(scope="module")
+def stage(free_port: Callable[[], int]) -> Iterator[Stage]:
+    """Give repository and platforms; afterwards everything that runs below the folder is ended."""
+    # Not below /tmp, where no secrets may lie.
+    folder = Path(tempfile.mkdtemp(prefix=".k-", dir=Path.home()))
+    stage = Stage(folder, free_port)
+    stage.open()
+    yield stage
+    subprocess.run(
+        f"{stage.pm2} kill -s", shell=True, check=False, capture_output=True,
+        env={**os.environ, "PM2_HOME": str(folder / "pm2")},
+    )  # fmt: skip
+    for pid in processes_below(folder):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    stage.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def on_air(link: Link, stage: Stage) -> Workload:
+    """Give the duel on air; it is deployed by the first test, and again after one that failed."""
+    workload = build_duel(stage.declared())
+    if stage.is_in_doubt:
+        for fault in stage.checkout.glob("faults/*"):
+            fault.unlink()
+        shutil.rmtree(stage.checkout / "logs", ignore_errors=True)
+        await carry_out(link, workload.deploy())
+    stage.is_in_doubt = True
+    return workload
+
+
+async def until_well(sentinel: Sentinel) -> Reading:
+    return await sentinel.until(Reason.WORKLOAD_WELL, Subject.WORKLOAD)
+
+
+async def until_symptom(sentinel: Sentinel, code: str) -> Reading:
+    """Return the reading that names the symptom; others may come and go before it."""
+    seen = []
+    async with asyncio.timeout(40):
+        while True:
+            reading = await sentinel.until(Reason.SYMPTOM, Subject.WORKLOAD)
+            assert reading.symptom is not None
+            seen.append(reading.symptom.code)
+            if reading.symptom.code == code:
+                return reading
+    pytest.fail(f"{code} was never named, only {seen}")
+
+
+@asynccontextmanager
+async def looking(link: Link, workload: Workload) -> AsyncIterator[Sentinel]:
+    async with watching(link, workload, TIGHT) as sentinel:
+        yield sentinel
+
+
+async def in_checkout(link: Link, stage: Stage, script: str) -> str:
+    head = f"cd {stage.checkout} && export PM2_HOME={stage.folder}/pm2 || exit 1\n"
+    result = await link.run(Command(name="fault", script=head + script, timeout_s=30))
+    assert result.exit_code == 0, result
+    return result.stdout
+
+
+# What keeper's own hands on this host cannot cure: a person's matter, or the marketplace's.
+BY_OTHERS = {Remedy.PERSON, Remedy.NOTHING, Remedy.REBOOT, Remedy.REPLACE}
+# Whoever mends these stands outside of the host.
+PLATFORMS = {"all_platforms_down"}
+
+
+# --- the catalogue ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
+async def test_row_of_the_catalogue(
+    link: Link, stage: Stage, on_air: Workload, fault: Fault
+) -> None:
+    """Made on the host, named, given its remedy, cured by it (or by a person), and well again."""
+    more: dict[str, Any] = dict(fault.settings)
+    if more.get("commit"):
+        more["commit"] = stage.commit_id
+    workload = build_duel(stage.declared(**more))
+    if "env" in more:  # what is worse than the table's must be on the host, too
+        await carry_out(link, workload.restart_workload())
+    async with asyncio.timeout(60), looking(link, workload) as sentinel:
+        await until_well(sentinel)
+        await in_checkout(link, stage, fault.script(fault.make, stage))
+        reading = await until_symptom(sentinel, fault.symptom)
+        assert reading.status is Status.FALSE
+        symptom = reading.symptom
+        assert symptom is not None
+        assert len(symptom.sentence) <= 200
+        assert KEY not in symptom.sentence
+        if fault.symptom in {"memory_near_limit", "stream_too_old"}:
+            assert symptom.remedy in {fault.remedy, Remedy.NOTHING}  # not in the middle of a fight
+        else:
+            assert symptom.remedy is fault.remedy
+        assert symptom.spoils_view is fault.spoils_view
+        mend = partial(in_checkout, link, stage, fault.script(fault.mend or ":", stage))
+        if fault.remedy in BY_OTHERS or fault.symptom in PLATFORMS:
+            await mend()
+        if fault.remedy is Remedy.RESTART_PROCESS:
+            await carry_out(link, workload.restart_process(fault.symptom))
+        elif fault.remedy is Remedy.RESTART_WORKLOAD:
+            await carry_out(link, workload.restart_workload(fault.symptom))
+            if fault.symptom != "idle_disconnect":
+                await until_well(sentinel)  # by the cure alone: its cause is still there
+            await mend()
+        await until_well(sentinel)
+    assert KEY not in "".join(sentinel.seen)
+    assert ADMIN_CODE not in "".join(sentinel.seen)
+    stage.is_in_doubt = "env" in more
+
+
+# --- deploy, orders, accounts -------------------------------------------------------------------------
+
+
+async def ends(link: Link, command: Command, code: int) -> str:
+    """Run a command that must end with this code; return what it said."""
+    result = await link.run(command)
+    assert result.exit_code == code, f"{command.name}: {result}"
+    return result.stdout + result.stderr
+
+
+def admin_calls(stage: Stage) -> list[str]:
+    log = stage.checkout / "logs" / "admin.log"
+    return log.read_text().splitlines() if log.exists() else []
+
+
+async def test_deploy_leaves_what_is_documented(link: Link, stage: Stage, on_air: Workload) -> None:
+    """And is repeatable: another commit comes over the one before."""
+    settings = stage.declared()
+    log, secrets = Path(settings["deploy_log"]), Path(settings["secrets_file"])
+    assert "Hyperscape deployed successfully" in log.read_text()
+    assert "WebGPU" in log.read_text()
+    assert KEY in secrets.read_text()
+    for file in (log, secrets, stage.checkout / "packages/server/.env"):
+        assert file.stat().st_mode & 0o777 == 0o600
+    wanted = stage.commit("second")
+    pinned = build_duel(stage.declared(commit=wanted[:12]))
+    results = await carry_out(link, pinned.deploy())
+    assert any(f"healthy, commit {wanted}" in result.stdout for result in results)
+    assert "maintenance entered; safe to deploy" in results[0].stdout
+    assert "[deploy] Hyperscape deployed successfully" in results[1].stdout  # told as it goes
+    assert log.with_name("deploy-vast.log.1").exists()
+    assert KEY not in "".join(result.stdout + result.stderr for result in results)
+    stage.commit_id = wanted
+    stage.is_in_doubt = False
+
+
+async def test_deploy_of_a_commit_that_is_not_there_fails_and_says_so(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    steps = build_duel(stage.declared(commit="0" * 40)).deploy()
+    job = next(step for step in steps if isinstance(step, Job))
+    result = await link.run(Command(name=job.name, script=job.script, timeout_s=60))
+    assert result.exit_code == 1
+    assert "the deploy ended with 1" in result.stderr
+    stage.is_in_doubt = False
+
+
+async def test_deploy_script_that_fails_says_why(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    (stage.checkout / "faults" / "deploy_fails").touch()
+    job = next(step for step in on_air.deploy() if isinstance(step, Job))
+    result = await link.run(Command(name=job.name, script=job.script, timeout_s=60))
+    assert result.exit_code == 1
+    assert "FATAL: nvidia-smi not found" in result.stderr
+    stage.is_in_doubt = False
+
+
+async def test_two_deploys_at_once_are_one(link: Link, stage: Stage, on_air: Workload) -> None:
+    lock = stage.checkout / ".keeper" / "deploy.lock"
+    job = next(step for step in on_air.deploy() if isinstance(step, Job))
+    holder = await asyncio.create_subprocess_exec(
+        "flock", str(lock), "sleep", "60", start_new_session=True
+    )
+    try:
+        await look_until(partial(held, lock))
+        script = job.script.replace("flock -w 10", "flock -w 0.2")
+        result = await link.run(Command(name=job.name, script=script, timeout_s=60))
+        assert result.exit_code == 75
+        assert "another deploy is under way" in result.stderr
+    finally:
+        os.killpg(holder.pid, signal.SIGKILL)
+        await holder.wait()
+    stage.is_in_doubt = False
+
+
+async def held(lock: Path) -> bool:
+    process = await asyncio.create_subprocess_exec("flock", "-n", str(lock), "true")
+    return await process.wait() != 0
+
+
+async def test_graceful_restart_is_proven_by_uptime(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    drain = on_air.drain()
+    assert isinstance(drain, Drain)
+    assert drain.is_restart
+    (begin,) = drain.begin
+    assert "restart ordered" in await ends(link, begin, 0)
+    seen = set()
+
+    async def look() -> int:
+        result = await link.run(drain.look)
+        seen.add(result.exit_code)
+        return result.exit_code
+
+    await look_until(look, lambda code: code == 0, every_s=0.2, patience_s=drain.bound_s)
+    assert seen <= {0, 1}
+    async with looking(link, on_air) as sentinel:
+        await until_well(sentinel)
+    stage.is_in_doubt = False
+
+
+async def test_wrong_admin_code_is_sent_once(link: Link, stage: Stage, on_air: Workload) -> None:
+    """Five wrong tries within a minute lock the operator out, too."""
+    wrong = build_duel(stage.declared(), {**SECRETS, "ADMIN_CODE": "wr0ng"})
+    drain = wrong.drain()
+    assert drain is not None
+    before = len(admin_calls(stage))
+    said = await ends(link, drain.begin[0], 3)
+    assert "refuses the admin code (403 Unauthorized)" in said
+    for _ in range(3):
+        assert "it is not sent again" in await ends(link, drain.begin[0], 3)
+    enter = wrong.deploy()[0]
+    assert isinstance(enter, Command)
+    assert "not entered" in await ends(link, enter, 0)  # and a deploy goes on without
+    assert len(admin_calls(stage)) == before + 1
+    assert "wr0ng" not in (stage.checkout / ".keeper" / "admin-refused").read_text()
+    right = on_air.deploy()[-1]
+    assert isinstance(right, Command)
+    await ends(link, right, 0)  # another code is tried
+    assert len(admin_calls(stage)) == before + 2
+    stage.is_in_doubt = False
+
+
+async def test_without_a_code_a_phase_without_a_fight_is_found(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    drain = build_duel(stage.declared(), {}).drain()
+    assert drain is not None
+    codes = set()
+
+    async def look() -> bool:
+        codes.add((await link.run(drain.look)).exit_code)
+        return codes == {0, 1}
+
+    await look_until(look)
+    stage.is_in_doubt = False
+
+
+async def test_maintenance_is_seen_and_left(link: Link, stage: Stage, on_air: Workload) -> None:
+    enter, leave = on_air.deploy()[0], on_air.deploy()[-1]
+    assert isinstance(enter, Command)
+    assert isinstance(leave, Command)
+    async with looking(link, on_air) as sentinel:
+        await until_well(sentinel)
+        await ends(link, enter, 0)
+        assert (await until_symptom(sentinel, "in_maintenance")).symptom.remedy is Remedy.PERSON  # type: ignore[union-attr]
+        await ends(link, leave, 0)
+        await until_well(sentinel)
+    stage.is_in_doubt = False
+
+
+async def test_account_is_the_pages_six_lines(link: Link, stage: Stage, on_air: Workload) -> None:
+    question = on_air.account()
+    assert question is not None
+
+    async def ask() -> dict[str, tuple[Status, str]]:
+        lines = on_air.read_account(await link.run(question))
+        return {line.title: (line.status, line.text) for line in lines}
+
+    fighting = "FIGHTING (Ada vs Bo <b>)"
+    seen = await look_until(ask, lambda lines: lines.get("Duel Context", ("", ""))[1] == fighting)
+    assert list(seen)[:6] == [
+        "Server Health", "Streaming API", "Duel Context", "RTMP Bridge", "PM2 Processes", "Recent Logs",
+    ]  # fmt: skip
+    assert all(status is Status.TRUE for title, (status, _) in seen.items() if title)
+    assert seen["Server Health"][1] == "OK (200)"
+    assert seen["RTMP Bridge"][1].endswith("MB streamed)")
+    assert seen["PM2 Processes"][1] == "1 running"
+    assert KEY not in str(seen)
+    stage.is_in_doubt = False
+
+
+async def test_nothing_runs_after_pm2_has_gone_and_comes_up_again(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    """H15: as after a reboot."""
+    async with looking(link, on_air) as sentinel:
+        await until_well(sentinel)
+        await in_checkout(link, stage, f"{stage.pm2} kill -s >/dev/null 2>&1; true")
+        reading = await until_symptom(sentinel, "nothing_runs")
+        assert reading.symptom.remedy is Remedy.RESTART_WORKLOAD  # type: ignore[union-attr]
+        await carry_out(link, on_air.restart_workload("nothing_runs"))
+        await until_well(sentinel)
+    stage.is_in_doubt = False
+
+
+async def test_new_keys_reach_an_app_that_pm2_keeps(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    """A34: PM2 starts an app again with the environment of its first start."""
+    rotated = build_duel(stage.declared(), {**SECRETS, "TWITCH_STREAM_KEY": "live_other"})
+    async with looking(link, rotated) as sentinel:
+        reading = await until_symptom(sentinel, "stale_environment")
+        assert reading.symptom.remedy is Remedy.RESTART_WORKLOAD  # type: ignore[union-attr]
+        await carry_out(link, rotated.restart_workload("stale_environment"))
+        await until_well(sentinel)
+    assert "live_other" in (stage.checkout / "packages/server/.env").read_text()
+
+
+@pytest.mark.real("xvfb")
+async def test_display_and_sound_are_seen_gone_and_brought_back(
+    link: Link, stage: Stage, on_air: Workload, free_port: Callable[[], int]
+) -> None:
+    """H4 and A37: a real X server; PulseAudio's word is a stand-in, because none can run here."""
+    bin_ = stage.folder / "bin"
+    bin_.mkdir()
+    (bin_ / "pactl").write_text(f"#!/bin/sh\ncat {bin_}/sources 2>/dev/null\n")
+    (bin_ / "pactl").chmod(0o755)
+    display = f":{free_port() % 900 + 100}"
+    workload = build_duel(
+        stage.declared(
+            path=str(bin_),
+            display=display,
+            start_display=f'{require("xvfb")} "$DISPLAY" -screen 0 64x64x24 -nolisten tcp',
+            start_sound=f"echo '1 chrome_audio.monitor module-null-sink.c' >{bin_}/sources",
+            env={"STREAM_AUDIO_ENABLED": "true"},
+        )
+    )
+    await carry_out(link, workload.restart_workload())
+    async with looking(link, workload) as sentinel:
+        await until_well(sentinel)
+        (bin_ / "sources").unlink()
+        await until_symptom(sentinel, "sound_gone")
+        await carry_out(link, workload.restart_process("sound_gone"))
+        await until_well(sentinel)
+        lock = Path(f"/tmp/.X{display[1:]}-lock")
+        os.kill(int(lock.read_text()), signal.SIGKILL)  # its lock and its socket stay behind
+        await until_symptom(sentinel, "display_dead")
+        assert lock.exists()
+        await carry_out(link, workload.restart_workload("display_dead"))
+        await until_well(sentinel)
+    os.kill(int(lock.read_text()), signal.SIGTERM)
+
+
+async def test_two_apps_are_judged_as_one_and_the_bridge_is_ended_by_itself(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    """The provisioning page shows two PM2 apps, the code has one."""
+    apps = {"apps": ["hyperscape-duel", "rtmp-bridge"], "bridge_app": "rtmp-bridge"}
+    workload = build_duel(stage.declared(pm2=apps, env={"DUEL_APPS": "2"}))
+    await carry_out(link, workload.restart_workload())
+    async with looking(link, workload) as sentinel:
+        await until_well(sentinel)
+        (stage.checkout / "faults" / "hang").touch()
+        await until_symptom(sentinel, "bridge_hung")
+        (killed,) = await carry_out(link, workload.restart_process("bridge_hung"))
+        assert "a new bridge runs" in killed.stdout
+        await until_well(sentinel)
+    question = workload.account()
+    assert question is not None
+    lines = workload.read_account(await link.run(question))
+    assert next(line.text for line in lines if line.title == "PM2 Processes") == "2 running"
