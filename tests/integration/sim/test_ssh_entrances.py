@@ -15,6 +15,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from keeper.cli.sim import SSHD_KINDS
 from keeper.ports import (
     Address,
     Command,
