@@ -271,6 +271,7 @@ while :; do
         { [ $((look % keeper_workload_looks)) -eq 0 ] || [ "$state" != "$asked" ]; }; then
         asked=$state
         ask_workload
+        quiet=$((quiet + 1)) # a hung server makes us wait, and that must not pass for silence
     fi
     facts=$process${disk:+${process:+,}$disk}
     facts=$facts${gpu:+${facts:+,}$gpu}
