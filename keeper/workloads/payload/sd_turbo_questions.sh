@@ -14,14 +14,14 @@ sd_fetch() {
     sd_url="http://$sd_host:$keeper_server_port$keeper_health"
     if command -v curl >/dev/null 2>&1; then
         # Without its own proxy settings: they are for the world outside.
-        bounded curl -q -s -m 3 --noproxy '*' "$sd_url" 2>/dev/null
+        bounded curl -q -s -m 2 --noproxy '*' "$sd_url" 2>/dev/null
     else
         { read -r sd_python <"$keeper_workdir/.keeper/server.python"; } 2>/dev/null || sd_python=python3
         bounded "$sd_python" -c '
 import socket, sys, urllib.error, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 try:
-    sys.stdout.write(opener.open(sys.argv[1], timeout=3).read(8000).decode())
+    sys.stdout.write(opener.open(sys.argv[1], timeout=2).read(8000).decode())
 except (socket.timeout, TimeoutError):
     sys.exit(28)
 except urllib.error.URLError as error:
@@ -45,7 +45,9 @@ sd_last_words() {
 }
 
 ask_workload() {
-    sd_text=$(sd_fetch | LC_ALL=C tr -cd '\40-\176' | head -c 3400)
+    # When it has ended, whoever answers on its port is somebody else.
+    sd_text=gone
+    [ "$state" != up ] || sd_text=$(sd_fetch | LC_ALL=C tr -cd '\40-\176' | head -c 3400)
     case $sd_text in
     '{"keeper":"sd-turbo",'*'} code=0')
         sd_misses=0
@@ -54,6 +56,7 @@ ask_workload() {
         ;;
     *code=28 | *code=124 | *code=137) sd_how=silent ;;
     *code=7) sd_how=refused ;;
+    gone) sd_how=gone ;;
     *) sd_how=strange ;;
     esac
     sd_misses=$((sd_misses + 1))

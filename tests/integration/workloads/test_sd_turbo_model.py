@@ -22,8 +22,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from keeper.core.model import Remedy
+from keeper.workloads.sd_turbo import SdTurbo
+from keeper.workloads.sd_turbo.facts import read_facts
 from keeper.workloads.sd_turbo.pins import PRESETS, PinsName
+from keeper.workloads.sd_turbo.symptoms import Case, diagnose
 from tests.components import REPOSITORY, require
+from tests.integration.workloads.conftest import build
 from tests.waiting import eventually
 
 pytestmark = [
@@ -181,6 +186,15 @@ async def test_a_model_that_cannot_be_had_is_waited_for_and_said(
     assert health["last_error"]["kind"] == "download", health
     assert health["frames"] == 0
     assert server.process.poll() is None
+    # B8, by the workload's own judgement of the server's own brief word.
+    workload = build("sd-turbo")
+    facts = read_facts(json.dumps({"health": server.get("/healthz?brief")}).encode())
+    assert facts is not None
+    assert isinstance(workload, SdTurbo)
+    case = Case(facts=facts, is_up=True, is_suspended=False, settings=workload.settings)
+    symptom = diagnose(case)
+    assert symptom is not None
+    assert (symptom.code, symptom.remedy) == ("model_unavailable", Remedy.PERSON)
 
 
 def test_the_set_up_takes_what_is_there_proves_it_and_finds_the_model(
