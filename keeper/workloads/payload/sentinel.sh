@@ -133,6 +133,9 @@ ask_pm2() {
     # A program that dies within milliseconds of its start is dead again before PM2 has answered: that is
     # PM2 at work, and for as long as it may be, two supervisors must not fight.
     [ "$status" != online ] || inspect "$pm2_pid" || status=dead_already
+    # Between an exit and the next start PM2 says "stopped" for a moment, with a pid: one that a person has
+    # stopped has none.
+    [ "$status" != stopped ] || [ "$pm2_pid" = 0 ] || status=stopping
     case $status in
     waiting_restart | stopping | dead_already) waited=$((waited + keeper_ask_looks)) ;;
     *) waited=0 ;;
