@@ -24,6 +24,7 @@ _LINES_DEFAULT, _LINES_MAX = 50, 1000
         "keeper logs duel/0 -f",
         "keeper logs duel --list",
         "keeper logs duel --file duel-error.log -n 200",
+        "keeper logs duel --deploy -n 200",
     ),
 )
 @click.argument("slot", metavar="SLOT|STREAM", shell_complete=complete_slots)
@@ -40,6 +41,7 @@ _LINES_DEFAULT, _LINES_MAX = 50, 1000
 )
 @click.option("--file", "name", metavar="NAME", default="", help="Another log than the best one.")
 @click.option("--list", "lists", is_flag=True, help="Which logs there are.")
+@click.option("--deploy", "of_deploys", is_flag=True, help="What the slot's deploys have said.")
 @json_option
 @config_option
 @socket_option
@@ -49,6 +51,7 @@ def logs(
     lines: int,
     name: str,
     lists: bool,
+    of_deploys: bool,
     as_json: bool,
     config: Path,
     socket: Path | None,
@@ -59,16 +62,19 @@ def logs(
     or truncated, when the link was lost, and when the slot moves to another host; each is said in a
     line of its own on stderr. What is written faster than 64 kB a second is left out, and counted.
     Ctrl-C ends following. With --json one object a line.
+
+    --deploy shows what keeper has kept of the slot's deploys, the newest first; these are there also
+    when the host is gone.
     """
     from keeper.cli.client import socket_of
     from keeper.cli.terminal import run_async
 
-    where = socket_of(config, socket)
+    where, whose = socket_of(config, socket), "deploy" if of_deploys else "host"
     try:
         return run_async(
-            _list(where, slot, as_json=as_json)
+            _list(where, slot, whose, as_json=as_json)
             if lists
-            else _read(where, slot, name, lines, is_followed=is_followed, as_json=as_json)
+            else _read(where, slot, whose, name, lines, is_followed=is_followed, as_json=as_json)
         )
     except KeyboardInterrupt:
         if not is_followed:
@@ -77,7 +83,14 @@ def logs(
 
 
 async def _read(
-    socket: Path, slot: str, name: str, lines: int, *, is_followed: bool, as_json: bool
+    socket: Path,
+    slot: str,
+    whose: str,
+    name: str,
+    lines: int,
+    *,
+    is_followed: bool,
+    as_json: bool,
 ) -> int:
     from contextlib import aclosing
 
@@ -87,7 +100,7 @@ async def _read(
     from keeper.cli.way import slot_of
     from keeper.ports.asking import LogPiece
 
-    query: dict[str, str | int] = {"lines": lines, "follow": int(is_followed)}
+    query: dict[str, str | int] = {"lines": lines, "follow": int(is_followed), "of": whose}
     if name:
         query["file"] = name
     async with local_keeper(socket) as keeper:
@@ -123,7 +136,7 @@ def _show(piece: LogPiece, *, as_json: bool) -> None:
         say(f"-- {piece.remark}")
 
 
-async def _list(socket: Path, slot: str, *, as_json: bool) -> int:
+async def _list(socket: Path, slot: str, whose: str, *, as_json: bool) -> int:
     from keeper.cli.client import encoded, local_keeper
     from keeper.cli.errors import Stopped
     from keeper.cli.exit_codes import ExitCode
@@ -132,7 +145,7 @@ async def _list(socket: Path, slot: str, *, as_json: bool) -> int:
     from keeper.web.asking import HostLogs
 
     async with local_keeper(socket) as keeper:
-        found = await keeper.get("logs", HostLogs, slot=await slot_of(keeper, slot))
+        found = await keeper.get("logs", HostLogs, slot=await slot_of(keeper, slot), of=whose)
     if as_json:
         print_json(json.loads(encoded(found)))
         return 0

@@ -13,8 +13,10 @@ from typing import Protocol
 
 from keeper.core.model import InstanceId, SlotId
 from keeper.core.text import plain
+from keeper.daemon.deploy_logs import DeployLogs
 from keeper.daemon.ground import Ground
 from keeper.ports import (
+    Archive,
     Clock,
     Command,
     CommandFailed,
@@ -86,6 +88,7 @@ class HostsAsked:
         clock: Clock,
         *,
         workload_of: Callable[[SlotId, str], Workload | None],
+        archive: Archive | None = None,
         apart_s: float = _APART_S,
     ) -> None:
         self._ground = ground
@@ -93,6 +96,7 @@ class HostsAsked:
         self._clock = clock
         self._workload_of = workload_of
         self._apart_s = apart_s
+        self._deploys = DeployLogs(archive, clock, redact=ground.hide, apart_s=apart_s)
 
     def view_port(self, slot: SlotId) -> int | None:
         """See Asking."""
@@ -152,6 +156,16 @@ class HostsAsked:
                     yield self._remark(reader, f"{said}; waiting")
             yield self._remark(reader, "")
             await asyncio.sleep(self._apart_s)
+
+    async def deploy_logs(self, slot: SlotId) -> tuple[HostLog, ...]:
+        """See Asking."""
+        return await self._deploys.logs(slot)
+
+    def deploy_log(
+        self, slot: SlotId, *, name: str, lines_max: int, is_followed: bool
+    ) -> AsyncGenerator[LogPiece, None]:
+        """See Asking."""
+        return self._deploys.log(slot, name=name, lines_max=lines_max, is_followed=is_followed)
 
     async def _look(
         self, slot: SlotId, reader: _Reader, name: str, lines_max: int, *, is_followed: bool

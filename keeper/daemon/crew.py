@@ -127,7 +127,9 @@ class Crew:
             own_network=lambda: self.canary.status,
             foresight=foresight,
         )
-        self.asking = HostsAsked(ground, self.watch, clock, workload_of=self._workload_of)
+        self.asking = HostsAsked(
+            ground, self.watch, clock, workload_of=self._workload_of, archive=ports.archive
+        )
         self.windows = Windows(lambda: ground.declared.windows, self.facts.note)
         self.dead_man = DeadMan(
             self.watch,

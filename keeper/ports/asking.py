@@ -67,3 +67,13 @@ class Asking(Protocol):
         until it is closed. A piece without lines and remark says only that it is still there.
         """
         ...
+
+    async def deploy_logs(self, slot: SlotId) -> tuple[HostLog, ...]:
+        """Return the logs that deploys of a slot have left, the newest first. Raises Missing."""
+        ...
+
+    def deploy_log(
+        self, slot: SlotId, *, name: str, lines_max: int, is_followed: bool
+    ) -> AsyncGenerator[LogPiece, None]:
+        """Read the end of a deploy's log; "" is the newest one. Raises Missing, ArchiveFailed."""
+        ...

@@ -19,7 +19,7 @@ from aiohttp import web
 from keeper.core.model import ConditionKind, SlotId, Status, Subject
 from keeper.core.text import plain
 from keeper.core.world import Snapshot
-from keeper.ports import Missing, PortError, Transient, Uncertain
+from keeper.ports import ArchiveFailed, Missing, PortError, Transient, Uncertain
 from keeper.ports.asking import Asking, HostLog, LogPiece
 from keeper.web.answers import IS_LOCAL, Problem, allow_order, json_answer, now_of, snapshot_of
 from keeper.web.api import FOLLOWERS, no_such_slot, number
@@ -167,8 +167,9 @@ async def get_host_logs(request: web.Request) -> web.Response:
     """Which log files are on a slot's host."""
     allow_order(request)
     slot = _declared_slot(request, snapshot_of(request))
+    hosts = _hosts(request)
     try:
-        logs = await _hosts(request).logs(slot)
+        logs = await (hosts.deploy_logs(slot) if _of_deploys(request) else hosts.logs(slot))
     except PortError as error:
         raise _problem(error, request) from error
     return json_answer(HostLogs(slot=slot, logs=logs))
@@ -182,7 +183,8 @@ async def get_log(request: web.Request) -> web.StreamResponse:
     readers = request.app[HOSTS].readers
     if len(readers) >= _READERS_MAX:
         raise Problem(503, "too many logs are being read", cure="end one of the others")
-    pieces = _hosts(request).log(
+    hosts = _hosts(request)
+    pieces = (hosts.deploy_log if _of_deploys(request) else hosts.log)(
         slot,
         name=request.query.get("file", "")[:1000],
         lines_max=number(request, "lines", _LINES_DEFAULT, 0, _LINES_MAX),
@@ -222,6 +224,17 @@ async def _sent(request: web.Request, pieces: AsyncIterator[LogPiece]) -> web.St
     return response
 
 
+def _of_deploys(request: web.Request) -> bool:
+    """Whether the logs that deploys have left are meant, and not those on the host."""
+    match request.query.get("of", "host"):
+        case "host":
+            return False
+        case "deploy":
+            return True
+        case _:
+            raise Problem(400, "of is host or deploy")
+
+
 def _hosts(request: web.Request) -> Asking:
     asked = request.app[HOSTS].asked
     if asked is None:
@@ -234,6 +247,8 @@ def _problem(error: PortError, request: web.Request) -> Problem:
     match error:
         case Missing():
             return Problem(404, "no such log", said, cure=f"keeper logs {slot} --list")
+        case ArchiveFailed():
+            return Problem(503, "the archive cannot be read", said, cure="look at disk and log")
         case Transient() | Uncertain():
             return Problem(503, "the host cannot be asked now", said, cure=f"keeper status {slot}")
         case _:

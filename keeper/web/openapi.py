@@ -43,6 +43,11 @@ class Described:
 
 
 _SLOT = ("slot", "Which slot, as STREAM/REPLICA.", {"type": "string"})
+_LOGS_OF = (
+    "of",
+    "Whose logs: the host's, or those that deploys have left. Default: host.",
+    {"type": "string", "enum": ["host", "deploy"]},
+)
 DESCRIBED: tuple[Described, ...] = (
     Described(
         method="GET",
@@ -113,19 +118,20 @@ DESCRIBED: tuple[Described, ...] = (
     Described(
         method="GET",
         path="/api/v1/logs",
-        summary="Which log files are on a slot's host",
+        summary="Which logs there are: on a slot's host, or of its deploys",
         answer=HostLogs,
-        query=(_SLOT,),
+        query=(_SLOT, _LOGS_OF),
         is_order=True,
         refusals=(400, 401, 403, 404, 502, 503),
     ),
     Described(
         method="GET",
         path="/api/v1/log",
-        summary="The end of a log on a slot's host: one JSON object a line",
+        summary="The end of a log: one JSON object a line",
         media="application/x-ndjson",
         query=(
             _SLOT,
+            _LOGS_OF,
             (
                 "file",
                 "Which log, by its path or the end of it. Default: the best.",

@@ -170,6 +170,9 @@ async def told_of(verbs: Verbs) -> None:
     assert SECRET not in done.out
     listed = await verbs.keeper("logs", "duel", "--list", "--json")
     assert [each["path"] for each in listed.json()["logs"]] == ["duel/server.log"]
+    deployed = await verbs.keeper("logs", "duel", "--deploy")
+    assert (deployed.code, SECRET in deployed.out) == (0, False), deployed.err
+    assert "deploy.start" in deployed.out
     missing = await verbs.keeper("logs", "duel", "--file", "/etc/passwd")
     assert missing.code == 5
     assert "there is no log '/etc/passwd'; there are: duel/server.log" in missing.err

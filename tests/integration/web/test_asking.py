@@ -12,7 +12,15 @@ import pytest
 from keeper.core.model import InstanceId, SlotId, Status
 from keeper.core.reasons import Reason
 from keeper.core.world import Listing
-from keeper.ports import CommandFailed, Malformed, Missing, PortError, Uncertain, Unreachable
+from keeper.ports import (
+    ArchiveFailed,
+    CommandFailed,
+    Malformed,
+    Missing,
+    PortError,
+    Uncertain,
+    Unreachable,
+)
 from keeper.ports.asking import HostLog, LogPiece, Told
 from keeper.web import asking
 from tests.integration.web.conftest import TOKEN, Keeper, Serve
@@ -53,6 +61,17 @@ class Hosts:
         if self.error is not None:
             raise self.error
         return (HostLog(path="a.log", size_bytes=12, quiet_s=3.0),)
+
+    async def deploy_logs(self, slot: SlotId) -> tuple[HostLog, ...]:
+        if self.error is not None:
+            raise self.error
+        return (HostLog(path="deploys/duel.0/k-1.log", size_bytes=1, quiet_s=0.0),)
+
+    def deploy_log(
+        self, slot: SlotId, *, name: str, lines_max: int, is_followed: bool
+    ) -> AsyncGenerator[LogPiece, None]:
+        self.pieces = [LogPiece(instance_id=None, path="deploys/duel.0/k-1.log", lines=("step",))]
+        return self.log(slot, name=name, lines_max=lines_max, is_followed=is_followed)
 
     async def log(
         self, slot: SlotId, *, name: str, lines_max: int, is_followed: bool
@@ -206,10 +225,22 @@ async def test_a_log_comes_line_by_line(serve: Serve) -> None:
     assert body["logs"] == [{"path": "a.log", "size_bytes": 12, "quiet_s": 3.0}]
 
 
+async def test_what_deploys_have_left_is_asked_in_the_same_way(serve: Serve) -> None:
+    served = await serve(at_home(), hosts=Hosts())
+    url = f"{served.url}/api/v1/log?slot=duel/0&of="
+    assert [each["lines"] for each in await lines_of(f"{url}deploy")] == [["step"]]
+    logs = f"{served.url}/api/v1/logs?slot=duel/0&of="
+    _, body, _ = await ask(f"{logs}deploy", headers=BEARER)
+    assert [each["path"] for each in body["logs"]] == ["deploys/duel.0/k-1.log"]
+    for each in (url, logs):
+        assert (await ask(f"{each}viewer", headers=BEARER))[0] == 400
+
+
 ERRORS = [
     (Missing("there is no log 'x'"), 404),
     (Unreachable("no link"), 503),
     (Uncertain("no answer"), 503),
+    (ArchiveFailed("the disk is full"), 503),
     (Malformed("nonsense"), 502),
     (CommandFailed("no"), 502),
 ]
@@ -223,7 +254,7 @@ async def test_what_goes_wrong_before_the_first_line_is_a_problem(
     served = await serve(at_home(), hosts=Hosts(error=error))
     got, body, _ = await ask(f"{served.url}/api/v1/{path}?slot=duel/0", headers=BEARER)
     assert (got, body["detail"]) == (status, str(error))
-    assert "duel/0" in body["cure"]
+    assert "duel/0" in body["cure"] or isinstance(error, ArchiveFailed)
 
 
 async def test_what_goes_wrong_later_is_a_remark(serve: Serve) -> None:
