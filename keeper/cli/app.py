@@ -118,6 +118,11 @@ FAMILIES: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 line="Restart the process of a slot.",
             ),
             Entry(
+                name="drain",
+                command="keeper.cli.orders:drain",
+                line="Let viewers see the end, then restart.",
+            ),
+            Entry(
                 name="replace",
                 command="keeper.cli.orders:replace",
                 line="Give a slot another host; the old one serves meanwhile.",

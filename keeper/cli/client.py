@@ -32,6 +32,8 @@ _T = TypeVar("_T")
 _ANSWER_MAX_BYTES = 64 * 1024 * 1024
 
 _TIMEOUT_S = 15.0
+# What is asked of a host takes as long as the host does, within the daemon's own deadline.
+_PATIENCE_S: Mapping[str, float] = {"account": 90.0, "logs": 45.0}
 # Of what goes on: it says something every few seconds, if only that it is still there.
 _GOES_ON = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_S, sock_read=45.0)
 _LINE_MAX_BYTES = 8 * 1024 * 1024
@@ -108,6 +110,7 @@ class LocalKeeper:
         stream: str | None = None,
         offer_id: int | None = None,
         instance_id: int | None = None,
+        is_now: bool = False,
     ) -> OrderStatus:
         """Give an operator's order; the next tick acts on it."""
         body: dict[str, Any] = {"kind": kind.value, "slot": slot, "reason": reason}
@@ -121,6 +124,8 @@ class LocalKeeper:
             body["stream"] = stream
         if offer_id is not None:
             body["offer_id"] = offer_id
+        if is_now:
+            body["is_now"] = True
         return await self.post("orders", body, OrderStatus)
 
     async def _call(
@@ -133,7 +138,10 @@ class LocalKeeper:
     ) -> bytes:
         url = f"http://keeper/api/v1/{path}"
         try:
-            async with self._session.request(method, url, params=query, json=body) as reply:
+            patience = aiohttp.ClientTimeout(total=_PATIENCE_S.get(path, _TIMEOUT_S))
+            async with self._session.request(
+                method, url, params=query, json=body, timeout=patience
+            ) as reply:
                 content = await reply.content.read(_ANSWER_MAX_BYTES + 1)
                 while len(content) <= _ANSWER_MAX_BYTES and not reply.content.at_eof():
                     content += await reply.content.read(_ANSWER_MAX_BYTES)

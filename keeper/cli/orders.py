@@ -32,17 +32,64 @@ _slot_or_stream = click.argument(
 )
 
 
-@click.command(cls=Verb, examples=("keeper restart duel/0 --reason 'new assets'",))
+@click.command(
+    cls=Verb,
+    examples=("keeper restart duel/0 --reason 'new assets'", "keeper restart duel/0 --now"),
+)
 @slot_argument()
+@click.option("--now", "is_now", is_flag=True, help="Do not wait for what viewers are watching.")
 @reason_option
 @dry_run_option
 @config_option
 @socket_option
-def restart(slot: str, reason: str, dry_run: bool, config: Path, socket: Path | None) -> int:
-    """Restart the process of a slot. The picture is gone for that moment; the host stays."""
+def restart(
+    slot: str, is_now: bool, reason: str, dry_run: bool, config: Path, socket: Path | None
+) -> int:
+    """Restart the process of a slot. The picture is gone for that moment; the host stays.
+
+    Where the workload knows an end that viewers wait for (of a duel, say), that is waited for first,
+    within the workload's bound; then `drain_then` says what follows.
+    """
     from keeper.core.world import OrderKind
 
-    return _order(OrderKind.RESTART, slot, reason, config, socket, dry_run=dry_run)
+    return _order(OrderKind.RESTART, slot, reason, config, socket, dry_run=dry_run, is_now=is_now)
+
+
+@click.command(
+    cls=Verb, examples=("keeper drain duel/0 --reason 'before the show'", "keeper drain duel")
+)
+@click.argument("slot_or_stream", metavar="SLOT|STREAM", shell_complete=complete_slots)
+@reason_option
+@config_option
+@socket_option
+def drain(slot_or_stream: str, reason: str, config: Path, socket: Path | None) -> int:
+    """Let viewers see the end of what they watch, then restart: a slot, or each slot of a stream.
+
+    As `keeper restart`, which never says --now. The slots of a stream do not wait for each other.
+    """
+    from keeper.cli.client import local_keeper, socket_of
+    from keeper.cli.declared import slot_named
+    from keeper.cli.terminal import run_async, say
+    from keeper.core.world import OrderKind
+
+    where = socket_of(config, socket)
+
+    async def give() -> int:
+        async with local_keeper(where) as keeper:
+            streams = (await keeper.fleet()).streams
+            slots = [
+                s.slot for each in streams if each.stream == slot_or_stream for s in each.slots
+            ]
+            if not slots:
+                every = {s.slot: s for each in streams for s in each.slots}
+                slots = [slot_named(every, slot_or_stream)]
+            for slot in slots:
+                order = await keeper.order(OrderKind.RESTART, slot, reason=reason)
+                click.echo(f"drain of {slot} is ordered (by {order.actor})")
+        say(f"  follow it: keeper events --slot {slots[0]} --follow")
+        return 0
+
+    return run_async(give())
 
 
 @click.command(
@@ -167,6 +214,7 @@ def _order(
     for_ever: bool = False,
     dry_run: bool = False,
     ask: bool = False,
+    is_now: bool = False,
 ) -> int:
     from keeper.cli.client import local_keeper, socket_of
     from keeper.cli.declared import slot_named
@@ -196,7 +244,13 @@ def _order(
             if ask:
                 confirm(f"{kind.value} {name}?", yes=False)
             order = await keeper.order(
-                kind, slot, reason=reason, until_s=until_s, for_ever=for_ever, stream=stream
+                kind,
+                slot,
+                reason=reason,
+                until_s=until_s,
+                for_ever=for_ever,
+                stream=stream,
+                is_now=is_now,
             )
         until = f" until {order.until:%Y-%m-%d %H:%M:%S} UTC" if order.until else ""
         about = order.slot or order.stream or "the fleet"

@@ -175,6 +175,7 @@ class Order:
     offer_id: OfferId | None = None  # RENT: this one and no other
     instance_id: InstanceId | None = None  # ADOPT, END: this one and no other
     stream: StreamName | None = None  # PAUSE, RESUME: all its slots, later ones too
+    is_now: bool = False  # RESTART: viewers are not waited for
 
 
 # A pause that nobody said an end for: a morning's or an evening's work. It must not be forgotten.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from keeper.core.events import AccountUnreadable, SlotBug
-from keeper.core.model import InstanceId, OfferId, Reading, SlotId, StreamName, stream_of
+from keeper.core.model import InstanceId, OfferId, Policy, Reading, SlotId, StreamName, stream_of
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome
 from keeper.daemon.archiving import Archiving
@@ -17,6 +17,7 @@ from keeper.daemon.canary import Canary
 from keeper.daemon.clocks import Clocks
 from keeper.daemon.dead_man import DeadMan
 from keeper.daemon.declared import Ports
+from keeper.daemon.draining import Draining
 from keeper.daemon.enroll import Enroll
 from keeper.daemon.execute import Executor
 from keeper.daemon.facts import Facts
@@ -27,7 +28,7 @@ from keeper.daemon.keys import Keys
 from keeper.daemon.notify import Notifier
 from keeper.daemon.orders import Orders
 from keeper.daemon.parting import Parting
-from keeper.daemon.permit import may_touch
+from keeper.daemon.permit import may_touch, stream_named
 from keeper.daemon.purse import Purse
 from keeper.daemon.rest import Stirring
 from keeper.daemon.revisions import Revisions
@@ -140,6 +141,9 @@ class Crew:
             nudge=nudge,
         )
         self.archiving = Archiving(ports.archive, clock, redact=ground.hide, note=self.facts.note)
+        self.draining = Draining(
+            self.archiving, board=self.board, clock=clock, policy_of=self._policy_of
+        )
         self.parting = Parting(
             ground,
             self.archiving,
@@ -162,6 +166,7 @@ class Crew:
             redact=ground.hide,
             archiving=self.archiving,
             parting=self.parting,
+            draining=self.draining,
         )
         self.calendar = Calendar(
             ports,
@@ -214,6 +219,10 @@ class Crew:
             for record in self._ground.memory.records.values()
             if record.offer_asked is not None and stream_of(record.slot) == stream
         )
+
+    def _policy_of(self, slot: SlotId) -> Policy:
+        stream = stream_named(self._ground.desired, slot)
+        return Policy() if stream is None else stream.policy
 
     def _workload_of(self, slot: SlotId, revision: str) -> Workload | None:
         """Return what is, or is to be, on a slot's host."""

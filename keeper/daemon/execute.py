@@ -32,6 +32,7 @@ from keeper.core.world import Outcome, OutcomeKind
 from keeper.daemon.archiving import Archiving
 from keeper.daemon.auditioning import Auditioning, Shown
 from keeper.daemon.deploy_log import DeployLog
+from keeper.daemon.draining import Drained, Draining
 from keeper.daemon.jobs import Jobs
 from keeper.daemon.parting import Leaving, Parting
 from keeper.daemon.putting import Putting
@@ -95,6 +96,7 @@ class Executor:
         redact: Callable[[str], str],
         archiving: Archiving | None = None,
         parting: Parting | None = None,
+        draining: Draining | None = None,
     ) -> None:
         self._marketplace = marketplace
         self._hosts = hosts
@@ -106,6 +108,7 @@ class Executor:
         self._bug = bug
         self._redact = redact
         self._parting = parting
+        self._draining = draining
         self._leaving: dict[InstanceId, Leaving] = {}
         self._archiving = archiving or Archiving(None, clock, redact=redact)
         self._putting = Putting(redact=redact, jobs=Jobs(clock=clock))
@@ -237,9 +240,7 @@ class Executor:
                 async with asyncio.timeout(_deadline_s(steps)):
                     await self._deploy(act, steps)
             case Restart(rung=Rung.RESTART_PROCESS):
-                async with asyncio.timeout(_RESTART_DEADLINE_S):
-                    workload = self._workload(act.slot, act.revision)
-                    await self._steps(act.instance_id, workload.restart_process(act.symptom))
+                await self._restart_process(act)
             case Restart():
                 # All of a deploy once more, so it may take as long as one.
                 steps = self._workload(act.slot, act.revision).restart_workload(act.symptom)
@@ -272,6 +273,19 @@ class Executor:
             return await self._marketplace.create(
                 act.offer_id, act.label, act.spec, bid_dollars_per_hour=act.bid_dollars_per_hour
             )
+
+    async def _restart_process(self, act: Restart) -> None:
+        """Restart; where a person has ordered it, when viewers lose least by it."""
+        workload = self._workload(act.slot, act.revision)
+        if self._draining is not None:
+
+            async def link() -> Link:
+                return await self._watch.link(act.instance_id, _LINK_WAIT_S)
+
+            if await self._draining.before(act, workload, link) is Drained.HAS_RESTARTED:
+                return
+        async with asyncio.timeout(_RESTART_DEADLINE_S):
+            await self._steps(act.instance_id, workload.restart_process(act.symptom))
 
     async def _deploy(self, act: Deploy | Prepare | Restart, steps: tuple[Step, ...]) -> None:
         """Put steps on a host and tell of each; the name of the log is in what a failure says."""

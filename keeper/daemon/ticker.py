@@ -114,6 +114,7 @@ class Ticker:
             paused = of_slots(memory.slot_pauses)  # some of which may be declared no more
             orders = expanded(orders, {*memory.records, *self._slots(), *paused})
         survey.outdate(orders)
+        self._crew.draining.ordered(orders)
         pause, slot_pauses = pauses_after(
             orders, memory.pause, memory.slot_pauses, now, self._newcomers()
         )

@@ -73,6 +73,7 @@ class OrderBody(BaseModel):
     until_s: Annotated[float, Field(gt=0, le=30 * 86_400)] | None = None
     for_ever: bool = False  # … unless this is said
     offer_id: Annotated[int, Field(gt=0, le=2**63 - 1)] | None = None  # rent: this one and no other
+    is_now: bool = False  # restart: viewers are not waited for
 
 
 async def get_status(request: web.Request) -> web.Response:
@@ -183,6 +184,7 @@ async def post_order(request: web.Request) -> web.Response:
         reason=plain(body.reason),
         at=now,
         until=_until(body, now),
+        is_now=body.is_now,
         offer_id=OfferId(body.offer_id) if body.offer_id is not None else None,
         stream=StreamName(body.stream) if body.stream is not None else None,
     )
@@ -256,6 +258,8 @@ def _nonsense(body: OrderBody) -> str:
         return "only a pause ends by itself"
     if body.until_s is not None and body.for_ever:
         return "a pause for ever has no end"
+    if body.is_now and body.kind is not OrderKind.RESTART:
+        return "only a restart waits for viewers"
     if body.offer_id is not None and body.kind is not OrderKind.RENT:
         return "only rent takes an offer"
     return ""

@@ -229,6 +229,20 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
         f"what could be had of rental {f['instance_id']} is in {f['bundle']}"
         + (f"; missing: {f['detail']}" if f["detail"] not in {"", "?"} else "")
     ),
+    "workload.draining": lambda f: (
+        f"waiting up to {_s(f, 'bound_s')} for what viewers watch to come to its end"
+    ),
+    "workload.drained": lambda f: (
+        f"drained, after {_s(f)}" + ("; it has restarted itself" if f["has_restarted"] is True else "")
+    ),
+    "workload.drain_overdue": lambda f: (
+        f"viewers are not waited for ({f['detail']}): "
+        + ("left running" if f["then"] == "leave" else "restarting")
+    ),
+    "workload.drain_refused": lambda f: (
+        f"the workload of {f['stream']} does not let keeper drain it: {f['detail']}; it is not asked"
+        " again until what is declared changes"
+    ),
     "archive.unable": lambda f: f"logs and bundles cannot be kept: {f['error']}",
     "workload.deploy_failed": lambda f: f"installing failed: {f['error']}",
     "revision.declared": lambda f: (

@@ -22,7 +22,11 @@ from keeper.core.events.deploys import (
     ArchiveUnable,
     DeployStepEnded,
     DeployStepStarted,
+    DrainEnded,
+    DrainOverdue,
+    DrainRefused,
     PostMortemKept,
+    WorkloadDraining,
 )
 from keeper.core.events.keeper import (
     ClockStepped,
@@ -148,6 +152,9 @@ __all__ = [
     "DeployFailed",
     "DeployStepEnded",
     "DeployStepStarted",
+    "DrainEnded",
+    "DrainOverdue",
+    "DrainRefused",
     "Event",
     "FuseReset",
     "FuseTripped",
@@ -219,6 +226,7 @@ __all__ = [
     "WindowOpened",
     "WorkloadDeployed",
     "WorkloadDeploying",
+    "WorkloadDraining",
     "WorkloadPrepared",
     "WorkloadRestarted",
     "WorkloadRestarting",
@@ -289,6 +297,10 @@ Event = (
     | DeployStepStarted
     | DeployStepEnded
     | PostMortemKept
+    | WorkloadDraining
+    | DrainEnded
+    | DrainOverdue
+    | DrainRefused
     | ArchiveUnable
     | RevisionDeclared
     | RevisionProven

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from keeper.core.events.level import Level
-from keeper.core.model import InstanceId, SlotId
+from keeper.core.model import InstanceId, SlotId, StreamName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +58,50 @@ class ArchiveUnable:
     name: ClassVar[str] = "archive.unable"
     level: ClassVar[Level] = Level.WARNING
     error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadDraining:
+    """A restart waits for what viewers are watching to come to its end."""
+
+    name: ClassVar[str] = "workload.draining"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    bound_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainEnded:
+    """It has come to its end; the workload may have restarted itself with that."""
+
+    name: ClassVar[str] = "workload.drained"
+    level: ClassVar[Level] = Level.INFO
+    slot: SlotId
+    instance_id: InstanceId
+    duration_s: float
+    has_restarted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainOverdue:
+    """It was not waited for any longer, or not at all; ``then`` is what policy says."""
+
+    name: ClassVar[str] = "workload.drain_overdue"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    instance_id: InstanceId
+    detail: str
+    then: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainRefused:
+    """The workload does not let keeper drain it (a wrong code, say): it is not asked again."""
+
+    name: ClassVar[str] = "workload.drain_refused"
+    level: ClassVar[Level] = Level.WARNING
+    slot: SlotId
+    stream: StreamName
+    revision: str
+    detail: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 from keeper.core.model.desired import (
     DeployWhen,
     Desired,
+    DrainThen,
     FleetPolicy,
     Mode,
     OfferNeeds,
@@ -68,6 +69,7 @@ __all__ = [
     "ConditionKind",
     "DeployWhen",
     "Desired",
+    "DrainThen",
     "Failure",
     "FleetPolicy",
     "HostId",

@@ -36,6 +36,13 @@ class OrphanPolicy(StrEnum):
     ADOPT = "adopt"
 
 
+class DrainThen(StrEnum):
+    """What follows where an ordered restart cannot wait for viewers any longer."""
+
+    RESTART = "restart"
+    LEAVE = "leave"  # it goes on as it is
+
+
 class DeployWhen(StrEnum):
     """When a changed workload is put on hosts that are on air."""
 
@@ -127,6 +134,7 @@ class Policy:
     # A changed workload must have been on air for so long on one host before the next one gets it.
     deploy_proof_s: float = 600.0
     deploy_when: DeployWhen = DeployWhen.AT_ONCE
+    drain_then: DrainThen = DrainThen.RESTART
     price_drift_max_ratio: float = 1.25
     contract_ending_s: float = 10_800.0  # a contract that ends sooner is replaced ahead of time
     outbid_fallback_s: float = 21_600.0  # after an outbid, hosts are rented on demand for this long

@@ -1,0 +1,181 @@
+"""Lets viewers see the end of what they watch before a restart that a person has ordered.
+
+The workload says how (``Workload.drain``); here it is asked, within its bound. What follows when the
+bound passes, or when the workload cannot or will not be asked, is the policy's ``drain_then``. Remedies
+of keeper's own are not drained for: nobody sees the picture that they are to bring back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+from keeper.core.decisions import Restart
+from keeper.core.events import DrainEnded, DrainOverdue, DrainRefused, WorkloadDraining
+from keeper.core.model import DrainThen, Policy, SlotId, Status, StreamName, Subject, stream_of
+from keeper.core.reasons import Reason
+from keeper.core.text import plain
+from keeper.core.under_way import DeployProgress
+from keeper.core.world import Order, OrderKind
+from keeper.daemon.archiving import Archiving
+from keeper.daemon.board import Board
+from keeper.daemon.survey import describe
+from keeper.ports import Clock, Command, CommandFailed, CommandResult, Link, PortError
+from keeper.workloads import Drain, Workload
+
+BOUND_MAX_S = 3600.0
+_LOOK_MIN_S = 0.1
+_DONE, _UNKNOWN, _REFUSED = 0, 2, 3  # exit codes, as ``workloads.Drain`` says
+_REFUSED_MAX = 1000
+_SAID_MAX = 200
+
+
+class Drained(StrEnum):
+    """What is left to do."""
+
+    GO_ON = "go_on"  # with the restart
+    HAS_RESTARTED = "has_restarted"  # by itself
+
+
+class Draining:
+    """Who waits for viewers."""
+
+    def __init__(
+        self,
+        archiving: Archiving,
+        *,
+        board: Board,
+        clock: Clock,
+        policy_of: Callable[[SlotId], Policy],
+    ) -> None:
+        self._archiving = archiving
+        self._board = board
+        self._clock = clock
+        self._policy_of = policy_of
+        self._at_once: set[SlotId] = set()
+        # What will not be asked again: a wrong code locks out people, too. In this process only; the
+        # next keeper asks once more.
+        self._refused: dict[tuple[StreamName, str], str] = {}
+
+    def ordered(self, orders: tuple[Order, ...]) -> None:
+        """Remember which restarts are to wait for nobody."""
+        for order in orders:
+            if order.kind is OrderKind.RESTART and order.slot is not None:
+                (self._at_once.add if order.is_now else self._at_once.discard)(order.slot)
+
+    async def before(
+        self, act: Restart, workload: Workload, link: Callable[[], Awaitable[Link]]
+    ) -> Drained:
+        """Wait until a restart costs viewers least. Raises CommandFailed where it is to be left."""
+        is_at_once = act.slot in self._at_once
+        self._at_once.discard(act.slot)
+        drain = workload.drain()
+        if act.reason is not Reason.OPERATOR_ASKED or is_at_once or drain is None:
+            return Drained.GO_ON
+        seen = self._board.latest.get((act.instance_id, Subject.PICTURE))
+        if seen is None or seen.status is not Status.TRUE:
+            return Drained.GO_ON  # nobody watches anything
+        known = self._refused.get((stream_of(act.slot), act.revision))
+        if known is not None:
+            return self._otherwise(act, f"it has refused before: {known}")
+        bound_s = min(drain.bound_s, BOUND_MAX_S)
+        began_s = self._clock.monotonic()
+        self._archiving.note(
+            WorkloadDraining(slot=act.slot, instance_id=act.instance_id, bound_s=bound_s)
+        )
+        self._show(act, "")
+        try:
+            why = await self._drain(act, drain, link, bound_s)
+        finally:
+            self._archiving.hide(act.slot)
+        if why:
+            return self._otherwise(act, why)
+        self._archiving.note(
+            DrainEnded(
+                slot=act.slot,
+                instance_id=act.instance_id,
+                duration_s=self._clock.monotonic() - began_s,
+                has_restarted=drain.is_restart,
+            )
+        )
+        return Drained.HAS_RESTARTED if drain.is_restart else Drained.GO_ON
+
+    async def _drain(
+        self, act: Restart, drain: Drain, link: Callable[[], Awaitable[Link]], bound_s: float
+    ) -> str:
+        """Ask, and look until it is done; returns why it is not, or "" when it is."""
+        last = ""
+        try:
+            async with asyncio.timeout(bound_s):
+                for command in drain.begin:
+                    result = await self._ask(command, link)
+                    if isinstance(result, str):
+                        return f"it could not be asked: {result}"
+                    if result.exit_code == _REFUSED:
+                        return self._remember_refusal(act, result)
+                    if result.exit_code != _DONE:
+                        return f"it could not be asked: {self._said(result)}"
+                while True:
+                    result = await self._ask(drain.look, link)
+                    if isinstance(result, str):
+                        last = result
+                    elif result.exit_code == _DONE:
+                        return ""
+                    elif result.exit_code == _REFUSED:
+                        return self._remember_refusal(act, result)
+                    else:
+                        last = self._said(result)
+                    self._show(act, last)
+                    await asyncio.sleep(max(_LOOK_MIN_S, drain.look_s))
+        except TimeoutError:
+            return f"not within {bound_s:.0f} s" + (f": {last}" if last else "")
+
+    async def _ask(
+        self, command: Command, link: Callable[[], Awaitable[Link]]
+    ) -> CommandResult | str:
+        try:
+            return await (await link()).run(command)
+        except PortError as failure:
+            return plain(self._archiving.redact(describe(failure)), _SAID_MAX)
+
+    def _remember_refusal(self, act: Restart, result: CommandResult) -> str:
+        said = self._said(result)
+        stream = stream_of(act.slot)
+        kept = list(self._refused.items())[-_REFUSED_MAX + 1 :]
+        self._refused = {**dict(kept), (stream, act.revision): said}
+        self._archiving.note(
+            DrainRefused(slot=act.slot, stream=stream, revision=act.revision, detail=said)
+        )
+        return f"it refuses: {said}"
+
+    def _otherwise(self, act: Restart, why: str) -> Drained:
+        """Do what policy says where viewers cannot be waited for."""
+        then = self._policy_of(act.slot).drain_then
+        self._archiving.note(
+            DrainOverdue(slot=act.slot, instance_id=act.instance_id, detail=why, then=then.value)
+        )
+        if then is DrainThen.LEAVE:
+            raise CommandFailed(f"left running, as drain_then says: {why}")
+        return Drained.GO_ON
+
+    def _said(self, result: CommandResult) -> str:
+        said = (result.stdout or result.stderr).strip().splitlines()
+        text = plain(self._archiving.redact(said[-1] if said else ""), _SAID_MAX)
+        return text or f"exit code {result.exit_code}"
+
+    def _show(self, act: Restart, line: str) -> None:
+        before = self._archiving.deploys.get(act.slot)
+        now = self._clock.now()
+        self._archiving.show(
+            DeployProgress(
+                slot=act.slot,
+                instance_id=act.instance_id,
+                began_at=before.began_at if before is not None else now,
+                number=1,
+                of=2,
+                step="wait for viewers",
+                since=before.since if before is not None else now,
+                line=line,
+            )
+        )
