@@ -153,6 +153,23 @@ METRICS: tuple[Described, ...] = (
         *("stream", "slot"),
     ),
     _state(
+        "keeper_stream_generated_frames_per_second",
+        "New pictures per second by the generator's own count; where the workload tells (sd-turbo).",
+        *("stream", "slot"),
+    ),
+    _state(
+        "keeper_stream_generation_seconds",
+        "How long one picture takes to draw, smoothed over about ten; where the workload tells.",
+        *("stream", "slot"),
+        unit="seconds",
+    ),
+    _state(
+        "keeper_stream_queue_age_seconds",
+        "For how long the newest prompt has waited for its first picture; 0: none waits.",
+        *("stream", "slot"),
+        unit="seconds",
+    ),
+    _state(
         "keeper_symptom",
         "What a slot's workload says is wrong with it, by the word of its catalogue; absent: nothing.",
         *("stream", "slot", "symptom"),

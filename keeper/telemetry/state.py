@@ -71,7 +71,7 @@ def gauges(snapshot: Snapshot) -> Samples:
             for slot, record in records.items()
             if not is_spare(slot)
         ],
-        "keeper_stream_frames_per_second": list(_frames(snapshot)),
+        **{name: list(_measured(snapshot, *where)) for name, where in _MEASURED.items()},
         "keeper_symptom": _symptoms(records.values()),
         "keeper_slots": _conditions(r for slot, r in records.items() if not is_spare(slot)),
         "keeper_spares": _spares(snapshot),
@@ -235,13 +235,24 @@ def _deploys(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], float]]:
             yield from (((stream.name, runs), float(count)) for runs, count in hosts.items())
 
 
-def _frames(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], float]]:
+# What readings bring along as numbers: by whom, and under which name.
+_MEASURED = {
+    "keeper_stream_frames_per_second": (Subject.PICTURE, "unique_frames_per_s"),
+    "keeper_stream_generated_frames_per_second": (Subject.WORKLOAD, "generated_frames_per_s"),
+    "keeper_stream_generation_seconds": (Subject.WORKLOAD, "generation_s"),
+    "keeper_stream_queue_age_seconds": (Subject.WORKLOAD, "queue_age_s"),
+}
+
+
+def _measured(
+    snapshot: Snapshot, subject: Subject, number: str
+) -> Iterator[tuple[tuple[str, ...], float]]:
     for slot, record in snapshot.records.items():
         if record.tenure is None or record.tenure.instance_id is None:
             continue
-        reading = snapshot.latest.get((record.tenure.instance_id, Subject.PICTURE))
-        if reading is not None and "unique_frames_per_s" in reading.numbers:
-            yield (stream_of(slot), slot), reading.numbers["unique_frames_per_s"]
+        reading = snapshot.latest.get((record.tenure.instance_id, subject))
+        if reading is not None and number in reading.numbers:
+            yield (stream_of(slot), slot), reading.numbers[number]
 
 
 def _symptoms(records: Iterable[SlotRecord]) -> list[tuple[tuple[str, ...], float]]:

@@ -36,6 +36,7 @@ from keeper.core.model import (
     SlotId,
     Status,
     StreamName,
+    Subject,
     Symptom,
 )
 from keeper.core.pauses import key_of
@@ -73,6 +74,14 @@ AILING = Condition(
 )  # fmt: skip
 
 
+# What a workload measures of itself.
+DRAWN = replace(
+    picture(1),
+    subject=Subject.WORKLOAD,
+    numbers={"generated_frames_per_s": 30.0, "generation_s": 0.02, "queue_age_s": 0.0},
+)
+
+
 def rich() -> Snapshot:
     """A snapshot in which every state metric has something to say."""
     seen = snapshot(
@@ -87,7 +96,7 @@ def rich() -> Snapshot:
         record("duel/spare-0", tenure=tenure(8, ready_at=NOW), ever_on_air=False),
         condemned=(condemned(), condemned(10, None)),
         orphans_known=frozenset({InstanceId(7055)}),
-        latest={(p.instance_id, p.subject): p for p in (picture(1),)},
+        latest={(p.instance_id, p.subject): p for p in (picture(1), DRAWN)},
         fuses=(Reason.BUDGET,),
         account=AccountSeen(spendable_dollars=9.0, at=NOW),
         slot_pauses={SlotId("duel/1"): Pause(since=NOW, until=None, actor="ada", reason="")},
