@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from keeper.core.model import InstanceId, SlotId
 from keeper.core.text import plain
@@ -96,6 +97,9 @@ class HostsAsked:
         self._clock = clock
         self._workload_of = workload_of
         self._apart_s = apart_s
+        self._turns: WeakValueDictionary[tuple[InstanceId, str], asyncio.Lock] = (
+            WeakValueDictionary()
+        )
         self._deploys = DeployLogs(archive, clock, redact=ground.hide, apart_s=apart_s)
 
     def view_port(self, slot: SlotId) -> int | None:
@@ -226,8 +230,11 @@ class HostsAsked:
     async def _ask(
         self, slot: SlotId, place: _Place, question: Command, deadline_s: float
     ) -> CommandResult:
+        # One of each kind at a time: a link has few channels, and keeper's own acts need them more.
+        kind = question.name.partition(".")[0]
+        turn = self._turns.setdefault((place.instance_id, kind), asyncio.Lock())
         try:
-            async with asyncio.timeout(deadline_s):
+            async with asyncio.timeout(deadline_s), turn:
                 link = await self._links.link(place.instance_id, _LINK_WAIT_S)
                 return await link.run(question)
         except TimeoutError as error:

@@ -313,6 +313,27 @@ async def test_an_account_is_asked_on_the_host_and_holds_no_secret(place: Place)
     assert line.text == "ok \\x1b[31m [redacted]\nsecond line"
 
 
+async def test_whoever_asks_much_leaves_the_link_free_for_keepers_own_acts(place: Place) -> None:
+    """A link has few channels: a host that hangs on what people ask must not hold up a restart."""
+    at_once = most = 0
+
+    class Counting:
+        async def run(self, command: Command) -> CommandResult:
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            await asyncio.sleep(0.01)
+            at_once -= 1
+            return CommandResult(exit_code=0, stdout="ok", stderr="")
+
+    place.links.up[FIRST] = Counting()  # type: ignore[assignment]
+    async with asyncio.TaskGroup() as group:
+        for _ in range(5):
+            group.create_task(place.asked.account(SLOT))
+            group.create_task(place.asked.logs(SLOT))
+    assert most == 2
+
+
 async def test_a_workload_without_an_account_is_not_asked(place: Place) -> None:
     place.links.up.clear()
     place.workload = workload(place.folder, OperatorCommand)
