@@ -30,7 +30,7 @@ CRASHLOOP_S = 1.0
 FAULT_FILE = Path("fault")
 STAYING_FAULT_FILE = Path("fault.stays")
 CRASHLOOP_FILE = Path("crashloop")
-SLOW_PAUSE_S = 1.0
+SLOW_PAUSE_S = 0.25
 
 BARS = ("#e9eef5", "#f2d33c", "#38d0d8", "#4ad66d", "#d867d8", "#ef5a5a", "#4c6ef5")
 
@@ -38,6 +38,7 @@ BARS = ("#e9eef5", "#f2d33c", "#38d0d8", "#4ad66d", "#d867d8", "#ef5a5a", "#4c6e
 ERRORS = {
     "oom": "CUDA out of memory. Tried to allocate 512.00 MiB (GPU 0; 23.69 GiB total capacity)",
     "kernel": "CUDA error: no kernel image is available for execution on the device",
+    "imports": "cannot import name 'cached_download' from 'huggingface_hub'",
     "numpy": "Numpy is not available",
     "gpu": "CUDA error: unspecified launch failure",
     "driver": "CUDA driver version is insufficient for CUDA runtime version",
@@ -174,7 +175,9 @@ class Faulty:
         if fault == "crash":
             crash(self._say, "as the fault file says")
         if fault.startswith("error"):
-            raise RuntimeError(ERRORS.get(fault[6:], ERRORS["other"]))
+            what = fault[6:]
+            made = ImportError if what == "imports" else RuntimeError
+            raise made(ERRORS.get(what, ERRORS["other"]))
         if fault in ("freeze", "stall"):
             return None
         if fault == "black":

@@ -10,6 +10,7 @@ import argparse
 import errno
 import hashlib
 import json
+import os
 import sys
 import threading
 import time
@@ -20,7 +21,8 @@ from typing import Any
 
 PROMPT_MAX = 200
 RATE_WINDOW_S = 10.0
-REQUEST_ERRORS_WINDOW_S = 300.0
+RATE_MIN_S = 2.0
+REQUEST_ERRORS_WINDOW_S = float(os.environ.get("REQUEST_ERRORS_WINDOW_S") or 300)
 # An error older than this is no longer what is wrong.
 ERROR_FRESH_S = 30.0
 TEXT_MAX = 300
@@ -160,6 +162,7 @@ class Stream:
         self.prompt_errors: deque[float] = deque(maxlen=100)
         self.began_at = time.monotonic()
         self.drawn_at: float | None = None
+        self.first_at: float | None = None
         self._times: deque[float] = deque(maxlen=1000)
 
     def publish(self, frame: bytes, drawn_s: float) -> None:
@@ -167,6 +170,7 @@ class Stream:
         with self.fresh:
             self.newest, self.drawn_at = frame, time.monotonic()
             self.number += 1
+            self.first_at = self.first_at or self.drawn_at
             self._times.append(self.drawn_at)
             # Smoothed over about ten pictures; the very first holds the compiling and says nothing.
             is_early = self.number <= 2
@@ -186,11 +190,12 @@ class Stream:
         self.last_error = (kind, text[:TEXT_MAX], time.monotonic())
 
     def rate(self) -> float:
-        """Return new pictures a second, over the last few."""
+        """Return new pictures a second, over the last few; 0 in the first moments."""
         now = time.monotonic()
         recent = [at for at in list(self._times) if at > now - RATE_WINDOW_S]
-        over_s = min(RATE_WINDOW_S, max(1.0, now - self.began_at))
-        return len(recent) / over_s
+        drawn_for_s = 0.0 if self.first_at is None else now - self.first_at
+        # Too early to tell is not slow.
+        return len(recent) / min(RATE_WINDOW_S, drawn_for_s) if drawn_for_s >= RATE_MIN_S else 0.0
 
     def health(self) -> dict[str, Any]:
         """Say what is known. All texts are bounded."""

@@ -10,9 +10,10 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import pytest
 import pytest_asyncio
@@ -20,11 +21,12 @@ import pytest_asyncio
 from keeper.adapters.network import HttpNetwork
 from keeper.core.model import Reading, Remedy, Status, Subject
 from keeper.core.reasons import Reason
-from keeper.ports import HttpRequest, Link, PortError
+from keeper.ports import Command, HttpRequest, Link, PortError
 from keeper.workloads import Workload
 from keeper.workloads.sd_turbo.symptoms import ROWS
 from tests.integration.workloads.conftest import Sentinel, carry_out, sd_turbo, watching
 from tests.real_sshd import running_sshd
+from tests.sd_turbo import ELSEWHERE, FAULTS, TIGHT, TIGHT_ENV, Fault
 from tests.waiting import eventually, is_running, look_until
 
 pytestmark = [
@@ -32,9 +34,6 @@ pytestmark = [
     pytest.mark.timeout(120),
     pytest.mark.asyncio(loop_scope="module"),
 ]
-
-# No curl in sight of a minute's patience: tight enough to be over soon, loose enough for a busy box.
-TIGHT = {"stuck_s": 5, "slow_s": 0, "target_frames_per_s": 10.0, "viewers_max": 20}
 
 
 @dataclass
@@ -56,8 +55,9 @@ class Host:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def break_card(self, word: str) -> None:
-        (self.workdir / "fault").write_text(word)
+    async def make(self, script: str) -> None:
+        text = f"cd -- {quote(str(self.workdir))} || exit 1\nurl={self.url}\n{script}"
+        await carry_out(self.link, (Command(name="fault", script=text, timeout_s=30),))
 
     async def until_named(self, code: str) -> Reading:
         """Return the next reading that names this symptom; the sentinel speaks on change."""
@@ -103,7 +103,7 @@ async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
     network = HttpNetwork()
     async with running_sshd(base / "sshd", ports[0]) as sshd:
         link = await sshd.link()
-        workload = sd_turbo(workdir, ports[1], **TIGHT)
+        workload = sd_turbo(workdir, ports[1], **TIGHT, env=TIGHT_ENV)
         try:
             await carry_out(link, workload.deploy())
             async with watching(link, workload, "keeper_workload_looks=3\n") as sentinel:
@@ -118,24 +118,39 @@ async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
             await network.close()
 
 
-# --- how the faults are made ---------------------------------------------------------------------------
+# --- the table ----------------------------------------------------------------------------------------
 
 
-def card(word: str) -> Callable[[Host], Awaitable[None]]:
-    async def make(host: Host) -> None:
-        host.break_card(word)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.row)
+async def test_a_failure_is_named_and_cured(host: Host, fault: Fault) -> None:
+    before = host.pid
+    await host.make(fault.make)
+    await cured(host, fault.symptom, fault.remedy, fault.said)
+    assert host.pid != before
+    assert not is_running(before)
 
-    return make
+
+async def cured(host: Host, symptom: str, remedy: Remedy, said: str) -> None:
+    """Hear of it, do what it says, and see it gone."""
+    reading = await host.until_named(symptom)
+    assert (reading.status, reading.subject) == (Status.FALSE, Subject.WORKLOAD)
+    assert reading.symptom is not None
+    assert reading.symptom.remedy is remedy
+    assert said in reading.symptom.sentence
+    await host.cure(symptom, remedy)
+    await host.until_well()
+    assert await host.ask("/") == 200
 
 
-async def damage_a_library(host: Host) -> None:
-    """A real ImportError, as a pin that was lost gives one."""
+async def test_a_library_that_is_really_broken_is_brought_again(host: Host) -> None:
+    """B5: by a real ImportError, as a pin that was lost gives one."""
     (host.workdir / "sd_turbo_card.py").write_text("from huggingface_hub import cached_download\n")
     await carry_out(host.link, host.workload.restart_process()[:-1])
+    await cured(host, "imports_fail", Remedy.RESTART_WORKLOAD, "huggingface_hub")
 
 
-async def leave_a_stray(host: Host) -> None:
-    """A server that nobody has a pid file for holds the port."""
+async def test_a_stray_server_that_holds_the_port_is_ended(host: Host) -> None:
+    """B6: one that nobody has a pid file for; and nobody's shell is ended for having its name."""
     await carry_out(host.link, host.workload.restart_process()[:2])
     python = (host.workdir / ".keeper" / "server.python").read_text().strip()
     stray = await asyncio.create_subprocess_exec(
@@ -144,6 +159,9 @@ async def leave_a_stray(host: Host) -> None:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
+    bystander = await asyncio.create_subprocess_exec(
+        *("sh", "-c", "sleep 100; : realtime_stream.py "), cwd=host.workdir
+    )
 
     async def ask() -> int:
         assert stray.returncode is None
@@ -151,93 +169,15 @@ async def leave_a_stray(host: Host) -> None:
 
     await look_until(ask, lambda status: status == 200)
     await carry_out(host.link, host.workload.restart_process()[2:-1])
-
-
-async def lose_the_files(host: Host) -> None:
-    for file in ("realtime_stream.py", "sd_turbo_http.py"):
-        (host.workdir / file).unlink()
-    os.kill(host.pid, signal.SIGKILL)
-
-
-async def crash_requests(host: Host) -> None:
-    host.break_card("page")
-    for _ in range(200):
-        await host.ask("/")
-        if (host.workdir / "server.log").read_text().count("[http] Error: TypeError") >= 5:
-            return
-        await asyncio.sleep(0.05)
-
-
-async def fail_a_prompt(host: Host) -> None:
-    host.break_card("prompt")
-
-    async def ask() -> int:
-        return await host.ask("/prompt", b'{"prompt":"cat"}')
-
-    await look_until(ask, lambda status: status == 500)
-
-
-def send(number: signal.Signals) -> Callable[[Host], Awaitable[None]]:
-    async def make(host: Host) -> None:
-        os.kill(host.pid, number)
-
-    return make
-
-
-@dataclass(frozen=True)
-class Played:
-    """A row as it is played."""
-
-    row: str
-    make: Callable[[Host], Awaitable[None]]
-    code: str
-    remedy: Remedy
-    said: str = ""
-
-
-PROCESS, WORKLOAD = Remedy.RESTART_PROCESS, Remedy.RESTART_WORKLOAD
-TABLE = (
-    Played("B1 errors", card("error other"), "generator_fails", PROCESS, "mat1 and mat2"),
-    Played("B1 hangs", card("freeze"), "generator_stuck", PROCESS, "no new picture"),
-    Played("B2", card("error oom"), "gpu_memory_full", PROCESS, "out of memory"),
-    Played("B3", card("error kernel"), "no_kernel", Remedy.REPLACE, "no kernel image"),
-    Played("B3 driver", card("error driver"), "driver_too_old", Remedy.REPLACE, "insufficient"),
-    Played("B4", card("error numpy"), "numpy_mismatch", WORKLOAD, "Numpy is not available"),
-    Played("B5", damage_a_library, "imports_fail", WORKLOAD, "huggingface_hub"),
-    Played("B6 port", leave_a_stray, "port_in_use", PROCESS, "Address already in use"),
-    Played("B6 files", lose_the_files, "files_missing", WORKLOAD, "files"),
-    Played("B9", crash_requests, "requests_fail", PROCESS, "requests have crashed"),
-    Played("B10", fail_a_prompt, "prompts_fail", Remedy.PERSON, "prompts could not be taken"),
-    Played("B11", send(signal.SIGSTOP), "server_silent", PROCESS, "suspended"),
-    Played("B15", send(signal.SIGKILL), "vanished", PROCESS, "left no word"),
-    Played("B16", card("slow"), "slow", Remedy.PERSON, "pictures a second"),
-    Played("H7", card("error gpu"), "gpu_lost", Remedy.REBOOT, "unspecified launch failure"),
-    Played("H10", card("error disk"), "disk_full", PROCESS, "No space left"),
-)
-# Played with the real libraries, or in time alone: tests/unit/workloads/test_sd_turbo_symptoms.py.
-ELSEWHERE = {"loading", "load_stuck", "model_refused", "model_unavailable", "threads_leak"}
-ELSEWHERE |= {"not_listening", "port_of_another"}
-
-
-@pytest.mark.parametrize("played", TABLE, ids=lambda played: played.row.replace(" ", "-"))
-async def test_a_failure_is_named_and_cured(host: Host, played: Played) -> None:
-    before = host.pid
-    await played.make(host)
-    reading = await host.until_named(played.code)
-    assert (reading.status, reading.subject) == (Status.FALSE, Subject.WORKLOAD)
-    assert reading.symptom is not None
-    assert reading.symptom.remedy is played.remedy
-    assert played.said in reading.symptom.sentence
-    await host.cure(played.code, played.remedy)
-    well = await host.until_well()
-    assert well.numbers["generated_frames_per_s"] >= 0
-    assert host.pid != before
-    assert not is_running(before)
-    assert await host.ask("/") == 200
+    await cured(host, "port_in_use", Remedy.RESTART_PROCESS, "Address already in use")
+    assert await stray.wait() != 0
+    assert bystander.returncode is None
+    bystander.kill()
+    await bystander.wait()
 
 
 async def test_every_symptom_has_its_row() -> None:
-    assert {row.code for row in ROWS} == {played.code for played in TABLE} | ELSEWHERE
+    assert {row.code for row in ROWS} == {fault.symptom for fault in FAULTS} | ELSEWHERE
 
 
 async def test_no_restart_helps_against_a_torch_that_does_not_know_the_gpu(host: Host) -> None:
@@ -303,5 +243,5 @@ async def test_a_viewers_prompt_outlives_the_process_and_the_host(host: Host) ->
     while "dög" not in (await host.until_well()).keepsake:
         pass
     # And what the operator declares anew is stronger than what a viewer wanted before that.
-    declared = sd_turbo(host.workdir, host.port, **TIGHT, prompt="a lighthouse")
+    declared = sd_turbo(host.workdir, host.port, **TIGHT, env=TIGHT_ENV, prompt="a lighthouse")
     assert declared.remembering(said.keepsake) == declared
