@@ -113,7 +113,7 @@ def command_line(
         "ForwardX11": "no",
         "ClearAllForwardings": "yes",
         "UserKnownHostsFile": _quoted(known_hosts),
-        "GlobalKnownHostsFile": "none",
+        "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
         "UpdateHostKeys": "no",
         "CheckHostIP": "no",

@@ -48,7 +48,7 @@ def test_nothing_of_the_operators_own_takes_part() -> None:
         "ForwardX11=no",
         "ClearAllForwardings=yes",
         "StrictHostKeyChecking=yes",
-        "GlobalKnownHostsFile=none",
+        "GlobalKnownHostsFile=/dev/null",
         "ControlPath=none",
         "PermitLocalCommand=no",
         'IdentityFile="/var/lib/keeper/a key 100%%"',
