@@ -26,6 +26,8 @@ from keeper.ports import (
     Malformed,
     Missing,
     PortError,
+    Transient,
+    Uncertain,
     Unreachable,
 )
 from keeper.ports.asking import HostLog, LogPiece, Told
@@ -239,9 +241,11 @@ class HostsAsked:
                 return await link.run(question)
         except TimeoutError as error:
             raise Unreachable(f"the host of {slot} did not answer in {deadline_s:.0f} s") from error
-        except Unreachable as error:
-            why = f"{slot} is on instance {int(place.instance_id)}, and {error}"
-            raise Unreachable(why) from error
+        except (Transient, Uncertain) as error:
+            # What only reads may be asked again, whatever became of it.
+            why = str(error).removeprefix(f"{question.name}: ")
+            where = f"{slot} is on instance {int(place.instance_id)}"
+            raise Unreachable(f"{where}, and {why}") from error
 
     def _place(self, slot: SlotId) -> _Place:
         """Return where a slot is. Raises Unreachable when it has no host."""

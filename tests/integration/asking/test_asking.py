@@ -222,7 +222,8 @@ async def test_a_lost_link_is_said_once_and_nothing_is_missed_meanwhile(
             relay.cut()
             place.write("meanwhile\n")
             # The cut may meet a look half way, or come between two.
-            await followed.until_remark("link is lost", "before the command's exit code")
+            at = "duel/0 is on instance 7001, and the "
+            await followed.until_remark(f"{at}SSH link is lost", f"{at}link was lost")
             place.links.up[FIRST] = await sshd.link()
             await followed.until("meanwhile")
             await place.links.up[FIRST].close()
