@@ -186,11 +186,16 @@ class Fault:
     remedy: Remedy
     make: str
     mend: str = ""  # a person's work; or what keeper's cure cannot undo in a stand-in
-    spoils_view: bool = False
     settings: Mapping[str, Any] = field(
         default_factory=dict
     )  # where the table's are not bad enough
     note: str = ""
+
+    @property
+    def spoils_view(self) -> bool:
+        """Whether viewers see something else than the stream, so that keeper acts at once."""
+        is_for_others = self.remedy in {Remedy.PERSON, Remedy.NOTHING}
+        return not is_for_others and self.symptom not in PLANNED
 
     def script(self, text: str, stage: Stage) -> str:
         """Fill in the stage's parts."""
@@ -204,6 +209,8 @@ class Fault:
         )
 
 
+# Nothing is wrong yet: a restart between two fights comes before one in the middle of a fight.
+PLANNED = frozenset({"memory_near_limit", "stream_too_old"})
 _PROCESS, _WORKLOAD = Remedy.RESTART_PROCESS, Remedy.RESTART_WORKLOAD
 # A new bridge, so that what it says at its start is said again: by the pid that it has written down.
 _NEW_BRIDGE = "kill -TERM $(cat .runtime-locks/rtmp-bridge.pid); true"
@@ -216,7 +223,7 @@ def _put(name: str, text: str = "") -> str:
 FAULTS: tuple[Fault, ...] = (
     # --- the host, as the duel sees it ---
     Fault(id="H1, A21: no WebGPU", symptom="webgpu_missing", remedy=Remedy.REBOOT,
-          make=f"{_put('webgpu')}; {_NEW_BRIDGE}", mend=_NEW_BRIDGE, spoils_view=True),
+          make=f"{_put('webgpu')}; {_NEW_BRIDGE}", mend=_NEW_BRIDGE),
     Fault(id="H5: drawn in software", symptom="software_rendering", remedy=Remedy.REPLACE,
           make=f"{_put('software')}; {_NEW_BRIDGE}", mend=_NEW_BRIDGE),
     Fault(id="H6: no runtime folder for Vulkan", symptom="vulkan_dir", remedy=_WORKLOAD,
@@ -267,19 +274,18 @@ FAULTS: tuple[Fault, ...] = (
           mend="rm -f faults/page_timeout",
           settings={"env": {"DUEL_USE_PRODUCTION_CLIENT": "false"}}),
     Fault(id="A21: no canvas", symptom="no_canvas", remedy=_WORKLOAD,
-          make="{ for n in 1 2 3; do "
-               f"{_put('no_canvas')}; {_NEW_BRIDGE}; sleep 0.8; done; }}"),
+          make=f"{_put('no_canvas')}; {_NEW_BRIDGE}"),
     Fault(id="A23: capture stalled", symptom="capture_stalled", remedy=_PROCESS,
           make=_put("stalled")),
     Fault(id="A23: capture flips", symptom="capture_stalled", remedy=_PROCESS,
           make=_put("flipping")),
-    Fault(id="A24: scene frozen", symptom="scene_frozen", remedy=_PROCESS, spoils_view=True,
+    Fault(id="A24: scene frozen", symptom="scene_frozen", remedy=_PROCESS,
           make=_put("renderer", "renderer_health_stale")),
-    Fault(id="A25: black", symptom="black", remedy=_PROCESS, spoils_view=True,
+    Fault(id="A25: black", symptom="black", remedy=_PROCESS,
           make=_put("renderer", "canvas_missing")),
-    Fault(id="A26: loading screen", symptom="loading_screen", remedy=_PROCESS, spoils_view=True,
+    Fault(id="A26: loading screen", symptom="loading_screen", remedy=_PROCESS,
           make=_put("renderer", "loading_overlay_active")),
-    Fault(id="A27: ffmpeg given up", symptom="ffmpeg_gave_up", remedy=_PROCESS, spoils_view=True,
+    Fault(id="A27: ffmpeg given up", symptom="ffmpeg_gave_up", remedy=_PROCESS,
           make=_put("gave_up")),
     Fault(id="A27: ffmpeg crashes in itself", symptom="ffmpeg_segfault", remedy=_WORKLOAD,
           make=_put("segfault"), mend="rm -f faults/segfault"),
@@ -291,18 +297,16 @@ FAULTS: tuple[Fault, ...] = (
     Fault(id="A28: one platform down", symptom="platform_down", remedy=Remedy.PERSON,
           make="{stop second}", mend="{start second}"),
     Fault(id="A29, H17: all platforms down", symptom="all_platforms_down", remedy=_PROCESS,
-          make="{stop first}; {stop second}", mend="{start first}; {start second}",
-          spoils_view=True),
+          make="{stop first}; {stop second}", mend="{start first}; {start second}"),
     Fault(id="A30: idle for too long", symptom="idle_disconnect", remedy=_WORKLOAD,
           make=_put("no_fighters"), mend="rm -f faults/no_fighters",
           settings={"env": {"STREAM_PLACEHOLDER_ENABLED": "false"},
                     "patience": {"idle_disconnect_s": 2, "idle_s": 60}}),
     Fault(id="A31: filler picture", symptom="placeholder_shown", remedy=_PROCESS,
-          make=_put("placeholder"), spoils_view=True),
-    Fault(id="A32: bridge hangs", symptom="bridge_hung", remedy=_PROCESS, make=_put("hang"),
-          spoils_view=True),
+          make=_put("placeholder")),
+    Fault(id="A32: bridge hangs", symptom="bridge_hung", remedy=_PROCESS, make=_put("hang")),
     Fault(id="A33: says connected, sends nothing", symptom="output_flat", remedy=_PROCESS,
-          make=_put("output_flat"), spoils_view=True),
+          make=_put("output_flat")),
     Fault(id="A36: browser rotation", symptom="rotation", remedy=Remedy.NOTHING,
           make=_put("rotation")),
     Fault(id="A38: browser missing", symptom="chrome_missing", remedy=_WORKLOAD,

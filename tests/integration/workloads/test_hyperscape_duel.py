@@ -22,7 +22,7 @@ from keeper.core.reasons import Reason
 from keeper.ports import Command, Job, Link
 from keeper.workloads import Drain, Workload, registered
 from tests.components import require
-from tests.duel import ADMIN_CODE, FAULTS, KEY, SECRETS, Fault, Stage
+from tests.duel import ADMIN_CODE, FAULTS, KEY, PLANNED, SECRETS, Fault, Stage
 from tests.integration.workloads.conftest import Sentinel, carry_out, watching
 from tests.waiting import is_running, look_until
 
@@ -143,7 +143,7 @@ async def test_row_of_the_catalogue(
         assert symptom is not None
         assert len(symptom.sentence) <= 200
         assert KEY not in symptom.sentence
-        if fault.symptom in {"memory_near_limit", "stream_too_old"}:
+        if fault.symptom in PLANNED:
             assert symptom.remedy in {fault.remedy, Remedy.NOTHING}  # not in the middle of a fight
         else:
             assert symptom.remedy is fault.remedy

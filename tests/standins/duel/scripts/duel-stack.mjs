@@ -77,6 +77,7 @@ setInterval(() => {
         fs.rmSync("faults/memory");
     }
 }, 200);
+fs.rmSync("faults/no_canvas", { force: true }); // a client that does not serve is started anew
 console.log(`[duel] starting (${process.argv.slice(2).join(" ")})`);
 start("game-server", ["packages/server/game-server.mjs"]);
 if (!process.argv.includes("--no-bridge")) start("rtmp-bridge", ["packages/server/rtmp-bridge.mjs", "stream:rtmp"]);

@@ -34,7 +34,6 @@ const err = (line) => console.error(line);
 if (held("page_timeout") && !(env.NODE_ENV === "production" && env.DUEL_USE_PRODUCTION_CLIENT === "true")) {
     err("[RTMPBridge] page.goto: Timeout 180000ms exceeded. navigating to http://localhost:3333/?page=stream"); fail();
 } else if (held("no_canvas")) {
-    latch("no_canvas");
     err("[RTMPBridge] Could not find a game canvas on any candidate URL"); fail();
 } else if (held("chrome_missing") && env.STREAM_CAPTURE_CHANNEL !== "chrome-beta") {
     err("browserType.launch: Executable doesn't exist at /usr/bin/google-chrome-unstable"); fail();
