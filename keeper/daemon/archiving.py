@@ -6,6 +6,7 @@ Everything passes through ``redact`` here before it is written.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
@@ -17,6 +18,8 @@ from keeper.ports import Archive, ArchiveFailed, Clock
 
 _SLOTS_MAX = 1000
 _T = TypeVar("_T")
+# As adapters name them: the moment, the slot with a dot for its stroke, the rental.
+_BUNDLE = re.compile(r"post-mortems/\w+-([a-z0-9-]+)\.([\w-]+)-\d+\.tar\.gz")
 
 
 def _tell_nobody(_: Event) -> None:
@@ -47,6 +50,20 @@ class Archiving:
     def is_there(self) -> bool:
         """Whether anything is kept at all."""
         return self._archive is not None
+
+    async def recall(self) -> None:
+        """Learn the names of the bundles that are there already, as an earlier keeper left them."""
+        if self._archive is None:
+            return
+        try:
+            kept = await self._archive.kept()
+        except ArchiveFailed as failure:
+            self._tell(failure)
+            return
+        for each in kept:
+            if found := _BUNDLE.fullmatch(each.name):
+                slot = SlotId("/".join(found.groups()))
+                self._remember(slot, KeptFor(post_mortem=each.name))
 
     async def open_log(self, slot: SlotId, label: str) -> str:
         """Begin a deploy's log; "" when none can be."""

@@ -142,7 +142,11 @@ class Crew:
         )
         self.archiving = Archiving(ports.archive, clock, redact=ground.hide, note=self.facts.note)
         self.draining = Draining(
-            self.archiving, board=self.board, clock=clock, policy_of=self._policy_of
+            self.archiving,
+            board=self.board,
+            clock=clock,
+            store=ports.store,
+            policy_of=self._policy_of,
         )
         self.parting = Parting(
             ground,

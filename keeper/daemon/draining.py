@@ -21,13 +21,14 @@ from keeper.core.world import Order, OrderKind
 from keeper.daemon.archiving import Archiving
 from keeper.daemon.board import Board
 from keeper.daemon.survey import describe
-from keeper.ports import Clock, Command, CommandFailed, CommandResult, Link, PortError
+from keeper.ports import Clock, Command, CommandFailed, CommandResult, Link, PortError, Store
 from keeper.workloads import Drain, Workload
 
 BOUND_MAX_S = 3600.0
 _LOOK_MIN_S = 0.1
 _DONE, _UNKNOWN, _REFUSED = 0, 2, 3  # exit codes, as ``workloads.Drain`` says
 _REFUSED_MAX = 1000
+_JOURNAL_MAX = 1000
 _SAID_MAX = 200
 
 
@@ -47,15 +48,16 @@ class Draining:
         *,
         board: Board,
         clock: Clock,
+        store: Store,
         policy_of: Callable[[SlotId], Policy],
     ) -> None:
         self._archiving = archiving
         self._board = board
         self._clock = clock
+        self._store = store
         self._policy_of = policy_of
         self._at_once: set[SlotId] = set()
-        # What will not be asked again: a wrong code locks out people, too. In this process only; the
-        # next keeper asks once more.
+        # What will not be asked again: a wrong code locks out people, too.
         self._refused: dict[tuple[StreamName, str], str] = {}
 
     def ordered(self, orders: tuple[Order, ...]) -> None:
@@ -76,7 +78,7 @@ class Draining:
         seen = self._board.latest.get((act.instance_id, Subject.PICTURE))
         if seen is None or seen.status is not Status.TRUE:
             return Drained.GO_ON  # nobody watches anything
-        known = self._refused.get((stream_of(act.slot), act.revision))
+        known = await self._known_refusal(act)
         if known is not None:
             return self._otherwise(act, f"it has refused before: {known}")
         bound_s = min(drain.bound_s, BOUND_MAX_S)
@@ -138,6 +140,24 @@ class Draining:
             return await (await link()).run(command)
         except PortError as failure:
             return plain(self._archiving.redact(describe(failure)), _SAID_MAX)
+
+    async def _known_refusal(self, act: Restart) -> str | None:
+        """Return what was said to keeper, or to the one before it: the journal has that of this slot."""
+        known = self._refused.get((stream_of(act.slot), act.revision))
+        if known is not None:
+            return known
+        try:
+            rows = await self._store.journal(slot=act.slot, limit=_JOURNAL_MAX)
+        except PortError:
+            return None  # it costs one more question
+        return next(
+            (
+                str(row.facts.get("detail", ""))
+                for row in rows
+                if row.event == DrainRefused.name and row.facts.get("revision") == act.revision
+            ),
+            None,
+        )
 
     def _remember_refusal(self, act: Restart, result: CommandResult) -> str:
         said = self._said(result)

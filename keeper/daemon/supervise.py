@@ -69,6 +69,7 @@ class Daemon:
         self.ground.remember(Memory.of(saved, self._ports.clock.now()))
         self.crew.notifier.take(saved.outbox)
         self.crew.purse.remember(saved.meter)
+        await self.crew.archiving.recall()
         self._loaded.set()
         self.crew.facts.note(
             KeeperStarted(

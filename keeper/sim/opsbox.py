@@ -19,7 +19,7 @@ from keeper.core.model import SlotId
 from keeper.core.world import Order, OrderKind
 from keeper.daemon.declared import Declared, Ports
 from keeper.daemon.supervise import Daemon
-from keeper.ports import PortError
+from keeper.ports import Archive, PortError
 from keeper.sim.deploys import Releases
 from keeper.sim.disk import Disk, MemoryStore
 from keeper.sim.faults import Fault, FaultKind
@@ -94,6 +94,7 @@ class OpsBox:
         declare: Callable[[], Declared],
         *,
         has_foresight: bool = True,
+        archive: Archive | None = None,  # None: nothing is kept of deploys and of hosts that end
         has_releases: bool = False,  # streams run what `releases` says, not what is declared
     ) -> None:
         self._universe = universe
@@ -101,6 +102,7 @@ class OpsBox:
         self._on_call = OnCall(universe.mailbox)
         self._declare_else = declare
         self._has_foresight = has_foresight
+        self._archive = archive
         self._loop = asyncio.get_running_loop()
         self.disk = disk
         self.clock = VirtualClock()
@@ -172,6 +174,7 @@ class OpsBox:
             cadence=VirtualCadence(self.clock),
             heartbeat=MemoryHeartbeat(power),
             sink=SimSink(power, self.unhandled, self.counts, self.said),
+            archive=self._archive,
         )
         return Daemon(ports, self._declare(), version=__version__, reload=self._declare)
 

@@ -415,7 +415,9 @@ class VirtualHosts:
         if job is None:
             return "job absent - 0 0 none\n"
         if job.exit_code is not None:
-            said = job.said and f"{job.said} {dict(job.order.env)}\n"  # a hostile one tells all
+            said = "done"
+            if job.said:
+                said = f"{job.said} {dict(job.order.env)}\n"  # a hostile one tells all
             return f"job ended {job.exit_code} 0 {len(said)} {job.order.attempt}\n{said}"
         state = "running" if self._job_runs(host, job) else "gone"
         return f"job {state} - 0 0 {job.order.attempt}\n"

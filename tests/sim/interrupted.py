@@ -26,7 +26,7 @@ from keeper.sim.disk import Disk
 from keeper.sim.evidence import Bounds, Evidence
 from keeper.sim.faults import Fault
 from keeper.sim.fleets import Habits, Spared
-from keeper.sim.loop import VirtualLoop, run
+from keeper.sim.loop import VirtualClock, VirtualLoop, run
 from keeper.sim.market import MarketShape
 from keeper.sim.memory import MemoryMarketplace
 from keeper.sim.opsbox import OpsBox
@@ -34,6 +34,7 @@ from keeper.sim.power import Power
 from keeper.sim.stage import bounds, declared
 from keeper.sim.story import journal_bytes
 from keeper.sim.universe import Universe
+from tests.archives import MemoryArchive
 from tests.sim.awaits import Edge, Marked
 
 Deed = Callable[[Universe, OpsBox], Awaitable[None]]
@@ -68,6 +69,7 @@ class Story:
     )
     has_releases: bool = False  # what the stream runs has a name, and deeds change it
     rentals_max: int = 0  # in all, whenever keeper is cut off; 0: nobody counts
+    has_archive: bool = False  # deploys leave logs, and hosts that end leave a bundle
     meets_bugs: bool = False  # of which the box is told, as it must
 
     def declared(self) -> Declared:
@@ -148,12 +150,14 @@ class _Box(OpsBox):
     def __init__(
         self, story: Story, universe: Universe, tape: _Tape, marked: Marked, cuts: tuple[int, ...]
     ) -> None:
+        self.archive = MemoryArchive(VirtualClock())
         super().__init__(
             universe,
             tape.disk,
             story.declared,
             has_foresight=False,
             has_releases=story.has_releases,
+            archive=self.archive if story.has_archive else None,
         )
         self._story = story
         self._tape = tape

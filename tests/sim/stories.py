@@ -1,8 +1,10 @@
 """The stories in which keeper is cut off: between them they pass every await of the daemon."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from typing_extensions import override
 
@@ -10,14 +12,15 @@ from keeper.core.model import Meaning, Mode, OfferId, RentalSpec, Status, Stream
 from keeper.core.spare import SpareKind, Spares
 from keeper.core.world import OrderKind
 from keeper.daemon.declared import Declared
-from keeper.ports import Command, CommandResult
+from keeper.ports import Command, CommandResult, Job
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.opsbox import OpsBox
 from keeper.sim.universe import Universe
-from keeper.sim.virtual_hosts import CRASHES
-from keeper.workloads import View, ViewKind
+from keeper.sim.virtual_hosts import CRASHES, JobOrder, VirtualHost
+from keeper.workloads import Drain, Step, View, ViewKind
 from keeper.workloads.audition import Check, CheckName, Finding, PortLook
 from keeper.workloads.command import CommandSettings, OperatorCommand
+from tests.archives import MemoryArchive
 from tests.sim.interrupted import SLOT, Change, Deed, Story, give
 
 _DUEL = StreamName("duel")
@@ -148,6 +151,70 @@ class _Choosy(OperatorCommand):
             expected="one",
             meaning=None if is_right else Meaning.FIX,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Patient(OperatorCommand):
+    """A workload with a long step before its start, and viewers who want to see the end."""
+
+    @override
+    def deploy(self) -> tuple[Step, ...]:
+        job = Job(name="deploy.model", script="fetch it", timeout_s=20.0, mark="model 1")
+        return (job, *OperatorCommand.deploy(self))
+
+    @override
+    def drain(self) -> Drain:
+        return Drain(
+            begin=(Command(name="drain.begin", script="end after this one"),),
+            look=Command(name="drain.look", script="has it ended?"),
+            bound_s=60.0,
+        )
+
+
+async def _trouble_a_job(universe: Universe, box: OpsBox) -> None:
+    """Let a host answer nonsense, lose what a job has printed, be busy, and not end it in time."""
+    hosts = universe.hosts
+    begin, stands, carry_out = hosts.begin_job, hosts.job_stands, hosts.carry_out
+    begun = ["job busy - 0 0 none\nanother\n"]
+    standing = [
+        "what?", "job running - 0 6 x\nhello\n", "job running - 90 96 x\nhello\n",
+        *["job running - 96 96 x\n"] * 45,
+    ]  # fmt: skip
+    looks, fails = [1, 1], [1]
+
+    def begin_job(host: VirtualHost, order: JobOrder) -> str:
+        return begun.pop() if begun else begin(host, order)
+
+    def job_stands(host: VirtualHost, name: str) -> str:
+        if name in host.jobs and host.jobs[name].is_taken:
+            standing.clear()
+        return standing.pop(0) if standing and host.jobs else stands(host, name)
+
+    def carried_out(
+        host: VirtualHost, name: str, env: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, str]:
+        if name == "drain.look" and looks:
+            return looks.pop(), ""
+        if name == "deploy.model" and fails:
+            return fails.pop(), "broken"
+        return carry_out(host, name, env)
+
+    hosts.begin_job, hosts.job_stands = begin_job, job_stands  # type: ignore[method-assign]
+    hosts.carry_out = carried_out  # type: ignore[method-assign]
+    await asyncio.sleep(0.0)
+    for _ in range(6000):
+        if any(host.jobs for host in hosts.by_instance.values()):
+            break
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(5.0)
+    _break_links(universe)
+
+
+async def _stick_the_archive(universe: Universe, box: OpsBox) -> None:
+    """Let a disk hang, and order a host's end."""
+    assert isinstance(box._archive, MemoryArchive)
+    box._archive.is_stuck = True
+    await give(box, OrderKind.DESTROY)
 
 
 def _forgiving(_result: CommandResult, _now: datetime) -> Finding:
@@ -349,6 +416,22 @@ STORIES = (
     Story(name="by picture", over_s=400.0, change=_looked_at("mjpeg", is_shut=False)),
     Story(name="by a player", over_s=400.0, change=_running("tcp", _Played)),
     Story(name="an audition", thorough_from_s=0.0, over_s=400.0, change=_running("tcp", _Choosy)),
+    Story(
+        name="long steps and last words",
+        acts=(
+            (0.0, _trouble_a_job),
+            (700.0, OrderKind.RESTART),
+            (900.0, OrderKind.DESTROY),
+            (960.0, OrderKind.RESUME),
+            (1500.0, _stick_the_archive),
+            (1560.0, OrderKind.RESUME),
+        ),
+        thorough_from_s=880.0,
+        thorough_until_s=960.0,
+        over_s=2000.0,
+        change=_running("tcp", _Patient),
+        has_archive=True,
+    ),
     Story(name="a bug", acts=((200.0, _meet_a_bug),), over_s=400.0, meets_bugs=True),
     Story(
         name="stop",

@@ -36,6 +36,7 @@ _RUNS_COMMANDS = "Putting._run_checked"
 # Modules whose awaits belong to no verb that changes anything, each with the reason.
 BESIDE: dict[str, str] = {
     "keeper.daemon.preview": "`keeper plan` reads once and decides; it writes and acts on nothing",
+    "keeper.daemon.deploy_logs": "`keeper logs` reads what deploys have left; it writes nothing",
     "keeper.daemon.asking": "`keeper logs` and `stream-status` ask hosts what changes nothing there",
 }
 

@@ -1,12 +1,14 @@
 """Ordered restarts wait for viewers: through the whole daemon in virtual time."""
 
 import asyncio
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from keeper.cli.stages import is_on_air
 from keeper.core.events import DrainEnded, DrainOverdue, RestartFailed
 from keeper.core.model import DrainThen
 from keeper.core.world import Order, OrderKind
@@ -93,6 +95,11 @@ def restart(stage: Stage, order_id: str = "1", *, is_now: bool = False) -> Order
     return replace(stage.order(OrderKind.RESTART, order_id=order_id), is_now=is_now)
 
 
+def _is_on_air(stage: Stage) -> bool:
+    snapshot = stage.daemon.snapshot()
+    return snapshot is not None and is_on_air(snapshot, SLOT)
+
+
 async def _until_told(stage: Stage, name: str, times: int = 1) -> None:
     await stage.until(lambda: len(stage.facts.named(name)) >= times, within_s=600, look_s=1.0)
 
@@ -166,6 +173,22 @@ def test_a_refusal_is_met_once_and_remembered(answers: Answers) -> None:
             assert answers.told.count("drain.begin") == 1
             assert len(stage.facts.named("workload.drain_refused")) == 1
             assert len(stage.facts.named("workload.drain_overdue")) == 3
+
+    run(play())
+
+
+def test_the_next_keeper_knows_of_a_refusal(answers: Answers) -> None:
+    async def play() -> None:
+        universe, disk = Universe(1, shape=QUIET), Disk(keeper_id="00000001")
+        answers.begin = 3
+        for times in (1, 2):
+            async with Stage(change=drained(), universe=universe, disk=disk) as stage:
+                await stage.until(functools.partial(_is_on_air, stage))
+                await asyncio.sleep(30.0)
+                await stage.daemon.order(restart(stage, str(times)))
+                await _until_told(stage, "workload.restarted")
+                assert stage.facts.named("workload.drain_overdue")
+        assert answers.told.count("drain.begin") == 1
 
     run(play())
 

@@ -83,6 +83,17 @@ def test_what_a_host_knows_is_kept_before_its_end() -> None:
     run(play())
 
 
+def test_the_next_keeper_still_names_the_bundle() -> None:
+    async def play() -> None:
+        archive = MemoryArchive(VirtualClock())
+        await _play(archive)
+        async with Stage(archive=archive) as stage:
+            await stage.until(lambda: stage.daemon.snapshot() is not None)
+            assert stage.snapshot.kept[SLOT].post_mortem in archive.files
+
+    run(play())
+
+
 def test_the_same_run_keeps_the_same_bytes() -> None:
     kept = []
     for _ in range(2):
