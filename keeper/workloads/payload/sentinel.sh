@@ -189,6 +189,8 @@ TEXT
     RUNNING)
         rest=${rest#pid }
         answer up "$(number "${rest%%,*}")" 0 ''
+        # It has ended since supervisord spoke, which will start it again in a moment.
+        [ "$state" = up ] || answer unknown 0 0 'it has just ended'
         ;;
     STARTING) answer starting 0 0 starting ;;
     BACKOFF) answer retrying 0 0 "$(plain "$rest")" ;;
