@@ -1,6 +1,7 @@
 """Real PM2, seen through the sentinel and restarted by keeper's commands."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -11,8 +12,9 @@ import pytest
 
 from keeper.core.model import Status
 from keeper.core.reasons import Reason
-from keeper.ports import Link
+from keeper.ports import Command, Link
 from keeper.workloads import Workload
+from keeper.workloads.managers.pm2 import FIELDS
 from tests.components import require
 from tests.integration.workloads.conftest import build, carry_out, watching
 from tests.waiting import is_running
@@ -143,3 +145,36 @@ async def test_app_stopped_by_hand_is_told_apart(link: Link, folder: Path) -> No
     await process.wait()
     async with watching(link, workload) as sentinel:
         await sentinel.until(Reason.PROCESS_STOPPED_ON_PURPOSE)
+
+
+async def test_two_apps_are_judged_by_the_worse_and_restarted_together(
+    link: Link, folder: Path
+) -> None:
+    """A seed shows the bridge as an app of its own; one that is missing is not made good by the other."""
+    await carry_out(link, app(folder, "good").deploy())
+    both = app(folder, "good twin")
+    async with watching(link, both) as sentinel:
+        assert (await sentinel.until(Reason.PROCESS_GONE)).detail == "PM2 does not know it"
+    twin = (folder / "ecosystem.config.cjs").read_text().replace('"good"', '"twin"')
+    (folder / "twin.config.cjs").write_text(twin)
+    pm2 = f"{require('node')} {require('pm2').resolve()}"
+    start = f"cd {folder} && PM2_HOME={folder}/home {pm2} start twin.config.cjs --only twin -s"
+    assert (await link.run(Command(name="twin", script=start))).exit_code == 0
+    async with watching(link, both) as sentinel:
+        first = await sentinel.until_up()
+        await carry_out(link, both.restart_process())
+        second = await sentinel.until_up(after=first.identity)
+        assert second.restarts == first.restarts + 2
+
+
+async def test_evidence_has_eight_fields_of_each_app_and_no_environment(
+    link: Link, folder: Path
+) -> None:
+    """PM2's own list holds every secret twice."""
+    workload = app(folder, "good", env={"TOKEN": "s3cret-value"})
+    await carry_out(link, workload.deploy())
+    shown = [(await link.run(look)).stdout for look in workload.evidence()]
+    assert "s3cret" not in "".join(shown)
+    line = next(line for text in shown for line in text.splitlines() if line.startswith("{"))
+    assert tuple(json.loads(line)) == FIELDS
+    assert json.loads(line)["status"] == "online"
