@@ -194,8 +194,9 @@ class Fault:
     @property
     def spoils_view(self) -> bool:
         """Whether viewers see something else than the stream, so that keeper acts at once."""
-        is_for_others = self.remedy in {Remedy.PERSON, Remedy.NOTHING}
-        return not is_for_others and self.symptom not in PLANNED
+        if self.remedy in {Remedy.PERSON, Remedy.NOTHING}:
+            return self.symptom in {"no_outputs", "platform_refuses"}
+        return self.symptom not in PLANNED
 
     def script(self, text: str, stage: Stage) -> str:
         """Fill in the stage's parts."""

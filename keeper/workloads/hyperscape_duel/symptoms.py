@@ -70,6 +70,10 @@ def _at_rest(case: Case) -> Remedy:
     return Remedy.RESTART_PROCESS if case.is_at_rest else Remedy.NOTHING
 
 
+def _is_dark(case: Case) -> bool:
+    return case.bridge.ffmpeg is False
+
+
 def _is_refused(case: Case) -> bool:
     """Old keys are no harm while the platforms take them."""
     return bool(case.bridge.down) or case.bridge.ffmpeg is False
@@ -100,7 +104,7 @@ ROWS: tuple[Row, ...] = (
                    "STREAMING_DUEL_ENABLED", lambda case: case.state.error == "not_active")),
     Row(code="other_commit", spoils_view=True, rows=("A9",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.other_commit),
     # --- the browser and the bridge ---
-    Row(code="no_outputs", rows=("A27",), remedy=Remedy.PERSON,
+    Row(code="no_outputs", spoils_view=True, rows=("A27",), remedy=Remedy.PERSON,
         seen=signs.told("the stream has nowhere to go: its keys are missing", "no_outputs")),
     Row(code="chrome_missing", spoils_view=True, rows=("A38",), remedy=Remedy.RESTART_WORKLOAD,
         seen=signs.told("the browser cannot be started", "chrome_missing")),
@@ -109,7 +113,7 @@ ROWS: tuple[Row, ...] = (
         seen=signs.told("the page shows no game", "no_canvas", times=2)),
     Row(code="rotation", rows=("A36",), remedy=Remedy.NOTHING,
         seen=signs.when("the browser is changed, as planned", lambda case: case.facts.rotating)),
-    Row(code="platform_refuses", rows=("A27", "A35"), remedy=Remedy.PERSON, seen=signs.refused),
+    Row(code="platform_refuses", spoils_view=_is_dark, rows=("A27", "A35"), remedy=Remedy.PERSON, seen=signs.refused),
     Row(code="ffmpeg_segfault", spoils_view=True, rows=("A27",), remedy=Remedy.RESTART_WORKLOAD,
         seen=signs.told("this ffmpeg crashes in itself; another one is tried", "segfault", times=3)),
     Row(code="ffmpeg_gave_up", spoils_view=True, rows=("A27",), remedy=Remedy.RESTART_PROCESS, seen=signs.gave_up),

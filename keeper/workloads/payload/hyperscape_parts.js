@@ -103,7 +103,7 @@ function bridge(all) {
 function redacted(text) {
     return text
         .replace(/\b(rtmps?|srt|https?|wss?|postgres\w*|mysql|redis):\/\/[^\s"'|\]]+/gi, "$1://…")
-        .replace(/\b([\w-]*(?:key|token|secret|password|passwd|code|jwt)[\w-]*)(["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;]+)/gi, "$1$2…");
+        .replace(/\b([\w-]*(?:key|token|secret|password|passwd|admin[_-]?code|jwt)[\w-]*)(["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;]+)/gi, "$1$2…");
 }
 
 // One line for a person: no control characters, bounded.
