@@ -15,8 +15,9 @@ from playwright.async_api import Page, async_playwright, expect
 
 from keeper.core.events import TickFailed
 from keeper.core.meter import TOTAL, Meter, Tally, day_of
-from keeper.core.model import SlotId, StreamName
+from keeper.core.model import InstanceId, SlotId, StreamName
 from keeper.core.reasons import Reason
+from keeper.core.under_way import DeployProgress, KeptFor
 from keeper.core.world import AccountSeen, Listing, Pause, Snapshot
 from tests.components import require
 from tests.integration.web.conftest import Keeper, Serve, journal_of, rich_snapshot
@@ -116,6 +117,29 @@ async def test_stays_fresh_without_a_reload(serve: Serve, real_now: datetime) ->
         assert opened.complaints == []
 
 
+def a_deploy(now: datetime, **said: str) -> DeployProgress:
+    """Be at the third of five steps."""
+    return DeployProgress(
+        slot=SlotId("duel/0"), instance_id=InstanceId(1), began_at=now, number=3, of=5, since=now,
+        **{"step": "deploy.run", "line": "building", "log": "", **said},
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.real("chromium")
+async def test_a_deploy_under_way_says_how_far_it_is(serve: Serve, real_now: datetime) -> None:
+    keeper = Keeper(
+        shown=rich_snapshot(at=real_now, deploys={SlotId("duel/0"): a_deploy(real_now)}),
+        time=real_now,
+    )
+    served = await serve(keeper)
+    async with browser(served.url) as opened:
+        told = opened.page.locator("article.card", has_text="duel/0").locator(".progress")
+        await expect(told).to_contain_text("Step 3 of 5 deploy.run")
+        await expect(told).to_contain_text("building")
+        assert await told.locator("progress").get_attribute("value") == "2"
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.real("chromium")
 async def test_what_hosts_write_is_inert(serve: Serve, real_now: datetime) -> None:
@@ -138,7 +162,14 @@ async def test_what_hosts_write_is_inert(serve: Serve, real_now: datetime) -> No
     }
     plan = replace(sick.plan, decisions=(hold("duel/0", Reason.BUDGET, EVIL),))
     keeper = Keeper(
-        shown=replace(sick, world=world, plan=plan, records=shown),
+        shown=replace(
+            sick,
+            world=world,
+            plan=plan,
+            records=shown,
+            deploys={SlotId("duel/0"): a_deploy(real_now, step=EVIL, line=EVIL, log=EVIL)},
+            kept={SlotId("duel/0"): KeptFor(deploy_log=EVIL, post_mortem=EVIL)},
+        ),
         time=real_now,
         entries=journal_of(TickFailed(tick=1, error=EVIL)),
         pictures={"duel/0": EVIL.encode()},

@@ -15,8 +15,9 @@ from keeper.core.model import IntentId, MachineId, OfferId, RentalSpec, SlotId
 from keeper.core.reasons import Reason
 from keeper.core.windows import ALLOWS, Allowance
 from keeper.web.explain import explain
-from keeper.web.shapes import Because, FleetStatus, SlotStatus, WindowStatus
+from keeper.web.shapes import Because, FleetStatus, ProgressStatus, SlotStatus, WindowStatus
 from keeper.web.status import plan_of, status_of
+from keeper.web.tone import Tone
 from tests.snapshots import NOW, ago, dark, hold, record, snapshot, tenure, waiting
 from tests.unit.cli.fleets import ENDING, ON_AIR, OUTBID, SICK, VACANT, WELL
 
@@ -281,3 +282,17 @@ def test_explained_slot_says_what_is_on_its_host(given: dict[str, Any], said: st
 def test_renderables_are_made_once_for_each_width() -> None:
     parts: list[RenderableType] = list(shown_fleet(SICK, width=80))
     assert text(parts, 80) == text(parts, 80)
+
+
+def test_a_deploy_under_way_says_which_step_and_its_last_line() -> None:
+    (stream, *_) = SICK.streams
+    progress = ProgressStatus(
+        instance_id=7, began_at=SICK.now, number=3, of=5, step="deploy.run", since=SICK.now - timedelta(minutes=4),
+        line="building packages/server", log="",
+    )  # fmt: skip
+    slot = replace(stream.slots[0], tone=Tone.WORK, progress=progress)
+    fleet = replace(SICK, streams=(replace(stream, slots=(slot,)),))
+    lines = text(shown_fleet(fleet, width=80), 80)
+    said = " ".join(line.strip() for line in lines)
+    assert "step 3 of 5, deploy.run, for 4m00s: building packages/server" in said
+    assert max(len(line) for line in lines) <= 80
