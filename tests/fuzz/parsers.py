@@ -62,9 +62,13 @@ from keeper.telemetry import logs
 from keeper.telemetry.metrics import label_value
 from keeper.telemetry.redact import Redactor
 from keeper.web.answers import plain_values
+from keeper.workloads import registered
+from keeper.workloads.hyperscape_duel.settings import HyperscapeDuelSettings
 from keeper.workloads.managers.facts import read_line
 from tests.fuzz.seeds import (
     CHUNKS,
+    DUEL_ACCOUNTS,
+    DUELS,
     JPEGS,
     KEY,
     LINES,
@@ -133,6 +137,17 @@ def check_reading(reading: Any) -> str:
     return shown_badly(reading.detail, 200) or shown_badly(reading.identity, 64)
 
 
+def check_duel(readings: Any) -> str:
+    symptoms = [reading.symptom for reading in readings if reading.symptom is not None]
+    return check_readings(readings) or _all(*(shown_badly(each.sentence, 200) for each in symptoms))
+
+
+def check_duel_account(lines: Any) -> str:
+    if not isinstance(lines, tuple) or not 0 < len(lines) <= 12:
+        return "not a few lines"
+    return _all(*(shown_badly(line.text, 200) for line in lines))
+
+
 def check_instance(found: Any) -> str:
     if not isinstance(found, Instance):
         return "not a rental"
@@ -187,6 +202,19 @@ def _text(data: bytes) -> str:
 
 def sentinel_line(data: bytes) -> Any:
     return read_line(_text(data), HOST, NOW, needs_display=True)
+
+
+DUEL: Final = registered()["hyperscape-duel"].build(
+    HyperscapeDuelSettings(kind="hyperscape-duel", commit="8591248d"), {}
+)
+
+
+def duel_look(data: bytes) -> Any:
+    return DUEL.interpret('{"facts":{"workload":' + _text(data) + "}}", HOST, NOW)
+
+
+def duel_account(data: bytes) -> Any:
+    return DUEL.read_account(CommandResult(exit_code=0, stdout=_text(data), stderr=""))
 
 
 def sentinel_bytes(data: bytes) -> Any:
@@ -435,6 +463,8 @@ def check_log(found: Any) -> str:
 
 PARSERS: Final = (
     Parser("sentinel line", sentinel_line, LINES, check_readings, share=2.0),
+    Parser("duel's look", duel_look, DUELS, check_duel),
+    Parser("duel's account", duel_account, DUEL_ACCOUNTS, check_duel_account),
     Parser("log", log_chunk, CHUNKS, check_log),
     Parser("sentinel bytes", sentinel_bytes, (b"\n".join(LINES), *PLAIN)),
     Parser("command bytes", command_bytes, (b"chatter\nnonce\ndone\n", b"x" * 6000, *LINES), check_command),

@@ -75,6 +75,21 @@ LINES: Final = (
     b'{"facts":{"disk":{"free_mb":12.5}}}',
     b'{"hb":12}',
 )
+DUELS: Final = as_json(
+    {"process": "up", "is_young": False, "server": {"code": 200, "silent_s": 0}, "commit": "712516c9",
+     "state": {"code": 200, "phase": "FIGHTING", "late_s": 90.0, "still_fights": 1},
+     "bridge": {"seen": "ok", "flat_s": 70, "down": ["kick", "x"], "outputs": 2, "degraded": "probe_failed:x",
+                "degraded_s": 400, "ffmpeg": None},
+     "hls": {"seen": True, "flat_s": 80}, "log": {"db": {"n": 5, "for_s": 9.5, "text": "too many clients"}}},
+    {"process": "manager_down", "server": {"code": 0}, "log": {"bad_build": {"n": 1, "text": "\u202eCannot find"}}},
+)  # fmt: skip
+DUEL_ACCOUNTS: Final = as_json(
+    {"health": {"code": 200, "status": "ok"}, "state": {"code": 503, "error": "Streaming delay warmup"},
+     "context": {"code": 200, "phase": "FIGHTING", "one": "Ada", "other": "Bo"},
+     "bridge": {"code": 200, "bytes": 1.2e9, "outputs": 2, "down": ["kick"]},
+     "apps": [{"name": "hyperscape-duel", "pid": 7}], "logs": ["a line", "another"]},
+    {"bridge": {"code": 200, "ffmpeg": False, "bytes": -1e300}, "apps": []},
+)  # fmt: skip
 PLAIN: Final = (
     b"Sat, 21 Nov 2026 05:21:51 GMT",
     b"Fri, 31 Dec 9999 23:59:59 GMT",
