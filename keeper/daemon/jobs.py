@@ -32,6 +32,8 @@ POLL_S = 2.0
 LINK_PATIENCE_S = 120.0
 _OVERTIME_S = 60.0  # the host ends it at its limit; much later it has not, and is told to
 _NONSENSE_MAX = 3
+_MUCH = jobs.POLL_MAX_BYTES // 4  # characters: there is more, and it is asked for without a pause
+_AT_ONCE_MAX = 2 * jobs.LOG_MAX_BYTES  # of one job; then no more than an answer each pause
 _LINE_MAX = 4_096
 _TAIL_LINES = 12
 
@@ -85,14 +87,16 @@ class _Talk:
         reply = await self._begin(heard)
         if reply.state is JobState.ENDED and reply.attempt != self._attempt:
             return JobEnd(exit_code=reply.exit_code, was_done=True, tail="")
-        attempt, offset, is_told_to_end = reply.attempt, 0, False
+        attempt, offset, is_told_to_end, read = reply.attempt, 0, False, 0
         while True:
             if reply.offset > offset:
                 await heard([f"… {reply.offset - offset} bytes were thrown away unread"])
             offset = reply.next_offset
             if lines := self._lines.take(reply.text):
                 await heard(lines)
-            is_behind = offset - reply.offset >= jobs.POLL_MAX_BYTES
+            # By what has come, not by what the host says of it; and not for ever at once.
+            read += len(reply.text)
+            is_behind = len(reply.text) >= _MUCH and read < _AT_ONCE_MAX
             if reply.state is JobState.ENDED and not is_behind:
                 break
             if reply.state not in {JobState.RUNNING, JobState.ENDED}:
