@@ -66,7 +66,7 @@ class ContainerDisk:
         for path in self.home.glob("**/*.pid"):
             if path.name == GUARD:
                 continue
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, IndexError):  # also one that is being written
                 pid = int(path.read_text().split()[0])
                 process = warden.look(pid)
                 if process is None or not warden.has_mark(pid, mark):
