@@ -214,7 +214,7 @@ class Fault:
 PLANNED = frozenset({"memory_near_limit", "stream_too_old"})
 _PROCESS, _WORKLOAD = Remedy.RESTART_PROCESS, Remedy.RESTART_WORKLOAD
 # A new bridge, so that what it says at its start is said again: by the pid that it has written down.
-_NEW_BRIDGE = "kill -TERM $(cat .runtime-locks/rtmp-bridge.pid); true"
+_NEW_BRIDGE = "kill -TERM $(cat .runtime-locks/rtmp-bridge); true"
 
 
 def _put(name: str, text: str = "") -> str:

@@ -16,7 +16,7 @@ let degraded = null, crashes = 0, gaveUp = false, age = 0;
 fs.mkdirSync(LIVE, { recursive: true });
 fs.mkdirSync("faults", { recursive: true });
 fs.mkdirSync(".runtime-locks", { recursive: true });
-fs.writeFileSync(".runtime-locks/rtmp-bridge.pid", String(process.pid));
+fs.writeFileSync(".runtime-locks/rtmp-bridge", String(process.pid));
 
 // A fault of this file is latched: it holds until this process ends. Some hold only where the settings
 // are as bad as they were (`unless`).
