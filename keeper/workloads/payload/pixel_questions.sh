@@ -219,6 +219,7 @@ ask_workload() {
     fi
     ask_signalling_log
     ask_app_log
+    [ "$app" != vulkan ] || ask_driver # the cause, where there is one
     workload=$(printf '"workload":{"boot":"%s","why":"%s","portal_file":%s,"page":%s,"streamer":%s,' \
         "$boot" "$pixel_why" "$portal_file" "$page" "$streamer")
     workload=$workload$(printf '"portal":%s,"caddy":"%s","hang":%s,"log":"%s","driver":"%s",' \

@@ -230,7 +230,6 @@ CATALOGUE: tuple[Row, ...] = (
         fits=lambda facts, _: facts.caddy == "unauthorized",
         sentence="the proxy refuses the container's own token, read again just now",
         remedy=Remedy.PERSON,
-        spoils_view=True,
     ),
     Row(
         code="caddy_down",
@@ -245,7 +244,6 @@ CATALOGUE: tuple[Row, ...] = (
         fits=_relay_is("names_differ"),
         sentence="TURN_USER and TURN_USERNAME differ: the relay refuses every player",
         remedy=Remedy.PERSON,
-        spoils_view=True,
     ),
     Row(
         code="relay_not_mapped",

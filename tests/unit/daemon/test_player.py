@@ -1,0 +1,162 @@
+"""When the player watches, when it only lists, and from when on it is believed."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from keeper.core.model import InstanceId, Reading, Remedy, Status, Subject, Symptom
+from keeper.core.reasons import Reason
+from keeper.daemon.player import Player
+from keeper.ports import PictureSample, PlayerLimits, PlayerSample, Reached
+from keeper.workloads import PlayerView, View, ViewKind
+
+BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
+ME = InstanceId(7)
+VIEW = View(
+    kind=ViewKind.WEBRTC,
+    container_port=13000,
+    player=PlayerView(streamer_id="Game", watch_every_s=60, start_s=5),
+)
+PICTURE = PictureSample(
+    http_status=200, frames=20, unique_frames=20, undecodable_frames=0, bytes_read=9, sampled_s=2.0,
+    mean_luma=90.0, motion=2.0, newest_frame=b"\xff\xd8jpeg",
+)  # fmt: skip
+LIVE = PlayerSample(
+    reached=Reached.MEDIA, streamers=("Game",), watched="Game", has_relay=True, picture=PICTURE
+)
+LISTED = PlayerSample(reached=Reached.LISTED, streamers=("Game",))
+NOBODY = PlayerSample(reached=Reached.LISTED)
+HANGS = PlayerSample(reached=Reached.SUBSCRIBED, streamers=("Game",), watched="Game")
+NO_RELAY = PlayerSample(
+    reached=Reached.MEDIA, streamers=("Game",), watched="Game", has_relay=False, picture=PICTURE
+)
+OTHERS = PlayerSample(reached=Reached.LISTED, streamers=("Game",), has_left=True, others=1)
+
+
+@dataclass
+class Stage:
+    """A server whose answers are given, and a clock in the test's hand."""
+
+    seconds: float = 0.0
+    answer: PlayerSample = LIVE
+    asked: list[PlayerLimits] = field(default_factory=list)
+    player: Player = field(default_factory=Player)
+
+    def now(self) -> datetime:
+        return BEGIN + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    async def sample_webrtc(self, url: str, limits: PlayerLimits) -> PlayerSample:
+        self.asked.append(limits)
+        if self.answer is LIVE and not limits.is_subscribing:
+            return LISTED
+        return self.answer
+
+    async def look(self, *, after_s: float = 10.0) -> Reading:
+        self.seconds += after_s
+        network: Any = self
+        reading, self.frame = await self.player.look(network, "http://x", VIEW, ME, self)
+        return reading
+
+    @property
+    def has_watched(self) -> bool:
+        return self.asked[-1].is_subscribing
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+async def test_it_watches_rarely_while_all_is_well_and_what_it_saw_stands_meanwhile(
+    stage: Stage,
+) -> None:
+    watched = []
+    for _ in range(14):
+        reading = await stage.look()
+        assert (reading.status, reading.reason, reading.at) == (
+            Status.TRUE, Reason.LIVE, stage.now(),
+        )  # fmt: skip
+        watched.append(stage.has_watched)
+    assert [number for number, each in enumerate(watched) if each] == [0, 6, 12]
+
+
+async def test_it_watches_at_each_look_while_anything_is_wrong(stage: Stage) -> None:
+    await stage.look()
+    stage.answer = NOBODY
+    assert (await stage.look()).status is Status.FALSE
+    assert not stage.has_watched
+    for _ in range(3):
+        await stage.look()
+        assert stage.has_watched
+    stage.answer = LIVE
+    assert (await stage.look()).reason is Reason.LIVE
+    assert stage.has_watched
+    await stage.look()
+    assert not stage.has_watched
+
+
+async def test_a_hung_application_is_found_by_the_next_watching_look(stage: Stage) -> None:
+    await stage.look()
+    stage.answer = HANGS
+    assert (await stage.look(after_s=61)).reason is Reason.NO_BYTES
+
+
+@pytest.mark.parametrize(("sample", "code"), [(NO_RELAY, "relay_failed"), (HANGS, "offer_missing")])
+async def test_what_only_a_player_sees_is_believed_when_three_looks_agree(
+    stage: Stage, sample: PlayerSample, code: str
+) -> None:
+    stage.answer = sample
+    for _ in range(2):
+        await stage.look()
+        assert stage.player.symptom is None
+    await stage.look()
+    assert stage.player.symptom is not None
+    assert stage.player.symptom.code == code
+    stage.answer = LIVE
+    await stage.look()
+    assert stage.player.symptom is None
+
+
+async def test_one_slow_answer_between_good_ones_is_no_symptom(stage: Stage) -> None:
+    for _ in range(6):
+        for stage.answer in (HANGS, LIVE):
+            await stage.look()
+    assert stage.player.symptom is None
+
+
+async def test_while_others_watch_what_was_seen_stands_for_a_while_and_then_is_not_known(
+    stage: Stage,
+) -> None:
+    await stage.look()
+    stage.answer = OTHERS
+    seen = [(await stage.look(after_s=20)).status for _ in range(20)]
+    assert seen[0] is Status.TRUE
+    assert seen[-1] is Status.UNKNOWN, "nobody of ours has seen it for so long"
+    assert Status.FALSE not in seen
+
+
+def said(status: Status, symptom: Symptom | None = None) -> Reading:
+    reason = Reason.WORKLOAD_WELL if status is Status.TRUE else Reason.SYMPTOM
+    return Reading(
+        instance_id=ME, subject=Subject.WORKLOAD, status=status, reason=reason, at=BEGIN,
+        symptom=symptom,
+    )  # fmt: skip
+
+
+async def test_the_hosts_own_word_comes_before_what_a_player_sees(stage: Stage) -> None:
+    stage.answer = NO_RELAY
+    for _ in range(3):
+        await stage.look()
+    well = stage.player.heard(said(Status.TRUE))
+    assert well.symptom is not None
+    assert well.symptom.code == "relay_failed"
+    cause = Symptom(code="relay_down", sentence="down", remedy=Remedy.RESTART_PROCESS)
+    assert stage.player.heard(said(Status.FALSE, cause)).symptom == cause
+    stage.answer = LIVE
+    await stage.look()
+    assert stage.player.heard(said(Status.TRUE)).status is Status.TRUE

@@ -1,0 +1,334 @@
+"""What Pixel Streaming rents, puts onto a host, asks of it, and makes of the answers."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from keeper.core.model import InstanceId, OfferNeeds, Port, Reading, Remedy, Rung, Status, Subject
+from keeper.ports import Command, CommandResult, Job, Upload
+from keeper.workloads import ViewKind, Workload, registered
+from keeper.workloads.identity import identify
+from keeper.workloads.pixel_streaming.symptoms import CATALOGUE
+
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+ME = InstanceId(7)
+DIGEST = "ab" * 32
+ARCHIVE = {"url": "https://downloads.example/game.tar.gz", "sha256": DIGEST}
+
+
+def build(secrets: dict[str, str] | None = None, **more: Any) -> Workload:
+    plugin = registered()["pixel-streaming"]
+    app = {"executable": "Linux/Game.sh", **more.pop("app", {})}
+    declared = {"kind": "pixel-streaming", "app": app, "archive": ARCHIVE, **more}
+    return plugin.build(plugin.settings.model_validate(declared), secrets or {})
+
+
+# --- the rental ---------------------------------------------------------------------------------------
+
+
+def test_it_is_rented_as_the_images_own_template_has_it() -> None:
+    rental = build().rental()
+    assert rental.ports == (
+        Port(container_port=1111), Port(container_port=3000), Port(container_port=8080),
+        Port(container_port=70_000, protocol="udp"),
+    )  # fmt: skip
+    assert rental.env == {
+        "NVIDIA_DRIVER_CAPABILITIES": "all",
+        "OPEN_BUTTON_PORT": "1111",
+        "PORTAL_CONFIG": "localhost:1111:11111:/:Instance Portal|"
+        "localhost:3000:13000:/:Pixel Streaming|localhost:8080:8080:/:Jupyter",
+        "TURN_USER": "user",
+        "TURN_USERNAME": "user",
+    }
+
+
+def test_what_is_declared_reaches_the_container() -> None:
+    rental = build(
+        provisioning_script="https://x.example/p.sh", relay_user="bob",
+        player={"rest_api": True}, signalling_args=["--max_players=4"], env={"MORE": "1"},
+        image_layout={"relay_port": 0},
+    ).rental()  # fmt: skip
+    assert rental.env["PROVISIONING_SCRIPT"] == "https://x.example/p.sh"
+    assert rental.env["TURN_USER"] == rental.env["TURN_USERNAME"] == "bob"
+    assert rental.env["PIXEL_STREAMING_ARGS"] == "--max_players=4 --rest_api"
+    assert rental.env["MORE"] == "1"
+    assert all(port.protocol == "tcp" for port in rental.ports)
+
+
+@pytest.mark.parametrize("name", ["TURN_USER", "TURN_USERNAME", "OPEN_BUTTON_TOKEN"])
+def test_one_of_the_relays_two_names_cannot_be_set_alone(name: str) -> None:
+    with pytest.raises(ValidationError, match="relay_user"):
+        build(env={name: "x"})
+
+
+def test_it_needs_a_display_and_its_disk() -> None:
+    needs = build(disk_gb=300).needs(OfferNeeds(gpu_display_active=False, disk_gb=10))
+    assert (needs.gpu_display_active, needs.disk_gb) == (True, 300)
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [{}, {"url": "https://x/y"}, {"url": "https://x/y", "path": "/z", "sha256": DIGEST},
+     {"url": "ftp://x/y", "sha256": DIGEST}, {"path": "relative", "sha256": DIGEST},
+     {"url": "https://x/y", "sha256": "abc"}],
+)  # fmt: skip
+def test_an_archive_comes_from_one_place_and_a_fetched_one_has_a_checksum(
+    archive: dict[str, str],
+) -> None:
+    with pytest.raises(ValidationError):
+        build(archive=archive)
+
+
+# --- the deploy ---------------------------------------------------------------------------------------
+
+
+def test_it_is_deployed_in_steps_that_mean_something() -> None:
+    steps = build().deploy()
+    names = [step.path if isinstance(step, Upload) else step.name for step in steps]
+    assert names == [
+        "deploy.boot", "deploy.project",
+        "/workspace/.keeper/ue-app.env", "/workspace/.keeper/ue-app.sh",
+        "/etc/supervisor/conf.d/ue-app.conf",
+        "deploy.install", "deploy.start", "verify.process",
+    ]  # fmt: skip
+    jobs = {step.name: step for step in steps if isinstance(step, Job)}
+    assert jobs["deploy.boot"].mark == "", "a boot is waited for at each deploy"
+    assert DIGEST in jobs["deploy.project"].mark
+
+
+def test_a_spare_gets_the_project_and_no_program_that_a_reboot_would_start() -> None:
+    assert [type(step) for step in build().prepare()] == [Job, Job]
+
+
+def test_the_program_is_under_the_images_supervisord_and_not_roots() -> None:
+    (conf,) = [
+        step.content.decode()
+        for step in build(app={"account": "user"}).deploy()
+        if isinstance(step, Upload) and step.path.endswith(".conf")
+    ]
+    lines = conf.splitlines()
+    for line in (
+        "[program:ue-app]", "user=user", "startsecs=10", "autorestart=true", "startretries=3",
+        "killasgroup=true", "stdout_logfile=/var/log/portal/ue-app.log",
+    ):  # fmt: skip
+        assert line in lines
+
+
+def test_supervisord_is_never_told_to_reload() -> None:
+    """It would restart everything, the application included."""
+    workload = build(tunnel_url="http://localhost:3000")
+    steps = [*workload.deploy(), *workload.restart_workload()]
+    for row in CATALOGUE:
+        steps += workload.restart_process(row.code)
+    scripts = [step.script for step in steps if not isinstance(step, Upload)]
+    assert not [script for script in scripts if " reload" in script or "pkill" in script]
+
+
+def test_a_secret_address_and_secrets_of_the_application_are_in_no_script_and_no_argument() -> None:
+    workload = build(
+        {"SIGNED": "https://x.example/?key=hidden1", "API_KEY": "it's hidden2"},
+        archive={"url_secret": "SIGNED", "sha256": DIGEST},
+    )
+    for step in workload.deploy():
+        match step:
+            case Upload(path=path, content=content, mode=mode) if b"hidden" in content:
+                assert (path, mode) == ("/workspace/.keeper/ue-app.env", 0o600)
+                assert b"hidden1" not in content
+            case Job(env=env, script=script) | Command(env=env, script=script):
+                assert "hidden" not in script
+                assert "hidden2" not in str(env)
+            case _:
+                pass
+    sentinel = workload.sentinel()
+    assert "hidden" not in sentinel
+    assert not [value for value in workload.rental().env.values() if "hidden" in value]
+
+
+def test_a_secret_that_is_not_the_streams_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="SIGNED"):
+        build(archive={"url_secret": "SIGNED", "sha256": DIGEST})
+
+
+def test_what_only_looks_and_waits_is_another_revision_for_nobody() -> None:
+    plugin = registered()["pixel-streaming"]
+
+    def name(**more: Any) -> str:
+        app = {"executable": "Game.sh"}
+        section = plugin.settings.model_validate({"kind": "pixel-streaming", "app": app, **more})
+        return identify(section, {}, key=b"k").name
+
+    assert name() == name(player={"watch_every_s": 30}) == name(drain_s=5)
+    assert name() != name(image_layout={"streamer_port": 8889})
+    assert name() != name(player={"rest_api": True}), "it reaches the container"
+
+
+# --- looks --------------------------------------------------------------------------------------------
+
+UP = {
+    name: ["RUNNING", 0, 0]
+    for name in (
+        "caddy", "instance_portal", "pixel-streaming", "coturn", "dbus-system", "dbus-user",
+        "pipewire", "pipewire-pulse", "wireplumber", "ue-app",
+    )
+}  # fmt: skip
+WELL = {
+    "boot": "ready", "portal_file": 1, "page": 1, "streamer": 1, "portal": 1, "caddy": "well",
+    "driver": "there", "relay": "mapped", "programs": UP,
+}  # fmt: skip
+
+
+def read(**facts: Any) -> Reading:
+    programs = {**UP, **facts.pop("programs", {})}
+    return interpret(json.dumps({**WELL, **facts, "programs": programs}))
+
+
+def interpret(workload_json: str) -> Reading:
+    line = f'{{"seq":1,"facts":{{"workload":{workload_json}}}}}'
+    (reading,) = build(tunnel_url="http://localhost:3000").interpret(line, ME, AT)
+    assert reading.subject is Subject.WORKLOAD
+    return reading
+
+
+def program(name: str, state: str, respawns: int = 0, skips: int = 0) -> dict[str, Any]:
+    return {"programs": {name: [state, respawns, skips]}}
+
+
+def test_a_host_where_all_is_well_says_so() -> None:
+    assert read().status is Status.TRUE
+
+
+SYMPTOMS: list[tuple[dict[str, Any], str, Remedy]] = [
+    ({"supervisor": "down"}, "supervisor_down", Remedy.REBOOT),
+    ({"boot": "failed", "why": "x"}, "boot_failed", Remedy.REPLACE),
+    ({"boot": "provisioning"}, "provisioning", Remedy.NOTHING),
+    ({"portal_file": 0}, "portal_file_empty", Remedy.PERSON),
+    ({"driver": "failed"}, "driver_missing", Remedy.REPLACE),
+    ({"hang": 4711, "page": 0}, "start_hangs", Remedy.RESTART_PROCESS),
+    (program("pixel-streaming", "RUNNING", 1), "signalling_respawned", Remedy.RESTART_PROCESS),
+    (program("pixel-streaming", "EXITED"), "signalling_ended", Remedy.RESTART_PROCESS),
+    ({"app": "root", **program("ue-app", "FATAL")}, "app_as_root", Remedy.PERSON),
+    ({"app": "missing", **program("ue-app", "BACKOFF")}, "app_not_startable", Remedy.PERSON),
+    ({"app": "vulkan", **program("ue-app", "FATAL")}, "vulkan_missing", Remedy.REPLACE),
+    ({"app": "gpu_lost"}, "gpu_crashed", Remedy.RESTART_PROCESS),
+    ({"app": "encoder"}, "encoder_spent", Remedy.RESTART_WORKLOAD),
+    ({"app": "memory"}, "gpu_memory_full", Remedy.RESTART_PROCESS),
+    (program("ue-app", "ABSENT"), "app_not_installed", Remedy.RESTART_WORKLOAD),
+    (program("ue-app", "FATAL"), "app_gave_up", Remedy.RESTART_PROCESS),
+    (program("ue-app", "STOPPED"), "app_ended", Remedy.RESTART_PROCESS),
+    ({"page": 0}, "page_down", Remedy.RESTART_PROCESS),
+    ({"caddy": "placeholder"}, "placeholder", Remedy.RESTART_PROCESS),
+    ({"caddy": "unauthorized"}, "token_refused", Remedy.PERSON),
+    ({"caddy": "refused"}, "caddy_down", Remedy.RESTART_PROCESS),
+    ({"relay": "names_differ"}, "relay_names_differ", Remedy.PERSON),
+    ({"relay": "unmapped"}, "relay_not_mapped", Remedy.REPLACE),
+    (program("coturn", "EXITED"), "relay_down", Remedy.RESTART_PROCESS),
+    (program("pipewire", "EXITED"), "audio_down", Remedy.RESTART_PROCESS),
+    ({"portal": 0}, "portal_down", Remedy.RESTART_PROCESS),
+    ({"tunnel": "gone"}, "tunnel_gone", Remedy.RESTART_PROCESS),
+]
+
+
+@pytest.mark.parametrize(("facts", "code", "remedy"), SYMPTOMS, ids=[row[1] for row in SYMPTOMS])
+def test_a_row_of_the_catalogue_is_named(facts: dict[str, Any], code: str, remedy: Remedy) -> None:
+    reading = read(**facts)
+    assert reading.status is Status.FALSE
+    assert reading.symptom is not None
+    assert (reading.symptom.code, reading.symptom.remedy) == (code, remedy)
+
+
+def test_every_row_of_the_catalogue_has_a_case() -> None:
+    assert {row.code for row in CATALOGUE} == {code for _, code, _ in SYMPTOMS}
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        # EXITED has two meanings: somebody skipped it, or it has ended.
+        program("pixel-streaming", "EXITED", 0, 1),
+        {"relay": "external", **program("coturn", "EXITED")},
+        program("pipewire", "EXITED", 0, 1),
+        program("caddy", "STARTING"),
+        {"driver": "absent"},  # the image fetches it
+        {"caddy": "unknown"},  # no curl on the host
+        {"relay": ""},  # not a rental, or not to be read
+        {"app": "root"},  # of an earlier start: it runs
+    ],
+)
+def test_what_only_looks_like_a_failure_is_none(facts: dict[str, Any]) -> None:
+    assert read(**facts).status is Status.TRUE
+
+
+GARBAGE = ["1", '"x"', "[]", '{"programs":1}', '{"programs":{"a":[1,2]}}', '{"boot":5}', "null"]
+
+
+@pytest.mark.parametrize("text", GARBAGE)
+def test_garbage_is_not_known(text: str) -> None:
+    assert interpret(text).status is Status.UNKNOWN
+
+
+def test_what_a_host_says_of_its_boot_is_shown_in_plain_and_short() -> None:
+    reading = read(boot="failed", why="\x1b[31m" + "x" * 500)
+    assert reading.symptom is not None
+    assert reading.symptom.sentence.isprintable()
+    assert len(reading.symptom.sentence) <= 200
+
+
+def test_the_view_is_a_players_past_the_proxy() -> None:
+    view = build(player={"rest_api": True}).view()
+    assert (view.kind, view.container_port) == (ViewKind.WEBRTC, 13_000)
+    assert view.player is not None
+    assert (view.player.streamer_id, view.player.has_rest) == ("Keeper", True)
+
+
+# --- cures and accounts -------------------------------------------------------------------------------
+
+CURES = {
+    "": "start_app", "no_streamer": "start_app", "offer_missing": "start_app",
+    "app_gave_up": "start_app", "start_hangs": "end_hanging_start",
+    "signalling_respawned": "restart_signalling", "signalling_ended": "start_signalling",
+    "page_down": "restart_signalling", "caddy_down": "restart_caddy",
+    "relay_down": "restart_relay", "relay_failed": "restart_relay",
+    "audio_down": "restart_audio", "tunnel_gone": "refresh_tunnel",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "first"), CURES.items())
+def test_the_cure_depends_on_the_symptom(code: str, first: str) -> None:
+    assert build().restart_process(code)[0].name == f"restart.process.{first}"
+
+
+def test_it_may_be_restarted_put_there_again_and_rebooted() -> None:
+    assert build().rungs() == (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT)
+
+
+def answered(text: str, exit_code: int = 0) -> CommandResult:
+    return CommandResult(exit_code=exit_code, stdout=text, stderr="")
+
+
+def test_the_account_has_a_line_for_each_part() -> None:
+    workload = build()
+    lines = workload.read_account(answered(f'"workload":{json.dumps(WELL)}\n'))
+    assert [line.title for line in lines] == [
+        "Boot", "Signalling", "Application", "Proxy", "Relay", "Sound", "Portal",
+    ]  # fmt: skip
+    assert {line.status for line in lines} == {Status.TRUE}
+
+
+@pytest.mark.parametrize(
+    "result", [answered(""), answered("\x1b[2J", 1), answered('"workload":{'), answered("x" * 9999)]
+)
+def test_an_account_that_cannot_be_read_says_so(result: CommandResult) -> None:
+    (line,) = build().read_account(result)
+    assert line.status is Status.UNKNOWN
+    assert line.text.isprintable()
+    assert len(line.text) <= 200
+
+
+def test_it_drains_by_looking_and_not_at_all_when_told_so() -> None:
+    drain = build(drain_s=60).drain()
+    assert drain is not None
+    assert (drain.begin, drain.bound_s) == ((), 60)
+    assert build(drain_s=0).drain() is None
