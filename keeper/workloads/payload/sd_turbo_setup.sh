@@ -55,6 +55,7 @@ PYTHON
 
 make_own() {
     [ -x "$own" ] && "$own" -m pip --version >/dev/null 2>&1 && return 0
+    command -v "$python" >/dev/null 2>&1 || { echo "setup: there is no $python" >&2; return 1; }
     echo 'setup: making an environment of our own'
     rm -rf .keeper/python
     within 120 "$python" -m venv .keeper/python && return 0

@@ -44,7 +44,9 @@ from keeper.workloads.sd_turbo.symptoms import Case, diagnose
 
 _DETAIL_MAX = 200
 _ANYWHERE = frozenset({"127.0.0.1", "0.0.0.0", "::"})  # noqa: S104 - compared, not bound
-_SUSPENDED = "suspended by a signal"  # the sentinel's words
+# The sentinel's words.
+_SUSPENDED = "suspended by a signal"
+_NEVER_STARTED = "never started here"
 # Libraries and model take about 15 GB; what is rented has room for both and a log.
 _MODEL_FREE_MIN_GB = 20.0
 
@@ -155,6 +157,8 @@ class SdTurbo:
         facts = read_facts(raw)
         if facts is None:
             return (*readings, _untold(instance_id, at, "the server's word cannot be read"))
+        if process.detail == _NEVER_STARTED:
+            return (*readings, _untold(instance_id, at, "it was never started here"))
         is_up = process.status is Status.TRUE
         if not is_up and facts.health is not None:
             return readings  # its word is from before its end; the next look knows more

@@ -130,6 +130,14 @@ def test_a_word_from_before_the_end_is_not_taken_for_one_of_now() -> None:
     assert said(line(None, state="gone")) is None
 
 
+def test_a_host_on_which_it_was_never_started_is_not_sick() -> None:
+    """A spare that is prepared, or a host before its deploy."""
+    facts = {"how": "gone", "here": True, "death": {"kind": "none"}}
+    reading = said(line(facts, state="gone", why="never started here"))
+    assert reading is not None
+    assert (reading.status, reading.symptom) == (Status.UNKNOWN, None)
+
+
 def test_a_prompts_author_and_a_liar_can_say_what_they_like() -> None:
     hostiles: tuple[object, ...] = (
         {"health": {"phase": 7}}, {"health": {}}, [], 3, {"health": None, "how": 5}, "\x1b[31m",
