@@ -145,7 +145,7 @@ def check_duel(readings: Any) -> str:
 def check_duel_account(lines: Any) -> str:
     if not isinstance(lines, tuple) or not 0 < len(lines) <= 12:
         return "not a few lines"
-    return _all(*(shown_badly(line.text, 200) for line in lines))
+    return _all(*(shown_badly(row, 200) for line in lines for row in line.text.split("\n")))
 
 
 def check_instance(found: Any) -> str:

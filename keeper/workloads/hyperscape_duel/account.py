@@ -60,7 +60,7 @@ _DECODER = msgspec.json.Decoder(_Account)
 
 
 def lines_of(result: CommandResult) -> tuple[AccountLine, ...]:
-    """Return the six lines; those of the log follow the sixth, without a title."""
+    """Return the six lines; the sixth has the log's, one below the other."""
     try:
         if result.exit_code != 0 or result.is_truncated:
             raise msgspec.ValidationError("no account")
@@ -68,15 +68,19 @@ def lines_of(result: CommandResult) -> tuple[AccountLine, ...]:
     except (msgspec.MsgspecError, RecursionError):
         why = (result.stderr or result.stdout).strip() or f"exit code {result.exit_code}"
         return (_line("Server Health", Status.UNKNOWN, f"the host gave no account: {why}"),)
-    shown = [_line("", Status.UNKNOWN, text) for text in seen.logs[:6]]
+    # Each line is made plain by itself: between them is the only line break that a text may have.
+    shown = "\n".join(plain(text, _TEXT_MAX) for text in seen.logs[:6])
     return (
         _health(seen.health),
         _state(seen.state),
         _context(seen.context),
         _bridge(seen.bridge),
         _apps(seen.apps),
-        _line("Recent Logs", Status.TRUE if shown else Status.UNKNOWN, "" if shown else "none"),
-        *shown,
+        AccountLine(
+            title="Recent Logs",
+            status=Status.TRUE if shown else Status.UNKNOWN,
+            text=shown or "none",
+        ),
     )
 
 

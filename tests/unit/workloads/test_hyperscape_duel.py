@@ -417,9 +417,7 @@ def test_account_has_the_pages_six_lines() -> None:
         ("Duel Context", Status.TRUE, "FIGHTING (Agent1 vs Agent2)"),
         ("RTMP Bridge", Status.TRUE, "Active (1.2 GB streamed)"),
         ("PM2 Processes", Status.TRUE, "2 running"),
-        ("Recent Logs", Status.TRUE, ""),
-        ("", Status.UNKNOWN, "Combat tick processed"),
-        ("", Status.UNKNOWN, "Frame captured"),
+        ("Recent Logs", Status.TRUE, "Combat tick processed\nFrame captured"),
     ]
 
 
