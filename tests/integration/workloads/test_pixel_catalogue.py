@@ -237,15 +237,15 @@ def unmark(path: str) -> Deed:
     return lambda image: (image.folder / path).unlink()
 
 
-def new_token(image: Image) -> None:
-    """The token was rotated, and the proxy has not been told."""
-    with_env(OPEN_BUTTON_TOKEN="another")(image)
+def other_token(image: Image) -> None:
+    """The proxy lets another one in than the container has."""
+    image.write_caddyfile("another")
+    image.control("restart", "caddy")
 
 
-def old_token(image: Image) -> None:
-    from tests.standins.pixel.image import TOKEN
-
-    with_env(OPEN_BUTTON_TOKEN=TOKEN)(image)
+def own_token(image: Image) -> None:
+    image.write_caddyfile()
+    image.control("restart", "caddy")
 
 
 def all_sound_is_up(image: Image) -> bool:
@@ -283,8 +283,8 @@ ROWS = (
     Row(id="C9 signalling hangs behind the proxy", fault=freeze("pixel-streaming"),
         code="caddy_down", remedy=Remedy.RESTART_PROCESS, mend=thaw("pixel-streaming"),
         picture=Reason.NO_BYTES),
-    Row(id="C10 token refused", fault=new_token, code="token_refused", remedy=Remedy.PERSON,
-        mend=old_token),
+    Row(id="C10 token refused", fault=other_token, code="token_refused", remedy=Remedy.PERSON,
+        mend=own_token),
     Row(id="C11 Caddy down", fault=stop("caddy"), code="caddy_down",
         remedy=Remedy.RESTART_PROCESS),
     Row(id="C12 relay down", fault=stop("coturn"), code="relay_down",

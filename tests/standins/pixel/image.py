@@ -11,6 +11,7 @@ server that never answers), ``exit0`` (the signalling server ends well), ``mute`
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -123,8 +124,7 @@ class Image:
         (self.folder / "supervisord.conf").write_text(_SUPERVISORD.format(folder=self.folder))
         (self.folder / "portal.yaml").write_text("applications: {}\n")
         self.write_environ()
-        caddyfile = _CADDYFILE.format(token=TOKEN, **self.ports)
-        (self.folder / "Caddyfile").write_text(caddyfile)
+        self.write_caddyfile()
         for name, (startsecs, script) in self._programs().items():
             conf = _PROGRAM.format(name=name, folder=self.folder, startsecs=startsecs)
             (self.folder / "conf.d" / f"{name}.conf").write_text(conf)
@@ -136,6 +136,10 @@ class Image:
         """Write the environment of the container's first process, as /proc shows it."""
         text = "".join(f"{name}={value}\0" for name, value in self.env.items())
         (self.folder / "environ").write_text(text)
+
+    def write_caddyfile(self, token: str = TOKEN) -> None:
+        """Write what the proxy lets in, from its next start on."""
+        (self.folder / "Caddyfile").write_text(_CADDYFILE.format(token=token, **self.ports))
 
     def _programs(self) -> Mapping[str, tuple[int, str]]:
         ports, log = self.ports, self.folder / "logs"
@@ -188,9 +192,8 @@ class Image:
 
     def _never_answers(self) -> int:
         """Open a port that accepts and says nothing, for a start that asks for its own address."""
-        self._mute = socket.socket()
-        self._mute.bind(("127.0.0.1", 0))
-        self._mute.listen(8)
+        if self._mute is None:
+            self._mute = socket.create_server(("127.0.0.1", 0))
         return int(self._mute.getsockname()[1])
 
     def start(self) -> None:
@@ -230,6 +233,15 @@ class Image:
             process.wait()
         for stray in self.strays:
             stray.wait()
+
+    def replace(self) -> None:
+        """Make it another container: nothing that was put or written there is left."""
+        self._end_processes()
+        for name in ("conf.d", "logs", "skips", "markers", "faults", "workspace", "tunnels"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        (self.folder / "sock").unlink(missing_ok=True)
+        self.build()
+        self.start()
 
     def reboot(self) -> None:
         """End every process that runs in this container, as a reboot does, and start it again."""

@@ -81,6 +81,10 @@ class App:
         self._url = url
         self._name = name
         self._mood_file = Path(mood) if mood else None
+        if self._mood_file:
+            self._mood_file.unlink(
+                missing_ok=True
+            )  # a fresh process has none of the old one's trouble
         self._players: dict[str, RTCPeerConnection] = {}
 
     @property
