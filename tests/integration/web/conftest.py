@@ -21,6 +21,7 @@ from tests.facts import every_event
 from tests.snapshots import NOW, dark, picture, record, snapshot, tenure
 
 TOKEN = "correct-horse"
+KEY_FILE = "/var/lib/keeper/id_ed25519"
 JPEG = b"\xff\xd8\xff\xe0" + b"\x00" * 32 + b"\xff\xd9"
 
 
@@ -141,6 +142,7 @@ async def serve() -> AsyncIterator[Serve]:
             token=token,
             is_local=bool(socket),
             hosts=hosts,
+            key_file=KEY_FILE,
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout)
         await runner.setup()

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -23,7 +24,7 @@ from keeper.ports import (
 )
 from keeper.ports.asking import HostLog, LogPiece, Told
 from keeper.web import asking
-from tests.integration.web.conftest import TOKEN, Keeper, Serve
+from tests.integration.web.conftest import KEY_FILE, TOKEN, Keeper, Serve
 from tests.integration.web.test_app import BEARER, ask
 from tests.snapshots import NOW, conditions, instance, record, snapshot, tenure
 from tests.waiting import eventually
@@ -149,6 +150,20 @@ async def test_a_way_names_each_entrance_with_the_key_that_it_must_show(serve: S
         {"host": "192.0.2.1", "port": 41022, "is_relay": False, "host_key": OWN},
         {"host": "ssh4.vast.ai", "port": 1022, "is_relay": True, "host_key": RELAYS},
     ]
+
+
+async def test_only_on_its_own_box_keeper_says_where_its_key_lies(
+    serve: Serve, short_path: Path
+) -> None:
+    assert (await way(serve, at_home()))["key_file"] == ""
+    path = str(short_path / "keeper.sock")
+    await serve(at_home(), hosts=Hosts(), socket=path)
+    connector = aiohttp.UnixConnector(path)
+    async with (
+        aiohttp.ClientSession("http://keeper", connector=connector) as client,
+        client.get("/api/v1/way?slot=duel/0") as answer,
+    ):
+        assert (await answer.json())["key_file"] == KEY_FILE
 
 
 async def test_the_status_shows_every_pin_on_a_line_of_its_own(serve: Serve) -> None:
