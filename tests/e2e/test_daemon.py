@@ -225,6 +225,10 @@ async def test_orders_are_taken_and_told(box: Box) -> None:
     done = await box.keeper("restart", "duel")
     assert done.out.startswith("restart of duel/0 is ordered")
     await daemon.says(r'"event":"workload.restarted"')
+    done = await box.keeper("drain", "duel")
+    assert done.out.startswith("drain of duel/0 is ordered (by local:")
+    assert (await box.keeper("drain", "duel/9")).code == 5
+    assert (await box.keeper("restart", "duel/0", "--now")).code == 0
     done = await box.keeper("replace", "duel")
     assert (done.code, done.out) == (6, "")
     assert "look with --dry-run, then repeat it with --yes" in done.err
