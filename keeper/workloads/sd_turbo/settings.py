@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,6 +17,11 @@ class SdTurboSettings(BaseModel):
     """What an operator declares of an SD-Turbo stream."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Who changes these puts nothing else on a host.
+    not_on_hosts: ClassVar[frozenset[str]] = frozenset(
+        {"audition", "slow_ratio", "slow_s", "load_max_s", "stuck_s"}
+    )
 
     kind: Literal["sd-turbo"]
     # What draws the pictures. "test-card" needs no model and no GPU.
