@@ -29,7 +29,7 @@ _START_APP = r"""
 pid=$($supervisorctl pid "$program" 2>/dev/null)
 case $pid in
 '' | 0 | *[!0-9]*) ;;
-*) kill -KILL -- "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null ;;
+*) kill -KILL "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null ;;
 esac
 sleep 0.3
 said=$($supervisorctl start "$program" 2>&1)
