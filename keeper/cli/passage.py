@@ -113,6 +113,7 @@ class Passage:
         is_same = before is not None and before.instance_id == way.instance_id
         if way.is_key_changed:
             self._way = None
+            self._refused_key = ()  # once keeper itself gets in again, so may we
             self._end_link()
             self._refuse(plain(way.why))
             return
