@@ -58,6 +58,7 @@ from keeper.core.text import plain
 from keeper.ports import Account, CommandResult, HttpReply, Malformed, PortError, Transient
 from keeper.probes.http import read_http
 from keeper.probes.log_file import CONTENT_MAX_BYTES, Mark, read_chunk, read_list
+from keeper.probes.signalling import Exchange, Finish, watching
 from keeper.telemetry import logs
 from keeper.telemetry.metrics import label_value
 from keeper.telemetry.redact import Redactor
@@ -65,6 +66,7 @@ from keeper.web.answers import plain_values
 from keeper.workloads import registered
 from keeper.workloads.hyperscape_duel.settings import HyperscapeDuelSettings
 from keeper.workloads.managers.facts import read_line
+from keeper.workloads.pixel_streaming.settings import AppSettings, PixelStreamingSettings
 from tests.fuzz.seeds import (
     CHUNKS,
     DUEL_ACCOUNTS,
@@ -76,9 +78,11 @@ from tests.fuzz.seeds import (
     NOES,
     OFFER,
     PAGES,
+    PIXELS,
     PLAIN,
     ROW,
     SECRET,
+    SIGNALS,
     as_json,
 )
 
@@ -215,6 +219,38 @@ def duel_look(data: bytes) -> Any:
 
 def duel_account(data: bytes) -> Any:
     return DUEL.read_account(CommandResult(exit_code=0, stdout=_text(data), stderr=""))
+
+
+PIXEL: Final = registered()["pixel-streaming"].build(
+    PixelStreamingSettings(kind="pixel-streaming", app=AppSettings(executable="Game.sh")), {}
+)
+
+
+def pixel_look(data: bytes) -> Any:
+    return PIXEL.interpret('{"facts":{"workload":' + _text(data) + "}}", HOST, NOW)
+
+
+def pixel_account(data: bytes) -> Any:
+    text = '"workload":' + _text(data)
+    return PIXEL.read_account(CommandResult(exit_code=0, stdout=text, stderr=""))
+
+
+def signalling_talk(data: bytes) -> Any:
+    """Every message, after the greeting and a list: an exchange takes them in any order."""
+    found: list[Any] = []
+    for is_subscribing in (True, False):
+        exchange = Exchange(is_subscribing=is_subscribing, streamer_id="Game")
+        found += exchange.receive(_text(SIGNALS[0])) if data[:1] == b"[" else ()
+        for _ in range(3):
+            found += exchange.receive(_text(data))
+        found.append(Finish("".join((exchange.watched, *exchange.streamers))[:200]))
+    watching(data)
+    return found
+
+
+def check_talk(actions: Any) -> str:
+    finished = [each.error for each in actions if isinstance(each, Finish)]
+    return _all(*(shown_badly(each, 200) for each in finished))
 
 
 def sentinel_bytes(data: bytes) -> Any:
@@ -465,6 +501,9 @@ PARSERS: Final = (
     Parser("sentinel line", sentinel_line, LINES, check_readings, share=2.0),
     Parser("duel's look", duel_look, DUELS, check_duel),
     Parser("duel's account", duel_account, DUEL_ACCOUNTS, check_duel_account),
+    Parser("Pixel Streaming's look", pixel_look, PIXELS, check_duel),
+    Parser("Pixel Streaming's account", pixel_account, PIXELS, check_duel_account),
+    Parser("signalling", signalling_talk, SIGNALS, check_talk),
     Parser("log", log_chunk, CHUNKS, check_log),
     Parser("sentinel bytes", sentinel_bytes, (b"\n".join(LINES), *PLAIN)),
     Parser("command bytes", command_bytes, (b"chatter\nnonce\ndone\n", b"x" * 6000, *LINES), check_command),

@@ -90,6 +90,28 @@ DUEL_ACCOUNTS: Final = as_json(
      "apps": [{"name": "hyperscape-duel", "pid": 7}], "logs": ["a line", "another"]},
     {"bridge": {"code": 200, "ffmpeg": False, "bytes": -1e300}, "apps": []},
 )  # fmt: skip
+PIXELS: Final = as_json(
+    {
+        "boot": "failed", "why": "exit 1", "portal_file": 1, "page": 1, "streamer": 1, "portal": 1,
+        "caddy": "well", "hang": 4711, "log": "", "driver": "there", "app": "root",
+        "relay": "mapped", "tunnel": "", "programs": {"ue-app": ["FATAL", 0, 0]},
+    },
+    {"boot": "ready", "caddy": "refused", "page": 1, "programs": {"coturn": ["EXITED", 1, 1]}},
+    {"supervisor": "down"},
+)  # fmt: skip
+
+SIGNALS: Final = as_json(
+    {"type": "config", "peerConnectionOptions": {"iceServers": [
+        {"urls": ["turn:relay.example:3478"], "username": "user", "credential": "pw"},
+        {"urls": "stun:stun.example:19302"}]}, "protocolVersion": "1.3.0"},
+    {"type": "streamerList", "ids": ["Game", "Game1"]},
+    {"type": "offer", "sdp": "v=0"},
+    {"type": "iceCandidate", "candidate": {"candidate": "candidate:1", "sdpMid": "0", "sdpMLineIndex": 0}},
+    {"type": "subscribeFailed", "message": "Streamer Game is full. Max players = 1."},
+    {"type": "streamerIdChanged", "newID": "Game2"},
+    [{"streamerId": "Game", "subscribers": [{"playerId": "Player1"}]}],
+)  # fmt: skip
+
 PLAIN: Final = (
     b"Sat, 21 Nov 2026 05:21:51 GMT",
     b"Fri, 31 Dec 9999 23:59:59 GMT",
