@@ -27,6 +27,7 @@ from keeper.core.signs import (
     boot_ends_at,
     deploy_settles_at,
     deploy_unsettled,
+    disowned_for_what_is_over,
     down_at,
     down_for_long,
     equipment_lost,
@@ -384,6 +385,13 @@ TENURE_RULES: tuple[Rule, ...] = (
         then=_wait_until(Reason.OWN_RECOVERY_AT_WORK, own_recovery_ends_at),
         why="A workload that is mending itself is not restarted on top of that, but only for so"
         " long.",
+    ),
+    Rule(
+        name="disowned for what is over",
+        when=disowned_for_what_is_over,
+        then=_wait(Reason.NOT_ENOUGH_EVIDENCE),
+        why="A viewer's look was overruled by a symptom that has ended; the next look, seconds away, says"
+        " what is seen now. A stream that a person had mended was restarted for it.",
     ),
     Rule(
         name="incurable here",

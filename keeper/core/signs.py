@@ -351,6 +351,12 @@ def own_recovery_ends_at(case: Case) -> datetime:
     return later(case.working.since, wait_s)
 
 
+def disowned_for_what_is_over(case: Case) -> bool:
+    """Whether only a symptom spoilt the picture, and the workload is well since: nobody looked again."""
+    is_well = case.working.status is Status.TRUE and case.is_fresh(Subject.WORKLOAD)
+    return is_well and case.streaming.reason is Reason.WRONG_PICTURE and not process_is_down(case)
+
+
 def incurable_here(case: Case) -> bool:
     """Whether the workload says that only another host helps, and no viewer says otherwise."""
     is_asked = case.symptom is not None and case.symptom.remedy is Remedy.REPLACE

@@ -104,6 +104,17 @@ SYMPTOMS = (
         reason=Reason.SYMPTOM, rung=Rung.RESTART_PROCESS,
     ),
     Row(
+        sentence="a picture that was bad for a symptom which is over is looked at again first",
+        world=with_tenure(
+            healthy_world(readings=bad_pictures(3, Reason.WRONG_PICTURE)),
+            conditions=conditions(
+                streaming=(Status.FALSE, Reason.WRONG_PICTURE),
+                working=(Status.TRUE, Reason.WORKLOAD_WELL),
+            ),
+        ),
+        decision="wait", reason=Reason.NOT_ENOUGH_EVIDENCE,
+    ),
+    Row(
         sentence="an expected gap is waited for",
         world=ailing(Remedy.NOTHING, for_s=20, wait_s=60), decision="wait",
         reason=Reason.OWN_RECOVERY_AT_WORK, until=ahead(40),
