@@ -61,6 +61,10 @@ def _recovery(case: Case) -> float:
     return case.patience.recovery_s
 
 
+def _startup(case: Case) -> float:
+    return case.patience.startup_s
+
+
 def _slow(case: Case) -> float:
     return case.patience.slow_s
 
@@ -87,7 +91,7 @@ ROWS: tuple[Row, ...] = (
     Row(code="database", spoils_view=True, rows=("A1",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.database),
     Row(code="port_held", spoils_view=True, rows=("A3",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.port_held),
     Row(code="nothing_runs", spoils_view=True, rows=("H15",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.nothing_runs),
-    Row(code="starting", rows=("A8",), remedy=Remedy.NOTHING, seen=signs.starting),
+    Row(code="starting", rows=("A8",), remedy=Remedy.NOTHING, seen=signs.starting, wait_s=_startup),
     # --- what no restart cures ---
     Row(code="webgpu_missing", spoils_view=True, rows=("H1", "A21"), remedy=Remedy.REBOOT, seen=signs.webgpu_missing),
     Row(code="software_rendering", spoils_view=True, rows=("H5",), remedy=Remedy.REPLACE,
@@ -112,7 +116,8 @@ ROWS: tuple[Row, ...] = (
     Row(code="no_canvas", spoils_view=True, rows=("A21",), remedy=Remedy.RESTART_WORKLOAD,
         seen=signs.told("the page shows no game", "no_canvas", times=2)),
     Row(code="rotation", rows=("A36",), remedy=Remedy.NOTHING,
-        seen=signs.when("the browser is changed, as planned", lambda case: case.facts.rotating)),
+        seen=signs.when("the browser is changed, as planned", lambda case: case.facts.rotating),
+        wait_s=lambda case: case.patience.flat_s),
     Row(code="platform_refuses", spoils_view=_is_dark, rows=("A27", "A35"), remedy=Remedy.PERSON, seen=signs.refused),
     Row(code="ffmpeg_segfault", spoils_view=True, rows=("A27",), remedy=Remedy.RESTART_WORKLOAD,
         seen=signs.told("this ffmpeg crashes in itself; another one is tried", "segfault", times=3)),
