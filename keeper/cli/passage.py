@@ -250,11 +250,13 @@ class Passage:
             ends.pipe = pipe
             await _carry_both(reader, writer, pipe)
         finally:
-            self._open.discard(ends)
-            self._said.pop("room", None)
             if ends.pipe is not None:
                 ends.pipe.close()
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+            self._open.discard(ends)
+            self._said.pop("room", None)
 
     async def _pipe(self) -> SshPipe | None:
         """Connect to the host's port; None, and a fact, when that is not possible now."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import asyncssh
@@ -21,15 +22,26 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.real("sshd")
 
 
+SERVED: set[asyncio.StreamWriter] = set()  # who is being served: sshd lets go after its client has
+
+
 async def serving(port: int = 0, said: bytes = b"") -> asyncio.Server:
     """A server of a workload: it says its name, then repeats what it hears until both ends close."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(said)
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-        writer.close()
+        SERVED.add(writer)
+        try:
+            writer.write(said)
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+            SERVED.discard(writer)
 
     return await asyncio.start_server(serve, "127.0.0.1", port, reuse_address=True)
 
@@ -125,8 +137,8 @@ Dig = Callable[..., Awaitable[Tunnel]]
 @pytest.fixture
 async def dig(sshd: RealSshd) -> AsyncIterator[Dig]:
     """Open tunnels, and close them with the test."""
+    made: list[tuple[asyncio.Server, list[asyncio.Task[None]], Tunnel]] = []
     async with asyncio.TaskGroup() as group:
-        made: list[tuple[asyncio.Server, list[asyncio.Task[None]], Tunnel]] = []
 
         async def start(**given: float) -> Tunnel:
             tunnel = Tunnel(sshd, **given)
@@ -146,6 +158,7 @@ async def dig(sshd: RealSshd) -> AsyncIterator[Dig]:
             tunnel.passage.close()
             for task in tasks:
                 task.cancel()
+    await eventually(lambda: not SERVED and not any(t.passage._open for *_, t in made))
 
 
 async def test_leads_there_and_back_with_each_end_by_itself(sshd: RealSshd, dig: Dig) -> None:
@@ -324,6 +337,7 @@ async def test_a_changed_key_is_refused_and_the_next_host_is_not(sshd: RealSshd,
     assert await tunnel.hears(1) == b"x"
     assert set(tunnel.facts) <= {"key_changed", "moved", "linked"}
     entrance.close()
+    relay.cut()
     server.close()
 
 
