@@ -150,8 +150,10 @@ kj_begin() {
         kj_word try
         kj_theirs=$kj_said
         kj_word mark
-        if [ "$kj_theirs" = "$kj_try" ] || { [ "$kj_running" = "$kj_name" ] && [ "$kj_said" = "$kj_mark" ]; }; then
-            kj_stand
+        # One whose supervisor was killed a moment ago is none to attach to: the lock is free soon.
+        if [ "$kj_theirs" = "$kj_try" ]; then kj_stand; fi
+        if [ "$kj_running" = "$kj_name" ] && [ "$kj_said" = "$kj_mark" ]; then
+            if kj_runs pid || [ -s rc ]; then kj_stand; fi
         fi
         printf 'job busy - 0 0 none\n%s\n' "$kj_running"
         exit 0
@@ -188,7 +190,11 @@ kj_begin() {
 
 kj_run() {
     kj_record $$ pid
-    kj_drain <out 9>&- &
+    # Not `kj_drain 9>&-`: a shell keeps a copy of what it closes for a function, and with it the lock.
+    (
+        exec 9>&-
+        kj_drain <out
+    ) &
     kj_record $! drain
     kj_here=$(pwd)
     (cd ../.. && exec setsid sh "$kj_here/script" </dev/null >"$kj_here/out" 2>&1 9>&-) &
@@ -205,7 +211,7 @@ kj_run() {
             break
         fi
         kj_looks=$((kj_looks + 1))
-        if [ "$kj_looks" -le 25 ]; then sleep 0.2; else sleep 1; fi
+        if [ "$kj_looks" -le 25 ]; then sleep 0.2 9>&-; else sleep 1 9>&-; fi
     done
     wait "$kj_child"
     kj_code=$?

@@ -237,6 +237,7 @@ async def test_what_it_leaves_in_the_background_holds_nobody_up(host: Host) -> N
     ended = await host.run(job)
     assert ended.exit_code == 0
     assert "started" in host.heard
+    assert (await host.run(a_job("echo ran >>tries", name="deploy.next"))).exit_code == 0
     (host.home / "stop").touch()
     await eventually(lambda: not is_running(host.pid(job, "drain")))
 
