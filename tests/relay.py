@@ -15,6 +15,7 @@ class Relay:
         self._flows = asyncio.Event()
         self._flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._carried: set[asyncio.Task[None] | None] = set()
         self.address = Address(host="127.0.0.1", port=0)
 
     def freeze(self) -> None:
@@ -28,6 +29,22 @@ class Relay:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection."""
+        task = asyncio.current_task()
+        self._carried.add(task)
+        try:
+            await self._carry(reader, writer)
+        finally:
+            self._carried.discard(task)
+
+    async def end(self) -> None:
+        """Cut everything, and wait until the last of it has let go."""
+        self.cut()
+        self._flows.set()
+        async with asyncio.timeout(20):
+            while self._carried:  # noqa: ASYNC110 - no event tells of it
+                await asyncio.sleep(0.01)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(self._target.host, self._target.port)
         self._writers |= {writer, back}
         try:
@@ -59,6 +76,6 @@ async def relayed(target: Address) -> AsyncIterator[Relay]:
     try:
         yield relay
     finally:
-        relay.cut()
         server.close()
+        await relay.end()
         await server.wait_closed()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from keeper.ports import Unreachable
 from keeper.ports.errors import NobodyListens
 from tests.real_sshd import RealSshd, running_sshd
 from tests.relay import relayed
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.real("sshd")
 
@@ -18,13 +20,22 @@ pytestmark = pytest.mark.real("sshd")
 async def sshd(tmp_path: Path, free_port: Callable[[], int]) -> AsyncIterator[RealSshd]:
     async with running_sshd(tmp_path / "sshd", free_port()) as server:
         yield server
+        await eventually(lambda: not SERVED)  # sshd lets go after its client has
+
+
+SERVED: set[asyncio.StreamWriter] = set()
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65_536):
-        writer.write(data)
-        await writer.drain()
+    SERVED.add(writer)
+    with suppress(ConnectionError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
     writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+    SERVED.discard(writer)
 
 
 async def test_carries_bytes_both_ways_and_each_end_by_itself(sshd: RealSshd) -> None:
@@ -85,6 +96,7 @@ async def test_a_tunnel_may_use_more_time_than_a_watched_host(sshd: RealSshd) ->
             writer.write(bytes(262_144))
             await writer.drain()
         writer.close()
+        await writer.wait_closed()
 
     server = await asyncio.start_server(pour, "127.0.0.1", 0)
     hosts = sshd.hosts(time_share=1.0)

@@ -267,7 +267,7 @@ async def test_a_host_that_does_not_answer_is_said_once_and_tried_on(
     assert await tunnel.hears(1) == b"x"
     assert tunnel.facts == ["unreachable", "linked"]
     entrance.close()
-    relay.cut()
+    await relay.end()
     server.close()
 
 
@@ -337,7 +337,7 @@ async def test_a_changed_key_is_refused_and_the_next_host_is_not(sshd: RealSshd,
     assert await tunnel.hears(1) == b"x"
     assert set(tunnel.facts) <= {"key_changed", "moved", "linked"}
     entrance.close()
-    relay.cut()
+    await relay.end()
     server.close()
 
 
