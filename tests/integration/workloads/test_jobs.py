@@ -73,9 +73,9 @@ async def host(tmp_path: Path, free_port: Callable[[], int]) -> AsyncIterator[Ho
         for link in host.links:
             await link.close()
     for file in home.glob(f"{jobs.FOLDER}/*/*"):
-        if file.name in {"pid", "child", "drain"}:
+        if file.name in {"pid", "child"}:  # each leads a group of its own
             with suppress(ProcessLookupError, ValueError, IndexError):
-                os.kill(int(file.read_text().split()[0]), signal.SIGKILL)
+                os.killpg(int(file.read_text().split()[0]), signal.SIGKILL)
 
 
 def a_job(script: str, **more: object) -> Job:
