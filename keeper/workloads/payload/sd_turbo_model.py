@@ -24,7 +24,8 @@ from sd_turbo_state import Failed, kind_of
 def load(options: argparse.Namespace, say: Callable[[str], None]) -> Model:
     """Load the model, from the cache or from where it is published. May take minutes."""
     # A bar that is redrawn a hundred times a second has no place in a log.
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for switch in ("HF_HUB_DISABLE_PROGRESS_BARS", "TQDM_DISABLE"):
+        os.environ.setdefault(switch, "1")
     torch = importlib.import_module("torch")
     device, dtype = chosen(torch, options)
     say(f"[init] torch {torch.__version__} on {device}, {options.dtype}: {dtype}")

@@ -23,6 +23,8 @@ from keeper.core.model import Reading, Remedy, Status, Subject
 from keeper.core.reasons import Reason
 from keeper.ports import Command, HttpRequest, Link, PortError
 from keeper.workloads import Workload
+from keeper.workloads.managers import payload, workload_facts
+from keeper.workloads.sd_turbo.facts import read_facts
 from keeper.workloads.sd_turbo.symptoms import ROWS
 from tests.integration.workloads.conftest import Sentinel, carry_out, sd_turbo, watching
 from tests.real_sshd import running_sshd
@@ -245,3 +247,42 @@ async def test_a_viewers_prompt_outlives_the_process_and_the_host(host: Host) ->
     # And what the operator declares anew is stronger than what a viewer wanted before that.
     declared = sd_turbo(host.workdir, host.port, **TIGHT, env=TIGHT_ENV, prompt="a lighthouse")
     assert declared.remembering(said.keepsake) == declared
+
+
+async def test_the_account_is_one_question_on_the_host(host: Host) -> None:
+    question = host.workload.account()
+    assert question is not None
+    lines = {each.title: each for each in host.workload.read_account(await host.link.run(question))}
+    assert list(lines) == [
+        "Server",
+        "Generator",
+        "Prompt",
+        "Viewers",
+        "Errors",
+        "GPU",
+        "Recent log",
+    ]
+    assert lines["Server"].status is Status.TRUE
+    assert "generating, test-card" in lines["Server"].text
+    assert "[gen] starting loop" in (host.workdir / "server.log").read_text()
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["answers", "refuses"])
+async def test_a_host_without_curl_is_asked_by_its_python(
+    host: Host, tmp_path: Path, is_there: bool
+) -> None:
+    for tool in ("sh", "tr", "head", "tail", "cat", "true"):
+        (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
+    port = host.port if is_there else 1
+    script = (
+        f"PATH={tmp_path}\nbounded() {{ \"$@\"; }}\nstate=up workload=''\n"
+        f"keeper_workdir={quote(str(host.workdir))} keeper_server_port={port}\n"
+        f"{payload('sd_turbo_questions.sh').decode()}\n"
+        'ask_workload; ask_workload; printf %s "$workload"'
+    )
+    result = await host.link.run(Command(name="ask", script=script, timeout_s=30))
+    raw = workload_facts('{"seq":1,"facts":{' + result.stdout + "}}")
+    assert raw is not None, result
+    facts = read_facts(raw)
+    assert facts is not None
+    assert (facts.health is not None, facts.how) == (is_there, "" if is_there else "refused")
