@@ -2,7 +2,7 @@
 
 A guard that outlives the link (payload/dead_man.sh) and stops the rental with the instance's own key
 when no keeper has been heard for ``policy.dead_man_after_s``. Everything else of keeper's on a host ends
-with its link.
+with its link, or is a job that ends by itself.
 """
 
 from __future__ import annotations
