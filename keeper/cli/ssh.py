@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from keeper.web.way import EntranceStatus, WayStatus
 
 _USER = "root"  # Vast.ai's containers know no other (vast docs, "SSH connection", read 2026-08)
-_DIAL_S = 15.0
+_DIAL_S = 10.0  # by each entrance
 
 
 @click.command(
@@ -216,6 +216,7 @@ def _known_hosts(way: WayStatus) -> Path:
         lines.append(f"{name} {each.host_key}\n")
     path = _own_folder() / f"{way.slot.replace('/', '-')}.known_hosts"
     new = path.with_name(f"{path.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)  # of one that had this number before and was killed
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.writelines(lines)
