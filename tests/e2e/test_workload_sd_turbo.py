@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from keeper.core.model import Remedy
+from keeper.sim.ssh_door import Sshd
 from keeper.sim.ssh_host import LoopbackHost
 from tests.e2e.real_hosts import Fleet, Row, play
 from tests.sd_turbo import FAULTS, TIGHT, TIGHT_ENV, Fault
@@ -22,10 +23,14 @@ pytestmark = [
 WORKDIR = "turbo"
 
 
+UNPUBLISHED: dict[str, Any] = {
+    "kind": "sd-turbo", **TIGHT, "workdir": WORKDIR, "env": TIGHT_ENV,
+}  # fmt: skip
+
+
 def declared() -> dict[str, Any]:
-    # Hosts that share one box have no loopback each, so the server is published here; that a viewer
-    # comes through the link is shown where a host is alone (tests/integration/workloads).
-    return {"kind": "sd-turbo", **TIGHT, "bind": "0.0.0.0", "workdir": WORKDIR, "env": TIGHT_ENV}
+    # Hosts of real sshd share this box's loopback, so the server is published here.
+    return {**UNPUBLISHED, "bind": "0.0.0.0"}
 
 
 def furnish(host: LoopbackHost) -> None:
@@ -66,6 +71,15 @@ ENDS_A_HOST = {Remedy.REBOOT, Remedy.REPLACE}
 
 
 SURVIVED = [row_of(each) for each in FAULTS if each.remedy not in ENDS_A_HOST]
+
+
+async def test_by_default_nothing_is_published_and_the_picture_is_seen_through_the_link() -> None:
+    """B17: nobody outside may change the prompt. Behind a door of the simulator's own each host has its
+    loopback to itself.
+    """
+    async with Fleet(UNPUBLISHED, furnish=furnish, sshd=Sshd.BUILT_IN) as fleet:
+        host = await fleet.on_air()
+        assert "8000/tcp" not in host.inner.relays
 
 
 # In two halves, so that nobody waits for one long test at the end.
