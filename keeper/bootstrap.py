@@ -21,6 +21,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from keeper import __version__
+from keeper.adapters import webrtc
 from keeper.adapters.archive import Bounds, FileArchive
 from keeper.adapters.clock import SystemClock
 from keeper.adapters.network import HttpNetwork
@@ -36,7 +37,16 @@ from keeper.daemon.cadence import CalendarCadence
 from keeper.daemon.declared import Declared, Ports
 from keeper.daemon.preview import preview as decide_once
 from keeper.daemon.supervise import Daemon
-from keeper.ports import Clock, PortError, Saved, Sink, StoreError, StoreFull, Unauthorized
+from keeper.ports import (
+    Clock,
+    ConfigError,
+    PortError,
+    Saved,
+    Sink,
+    StoreError,
+    StoreFull,
+    Unauthorized,
+)
 from keeper.settings import (
     Settings,
     build_channels,
@@ -59,6 +69,7 @@ from keeper.telemetry.logs import configure_logs
 from keeper.telemetry.redact import Redactor
 from keeper.telemetry.sinks import EventLog, MetricsSink
 from keeper.web.app import make_app
+from keeper.workloads import ViewKind
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -192,13 +203,23 @@ async def open_daemon(
                 sink=sink,
                 archive=FileArchive(settings.state_dir, _bounds(settings)),
             ),
-            declare(settings, only=only, key=_marks_key(settings.state_dir)),
+            _seen_to(declare(settings, only=only, key=_marks_key(settings.state_dir))),
             version=__version__,
             reload=reload,
         )
         if metrics is not None:
             metrics.follow(daemon.snapshot, lambda: daemon.outbox_pending)
         yield daemon
+
+
+def _seen_to(declared: Declared) -> Declared:
+    """Refuse streams that this box could never see: they would count as unknown for ever."""
+    views = (workload.view().kind for workload in declared.workloads.values())
+    if ViewKind.WEBRTC in views and not webrtc.is_installed():
+        raise ConfigError(
+            ["streams: pixel-streaming needs the extra webrtc: pip install 'vast-keeper[webrtc]'"]
+        )
+    return declared
 
 
 def _bounds(settings: Settings) -> Bounds:

@@ -52,6 +52,11 @@ _HTTP_OK = 200
 _PLAYERS_AT_ONCE = 4
 
 
+def is_installed() -> bool:
+    """Whether this box can watch: the extra brings a decoder, and not everybody needs one."""
+    return importlib.util.find_spec("aiortc") is not None
+
+
 class Players:
     """Looks of one box."""
 
@@ -62,7 +67,7 @@ class Players:
         self, session: aiohttp.ClientSession, url: str, limits: PlayerLimits
     ) -> PlayerSample:
         """Look once, within the limits."""
-        if limits.is_subscribing and importlib.util.find_spec("aiortc") is None:
+        if limits.is_subscribing and not is_installed():
             return PlayerSample(
                 reached=Reached.NOWHERE,
                 error="the extra `webrtc` of keeper is not installed",

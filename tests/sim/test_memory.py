@@ -19,6 +19,8 @@ from keeper.ports import (
     JournalEntry,
     Link,
     PictureLimits,
+    PlayerLimits,
+    Reached,
     StoreError,
     StoreFull,
     TimedOut,
@@ -393,6 +395,28 @@ async def test_a_forward_leads_to_the_same_server(box: Box) -> None:
     await link.close()
     with pytest.raises(Unreachable):
         await link.upload(Upload(path="/root/a", content=b"x"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "does_move"), [(None, True), (FaultKind.PICTURE_FROZEN, False)], ids=["well", "frozen"]
+)
+def test_a_player_meets_the_same_picture(kind: FaultKind | None, does_move: bool) -> None:
+    async def story() -> None:
+        box = Box()
+        instance, _ = await box.deployed()
+        if kind is not None:
+            box.strike(kind)
+        sample = await box.network.sample_webrtc(box.url(instance), PlayerLimits())
+        assert (sample.reached, sample.picture) == (Reached.LISTED, None)
+        limits = PlayerLimits(is_subscribing=True)
+        sample = await box.network.sample_webrtc(box.url(instance), limits)
+        assert (sample.reached, sample.has_relay) == (Reached.MEDIA, True)
+        assert sample.picture is not None
+        assert (sample.picture.unique_frames > 10) is does_move
+        gone = await box.network.sample_webrtc("http://203.0.113.9:1/", PlayerLimits())
+        assert (gone.reached, gone.error) == (Reached.NOWHERE, "refused")
+
+    run(story())
 
 
 @in_box

@@ -16,10 +16,12 @@ import pytest
 from aiohttp import web
 
 from keeper.adapters.network import HttpNetwork
+from keeper.bootstrap import open_daemon
 from keeper.core.model import InstanceId, Reading, Status
 from keeper.core.reasons import Reason
-from keeper.ports import PlayerLimits, PlayerSample, Reached
+from keeper.ports import ConfigError, PlayerLimits, PlayerSample, Reached
 from keeper.probes.signalling import read_player, symptom_of
+from keeper.settings import load_settings
 from keeper.workloads import PlayerView, View, ViewKind
 from tests.components import require
 from tests.waiting import eventually, look_until
@@ -338,6 +340,32 @@ async def test_a_full_server_and_one_that_says_nothing_are_told_apart(
         await eventually(lambda: "listening" in (tmp_path / "signalling.log").read_text()[-200:])
     finally:
         server.close()
+
+
+async def test_a_box_without_the_extra_can_list_and_says_that_it_cannot_watch(
+    server: Server, network: HttpNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "aiortc", None)  # as if it were not there
+    assert (await network.sample_webrtc(server.url, LIST)).streamers == ("Game",)
+    sample = await network.sample_webrtc(server.url, WATCH)
+    assert sample.is_own_fault
+    assert judged(sample).status is Status.UNKNOWN
+    assert "webrtc" in judged(sample).detail
+
+
+async def test_a_keeper_without_the_extra_does_not_start_for_such_a_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "aiortc", None)
+    config = tmp_path / "keeper.yaml"
+    config.write_text(
+        f"{{state_dir: {tmp_path}/state, vast: {{url: 'http://127.0.0.1:9'}}, streams: [{{"
+        "name: show, workload: {kind: pixel-streaming, app: {executable: Game.sh}}}]}"
+    )
+    settings = load_settings(config, {"VAST_API_KEY": "k"})
+    with pytest.raises(ConfigError, match="extra webrtc"):
+        async with open_daemon(settings, check_key=False):
+            pass
 
 
 # --- servers that are no servers ----------------------------------------------------------------------
