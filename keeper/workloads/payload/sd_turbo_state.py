@@ -23,8 +23,6 @@ PROMPT_MAX = 200
 RATE_WINDOW_S = 10.0
 RATE_MIN_S = 2.0
 REQUEST_ERRORS_WINDOW_S = float(os.environ.get("REQUEST_ERRORS_WINDOW_S") or 300)
-# An error older than this is no longer what is wrong.
-ERROR_FRESH_S = 30.0
 TEXT_MAX = 300
 CHAIN_MAX = 10
 
@@ -232,7 +230,8 @@ def brief(health: dict[str, Any]) -> dict[str, Any]:
     In JSON it has at most 3,200 bytes, whatever a viewer's prompt is made of.
     """
     age_s, error = health["last_frame_age_s"], health["last_error"] or {}
-    is_fresh = error.get("age_s", ERROR_FRESH_S) < ERROR_FRESH_S
+    # Between two tries to get the model may lie minutes: until a picture comes, it is what is wrong.
+    is_current = health["errors_in_a_row"] > 0
     return {
         "keeper": "sd-turbo",
         "phase": health["phase"],
@@ -245,8 +244,8 @@ def brief(health: dict[str, Any]) -> dict[str, Any]:
         "queue_age_s": stepped(health["queue_age_s"]),
         "loading_s": 0 if health["frames"] else stepped(health["uptime_s"]),
         "errors_in_a_row": min(health["errors_in_a_row"], 99),
-        "kind": error.get("kind", "") if is_fresh else "",
-        "error": short(error.get("text", "")) if is_fresh else "",
+        "kind": error.get("kind", "") if is_current else "",
+        "error": short(error.get("text", "")) if is_current else "",
         "request_errors": health["request_errors"],
         "prompt_errors": health["prompt_errors"],
         "stray_threads": max(0, health["threads"] - health["viewers"] - 8) // 8 * 8,
