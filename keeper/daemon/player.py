@@ -32,6 +32,7 @@ class Player:
     _reading: Reading | None = None  # the latest that says something of the picture
     _judged_s: float = 0.0
     _watched_s: float | None = None
+    _still_s: float | None = None  # since when the picture stands still
     _suspect: Symptom | None = None
     _times: int = 0
     _inside: Reading | None = None  # what the host itself says
@@ -54,6 +55,7 @@ class Player:
         self._suspect_of(sample, declared, is_watching=limits.is_subscribing)
         reading = read_player(sample, view, instance_id, at)
         if reading is not None:
+            reading = self._with_patience(reading, declared, now_s)
             self._reading, self._judged_s = reading, now_s
         else:
             reading = self._carried(sample, instance_id, at, now_s)
@@ -103,6 +105,16 @@ class Player:
             sample_s=declared.sample_s,
             timeout_s=declared.offer_s + declared.sample_s + _OTHER_S,
         )
+
+    def _with_patience(self, reading: Reading, declared: PlayerView, now_s: float) -> Reading:
+        """Let a picture stand still for as long as is declared: menus do."""
+        if reading.reason is not Reason.FROZEN:
+            self._still_s = None if reading.status is Status.TRUE else self._still_s
+            return reading
+        self._still_s = now_s if self._still_s is None else self._still_s
+        if now_s - self._still_s >= declared.still_max_s:
+            return reading
+        return replace(reading, status=Status.TRUE, reason=Reason.STATIC_BY_DESIGN)
 
     def _suspect_of(self, sample: PlayerSample, declared: PlayerView, *, is_watching: bool) -> None:
         if sample.is_own_fault or sample.has_left:

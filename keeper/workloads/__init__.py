@@ -41,6 +41,7 @@ class PlayerView:
     has_rest: bool = False  # the server says who else watches
     needs_relay: bool = True
     start_s: float = 180.0  # from the application's start until it streams
+    still_max_s: float = 0.0  # a picture may stand still for so long before it counts as frozen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,6 +94,8 @@ class PlayerSettings(BaseModel):
     needs_relay: bool = True
     # A menu stands still by design.
     is_static_allowed: bool = False
+    # Or only for so long.
+    still_max_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     black_luma_max: Annotated[float, Field(ge=0, le=255)] = 4.0
     # New frames a second; 0: no target.
     target_frames_per_s: Annotated[float, Field(ge=0, le=240)] = 0.0

@@ -272,6 +272,7 @@ class PixelStreaming:
                 has_rest=player.rest_api,
                 needs_relay=player.needs_relay,
                 start_s=settings.app.stream_s,
+                still_max_s=player.still_max_s,
             ),
         )
 

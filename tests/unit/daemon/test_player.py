@@ -1,6 +1,6 @@
 """When the player watches, when it only lists, and from when on it is believed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,6 +43,7 @@ class Stage:
     answer: PlayerSample = LIVE
     asked: list[PlayerLimits] = field(default_factory=list)
     player: Player = field(default_factory=Player)
+    view: View = VIEW
 
     def now(self) -> datetime:
         return BEGIN + timedelta(seconds=self.seconds)
@@ -59,7 +60,7 @@ class Stage:
     async def look(self, *, after_s: float = 10.0) -> Reading:
         self.seconds += after_s
         network: Any = self
-        reading, self.frame = await self.player.look(network, "http://x", VIEW, ME, self)
+        reading, self.frame = await self.player.look(network, "http://x", self.view, ME, self)
         return reading
 
     @property
@@ -138,6 +139,18 @@ async def test_while_others_watch_what_was_seen_stands_for_a_while_and_then_is_n
     assert seen[0] is Status.TRUE
     assert seen[-1] is Status.UNKNOWN, "nobody of ours has seen it for so long"
     assert Status.FALSE not in seen
+
+
+async def test_a_picture_may_stand_still_for_as_long_as_is_declared(stage: Stage) -> None:
+    still = replace(PICTURE, unique_frames=1, motion=None)
+    stage.answer = replace(LIVE, picture=still)
+    stage.view = replace(VIEW, player=PlayerView(watch_every_s=5, still_max_s=60))
+    reasons = [(await stage.look(after_s=20)).reason for _ in range(5)]
+    assert reasons == [Reason.STATIC_BY_DESIGN] * 3 + [Reason.FROZEN] * 2
+    stage.answer = LIVE
+    assert (await stage.look()).reason is Reason.LIVE
+    stage.answer = replace(LIVE, picture=still)
+    assert (await stage.look()).reason is Reason.STATIC_BY_DESIGN, "counted anew"
 
 
 def said(status: Status, symptom: Symptom | None = None) -> Reading:
