@@ -6,7 +6,9 @@ what the tests load and draw with (tests/integration/workloads/diffusion.lock, a
 CUDA a torch is built for is in its wheel's own list of requirements (13.0.3 for 2.13.0, 12.8.90 for
 2.10.0, 11.7.99 for 2.0.1), read the same day. That a driver must do at least that CUDA, and that there
 are no kernels for a compute capability newer than its CUDA knows, is from NVIDIA's compatibility pages
-(read 2026-11) and was not tried: no GPU was lent for it.
+(read 2026-11) and was not tried: no GPU was lent for it. The seed's preset was installed, loaded a tiny
+model and drew with it on a processor the same day; with NumPy 2.2.6 in it the server's check ended with
+"Numpy is not available", with huggingface_hub 0.30.0 with "cannot import name 'cached_download'".
 """
 
 from __future__ import annotations
