@@ -21,6 +21,7 @@ from typing import Any
 
 from keeper.core.model import Remedy
 from tests.components import NGINX_RTMP_MODULE, REPOSITORY, require
+from tests.waiting import is_running
 
 STANDIN = REPOSITORY / "tests" / "standins" / "duel"
 ADMIN_CODE = "adm1n-c0de-of-the-duel"
@@ -69,6 +70,13 @@ class Platform:
             f"kill -QUIT $(cat {self.folder}/nginx.pid); kill -TERM $(cat {self.folder}/nginx.pid)"
         )
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it runs."""
+        with suppress(OSError, ValueError):
+            return is_running(int((self.folder / "nginx.pid").read_text()))
+        return False
+
     def start(self) -> None:
         """Start it."""
         subprocess.run(self.start_line, shell=True, check=True, capture_output=True)
@@ -109,9 +117,10 @@ class Stage:
         return self.git("rev-parse", "HEAD")
 
     def open(self) -> None:
-        """Start the platforms."""
-        self.first.start()
-        self.second.start()
+        """Start the platforms that do not run."""
+        for platform in (self.first, self.second):
+            if not platform.is_up:
+                platform.start()
 
     def close(self) -> None:
         """End them."""

@@ -75,7 +75,7 @@ def row_of(fault: Fault, stage: Stage) -> Row:
     make, mend = (enter + fault.script(text, stage) for text in (fault.make, fault.mend or ":"))
     if fault.symptom == "all_platforms_down":
         # They come back by themselves, after keeper has tried what it can.
-        make += f"\n( sleep 8; {fault.script(fault.mend, stage)} ) >/dev/null 2>&1 </dev/null &"
+        make += f"\n( sleep 5; {fault.script(fault.mend, stage)} ) >/dev/null 2>&1 </dev/null &"
 
     async def mended(fleet: Fleet) -> bool:
         await fleet.host.run(mend)
@@ -90,6 +90,7 @@ def row_of(fault: Fault, stage: Stage) -> Row:
         id=fault.id,
         fault=made,
         remedy=fault.remedy,
+        dearest=Remedy.RESTART_WORKLOAD if fault.symptom == "all_platforms_down" else None,
         # Of a silent server the viewer is the quicker witness.
         symptom="" if fault.symptom == "server_silent" else fault.symptom,
         mend=mended if is_quiet else None,

@@ -30,7 +30,9 @@ const number = (value) => (typeof value === "number" && Number.isFinite(value) ?
 
 // --- the logs: what is new in them, by lines that mean something ---------------------------------------
 
-// [name, lines, what it ends]. `sticky`: it holds until another line ends it, however old it is.
+// [name, lines, what it ends]. `sticky`: it holds until another line ends it, however old it is. Errors are
+// read before the rest, so what ends something is a line that comes once, long before it could come again:
+// "Loaded N destinations" is said by each new bridge, "Using FFmpeg command" by each of its attempts.
 const LINES = [
     ["db", /\b53300\b|too many clients already|remaining connection slots/i],
     ["port_held", /EADDRINUSE|address already in use/i],
@@ -49,7 +51,7 @@ const LINES = [
     ["no_canvas", /Could not find a game canvas/],
     ["chrome_missing", /Executable doesn't exist|Failed to launch the browser|browserType\.launch/i],
     ["no_outputs", /No RTMP outputs configured/, [], "sticky"],
-    ["outputs", /Loaded [1-9]\d* destinations/, ["no_outputs"]],
+    ["outputs", /Loaded [1-9]\d* destinations/, ["no_outputs", "gave_up", "refused"]],
     ["stalled", /capture stalled|No data received for \d+s/i],
     ["flipped", /CDP restart failed|Falling back to MediaRecorder/],
     ["placeholder", /Entering placeholder mode/, [], "sticky"],
@@ -61,12 +63,11 @@ const LINES = [
     ["slave_failed", /Slave muxer #\d+ failed|\[fifo.*Recovery failed/],
     ["slow", /speed=\s*0\.[0-8]\d*x|CDP FPS: [0-4](?:\.\d+)?\b/],
     ["fast_enough", /speed=\s*(?:0\.9|[1-9])/, ["slow"]],
-    ["encoding", /Using FFmpeg command/, ["gave_up"]],
     ["capturing", /Screencast capture started/, ["stalled", "flipped", "placeholder", "chrome_missing"]],
     ["on_air", /Streaming active!/, ["page_timeout", "no_canvas", "chrome_missing", "vulkan_dir", "stalled", "flipped", "placeholder"]],
 ];
 const STICKY = new Set(LINES.filter((each) => each[3]).map((each) => each[0]));
-const IS_NEWS = new Set(["hardware", "outputs", "picture_again", "fast_enough", "encoding", "capturing", "on_air"]);
+const IS_NEWS = new Set(["hardware", "outputs", "picture_again", "fast_enough", "capturing", "on_air"]);
 
 // What a bridge that is begun again leaves behind.
 const OF_BRIDGE = ["gave_up", "segfault", "refused", "stalled", "flipped", "placeholder", "encoder", "gpu_memory", "slow", "slave_failed"];

@@ -76,6 +76,7 @@ async def on_air(link: Link, stage: Stage) -> Workload:
     """Give the duel on air; it is deployed by the first test, and again after one that failed."""
     workload = build_duel(stage.declared())
     if stage.is_in_doubt:
+        stage.open()
         for fault in stage.checkout.glob("faults/*"):
             fault.unlink()
         shutil.rmtree(stage.checkout / "logs", ignore_errors=True)
