@@ -135,6 +135,7 @@ def servers(
                 running(
                     lay_out(base / "with"),
                     MODEL_ID=str(model), IMAGE_SIZE=str(SIZE), TARGET_FPS="4", INITIAL_PROMPT="a cat",
+                    TORCH_COMPILE="default", PATH="/nonexistent",
                 )
             ),
             stack.enter_context(running(lay_out(base / "without"), MODEL_ID="nobody/has-this")),
@@ -154,6 +155,8 @@ async def test_the_real_libraries_load_the_model_and_draw_ever_new_pictures(
     health = server.get("/healthz")
     assert (health["backend"], health["errors"], health["prompt"]) == ("diffusers", 0, "a cat")
     assert health["generation_s"] > 0
+    # It was to be compiled, and there is no compiler: slower, and said.
+    assert health["note"] == "compiling has failed, drawing in eager mode: InductorError"
     assert health["frames"] >= 2
     in_order = ["[init] loading", "[init] model loaded and compiled", "[gen] starting loop..."]
     places = [server.log().index(line) for line in in_order]
