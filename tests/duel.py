@@ -203,9 +203,8 @@ class Fault:
     @property
     def spoils_view(self) -> bool:
         """Whether viewers see something else than the stream, so that keeper acts at once."""
-        if self.remedy in {Remedy.PERSON, Remedy.NOTHING}:
-            return self.symptom in {"no_outputs", "platform_refuses"}
-        return self.symptom not in PLANNED
+        is_for_others = self.remedy in {Remedy.PERSON, Remedy.NOTHING}
+        return not is_for_others or self.symptom in {"no_outputs", "platform_refuses"}
 
     def script(self, text: str, stage: Stage) -> str:
         """Fill in the stage's parts."""
@@ -219,8 +218,6 @@ class Fault:
         )
 
 
-# Nothing is wrong yet: a restart between two fights comes before one in the middle of a fight.
-PLANNED = frozenset({"memory_near_limit", "stream_too_old"})
 _PROCESS, _WORKLOAD = Remedy.RESTART_PROCESS, Remedy.RESTART_WORKLOAD
 # A new bridge, so that what it says at its start is said again: by the pid that it has written down.
 _NEW_BRIDGE = "kill -TERM $(cat .runtime-locks/rtmp-bridge); true"
@@ -275,8 +272,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault(id="A9: another commit", symptom="other_commit", remedy=_WORKLOAD,
           make="printf 0123456789012345678901234567890123456789 >dist/commit",
           settings={"commit": "{commit}"}),
-    Fault(id="A12: memory near the limit", symptom="memory_near_limit", remedy=_PROCESS,
-          make=_put("memory", "330000000")),
+    Fault(id="A12: memory near the limit", symptom="memory_near_limit", remedy=Remedy.PERSON,
+          make=_put("memory", "330000000"),
+          mend="kill -INT $(cat $PM2_HOME/pids/hyperscape-duel-*.pid)"),
     # --- browser and bridge ---
     Fault(id="A20: page does not load", symptom="page_timeout", remedy=_WORKLOAD,
           make="sed -i 's/^DUEL_USE_PRODUCTION_CLIENT=.*/DUEL_USE_PRODUCTION_CLIENT=false/' "
@@ -321,7 +319,8 @@ FAULTS: tuple[Fault, ...] = (
           make=_put("rotation")),
     Fault(id="A38: browser missing", symptom="chrome_missing", remedy=_WORKLOAD,
           make=f"{_put('chrome_missing')}; {_NEW_BRIDGE}", mend="rm -f faults/chrome_missing"),
-    Fault(id="A39: 48 hours", symptom="stream_too_old", remedy=_PROCESS, make=_put("old")),
+    Fault(id="A39: 48 hours", symptom="stream_too_old", remedy=Remedy.PERSON, make=_put("old"),
+          mend=_NEW_BRIDGE),
     Fault(id="A40: encoder too slow", symptom="encoder_slow", remedy=Remedy.REPLACE,
           make=_put("slow"), mend=_NEW_BRIDGE),
 )  # fmt: skip

@@ -61,12 +61,12 @@ def declared(stage: Stage, **more: Any) -> dict[str, Any]:
 
 def furnish(host: LoopbackHost) -> None:
     """Let the sentinel ask often."""
-    host.variables["keeper_workload_looks"] = "3"
+    host.variables["keeper_workload_looks"] = "2"
     host.variables["keeper_ask_looks"] = "3"
 
 
 # A broken build dies often until a person has mended it; that it dies often has its own tests.
-POLICY = {"crash_loop_changes": 100}
+POLICY = {"crash_loop_changes": 100, "restarts_forgiven_s": 1}
 
 
 def row_of(fault: Fault, stage: Stage) -> Row:
@@ -94,6 +94,7 @@ def row_of(fault: Fault, stage: Stage) -> Row:
         # Of a silent server the viewer is the quicker witness.
         symptom="" if fault.symptom == "server_silent" else fault.symptom,
         mend=mended if is_quiet else None,
+        quiet_ticks=2,
         proof=mended if keeps_its_cause else None,
     )
 
@@ -105,13 +106,13 @@ def rows(stage: Stage, *symptoms: str) -> Sequence[Row]:
 
 PLATFORM = (
     "vulkan_dir", "no_space", "dns", "clock", "database", "bad_build", "port_held", "no_fighters",
-    "phase_stuck", "server_silent", "agents_stand_still", "not_active", "starting", "other_commit",
+    "phase_stuck", "server_silent", "agents_stand_still", "not_active", "starting", "other_commit", "memory_near_limit",
 )  # fmt: skip
 BRIDGE = (
     "encoder_lost", "gpu_memory", "page_timeout", "no_canvas", "capture_stalled", "scene_frozen", "black",
     "loading_screen", "ffmpeg_gave_up", "ffmpeg_segfault", "no_outputs", "platform_refuses",
     "platform_down", "all_platforms_down", "placeholder_shown", "bridge_hung", "output_flat",
-    "rotation", "chrome_missing",
+    "rotation", "chrome_missing", "stream_too_old",
 )  # fmt: skip
 HOST = ("webgpu_missing", "software_rendering", "encoder_slow")
 

@@ -35,7 +35,6 @@ _OF_THE_BRIDGE = frozenset(
         "placeholder_shown",
         "scene_frozen",
         "sound_gone",
-        "stream_too_old",
     }
 )
 

@@ -22,7 +22,7 @@ from keeper.core.reasons import Reason
 from keeper.ports import Command, Job, Link
 from keeper.workloads import Drain, Workload, registered
 from tests.components import require
-from tests.duel import ADMIN_CODE, FAULTS, KEY, PLANNED, SECRETS, Fault, Stage
+from tests.duel import ADMIN_CODE, FAULTS, KEY, SECRETS, Fault, Stage
 from tests.integration.workloads.conftest import Sentinel, carry_out, watching
 from tests.waiting import is_running, look_until
 
@@ -124,7 +124,17 @@ PLATFORMS = {"all_platforms_down"}
 # --- the catalogue ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
+# All of them are played through the whole daemon (tests/e2e/test_workload_duel.py). Here each way of a cure
+# is looked at from near.
+NEAR = {
+    "database", "port_held", "phase_stuck", "agents_stand_still", "page_timeout", "capture_stalled",
+    "platform_refuses", "platform_down", "bridge_hung", "output_flat", "rotation",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "fault", [fault for fault in FAULTS if fault.symptom in NEAR], ids=lambda fault: fault.id
+)
 async def test_row_of_the_catalogue(
     link: Link, stage: Stage, on_air: Workload, fault: Fault
 ) -> None:
@@ -144,10 +154,7 @@ async def test_row_of_the_catalogue(
         assert symptom is not None
         assert len(symptom.sentence) <= 200
         assert KEY not in symptom.sentence
-        if fault.symptom in PLANNED:
-            assert symptom.remedy in {fault.remedy, Remedy.NOTHING}  # not in the middle of a fight
-        else:
-            assert symptom.remedy is fault.remedy
+        assert symptom.remedy is fault.remedy
         assert symptom.spoils_view is fault.spoils_view
         mend = partial(in_checkout, link, stage, fault.script(fault.mend or ":", stage))
         if fault.remedy in BY_OTHERS or fault.symptom in PLATFORMS:
