@@ -26,8 +26,10 @@ from keeper.core.model import (
     ConditionKind,
     Policy,
     Reading,
+    Remedy,
     Status,
     Subject,
+    Symptom,
     Tenure,
 )
 from keeper.core.moments import elapsed_s
@@ -101,6 +103,8 @@ class Belief:
         self.process_changed_at = tenure.process_changed_at
         self.is_left_stopped = tenure.is_left_stopped
         self.keepsake = tenure.keepsake
+        self.is_left_to_person = tenure.is_left_to_person
+        self.acted_at = tenure.acted_at
 
     def read(self, reading: Reading) -> None:
         """Take in what one witness says."""
@@ -215,6 +219,7 @@ class Belief:
         before = self.conditions[WORKING]
         self.level(WORKING, reading.status, reading.reason, reading.at, reading.detail)
         symptom = reading.symptom if reading.status is Status.FALSE else None
+        self._see_person(symptom, reading)
         code = None if symptom is None else symptom.code
         known = None if before.symptom is None else before.symptom.code
         if code == known and before.status is reading.status:
@@ -223,6 +228,16 @@ class Belief:
             self.conditions[WORKING], symptom=symptom, since=min(reading.at, self.now)
         )
         self.details[before.kind] = reading.detail
+
+    def _see_person(self, symptom: Symptom | None, reading: Reading) -> None:
+        """Take the end of what only a person cures for his act: what was bad must be seen bad again."""
+        if symptom is not None:
+            self.is_left_to_person = symptom.remedy is Remedy.PERSON
+        elif reading.status is Status.TRUE and self.is_left_to_person:
+            self.is_left_to_person = False
+            self.acted_at = min(reading.at, self.now)
+            streaming = self.conditions[STREAMING]
+            self.conditions[STREAMING] = replace(streaming, bad_streak=0, good_streak=0)
 
     def _believe(
         self, position: int, reading: Reading, *, clears_after: int, is_certain: bool
@@ -285,4 +300,5 @@ class Belief:
             or self.process_changed_at is not before.process_changed_at
             or self.is_left_stopped is not before.is_left_stopped
             or self.keepsake != before.keepsake
+            or self.is_left_to_person is not before.is_left_to_person
         )

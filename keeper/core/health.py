@@ -285,6 +285,8 @@ class _Bench:
                 process_changed_at=belief.process_changed_at,
                 is_left_stopped=belief.is_left_stopped,
                 keepsake=belief.keepsake,
+                is_left_to_person=belief.is_left_to_person,
+                acted_at=belief.acted_at,
                 host_key=host_key,
                 booted_at=self.now if has_booted else before.booted_at,
                 warm_at=warm_at,

@@ -121,6 +121,7 @@ class Tenure:
     disk_dollars_per_hour: float = 0.0
     gpu_spent_dollars: float = 0.0  # about, by its runs before the present one; for people, too
     keepsake: str = ""  # as its workload said last
+    is_left_to_person: bool = False  # for a symptom that only a person cures, and has not yet
     # What it may share with others that fail; "": not told.
     network: str = ""  # of its public address
     driver: str = ""

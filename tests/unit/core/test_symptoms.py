@@ -27,6 +27,7 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import Reason
 from keeper.core.retire import retire
+from keeper.core.world import World
 from tests.builders import (
     NOW,
     SLOT,
@@ -40,6 +41,7 @@ from tests.builders import (
     all_heard,
     conditions,
     decide,
+    decision_for,
     events_of,
     record_after,
 )
@@ -114,6 +116,51 @@ def test_what_is_left_to_a_person_is_named() -> None:
     plan = decide(a_world(a_record(tenure, dark_since=ago(60))))
     (made,) = events_of(plan, DecisionMade)
     assert (made.reason, made.symptom) == (Reason.NEEDS_PERSON, "deaf")
+
+
+DARK = a_condition(ConditionKind.STREAMING, Status.FALSE, Reason.FROZEN, for_s=3000, bad=3)
+
+
+def mended(*words: Reading) -> World:
+    """Dark for long and left to a person; then it was said so."""
+    working = working_of(ailing(DEAF, for_s=2900))
+    tenure = a_tenure(
+        conditions=conditions(streaming=DARK, working=working), is_left_to_person=True
+    )
+    return a_world(a_record(tenure, dark_since=ago(3000)), readings=words)
+
+
+def test_what_a_person_has_mended_is_given_the_time_to_show_it() -> None:
+    """A broken build was put right, and keeper restarted it in the second in which it came up."""
+    world = mended(says(None))
+    plan = decide(world)
+    assert decision_for(plan).name == "wait"
+    tenure = record_after(world, plan).tenure
+    assert tenure is not None
+    assert not tenure.is_left_to_person
+    assert tenure.acted_at == NOW
+
+
+def test_so_it_is_when_nobody_knew_for_a_moment_in_between() -> None:
+    unknown = a_reading(Subject.WORKLOAD, Status.UNKNOWN, Reason.PROBE_FAILED, age_s=2)
+    assert decision_for(decide(mended(unknown, says(None)))).name == "wait"
+
+
+def test_what_goes_on_being_bad_then_is_cured_as_ever() -> None:
+    world = mended(says(None))
+    tenure = record_after(world, decide(world)).tenure
+    assert tenure is not None
+    later = replace(
+        tenure, acted_at=ago(60), conditions=(*tenure.conditions[:4], DARK, *tenure.conditions[5:])
+    )
+    world = a_world(a_record(later, dark_since=ago(3000)))
+    assert decision_for(decide(world)).name == "restart"
+
+
+def test_a_symptom_of_another_kind_is_no_longer_a_persons() -> None:
+    tenure = after(ailing(DEAF), says(FLICKER))
+    assert not tenure.is_left_to_person
+    assert after(ailing(FLICKER), says(DEAF)).is_left_to_person
 
 
 def test_what_the_next_host_must_be_told_is_kept() -> None:
