@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from keeper.ports.asking import HostLog, LogPiece
 
 _LINES_DEFAULT, _LINES_MAX = 50, 1000
+_AGAIN_S = 1.0
 
 
 @click.command(
@@ -59,8 +60,8 @@ def logs(
     """The workload's logs on a slot's host, without secrets, and safe for a terminal.
 
     The running keeper reads them over the link that it has. Followed, a log goes on when it is rotated
-    or truncated, when the link was lost, and when the slot moves to another host; each is said in a
-    line of its own on stderr. What is written faster than 64 kB a second is left out, and counted.
+    or truncated, when the link was lost, when the slot moves to another host, and when keeper itself
+    was restarted; each is said in a line of its own on stderr. What is written faster than 64 kB a second is left out, and counted.
     Ctrl-C ends following. With --json one object a line.
 
     --deploy shows what keeper has kept of the slot's deploys, the newest first; these are there also
@@ -92,30 +93,57 @@ async def _read(
     is_followed: bool,
     as_json: bool,
 ) -> int:
-    from contextlib import aclosing
+    import asyncio
 
-    from keeper.cli.client import decoded, local_keeper
+    from keeper.cli.client import local_keeper
     from keeper.cli.errors import Stopped
-    from keeper.cli.exit_codes import ExitCode
+    from keeper.cli.terminal import say
     from keeper.cli.way import slot_of
-    from keeper.ports.asking import LogPiece
 
     query: dict[str, str | int] = {"lines": lines, "follow": int(is_followed), "of": whose}
     if name:
         query["file"] = name
     async with local_keeper(socket) as keeper:
         query["slot"] = await slot_of(keeper, slot)
-        async with aclosing(keeper.lines("log", **query)) as answer:
+    await _pass_on(socket, query, as_json=as_json)
+    while is_followed:
+        say("-- keeper has stopped; waiting for it")
+        query["lines"] = 0
+        while True:
+            await asyncio.sleep(_AGAIN_S)
+            try:
+                async with local_keeper(socket) as keeper:
+                    await keeper.fleet()
+                break
+            except Stopped:
+                continue
+        say("-- keeper is back; what was written meanwhile is shown by the same command without -f")
+        await _pass_on(socket, query, as_json=as_json)
+    return 0
+
+
+async def _pass_on(socket: Path, query: dict[str, str | int], *, as_json: bool) -> None:
+    """Show what keeper reads, until it has read all or has stopped."""
+    from contextlib import aclosing
+
+    from keeper.cli.client import decoded, local_keeper
+    from keeper.cli.errors import Stopped
+    from keeper.cli.exit_codes import ExitCode
+    from keeper.ports.asking import LogPiece
+
+    has_begun = False
+    try:
+        async with (
+            local_keeper(socket) as keeper,
+            aclosing(keeper.lines("log", **query)) as answer,
+        ):
             async for line in answer:
+                has_begun = True
                 if line:
                     _show(decoded(line, LogPiece), as_json=as_json)
-    if is_followed:
-        raise Stopped(
-            ExitCode.NO_DAEMON,
-            "the running keeper has stopped, and with it what it read",
-            "run the same command again when it is back",
-        )
-    return 0
+    except Stopped as stopped:
+        if not has_begun or not query["follow"] or stopped.code is not ExitCode.NO_DAEMON:
+            raise
 
 
 def _show(piece: LogPiece, *, as_json: bool) -> None:
