@@ -46,7 +46,8 @@ serverurl=unix://{folder}/sock
 [include]
 files={folder}/conf.d/*.conf
 """
-# The image's own settings, read 2026-08, but for startsecs of the patient ones, which is 5 there.
+# The image's own settings, read 2026-08, but for startsecs of the patient ones, which is 5 there, and
+# stopwaitsecs, which is 10.
 _PROGRAM = """\
 [program:{name}]
 environment=PROC_NAME="%(program_name)s"
@@ -58,7 +59,7 @@ startsecs={startsecs}
 stopasgroup=true
 killasgroup=true
 stopsignal=TERM
-stopwaitsecs=10
+stopwaitsecs=2
 stdout_logfile=/dev/null
 redirect_stderr=true
 """
