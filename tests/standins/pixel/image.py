@@ -225,10 +225,14 @@ class Image:
 
     def _end_processes(self) -> None:
         mine = f"CONTAINER_FOLDER={self.folder}\0".encode()
-        for environ in Path("/proc").glob("[0-9]*/environ"):
-            with suppress(OSError):
-                if mine in environ.read_bytes():
-                    os.kill(int(environ.parent.name), signal.SIGKILL)
+        found = True
+        while found:  # one that was just forked is met the next time
+            found = False
+            for environ in Path("/proc").glob("[0-9]*/environ"):
+                with suppress(OSError):
+                    if mine in environ.read_bytes():
+                        os.kill(int(environ.parent.name), signal.SIGKILL)
+                        found = True
         process, self._process = self._process, None
         if process is not None:
             process.wait()
