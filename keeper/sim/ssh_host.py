@@ -390,7 +390,9 @@ class LoopbackHost:
             "PATH": os.pathsep.join(path),
             "TMPDIR": str(self.home / "tmp"),
             "SERVER_HOST": self.inside,
-            "keeper_root": str(hardware.root_of(self.bin)),  # where its own /dev, /sys and /proc are
+            "keeper_root": str(
+                hardware.root_of(self.bin)
+            ),  # where its own /dev, /sys and /proc are
             **self.variables,
             warden.MARK: self.mark,
         }
