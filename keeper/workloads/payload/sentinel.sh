@@ -51,6 +51,12 @@ inspect() {
     proc_state=$1 proc_start=${20}
 }
 
+# is_alive PID: there is such a process, and it is no zombie.
+is_alive() {
+    inspect "$1" || return 1
+    case $proc_state in Z | X) return 1 ;; esac
+}
+
 # A number, or 0: whatever a manager printed goes into JSON.
 number() {
     case $1 in
@@ -132,7 +138,7 @@ ask_pm2() {
     status=${1:-unreadable} pm2_pid=$(number "${2:-0}") count=$(number "${3:-0}")
     # A program that dies within milliseconds of its start is dead again before PM2 has answered: that is
     # PM2 at work, and for as long as it may be, two supervisors must not fight.
-    [ "$status" != online ] || inspect "$pm2_pid" || status=dead_already
+    [ "$status" != online ] || is_alive "$pm2_pid" || status=dead_already
     # Between an exit and the next start PM2 says "stopped" for a moment, with a pid: one that a person has
     # stopped has none.
     [ "$status" != stopped ] || [ "$pm2_pid" = 0 ] || status=stopping
@@ -141,7 +147,11 @@ ask_pm2() {
     *) waited=0 ;;
     esac
     case $status in
-    online) answer up "$pm2_pid" "$count" '' ;;
+    online)
+        answer up "$pm2_pid" "$count" ''
+        # It has died in between; the next question will tell.
+        [ "$state" != gone ] || answer retrying 0 "$count" 'died as soon as it was started'
+        ;;
     dead_already)
         if [ "$waited" -gt "$keeper_stuck_looks" ]; then
             answer gone 0 "$count" 'PM2 calls it online, and it is not there'
