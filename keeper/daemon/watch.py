@@ -180,7 +180,8 @@ class Watch:
         tasks = [w.task for w in self._watched.values() if w.task is not None]
         for instance_id in list(self._watched):
             self._drop(instance_id)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks)
 
     def _drop(self, instance_id: InstanceId) -> None:
         watched = self._watched.pop(instance_id)
