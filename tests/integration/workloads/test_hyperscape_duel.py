@@ -5,6 +5,7 @@ One stand-in for the whole file; each row of the catalogue leaves it well.
 
 import asyncio
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -55,8 +56,9 @@ def processes_below(folder: Path) -> list[int]:
 @pytest.fixture(scope="module")
 def stage(free_port: Callable[[], int]) -> Iterator[Stage]:
     """Give repository and platforms; afterwards everything that runs below the folder is ended."""
-    # Not below /tmp, where no secrets may lie.
-    folder = Path(tempfile.mkdtemp(prefix=".k-", dir=Path.home()))
+    # Not below /tmp, where no secrets may lie, and where the HOME of a test run may be.
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    folder = Path(tempfile.mkdtemp(prefix=".k-", dir=home))
     stage = Stage(folder, free_port)
     stage.open()
     yield stage
