@@ -272,9 +272,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(id="A9: another commit", symptom="other_commit", remedy=_WORKLOAD,
           make="printf 0123456789012345678901234567890123456789 >dist/commit",
           settings={"commit": "{commit}"}),
-    Fault(id="A12: memory near the limit", symptom="memory_near_limit", remedy=Remedy.PERSON,
-          make=_put("memory", "330000000"),
-          mend="kill -INT $(cat $PM2_HOME/pids/hyperscape-duel-*.pid)"),
+    Fault(id="A12: memory near the limit", symptom="memory_near_limit", remedy=_PROCESS,
+          make=_put("memory", "330000000")),
     # --- browser and bridge ---
     Fault(id="A20: page does not load", symptom="page_timeout", remedy=_WORKLOAD,
           make="sed -i 's/^DUEL_USE_PRODUCTION_CLIENT=.*/DUEL_USE_PRODUCTION_CLIENT=false/' "
@@ -319,8 +318,7 @@ FAULTS: tuple[Fault, ...] = (
           make=_put("rotation")),
     Fault(id="A38: browser missing", symptom="chrome_missing", remedy=_WORKLOAD,
           make=f"{_put('chrome_missing')}; {_NEW_BRIDGE}", mend="rm -f faults/chrome_missing"),
-    Fault(id="A39: 48 hours", symptom="stream_too_old", remedy=Remedy.PERSON, make=_put("old"),
-          mend=_NEW_BRIDGE),
+    Fault(id="A39: 48 hours", symptom="stream_too_old", remedy=_PROCESS, make=_put("old")),
     Fault(id="A40: encoder too slow", symptom="encoder_slow", remedy=Remedy.REPLACE,
           make=_put("slow"), mend=_NEW_BRIDGE),
 )  # fmt: skip

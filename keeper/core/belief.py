@@ -223,7 +223,12 @@ class Belief:
         code = None if symptom is None else symptom.code
         known = None if before.symptom is None else before.symptom.code
         if code == known and before.status is reading.status:
-            return  # said in other words, perhaps; what was said first stands
+            # Said in other words, perhaps: what was said first stands, but for what is to be done.
+            if symptom is not None and before.symptom is not None:
+                says = replace(symptom, sentence=before.symptom.sentence)
+                if says != before.symptom:
+                    self.conditions[WORKING] = replace(before, symptom=says)
+            return
         self.conditions[WORKING] = replace(
             self.conditions[WORKING], symptom=symptom, since=min(reading.at, self.now)
         )

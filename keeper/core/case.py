@@ -54,6 +54,7 @@ class Proposal:
     is_incoming: bool = False  # about the incoming rental, not the serving one
     is_ordered: bool = False  # an operator asked for exactly this
     symptom: str = ""  # RESTART: the code of what is to be cured
+    is_planned: bool = False  # RESTART: while viewers watch
     bid_dollars_per_hour: float = 0.0  # REBID
 
 

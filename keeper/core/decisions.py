@@ -109,6 +109,7 @@ class Restart:
     attempt: int
     revision: str = ""  # of what is on the host; "": what is declared
     symptom: str = ""  # the code of what is to be cured, where the workload has named it
+    is_planned: bool = False  # viewers watch: they are to see the end of what they watch first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -255,6 +255,7 @@ def _restart(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> 
             attempt=attempt,
             revision=name,
             symptom=proposal.symptom,
+            is_planned=proposal.is_planned,
         ),
         detail=rung.value,
     )

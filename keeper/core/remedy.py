@@ -20,6 +20,7 @@ from keeper.core.model import (
 from keeper.core.moments import is_due, later
 from keeper.core.reasons import Reason
 from keeper.core.signs import (
+    asks_for_planned_restart,
     asks_for_reboot,
     audition_again_at,
     audition_needs_person,
@@ -112,6 +113,17 @@ def _restart_as_ordered(_: Case) -> Proposal:
         reason=Reason.OPERATOR_ASKED,
         rung=Rung.RESTART_PROCESS,
         is_ordered=True,
+    )
+
+
+def _restart_as_planned(case: Case) -> Proposal:
+    assert case.symptom is not None
+    return Proposal(
+        wish=Wish.RESTART,
+        reason=Reason.SYMPTOM,
+        rung=Rung.RESTART_PROCESS,
+        symptom=case.symptom.code,
+        is_planned=True,
     )
 
 
@@ -348,6 +360,13 @@ TENURE_RULES: tuple[Rule, ...] = (
         when=shows_other_key,
         then=_stay_away,
         why="It may be another machine; commands and secrets do not go to strangers.",
+    ),
+    Rule(
+        name="planned restart",
+        when=asks_for_planned_restart,
+        then=_restart_as_planned,
+        why="Some ends come at a known moment: a process that outgrows its memory, a broadcast that the"
+        " platform cuts. Between two acts viewers lose seconds, in the middle of one the end of it.",
     ),
     Rule(
         name="on air",

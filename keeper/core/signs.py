@@ -357,6 +357,20 @@ def disowned_for_what_is_over(case: Case) -> bool:
     return is_well and case.streaming.reason is Reason.WRONG_PICTURE and not process_is_down(case)
 
 
+def asks_for_planned_restart(case: Case) -> bool:
+    """Whether the workload asks to be restarted while viewers watch, and was not touched for long.
+
+    A symptom that a restart does not end must not interrupt viewers again and again.
+    """
+    symptom, acted_at = case.symptom, case.tenure.acted_at
+    if symptom is None or not symptom.is_planned or not case.is_on_air:
+        return False
+    apart_s = case.policy.workload_restarts_window_s
+    is_rested = acted_at is None or elapsed_s(acted_at, case.now) >= apart_s
+    is_asked = symptom.remedy is Remedy.RESTART_PROCESS and case.now >= own_recovery_ends_at(case)
+    return is_asked and is_rested and case.is_alone and case.has_link
+
+
 def incurable_here(case: Case) -> bool:
     """Whether the workload says that only another host helps, and no viewer says otherwise."""
     is_asked = case.symptom is not None and case.symptom.remedy is Remedy.REPLACE

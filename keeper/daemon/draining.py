@@ -1,4 +1,4 @@
-"""Lets viewers see the end of what they watch before a restart that a person has ordered.
+"""Lets viewers see the end of what they watch before a restart that is ordered, or planned.
 
 The workload says how (``Workload.drain``); here it is asked, within its bound. What follows when the
 bound passes, or when the workload cannot or will not be asked, is the policy's ``drain_then``. Remedies
@@ -73,7 +73,8 @@ class Draining:
         is_at_once = act.slot in self._at_once
         self._at_once.discard(act.slot)
         drain = workload.drain()
-        if act.reason is not Reason.OPERATOR_ASKED or is_at_once or drain is None:
+        is_meant = act.reason is Reason.OPERATOR_ASKED or act.is_planned
+        if not is_meant or is_at_once or drain is None:
             return Drained.GO_ON
         seen = self._board.latest.get((act.instance_id, Subject.PICTURE))
         if seen is None or seen.status is not Status.TRUE:

@@ -66,7 +66,7 @@ def furnish(host: LoopbackHost) -> None:
 
 
 # A broken build dies often until a person has mended it; that it dies often has its own tests.
-POLICY = {"crash_loop_changes": 100, "restarts_forgiven_s": 1}
+POLICY = {"crash_loop_changes": 100, "restarts_forgiven_s": 1, "workload_restarts_window_s": 1}
 
 
 def row_of(fault: Fault, stage: Stage) -> Row:

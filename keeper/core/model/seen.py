@@ -139,6 +139,8 @@ class Symptom:
     remedy: Remedy
     wait_s: float = 0.0  # so long the workload's own recovery has its turn first
     spoils_view: bool = False  # what viewers see is not the stream, even if the picture moves
+    # The picture is good and must be interrupted all the same, now, when viewers lose least by it.
+    is_planned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,9 +29,10 @@ def diagnose(facts: Facts, settings: HyperscapeDuelSettings) -> Symptom | None:
         return Symptom(
             code=row.code,
             sentence=plain(said, SENTENCE_MAX),
-            remedy=row.remedy,
+            remedy=row.remedy(case) if callable(row.remedy) else row.remedy,
             wait_s=row.wait_s(case) if row.wait_s is not None else 0.0,
             spoils_view=row.spoils_view(case) if callable(row.spoils_view) else row.spoils_view,
+            is_planned=row.is_planned,
         )
     return None
 
@@ -49,12 +50,18 @@ class Row:
 
     code: str
     rows: tuple[str, ...]  # of the catalogue
-    remedy: Remedy
+    remedy: Remedy | Callable[[Case], Remedy]
     seen: Callable[[Case], str | None]
     wait_s: Callable[[Case], float] | None = None
     # Where it does not, keeper acts only once the viewer's own look is bad: a playlist that answers is
     # a weak look, so what breaks the stream says so here.
     spoils_view: bool | Callable[[Case], bool] = False
+    is_planned: bool = False
+
+
+def _at_rest(case: Case) -> Remedy:
+    """Restart where it interrupts nobody's fight; before that, wait for such a moment."""
+    return Remedy.RESTART_PROCESS if case.is_at_rest else Remedy.NOTHING
 
 
 def _recovery(case: Case) -> float:
@@ -150,13 +157,13 @@ ROWS: tuple[Row, ...] = (
         seen=signs.told("names cannot be resolved on the host", "dns")),
     Row(code="clock", rows=("H19",), remedy=Remedy.PERSON,
         seen=signs.told("certificates do not fit the host's clock", "clock")),
-    # Nothing is wrong yet, and keeper touches no stream that viewers see: a person orders it.
-    Row(code="memory_near_limit", rows=("A12",), remedy=Remedy.PERSON,
-        seen=signs.when("memory nears the limit at which PM2 restarts it in the middle of a fight: "
-                   "`keeper restart` does it between two", lambda case: case.facts.memory_mb > 0)),
-    Row(code="stream_too_old", rows=("A39",), remedy=Remedy.PERSON,
-        seen=signs.when("platforms end a broadcast after 48 hours, maybe in the middle of a fight: "
-                   "`keeper restart` does it between two", lambda case: case.bridge.is_old)),
+    # Nothing is wrong yet: what would end in the middle of a fight is ended between two.
+    Row(code="memory_near_limit", rows=("A12",), remedy=_at_rest, is_planned=True,
+        seen=signs.when("memory nears the limit at which PM2 restarts it in the middle of a fight",
+                   lambda case: case.facts.memory_mb > 0)),
+    Row(code="stream_too_old", rows=("A39",), remedy=_at_rest, is_planned=True,
+        seen=signs.when("platforms end a broadcast after 48 hours, maybe in the middle of a fight",
+                   lambda case: case.bridge.is_old)),
     Row(code="in_maintenance", rows=(), remedy=Remedy.PERSON,
         wait_s=lambda case: case.settings.maintenance_wait_s + case.patience.startup_s,
         seen=signs.when("the server is in maintenance mode: nobody fights",

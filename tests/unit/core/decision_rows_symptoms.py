@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from keeper.core.model import Condition, ConditionKind, Remedy, Rung, Status, Subject, Symptom
+from keeper.core.model import (
+    Condition,
+    ConditionKind,
+    Remedy,
+    Rung,
+    Status,
+    Subject,
+    Symptom,
+)
 from keeper.core.reasons import Reason
 from keeper.core.world import World
 from tests.builders import (
@@ -41,6 +49,18 @@ def says(remedy: Remedy, *, for_s: float = 60, wait_s: float = 0.0) -> Condition
 def ailing(remedy: Remedy, *, for_s: float = 60, wait_s: float = 0.0) -> World:
     """Dark for a minute, and the workload says why."""
     return dark(working=says(remedy, for_s=for_s, wait_s=wait_s))
+
+
+def planned_conditions(remedy: Remedy) -> tuple[Condition, ...]:
+    """On air, and the workload asks for a restart at a moment of its own."""
+    said = says(remedy)
+    assert said.symptom is not None
+    return conditions(working=replace(said, symptom=replace(said.symptom, is_planned=True)))
+
+
+def planned(remedy: Remedy) -> World:
+    world = healthy_world(readings=good_pictures(1))
+    return with_tenure(world, conditions=planned_conditions(remedy), acted_at=ago(7200))
 
 
 def said_long_ago(world: World) -> World:
@@ -139,6 +159,26 @@ SYMPTOMS = (
         sentence="a picture that is not the stream's is a bad one",
         world=healthy_world(readings=bad_pictures(3, Reason.WRONG_PICTURE)), decision="restart",
         reason=Reason.WRONG_PICTURE, rung=Rung.RESTART_PROCESS,
+    ),
+    Row(
+        sentence="a restart that is planned is done while viewers watch",
+        world=planned(Remedy.RESTART_PROCESS), decision="restart", reason=Reason.SYMPTOM,
+        rung=Rung.RESTART_PROCESS,
+    ),
+    Row(
+        sentence="a restart that is planned waits for its moment",
+        world=planned(Remedy.NOTHING), decision="wait", reason=Reason.HEALTHY,
+    ),
+    Row(
+        sentence="a restart that is planned keeps its distance from the last act",
+        world=with_tenure(planned(Remedy.RESTART_PROCESS), acted_at=ago(3000)),
+        decision="wait", reason=Reason.HEALTHY,
+    ),
+    Row(
+        sentence="a host that is being replaced is not restarted as planned",
+        world=with_tenure(handing_over(), acted_at=ago(7200),
+                          conditions=planned_conditions(Remedy.RESTART_PROCESS)),
+        decision="wait", reason=Reason.HANDOVER,
     ),
     Row(
         sentence="a replacement that says it cannot work is given up before its time is over",

@@ -80,6 +80,14 @@ def test_a_symptom_counts_since_it_was_first_said() -> None:
     assert (again.symptom, again.since) == (FLICKER, ago(100))
 
 
+def test_the_same_symptom_may_ask_for_something_else_later() -> None:
+    """A restart that waits for the end of a fight is asked for when the fight is over."""
+    waits = replace(FLICKER, remedy=Remedy.NOTHING, is_planned=True)
+    told = working_of(after(ailing(waits), says(replace(waits, remedy=Remedy.RESTART_PROCESS))))
+    assert told.symptom is not None
+    assert (told.symptom.remedy, told.since) == (Remedy.RESTART_PROCESS, ago(100))
+
+
 def test_another_symptom_counts_anew() -> None:
     told = working_of(after(ailing(FLICKER), says(DEAF, age_s=2)))
     assert (told.symptom, told.since) == (DEAF, ago(2))

@@ -98,7 +98,7 @@ TABLE: tuple[tuple[str, dict[str, Any], str, Remedy], ...] = (
     ("A7: switched off", {"state": {"code": 503, "phase": "", "error": "not_active"}}, "not_active", H),
     ("A8: right after a start", {"state": {"code": 503, "phase": "", "error": "warmup"}}, "starting", N),
     ("A8: still building", {**SILENT, "is_young": True}, "starting", N),
-    ("A12: memory", {"memory_mb": 3800}, "memory_near_limit", H),
+    ("A12: memory", {"memory_mb": 3800}, "memory_near_limit", N),
     ("A20: the page does not load", {"log": [said("page_timeout")]}, "page_timeout", W),
     ("A21: no canvas", {"log": [said("no_canvas")]}, "no_canvas", W),
     ("A21: because there is no WebGPU", {"log": [said("no_canvas"), said("webgpu")]}, "webgpu_missing", Remedy.REBOOT),
@@ -126,7 +126,7 @@ TABLE: tuple[tuple[str, dict[str, Any], str, Remedy], ...] = (
     ("A36: rotation", {"rotating": True, "bridge": {"flat_s": 70}}, "rotation", N),
     ("A37: no sound", {"has_sound": False}, "sound_gone", P),
     ("A38: no browser", {"log": [said("chrome_missing")]}, "chrome_missing", W),
-    ("A39: old", {"bridge": {"is_old": True}}, "stream_too_old", H),
+    ("A39: old", {"bridge": {"is_old": True}}, "stream_too_old", N),
     ("A40: too slow", {"log": [said("slow")]}, "encoder_slow", Remedy.REPLACE),
     ("H4: no display", {"has_display": False}, "display_dead", W),
     ("H5: software", {"log": [said("software")]}, "software_rendering", Remedy.REPLACE),
@@ -444,3 +444,13 @@ def test_account_that_cannot_be_read_says_so(stdout: str) -> None:
     assert line.status is Status.UNKNOWN
     assert "\x1b" not in line.text
     assert len(line.text) <= 200
+
+
+@pytest.mark.parametrize("whole", [{"memory_mb": 3800}, {"bridge": {"is_old": True}}])
+def test_what_will_end_in_the_middle_of_a_fight_is_ended_between_two(whole: dict[str, Any]) -> None:
+    between = judge(facts(**{**whole, "state": {"phase": "RESOLUTION"}})).symptom
+    assert between is not None
+    assert (between.remedy, between.is_planned) == (P, True)
+    amid = judge(facts(**whole)).symptom
+    assert amid is not None
+    assert amid.remedy is N
