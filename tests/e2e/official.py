@@ -57,6 +57,9 @@ class Official:
     def __init__(self, url: str, key: str, folder: Path) -> None:
         self.program = require("vastai")
         self.folder = folder
+        for part in ("config", "cache", "state", "data"):
+            # Two of its first calls at once fall over each other in making these.
+            (folder / part / "vastai").mkdir(parents=True, exist_ok=True)
         self.environment = dict(environment(url, key, folder))
         folder.mkdir(exist_ok=True)
         self._slots = asyncio.Semaphore(3)  # each start costs half a second of a core
