@@ -211,7 +211,8 @@ async def _play_quiet(fleet: Fleet, row: Row) -> None:
     spent = fleet.spent() - before
     # What a person leaves over, the workload names, and keeper may then cure.
     asked = sum(
-        event["event"] == "workload.restarting" and event.get("symptom", "") not in {"", row.symptom}
+        event["event"] == "workload.restarting"
+        and event["facts"].get("symptom", "") not in {"", row.symptom}
         for event in fleet.events[since:]
     )
     left = spent - Spent(process_restarts=min(asked, spent.process_restarts))
