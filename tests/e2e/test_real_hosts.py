@@ -239,12 +239,10 @@ async def deceived() -> None:
     async with Fleet(workload) as fleet:
         await fleet.on_air()
         too_dear = Row(id="too dear", fault=killed, remedy=Remedy.RESTART_WORKLOAD)
-        with pytest.raises(
-            pytest.fail.Exception, match="row too dear, twice: restart_process was used"
-        ):
+        with pytest.raises(pytest.fail.Exception, match="row too dear: restart_process was used"):
             await play_row(fleet, too_dear)
         restless = Row(id="restless", fault=killed, remedy=Remedy.NOTHING)
-        with pytest.raises(pytest.fail.Exception, match="row restless, twice: something was done"):
+        with pytest.raises(pytest.fail.Exception, match="row restless: something was done"):
             await play_row(fleet, restless)
         await fleet.keeper.kill()
         await fleet.ticks(1)
