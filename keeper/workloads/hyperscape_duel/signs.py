@@ -178,7 +178,11 @@ def gave_up(case: Case) -> str | None:
 
 def refused(case: Case) -> str | None:
     """A platform takes no stream with this key or address."""
-    if case.sign("refused") is None or not (case.bridge.down or case.bridge.ffmpeg is False):
+    is_without = case.bridge.ffmpeg is False or (
+        # A bridge that has given up over it stays given up, also while nobody can ask it.
+        case.bridge.ffmpeg is None and case.sign("gave_up") is not None
+    )
+    if not (case.bridge.down or is_without):
         return None
     return case.told("a platform refuses the stream: look at its key and address", "refused")
 

@@ -113,6 +113,8 @@ TABLE: tuple[tuple[str, dict[str, Any], str, Remedy], ...] = (
     ("A27: given up", {"log": [said("gave_up")]}, "ffmpeg_gave_up", P),
     ("A27: the bridge alone", {"bridge": {"ffmpeg": False}}, "ffmpeg_gave_up", P),
     ("A27: a bad key", {"bridge": {"ffmpeg": False}, "log": [said("refused"), said("gave_up")]}, "platform_refuses", H),
+    ("A35: a bad key, and no word of the bridge",
+     {"bridge": {"seen": "absent", "ffmpeg": None}, "log": [said("refused"), said("gave_up")]}, "platform_refuses", H),
     ("A27: crashes in itself", {"log": [said("segfault")]}, "ffmpeg_segfault", W),
     ("A27: no keys", {"log": [said("no_outputs")]}, "no_outputs", H),
     ("A28: one platform", {"bridge": {"down": ["kick"]}}, "platform_down", H),
