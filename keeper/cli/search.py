@@ -107,7 +107,7 @@ async def look_for(
     The wider look costs a search and rents nothing: where it fails, what was found has to do.
     """
     from keeper.cli.terminal import Progress, say
-    from keeper.daemon.survey import describe
+    from keeper.daemon.error_line import describe
     from keeper.ports import PortError
 
     in_turn = needs_it_looks_by(stream, saved, clock.now())

@@ -19,6 +19,7 @@ from keeper.daemon.dead_man import DeadMan
 from keeper.daemon.declared import Ports
 from keeper.daemon.draining import Draining
 from keeper.daemon.enroll import Enroll
+from keeper.daemon.error_line import describe
 from keeper.daemon.execute import Executor
 from keeper.daemon.facts import Facts
 from keeper.daemon.follow import silence_at
@@ -32,7 +33,7 @@ from keeper.daemon.permit import may_touch, stream_named
 from keeper.daemon.purse import Purse
 from keeper.daemon.rest import Stirring
 from keeper.daemon.revisions import Revisions
-from keeper.daemon.survey import Survey, describe
+from keeper.daemon.survey import Survey
 from keeper.daemon.tasks import Tasks
 from keeper.daemon.tick import hold_until
 from keeper.daemon.watch import Watch

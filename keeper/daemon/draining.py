@@ -20,7 +20,7 @@ from keeper.core.under_way import DeployProgress
 from keeper.core.world import Order, OrderKind
 from keeper.daemon.archiving import Archiving
 from keeper.daemon.board import Board
-from keeper.daemon.survey import describe
+from keeper.daemon.error_line import describe
 from keeper.ports import Clock, Command, CommandFailed, CommandResult, Link, PortError, Store
 from keeper.workloads import Drain, Workload
 

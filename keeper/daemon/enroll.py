@@ -13,7 +13,7 @@ from typing import Protocol
 from keeper.core.events import Event, KeyNotRegistered, KeyRegistered
 from keeper.core.model import Desired, Mode
 from keeper.core.world import Snapshot
-from keeper.daemon.survey import describe
+from keeper.daemon.error_line import describe
 from keeper.ports import Hosts, Marketplace, PortError, Transient
 
 _DEADLINE_S = 120.0

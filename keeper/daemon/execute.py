@@ -33,10 +33,10 @@ from keeper.daemon.archiving import Archiving
 from keeper.daemon.auditioning import Auditioning, Shown
 from keeper.daemon.deploy_log import DeployLog
 from keeper.daemon.draining import Drained, Draining
+from keeper.daemon.error_line import describe, shortened
 from keeper.daemon.jobs import Jobs
 from keeper.daemon.parting import Leaving, Parting
 from keeper.daemon.putting import Putting
-from keeper.daemon.survey import describe, shortened
 from keeper.daemon.watch import Watch
 from keeper.ports import (
     Clock,

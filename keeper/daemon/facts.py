@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from keeper.core.events import Event
-from keeper.daemon.survey import shortened
+from keeper.daemon.error_line import shortened
 
 _BACKLOG_MAX = 1000  # the store may fail for very long; then the newest are kept
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from keeper.core.events import ActFailed, Event
 from keeper.core.model import InstanceId, SlotRecord
-from keeper.daemon.survey import describe
+from keeper.daemon.error_line import describe
 from keeper.ports import Clock, Marketplace, PortError, Transient
 
 _APART_S = 60.0

@@ -18,7 +18,7 @@ from keeper.alerts.dispatch import from_payload
 from keeper.alerts.wording import RETRY_AFTER_MAX_S
 from keeper.core.events import Event, NoticeFailed, NoticeSent
 from keeper.daemon.declared import nothing_to_hide
-from keeper.daemon.survey import describe
+from keeper.daemon.error_line import describe
 from keeper.ports import Batch, Clock, Network, OutboxRow, PortError, Store, StoreError
 
 _RETRY_S = (5.0, 15.0, 60.0, 300.0, 900.0)

@@ -23,8 +23,8 @@ from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.text import plain
 from keeper.daemon.archiving import Archiving
 from keeper.daemon.board import Board
+from keeper.daemon.error_line import describe
 from keeper.daemon.ground import Ground
-from keeper.daemon.survey import describe
 from keeper.daemon.watch import Target, Watch
 from keeper.ports import Clock, Command, Link, PortError, Store
 

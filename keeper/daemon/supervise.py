@@ -23,9 +23,9 @@ from keeper.core.model import (
 from keeper.core.world import Order, Snapshot
 from keeper.daemon.crew import Crew
 from keeper.daemon.declared import Declared, Ports, changes
+from keeper.daemon.error_line import describe
 from keeper.daemon.ground import Ground
 from keeper.daemon.memory import Memory
-from keeper.daemon.survey import describe
 from keeper.daemon.tick import rentals_of
 from keeper.daemon.ticker import Ticker
 from keeper.ports import (

@@ -28,11 +28,11 @@ from keeper.core.model import (
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 from keeper.core.world import Listing, OfferBook, Order, OrderKind, SearchRefused
+from keeper.daemon.error_line import describe
 from keeper.daemon.rest import Rest, last_beat_s
 from keeper.ports import (
     Clock,
     Foresight,
-    Malformed,
     Marketplace,
     PortError,
     QuotaSpent,
@@ -51,8 +51,6 @@ _QUOTA_LEAST_S = 60.0
 _SURVEYS_APART_S = 300.0  # a look around costs up to six searches of the day's quota
 # A hint to wait is believed up to here: a broken header must not end the search for hosts.
 _HINT_MAX_S = 300.0
-ERROR_MAX = 600  # characters of an error with its cure
-_LINE_MAX = 4096  # of an error, before its secrets are taken out
 
 
 class Survey:
@@ -371,24 +369,6 @@ def _places(instances: tuple[Instance, ...]) -> dict[InstanceId, tuple[object, .
         each.instance_id: (each.public_ip, each.ports, each.ssh_host, each.ssh_port)
         for each in instances
     }
-
-
-def describe(error: BaseException) -> str:
-    """Name an error in one line, and what a person can do about it where that is known.
-
-    Not yet cut to what is shown: half a secret would not be recognised any more. ``shortened`` does
-    that, once the secrets are out.
-    """
-    text = str(error).splitlines()[0][:_LINE_MAX] if str(error) else ""
-    kind = "contract broken" if isinstance(error, Malformed) else type(error).__name__
-    line = f"{kind}: {text}" if text else kind
-    cure = error.cure if isinstance(error, Unauthorized) else ""
-    return f"{line}; {cure}" if cure else line
-
-
-def shortened(said: str) -> str:
-    """Cut what an error says to what is kept of it."""
-    return said if len(said) <= ERROR_MAX else f"{said[: ERROR_MAX - 1]}…"
 
 
 def _is_other_wish(now: Wants, before: Wants) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from keeper.core.events import TaskDied
-from keeper.daemon.survey import describe
+from keeper.daemon.error_line import describe
 
 _AGAIN_AFTER_S = 1.0
 _AGAIN_AFTER_MAX_S = 60.0

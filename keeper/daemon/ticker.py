@@ -25,10 +25,10 @@ from keeper.core.world import SearchRefused, World
 from keeper.daemon.beat import Due
 from keeper.daemon.crew import Crew
 from keeper.daemon.declared import Ports
+from keeper.daemon.error_line import describe
 from keeper.daemon.ground import Ground
 from keeper.daemon.orders import expanded, facts_of, joined, lapsed
 from keeper.daemon.rest import is_quiet
-from keeper.daemon.survey import describe
 from keeper.daemon.tick import Ticked, decide, hold_until, pauses_after
 from keeper.ports import StoreError
 

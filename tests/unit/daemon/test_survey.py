@@ -24,7 +24,7 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import Reason
 from keeper.core.world import OrderKind
-from keeper.daemon.survey import Survey, describe, shortened
+from keeper.daemon.survey import Survey
 from keeper.ports import (
     Malformed,
     Marketplace,
@@ -426,14 +426,6 @@ def test_a_spent_quota_is_told_with_its_end_and_its_length() -> None:
         assert ends.duration_s == 7200.0
 
     run(play())
-
-
-def test_an_error_is_told_with_what_cures_it() -> None:
-    refusal = Unauthorized("HTTP 403: " + "x" * 500, right="user_read", cure="give it user_read")
-    assert describe(refusal).startswith("Unauthorized: HTTP 403: x")
-    assert describe(refusal).endswith("x; give it user_read")
-    assert len(shortened(describe(Unauthorized("?" * 999, cure="!" * 999)))) == 600
-    assert describe(Malformed("no list")) == "contract broken: no list"
 
 
 def test_an_order_to_rent_wants_the_market_as_it_is_now() -> None:
