@@ -33,7 +33,7 @@ _ANSWER_MAX_BYTES = 64 * 1024 * 1024
 
 _TIMEOUT_S = 15.0
 # What is asked of a host takes as long as the host does, within the daemon's own deadline.
-_PATIENCE_S: Mapping[str, float] = {"account": 90.0, "logs": 45.0}
+_PATIENCE_S: Mapping[str, float] = {"report": 90.0, "logs": 45.0}
 # Of what goes on: it says something every few seconds, if only that it is still there.
 _GOES_ON = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_S, sock_read=45.0)
 _LINE_MAX_BYTES = 8 * 1024 * 1024

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from keeper.cli.client import LocalKeeper
-    from keeper.web.asking import StreamAccount
+    from keeper.web.asking import StreamReport
 
 _AT_ONCE = 4
 _WORD = {"true": ("ok", "green"), "false": ("BAD", "bold red"), "unknown": ("?", "yellow")}
@@ -65,14 +65,14 @@ async def _stream_status(
     from keeper.cli.terminal import console, print_json, show
 
     async with local_keeper(socket) as keeper:
-        accounts = await _accounts(keeper, await _slots(keeper, name))
+        reports = await _reports(keeper, await _slots(keeper, name))
     if as_json:
-        print_json([json.loads(encoded(each)) for each in accounts])
+        print_json([json.loads(encoded(each)) for each in reports])
     else:
         out = console()
-        for number, each in enumerate(accounts):
+        for number, each in enumerate(reports):
             show(out, [*([""] if number else []), *_shown(each)])
-    is_well = bool(accounts) and all(_is_well(each) for each in accounts)
+    is_well = bool(reports) and all(_is_well(each) for each in reports)
     return ExitCode.OK if is_well or not use_exit_code else ExitCode.DEGRADED
 
 
@@ -94,38 +94,38 @@ async def _slots(keeper: LocalKeeper, name: str | None) -> list[str]:
     ]
 
 
-async def _accounts(keeper: LocalKeeper, slots: list[str]) -> list[StreamAccount]:
+async def _reports(keeper: LocalKeeper, slots: list[str]) -> list[StreamReport]:
     """Ask some hosts at a time: each takes its own time to answer."""
-    from keeper.web.asking import StreamAccount
+    from keeper.web.asking import StreamReport
 
     room = asyncio.Semaphore(_AT_ONCE)
 
-    async def ask(slot: str) -> StreamAccount:
+    async def ask(slot: str) -> StreamReport:
         async with room:
-            return await keeper.get("account", StreamAccount, slot=slot)
+            return await keeper.get("report", StreamReport, slot=slot)
 
     async with asyncio.TaskGroup() as group:
         asked = [group.create_task(ask(slot)) for slot in slots]
     return [each.result() for each in asked]
 
 
-def _shown(account: StreamAccount) -> Iterator[RenderableType]:
+def _shown(report: StreamReport) -> Iterator[RenderableType]:
     from rich.text import Text
 
     from keeper.cli.terminal import cell, table
 
-    where = f"instance {account.instance_id}" if account.instance_id is not None else "no host"
-    on_air = ("on air", "green") if account.is_on_air else ("NOT ON AIR", "bold red")
-    asked = "" if account.is_from_host else ", as keeper knows it"
+    where = f"instance {report.instance_id}" if report.instance_id is not None else "no host"
+    on_air = ("on air", "green") if report.is_on_air else ("NOT ON AIR", "bold red")
+    asked = "" if report.is_from_host else ", as keeper knows it"
     yield Text.assemble(
-        cell(account.slot, "bold"), f"  {where}, ", on_air, f", {account.at:%H:%M:%S} UTC{asked}"
+        cell(report.slot, "bold"), f"  {where}, ", on_air, f", {report.at:%H:%M:%S} UTC{asked}"
     )
-    if account.why:
-        yield cell(f"  the host could not be asked: {account.why}", "yellow", length_max=400)
+    if report.why:
+        yield cell(f"  the host could not be asked: {report.why}", "yellow", length_max=400)
     made = table("", "", "", fold="")
     made.show_header = False
     made.columns[0].no_wrap = made.columns[1].no_wrap = True
-    for line in account.lines:
+    for line in report.lines:
         word, style = _WORD[line.status.value]
         rows = line.text.split("\n") or [""]
         text = Text("\n").join([cell(row, length_max=2000) for row in rows])
@@ -133,8 +133,8 @@ def _shown(account: StreamAccount) -> Iterator[RenderableType]:
     yield made
 
 
-def _is_well(account: StreamAccount) -> bool:
+def _is_well(report: StreamReport) -> bool:
     from keeper.core.model import Status
 
-    is_bad = any(line.status is Status.FALSE for line in account.lines)
-    return account.is_on_air and not is_bad
+    is_bad = any(line.status is Status.FALSE for line in report.lines)
+    return report.is_on_air and not is_bad

@@ -46,12 +46,12 @@ from keeper.probes.log_file import (
 from keeper.workloads import Workload
 
 _LINK_WAIT_S = 5.0
-_ACCOUNT_S = 30.0
+_REPORT_S = 30.0
 _LOOK_S = 15.0
 _APART_S = 1.0
 _LINE_MAX = 2000
 _TITLE_MAX = 40
-_ACCOUNT_LINES = 40
+_REPORT_LINES = 40
 
 
 class Links(Protocol):
@@ -111,20 +111,20 @@ class HostsAsked:
         workload = self._workload_of(slot, tenure.revision if tenure is not None else "")
         return workload.view().container_port if workload is not None else None
 
-    async def account(self, slot: SlotId) -> tuple[Told, ...]:
+    async def report(self, slot: SlotId) -> tuple[Told, ...]:
         """See Asking."""
         place = self._place(slot)
-        question = place.workload.account()
+        question = place.workload.report()
         if question is None:
             return ()
-        result = await self._ask(slot, place, question, _ACCOUNT_S)
+        result = await self._ask(slot, place, question, _REPORT_S)
         return tuple(
             Told(
                 title=plain(self._ground.hide(line.title), _TITLE_MAX),
                 status=line.status,
-                text="\n".join(self._plain_lines(line.text)[:_ACCOUNT_LINES]),
+                text="\n".join(self._plain_lines(line.text)[:_REPORT_LINES]),
             )
-            for line in place.workload.read_account(result)
+            for line in place.workload.read_report(result)
         )
 
     async def logs(self, slot: SlotId) -> tuple[HostLog, ...]:

@@ -50,7 +50,7 @@ class Asking(Protocol):
         """Return the container's port that viewers of a slot look at; None: nothing is declared."""
         ...
 
-    async def account(self, slot: SlotId) -> tuple[Told, ...]:
+    async def report(self, slot: SlotId) -> tuple[Told, ...]:
         """Return what the workload tells of itself; empty when it has nothing to tell."""
         ...
 

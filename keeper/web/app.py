@@ -68,7 +68,7 @@ def make_app(
     router.add_get("/api/v1/events", api.get_events)
     router.add_get("/api/v1/stream", api.get_stream, allow_head=False)
     router.add_get("/api/v1/way", asking.get_way)
-    router.add_get("/api/v1/account", asking.get_account)
+    router.add_get("/api/v1/report", asking.get_report)
     router.add_get("/api/v1/logs", asking.get_host_logs)
     router.add_get("/api/v1/log", asking.get_log, allow_head=False)
     router.add_post("/api/v1/orders", api.post_order)

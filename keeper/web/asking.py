@@ -55,7 +55,7 @@ class ToldStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamAccount:
+class StreamReport:
     """What is told of a slot: by its workload, or else by keeper itself."""
 
     slot: str
@@ -86,7 +86,7 @@ async def get_way(request: web.Request) -> web.Response:
     return json_answer(way)
 
 
-async def get_account(request: web.Request) -> web.Response:
+async def get_report(request: web.Request) -> web.Response:
     """What the workload of a slot tells of itself now; what keeper knows of it, if that is nothing."""
     allow_order(request)
     slot = _slot(request)
@@ -100,7 +100,7 @@ async def get_account(request: web.Request) -> web.Response:
     try:
         told = tuple(
             ToldStatus(title=line.title, status=line.status, text=line.text)
-            for line in await hosts.account(slot)
+            for line in await hosts.report(slot)
         )
         if not told:
             known += await _recent(hosts, slot)
@@ -108,7 +108,7 @@ async def get_account(request: web.Request) -> web.Response:
         why = plain(str(error), 300)
     record = snapshot.records[slot]
     return json_answer(
-        StreamAccount(
+        StreamReport(
             slot=slot,
             instance_id=record.tenure.instance_id if record.tenure is not None else None,
             at=now_of(request),

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from keeper.web.api import OrderBody
-from keeper.web.asking import HostLogs, StreamAccount
+from keeper.web.asking import HostLogs, StreamReport
 from keeper.web.shapes import (
     EventPage,
     Explained,
@@ -108,9 +108,9 @@ DESCRIBED: tuple[Described, ...] = (
     ),
     Described(
         method="GET",
-        path="/api/v1/account",
+        path="/api/v1/report",
         summary="What the workload of a slot tells of itself; what keeper knows, if that is nothing",
-        answer=StreamAccount,
+        answer=StreamReport,
         query=(_SLOT,),
         is_order=True,
         refusals=(400, 401, 403, 404, 503),

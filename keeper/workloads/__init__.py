@@ -77,7 +77,7 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountLine:
+class ReportLine:
     """One line of ``keeper stream-status``: what a person asks first, and the answer."""
 
     title: str
@@ -144,11 +144,11 @@ class Workload(Protocol):
         """Return the paths of the logs worth following, the best first."""
         ...
 
-    def account(self) -> Command | None:
-        """Return the question behind ``keeper stream-status``; None: the workload has no account."""
+    def report(self) -> Command | None:
+        """Return the question behind ``keeper stream-status``; None: the workload has no report."""
         ...
 
-    def read_account(self, result: CommandResult) -> tuple[AccountLine, ...]:
+    def read_report(self, result: CommandResult) -> tuple[ReportLine, ...]:
         """Read the answer. Whatever cannot be read is a line that says so, never an exception."""
         ...
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from keeper.core.model import InstanceId, OfferNeeds, Port, Reading, RentalSpec, Rung
 from keeper.ports import Command, CommandResult, Upload
-from keeper.workloads import AccountLine, Drain, Step, View, ViewKind, Workload, register
+from keeper.workloads import Drain, ReportLine, Step, View, ViewKind, Workload, register
 from keeper.workloads import managers as manager_of
 from keeper.workloads.audition import Check
 from keeper.workloads.audition_checks import AuditionSettings, Demands, Ingest, audition
@@ -205,11 +205,11 @@ class OperatorCommand:
         """Name the log, and the one before it."""
         return manager_of.logs(self.settings.manager, workdir=self.settings.workdir)
 
-    def account(self) -> Command | None:
+    def report(self) -> Command | None:
         """Ask nothing more than what keeper sees anyway."""
         return None
 
-    def read_account(self, result: CommandResult) -> tuple[AccountLine, ...]:
+    def read_report(self, result: CommandResult) -> tuple[ReportLine, ...]:
         """Have nothing to read."""
         return ()
 

@@ -133,7 +133,7 @@ PATHS = (
     "/", "/metrics", "/-/ready", "/-/healthy", "/api/openapi.json", "/api/v1/status", "/api/v1/plan",
     "/api/v1/events?limit=1000", "/api/v1/explain?slot=card/0", "/api/v1/explain?slot=talk/0",
     "/api/v1/explain?slot=duel/0", "/api/v1/explain?slot=none/0", "/api/v1/way?slot=duel/0",
-    "/api/v1/account?slot=duel/0", "/api/v1/account?slot=card/0", "/api/v1/logs?slot=duel/0",
+    "/api/v1/report?slot=duel/0", "/api/v1/report?slot=card/0", "/api/v1/logs?slot=duel/0",
     "/api/v1/log?slot=duel/0", "/api/v1/log?slot=card/0",
 )  # fmt: skip
 

@@ -181,8 +181,8 @@ async def told_of(verbs: Verbs) -> None:
     assert re.search(r"^  Picture +ok  ", done.out, re.MULTILINE)
     assert "Recent logs  ok  " in done.out
     assert "\x1b" not in done.out
-    (account,) = (await verbs.keeper("stream-status", "--json")).json()
-    assert (account["slot"], account["is_on_air"]) == ("duel/0", True)
+    (report,) = (await verbs.keeper("stream-status", "--json")).json()
+    assert (report["slot"], report["is_on_air"]) == ("duel/0", True)
 
 
 async def followed(fleet: Fleet, verbs: Verbs) -> None:

@@ -69,7 +69,7 @@ from keeper.workloads.managers.facts import read_line
 from keeper.workloads.pixel_streaming.settings import AppSettings, PixelStreamingSettings
 from tests.fuzz.seeds import (
     CHUNKS,
-    DUEL_ACCOUNTS,
+    DUEL_REPORTS,
     DUELS,
     JPEGS,
     KEY,
@@ -146,7 +146,7 @@ def check_duel(readings: Any) -> str:
     return check_readings(readings) or _all(*(shown_badly(each.sentence, 200) for each in symptoms))
 
 
-def check_duel_account(lines: Any) -> str:
+def check_duel_report(lines: Any) -> str:
     if not isinstance(lines, tuple) or not 0 < len(lines) <= 12:
         return "not a few lines"
     return _all(*(shown_badly(row, 200) for line in lines for row in line.text.split("\n")))
@@ -217,8 +217,8 @@ def duel_look(data: bytes) -> Any:
     return DUEL.interpret('{"facts":{"workload":' + _text(data) + "}}", HOST, NOW)
 
 
-def duel_account(data: bytes) -> Any:
-    return DUEL.read_account(CommandResult(exit_code=0, stdout=_text(data), stderr=""))
+def duel_report(data: bytes) -> Any:
+    return DUEL.read_report(CommandResult(exit_code=0, stdout=_text(data), stderr=""))
 
 
 PIXEL: Final = registered()["pixel-streaming"].build(
@@ -230,9 +230,9 @@ def pixel_look(data: bytes) -> Any:
     return PIXEL.interpret('{"facts":{"workload":' + _text(data) + "}}", HOST, NOW)
 
 
-def pixel_account(data: bytes) -> Any:
+def pixel_report(data: bytes) -> Any:
     text = '"workload":' + _text(data)
-    return PIXEL.read_account(CommandResult(exit_code=0, stdout=text, stderr=""))
+    return PIXEL.read_report(CommandResult(exit_code=0, stdout=text, stderr=""))
 
 
 def signalling_talk(data: bytes) -> Any:
@@ -500,9 +500,9 @@ def check_log(found: Any) -> str:
 PARSERS: Final = (
     Parser("sentinel line", sentinel_line, LINES, check_readings, share=2.0),
     Parser("duel's look", duel_look, DUELS, check_duel),
-    Parser("duel's account", duel_account, DUEL_ACCOUNTS, check_duel_account),
+    Parser("duel's report", duel_report, DUEL_REPORTS, check_duel_report),
     Parser("Pixel Streaming's look", pixel_look, PIXELS, check_duel),
-    Parser("Pixel Streaming's account", pixel_account, PIXELS, check_duel_account),
+    Parser("Pixel Streaming's report", pixel_report, PIXELS, check_duel_report),
     Parser("signalling", signalling_talk, SIGNALS, check_talk),
     Parser("log", log_chunk, CHUNKS, check_log),
     Parser("sentinel bytes", sentinel_bytes, (b"\n".join(LINES), *PLAIN)),

@@ -83,7 +83,7 @@ DUELS: Final = as_json(
      "hls": {"seen": True, "flat_s": 80}, "log": {"db": {"n": 5, "for_s": 9.5, "text": "too many clients"}}},
     {"process": "manager_down", "server": {"code": 0}, "log": {"bad_build": {"n": 1, "text": "\u202eCannot find"}}},
 )  # fmt: skip
-DUEL_ACCOUNTS: Final = as_json(
+DUEL_REPORTS: Final = as_json(
     {"health": {"code": 200, "status": "ok"}, "state": {"code": 503, "error": "Streaming delay warmup"},
      "context": {"code": 200, "phase": "FIGHTING", "one": "Ada", "other": "Bo"},
      "bridge": {"code": 200, "bytes": 1.2e9, "outputs": 2, "down": ["kick"]},

@@ -25,16 +25,16 @@ from keeper.core.model import (
 from keeper.core.reasons import Reason
 from keeper.core.text import plain
 from keeper.ports import Command, CommandResult
-from keeper.workloads import AccountLine, Drain, Step, View, ViewKind, Workload, register
+from keeper.workloads import Drain, ReportLine, Step, View, ViewKind, Workload, register
 from keeper.workloads import managers as manager_of
 from keeper.workloads.audition import Check
 from keeper.workloads.audition_checks import Demands, Ingest, audition
-from keeper.workloads.hyperscape_duel import account, deploy, scripts, symptoms
+from keeper.workloads.hyperscape_duel import deploy, report, scripts, symptoms
 from keeper.workloads.hyperscape_duel.facts import read_facts
 from keeper.workloads.hyperscape_duel.settings import HyperscapeDuelSettings
 
 _DETAIL_MAX = 200
-_ACCOUNT_MAX_BYTES = 32_768
+_REPORT_MAX_BYTES = 32_768
 # An order, and each look at what became of it.
 _DRAIN_LOOK_S = 5.0
 
@@ -131,13 +131,13 @@ class HyperscapeDuel:
         home = self.settings.pm2.home or "~/.pm2"
         return (*own, _shown(self.settings.deploy_log), *x_log, f"{home}/pm2.log")
 
-    def account(self) -> Command | None:
+    def report(self) -> Command | None:
         """Ask what the seed's status script asks, in one go."""
-        return replace(self._act("account", "account"), output_max_bytes=_ACCOUNT_MAX_BYTES)
+        return replace(self._act("report", "report"), output_max_bytes=_REPORT_MAX_BYTES)
 
-    def read_account(self, result: CommandResult) -> tuple[AccountLine, ...]:
+    def read_report(self, result: CommandResult) -> tuple[ReportLine, ...]:
         """Read it as the six lines."""
-        return account.lines_of(result)
+        return report.lines_of(result)
 
     def sentinel(self) -> str:
         """Ask PM2, the disk, the GPU, and the duel itself."""

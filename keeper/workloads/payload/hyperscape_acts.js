@@ -178,9 +178,9 @@ async function verify() {
     }
 }
 
-// --- the account of a person who asks: six answers, a few kilobytes ------------------------------------------
+// --- the report for a person who asks: six answers, a few kilobytes ------------------------------------------
 
-async function account() {
+async function report() {
     const [health, state, context, rtmp] = await Promise.all(
         ["/health", "/api/streaming/state", "/api/streaming/duel-context", "/api/streaming/rtmp/status"].map((each) => ask("GET", each)));
     const word = (value, most = 40) => (typeof value === "string" ? plain(value, most) : "");
@@ -213,5 +213,5 @@ async function account() {
     process.exit(0);
 }
 
-const verbs = { kill_bridge, clear, maintenance_enter, maintenance_exit, drain_begin, drain_look, boundary_look, verify, account };
+const verbs = { kill_bridge, clear, maintenance_enter, maintenance_exit, drain_begin, drain_look, boundary_look, verify, report };
 verbs[process.env.keeper_verb]();

@@ -22,17 +22,17 @@ from keeper.core.model import (
 )
 from keeper.core.reasons import Reason
 from keeper.ports import Command, CommandResult, Upload
-from keeper.workloads import AccountLine, Drain, PlayerView, Step, View, ViewKind, Workload
+from keeper.workloads import Drain, PlayerView, ReportLine, Step, View, ViewKind, Workload
 from keeper.workloads import managers as manager_of
 from keeper.workloads.audition import Check
 from keeper.workloads.audition_checks import Demands, audition
-from keeper.workloads.pixel_streaming import account, cures, scripts
+from keeper.workloads.pixel_streaming import cures, report, scripts
 from keeper.workloads.pixel_streaming.facts import read
 from keeper.workloads.pixel_streaming.settings import PixelStreamingSettings
 from keeper.workloads.pixel_streaming.symptoms import symptom_of
 
 _QUESTIONS = "pixel_questions.sh"
-_ACCOUNT_S = 40.0
+_REPORT_S = 40.0
 _DRAIN_LOOK_S = 10.0
 _CONTROL_S = 60.0
 
@@ -208,7 +208,7 @@ class PixelStreaming:
             *(f"{image.logs_folder}/{name}.log" for name in others),
         )
 
-    def account(self) -> Command | None:
+    def report(self) -> Command | None:
         """Ask the sentinel's own questions, once."""
         script = (
             scripts.assignments(scripts.questions(self.settings))
@@ -217,11 +217,11 @@ class PixelStreaming:
             + f"\nsupervisor_text=$({self.settings.image_layout.supervisorctl} status 2>&1)\n"
             + "ask_workload\nprintf '%s\\n' \"$workload\"\n"
         )
-        return Command(name="account", script=script, timeout_s=_ACCOUNT_S)
+        return Command(name="report", script=script, timeout_s=_REPORT_S)
 
-    def read_account(self, result: CommandResult) -> tuple[AccountLine, ...]:
+    def read_report(self, result: CommandResult) -> tuple[ReportLine, ...]:
         """Read the answer, line by line."""
-        return account.lines_of(result, self.settings)
+        return report.lines_of(result, self.settings)
 
     def sentinel(self) -> str:
         """Ask for the application, the disk and the GPU, and what the image can tell of the rest."""

@@ -25,11 +25,11 @@ from keeper.core.model import (
 from keeper.core.reasons import Reason
 from keeper.core.text import plain
 from keeper.ports import Command, CommandResult
-from keeper.workloads import AccountLine, Drain, Step, View, ViewKind, Workload, register
+from keeper.workloads import Drain, ReportLine, Step, View, ViewKind, Workload, register
 from keeper.workloads import managers as manager_of
 from keeper.workloads.audition import Check
 from keeper.workloads.audition_checks import Demands, audition
-from keeper.workloads.sd_turbo import account
+from keeper.workloads.sd_turbo import report
 from keeper.workloads.sd_turbo.deploy import MANAGER, Putting
 from keeper.workloads.sd_turbo.facts import (
     Facts,
@@ -127,15 +127,15 @@ class SdTurbo:
         """Name the log, and the one before it."""
         return manager_of.logs(MANAGER, workdir=self.settings.workdir)
 
-    def account(self) -> Command | None:
+    def report(self) -> Command | None:
         """Ask the server for all it knows, the GPU for a line, the log for its end."""
-        return account.question(
+        return report.question(
             {**self._asked(), "keeper_health": "/healthz"}, self.settings.workdir
         )
 
-    def read_account(self, result: CommandResult) -> tuple[AccountLine, ...]:
+    def read_report(self, result: CommandResult) -> tuple[ReportLine, ...]:
         """Read it."""
-        return account.lines_of(result)
+        return report.lines_of(result)
 
     def sentinel(self) -> str:
         """Ask for the pid, the disk, the GPU, and the server's own word."""

@@ -1,4 +1,4 @@
-"""What hosts are asked for a person, over real OpenSSH: logs that turn and move, accounts, bad news."""
+"""What hosts are asked for a person, over real OpenSSH: logs that turn and move, reports, bad news."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +18,7 @@ from keeper.daemon.memory import Memory
 from keeper.ports import Command, CommandFailed, CommandResult, Link, Missing, Saved, Unreachable
 from keeper.ports.asking import LogPiece
 from keeper.telemetry.redact import Redactor
-from keeper.workloads import AccountLine, Workload
+from keeper.workloads import ReportLine, Workload
 from keeper.workloads.command import CommandSettings, OperatorCommand
 from tests.real_sshd import RealSshd, running_sshd
 from tests.relay import relayed
@@ -36,12 +36,12 @@ class Telling(OperatorCommand):
     """A workload that tells of itself what its file says."""
 
     @override
-    def account(self) -> Command | None:
-        return Command(name="account", script=f"cat -- {self.settings.workdir}/account")
+    def report(self) -> Command | None:
+        return Command(name="report", script=f"cat -- {self.settings.workdir}/report")
 
     @override
-    def read_account(self, result: CommandResult) -> tuple[AccountLine, ...]:
-        return (AccountLine(title="Server health", status=Status.TRUE, text=result.stdout),)
+    def read_report(self, result: CommandResult) -> tuple[ReportLine, ...]:
+        return (ReportLine(title="Server health", status=Status.TRUE, text=result.stdout),)
 
 
 @dataclass
@@ -304,12 +304,12 @@ async def test_a_log_that_may_not_be_read_says_so(place: Place, sshd: RealSshd) 
         await place.lines()
 
 
-# --- accounts ---------------------------------------------------------------------------------------
+# --- reports ----------------------------------------------------------------------------------------
 
 
-async def test_an_account_is_asked_on_the_host_and_holds_no_secret(place: Place) -> None:
-    (place.folder / "account").write_text(f"ok \x1b[31m {SECRET}\nsecond line\n")
-    (line,) = await place.asked.account(SLOT)
+async def test_a_report_is_asked_on_the_host_and_holds_no_secret(place: Place) -> None:
+    (place.folder / "report").write_text(f"ok \x1b[31m {SECRET}\nsecond line\n")
+    (line,) = await place.asked.report(SLOT)
     assert (line.title, line.status) == ("Server health", Status.TRUE)
     assert line.text == "ok \\x1b[31m [redacted]\nsecond line"
 
@@ -330,15 +330,15 @@ async def test_whoever_asks_much_leaves_the_link_free_for_keepers_own_acts(place
     place.links.up[FIRST] = Counting()  # type: ignore[assignment]
     async with asyncio.TaskGroup() as group:
         for _ in range(5):
-            group.create_task(place.asked.account(SLOT))
+            group.create_task(place.asked.report(SLOT))
             group.create_task(place.asked.logs(SLOT))
     assert most == 2
 
 
-async def test_a_workload_without_an_account_is_not_asked(place: Place) -> None:
+async def test_a_workload_without_a_report_is_not_asked(place: Place) -> None:
     place.links.up.clear()
     place.workload = workload(place.folder, OperatorCommand)
-    assert await place.asked.account(SLOT) == ()
+    assert await place.asked.report(SLOT) == ()
     assert place.asked.view_port(SLOT) == 8000
     assert place.asked.view_port(SlotId("none/0")) == 8000  # whatever is declared for the name
     place.workload = None

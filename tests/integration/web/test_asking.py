@@ -29,7 +29,7 @@ from tests.integration.web.test_app import BEARER, ask
 from tests.snapshots import NOW, conditions, instance, record, snapshot, tenure
 from tests.waiting import eventually
 
-PATHS = ("way", "account", "logs", "log")
+PATHS = ("way", "report", "logs", "log")
 OWN, RELAYS = "ssh-ed25519 AAAAown", "ssh-ed25519 AAAArelay"
 
 
@@ -53,7 +53,7 @@ class Hosts:
     def view_port(self, slot: SlotId) -> int | None:
         return 8000
 
-    async def account(self, slot: SlotId) -> tuple[Told, ...]:
+    async def report(self, slot: SlotId) -> tuple[Told, ...]:
         if self.error is not None:
             raise self.error
         return self.told
@@ -187,24 +187,24 @@ async def test_why_there_is_no_way(serve: Serve) -> None:
     assert "key" in changed["why"]
 
 
-# --- accounts ---------------------------------------------------------------------------------------
+# --- reports ----------------------------------------------------------------------------------------
 
 
-async def account(serve: Serve, hosts: Hosts, keeper: Keeper | None = None) -> Any:
+async def report(serve: Serve, hosts: Hosts, keeper: Keeper | None = None) -> Any:
     served = await serve(keeper or at_home(), hosts=hosts)
-    status, body, _ = await ask(f"{served.url}/api/v1/account?slot=duel/0", headers=BEARER)
+    status, body, _ = await ask(f"{served.url}/api/v1/report?slot=duel/0", headers=BEARER)
     assert status == 200
     return body
 
 
-async def test_an_account_is_the_workloads_own(serve: Serve) -> None:
-    told = await account(serve, Hosts())
+async def test_a_report_is_the_workloads_own(serve: Serve) -> None:
+    told = await report(serve, Hosts())
     assert told["is_from_host"]
     assert told["lines"] == [{"title": "Server health", "status": "true", "text": "ok"}]
 
 
 async def test_a_workload_that_tells_nothing_is_told_of_by_keeper(serve: Serve) -> None:
-    told = await account(serve, Hosts(told=()))
+    told = await report(serve, Hosts(told=()))
     assert not told["is_from_host"]
     titles = [line["title"] for line in told["lines"]]
     assert titles == ["Rental", "Link", "Deploy", "Process", "Picture", "Recent logs"]
@@ -212,10 +212,10 @@ async def test_a_workload_that_tells_nothing_is_told_of_by_keeper(serve: Serve) 
 
 
 async def test_a_host_that_cannot_be_asked_is_told_of_by_keeper(serve: Serve) -> None:
-    told = await account(serve, Hosts(error=Unreachable("no SSH link \x1b[2J")))
+    told = await report(serve, Hosts(error=Unreachable("no SSH link \x1b[2J")))
     assert (told["is_from_host"], told["why"]) == (False, "no SSH link \\x1b[2J")
     assert "Recent logs" not in [line["title"] for line in told["lines"]]
-    gone = await account(
+    gone = await report(
         serve,
         Hosts(error=Unreachable("duel/0 has no host now")),
         Keeper(shown=snapshot(record("duel/0", tenure=None))),

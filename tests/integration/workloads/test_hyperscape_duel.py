@@ -174,7 +174,7 @@ async def test_row_of_the_catalogue(
     stage.is_in_doubt = "env" in more
 
 
-# --- deploy, orders, accounts -------------------------------------------------------------------------
+# --- deploy, orders, reports --------------------------------------------------------------------------
 
 
 async def ends(link: Link, command: Command, code: int) -> str:
@@ -327,12 +327,12 @@ async def test_maintenance_is_seen_and_left(link: Link, stage: Stage, on_air: Wo
     stage.is_in_doubt = False
 
 
-async def test_account_is_the_pages_six_lines(link: Link, stage: Stage, on_air: Workload) -> None:
-    question = on_air.account()
+async def test_report_is_the_pages_six_lines(link: Link, stage: Stage, on_air: Workload) -> None:
+    question = on_air.report()
     assert question is not None
 
     async def ask() -> dict[str, tuple[Status, str]]:
-        lines = on_air.read_account(await link.run(question))
+        lines = on_air.read_report(await link.run(question))
         return {line.title: (line.status, line.text) for line in lines}
 
     fighting = "FIGHTING (Ada vs Bo <b>)"
@@ -424,7 +424,7 @@ async def test_two_apps_are_judged_as_one_and_the_bridge_is_ended_by_itself(
         (killed,) = await carry_out(link, workload.restart_process("bridge_hung"))
         assert "a new bridge runs" in killed.stdout
         await until_well(sentinel)
-    question = workload.account()
+    question = workload.report()
     assert question is not None
-    lines = workload.read_account(await link.run(question))
+    lines = workload.read_report(await link.run(question))
     assert next(line.text for line in lines if line.title == "PM2 Processes") == "2 running"

@@ -1,4 +1,4 @@
-"""Pixel Streaming put onto a real host: its boot, its archive, its program, its account, its drain."""
+"""Pixel Streaming put onto a real host: its boot, its archive, its program, its report, its drain."""
 
 import asyncio
 import hashlib
@@ -203,14 +203,14 @@ async def test_an_application_that_cannot_start_fails_the_deploy_with_its_own_wo
     image.control("stop", "broken")
 
 
-async def test_the_account_and_the_drain_of_a_host_on_air(link: Link, image: Image) -> None:
+async def test_the_report_and_the_drain_of_a_host_on_air(link: Link, image: Image) -> None:
     workload = declare(image)
     await carry_out(link, workload.deploy())
-    account = workload.account()
-    assert account is not None
+    question = workload.report()
+    assert question is not None
 
     async def ask() -> dict[str, Status]:
-        lines = workload.read_account(await link.run(account))
+        lines = workload.read_report(await link.run(question))
         return {line.title: line.status for line in lines}
 
     told = await look_until(ask, lambda told: set(told.values()) == {Status.TRUE}, every_s=0.2)

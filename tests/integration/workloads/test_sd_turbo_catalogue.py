@@ -249,10 +249,10 @@ async def test_a_viewers_prompt_outlives_the_process_and_the_host(host: Host) ->
     assert declared.remembering(said.keepsake) == declared
 
 
-async def test_the_account_is_one_question_on_the_host(host: Host) -> None:
-    question = host.workload.account()
+async def test_the_report_is_one_question_on_the_host(host: Host) -> None:
+    question = host.workload.report()
     assert question is not None
-    lines = {each.title: each for each in host.workload.read_account(await host.link.run(question))}
+    lines = {each.title: each for each in host.workload.read_report(await host.link.run(question))}
     assert list(lines) == [
         "Server",
         "Generator",

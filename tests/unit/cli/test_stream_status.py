@@ -4,7 +4,7 @@ from rich.console import Console
 
 from keeper.cli.stream_status import _is_well, _shown
 from keeper.core.model import Status
-from keeper.web.asking import StreamAccount, ToldStatus
+from keeper.web.asking import StreamReport, ToldStatus
 from tests.snapshots import NOW
 
 SIX = (
@@ -17,7 +17,7 @@ SIX = (
 )
 
 
-def account(**given: object) -> StreamAccount:
+def report(**given: object) -> StreamReport:
     values: dict[str, object] = {
         "slot": "duel/0",
         "instance_id": 7001,
@@ -27,10 +27,10 @@ def account(**given: object) -> StreamAccount:
         "why": "",
         "lines": tuple(ToldStatus(title=t, status=s, text=x) for t, s, x in SIX),
     }
-    return StreamAccount(**(values | given))  # type: ignore[arg-type]
+    return StreamReport(**(values | given))  # type: ignore[arg-type]
 
 
-def shown(told: StreamAccount) -> list[str]:
+def shown(told: StreamReport) -> list[str]:
     out = Console(width=80, color_system=None, markup=False, emoji=False, highlight=False)
     with out.capture() as capture:
         for part in _shown(told):
@@ -39,7 +39,7 @@ def shown(told: StreamAccount) -> list[str]:
 
 
 def test_six_lines_fit_a_terminal_of_80_columns() -> None:
-    lines = shown(account())
+    lines = shown(report())
     assert max(len(line) for line in lines) <= 80
     assert lines[0] == "duel/0  instance 7001, on air, 12:00:00 UTC"
     assert lines[1] == "  Server health  ok   HTTP 200, up 3h12m"
@@ -51,14 +51,14 @@ def test_six_lines_fit_a_terminal_of_80_columns() -> None:
 
 
 def test_what_keeper_knows_is_marked_as_such() -> None:
-    told = account(is_from_host=False, is_on_air=False, why="no SSH link \x1b[2J", instance_id=None)
+    told = report(is_from_host=False, is_on_air=False, why="no SSH link \x1b[2J", instance_id=None)
     first, second = shown(told)[:2]
     assert first == "duel/0  no host, NOT ON AIR, 12:00:00 UTC, as keeper knows it"
     assert second == "  the host could not be asked: no SSH link \\x1b[2J"
 
 
 def test_one_bad_line_is_not_well_and_one_unknown_is() -> None:
-    assert not _is_well(account())
+    assert not _is_well(report())
     good = tuple(ToldStatus(title=t, status=s, text=x) for t, s, x in SIX if s is not Status.FALSE)
-    assert _is_well(account(lines=good))
-    assert not _is_well(account(lines=good, is_on_air=False))
+    assert _is_well(report(lines=good))
+    assert not _is_well(report(lines=good, is_on_air=False))

@@ -312,9 +312,9 @@ def test_the_admin_code_goes_only_to_what_needs_it() -> None:
     for step in (enter, leave, *drain.begin, drain.look):
         assert isinstance(step, Command)
         assert step.env == {"keeper_admin_code": "c0de"}
-    account = duel().account()
-    assert account is not None
-    assert account.env == {}
+    question = duel().report()
+    assert question is not None
+    assert question.env == {}
 
 
 def test_without_the_code_a_quiet_phase_is_waited_for() -> None:
@@ -393,9 +393,9 @@ def test_the_same_is_deployed_once_and_another_secret_is_another_deploy() -> Non
     assert mark(SECRETS) != mark(SECRETS, commit="8591248d")
 
 
-# --- the account -----------------------------------------------------------------------------------------
+# --- the report ------------------------------------------------------------------------------------------
 
-ACCOUNT = {
+REPORT = {
     "health": {"code": 200, "status": "ok"},
     "state": {"code": 200, "phase": "FIGHTING"},
     "context": {"code": 200, "phase": "FIGHTING", "one": "Agent1", "other": "Agent2"},
@@ -405,13 +405,13 @@ ACCOUNT = {
 }
 
 
-def account(**changes: Any) -> list[tuple[str, Status, str]]:
-    result = CommandResult(exit_code=0, stdout=json.dumps({**ACCOUNT, **changes}), stderr="")
-    return [(line.title, line.status, line.text) for line in duel().read_account(result)]
+def report(**changes: Any) -> list[tuple[str, Status, str]]:
+    result = CommandResult(exit_code=0, stdout=json.dumps({**REPORT, **changes}), stderr="")
+    return [(line.title, line.status, line.text) for line in duel().read_report(result)]
 
 
-def test_account_has_the_pages_six_lines() -> None:
-    assert account() == [
+def test_report_has_the_pages_six_lines() -> None:
+    assert report() == [
         ("Server Health", Status.TRUE, "OK (200)"),
         ("Streaming API", Status.TRUE, "OK"),
         ("Duel Context", Status.TRUE, "FIGHTING (Agent1 vs Agent2)"),
@@ -421,8 +421,8 @@ def test_account_has_the_pages_six_lines() -> None:
     ]
 
 
-def test_account_tells_bad_from_unknown() -> None:
-    lines = account(
+def test_report_tells_bad_from_unknown() -> None:
+    lines = report(
         health={"code": 0},
         state={"code": 0},
         context={"code": 503, "error": "Streaming delay warmup"},
@@ -441,8 +441,8 @@ def test_account_tells_bad_from_unknown() -> None:
 
 
 @pytest.mark.parametrize("stdout", ["", "{", "[]", '{"health":3}', "\x1b[31m" * 100])
-def test_account_that_cannot_be_read_says_so(stdout: str) -> None:
-    (line,) = duel().read_account(CommandResult(exit_code=0, stdout=stdout, stderr=""))
+def test_report_that_cannot_be_read_says_so(stdout: str) -> None:
+    (line,) = duel().read_report(CommandResult(exit_code=0, stdout=stdout, stderr=""))
     assert line.status is Status.UNKNOWN
     assert "\x1b" not in line.text
     assert len(line.text) <= 200

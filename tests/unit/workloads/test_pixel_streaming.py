@@ -283,7 +283,7 @@ def test_the_view_is_a_players_past_the_proxy() -> None:
     assert (view.player.streamer_id, view.player.has_rest) == ("Keeper", True)
 
 
-# --- cures and accounts -------------------------------------------------------------------------------
+# --- cures and reports --------------------------------------------------------------------------------
 
 CURES = {
     "": "start_app", "no_streamer": "start_app", "offer_missing": "start_app",
@@ -308,9 +308,9 @@ def answered(text: str, exit_code: int = 0) -> CommandResult:
     return CommandResult(exit_code=exit_code, stdout=text, stderr="")
 
 
-def test_the_account_has_a_line_for_each_part() -> None:
+def test_the_report_has_a_line_for_each_part() -> None:
     workload = build()
-    lines = workload.read_account(answered(f'"workload":{json.dumps(WELL)}\n'))
+    lines = workload.read_report(answered(f'"workload":{json.dumps(WELL)}\n'))
     assert [line.title for line in lines] == [
         "Boot", "Signalling", "Application", "Proxy", "Relay", "Sound", "Portal",
     ]  # fmt: skip
@@ -320,8 +320,8 @@ def test_the_account_has_a_line_for_each_part() -> None:
 @pytest.mark.parametrize(
     "result", [answered(""), answered("\x1b[2J", 1), answered('"workload":{'), answered("x" * 9999)]
 )
-def test_an_account_that_cannot_be_read_says_so(result: CommandResult) -> None:
-    (line,) = build().read_account(result)
+def test_a_report_that_cannot_be_read_says_so(result: CommandResult) -> None:
+    (line,) = build().read_report(result)
     assert line.status is Status.UNKNOWN
     assert line.text.isprintable()
     assert len(line.text) <= 200

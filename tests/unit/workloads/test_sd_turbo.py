@@ -255,23 +255,23 @@ def test_secrets_are_in_no_script() -> None:
     assert env_of(workload)["HF_TOKEN"] == "hf_secret"
 
 
-# --- the account ----------------------------------------------------------------------------------------
+# --- the report -----------------------------------------------------------------------------------------
 
 
-def test_the_account_is_read_and_what_cannot_be_read_is_said() -> None:
+def test_the_report_is_read_and_what_cannot_be_read_is_said() -> None:
     full = {
         "phase": "generating", "backend": "diffusers", "model": "m", "prompt": "cat", "frames": 9,
         "frames_per_s": 30.0, "generation_s": 0.02, "last_frame_age_s": 0.1, "errors": 2,
         "last_error": {"kind": "other", "text": "\x1b[1mbad", "age_s": 40.0}, "viewers": 1, "threads": 4,
     }  # fmt: skip
     text = f"{json.dumps(full)} code=0\n== gpu\nRTX 4090, 99 %, 3000 MiB\n== log\na\nb\n"
-    lines = {each.title: each for each in build().read_account(_result(text))}
+    lines = {each.title: each for each in build().read_report(_result(text))}
     assert lines["Generator"].text == "30.0 pictures/s, 20 ms each, 9 so far, the last 0.1 s ago"
     assert lines["Errors"].status is Status.TRUE
     assert "\x1b" not in lines["Errors"].text
     assert lines["Recent log"].text == "a | b"
     for broken in ("", "code=7", "{} code=", '{"phase": 1} code=0', "\x00" * 50):
-        assert build().read_account(_result(broken))[0].status is Status.FALSE
+        assert build().read_report(_result(broken))[0].status is Status.FALSE
 
 
 def _result(text: str) -> CommandResult:

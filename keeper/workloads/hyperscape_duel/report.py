@@ -1,4 +1,4 @@
-"""The account that a person asks for: the six lines of the duel's own status script, and honest ones.
+"""The report that a person asks for: the six lines of the duel's own status script, and honest ones.
 
 That script exits with 0 while the stream is dead, and says "not live" during every announcement.
 """
@@ -10,7 +10,7 @@ import msgspec
 from keeper.core.model import Status
 from keeper.core.text import plain
 from keeper.ports import CommandResult
-from keeper.workloads import AccountLine
+from keeper.workloads import ReportLine
 
 _TEXT_MAX = 200
 _OK = 200
@@ -47,7 +47,7 @@ class _App(msgspec.Struct, frozen=True):
     for_s: float = 0.0
 
 
-class _Account(msgspec.Struct, frozen=True):
+class _Report(msgspec.Struct, frozen=True):
     health: _Health = _Health()
     state: _Answer = _Answer()
     context: _Answer = _Answer()
@@ -56,18 +56,18 @@ class _Account(msgspec.Struct, frozen=True):
     logs: tuple[str, ...] = ()
 
 
-_DECODER = msgspec.json.Decoder(_Account)
+_DECODER = msgspec.json.Decoder(_Report)
 
 
-def lines_of(result: CommandResult) -> tuple[AccountLine, ...]:
+def lines_of(result: CommandResult) -> tuple[ReportLine, ...]:
     """Return the six lines; the sixth has the log's, one below the other."""
     try:
         if result.exit_code != 0 or result.is_truncated:
-            raise msgspec.ValidationError("no account")
+            raise msgspec.ValidationError("no report")
         seen = _DECODER.decode(result.stdout.encode("utf-8", "replace"))
     except (msgspec.MsgspecError, RecursionError):
         why = (result.stderr or result.stdout).strip() or f"exit code {result.exit_code}"
-        return (_line("Server Health", Status.UNKNOWN, f"the host gave no account: {why}"),)
+        return (_line("Server Health", Status.UNKNOWN, f"the host gave no report: {why}"),)
     # Each line is made plain by itself: between them is the only line break that a text may have.
     shown = "\n".join(plain(text, _TEXT_MAX) for text in seen.logs[:6])
     return (
@@ -76,7 +76,7 @@ def lines_of(result: CommandResult) -> tuple[AccountLine, ...]:
         _context(seen.context),
         _bridge(seen.bridge),
         _apps(seen.apps),
-        AccountLine(
+        ReportLine(
             title="Recent Logs",
             status=Status.TRUE if shown else Status.UNKNOWN,
             text=shown or "none",
@@ -84,7 +84,7 @@ def lines_of(result: CommandResult) -> tuple[AccountLine, ...]:
     )
 
 
-def _health(seen: _Health) -> AccountLine:
+def _health(seen: _Health) -> ReportLine:
     if not seen.code:
         return _line("Server Health", Status.FALSE, "no answer")
     word = "OK" if seen.code == _OK else seen.status or "not well"
@@ -94,13 +94,13 @@ def _health(seen: _Health) -> AccountLine:
     )
 
 
-def _state(seen: _Answer) -> AccountLine:
+def _state(seen: _Answer) -> ReportLine:
     if seen.code == _OK and seen.phase:
         return _line("Streaming API", Status.TRUE, "OK")
     return _line("Streaming API", _refused(seen.code), seen.error or _code(seen.code))
 
 
-def _context(seen: _Answer) -> AccountLine:
+def _context(seen: _Answer) -> ReportLine:
     if seen.code != _OK or not seen.phase:
         return _line("Duel Context", _refused(seen.code), seen.error or _code(seen.code))
     who = f" ({seen.one or '?'} vs {seen.other or '?'})" if seen.one or seen.other else ""
@@ -108,7 +108,7 @@ def _context(seen: _Answer) -> AccountLine:
     return _line("Duel Context", Status.TRUE, f"{seen.phase}{who}")
 
 
-def _bridge(seen: _Bridge) -> AccountLine:
+def _bridge(seen: _Bridge) -> ReportLine:
     if seen.code != _OK:
         return _line("RTMP Bridge", _refused(seen.code), seen.error or _code(seen.code))
     is_good = seen.ffmpeg is not False and not seen.down
@@ -120,7 +120,7 @@ def _bridge(seen: _Bridge) -> AccountLine:
     return _line("RTMP Bridge", _status(is_good=is_good), words)
 
 
-def _apps(seen: tuple[_App, ...]) -> AccountLine:
+def _apps(seen: tuple[_App, ...]) -> ReportLine:
     running = [app for app in seen if app.pid]
     words = f"{len(running)} running"
     missing = [app.name for app in seen if not app.pid]
@@ -144,8 +144,8 @@ def _code(code: int) -> str:
     return f"answered with {code}" if code else "no answer"
 
 
-def _line(title: str, status: Status, text: str) -> AccountLine:
-    return AccountLine(title=title, status=status, text=plain(text, _TEXT_MAX))
+def _line(title: str, status: Status, text: str) -> ReportLine:
+    return ReportLine(title=title, status=status, text=plain(text, _TEXT_MAX))
 
 
 def _status(*, is_good: bool) -> Status:

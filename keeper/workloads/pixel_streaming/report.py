@@ -1,11 +1,11 @@
-"""The account that a person asks for of a Pixel Streaming host, in seven lines."""
+"""The report that a person asks for of a Pixel Streaming host, in seven lines."""
 
 from __future__ import annotations
 
 from keeper.core.model import Status
 from keeper.core.text import plain
 from keeper.ports import CommandResult
-from keeper.workloads import AccountLine
+from keeper.workloads import ReportLine
 from keeper.workloads.pixel_streaming.facts import Facts, Program, read
 from keeper.workloads.pixel_streaming.settings import PixelStreamingSettings
 
@@ -26,15 +26,15 @@ _RELAY = {
 }
 
 
-def lines_of(result: CommandResult, settings: PixelStreamingSettings) -> tuple[AccountLine, ...]:
-    """Read the answer to the account's question."""
+def lines_of(result: CommandResult, settings: PixelStreamingSettings) -> tuple[ReportLine, ...]:
+    """Read the answer to the report's question."""
     facts = None
     text = result.stdout.strip()
     if result.exit_code == 0 and text.startswith('"workload":'):
         facts = read(text.removeprefix('"workload":').encode("utf-8", "replace"))
     if facts is None:
         why = (result.stderr or result.stdout).strip() or f"exit code {result.exit_code}"
-        return (_line("Host", Status.UNKNOWN, f"gave no account: {why}"),)
+        return (_line("Host", Status.UNKNOWN, f"gave no report: {why}"),)
     if not facts.has_supervisor:
         return (_line("Programs", Status.FALSE, "supervisord does not answer"),)
     image = settings.image_layout
@@ -49,7 +49,7 @@ def lines_of(result: CommandResult, settings: PixelStreamingSettings) -> tuple[A
     )
 
 
-def _boot(facts: Facts) -> AccountLine:
+def _boot(facts: Facts) -> ReportLine:
     if facts.boot == "failed":
         return _line("Boot", Status.FALSE, f"provisioning failed {facts.boot_failure}")
     if facts.boot == "provisioning":
@@ -59,7 +59,7 @@ def _boot(facts: Facts) -> AccountLine:
     return _line("Boot", Status.TRUE, "done")
 
 
-def _signalling(facts: Facts, program: Program) -> AccountLine:
+def _signalling(facts: Facts, program: Program) -> ReportLine:
     words = [_words(program)]
     words.append("page open" if facts.is_page_open else "nobody listens for players")
     words.append("streamer port open" if facts.is_streamer_port_open else "none for streamers")
@@ -69,12 +69,12 @@ def _signalling(facts: Facts, program: Program) -> AccountLine:
     return _line("Signalling", _status(is_good), ", ".join(words))
 
 
-def _app(facts: Facts, program: Program) -> AccountLine:
+def _app(facts: Facts, program: Program) -> ReportLine:
     said = f", its log says: {facts.app_log}" if facts.app_log else ""
     return _line("Application", _status(program.is_up), _words(program) + said)
 
 
-def _relay(facts: Facts, program: Program) -> AccountLine:
+def _relay(facts: Facts, program: Program) -> ReportLine:
     words = _RELAY.get(facts.relay, "what it tells players is not known")
     if facts.relay == "external":
         return _line("Relay", Status.TRUE, words)
@@ -82,7 +82,7 @@ def _relay(facts: Facts, program: Program) -> AccountLine:
     return _line("Relay", _status(is_good), f"{_words(program)}, {words}")
 
 
-def _audio(facts: Facts, settings: PixelStreamingSettings) -> AccountLine:
+def _audio(facts: Facts, settings: PixelStreamingSettings) -> ReportLine:
     down = [name for name in settings.image_layout.audio if not facts.program(name).is_up]
     if not settings.image_layout.audio:
         return _line("Sound", Status.TRUE, "none is declared")
@@ -90,7 +90,7 @@ def _audio(facts: Facts, settings: PixelStreamingSettings) -> AccountLine:
     return _line("Sound", _status(not down), words)
 
 
-def _portal(facts: Facts, program: Program) -> AccountLine:
+def _portal(facts: Facts, program: Program) -> ReportLine:
     tunnel = f", tunnel {facts.tunnel}" if facts.tunnel else ""
     is_good = program.is_up and facts.is_portal_open and facts.tunnel != "gone"
     return _line("Portal", _status(is_good), _words(program) + tunnel)
@@ -106,5 +106,5 @@ def _status(is_good: bool) -> Status:  # noqa: FBT001 - a judgement, not a switc
     return Status.TRUE if is_good else Status.FALSE
 
 
-def _line(title: str, status: Status, text: str) -> AccountLine:
-    return AccountLine(title=title, status=status, text=plain(text, _TEXT_MAX))
+def _line(title: str, status: Status, text: str) -> ReportLine:
+    return ReportLine(title=title, status=status, text=plain(text, _TEXT_MAX))

@@ -9,7 +9,7 @@ import msgspec
 from keeper.core.model import Status
 from keeper.core.text import plain
 from keeper.ports import Command, CommandResult
-from keeper.workloads import AccountLine
+from keeper.workloads import ReportLine
 from keeper.workloads import managers as manager_of
 
 _TEXT_MAX = 300
@@ -66,19 +66,17 @@ def question(variables: dict[str, str], workdir: str) -> Command:
         f"keeper_workdir={quote(workdir)}\n{assigned}"
         f"{manager_of.payload('sd_turbo_questions.sh').decode()}{_ASK}"
     )
-    return Command(
-        name="account", script=script, timeout_s=25.0, output_max_bytes=_OUTPUT_MAX_BYTES
-    )
+    return Command(name="report", script=script, timeout_s=25.0, output_max_bytes=_OUTPUT_MAX_BYTES)
 
 
-def lines_of(result: CommandResult) -> tuple[AccountLine, ...]:
+def lines_of(result: CommandResult) -> tuple[ReportLine, ...]:
     """Read it. Whatever cannot be read is a line that says so."""
     asked, _, rest = result.stdout.partition("\n== gpu\n")
     gpu, _, log = rest.partition("== log\n")
     return (*_of_server(asked), _of_gpu(gpu), _line("Recent log", Status.UNKNOWN, _last(log)))
 
 
-def _of_server(asked: str) -> tuple[AccountLine, ...]:
+def _of_server(asked: str) -> tuple[ReportLine, ...]:
     text, _, code = asked.strip().rpartition(" code=")
     try:
         seen = _DECODER.decode(text)
@@ -105,7 +103,7 @@ def _of_server(asked: str) -> tuple[AccountLine, ...]:
     )
 
 
-def _of_errors(seen: _Full) -> AccountLine:
+def _of_errors(seen: _Full) -> ReportLine:
     last = seen.last_error
     if last is None:
         return _line("Errors", Status.TRUE, "none")
@@ -114,7 +112,7 @@ def _of_errors(seen: _Full) -> AccountLine:
     return _line("Errors", status, said)
 
 
-def _of_gpu(text: str) -> AccountLine:
+def _of_gpu(text: str) -> ReportLine:
     said = text.strip()
     is_answer = "%" in said or "MiB" in said
     return _line("GPU", Status.TRUE if is_answer else Status.UNKNOWN, said or "no nvidia-smi")
@@ -124,5 +122,5 @@ def _last(log: str) -> str:
     return " | ".join(log.strip().splitlines()[-_LOG_LINES:]) or "no log"
 
 
-def _line(title: str, status: Status, text: str) -> AccountLine:
-    return AccountLine(title=title, status=status, text=plain(text.strip(), _TEXT_MAX))
+def _line(title: str, status: Status, text: str) -> ReportLine:
+    return ReportLine(title=title, status=status, text=plain(text.strip(), _TEXT_MAX))
