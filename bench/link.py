@@ -29,8 +29,9 @@ from keeper.adapters.ssh import SshHosts
 from keeper.core.events import TaskDied
 from keeper.core.model import Instance, InstanceId, Reading, SlotId, Status
 from keeper.daemon.board import Board
+from keeper.daemon.target import Target
 from keeper.daemon.tasks import Tasks
-from keeper.daemon.watch import Target, Watch
+from keeper.daemon.watch import Watch
 from keeper.daemon.wheel import Wheel
 from keeper.ports import Command, Link, Network
 from keeper.workloads import Workload

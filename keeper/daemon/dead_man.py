@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 
 from keeper.core.events import DeadManArmed, DeadManRemoved, DeadManUnable, Event
 from keeper.core.model import InstanceId
-from keeper.daemon.watch import Target, Watch
+from keeper.daemon.target import Target
+from keeper.daemon.watch import Watch
 from keeper.ports import Clock, Command, CommandFailed, Link, PortError
 from keeper.workloads.managers import dead_man
 from keeper.workloads.managers.dead_man import Guard

@@ -27,7 +27,7 @@ from keeper.core.spare import SpareKind
 from keeper.core.whereabouts import CUT_S, NOBODY_THERE, looks_count_from
 from keeper.core.world import Listing
 from keeper.daemon.declared import Declared
-from keeper.daemon.watch import Target
+from keeper.daemon.target import Target
 from keeper.workloads import Workload
 
 

@@ -17,7 +17,8 @@ from keeper.daemon.keys import Keys
 from keeper.daemon.permit import stream_named
 from keeper.daemon.purse import Purse
 from keeper.daemon.survey import Survey
-from keeper.daemon.watch import Target, Watch
+from keeper.daemon.target import Target
+from keeper.daemon.watch import Watch
 from keeper.workloads import Workload
 
 

@@ -25,7 +25,8 @@ from keeper.daemon.archiving import Archiving
 from keeper.daemon.board import Board
 from keeper.daemon.error_line import describe
 from keeper.daemon.ground import Ground
-from keeper.daemon.watch import Target, Watch
+from keeper.daemon.target import Target
+from keeper.daemon.watch import Watch
 from keeper.ports import Clock, Command, Link, PortError, Store
 
 IN_ALL_S = 20.0

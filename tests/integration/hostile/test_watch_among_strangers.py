@@ -19,10 +19,11 @@ from keeper.adapters.ssh import SshHosts
 from keeper.core.events import TaskDied
 from keeper.core.model import Instance, InstanceId, Reading, SlotId, Status, Subject
 from keeper.core.reasons import Reason
-from keeper.daemon import watch as watch_module
+from keeper.daemon import links
 from keeper.daemon.board import Board
+from keeper.daemon.target import Target
 from keeper.daemon.tasks import Tasks
-from keeper.daemon.watch import Target, Watch
+from keeper.daemon.watch import Watch
 from keeper.daemon.wheel import Wheel
 from keeper.sim.stage import declared
 from keeper.workloads import registered
@@ -132,7 +133,7 @@ async def test_a_good_host_is_watched_among_hosts_that_play_every_trick(
 ) -> None:
     monkeypatch.setattr(ssh_gate, "SLOWED_MAX_S", 1.0)
     monkeypatch.setattr(ssh_gate, "BURST_S", 0.1)
-    monkeypatch.setattr(watch_module, "DIAL_TIMEOUT_S", 6.0)
+    monkeypatch.setattr(links, "DIAL_TIMEOUT_S", 6.0)
     monkeypatch.setattr(ssh_link, "_WATCH_START_S", 6.0)
     enough, seen, died = asyncio.Event(), list[Reading](), list[TaskDied]()
     board = Board(lambda: None)

@@ -9,7 +9,8 @@ from typing import Any
 
 from keeper.core.model import Instance, Reading, SlotId, Status
 from keeper.daemon.board import Board
-from keeper.daemon.watch import Target, Watch
+from keeper.daemon.target import Target
+from keeper.daemon.watch import Watch
 from keeper.daemon.wheel import Wheel
 from keeper.ports import Hosts
 from keeper.sim.loop import VirtualClock, run
