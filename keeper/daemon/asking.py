@@ -77,6 +77,7 @@ class _Reader:
     place: _Place | None = None
     path: str = ""
     mark: Mark = field(default_factory=Mark)
+    is_absent: bool = False  # it was read, and is not there now
     trouble: str = ""  # what was said last, so that it is said once
     has_begun: bool = False  # what comes from now on is wanted whole
 
@@ -180,7 +181,7 @@ class HostsAsked:
         place = self._place(slot)
         before = reader.place
         if before is None or before.instance_id != place.instance_id:
-            reader.place, reader.path, reader.mark = place, "", Mark()
+            reader.place, reader.path, reader.mark, reader.is_absent = place, "", Mark(), False
             if before is not None:
                 moved = f"{slot} has moved from instance {int(before.instance_id)} to"
                 yield self._remark(reader, f"{moved} instance {int(place.instance_id)}")
@@ -200,6 +201,7 @@ class HostsAsked:
         for remark in _remarks(reader, chunk):
             yield self._remark(reader, remark)
         is_first, reader.mark = not reader.mark.inode, chunk.mark
+        reader.is_absent = chunk.turn is Turn.ABSENT
         lines = self._plain_lines(chunk.text if is_followed else chunk.text + chunk.unfinished)
         if not reader.has_begun:
             lines = lines[-lines_max:] if lines_max else []
@@ -217,10 +219,10 @@ class HostsAsked:
         found = await self._listed(slot, place)
         if name:
             return _named(name, known, found)
-        if not found:
+        fresh = [each.path for each in found if not each.path.endswith(PREVIOUS)]
+        if not fresh and (is_followed or not found):  # between two logs, the next is waited for
             why = f"no log of {slot} is on instance {int(place.instance_id)} yet"
             raise (Unreachable(why) if is_followed else Missing(why))
-        fresh = [each.path for each in found if not each.path.endswith(PREVIOUS)]
         return (fresh or [each.path for each in found])[0]
 
     async def _listed(self, slot: SlotId, place: _Place) -> tuple[LogFile, ...]:
@@ -286,12 +288,14 @@ def _remarks(reader: _Reader, chunk: Chunk) -> list[str]:
     """Say what happened to a log between two looks."""
     said = []
     match chunk.turn:
-        case Turn.ABSENT if reader.mark.inode:
+        case Turn.ABSENT if reader.mark.inode and not reader.is_absent:
             said.append(f"{reader.path} is not there any more; waiting for a new one")
         case Turn.ROTATED:
             said.append(f"{reader.path} begins anew: a new file has taken its place")
         case Turn.TRUNCATED:
             said.append(f"{reader.path} begins anew: it was truncated")
+        case Turn.MORE if reader.is_absent:
+            said.append(f"{reader.path} is there again")
         case _:
             pass
     if chunk.skipped and chunk.turn is not Turn.NEW:

@@ -1,7 +1,7 @@
 """What does a log file on a host say that was not read yet? Over rotation and truncation, bounded.
 
-A mark says how far the file was read: which file (by inode, because a rotated one keeps its name) and
-how many bytes of it. The content crosses the wire in base64, so that bytes stay bytes, whatever a
+A mark says how far the file was read: which file (not by name, which a rotated one leaves to the next)
+and how many bytes of it. The content crosses the wire in base64, so that bytes stay bytes, whatever a
 process has written there. Text is made of it here, whole lines only, and is hostile until the caller
 has redacted it and made it plain.
 """
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from shlex import quote
 
@@ -40,29 +41,46 @@ for each in "$@"; do
     number=$((number + 1))
 done
 """
+# A look first opens the log, then the one before it, and asks and reads what it has open: whatever is renamed
+# meanwhile, the words and the content are of one file. A new file may have the inode of one that was
+# deleted (two restarts are enough), so a mark also knows when its file was born, where the file system
+# tells, and what stood last before it.
 _READ = r"""
+learn() {
+    set -- $(stat -Lc '%i %.9W %s' -- "/proc/self/fd/$1")
+    [ $# = 3 ] && now=$1 birth=$2 size=$3
+}
+is_marked() { [ "$now $birth" = "$inode $born" ]; }
+before() { tail -c "+$((offset - kept + 1))" -- "/proc/self/fd/$1" | head -c "$kept" | base64 | tr -d '\n'; }
+goes_on() { [ "$size" -ge "$offset" ] && { [ "$kept" = 0 ] || [ "$(before "$1")" = "$last" ]; }; }
+is_later() { [ "${1%.*}${1#*.}" -gt "${2%.*}${2#*.}" ] 2>/dev/null; }
+
 file=$(at_home "$file")
-[ -f "$file" ] || { echo absent; exit 0; }
-[ -r "$file" ] || { echo unreadable; exit 0; }
 command -v base64 >/dev/null || { echo 'the host has no base64' >&2; exit 1; }
-now=$(stat -Lc '%i %s' -- "$file") || exit 1
-size=${now#* } now=${now% *} word=more
+word=absent from=0
+if [ -f "$file" ]; then
+    [ -r "$file" ] || { echo unreadable; exit 0; }
+    if { command exec 3<"$file"; } 2>/dev/null && learn 3; then word=rotated from=3; fi
+fi
 if [ "$inode" = 0 ]; then
-    word=new
-elif [ "$now" = "$inode" ]; then
-    if [ "$size" -lt "$offset" ]; then word=truncated offset=0; fi
-else
-    old=$(stat -Lc '%i %s' -- "$file.1" 2>/dev/null)
-    if [ "${old% *}" = "$inode" ] && [ "${old#* }" -gt "$offset" ]; then
-        word=rest file=$file.1 now=$inode size=${old#* }
-    else
-        word=rotated offset=0
+    [ "$from" = 0 ] || word=new
+elif [ "$from" = 3 ] && is_marked; then
+    if goes_on 3; then word=more; else word=truncated; fi
+elif [ -f "$file.1" ] && { command exec 4<"$file.1"; } 2>/dev/null && learn 4; then
+    if is_marked; then
+        if [ "$size" -gt "$offset" ]; then word=rest from=4; fi
+    elif is_later "$birth" "$born"; then
+        word=rotated from=4  # it came and went between two looks
     fi
 fi
+[ "$from" != 0 ] || { echo absent; exit 0; }
+learn "$from" || exit 1
+case $word in more | rest) ;; *) offset=0 ;; esac
 begin=$offset
 [ $((size - begin)) -le "$most" ] || begin=$((size - most))
-echo "$word $now $size $begin $((begin - offset))"
-[ "$size" -le "$begin" ] || tail -c "+$((begin + 1))" -- "$file" | head -c "$((size - begin))" | base64
+echo "$word $now $birth $size $begin $((begin - offset))"
+[ "$size" -le "$begin" ] ||
+    tail -c "+$((begin + 1))" -- "/proc/self/fd/$from" | head -c "$((size - begin))" | base64
 """
 
 
@@ -78,8 +96,10 @@ class Turn(StrEnum):
     UNREADABLE = "unreadable"
 
 
+_BIRTH = re.compile(r"[!-~]{1,40}")
 _READABLE = frozenset(Turn) - {Turn.ABSENT, Turn.UNREADABLE}
-_NUMBERS = 4  # inode, size, where the content begins, what was left out
+_WORDS = 6  # the turn, inode, birth, size, where the content begins, what was left out
+_LAST_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +107,9 @@ class Mark:
     """How far a log file was read. Inode 0: not at all."""
 
     inode: int = 0
+    born: str = ""  # the host's own word for when, to be compared with itself alone
     offset: int = 0
+    last: bytes = b""  # what stands before the offset; a little of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +173,15 @@ def read_list(paths: Sequence[str], result: CommandResult) -> tuple[LogFile, ...
 
 def look_into(path: str, mark: Mark, most_bytes: int = CONTENT_MAX_BYTES) -> Command:
     """Ask for what a file says behind a mark; of much, for the end."""
-    variables = {"file": path, "inode": mark.inode, "offset": mark.offset, "most": most_bytes}
+    variables = {
+        "file": path,
+        "inode": mark.inode,
+        "born": mark.born,
+        "offset": mark.offset,
+        "last": base64.b64encode(mark.last).decode(),
+        "kept": len(mark.last),
+        "most": most_bytes,
+    }
     assignments = "".join(f"{name}={quote(str(value))}\n" for name, value in variables.items())
     return Command(
         name="logs.read",
@@ -170,15 +200,14 @@ def read_chunk(result: CommandResult, mark: Mark) -> Chunk | None:
     head, _, body = result.stdout.partition("\n")
     words = head.split()
     if words in ([Turn.ABSENT], [Turn.UNREADABLE]):
-        return Chunk(turn=Turn(words[0]), mark=Mark())
+        return Chunk(turn=Turn(words[0]), mark=mark)
     if result.exit_code != 0 or result.is_truncated:
         return None
-    match words:
-        case [word, *numbers] if word in _READABLE and len(numbers) == _NUMBERS:
-            turn = Turn(word)
-        case _:
-            return None
-    if not _are_numbers(*numbers):
+    if len(words) != _WORDS or words[0] not in _READABLE:
+        return None
+    turn, born = Turn(words[0]), words[2]
+    numbers = (words[1], *words[3:])
+    if not _are_numbers(*numbers) or not _BIRTH.fullmatch(born):
         return None
     inode, _size, begin, skipped = (int(number) for number in numbers)
     try:
@@ -187,21 +216,25 @@ def read_chunk(result: CommandResult, mark: Mark) -> Chunk | None:
         return None
     if turn is Turn.MORE and not content:
         return Chunk(turn=Turn.MORE, mark=mark)
-    return _cut(turn, content, inode=inode, begin=begin, skipped=skipped)
+    goes_on = turn in {Turn.MORE, Turn.REST} and not skipped
+    start = Mark(inode=inode, born=born, offset=begin, last=mark.last if goes_on else b"")
+    return _cut(turn, content, start, skipped=skipped)
 
 
-def _cut(turn: Turn, content: bytes, *, inode: int, begin: int, skipped: int) -> Chunk:
+def _cut(turn: Turn, content: bytes, start: Mark, *, skipped: int) -> Chunk:
     """Take whole lines; of a file that is finished, or a line that has no end, what there is."""
+    offset = start.offset
     if skipped:
         halved, newline, content = content.partition(b"\n")
-        begin += len(halved) + len(newline)
+        offset += len(halved) + len(newline)
         skipped += len(halved) + len(newline)
     end = content.rfind(b"\n") + 1
     if turn is Turn.REST or len(content) - end > _UNFINISHED_MAX_BYTES:
         end = len(content)
+    last = (start.last + content[:end])[-_LAST_BYTES:]
     return Chunk(
         turn=turn,
-        mark=Mark(inode=inode, offset=begin + end),
+        mark=replace(start, offset=offset + end, last=last),
         text=content[:end].decode("utf-8", "replace"),
         unfinished=content[end:].decode("utf-8", "replace"),
         skipped=skipped,

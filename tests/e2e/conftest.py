@@ -99,7 +99,10 @@ class Running:
                 pytest.fail(f"it ended without {pattern!r}:\n{self.everything()}")
             return ""
 
-        return await look_until(look, patience_s=timeout_s)
+        try:
+            return await look_until(look, patience_s=timeout_s)
+        except TimeoutError:
+            pytest.fail(f"waited {timeout_s:.0f} s in vain for {pattern!r}:\n{self.everything()}")
 
     def everything(self) -> str:
         return "".join([*self.out[-200:], *self.err[-200:]])

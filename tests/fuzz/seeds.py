@@ -65,8 +65,8 @@ NOES: Final = as_json(
     {"detail": "Invalid user key"}, {"error": "search_quota_exceeded", "message": "search quota"},
 )  # fmt: skip
 CHUNKS: Final = (
-    b"new 4711 12 0 0\nb25lCnR3bwo=\n", b"rest 4711 300000 234464 200\nb25lCnR3bwo=", b"absent\n",
-    b"rotated 4712 4 0 0\nb25lCg==", b"truncated 1 0 0 0\n", b"0 12 1763776800\n3 0 1\n",
+    b"new 4711 1763776800.123456789 12 0 0\nb25lCnR3bwo=\n", b"rest 4711 - 300000 234464 200\nb25lCnR3bwo=", b"absent\n",
+    b"rotated 4712 0.000000000 4 0 0\nb25lCg==", b"truncated 1 0 0 0 0\n", b"0 12 1763776800\n3 0 1\n",
 )  # fmt: skip
 LINES: Final = (
     b'{"facts":{"process":{"state":"up","pid":812,"start":"99231","restarts":2}}}',

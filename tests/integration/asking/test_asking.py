@@ -193,6 +193,41 @@ async def test_a_log_is_followed_over_rotation_and_truncation(place: Place) -> N
     ]
 
 
+async def test_a_log_is_followed_over_two_restarts_at_once(place: Place) -> None:
+    """The newest file has the inode of the one that was read, where file systems give it out again."""
+    place.write("one\n")
+    async with aclosing(Followed(place)) as followed:
+        await followed.until("one")
+        for line in ("two", "three"):
+            place.log.rename(f"{place.log}.1")
+            place.write(f"{line}, and more than was read of the first\n")
+        await followed.until("three, and more than was read of the first")
+    new = f"-- {place.log} begins anew: a new file has taken its place"
+    assert followed.said[-2:] == [new, "three, and more than was read of the first"]
+
+
+async def test_a_log_that_is_put_aside_is_followed_to_the_next(place: Place) -> None:
+    """A look may come between the rename and the new file."""
+    async with aclosing(Followed(place)) as followed:
+        place.log.with_name(f"{place.log.name}.1").write_text("the one before\n")
+        await followed.until("-- no log of duel/0 is on instance 7001 yet; waiting")
+        place.write("one\n")
+        await followed.until("one")
+        place.write("two\n")
+        place.log.rename(f"{place.log}.1")
+        await followed.until_remark("is not there any more; waiting for a new one")
+        place.write("three\n")
+        await followed.until("three")
+    assert followed.said[1:] == [
+        "-- it can be read again",
+        "one",
+        "two",
+        f"-- {place.log} is not there any more; waiting for a new one",
+        f"-- {place.log} begins anew: a new file has taken its place",
+        "three",
+    ]
+
+
 async def test_a_log_is_followed_to_the_next_host(place: Place) -> None:
     place.write("old host\n")
     async with aclosing(Followed(place)) as followed:

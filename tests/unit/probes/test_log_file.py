@@ -2,6 +2,7 @@
 
 import base64
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,9 @@ class Log:
             file.write(text if isinstance(text, bytes) else text.encode())
 
     def look(self, path: str = "server.log") -> Chunk:
-        chunk = read_chunk(run(look_into(path, self.mark), self.home), self.mark)
-        assert chunk is not None
+        result = run(look_into(path, self.mark), self.home)
+        chunk = read_chunk(result, self.mark)
+        assert chunk is not None, result
         self.mark = chunk.mark
         return chunk
 
@@ -96,12 +98,70 @@ def test_follows_over_a_rotation_that_keeps_nothing(log: Log) -> None:
     assert (chunk.turn, chunk.text) == (Turn.ROTATED, "new\n")
 
 
+def test_follows_over_a_moment_without_a_log(log: Log) -> None:
+    """A look may come between the rename and the new file's creation."""
+    log.write("old 1\n")
+    log.look()
+    log.write("old 2\n")
+    log.path.rename(log.home / "server.log.1")
+    rest = log.look()
+    assert (rest.turn, rest.text) == (Turn.REST, "old 2\n")
+    assert log.look() == Chunk(turn=Turn.ABSENT, mark=log.mark)
+    log.write("new 1\n")
+    after = log.look()
+    assert (after.turn, after.text) == (Turn.ROTATED, "new 1\n")
+
+
+def test_reads_what_came_and_went_between_two_looks(log: Log) -> None:
+    """A process that ended at once: its log says why, and is the previous one already."""
+    log.write("first\n")
+    log.look()
+    for text in ("second 1\nsecond 2\n", "third\n"):
+        log.path.rename(log.home / "server.log.1")
+        log.write(text)
+    wanted = [
+        (Turn.ROTATED, "second 1\nsecond 2\n"),
+        (Turn.ROTATED, "third\n"),
+        (Turn.MORE, ""),
+    ]
+    if not float(log.mark.born.replace("-", "0")):  # the file system does not tell
+        del wanted[0]
+    looks = [log.look() for _ in wanted]
+    assert [(each.turn, each.text) for each in looks] == wanted
+
+
+@pytest.mark.parametrize("text", ["new\n", "new, and longer than the old one\n", "old 1\nold 2\n"])
+def test_a_new_file_with_the_inode_of_the_old_one_is_a_new_file(log: Log, text: str) -> None:
+    log.write("old 1\n")
+    log.look()
+    log.path.unlink()
+    log.write(text)
+    # As a file system hands it out again.
+    log.mark = replace(log.mark, inode=log.path.stat().st_ino, born="1.000000000")
+    chunk = log.look()
+    assert (chunk.turn, chunk.text) == (Turn.ROTATED, text)
+
+
+@pytest.mark.parametrize("text", ["new\n", "new, and longer than the old one\n"])
+def test_where_no_birth_is_known_what_was_read_tells_files_apart(log: Log, text: str) -> None:
+    log.write("old 1\n")
+    log.look()
+    offset, last = log.mark.offset, log.mark.last
+    log.path.unlink()
+    log.write(text)
+    log.look()
+    log.mark = replace(log.mark, offset=offset, last=last)
+    chunk = log.look()
+    assert (chunk.turn, chunk.text) == (Turn.TRUNCATED, text)
+
+
 def test_follows_over_a_truncation(log: Log) -> None:
     log.write("a long line of the process before\n")
     log.look()
-    log.path.write_bytes(b"new\n")
-    chunk = log.look()
-    assert (chunk.turn, chunk.text) == (Turn.TRUNCATED, "new\n")
+    for text in ("new\n", "new, and soon longer than all that was read of it before\n"):
+        log.path.write_text(text)
+        chunk = log.look()
+        assert (chunk.turn, chunk.text) == (Turn.TRUNCATED, text)
 
 
 def test_of_much_the_end_is_read_and_what_is_left_out_is_counted(log: Log) -> None:
@@ -163,14 +223,16 @@ def test_lists_what_is_there_with_the_previous_ones(log: Log) -> None:
 HOSTILE = [
     "",
     "more",
-    "new 1 2 3",
-    "new 1 2 3 four\n",
-    "new 1 2 3 -4\n",
-    "new 1 2 3 99999999999999999999\n",
-    "new \u0661 2 3 4\n",
+    "new 1 1.0 2 3",
+    "new 1 1.0 2 3 four\n",
+    "new 1 1.0 2 3 -4\n",
+    "new 1 1.0 2 3 99999999999999999999\n",
+    "new \u0661 1.0 2 3 4\n",
+    "new 1 \u0661 2 3 4\n",
+    f"new 1 {'1' * 41} 2 3 4\n",
     "absent now\n",
     "\x00\x1b[2J",
-    "new 1 2 3 4\nA",
+    "new 1 1.0 2 3 4\nA",
 ]
 
 
@@ -180,7 +242,7 @@ def test_what_was_not_asked_for_is_nothing(said: str) -> None:
 
 
 def test_an_answer_that_failed_or_was_cut_is_nothing() -> None:
-    said = "new 1 2 0 0\n" + base64.b64encode(b"a\n").decode()
+    said = "new 1 1.0 2 0 0\n" + base64.b64encode(b"a\n").decode()
     whole = CommandResult(exit_code=0, stdout=said, stderr="")
     assert read_chunk(whole, Mark()) is not None
     assert read_chunk(CommandResult(exit_code=1, stdout=said, stderr=""), Mark()) is None
