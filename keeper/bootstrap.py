@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, replace
@@ -16,12 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import asyncssh
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from keeper import __version__
-from keeper.adapters import webrtc
+from keeper.adapters import state_folder, webrtc
 from keeper.adapters.archive import Bounds, FileArchive
 from keeper.adapters.clock import SystemClock
 from keeper.adapters.network import HttpNetwork
@@ -43,8 +41,6 @@ from keeper.ports import (
     PortError,
     Saved,
     Sink,
-    StoreError,
-    StoreFull,
     Unauthorized,
 )
 from keeper.settings import (
@@ -78,7 +74,6 @@ if TYPE_CHECKING:
 
 _FIRST_CALL_DEADLINE_S = 15.0
 _SOCKET_MODE = 0o660  # the service's group may talk to its keeper
-_STATE_MODE = 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +169,7 @@ async def open_daemon(
     before anything is opened for writing.
     """
     clock = SystemClock()
-    _make_state_dir(settings.state_dir)
+    state_folder.make(settings.state_dir)
     hosts = SshHosts(
         private_key_file=_key_file(settings),
         dials_max=settings.ssh.dials_max,
@@ -203,7 +198,7 @@ async def open_daemon(
                 sink=sink,
                 archive=FileArchive(settings.state_dir, _bounds(settings)),
             ),
-            _seen_to(declare(settings, only=only, key=_marks_key(settings.state_dir))),
+            _seen_to(declare(settings, only=only, key=state_folder.marks_key(settings.state_dir))),
             version=__version__,
             reload=reload,
         )
@@ -248,7 +243,7 @@ async def serve(
         settings = load()
         hidden.update(secrets_of(settings))
         configure_logs(format=form.value, level=level, secrets=hidden)
-        key = _marks_key(first.state_dir)  # where the store is
+        key = state_folder.marks_key(first.state_dir)  # where the store is
         return declare(settings, secrets_before=hidden, key=key)
 
     registry = CollectorRegistry()
@@ -275,7 +270,7 @@ async def preview(settings: Settings) -> Snapshot:
     if not saved.keeper_id:
         saved = Saved(keeper_id="preview")
     async with open_marketplace(settings, clock) as marketplace:
-        declared = declare(settings, key=_marks_key(settings.state_dir, may_make=False))
+        declared = declare(settings, key=state_folder.marks_key_if_any(settings.state_dir))
         return await decide_once(marketplace, saved, declared, clock)
 
 
@@ -366,61 +361,5 @@ def _remove_dead_socket(path: Path) -> None:
         path.unlink()
 
 
-def _make_state_dir(path: Path) -> None:
-    with _said(path):
-        path.mkdir(mode=_STATE_MODE, parents=True, exist_ok=True)
-
-
 def _key_file(settings: Settings) -> Path:
-    return settings.ssh.private_key_file or _own_key(settings.state_dir)
-
-
-def _own_key(state_dir: Path) -> Path:
-    """Make a key pair at first use, for operators who have none to give."""
-    path = state_dir / "id_ed25519"
-    if path.exists():
-        return path
-    key = asyncssh.generate_private_key("ssh-ed25519", comment="keeper")
-    new = path.with_suffix(".new")
-    with _said(path):
-        new.unlink(missing_ok=True)
-        new.touch(mode=0o600)
-        new.write_bytes(key.export_private_key())
-        new.rename(path)  # whole or not at all
-    return path
-
-
-def _marks_key(state_dir: Path, *, may_make: bool = True) -> bytes:
-    """Return the key with which secrets are marked; made at first use, beside the store."""
-    path = state_dir / "marks.key"
-    if not may_make:
-        with contextlib.suppress(OSError):  # who may look at the store need not have the key
-            return path.read_bytes()
-        return b""
-    if path.exists():
-        return path.read_bytes()
-    key = secrets.token_bytes(32)
-    new = path.with_suffix(".new")
-    with _said(path):
-        new.unlink(missing_ok=True)
-        new.touch(mode=0o600)
-        new.write_bytes(key)
-        new.rename(path)
-    return key
-
-
-@contextlib.contextmanager
-def _said(path: Path) -> Iterator[None]:
-    """Say what is wrong with the state folder as the store would."""
-    try:
-        yield
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
-        raise StoreError(
-            f"{path} cannot be written ({error.strerror}): state_dir must be a folder that belongs "
-            "to the user that keeper runs as"
-        ) from error
-    except OSError as error:
-        raise StoreFull(
-            f"{path} cannot be written ({error.strerror}): free space on that disk, or give another "
-            "state_dir"
-        ) from error
+    return settings.ssh.private_key_file or state_folder.ssh_key_file(settings.state_dir)
