@@ -136,10 +136,11 @@ class Links:
         kept = self._kept.get(instance_id)
         if kept is None or kept.link is None:
             return None
-        known = kept.forwards.get(port)
+        link, known = kept.link, kept.forwards.get(port)
         if known is None:
-            known = await kept.link.forward(port)
-            kept.forwards[port] = known
+            known = await link.forward(port)
+            if kept.link is link:  # else it leads nowhere, and another link is up by now
+                kept.forwards[port] = known
         return known
 
     async def _keep(self, kept: _Kept) -> None:
