@@ -88,8 +88,9 @@ class PlayerSettings(BaseModel):
     watch_every_s: Annotated[float, Field(ge=5, le=3600)] = 60.0
     offer_s: Annotated[float, Field(gt=0, le=5)] = 4.0
     sample_s: Annotated[float, Field(gt=0, le=4)] = 2.0
-    # Turns on the server's REST interface: only by it can keeper tell who else watches.
-    rest_api: bool = False
+    # Turns on the server's REST interface: only by it can keeper tell who else watches, and yield. It shows
+    # players nothing that the server does not send each of them anyway.
+    rest_api: bool = True
     # Whether players depend on the relay. Most networks of viewers do.
     needs_relay: bool = True
     # A menu stands still by design.

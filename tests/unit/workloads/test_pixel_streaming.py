@@ -38,6 +38,7 @@ def test_it_is_rented_as_the_images_own_template_has_it() -> None:
     assert rental.env == {
         "NVIDIA_DRIVER_CAPABILITIES": "all",
         "OPEN_BUTTON_PORT": "1111",
+        "PIXEL_STREAMING_ARGS": "--rest_api",
         "PORTAL_CONFIG": "localhost:1111:11111:/:Instance Portal|"
         "localhost:3000:13000:/:Pixel Streaming|localhost:8080:8080:/:Jupyter",
         "TURN_USER": "user",
@@ -48,7 +49,7 @@ def test_it_is_rented_as_the_images_own_template_has_it() -> None:
 def test_what_is_declared_reaches_the_container() -> None:
     rental = build(
         provisioning_script="https://x.example/p.sh", relay_user="bob",
-        player={"rest_api": True}, signalling_args=["--max_players=4"], env={"MORE": "1"},
+        signalling_args=["--max_players=4"], env={"MORE": "1"},
         image_layout={"relay_port": 0},
     ).rental()  # fmt: skip
     assert rental.env["PROVISIONING_SCRIPT"] == "https://x.example/p.sh"
@@ -277,7 +278,7 @@ def test_what_a_host_says_of_its_boot_is_shown_in_plain_and_short() -> None:
 
 
 def test_the_view_is_a_players_past_the_proxy() -> None:
-    view = build(player={"rest_api": True}).view()
+    view = build().view()
     assert (view.kind, view.container_port) == (ViewKind.WEBRTC, 13_000)
     assert view.player is not None
     assert (view.player.streamer_id, view.player.has_rest) == ("Keeper", True)
