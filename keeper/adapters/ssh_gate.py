@@ -44,7 +44,7 @@ class Gate:
         self, connection: asyncssh.SSHClientConnection, time_share: float = TIME_SHARE
     ) -> None:
         self._connection = connection
-        self._time_share = time_share
+        self._time_share, self._burst_s, self._slowed_max_s = time_share, BURST_S, SLOWED_MAX_S
         self._work_through: Callable[[bytes], None] = connection.data_received
         self._loop = asyncio.get_running_loop()
         self._waiting = b""
@@ -96,10 +96,10 @@ class Gate:
         earned_s = (ended - self._settled_at) * self._time_share
         self._debt_s = max(0.0, self._debt_s - earned_s) + cost_s
         self._settled_at = ended
-        over_s = self._debt_s - BURST_S
+        over_s = self._debt_s - self._burst_s
         if over_s > 0 and self._slowed_since is None:
             self._slowed_since = ended
-        elif self._debt_s < BURST_S / 2:  # a flood between two of its waves stays above
+        elif self._debt_s < self._burst_s / 2:  # a flood between two of its waves stays above
             self._slowed_since = None
         if complaint := self._complaint(transport, ended):
             self._cut_off(complaint)
@@ -111,7 +111,7 @@ class Gate:
             transport.resume_reading()
 
     def _complaint(self, transport: asyncio.Transport, now: float) -> str:
-        if self._slowed_since is not None and now - self._slowed_since > SLOWED_MAX_S:
+        if self._slowed_since is not None and now - self._slowed_since > self._slowed_max_s:
             return "the host would not stop sending"
         if transport.get_write_buffer_size() > UNREAD_MAX_BYTES:
             return "the host asks and does not read our answers"
