@@ -163,7 +163,7 @@ def test_what_only_looks_and_waits_is_another_revision_for_nobody() -> None:
 
     assert name() == name(player={"watch_every_s": 30}) == name(drain_s=5)
     assert name() != name(image_layout={"streamer_port": 8889})
-    assert name() != name(player={"rest_api": True}), "it reaches the container"
+    assert name() != name(player={"rest_api": False}), "it reaches the container"
 
 
 # --- looks --------------------------------------------------------------------------------------------
