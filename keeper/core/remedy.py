@@ -307,13 +307,15 @@ BOOT_RULES: tuple[Rule, ...] = (
     Rule(
         name="audition needs a person",
         when=audition_needs_person,
-        then=lambda _: Proposal(
+        then=lambda case: Proposal(
             wish=Wish.HOLD,
             reason=Reason.NEEDS_PERSON,
             wanted="deploy",
             wanted_reason=Reason.AUDITION_FAILED,
+            until=audition_again_at(case),
         ),
-        why="What every host would fail costs the price of every host.",
+        why="What every host would fail costs the price of every host. Whether a person has put it right,"
+        " the next look says.",
     ),
     Rule(
         name="audition waits",

@@ -9,12 +9,14 @@ from datetime import datetime
 from math import ceil
 
 from keeper.core import suspects
-from keeper.core.conditions import condition_of, status_of
+from keeper.core.conditions import condition_of, status_of, symptom_of
 from keeper.core.credit import was_starved
 from keeper.core.draft import Draft
 from keeper.core.model import (
     ConditionKind,
+    Meaning,
     Mode,
+    Remedy,
     SlotId,
     SlotRecord,
     Status,
@@ -168,7 +170,17 @@ def _is_mending(draft: Draft, slot: SlotId) -> bool:
     """Whether a slot gets another host, so that all others wait for what comes of it."""
     record = draft.records[slot]
     is_waiting = record.tenure is None and _is_tied(draft, slot)
+    is_waiting = is_waiting or needs_person(record.tenure)
     return _is_between_hosts(record) and not is_waiting and not waits_for_money(record)
+
+
+def needs_person(tenure: Tenure | None) -> bool:
+    """Say whether nothing that keeper can do would help a host: it waits for a person, and has no outcome."""
+    symptom = symptom_of(tenure)
+    if symptom is not None:
+        return symptom.remedy is Remedy.PERSON
+    audition = None if tenure is None or tenure.deployed_at is not None else tenure.audition
+    return audition is not None and audition.meaning is Meaning.PERSON
 
 
 def waits_for_money(record: SlotRecord | None) -> bool:
@@ -196,6 +208,8 @@ def _is_tied(draft: Draft, slot: SlotId) -> bool:
     if window is not None and window.allow is not Allowance.REPLACE:
         return True
     if record.tenure is not None and _is_left_to_others(draft, slot, record.tenure):
+        return True
+    if needs_person(record.tenure):
         return True
     policy = draft.policy(slot)
     used = [at for at in record.replaced_at if elapsed_s(at, now) < policy.replacements_window_s]

@@ -20,6 +20,8 @@ from keeper.core.whereabouts import unreached_since
 # A host that stopped itself was last heard about so long before, as a share of dead_man_after_s.
 _FED_SHARE = 0.7
 _HOUR_S = 3600.0
+# So many times rarer than for what comes right by itself: people take hours.
+_PERSON_LOOKS = 10
 
 
 def restart_ordered(case: Case) -> bool:
@@ -250,9 +252,13 @@ def may_reboot_for_audition(case: Case) -> bool:
 
 
 def audition_needs_person(case: Case) -> bool:
-    """Whether no host would pass as things are."""
+    """Whether no host would pass as things are, as far as was seen a while ago.
+
+    Who puts right what is elsewhere has nothing to tell keeper, so it goes on looking.
+    """
     audition = _failed_audition(case)
-    return audition is not None and audition.meaning is Meaning.PERSON
+    is_left = audition is not None and audition.meaning is Meaning.PERSON
+    return is_left and audition is not None and case.now < _audition_again_at(audition, case)
 
 
 def audition_waits(case: Case) -> bool:
@@ -268,7 +274,8 @@ def audition_again_at(case: Case) -> datetime | None:
 
 
 def _audition_again_at(audition: Audition, case: Case) -> datetime:
-    return later(audition.at, case.policy.audition_retry_s)
+    looks = _PERSON_LOOKS if audition.meaning is Meaning.PERSON else 1
+    return later(audition.at, case.policy.audition_retry_s * looks)
 
 
 def deploy_unsettled(case: Case) -> bool:

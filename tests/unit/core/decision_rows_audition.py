@@ -67,7 +67,12 @@ AUDITION = (
     ),
     Row(
         sentence="an audition that no host would pass is left to a person",
-        world=showed(Meaning.PERSON), decision="hold", reason=Reason.NEEDS_PERSON,
-        wanted="deploy",
+        world=showed(Meaning.PERSON), desired=PATIENT, decision="hold",
+        reason=Reason.NEEDS_PERSON, wanted="deploy", until=ahead(260),
+    ),
+    Row(
+        sentence="what a person was to put right is looked at again, however long it has taken him",
+        world=showed(Meaning.PERSON, age_s=300, for_s=9000, cost=0.51), desired=PATIENT,
+        decision="deploy", reason=Reason.NOT_DEPLOYED,
     ),
 )  # fmt: skip

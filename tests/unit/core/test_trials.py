@@ -10,13 +10,17 @@ import pytest
 
 from keeper.core.draft import Draft
 from keeper.core.model import (
+    Audition,
     ConditionKind,
     Failure,
     InstanceId,
     MachineId,
+    Meaning,
+    Remedy,
     SlotId,
     SlotRecord,
     Status,
+    Symptom,
 )
 from keeper.core.reasons import Reason
 from keeper.core.reconcile import reconcile
@@ -127,6 +131,31 @@ def test_the_turn_does_not_pass_on_while_the_trials_own_restart_stops_the_proces
     world = a_world(replace(first, dark_since=ago(2000.0)), sick(OTHER, 1500.0))
     world = replace(world, in_flight=frozenset({SLOT} if is_acting else ()))
     assert whose_turn(Draft(world, a_desire(a_stream(replicas=2)), NOW)) == [turn]
+
+
+WRONG_KEY = Symptom(code="key_refused", sentence="the key is refused", remedy=Remedy.PERSON)
+LEAK = replace(WRONG_KEY, remedy=Remedy.RESTART_PROCESS)
+
+
+@pytest.mark.parametrize(("symptom", "turn"), [(WRONG_KEY, OTHER), (LEAK, SLOT)])
+def test_nobody_waits_for_what_only_a_person_can_put_right(symptom: Symptom, turn: SlotId) -> None:
+    """Seed 4: a refused key had the one trial for three hours, and a restart was all that the other needed."""
+    dark = a_condition(ConditionKind.STREAMING, F, Reason.NO_BYTES, for_s=2000.0, bad=3)
+    ails = replace(a_condition(ConditionKind.WORKING, F, Reason.SYMPTOM), symptom=symptom)
+    first = on(SLOT, conditions=conditions(streaming=dark, working=ails))
+    first = replace(first, dark_since=ago(2000.0))
+    assert whose_turn(a_draft(first, sick(OTHER, 1500.0), sick(THIRD, 1400.0))) == [turn]
+
+
+@pytest.mark.parametrize(("meaning", "turn"), [(Meaning.PERSON, OTHER), (Meaning.WAIT, SLOT)])
+def test_nobody_waits_for_a_next_host_that_a_person_must_let_pass(
+    meaning: Meaning, turn: SlotId
+) -> None:
+    audition = Audition(meaning=meaning, at=ago(100.0), since=ago(1000.0))
+    first = on(SLOT, first_live_at=None, deployed_at=None, audition=audition)
+    first = replace(first, ever_on_air=True, dark_since=ago(2000.0))
+    assert whose_turn(a_draft(first, sick(OTHER, 1500.0), sick(THIRD, 1400.0))) == [turn]
+    assert whose_turn(a_draft(replace(first, ever_on_air=False), sick(OTHER))) == [OTHER]
 
 
 def outbid(slot: SlotId) -> SlotRecord:
