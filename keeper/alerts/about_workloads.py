@@ -9,6 +9,8 @@ from datetime import datetime
 from keeper.alerts import Alert, Severity
 from keeper.alerts.advice import HUMAN, dollars
 from keeper.core.conditions import condition_of, symptom_of
+from keeper.core.cures import tried
+from keeper.core.decisions import Hold
 from keeper.core.model import (
     ConditionKind,
     Meaning,
@@ -32,17 +34,24 @@ class _Plea:
     code: str
     sentence: str
     since: datetime
+    tried: str = ""  # what keeper has done about it before; "": nothing of keeper's would help
 
 
 def needs_person(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
     """A workload, or a host's audition, names what no restart and no other host can cure.
 
     One alert for each stream and trouble: a refused key is refused to every slot. Also while viewers see
-    a picture, for part of the stream may be missing: one platform of three, say.
+    a picture, for part of the stream may be missing: one platform of three, say. What keeper has tried to
+    cure is told only when it holds for that.
     """
+    held = {
+        decision.slot
+        for decision in snapshot.plan.decisions
+        if isinstance(decision, Hold) and decision.reason is Reason.NEEDS_PERSON
+    }
     told: set[tuple[StreamName, str]] = set()
     for slot, record in snapshot.records.items():  # a slot that is well may say so, too
-        plea = None if is_spare(slot) else _plea_of(record)
+        plea = None if is_spare(slot) else _plea_of(record, is_held=slot in held)
         stream = stream_of(slot)
         if plea is None or (stream, plea.code) in told:
             continue
@@ -56,7 +65,9 @@ def needs_person(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
             stream=stream,
             summary=f"{slot} needs a person: {plea.code.replace('_', ' ')}",
             why=plain(plea.sentence, _SENTENCE_MAX),
-            did="keeper watches, restarts nothing and rents nothing for it",
+            did=f"keeper has tried: {plea.tried}; it watches, and spends nothing more on it"
+            if plea.tried
+            else "keeper watches, restarts nothing and rents nothing for it",
             needs_human=HUMAN[Reason.NEEDS_PERSON].format(slot=slot),
             since=plea.since,
             dollars=dollars(record),
@@ -75,14 +86,20 @@ def because(reason: Reason, record: SlotRecord) -> str:
     return f"{SENTENCE[reason]}: {plain(symptom.sentence, _SENTENCE_MAX)}"
 
 
-def _plea_of(record: SlotRecord) -> _Plea | None:
+def _plea_of(record: SlotRecord, *, is_held: bool) -> _Plea | None:
     tenure = record.tenure
     if tenure is None:
         return None
     working = condition_of(tenure, ConditionKind.WORKING)
-    if working is not None and working.symptom and working.symptom.remedy is Remedy.PERSON:
-        symptom = working.symptom
-        return _Plea(code=symptom.code, sentence=symptom.sentence, since=working.since)
+    symptom = None if working is None else working.symptom
+    is_spent = is_held and tenure.deployed_at is not None
+    if working is not None and symptom and (symptom.remedy is Remedy.PERSON or is_spent):
+        return _Plea(
+            code=symptom.code,
+            sentence=symptom.sentence,
+            since=working.since,
+            tried=tried(record),
+        )
     audition = tenure.audition
     is_refused = audition is not None and audition.meaning is Meaning.PERSON
     if audition is None or not is_refused or tenure.deployed_at is not None:

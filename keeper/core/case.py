@@ -112,8 +112,16 @@ class Case:
 
     @property
     def symptom(self) -> Symptom | None:
-        """What the workload says is wrong with it, to this very process; None: nothing is known."""
-        return self.working.symptom if self.is_fresh(Subject.WORKLOAD) else None
+        """What the workload says is wrong with it, to this very process; None: nothing is known.
+
+        Nor is what is wrong known where keeper itself sees no picture, and the workload speaks of
+        something that costs only some viewers theirs.
+        """
+        symptom = self.working.symptom if self.is_fresh(Subject.WORKLOAD) else None
+        is_more = self.streaming.status is Status.FALSE and (
+            self.streaming.reason is not Reason.WRONG_PICTURE or process_is_down(self)
+        )
+        return None if symptom is not None and symptom.is_partial and is_more else symptom
 
     @property
     def is_known_unreachable(self) -> bool:

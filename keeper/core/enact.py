@@ -14,6 +14,7 @@ from typing import assert_never
 from keeper.core import incident, revisions, rollout, stillness, stopped
 from keeper.core.case import Proposal, Wish
 from keeper.core.conditions import after_act, after_reboot, status_of
+from keeper.core.cures import tried
 from keeper.core.decisions import Deploy, Hold, Rebid, Reboot, Restart, Wait
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import (
@@ -71,6 +72,7 @@ def enact(  # noqa: C901 - one row a wish
                     wanted_reason=proposal.wanted_reason,
                     until=proposal.until,
                 ),
+                _asked_of_person(draft.records[slot], proposal),
             )
         case Wish.RENT if take_over(draft, slot, stream, _seat(proposal), proposal.reason):
             incident.note_act(draft, slot, "promote", Reason.SPARE_TOOK_OVER)
@@ -123,6 +125,12 @@ def hold(draft: Draft, slot: SlotId, proposal: Proposal, refusal: Refusal) -> No
             until=refusal.until,
         ),
     )
+
+
+def _asked_of_person(record: SlotRecord, proposal: Proposal) -> str:
+    """Say what was tried before a person is asked; "": nothing was to be tried."""
+    said = tried(record) if proposal.reason is Reason.NEEDS_PERSON else ""
+    return said and f"wanted to {proposal.wanted}: {proposal.wanted_reason}; tried: {said}"
 
 
 def _is_lost(record: SlotRecord, proposal: Proposal) -> bool:
@@ -231,7 +239,7 @@ def _restart(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> 
         # An operator's restart is not charged to the ladder, and done once.
         draft.records[slot] = replace(draft.records[slot], restart_asked_at=None)
     else:
-        _use(draft, slot, rung)
+        _use(draft, slot, rung, proposal.symptom)
     incident.note_act(draft, slot, "restart", proposal.reason)
     attempt = sum(use.rung is rung for use in draft.records[slot].remedies)
     draft.tell(
@@ -267,7 +275,7 @@ def _reboot(draft: Draft, slot: SlotId, proposal: Proposal) -> None:
         IntentKind.REBOOT, slot, tenure.label, instance_id, proposal.reason
     )
     draft.put(slot, Seat.TENURE, after_act(tenure, draft.now))
-    _use(draft, slot, Rung.REBOOT)
+    _use(draft, slot, Rung.REBOOT, proposal.symptom)
     incident.note_act(draft, slot, "reboot", proposal.reason)
     draft.count_listings()
     draft.tell(
@@ -338,7 +346,8 @@ def _rebid(draft: Draft, slot: SlotId, stream: Stream, proposal: Proposal) -> No
     )
 
 
-def _use(draft: Draft, slot: SlotId, rung: Rung) -> None:
+def _use(draft: Draft, slot: SlotId, rung: Rung, symptom: str) -> None:
     record = draft.records[slot]
-    remedies = (*record.remedies, RemedyUse(rung=rung, at=draft.now))[-_REMEDIES_MAX:]
+    use = RemedyUse(rung=rung, at=draft.now, symptom=symptom)
+    remedies = (*record.remedies, use)[-_REMEDIES_MAX:]
     draft.records[slot] = replace(record, remedies=remedies)

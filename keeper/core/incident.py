@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from keeper.core import suspects
 from keeper.core.conditions import condition_of
+from keeper.core.cures import cap_of
 from keeper.core.draft import Draft
 from keeper.core.events import IncidentClosed, IncidentOpened, StreamDark, StreamOnAir
-from keeper.core.ladder import cap_of
 from keeper.core.model import ConditionKind, Incident, Rung, SlotId, SlotRecord, Status, Tenure
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason

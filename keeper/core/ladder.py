@@ -1,7 +1,8 @@
 """The last rule of the table: the ladder of remedies, climbed from the cheapest to the dearest.
 
 A rung is left out when it is not the workload's, is spent, or cannot help; the host is replaced when
-none is left and the viewers have waited long enough.
+none is left and the viewers have waited long enough. Against what no other host would cure, a person
+is asked for instead (cures.py).
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from datetime import datetime
 from keeper.core.backoff import doubling_s
 from keeper.core.case import Case, Proposal, Wish, dark_since, process_is_down
 from keeper.core.conditions import is_crash_looping
-from keeper.core.model import Policy, Remedy, Rung, Status
-from keeper.core.moments import elapsed_s, is_due, later
+from keeper.core.cures import cap_of, is_bounded, is_free_again_at, is_too_dear, uses_of
+from keeper.core.model import Remedy, Rung, Status
+from keeper.core.moments import is_due, later
 from keeper.core.reasons import Reason
 from keeper.core.whereabouts import NOBODY_THERE, may_be_cut_off, unreached_since
 
@@ -34,7 +36,7 @@ def climb(case: Case) -> Proposal:
     if case.now < found_out_at and may_be_cut_off(case):
         return Proposal(wish=Wish.WAIT, reason=Reason.NOT_ENOUGH_EVIDENCE, until=found_out_at)
     for rung in case.stream.rungs:
-        if rung is Rung.REPLACE or _is_pointless(case, rung):
+        if rung is Rung.REPLACE or _is_pointless(case, rung) or is_too_dear(case, rung):
             continue
         if rung is not Rung.REBOOT and not case.is_reachable:
             pending_until = later(case.reachable.since, case.policy.probe_stale_s)
@@ -43,6 +45,9 @@ def climb(case: Case) -> Proposal:
                 return Proposal(
                     wish=Wish.WAIT, reason=Reason.NOT_ENOUGH_EVIDENCE, until=pending_until
                 )
+            if is_bounded(case):
+                # Nothing was tried; and what it says is forgotten soon, if nobody gets there.
+                return Proposal(wish=Wish.WAIT, reason=Reason.NOT_ENOUGH_EVIDENCE)
             continue
         cut_off_at = later(unreached_since(case), _CUT_OFF_S)
         if (
@@ -51,7 +56,7 @@ def climb(case: Case) -> Proposal:
             and case.now < cut_off_at
         ):
             return Proposal(wish=Wish.WAIT, reason=Reason.NOT_ENOUGH_EVIDENCE, until=cut_off_at)
-        uses = _uses(case, rung)
+        uses = [use.at for use in uses_of(case, rung)]
         cap, _ = cap_of(case.policy, rung)
         if len(uses) >= cap:
             continue
@@ -61,10 +66,28 @@ def climb(case: Case) -> Proposal:
         wish = Wish.REBOOT if rung is Rung.REBOOT else Wish.RESTART
         code = "" if case.symptom is None else case.symptom.code
         return Proposal(wish=wish, reason=reason, rung=rung, symptom=code)
+    if is_bounded(case):
+        return _leave_to_person(case)
     replace_at = later(dark_since(case), case.policy.replace_after_s)
     if case.now < replace_at:
         return Proposal(wish=Wish.WAIT, reason=Reason.LADDER_SPENT, until=replace_at)
     return Proposal(wish=Wish.REPLACE, reason=Reason.LADDER_SPENT)
+
+
+def _leave_to_person(case: Case) -> Proposal:
+    """Hold: all that may be tried was, or is spent on other troubles for a while."""
+    changes, policy = case.tenure.process_changed_at, case.policy
+    rungs = [rung for rung in case.stream.rungs if not is_too_dear(case, rung)]
+    free = [at for rung in rungs if (at := is_free_again_at(case, rung)) is not None]
+    if is_crash_looping(changes, policy, case.now):
+        free.append(later(changes[-policy.crash_loop_changes], policy.crash_loop_window_s))
+    return Proposal(
+        wish=Wish.HOLD,
+        reason=Reason.NEEDS_PERSON,
+        until=min(free, default=None),
+        wanted="repair",
+        wanted_reason=Reason.SYMPTOM,
+    )
 
 
 def _sickness(case: Case) -> Reason:
@@ -86,26 +109,8 @@ def _is_pointless(case: Case, rung: Rung) -> bool:
         return True  # the process would find the same full disk
     # A loop that goes on after a restart is not cured by another one.
     return is_crash_looping(case.tenure.process_changed_at, case.policy, case.now) and bool(
-        _uses(case, rung)
+        uses_of(case, rung)
     )
-
-
-def cap_of(policy: Policy, rung: Rung) -> tuple[int, float]:
-    """Return how often a rung may be used, and within how many seconds."""
-    if rung is Rung.RESTART_PROCESS:
-        return policy.restarts_max, policy.restarts_window_s
-    if rung is Rung.RESTART_WORKLOAD:
-        return policy.workload_restarts_max, policy.workload_restarts_window_s
-    return policy.reboots_max, policy.reboots_window_s
-
-
-def _uses(case: Case, rung: Rung) -> list[datetime]:
-    _, window_s = cap_of(case.policy, rung)
-    return [
-        use.at
-        for use in case.record.remedies
-        if use.rung is rung and elapsed_s(use.at, case.now) < window_s
-    ]
 
 
 def _ready_at(case: Case, rung: Rung, uses: list[datetime]) -> datetime | None:

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from keeper.core import revisions, verdicts
 from keeper.core.case import Proposal, Wish
-from keeper.core.conditions import REACHABLE, STREAMING, complete, status_of
+from keeper.core.conditions import REACHABLE, STREAMING, complete, status_of, symptom_of
 from keeper.core.draft import Draft
 from keeper.core.fuses import refuse
 from keeper.core.model import (
@@ -146,7 +146,16 @@ def _is_guilty(draft: Draft, stream: Stream, tenure: Tenure, proposal: Proposal)
         return True  # it cannot even be put there
     if tenure.putting and proposal.wish is Wish.REBOOT and not _is_reachable(tenure):
         return False  # the link was cut before anybody could say that it was started
+    if proposal.reason is Reason.SYMPTOM and _is_partial(tenure):
+        return (
+            False  # a tunnel expires whatever is on trial, and going back costs all viewers theirs
+        )
     return proposal.wish in _REMEDIES and proposal.reason not in _NOT_ITS_DOING
+
+
+def _is_partial(tenure: Tenure) -> bool:
+    symptom = symptom_of(tenure)
+    return symptom is not None and symptom.is_partial
 
 
 def _is_reachable(tenure: Tenure) -> bool:
@@ -167,7 +176,10 @@ def _put(
     """Put the wanted revision on the host over its link, when it is time for it."""
     is_back = revisions.is_bad(revisions.declared_of(draft, stream))
     reason = Reason.ROLLBACK if is_back else Reason.ROLLOUT
-    is_broken = is_dark(tenure) and proposal.wish in _REMEDIES
+    is_left_to_person = proposal.wish is Wish.HOLD and proposal.reason is Reason.NEEDS_PERSON
+    is_broken = is_dark(tenure) and (proposal.wish in _REMEDIES or is_left_to_person)
+    # Whoever was asked for help and orders a deploy has put the cause right by that.
+    is_asked = is_left_to_person and draft.records[slot].deploy_asked_at is not None
     has_failed = (
         tenure.putting == wanted
         and tenure.deploy_failures >= stream.policy.deploy_attempts_max
@@ -178,9 +190,10 @@ def _put(
     put = Proposal(wish=Wish.DEPLOY, reason=reason)
     # A dark slot has nothing to lose: what somebody has changed meanwhile is its first remedy.
     if tenure.putting or (
-        is_broken and (is_back or revisions.may_cure(draft, slot, stream, tenure))
+        is_broken and (is_back or is_asked or revisions.may_cure(draft, slot, stream, tenure))
     ):
-        if proposal.wish not in (Wish.WAIT, *_REMEDIES) or proposal.reason in _NOT_ITS_DOING:
+        is_for_it = is_left_to_person or proposal.wish in (Wish.WAIT, *_REMEDIES)
+        if not is_for_it or proposal.reason in _NOT_ITS_DOING:
             return proposal
         return _backed_off(tenure, stream.policy, draft, put)
     is_well = proposal.reason is Reason.HEALTHY and draft.records[slot].incoming is None

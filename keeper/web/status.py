@@ -60,7 +60,7 @@ from keeper.web.shapes import (
     StreamStatus,
     WindowStatus,
 )
-from keeper.web.tone import Tone, tell
+from keeper.web.tone import Tone, decided_because, tell
 
 # How many slots the one sentence names.
 _NAMES_MAX = 3
@@ -138,7 +138,10 @@ def plan_of(snapshot: Snapshot) -> PlanStatus:
         tick=snapshot.tick,
         sentence=plan.sentence(),
         fuses=_fuses(snapshot),
-        decisions=tuple(_decision(each) for each in plan.decisions),
+        decisions=tuple(
+            _decision(each, snapshot.records.get(each.slot) if each.slot else None)
+            for each in plan.decisions
+        ),
         next_check_at=plan.next_check_at,
         deploys=deploys_of(snapshot),
     )
@@ -266,7 +269,7 @@ def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
         )
         if incident is not None
         else None,
-        decision=_decision(decision) if decision is not None else None,
+        decision=_decision(decision, record) if decision is not None else None,
         last_act=ActStatus(
             decision=record.last_act,
             reason=record.last_act_reason,
@@ -345,12 +348,12 @@ def _because(condition: Condition) -> str:
     return SENTENCE[condition.reason] if symptom is None else symptom.sentence
 
 
-def _decision(decision: Decision) -> DecisionStatus:
+def _decision(decision: Decision, record: SlotRecord | None) -> DecisionStatus:
     return DecisionStatus(
         slot=decision.slot,
         decision=decision.name,
         reason=decision.reason,
-        because=SENTENCE[decision.reason],
+        because=decided_because(decision, record),
         wanted=decision.wanted if isinstance(decision, Hold) else "",
         until=decision.until if isinstance(decision, Wait | Hold) else None,
         is_act=not isinstance(decision, Wait | Hold),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from keeper.core.cures import tried
 from keeper.core.decisions import Decision, Hold
 from keeper.core.model import Condition, ConditionKind, SlotRecord, Status, Tenure
 from keeper.core.phase import phase
@@ -113,9 +114,15 @@ def _doing(record: SlotRecord, phase_now: str, *, is_held: bool) -> str:
             return phase_now
 
 
+def decided_because(decision: Decision, record: SlotRecord | None) -> str:
+    """Word a decision's reason; where a person is asked, with what was tried before."""
+    said = "" if record is None or decision.reason is not Reason.NEEDS_PERSON else tried(record)
+    return f"{SENTENCE[decision.reason]} (tried: {said})" if said else SENTENCE[decision.reason]
+
+
 def _why(record: SlotRecord, decision: Decision | None) -> str:
     if isinstance(decision, Hold):
-        return f"would {decision.wanted.replace('_', ' ')}, but {SENTENCE[decision.reason]}"
+        return f"would {decision.wanted.replace('_', ' ')}, but {decided_because(decision, record)}"
     if record.tenure is not None and record.tenure.outbid_since is not None:
         return SENTENCE[Reason.OUTBID]
     if record.dark_since is not None and record.incident is not None:

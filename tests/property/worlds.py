@@ -103,6 +103,17 @@ SYMPTOMS = tuple(
     for remedy in Remedy
     for wait_s in (0.0, 60.0)
 )
+# What no other host would cure: the ladder of each ends somewhere below.
+BOUNDED = tuple(
+    Symptom(
+        code=f"{remedy}_to_{dearest}_{is_partial:d}", sentence="it ails, wherever it runs",
+        remedy=remedy, dearest=dearest, is_partial=is_partial, spoils_view=True,
+    )
+    for remedy in (Remedy.NOTHING, Remedy.RESTART_PROCESS, Remedy.RESTART_WORKLOAD, Remedy.REBOOT)
+    for dearest in (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT)
+    for is_partial in (False, True)
+    if remedy is Remedy.NOTHING or tuple(Rung).index(Rung(remedy)) <= tuple(Rung).index(dearest)
+)  # fmt: skip
 
 
 ACCOUNTS = (
@@ -146,7 +157,7 @@ def condition(draw: st.DrawFn, kind: ConditionKind) -> Condition:
         good=0 if bad else draw(st.integers(0, 2)),
     )
     if reason is Reason.SYMPTOM:
-        found = replace(found, symptom=draw(st.sampled_from(SYMPTOMS)))
+        found = replace(found, symptom=draw(st.sampled_from(SYMPTOMS + BOUNDED)))
     return found
 
 
@@ -290,7 +301,9 @@ def readings(draw: st.DrawFn, instance_ids: list[InstanceId]) -> tuple[Reading, 
                 is_certain=draw(st.booleans()),
                 identity=draw(st.sampled_from(["", "41:1", "42:1"])),
                 restarts=draw(st.integers(0, 4)),
-                symptom=draw(st.sampled_from(SYMPTOMS)) if reason is Reason.SYMPTOM else None,
+                symptom=draw(st.sampled_from(SYMPTOMS + BOUNDED))
+                if reason is Reason.SYMPTOM
+                else None,
             )
         )
     return tuple(sorted(found, key=lambda reading: reading.at))

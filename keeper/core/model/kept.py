@@ -159,6 +159,7 @@ class RemedyUse:
 
     rung: Rung
     at: datetime
+    symptom: str = ""  # the code of what it was to cure; "": none that the workload named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

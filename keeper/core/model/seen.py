@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from keeper.core.model.desired import Rung
 from keeper.core.model.ids import HostId, InstanceId, MachineId, OfferId
 from keeper.core.reasons import Reason
 
@@ -131,7 +132,8 @@ class Meaning(StrEnum):
 class Symptom:
     """A failure that a workload knows by name: a row of its catalogue.
 
-    ``remedy`` is the cheapest that can help; whatever is dearer follows under its own cap.
+    ``remedy`` is the cheapest that can help; what is dearer follows, each under its own cap, up to
+    ``dearest``. Where that is not the host's replacement, a person follows it, and nothing is spent.
     """
 
     code: str  # short, of a bounded set for each workload: becomes a metric label
@@ -139,6 +141,9 @@ class Symptom:
     remedy: Remedy
     wait_s: float = 0.0  # so long the workload's own recovery has its turn first
     spoils_view: bool = False  # what viewers see is not the stream, even if the picture moves
+    dearest: Rung = Rung.REPLACE  # never cheaper than the remedy
+    # No darkness: some viewers see the stream. Where keeper's own look is bad, something else is wrong.
+    is_partial: bool = False
     # The picture is good and must be interrupted all the same, now, when viewers lose least by it.
     is_planned: bool = False
 

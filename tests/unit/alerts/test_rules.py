@@ -542,6 +542,17 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         {},
     ),
     (
+        "what keeper has tried to cure, and leaves to a person now, is told",
+        snapshot(
+            record(tenure=ailing(remedy=Remedy.RESTART_PROCESS), dark_since=ago(minutes=9)),
+            decisions=[hold("duel/0", Reason.NEEDS_PERSON, wanted="repair")],
+        ),
+        {
+            "KeeperNeedsPerson:duel:key_refused": Severity.CRITICAL,
+            "KeeperStreamDark:duel/0": Severity.CRITICAL,
+        },
+    ),
+    (
         "an audition that no host would pass is told",
         snapshot(
             record(
@@ -678,6 +689,21 @@ def test_says_what_keeper_did_and_what_a_person_can_do() -> None:
     assert alert.dark_since == alert.since == ago(minutes=2)
     assert alert.acts == 1
     assert alert.dollars == pytest.approx(0.42)
+
+
+def test_says_what_was_tried_before_a_person_is_asked() -> None:
+    tried = tuple(replace(use, symptom="key_refused") for use in REMEDIES[:2])
+    sick = dark(tenure=ailing(remedy=Remedy.RESTART_PROCESS), remedies=(*tried, *REMEDIES[2:]))
+    held = [hold("duel/0", Reason.NEEDS_PERSON, "repair")]
+    (alert,) = (
+        each
+        for each in firing(snapshot(sick, decisions=held), NOW)
+        if each.name == "KeeperNeedsPerson"
+    )
+    assert alert.why == "the key is refused"
+    assert alert.did == (
+        "keeper has tried: restarted the process twice; it watches, and spends nothing more on it"
+    )
 
 
 def test_an_act_of_an_earlier_incident_is_not_what_keeper_did() -> None:

@@ -26,11 +26,13 @@ from tests.builders import (
     healthy_world,
 )
 from tests.unit.core.decision_worlds import (
+    GONE_PROCESS,
     SPENT,
     UNSEEN,
     Row,
     dark,
     handing_over,
+    refused_for,
     used,
     warming,
     with_record,
@@ -49,6 +51,30 @@ def says(remedy: Remedy, *, for_s: float = 60, wait_s: float = 0.0) -> Condition
 def ailing(remedy: Remedy, *, for_s: float = 60, wait_s: float = 0.0) -> World:
     """Dark for a minute, and the workload says why."""
     return dark(working=says(remedy, for_s=for_s, wait_s=wait_s))
+
+
+def bounded(
+    dearest: Rung,
+    *tried: tuple[Rung, float],
+    remedy: Remedy = Remedy.RESTART_PROCESS,
+    others: tuple[tuple[Rung, float], ...] = (),
+    looks: Reason = Reason.WRONG_PICTURE,
+    is_partial: bool = True,
+    **said: object,
+) -> World:
+    """Well, as keeper's own look has it; the workload says that others see nothing, and what may be tried."""
+    working = says(remedy)
+    assert working.symptom is not None
+    symptom = replace(working.symptom, dearest=dearest, is_partial=is_partial)
+    streaming = a_condition(ConditionKind.STREAMING, Status.FALSE, looks, for_s=900, bad=3)
+    world = dark(streaming=streaming, working=replace(working, symptom=symptom), **said)
+    own = tuple(replace(use, symptom=symptom.code) for use in used(*tried))
+    return with_record(world, remedies=(*used(*others), *own), dark_since=ago(900))
+
+
+P, W, B = Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT
+THRICE = ((P, 400.0), (P, 300.0), (P, 200.0))
+LONG_AGO = ((P, 9400.0), (P, 9300.0), (P, 9200.0))
 
 
 def planned_conditions(remedy: Remedy) -> tuple[Condition, ...]:
@@ -184,5 +210,65 @@ SYMPTOMS = (
         sentence="a replacement that says it cannot work is given up before its time is over",
         world=handing_over(conditions=conditions(streaming=UNSEEN, working=says(Remedy.REPLACE))),
         decision="destroy", reason=Reason.SYMPTOM,
+    ),
+    Row(
+        sentence="what spoils the view of some is cured by its own remedy first",
+        world=bounded(P), decision="restart", reason=Reason.SYMPTOM, rung=P,
+    ),
+    Row(
+        sentence="what spoils the view of some is cured again, as often as the remedy's cap allows",
+        world=bounded(P, *THRICE[1:]), decision="restart", reason=Reason.SYMPTOM, rung=P,
+    ),
+    Row(
+        sentence="what its dearest remedy has not cured is left to a person, not to another host",
+        world=bounded(P, *THRICE), decision="hold", reason=Reason.NEEDS_PERSON, wanted="repair",
+    ),
+    Row(
+        sentence="what was left to a person is not tried again because time passes",
+        world=bounded(P, *LONG_AGO), decision="hold", reason=Reason.NEEDS_PERSON, wanted="repair",
+    ),
+    Row(
+        sentence="a remedy that other troubles have used up is free again in a while",
+        world=bounded(P, others=THRICE), decision="hold", reason=Reason.NEEDS_PERSON,
+        wanted="repair", until=ahead(1400),
+    ),
+    Row(
+        sentence="a remedy that others and it itself have used up is free again in a while, too",
+        world=bounded(P, *THRICE[1:], others=THRICE[:1]), decision="hold",
+        reason=Reason.NEEDS_PERSON, wanted="repair", until=ahead(1400),
+    ),
+    Row(
+        sentence="between its first and its dearest remedy a symptom climbs as others do",
+        world=bounded(W, *THRICE), decision="restart", reason=Reason.SYMPTOM, rung=W,
+    ),
+    Row(
+        sentence="a symptom that a reboot may cure gets that before a person is asked",
+        world=bounded(B, *THRICE, (W, 150.0)), decision="reboot", reason=Reason.SYMPTOM,
+    ),
+    Row(
+        sentence="where the reboot was the dearest, a person follows",
+        world=bounded(B, *THRICE, (W, 150.0), (B, 100.0)), decision="hold",
+        reason=Reason.NEEDS_PERSON, wanted="repair",
+    ),
+    Row(
+        sentence="who cannot reach a host has not tried the remedy, and asks nobody for help",
+        world=bounded(P, reachable=refused_for(60.0)), decision="wait",
+        reason=Reason.NOT_ENOUGH_EVIDENCE,
+    ),
+    Row(
+        sentence="a picture that is bad to keeper itself is more than what spoils the view of some",
+        world=bounded(P, *THRICE, looks=Reason.FROZEN), decision="restart", reason=Reason.FROZEN,
+        rung=W,
+    ),
+    Row(
+        sentence="what no other host cures either is left to a person in darkness, too",
+        world=bounded(W, (W, 300.0), remedy=Remedy.RESTART_WORKLOAD, looks=Reason.FROZEN,
+                      is_partial=False),
+        decision="hold", reason=Reason.NEEDS_PERSON, wanted="repair",
+    ),
+    Row(
+        sentence="a process that is gone is more than what spoils the view of some",
+        world=bounded(P, *THRICE, looks=Reason.PROCESS_GONE, running=GONE_PROCESS),
+        decision="restart", reason=Reason.PROCESS_GONE, rung=W,
     ),
 )  # fmt: skip

@@ -23,6 +23,7 @@ from keeper.core.model import (
     MachineId,
     Makeable,
     Mode,
+    Remedy,
     RemedyUse,
     RentalSpec,
     Revision,
@@ -31,6 +32,7 @@ from keeper.core.model import (
     SlotRecord,
     Status,
     Stream,
+    Symptom,
     Tenure,
 )
 from keeper.core.reasons import Reason
@@ -623,6 +625,48 @@ def test_what_is_changed_while_a_slot_is_dark_is_its_first_remedy() -> None:
     assert moved(plan) == [ROLLED]
     tenure = tenure_after(world, plan)
     assert (tenure.putting, tenure.was_dark) == (NEW, True)
+
+
+def ails(record: SlotRecord, symptom: Symptom) -> SlotRecord:
+    """The same, whose workload says what is wrong with it."""
+    assert record.tenure is not None
+    said = a_condition(ConditionKind.WORKING, Status.FALSE, Reason.SYMPTOM, for_s=60.0)
+    told = (*record.tenure.conditions[:-1], replace(said, symptom=symptom))
+    return replace(record, tenure=replace(record.tenure, conditions=told))
+
+
+REFUSED = Symptom(code="key_refused", sentence="the key is refused", remedy=Remedy.PERSON)
+
+
+def test_what_a_person_was_asked_to_change_is_put_there() -> None:
+    """A refused key was put right in the file, and keeper went on to wait for a person."""
+    world, desired = a_case(ails(dark(a_host(), for_s=1200.0), REFUSED))
+    assert moved(decide(world, desired)) == [ROLLED]
+
+
+def test_a_person_who_was_asked_may_order_the_deploy_that_was_there_before_the_trouble() -> None:
+    held = ails(dark(a_host(), for_s=60.0), REFUSED)
+    assert moved(decide(*a_case(held))) == []
+    assert moved(decide(*a_case(replace(held, deploy_asked_at=ago(5))))) == [ROLLED]
+
+
+def test_a_person_who_was_asked_and_has_changed_nothing_is_still_asked() -> None:
+    world, desired = a_case(ails(dark(put(a_host(0, NEW), 7200.0), for_s=60.0), REFUSED))
+    assert decision_for(decide(world, desired)).reason is Reason.NEEDS_PERSON
+
+
+def test_what_spoils_the_view_of_some_is_not_put_down_to_what_is_on_trial() -> None:
+    """A tunnel expired within ten minutes of a deploy, and all viewers lost theirs to the way back."""
+    gone = Symptom(
+        code="tunnel_gone", sentence="expired", remedy=Remedy.RESTART_PROCESS,
+        dearest=Rung.RESTART_PROCESS, spoils_view=True, is_partial=True,
+    )  # fmt: skip
+    sick = ails(dark(put(a_host(0, NEW), 300.0), Reason.WRONG_PICTURE), gone)
+    plan = decide(*on_trial(sick, a_host(1), a_host(2)))
+    act = decision_for(plan)
+    assert isinstance(act, Restart)
+    assert (act.reason, act.symptom) == (Reason.SYMPTOM, "tunnel_gone")
+    assert events_of(plan, RevisionBad) == []
 
 
 HALF = "half"  # declared between the two, put on one host, and replaced in the file before it was proven

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from keeper.core.belief import confirms
+from keeper.core.cures import tried_for
+from keeper.core.decisions import Act, Decision, Hold
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import (
     DecisionMade,
@@ -20,6 +24,8 @@ from keeper.core.model import (
     Policy,
     Reading,
     Remedy,
+    RemedyUse,
+    Rung,
     Status,
     Subject,
     Symptom,
@@ -35,10 +41,13 @@ from tests.builders import (
     a_desire,
     a_reading,
     a_record,
+    a_stream,
     a_tenure,
     a_world,
     ago,
+    ahead,
     all_heard,
+    applied,
     conditions,
     decide,
     decision_for,
@@ -169,6 +178,86 @@ def test_a_symptom_of_another_kind_is_no_longer_a_persons() -> None:
     tenure = after(ailing(DEAF), says(FLICKER))
     assert not tenure.is_left_to_person
     assert after(ailing(FLICKER), says(DEAF)).is_left_to_person
+
+
+TUNNEL = Symptom(
+    code="tunnel_gone",
+    sentence="the tunnel has expired",
+    remedy=Remedy.RESTART_PROCESS,
+    dearest=Rung.RESTART_PROCESS,
+    spoils_view=True,
+    is_partial=True,
+)
+
+
+def hours_with(symptom: Symptom, hours: int, **policy: Any) -> tuple[list[Act], Decision, World]:
+    """Return all that is done while a symptom goes on whatever is done, and what is decided at the end."""
+    spoilt = a_condition(
+        ConditionKind.STREAMING, Status.FALSE, Reason.WRONG_PICTURE, for_s=60, bad=3
+    )
+    told = conditions(streaming=spoilt, working=working_of(ailing(symptom)))
+    world = a_world(a_record(a_tenure(conditions=told), dark_since=ago(60)))
+    desired = a_desire(a_stream(policy=Policy(**policy)))
+    done: list[Act] = []
+    decided: list[Decision] = []
+    assert world.listing is not None
+    for minute in range(60 * hours):
+        now = NOW + timedelta(minutes=minute)
+        record = world.records[SLOT]
+        assert record.tenure is not None
+        seen = tuple(
+            replace(each, bad_streak=3) if each.kind is ConditionKind.STREAMING else each
+            for each in record.tenure.conditions
+        )
+        record = replace(record, tenure=replace(record.tenure, conditions=seen))
+        world = replace(
+            world, records={SLOT: record}, in_flight=frozenset(), intents=(),
+            listing=replace(world.listing, at=now), heard_at=dict.fromkeys(world.heard_at, now),
+        )  # fmt: skip
+        plan = decide(world, desired, now)
+        done += plan.acts
+        decided.append(decision_for(plan))
+        world = applied(world, plan)
+    return done, decided[-1], world
+
+
+def test_what_no_other_host_would_cure_costs_its_caps_once_and_then_nothing() -> None:
+    done, decision, world = hours_with(TUNNEL, 12)
+    assert [act.name for act in done] == ["restart"] * 3
+    assert isinstance(decision, Hold)
+    assert decision.reason is Reason.NEEDS_PERSON
+    assert tried_for(world.records[SLOT], TUNNEL) == "restarted the process 3 times"
+
+
+def test_each_rung_up_to_the_dearest_is_tried_and_named() -> None:
+    dearest = replace(TUNNEL, dearest=Rung.REBOOT)
+    done, decision, world = hours_with(dearest, 12, restarts_max=2)
+    assert [act.name for act in done] == ["restart", "restart", "restart", "reboot"]
+    assert decision.reason is Reason.NEEDS_PERSON
+    assert tried_for(world.records[SLOT], dearest) == (
+        "restarted the process twice, restarted the workload once, rebooted the host once"
+    )
+
+
+def test_what_was_used_up_by_other_troubles_is_not_said_to_have_been_tried() -> None:
+    assert tried_for(a_record(), TUNNEL).startswith("nothing")
+
+
+def test_a_loop_that_ends_frees_the_remedy_that_it_made_pointless() -> None:
+    """Whoever waits for a person is woken when there is something to try again."""
+    spoilt = a_condition(
+        ConditionKind.STREAMING, Status.FALSE, Reason.WRONG_PICTURE, for_s=60, bad=3
+    )
+    everywhere = replace(TUNNEL, is_partial=False)
+    tenure = a_tenure(
+        conditions=conditions(streaming=spoilt, working=working_of(ailing(everywhere))),
+        process_changed_at=(ago(200), ago(150), ago(100)),
+    )
+    tried = RemedyUse(rung=Rung.RESTART_PROCESS, at=ago(250), symptom="tunnel_gone")
+    plan = decide(a_world(a_record(tenure, dark_since=ago(60), remedies=(tried,))))
+    decision = decision_for(plan)
+    assert isinstance(decision, Hold)
+    assert (decision.reason, decision.until) == (Reason.NEEDS_PERSON, ahead(100))
 
 
 def test_what_the_next_host_must_be_told_is_kept() -> None:

@@ -11,6 +11,8 @@ from keeper.core.conditions import after_reboot
 from keeper.core.decisions import Decision
 from keeper.core.meter import TOTAL, Meter, Tally, day_ends_at, day_of
 from keeper.core.model import (
+    Condition,
+    ConditionKind,
     Desired,
     HostId,
     Incident,
@@ -18,12 +20,14 @@ from keeper.core.model import (
     InstanceId,
     MachineId,
     OfferId,
+    Remedy,
     RemedyUse,
     Rung,
     SlotId,
     SlotRecord,
     Status,
     Subject,
+    Symptom,
     Tenure,
 )
 from keeper.core.reasons import Reason
@@ -455,6 +459,26 @@ def test_explains_readings_and_what_is_left_of_each_allowance() -> None:
     restarts = next(a for a in found.allowances if a.name == "restart_process")
     assert restarts.more_at is not None
     assert restarts.more_at > NOW
+
+
+def test_says_what_was_tried_before_a_person_is_asked() -> None:
+    symptom = Symptom(code="deaf", sentence="no sound", remedy=Remedy.RESTART_PROCESS)
+    working = Condition(
+        kind=ConditionKind.WORKING, status=Status.FALSE, reason=Reason.SYMPTOM, since=NOW,
+        symptom=symptom,
+    )  # fmt: skip
+    tried = RemedyUse(rung=Rung.RESTART_PROCESS, at=ago(minutes=3), symptom="deaf")
+    deaf = dark(remedies=(tried,))
+    assert deaf.tenure is not None
+    deaf = replace(deaf, tenure=replace(deaf.tenure, conditions=(working,)))
+    found = slot_status(
+        snapshot(deaf, decisions=[hold(SLOT, Reason.NEEDS_PERSON, "repair")]), SLOT, NOW
+    )
+    assert found is not None
+    said = "keeper spends nothing on it (tried: restarted the process once)"
+    assert found.why.endswith(said)
+    assert found.decision is not None
+    assert found.decision.because.endswith(said)
 
 
 def test_knows_no_slot_that_is_not_there() -> None:
