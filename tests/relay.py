@@ -16,6 +16,7 @@ class Relay:
         self._flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._carried: set[asyncio.Task[None] | None] = set()
+        self.forth_bytes = 0  # what went to the target
         self.address = Address(host="127.0.0.1", port=0)
 
     def freeze(self) -> None:
@@ -49,18 +50,22 @@ class Relay:
         self._writers |= {writer, back}
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, back))
-                group.create_task(self._pump(there, writer))
+                group.create_task(self._pump(reader, back, is_forth=True))
+                group.create_task(self._pump(there, writer, is_forth=False))
         finally:
             self._writers -= {writer, back}
             writer.transport.abort()
             back.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_forth: bool
+    ) -> None:
         try:
             while data := await reader.read(65_536):
                 await self._flows.wait()
                 writer.write(data)
+                if is_forth:
+                    self.forth_bytes += len(data)
                 await writer.drain()
             writer.write_eof()
         except OSError:

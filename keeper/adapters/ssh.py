@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncssh
 from typing_extensions import override
 
+from keeper.adapters.local_file import LocalFiles
 from keeper.adapters.ssh_channel import HOSTILE, error_text
 from keeper.adapters.ssh_gate import TIME_SHARE, Gate
 from keeper.adapters.ssh_link import ANSWER_SLACK_S, SshLink
@@ -83,6 +84,7 @@ class SshHosts:
         self._keepalive_s = keepalive_s
         self._answer_slack_s = answer_slack_s
         self._time_share = time_share
+        self._files = LocalFiles()  # of all links: what goes to many hosts is read once
 
     @property
     def public_key(self) -> str:
@@ -143,7 +145,11 @@ class SshHosts:
             pinned_host_key if pinned else _with_pin(pinned_host_key, client.shown_host_key, relay)
         )
         return SshLink(
-            connection, pins, answer_slack_s=self._answer_slack_s, why_lost=client.why_lost
+            connection,
+            pins,
+            answer_slack_s=self._answer_slack_s,
+            why_lost=client.why_lost,
+            files=self._files,
         )
 
     @property

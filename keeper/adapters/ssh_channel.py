@@ -133,6 +133,7 @@ class CommandSession(asyncssh.SSHClientSession[bytes]):
         self._out = bytearray()
         self._err = bytearray()
         self._discarded = 0
+        self._told = {False: 0, True: 0}  # of which stream so much was handed on while it ran
         self._exit_code: int | None = None
         self._chan: asyncssh.SSHClientChannel[bytes] | None = None
         self.is_proven = not nonce
@@ -168,6 +169,22 @@ class CommandSession(asyncssh.SSHClientSession[bytes]):
         if self.has_flooded and self._chan is not None:
             self._chan.abort()
             self._end(None)  # a host that floods us need not confirm the close either
+
+    def news(self) -> str:
+        """Return the lines that were printed since the last call; at the end, all that is left."""
+        if not self.is_proven:
+            return ""
+        found = []
+        for is_error, sink in ((False, self._out), (True, self._err)):
+            begin, is_over = self._told[is_error], self.ended.done()
+            end = sink.rfind(b"\n", begin) + 1
+            if is_over or len(sink) - begin > LINE_MAX_BYTES:
+                end = len(sink)
+            if end > begin:
+                self._told[is_error] = end
+                text = bytes(sink[begin:end]).decode("utf-8", "replace")
+                found.append(text if text.endswith("\n") else f"{text}\n")
+        return "".join(found)
 
     def _look_for_nonce(self) -> None:
         at = self._out.find(self._nonce)

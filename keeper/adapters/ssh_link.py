@@ -16,6 +16,7 @@ from contextlib import suppress
 
 import asyncssh
 
+from keeper.adapters.local_file import LocalFiles
 from keeper.adapters.ssh_channel import (
     HOSTILE,
     WINDOW_BYTES,
@@ -28,13 +29,17 @@ from keeper.adapters.ssh_channel import (
     watch_program,
 )
 from keeper.adapters.ssh_pipe import SshPipe, open_pipe
+from keeper.adapters.ssh_send import Sending
 from keeper.ports import (
     Address,
     Command,
     CommandFailed,
     CommandResult,
+    Heard,
     Malformed,
+    Parcel,
     PortError,
+    SendHeard,
     TimedOut,
     Uncertain,
     Unreachable,
@@ -49,6 +54,7 @@ _CLOSE_S = 3.0
 _UPLOAD_S = 120.0
 _WATCH_START_S = 20.0
 _FORWARD_S = 10.0
+_HEARD_EVERY_S = 0.5
 _TEXT_MAX = 300
 # A sentinel says a line every 2 s. More than this many are taken up only as time goes by; meanwhile
 # SSH's flow control holds the host back, and the loop is free for the others.
@@ -66,9 +72,11 @@ class SshLink:
         *,
         answer_slack_s: float = ANSWER_SLACK_S,
         why_lost: Callable[[], PortError | None] = lambda: None,
+        files: LocalFiles | None = None,
     ) -> None:
         self._connection = connection
         self._why_lost = why_lost
+        self._files = files or LocalFiles()
         self._host_key = host_key
         self._answer_slack_s = answer_slack_s
         self._channels = asyncio.Semaphore(_CHANNELS_MAX)
@@ -80,7 +88,7 @@ class SshLink:
         """What to pin from now on: the pins given, and the key shown where none was given."""
         return self._host_key
 
-    async def run(self, command: Command) -> CommandResult:
+    async def run(self, command: Command, heard: Heard | None = None) -> CommandResult:
         """Run a command to its end; the whole wait is ``timeout_s`` and some seconds of slack.
 
         Ended remotely for lack of time it has exit code 124 or 137. Malformed: the login shell ran
@@ -95,6 +103,7 @@ class SshLink:
             nonce=nonce,
             output_max_bytes=command.output_max_bytes,
             timeout_s=command.timeout_s + self._answer_slack_s,
+            heard=heard,
         )
         if not raw.is_proven:
             said = (raw.stdout + raw.stderr).decode("utf-8", "replace")
@@ -118,6 +127,7 @@ class SshLink:
         nonce: str,
         output_max_bytes: int,
         timeout_s: float,
+        heard: Heard | None = None,
     ) -> RawResult:
         """Run one channel to its end. Whatever goes wrong after the program was sent is Uncertain."""
         session = CommandSession(program, nonce.encode(), output_max_bytes)
@@ -128,6 +138,8 @@ class SshLink:
                 channel, _ = await self._connection.create_session(
                     lambda: session, command_line, encoding=None, window=WINDOW_BYTES
                 )
+                if heard is not None:
+                    await _hand_on(session, heard)
                 result = await session.ended
         except TimeoutError as error:
             if session.is_sent:
@@ -241,6 +253,22 @@ class SshLink:
         if moved.exit_code != 0:
             raise CommandFailed(f"cannot write {upload.path}: {moved.stderr[:_TEXT_MAX]}")
 
+    async def send(self, parcel: Parcel, heard: SendHeard) -> bool:
+        """Put a big file of this box there, in pieces; goes on where an earlier try was cut."""
+        return await Sending(self, self._files, parcel, heard).through()
+
+    async def feed(self, name: str, script: str, data: bytes, *, timeout_s: float) -> RawResult:
+        """Run a script that reads so many bytes. Raises as ``run`` does."""
+        command_line = f"exec sh -c {shlex.quote(script)}"
+        return await self._exchange(
+            name, command_line, data, nonce="", output_max_bytes=4096, timeout_s=timeout_s
+        )
+
+    async def start_sftp(self) -> asyncssh.SFTPClient:
+        """Open the host's way for files. Raises what asyncssh raises."""
+        self._check_up()
+        return await self._connection.start_sftp_client()
+
     async def watch(self, script: str) -> AsyncIterator[str]:
         """Run a sentinel and yield its lines until it or the link ends.
 
@@ -329,3 +357,13 @@ class SshLink:
     def _check_up(self) -> None:
         if self._connection.is_closed():
             raise Unreachable("the SSH link is lost")
+
+
+async def _hand_on(session: CommandSession, heard: Heard) -> None:
+    """Hand on what a command prints until it has ended, a few times a second at most."""
+    is_over = False
+    while not is_over:
+        await asyncio.wait((session.ended,), timeout=_HEARD_EVERY_S)
+        is_over = session.ended.done()
+        if text := session.news():
+            await heard(text)

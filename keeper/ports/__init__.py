@@ -14,6 +14,7 @@ from keeper.ports.errors import (
     ConfigError,
     HostKeyChanged,
     Invalid,
+    LocalFileUnfit,
     Malformed,
     Missing,
     OfferGone,
@@ -34,7 +35,20 @@ from keeper.ports.errors import (
     Unreachable,
 )
 from keeper.ports.foresight import Foresight, Promise
-from keeper.ports.hosts import Address, Command, CommandResult, Hosts, Job, Link, Upload
+from keeper.ports.hosts import (
+    Address,
+    Command,
+    CommandResult,
+    Heard,
+    Hosts,
+    Job,
+    Link,
+    Parcel,
+    SendHeard,
+    SendProgress,
+    SendStage,
+    Upload,
+)
 from keeper.ports.marketplace import Account, Marketplace
 from keeper.ports.network import (
     HttpReply,
@@ -63,6 +77,7 @@ __all__ = [
     "ConfigError",
     "Control",
     "Foresight",
+    "Heard",
     "Heartbeat",
     "HostKeyChanged",
     "Hosts",
@@ -73,6 +88,7 @@ __all__ = [
     "JournalEntry",
     "Kept",
     "Link",
+    "LocalFileUnfit",
     "Malformed",
     "Marketplace",
     "Missing",
@@ -81,6 +97,7 @@ __all__ = [
     "OfferGone",
     "OutOfCredit",
     "OutboxRow",
+    "Parcel",
     "PictureLimits",
     "PictureSample",
     "PlayerLimits",
@@ -94,6 +111,9 @@ __all__ = [
     "Refused",
     "ReloadReport",
     "Saved",
+    "SendHeard",
+    "SendProgress",
+    "SendStage",
     "Sink",
     "Store",
     "StoreCorrupt",

@@ -88,6 +88,13 @@ class CommandFailed(Refused):
     """A command on the host ended with a code that was not expected."""
 
 
+class LocalFileUnfit(Refused):
+    """A file of this box that is to go to a host is absent, unreadable, or not the one that is meant.
+
+    No host is to blame, and another one would not get it either.
+    """
+
+
 class Missing(PortError):
     """It does not exist. For a destroy this is success."""
 

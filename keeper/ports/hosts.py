@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -73,6 +74,48 @@ class Job:
     is_lasting: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """A file of this box for a host, too big for memory: sent in pieces, and gone on with when cut.
+
+    Which file is meant is said by its digest; that of its name may be another one by now. On the host
+    ``path`` is whole or absent: what is under way is beside it, with the ending ``.part``.
+    """
+
+    name: str
+    local_path: str  # on this box
+    sha256: str  # of what is meant, in hexadecimal digits
+    path: str  # on the host; its folder is made
+    timeout_s: float  # for all of it, over however many links
+    mode: int = 0o644
+    stall_s: float = 60.0  # so long without a byte getting further, and it is given up
+    # A POSIX-sh look on the host: with exit code 0 the file is not needed there any more.
+    unless: str = ""
+
+
+class SendStage(StrEnum):
+    """What is being done with a parcel."""
+
+    READING = "reading"  # the file on this box, for its digest
+    COMPARING = "comparing"  # what is on the host with the file on this box
+    SENDING = "sending"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendProgress:
+    """How far a parcel has come."""
+
+    stage: SendStage
+    done_bytes: int
+    total_bytes: int
+
+
+Heard = Callable[[str], Awaitable[None]]
+"""Takes what a command prints, while it does: some whole lines at a time, hostile."""
+SendHeard = Callable[[SendProgress], Awaitable[None]]
+"""Is told, many times a second at most, how far a parcel has come."""
+
+
 class Link(Protocol):
     """One kept SSH connection to one host. When it is lost, every method raises Unreachable."""
 
@@ -81,12 +124,23 @@ class Link(Protocol):
         """The host's public key, to be pinned at first contact."""
         ...
 
-    async def run(self, command: Command) -> CommandResult:
-        """Run a command to its end. Raises TimedOut, Unreachable, Uncertain (sent, no answer)."""
+    async def run(self, command: Command, heard: Heard | None = None) -> CommandResult:
+        """Run a command to its end. Raises TimedOut, Unreachable, Uncertain (sent, no answer).
+
+        ``heard`` is given all of the answer's text, both streams of it, as it comes.
+        """
         ...
 
     async def upload(self, upload: Upload) -> None:
         """Put a file on the host. May be repeated."""
+        ...
+
+    async def send(self, parcel: Parcel, heard: SendHeard) -> bool:
+        """Put a file of this box on the host, from where an earlier try was cut; False: it is there.
+
+        May be repeated. Raises LocalFileUnfit (another file than was meant lies here, or none),
+        CommandFailed (the host cannot take it), Unreachable (also: no byte gets further).
+        """
         ...
 
     def watch(self, script: str) -> AsyncIterator[str]:

@@ -17,9 +17,14 @@ from keeper.ports import (
     Command,
     CommandFailed,
     CommandResult,
+    Heard,
     HostKeyChanged,
     Link,
+    Parcel,
     PortError,
+    SendHeard,
+    SendProgress,
+    SendStage,
     TimedOut,
     Unauthorized,
     Uncertain,
@@ -39,6 +44,7 @@ _HEARTBEAT_S = 10.0
 _LOOK_S = 2.0
 _LINES_MAX = 64
 _UPLOAD_S = 0.3
+_PIECES, _PIECE_S = 4, 3.0  # of a big file
 _SILENCE_S = 60.0  # TCP itself gives up on a dead line long after keeper does
 
 
@@ -136,7 +142,7 @@ class MemoryLink:
         """The host's public key."""
         return self._host_key
 
-    async def run(self, command: Command) -> CommandResult:
+    async def run(self, command: Command, heard: Heard | None = None) -> CommandResult:
         """Run a command to its end; its name says what it means."""
         await self._power.gate()
         host = self._host
@@ -166,7 +172,11 @@ class MemoryLink:
         self._host.environment.update(command.env)
         if code:  # a hostile shell tells all that it was ever given
             stderr = f"{stderr} {self._host.environment}"
-        return CommandResult(exit_code=code, stdout="", stderr=stderr)
+        stdout = ""
+        if heard is not None:
+            stdout = f"{command.name} has run\n"
+            await heard(f"{stdout}{stderr}\n")
+        return CommandResult(exit_code=code, stdout=stdout, stderr=stderr)
 
     async def _tend_guard(self, command: Command) -> CommandResult:
         """Feed, start or end the guard beside the workload."""
@@ -223,6 +233,28 @@ class MemoryLink:
         self._universe.hosts.received(self._host, upload.content.decode("utf-8", "replace"))
         if FaultKind.DISK_FULL in self._host.troubles:
             raise CommandFailed(f"{upload.path}: No space left on device")
+
+    async def send(self, parcel: Parcel, heard: SendHeard) -> bool:
+        """Put a big file on the host, piece by piece; what an earlier try has brought stays there."""
+        await self._power.gate()
+        self._check()
+        there = self._host.parcels
+        which, pieces = there.get(parcel.path, ("", 0))
+        pieces = pieces if which == parcel.sha256 else 0
+        if pieces == _PIECES:
+            return False
+        while pieces < _PIECES:
+            stage = SendStage.SENDING
+            await heard(SendProgress(stage=stage, done_bytes=pieces, total_bytes=_PIECES))
+            await asyncio.sleep(_PIECE_S)
+            await self._power.gate()
+            if not self._is_heard():
+                raise Unreachable(f"{parcel.name}: the connection was lost")
+            if FaultKind.DISK_FULL in self._host.troubles:
+                raise CommandFailed(f"{parcel.path}: No space left on device")
+            pieces += 1
+            there[parcel.path] = parcel.sha256, pieces
+        return True
 
     def watch(self, script: str) -> AsyncIterator[str]:
         """Run the sentinel."""

@@ -144,6 +144,8 @@ class VirtualHost:
     listeners: list[Listener] = field(default_factory=list)
     was_on_air: bool = False
     jobs: dict[str, _HostJob] = field(default_factory=dict)  # the latest try of each, by name
+    # Big files by their path: which one it is, and how many pieces of it have come.
+    parcels: dict[str, tuple[str, int]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)  # of all commands so far
     flaw: str = ""  # of the workload that was started last: how it fails wherever it runs
     has_guard: bool = False  # a dead man runs

@@ -19,6 +19,7 @@ from keeper.ports import (
     Clock,
     Command,
     CommandResult,
+    Heard,
     Hosts,
     HttpReply,
     HttpRequest,
@@ -26,11 +27,13 @@ from keeper.ports import (
     Link,
     Marketplace,
     Network,
+    Parcel,
     PictureLimits,
     PictureSample,
     PlayerLimits,
     PlayerSample,
     Saved,
+    SendHeard,
     Sink,
     Store,
     Upload,
@@ -159,13 +162,17 @@ class InstrumentedLink:
         """See Link."""
         return self._inner.host_key
 
-    async def run(self, command: Command) -> CommandResult:
+    async def run(self, command: Command, heard: Heard | None = None) -> CommandResult:
         """See Link."""
-        return await self._meter.measured("run", self._inner.run(command))
+        return await self._meter.measured("run", self._inner.run(command, heard))
 
     async def upload(self, upload: Upload) -> None:
         """See Link."""
         await self._meter.measured("upload", self._inner.upload(upload))
+
+    async def send(self, parcel: Parcel, heard: SendHeard) -> bool:
+        """See Link."""
+        return await self._meter.measured("send", self._inner.send(parcel, heard))
 
     def watch(self, script: str) -> AsyncIterator[str]:
         """See Link."""

@@ -96,6 +96,39 @@ async def test_neither_the_operators_agent_nor_his_configuration_takes_part(
     assert asked == 0
 
 
+async def test_what_it_prints_is_heard_while_it_runs(link: Link, tmp_path: Path) -> None:
+    """Whole lines of both streams, no byte twice or lost; the answer has all of it, too."""
+    go = tmp_path / "go"
+    heard: list[str] = []
+
+    async def hear(text: str) -> None:
+        heard.append(text)
+        assert text.endswith("\n")
+        if "half" in text:
+            assert "a line\n" not in text
+            go.touch()
+
+    script = (
+        "echo one; echo wrong >&2; printf 'half '; echo half; printf 'a '\n"
+        f"while [ ! -e '{go}' ]; do sleep 0.05; done; echo line; printf 'the end'"
+    )
+    result = await link.run(command(script, timeout_s=60.0), hear)
+    said = "".join(heard).splitlines()
+    assert sorted(said) == sorted(["one", "wrong", "half half", "a line", "the end"])
+    assert result.stdout == "one\nhalf half\na line\nthe end"
+    assert len(heard) > 1
+
+
+async def test_what_is_heard_is_bounded_as_the_answer_is(link: Link) -> None:
+    heard: list[str] = []
+
+    async def hear(text: str) -> None:
+        heard.append(text)
+
+    result = await link.run(command("yes | head -c 3000000", output_max_bytes=10_000), hear)
+    assert "".join(heard) == result.stdout == "y\n" * 5_000
+
+
 async def test_script_cannot_swallow_itself_through_its_stdin(link: Link) -> None:
     result = await link.run(command('cat; read -r line; echo "<$line>"; echo end'))
     assert result.stdout == "<>\nend\n"

@@ -10,9 +10,12 @@ from keeper.ports import (
     Address,
     Command,
     CommandResult,
+    Heard,
     Link,
+    Parcel,
     PictureLimits,
     PictureSample,
+    SendHeard,
     Unreachable,
     Upload,
 )
@@ -36,8 +39,11 @@ class Forwarding:
         await self._is_lost.wait()
         raise Unreachable(f"lost, {len(script)} bytes of sentinel with it")
 
-    async def run(self, command: Command) -> CommandResult:
+    async def run(self, command: Command, heard: Heard | None = None) -> CommandResult:
         raise Unreachable(command.name)
+
+    async def send(self, parcel: Parcel, heard: SendHeard) -> bool:
+        raise Unreachable(parcel.name)
 
     async def upload(self, upload: Upload) -> None:
         raise Unreachable(upload.path)

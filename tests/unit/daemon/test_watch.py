@@ -16,9 +16,12 @@ from keeper.ports import (
     Address,
     Command,
     CommandResult,
+    Heard,
     Link,
+    Parcel,
     PictureLimits,
     PictureSample,
+    SendHeard,
     Unreachable,
     Upload,
 )
@@ -70,8 +73,11 @@ class Spoken:
         await asyncio.sleep(20.0)
         raise Unreachable(f"the link is lost, {len(script)} bytes of sentinel with it")
 
-    async def run(self, command: Command) -> CommandResult:
+    async def run(self, command: Command, heard: Heard | None = None) -> CommandResult:
         raise Unreachable(command.name)
+
+    async def send(self, parcel: Parcel, heard: SendHeard) -> bool:
+        raise Unreachable(parcel.name)
 
     async def upload(self, upload: Upload) -> None:
         raise Unreachable(upload.path)

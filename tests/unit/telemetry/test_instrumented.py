@@ -90,7 +90,7 @@ async def test_links_are_measured_too() -> None:
     class Link:
         host_key = "k"
 
-        async def run(self, command: object) -> str:
+        async def run(self, command: object, heard: object = None) -> str:
             return "done"
 
     class Hosts:
