@@ -14,6 +14,7 @@ class Reason(StrEnum):
 
     # What is seen, from the cheapest witness to the dearest.
     LIVE = "live"
+    ANSWERS = "answers"
     STATIC_BY_DESIGN = "static_by_design"
     FROZEN = "frozen"
     BLACK = "black"
@@ -140,6 +141,7 @@ class Reason(StrEnum):
 
 SENTENCE: dict[Reason, str] = {
     Reason.LIVE: "the viewer sees a moving picture",
+    Reason.ANSWERS: "the stream's address answers; whether the picture moves was not looked at",
     Reason.STATIC_BY_DESIGN: "the picture stands still and is meant to",
     Reason.FROZEN: "frames arrive, but it is always the same frame",
     Reason.BLACK: "frames arrive, but they are black",

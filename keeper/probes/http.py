@@ -34,7 +34,7 @@ def read_http(
 def _judge(answer: HttpReply | PortError) -> tuple[Status, Reason, str]:
     match answer:
         case HttpReply(status=status) if status < _FIRST_ERROR_STATUS:
-            return Status.TRUE, Reason.LIVE, f"HTTP {status}"
+            return Status.TRUE, Reason.ANSWERS, f"HTTP {status}"
         case HttpReply(status=status):
             return Status.FALSE, Reason.HTTP_ERROR, f"HTTP {status}"
         case Unreachable() | TimedOut():

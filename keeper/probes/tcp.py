@@ -14,7 +14,7 @@ def read_tcp(failure: PortError | None, instance_id: InstanceId, at: datetime) -
     """Judge one dial; None means that it connected."""
     match failure:
         case None:
-            status, reason = Status.TRUE, Reason.LIVE
+            status, reason = Status.TRUE, Reason.ANSWERS
         case Unreachable() | TimedOut():
             status, reason = Status.FALSE, Reason.UNREACHABLE
         case _:

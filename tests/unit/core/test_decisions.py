@@ -46,7 +46,7 @@ def test_decides(row: Row) -> None:
 # Given to readings and conditions, stated in facts, or said of rentals that no slot has any more;
 # never the reason of a slot's decision. Each has its own test elsewhere in this folder.
 NEVER_DECIDED = {
-    Reason.LIVE, Reason.STATIC_BY_DESIGN, Reason.SLOW, Reason.LINK_UP, Reason.PROCESS_UP,
+    Reason.LIVE, Reason.ANSWERS, Reason.STATIC_BY_DESIGN, Reason.SLOW, Reason.LINK_UP, Reason.PROCESS_UP,
     Reason.NOT_ASKED, Reason.SILENT, Reason.LINK_LOST, Reason.DIAL_REFUSED, Reason.KEY_REFUSED,
     Reason.PROBE_FAILED, Reason.PROCESS_STARTING, Reason.MANAGER_RETRYING, Reason.DISK_FULL,
     Reason.PENDING, Reason.RUNNING, Reason.DEPLOYED, Reason.OFFER_GONE, Reason.GONE,

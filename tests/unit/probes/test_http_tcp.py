@@ -20,8 +20,8 @@ def reply(status: int) -> HttpReply:
 @pytest.mark.parametrize(
     ("answer", "status", "reason"),
     [
-        (reply(200), Status.TRUE, Reason.LIVE),
-        (reply(302), Status.TRUE, Reason.LIVE),
+        (reply(200), Status.TRUE, Reason.ANSWERS),
+        (reply(302), Status.TRUE, Reason.ANSWERS),
         (reply(404), Status.FALSE, Reason.HTTP_ERROR),
         (reply(502), Status.FALSE, Reason.HTTP_ERROR),
         (Unreachable("refused"), Status.FALSE, Reason.UNREACHABLE),
@@ -38,7 +38,7 @@ def test_judges_http(answer: HttpReply | PortError, status: Status, reason: Reas
 @pytest.mark.parametrize(
     ("failure", "status", "reason"),
     [
-        (None, Status.TRUE, Reason.LIVE),
+        (None, Status.TRUE, Reason.ANSWERS),
         (Unreachable("refused"), Status.FALSE, Reason.UNREACHABLE),
         (TimedOut(), Status.FALSE, Reason.UNREACHABLE),
         (Invalid(), Status.UNKNOWN, Reason.PROBE_FAILED),
