@@ -234,14 +234,20 @@ async def test_a_line_on_which_no_byte_gets_further_ends_with_a_sentence(box: Bo
 
 async def test_without_the_file_that_is_meant_nothing_is_sent(box: Box) -> None:
     parcel = box.parcel()
+
+    def put_a_pipe() -> None:
+        box.archive.rmdir()
+        os.mkfifo(box.archive)
+
+    def put_another() -> None:
+        box.archive.unlink()
+        box.archive.write_bytes(b"another one")
+
     instead: dict[str, Callable[[], object]] = {
         "No such file": lambda: None,
         "is no file": box.archive.mkdir,
-        "is no file: ": lambda: (box.archive.rmdir(), os.mkfifo(box.archive)),
-        "another file than the one declared": lambda: (
-            box.archive.unlink(),
-            box.archive.write_bytes(b"another one"),
-        ),
+        "is no file: ": put_a_pipe,
+        "another file than the one declared": put_another,
     }
     box.archive.unlink()
     for words, put in instead.items():
