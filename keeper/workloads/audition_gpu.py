@@ -39,7 +39,7 @@ _REPLACE_CODES = {
 _NO_DEVICES = "No devices were found"
 # Kernel module and library of different versions: the machine's own reboot would help, ours does not.
 _MISMATCH = "version mismatch"
-_MIB = re.compile(r"(\d+)\s*MiB")
+_MIB = re.compile(r"\b(\d{1,9}) ?MiB")
 
 
 def gpu(look: Command) -> Check:
@@ -198,10 +198,6 @@ def _write_manifest() -> Command:
 
 # --- Vulkan: a device ---------------------------------------------------------------------------------
 
-_DEVICE = re.compile(
-    r"deviceType\s*=\s*(?:PHYSICAL_DEVICE_TYPE_)?(?P<type>\w+)\s*$.*?deviceName\s*=\s*(?P<name>[^\n]*)",
-    re.DOTALL | re.MULTILINE,
-)
 _SOFTWARE = ("llvmpipe", "lavapipe", "swiftshader", "softpipe", "swrast")
 _NO_X_LIBRARY = "libXext"
 
@@ -226,7 +222,7 @@ def _read_vulkan(section: Section, _now: datetime) -> Verdict:
         return untold("there is no vulkaninfo", may_fix=True)
     if section.exit_code in TIMED_OUT:
         return failed("vulkaninfo hangs", Meaning.REBOOT)
-    devices = [(match["type"], match["name"].strip()) for match in _DEVICE.finditer(section.text)]
+    devices = _devices(section)
     for kind, name in devices:
         if kind != "CPU" and not is_software(name) and "nvidia" in name.lower():
             return passed(f"Vulkan draws on {name}", devices=len(devices))
@@ -239,6 +235,20 @@ def _read_vulkan(section: Section, _now: datetime) -> Verdict:
     errors = [line for line in section.lines if "ERROR" in line or "Cannot" in line]
     said = errors[0] if errors else section.last_line or "nothing"
     return failed(f"Vulkan has no device: {said}", Meaning.REPLACE)
+
+
+def _devices(section: Section) -> list[tuple[str, str]]:
+    """Return the type and the name of each device; a type stands in front of its name."""
+    found: list[tuple[str, str]] = []
+    kind = ""
+    for line in section.lines:
+        field, _, value = (part.strip() for part in line.partition("="))
+        if field == "deviceType":
+            kind = value.removeprefix("PHYSICAL_DEVICE_TYPE_")
+        elif field == "deviceName" and kind:
+            found.append((kind, value))
+            kind = ""
+    return found
 
 
 def is_software(name: str) -> bool:

@@ -106,7 +106,9 @@ def ingest(look: Command, to: Ingest) -> Check:
 
 
 _UPLOAD_S = 8.0
-_HTTP = re.compile(r"^sent=(?P<status>\d{3}) (?P<bytes>\d+) (?P<seconds>[\d.,]+)$", re.MULTILINE)
+_HTTP = re.compile(
+    r"^sent=(?P<status>\d{3}) (?P<bytes>\d+) (?P<seconds>\d{1,6}([.,]\d{1,9})?)$", re.MULTILINE
+)
 _CURL_CUT_OFF = 28
 # The size of the upload is known beforehand, as some servers want it, and its bytes take no disk.
 # curl reads the address from a file descriptor: it may hold a token, which `ps` would show.
@@ -182,14 +184,19 @@ def _read_push(rate_bps: float) -> Reader:
         if "Unknown encoder" in section.text:
             return untold("this ffmpeg knows no libx264")
         progress = dict(line.split("=", 1) for line in section.lines if "=" in line)
-        sent, took = progress.get("total_size", ""), progress.get("out_time_us", "")
+        sent, took = (_count(progress.get(name, "")) for name in ("total_size", "out_time_us"))
         speed = progress.get("speed", "").strip().removesuffix("x")
-        if section.exit_code or not (sent.isdecimal() and took.isdecimal() and int(took)):
+        if section.exit_code or sent is None or not took:
             return _unreached(section)
         slow = min(1.0, float(speed)) if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", speed) else 1.0
-        return _against(rate_bps, int(sent[:15]) * 8e6 / int(took[:15]) * slow)
+        return _against(rate_bps, sent * 8e6 / took * slow)
 
     return read
+
+
+def _count(text: str) -> int | None:
+    """Read a number that ffmpeg has counted; None: it says that it has none, or is no ffmpeg."""
+    return int(text) if re.fullmatch(r"\d{1,15}", text) else None
 
 
 def _unreached(section: Section) -> Verdict:

@@ -20,10 +20,8 @@ from keeper.workloads.managers import payload
 _PROBE = "audition_probe.sh"
 # Well below what a host may send, and far above what the tools say.
 _OUTPUT_MAX_BYTES = 65_536
-_SECTION = re.compile(
-    r"^@keeper begin (?P<name>[a-z_]{1,20})\n(?P<text>.*?)\n@keeper end (?P=name) (?P<code>\d{1,3})$",
-    re.DOTALL | re.MULTILINE,
-)
+_BEGIN = re.compile(r"@keeper begin ([a-z_]{1,20})")
+_END = re.compile(r"@keeper end ([a-z_]{1,20}) (\d{1,3})")
 # A shell's word for a command that is not there.
 NOT_FOUND = 127
 TIMED_OUT = frozenset({124, 137})
@@ -104,11 +102,21 @@ def probe(name: str, *sections: str, timeout_s: float = 60.0, **variables: str) 
 
 
 def sections(stdout: str) -> Mapping[str, Section]:
-    """Read what the probe printed. What was cut short is not there."""
-    return {
-        match["name"]: Section(exit_code=int(match["code"]), text=match["text"])
-        for match in _SECTION.finditer(stdout)
-    }
+    """Read what the probe printed. What was cut short is not there.
+
+    Line by line: a pattern for all of it takes minutes for what a host may make up.
+    """
+    found: dict[str, Section] = {}
+    name, lines = "", list[str]()
+    for line in stdout.split("\n"):
+        if begins := _BEGIN.fullmatch(line):
+            name, lines = begins[1], []
+        elif (ends := _END.fullmatch(line)) and ends[1] == name:
+            found[name] = Section(exit_code=int(ends[2]), text="\n".join(lines))
+            name = ""
+        else:
+            lines.append(line)
+    return found
 
 
 def check(

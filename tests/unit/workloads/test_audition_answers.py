@@ -413,6 +413,9 @@ def test_a_blocked_port_is_told_apart_from_a_dead_network() -> None:
         ("", 124, F, REPLACE),
         ("sent=200 " + "9" * 400 + " 1", 0, T, None),
         ("sent=200 9 0.0", 0, F, REPLACE),
+        ("sent=200 9 1.2.3", 0, U, None),
+        ("sent=200 9 ,", 0, U, None),
+        ("sent=200 9 " + "9" * 400, 0, U, None),
     ],
 )
 def test_uploads(text: str, code: int, status: Status, meaning: Meaning | None) -> None:
@@ -428,6 +431,9 @@ def test_uploads(text: str, code: int, status: Status, meaning: Meaning | None) 
         ("total_size=9000000\nout_time_us=8000000\nspeed=0.5x", 0, F),
         ("total_size=9000000\nout_time_us=8000000\nspeed=N/A", 0, T),
         ("total_size=N/A\nout_time_us=N/A\nspeed=N/A", 0, U),
+        ("total_size=9\nout_time_us=" + "0" * 15 + "1", 0, U),
+        ("total_size=9\nout_time_us=" + "9" * 6000, 0, U),
+        ("total_size=" + "9" * 6000 + "\nout_time_us=8000000", 0, U),
         ("rtmp://x: Connection refused", 1, U),
         ("Unknown encoder 'libx264'", 1, U),
         ("", 127, U),
@@ -501,6 +507,28 @@ def test_a_section_ends_at_its_own_end() -> None:
     text = "@keeper begin a\nx\n@keeper end b 0\n\n@keeper end a 3\n@keeper begin b\n\n@keeper end b 0\n"
     found = sections(text)
     assert {name: section.exit_code for name, section in found.items()} == {"a": 3, "b": 0}
+
+
+# As long as a host may answer: found in the time that one look may cost, or in minutes of everybody's.
+_LONG = 65_536
+
+
+@pytest.mark.parametrize(
+    ("name", "section", "text"),
+    [
+        (CheckName.GPU, "gpu", "a, b, " + "9" * _LONG),
+        (CheckName.GPU, "gpu", "@keeper begin gpu\n" * (_LONG // 18)),
+        (CheckName.VULKAN, "vulkan", "deviceType = a" + "\n" * _LONG),
+        (CheckName.VULKAN, "vulkan", "deviceType = a\n" * (_LONG // 15)),
+        (CheckName.DISK, "disk", " 1 1" * (_LONG // 4)),
+        (CheckName.ENCODER, "encoder", "OpenEncodeSession" + "[" * _LONG),
+    ],
+    ids=lambda each: str(each)[:24],
+)
+def test_a_long_answer_holds_nobody_up(name: CheckName, section: str, text: str) -> None:
+    """The daemon reads it between two ticks: what grows with the square of it would take minutes."""
+    for _ in range(40):
+        answered(name, section, text, 1 if name is CheckName.ENCODER else 0)
 
 
 _WORDS = st.sampled_from(
