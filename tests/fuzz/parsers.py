@@ -53,8 +53,9 @@ from keeper.alerts.channels.slack import escape
 from keeper.alerts.wording import refused, shared_reading
 from keeper.cli.terminal import cell
 from keeper.core import cause, labels
-from keeper.core.model import Instance, InstanceId, Offer, Reading
+from keeper.core.model import Instance, InstanceId, Offer, Reading, Status
 from keeper.core.text import plain
+from keeper.daemon.jobs import Lines
 from keeper.ports import Account, CommandResult, HttpReply, Malformed, PortError, Transient
 from keeper.probes.http import read_http
 from keeper.probes.log_file import CONTENT_MAX_BYTES, Mark, read_chunk, read_list
@@ -63,17 +64,25 @@ from keeper.telemetry import logs
 from keeper.telemetry.metrics import label_value
 from keeper.telemetry.redact import Redactor
 from keeper.web.answers import plain_values
-from keeper.workloads import registered
+from keeper.workloads import jobs, registered
+from keeper.workloads.audition import judged
+from keeper.workloads.audition_checks import AuditionSettings, Demands, Ingest, audition
+from keeper.workloads.audition_host import upload
 from keeper.workloads.hyperscape_duel.settings import HyperscapeDuelSettings
+from keeper.workloads.managers import dead_man
+from keeper.workloads.managers.dead_man import Guard
 from keeper.workloads.managers.facts import read_line
 from keeper.workloads.pixel_streaming.settings import AppSettings, PixelStreamingSettings
+from keeper.workloads.sd_turbo.settings import SdTurboSettings
 from tests.fuzz.seeds import (
     CHUNKS,
     DUEL_REPORTS,
     DUELS,
+    JOBS,
     JPEGS,
     KEY,
     LINES,
+    LOOKS,
     MJPEG,
     NOES,
     OFFER,
@@ -81,6 +90,8 @@ from tests.fuzz.seeds import (
     PIXELS,
     PLAIN,
     ROW,
+    SD_TURBO_REPORTS,
+    SD_TURBOS,
     SECRET,
     SIGNALS,
     as_json,
@@ -233,6 +244,84 @@ def pixel_look(data: bytes) -> Any:
 def pixel_report(data: bytes) -> Any:
     text = '"workload":' + _text(data)
     return PIXEL.read_report(CommandResult(exit_code=0, stdout=text, stderr=""))
+
+
+SD_TURBO: Final = registered()["sd-turbo"].build(SdTurboSettings(kind="sd-turbo"), {})
+
+
+def sd_turbo_look(data: bytes) -> Any:
+    told: list[Any] = []
+    for state, why in (("up", ""), ("gone", "")):
+        process = f'"process":{{"state":"{state}","pid":7,"start":"9","why":"{why}"}}'
+        line = f'{{"facts":{{{process},"workload":{_text(data)}}}}}'
+        told += SD_TURBO.interpret(line, HOST, NOW)
+        for reading in told:
+            SD_TURBO.remembering(reading.keepsake)
+    return tuple(told)
+
+
+def check_sd_turbo(readings: Any) -> str:
+    symptoms = [each.symptom for each in readings if each.symptom is not None]
+    keepsakes = [each.keepsake for each in readings]
+    return _all(
+        *map(check_reading, readings),
+        *(shown_badly(each.sentence, 200) for each in symptoms),
+        *(shown_badly(each, 2000) for each in keepsakes),
+    )
+
+
+def sd_turbo_report(data: bytes) -> Any:
+    return SD_TURBO.read_report(CommandResult(exit_code=0, stdout=_text(data), stderr=""))
+
+
+def check_sd_turbo_report(lines: Any) -> str:
+    return _all(*(shown_badly(line.text, 300) for line in lines))
+
+
+AUDITION: Final = (
+    *audition(
+        Demands(
+            workdir="/workspace", disk_free_min_gb=60, renders=True, encodes=True, x_display=":99",
+            webgpu=True, ingest=Ingest(host="live.example.com"), bitrate_bps=4_500_000, shm_min_gb=1,
+            ports=(8000,),
+        ),
+        AuditionSettings(upload_test_url="https://up.example.com/"),
+    ),
+    upload("rtmp://up.example.com/live/test", 4_500_000),
+)  # fmt: skip
+
+
+def audition_looks(data: bytes) -> Any:
+    """One answer, taken for that of each look."""
+    code = (0, 0, 0, 1, 28, 124, 127, 255)[len(data) % 8]
+    said = CommandResult(exit_code=code, stdout=_text(data), stderr=_text(data[:200]))
+    return [judged(check, said, NOW) for check in AUDITION]
+
+
+def check_findings(found: Any) -> str:
+    if not all(is_sound_number(n, 1e16) for each in found for n in each.numbers.values()):
+        return "an absurd number"
+    if any(each.status is Status.TRUE and each.meaning is not None for each in found):
+        return "well, and to be mended"
+    return _all(*(shown_badly(each.saw, 200) for each in found))
+
+
+def job_answer(data: bytes) -> Any:
+    reply = jobs.read(CommandResult(exit_code=0, stdout=_text(data), stderr=""))
+    guard, why = dead_man.read(CommandResult(exit_code=0, stdout=_text(data), stderr=""))
+    assert guard in Guard or why
+    return reply, [line for piece in (_text(data), "\n") for line in Lines().take(piece)]
+
+
+def check_job(found: Any) -> str:
+    reply, lines = found
+    if any(len(line) > 4096 for line in lines):
+        return "a line without end"
+    if reply is None:
+        return ""
+    if not 0 <= reply.offset < 10**31 or not 0 <= reply.next_offset < 10**31:
+        return "a place before the beginning"
+    return "" if reply.exit_code is None or 0 <= reply.exit_code <= 999 else "an absurd exit code"
 
 
 def signalling_talk(data: bytes) -> Any:
@@ -503,6 +592,10 @@ PARSERS: Final = (
     Parser("duel's report", duel_report, DUEL_REPORTS, check_duel_report),
     Parser("Pixel Streaming's look", pixel_look, PIXELS, check_duel),
     Parser("Pixel Streaming's report", pixel_report, PIXELS, check_duel_report),
+    Parser("SD-Turbo's look", sd_turbo_look, SD_TURBOS, check_sd_turbo),
+    Parser("SD-Turbo's report", sd_turbo_report, SD_TURBO_REPORTS, check_sd_turbo_report),
+    Parser("audition", audition_looks, LOOKS, check_findings, share=0.4),
+    Parser("job", job_answer, JOBS, check_job),
     Parser("signalling", signalling_talk, SIGNALS, check_talk),
     Parser("log", log_chunk, CHUNKS, check_log),
     Parser("sentinel bytes", sentinel_bytes, (b"\n".join(LINES), *PLAIN)),

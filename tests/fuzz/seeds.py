@@ -100,6 +100,51 @@ PIXELS: Final = as_json(
     {"supervisor": "down"},
 )  # fmt: skip
 
+SD_TURBOS: Final = as_json(
+    {"health": {
+        "keeper": "sd-turbo", "phase": "generating", "prompt": "cat", "declared": "77af778b51abd4a3",
+        "has_drawn": True, "frames_per_s": 29.5, "generation_s": 0.03, "age_s": 0, "queue_age_s": 0,
+        "loading_s": 0, "errors_in_a_row": 4, "kind": "out_of_memory", "error": "CUDA out of memory",
+        "request_errors": 7, "prompt_errors": 1, "stray_threads": 64, "note": "eager",
+    }},
+    {"how": "refused", "here": True, "death": {"kind": "driver", "code": 23, "text": "too old"}},
+)  # fmt: skip
+SD_TURBO_REPORTS: Final = tuple(
+    asked + b" code=0\n== gpu\nNVIDIA RTX 4090, 99 %, 8000 MiB\n== log\n[gen] starting\n"
+    for asked in as_json(
+        {"phase": "generating", "frames": 9, "frames_per_s": 29.5, "last_frame_age_s": 0.1, "errors": 3,
+         "last_error": {"kind": "other", "text": "no", "age_s": 9.0}, "uptime_s": 99.5, "viewers": 2},
+        {"phase": "loading"},
+    )
+)  # fmt: skip
+# What the probe of an audition prints, and what looks of one section do.
+_PROBES: Final = (
+    (("gpu", 0, "RTX 4090, 580.1, 24576 MiB"), ("display", 0, "display_mode=Enabled\nDisp.A=On"),
+     ("drm", 0, "loaded"), ("dri", 0, "card0 renderD128"), ("disk", 0, "/dev/vda1 9 1 8 12% /"),
+     ("icd", 0, 'library libGLX_nvidia.so.0=/x\nmanifest=/y\n {"ICD":{"library_path":"/x"}}\nexists=/x')),
+    (("vulkan", 0, "deviceType = PHYSICAL_DEVICE_TYPE_CPU\ndeviceName = llvmpipe"), ("shm", 0, "shm 9 1 8 12% /"),
+     ("encoder", 1, "[h264] OpenEncodeSession failed"), ("clock", 0, "1763726400"), ("x", 0, "answer=silent"),
+     ("dns", 0, "live.example.com=0\ngithub.com=2"), ("ingest", 1, "Connection refused\ncontrol=0")),
+)  # fmt: skip
+
+
+def _probed(name: str, code: int, text: str) -> str:
+    return f"@keeper begin {name}\n{text}\n\n@keeper end {name} {code}\n"
+
+
+LOOKS: Final = (
+    *("".join(_probed(*one) for one in those).encode() for those in _PROBES),
+    b"sent=200 9000000 7.2\n",
+    b"total_size=9000000\nout_time_us=8000000\nspeed=1.01x\n",
+    b'{"chosen": "xvfb", "results": [{"mode": "xvfb", "verdict": "hardware", "vendor": "nvidia"}]}\n',
+)
+JOBS: Final = (
+    b"job running - 0 12 20261101T120000.000000\na line\nmore\n",
+    b"job ended 0 12 12 20261101T120000.000000\n",
+    b"job ended late 0 4 x\nabc\n",
+    b"job busy - 0 0 none\ndeploy.run\n",
+)
+
 SIGNALS: Final = as_json(
     {"type": "config", "peerConnectionOptions": {"iceServers": [
         {"urls": ["turn:relay.example:3478"], "username": "user", "credential": "pw"},
