@@ -8,6 +8,8 @@ fact, once. A host whose key has changed is not dialled.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -226,7 +228,7 @@ class Passage:
         for ends in tuple(self._open):
             if ends.pipe is not None:
                 ends.pipe.close()
-                ends.writer.transport.abort()
+                _reset(ends.writer)
 
     def close(self) -> None:
         """End every connection."""
@@ -238,14 +240,14 @@ class Passage:
         """Carry one local connection to the host, to its end."""
         if len(self._open) >= CONNECTIONS_MAX:
             self._say("room", "full", f"{CONNECTIONS_MAX} connections are open; no more are taken")
-            writer.transport.abort()
+            _reset(writer)
             return
         ends = _Ends(writer)
         self._open.add(ends)
         try:
             pipe = await self._pipe()
             if pipe is None:
-                writer.transport.abort()  # no end that could be taken for an empty answer
+                _reset(writer)
                 return
             ends.pipe = pipe
             await _carry_both(reader, writer, pipe)
@@ -312,6 +314,17 @@ async def _lost_before(link: SshLink, moved: asyncio.Event) -> PortError | None:
     return why
 
 
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection so that nobody takes it for an answer that was empty, or for the whole of one.
+
+    An abort alone lets the kernel send an end in order where nothing is left to send.
+    """
+    end = writer.get_extra_info("socket")
+    if end is not None and not writer.transport.is_closing():
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
 async def _carry_both(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pipe: SshPipe
 ) -> None:
@@ -336,4 +349,4 @@ async def _carry_both(
             await asyncio.wait({sending}, timeout=_LINGER_S)
             sending.cancel()
     except* (OSError, PortError):
-        writer.transport.abort()
+        _reset(writer)

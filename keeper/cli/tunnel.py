@@ -38,6 +38,10 @@ class _Ports(click.ParamType[tuple[int, int | None]]):
             self.fail(
                 f"{value!r} is not LOCAL:REMOTE, such as 8888:8000, 8888: or :8000", param, ctx
             )
+        if value and ":" not in str(value):
+            self.fail(
+                f"write {value}: for that port here, or :{value} for that port there", param, ctx
+            )
         here, there = int(local or 0), int(remote or 0)
         if max(here, there) > _PORT_MAX:
             self.fail(f"a port is at most {_PORT_MAX}", param, ctx)

@@ -311,6 +311,7 @@ async def keys(box: Box) -> list[Fails]:
             {"PATH": str(box.folder / "bin")},
         ),
         Fails(2, "is not LOCAL:REMOTE", ("tunnel", "duel", "8888:http")),
+        Fails(2, "write 8888: for that port here, or :8888 for", ("tunnel", "duel", "8888")),
         Fails(2, "a port is at most 65535", ("tunnel", "duel", "8888:70000")),
         Fails(75, f"127.0.0.1:{port} is in use by ", ("tunnel", "duel", f"{port}:")),
     ]

@@ -111,14 +111,16 @@ class Tunnel:
     def facts(self) -> list[str]:
         return [each.fact for each in self.told]
 
-    async def hears(self, length: int) -> bytes:
-        """Connect, and return the first bytes that come; b"" when it ends without one."""
+    async def hears(self, length: int) -> bytes | None:
+        """Connect, and return the first bytes that come: fewer at an end in order, None at a reset."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             async with asyncio.timeout(20):
                 return await reader.readexactly(length)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return b""
+        except asyncio.IncompleteReadError as ended:
+            return ended.partial
+        except ConnectionResetError:
+            return None
         finally:
             writer.transport.abort()
 
@@ -207,8 +209,8 @@ async def test_a_dead_server_is_told_from_a_dead_tunnel(
 ) -> None:
     tunnel, port = await dig(), free_port()
     tunnel.leads(7, sshd.address, view_port=port)
-    assert await tunnel.hears(1) == b""
-    assert await tunnel.hears(1) == b""
+    assert await tunnel.hears(1) is None
+    assert await tunnel.hears(1) is None
     assert await tunnel.until("server_dead") == (
         f"the tunnel is well, but nothing listens on port {port} of instance 7:"
         " look with keeper logs duel/0"
@@ -301,7 +303,7 @@ async def test_no_host_is_waited_for(sshd: RealSshd, dig: Dig) -> None:
 async def test_who_waits_for_a_host_is_let_go_after_a_while(dig: Dig) -> None:
     tunnel = await dig(held_s=0.1)
     tunnel.leads(None)
-    assert await tunnel.hears(1) == b""
+    assert await tunnel.hears(1) is None
 
 
 async def test_a_changed_key_is_refused_and_the_next_host_is_not(sshd: RealSshd, dig: Dig) -> None:
@@ -323,7 +325,7 @@ async def test_a_changed_key_is_refused_and_the_next_host_is_not(sshd: RealSshd,
     assert says.endswith("keeper replace duel/0")
     tunnel.leads(7, address, view_port=port_of(server), key=pinned)
     for _ in range(4):  # longer than the first pause before a redial
-        assert await tunnel.hears(1) == b""
+        assert await tunnel.hears(1) is None
     assert len(dials) == 1
     # Only when keeper itself has seen the change, and the right key again, is it tried once more.
     tunnel.leads(7, address, key=pinned, is_key_changed=True, why="instance 7: another key")
@@ -331,7 +333,7 @@ async def test_a_changed_key_is_refused_and_the_next_host_is_not(sshd: RealSshd,
     await eventually(lambda: len(dials) == 2)
     # And where keeper has seen it first.
     tunnel.leads(8, sshd.address, is_key_changed=True, why="instance 8: another key")
-    assert await tunnel.hears(1) == b""
+    assert await tunnel.hears(1) is None
     tunnel.leads(9, sshd.address, view_port=port_of(server))
     await tunnel.until("linked")
     assert await tunnel.hears(1) == b"x"
@@ -380,7 +382,7 @@ async def test_connections_are_bounded(
         reader, writer = await asyncio.open_connection("127.0.0.1", tunnel.port)
         assert await reader.readexactly(1) == b"x"
         held.append(writer)
-    assert await tunnel.hears(1) == b""
+    assert await tunnel.hears(1) is None
     assert await tunnel.until("full") == "2 connections are open; no more are taken"
     held[0].transport.abort()
     await eventually(lambda: len(tunnel.passage._open) < 2)
