@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from keeper.core.model import InstanceId, Reading, Remedy, Status, Subject, Symptom
+from keeper.core.model import InstanceId, Reading, Remedy, Rung, Status, Subject, Symptom
 from keeper.core.reasons import Reason
 from keeper.core.text import plain
 from keeper.ports import PictureSample, PlayerSample, Reached
@@ -356,6 +356,8 @@ def symptom_of(sample: PlayerSample, expected: ExpectedPlayer) -> Symptom | None
             sentence="the relay gives no place to players; those behind NAT see nothing",
             remedy=Remedy.RESTART_PROCESS,
             spoils_view=True,
+            dearest=Rung.RESTART_PROCESS,
+            is_partial=True,
         )
     if sample.reached is Reached.LISTED and not sample.streamers:
         return Symptom(
@@ -382,6 +384,7 @@ def symptom_of(sample: PlayerSample, expected: ExpectedPlayer) -> Symptom | None
             code=TWO_STREAMERS,
             sentence=plain(f"more than one streamer stays listed: {names}", _TEXT_MAX),
             remedy=Remedy.PERSON,
+            is_partial=True,
         )
     return None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keeper.core.model import Remedy, Symptom
+from keeper.core.model import Remedy, Rung, Symptom
 from keeper.core.text import plain
 from keeper.workloads.hyperscape_duel import signs
 from keeper.workloads.hyperscape_duel.facts import Facts
@@ -32,6 +32,8 @@ def diagnose(facts: Facts, settings: HyperscapeDuelSettings) -> Symptom | None:
             remedy=row.remedy(case) if callable(row.remedy) else row.remedy,
             wait_s=row.wait_s(case) if row.wait_s is not None else 0.0,
             spoils_view=row.spoils_view(case) if callable(row.spoils_view) else row.spoils_view,
+            dearest=row.dearest,
+            is_partial=row.is_partial,
             is_planned=row.is_planned,
         )
     return None
@@ -56,6 +58,11 @@ class Row:
     # Where it does not, keeper acts only once the viewer's own look is bad: a playlist that answers is
     # a weak look, so what breaks the stream says so here.
     spoils_view: bool | Callable[[Case], bool] = False
+    # What the code, the settings or a provider are to blame for comes along to every host.
+    dearest: Rung = Rung.REPLACE
+    is_partial: bool = (
+        False  # viewers have a picture: where keeper sees none, something else is wrong
+    )
     is_planned: bool = False
 
 
@@ -85,12 +92,14 @@ def _is_refused(case: Case) -> bool:
     return bool(case.bridge.down) or case.bridge.ffmpeg is False
 
 
+_P, _W = Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD
+
 ROWS: tuple[Row, ...] = (
     # --- the stack does not come up ---
     Row(code="bad_build", rows=("A2",), remedy=Remedy.PERSON, seen=signs.bad_build),
     Row(code="no_space", rows=("H10",), remedy=Remedy.PERSON,
         seen=signs.told("the host's disk is full", "no_space")),
-    Row(code="database", spoils_view=True, rows=("A1",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.database),
+    Row(code="database", dearest=_W, spoils_view=True, rows=("A1",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.database),
     Row(code="port_held", spoils_view=True, rows=("A3",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.port_held),
     Row(code="nothing_runs", spoils_view=True, rows=("H15",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.nothing_runs),
     Row(code="starting", rows=("A8",), remedy=Remedy.NOTHING, seen=signs.starting, wait_s=_startup),
@@ -108,13 +117,13 @@ ROWS: tuple[Row, ...] = (
     Row(code="not_active", rows=("A7",), remedy=Remedy.PERSON,
         seen=signs.when("the server says that streaming is switched off: look at the build and at "
                    "STREAMING_DUEL_ENABLED", lambda case: case.state.error == "not_active")),
-    Row(code="other_commit", spoils_view=True, rows=("A9",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.other_commit),
+    Row(code="other_commit", dearest=_W, is_partial=True, spoils_view=True, rows=("A9",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.other_commit),
     # --- the browser and the bridge ---
     Row(code="no_outputs", spoils_view=True, rows=("A27",), remedy=Remedy.PERSON,
         seen=signs.told("the stream has nowhere to go: its keys are missing", "no_outputs")),
-    Row(code="chrome_missing", spoils_view=True, rows=("A38",), remedy=Remedy.RESTART_WORKLOAD,
+    Row(code="chrome_missing", dearest=_W, spoils_view=True, rows=("A38",), remedy=Remedy.RESTART_WORKLOAD,
         seen=signs.told("the browser cannot be started", "chrome_missing")),
-    Row(code="page_timeout", spoils_view=True, rows=("A20",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.page_timeout),
+    Row(code="page_timeout", dearest=_W, spoils_view=True, rows=("A20",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.page_timeout),
     Row(code="no_canvas", spoils_view=True, rows=("A21",), remedy=Remedy.RESTART_WORKLOAD,
         seen=signs.told("the page shows no game", "no_canvas", times=2)),
     Row(code="rotation", rows=("A36",), remedy=Remedy.NOTHING,
@@ -140,18 +149,18 @@ ROWS: tuple[Row, ...] = (
     Row(code="all_platforms_down", spoils_view=True, rows=("A29", "H17"), remedy=Remedy.RESTART_PROCESS,
         seen=signs.all_down, wait_s=_recovery),
     # --- the duel ---
-    Row(code="phase_stuck", spoils_view=True, rows=("A5",), remedy=Remedy.RESTART_PROCESS, seen=signs.phase_stuck),
-    Row(code="agents_stand_still", spoils_view=True, rows=("A6",), remedy=Remedy.RESTART_PROCESS, seen=signs.stand_still,
+    Row(code="phase_stuck", dearest=_P, is_partial=True, spoils_view=True, rows=("A5",), remedy=Remedy.RESTART_PROCESS, seen=signs.phase_stuck),
+    Row(code="agents_stand_still", dearest=_P, is_partial=True, spoils_view=True, rows=("A6",), remedy=Remedy.RESTART_PROCESS, seen=signs.stand_still,
         wait_s=signs.still_wait),
-    Row(code="idle_disconnect", spoils_view=True, rows=("A30",), remedy=Remedy.RESTART_WORKLOAD,
+    Row(code="idle_disconnect", dearest=_W, spoils_view=True, rows=("A30",), remedy=Remedy.RESTART_WORKLOAD,
         seen=signs.idle_disconnect),
     Row(code="no_fighters", rows=("A4",), remedy=Remedy.PERSON,
         seen=lambda case: signs.no_fighters(case) or signs.agents_missing(case)),
     # --- what still works ---
     Row(code="encoder_slow", spoils_view=True, rows=("A40",), remedy=Remedy.REPLACE, wait_s=_slow,
         seen=signs.told("encoding is slower than real time", "slow", times=3)),
-    Row(code="sound_gone", spoils_view=True, rows=("A37",), remedy=Remedy.RESTART_PROCESS, seen=signs.sound_gone),
-    Row(code="platform_down", rows=("A28",), remedy=Remedy.PERSON, seen=signs.some_down,
+    Row(code="sound_gone", dearest=_P, is_partial=True, spoils_view=True, rows=("A37",), remedy=Remedy.RESTART_PROCESS, seen=signs.sound_gone),
+    Row(code="platform_down", is_partial=True, rows=("A28",), remedy=Remedy.PERSON, seen=signs.some_down,
         wait_s=_recovery),
     Row(code="dns", rows=("H16",), remedy=Remedy.PERSON,
         seen=signs.told("names cannot be resolved on the host", "dns")),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keeper.core.model import Remedy, Symptom
+from keeper.core.model import Remedy, Rung, Symptom
 from keeper.core.text import plain
 from keeper.workloads.pixel_streaming.facts import Facts
 from keeper.workloads.pixel_streaming.settings import PixelStreamingSettings
@@ -32,6 +32,8 @@ class Row:
     sentence: str
     remedy: Remedy
     wait: _Wait = lambda _: 0.0
+    dearest: Rung = Rung.REPLACE
+    is_partial: bool = False  # where keeper's own player sees no picture, something else is wrong
     spoils_view: bool = False  # keeper's own player sees the picture all the same, others do not
 
 
@@ -50,6 +52,8 @@ def symptom_of(facts: Facts, settings: PixelStreamingSettings) -> Symptom | None
                 remedy=row.remedy,
                 wait_s=row.wait(settings),
                 spoils_view=row.spoils_view,
+                dearest=row.dearest,
+                is_partial=row.is_partial,
             )
     return None
 
@@ -222,6 +226,8 @@ CATALOGUE: tuple[Row, ...] = (
         fits=lambda facts, _: facts.caddy == "placeholder",
         sentence="the proxy shows its placeholder, though somebody listens behind it",
         remedy=Remedy.RESTART_PROCESS,
+        dearest=Rung.REBOOT,
+        is_partial=True,
         wait=lambda _: _SETTLE_S,
         spoils_view=True,
     ),
@@ -236,6 +242,8 @@ CATALOGUE: tuple[Row, ...] = (
         fits=lambda facts, _: facts.caddy in {"refused", "silent"} and facts.is_page_open,
         sentence="the proxy does not answer, though the page behind it does",
         remedy=Remedy.RESTART_PROCESS,
+        dearest=Rung.RESTART_PROCESS,
+        is_partial=True,
         wait=lambda settings: settings.image_layout.caddy_restart_s,
         spoils_view=True,
     ),
@@ -257,6 +265,8 @@ CATALOGUE: tuple[Row, ...] = (
         fits=_relay_down,
         sentence="the relay does not run: viewers behind NAT see nothing",
         remedy=Remedy.RESTART_PROCESS,
+        dearest=Rung.RESTART_PROCESS,
+        is_partial=True,
         spoils_view=True,
     ),
     Row(
@@ -264,6 +274,8 @@ CATALOGUE: tuple[Row, ...] = (
         fits=_audio_down,
         sentence="the chain of sound is broken",
         remedy=Remedy.RESTART_PROCESS,
+        dearest=Rung.RESTART_PROCESS,
+        is_partial=True,
         spoils_view=True,
     ),
     Row(
@@ -271,6 +283,8 @@ CATALOGUE: tuple[Row, ...] = (
         fits=_portal_down,
         sentence="the instance portal does not answer",
         remedy=Remedy.RESTART_PROCESS,
+        dearest=Rung.RESTART_PROCESS,
+        is_partial=True,
         wait=lambda settings: settings.image_layout.caddy_restart_s,
     ),
     Row(
@@ -278,6 +292,8 @@ CATALOGUE: tuple[Row, ...] = (
         fits=lambda facts, _: facts.tunnel == "gone",
         sentence="the Cloudflare tunnel has expired",
         remedy=Remedy.RESTART_PROCESS,
+        dearest=Rung.RESTART_PROCESS,
+        is_partial=True,
         spoils_view=True,
     ),
 )

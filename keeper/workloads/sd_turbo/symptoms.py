@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keeper.core.model import Remedy, Symptom
+from keeper.core.model import Remedy, Rung, Symptom
 from keeper.core.text import plain
 from keeper.workloads.sd_turbo.facts import Facts, Health
 from keeper.workloads.sd_turbo.settings import SdTurboSettings
@@ -68,6 +68,8 @@ class Row:
     seen: Callable[[Case], str | None]
     remedy: Remedy
     wait_s: float = 0.0
+    dearest: Rung = Rung.REPLACE
+    is_partial: bool = False  # pictures are drawn all the same
 
 
 def diagnose(case: Case) -> Symptom | None:
@@ -80,6 +82,8 @@ def diagnose(case: Case) -> Symptom | None:
                 sentence=plain(said, SENTENCE_MAX),
                 remedy=row.remedy,
                 wait_s=case.settings.slow_s if row.code == "slow" else row.wait_s,
+                dearest=row.dearest,
+                is_partial=row.is_partial,
             )
     return None
 
@@ -182,6 +186,8 @@ def _is_slow(case: Case) -> str | None:
 
 
 _P, _W = Remedy.RESTART_PROCESS, Remedy.RESTART_WORKLOAD
+# The versions are declared: another host would get the same.
+_SET_UP = Rung.RESTART_WORKLOAD
 
 ROWS: tuple[Row, ...] = (
     Row(code="files_missing", catalogue="B15", seen=_is_missing, remedy=_W),
@@ -198,11 +204,11 @@ ROWS: tuple[Row, ...] = (
         seen=_of_kind("gpu_lost", "the GPU does not compute"),
     ),
     Row(
-        code="numpy_mismatch", catalogue="B4", remedy=_W,
+        code="numpy_mismatch", catalogue="B4", remedy=_W, dearest=_SET_UP,
         seen=_of_kind("numpy", "NumPy and torch do not go together"),
     ),
     Row(
-        code="imports_fail", catalogue="B5", remedy=_W,
+        code="imports_fail", catalogue="B5", remedy=_W, dearest=_SET_UP,
         seen=_of_kind("imports", "a library cannot be loaded"),
     ),
     Row(
@@ -241,10 +247,19 @@ ROWS: tuple[Row, ...] = (
     Row(code="load_stuck", catalogue="B7", seen=_loads_for_ever, remedy=_P),
     Row(code="loading", catalogue="B7", seen=_is_loading, remedy=Remedy.NOTHING),
     Row(code="generator_stuck", catalogue="B1", seen=_generator_hangs, remedy=_P),
-    Row(code="requests_fail", catalogue="B9", seen=_requests_fail, remedy=_P),
-    Row(code="prompts_fail", catalogue="B10", seen=_prompts_fail, remedy=Remedy.PERSON),
     Row(
-        code="threads_leak", catalogue="B12", seen=_leaks_threads, remedy=_P, wait_s=_QUIET_S
+        code="requests_fail", catalogue="B9", seen=_requests_fail, remedy=_P,
+        dearest=Rung.RESTART_PROCESS, is_partial=True,
     ),
-    Row(code="slow", catalogue="B16", seen=_is_slow, remedy=Remedy.PERSON),
+    Row(
+        code="prompts_fail", catalogue="B10", seen=_prompts_fail, remedy=Remedy.PERSON,
+        is_partial=True,
+    ),
+    Row(
+        code="threads_leak", catalogue="B12", seen=_leaks_threads, remedy=_P, wait_s=_QUIET_S,
+        dearest=Rung.RESTART_PROCESS, is_partial=True,
+    ),
+    Row(
+        code="slow", catalogue="B16", seen=_is_slow, remedy=Remedy.PERSON, is_partial=True,
+    ),
 )  # fmt: skip
