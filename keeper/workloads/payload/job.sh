@@ -134,6 +134,7 @@ kj_unable() {
 }
 
 kj_begin() {
+    kj_umask=$(umask)
     umask 077
     for kj_tool in flock setsid mkfifo dd; do
         command -v "$kj_tool" >/dev/null 2>&1 || kj_unable "this host has no $kj_tool"
@@ -179,7 +180,7 @@ kj_begin() {
     }; then
         kj_unable 'cannot write in ~/.keeper-jobs: is the disk full?'
     fi
-    setsid sh ./job.sh "$kj_limit_s" "$kj_log_max" "$kj_grace_s" </dev/null >/dev/null 2>&1 &
+    setsid sh ./job.sh "$kj_limit_s" "$kj_log_max" "$kj_grace_s" "$kj_umask" </dev/null >/dev/null 2>&1 &
     kj_left=50 # until it has said who it is: before, a look would take it for gone
     while [ ! -s pid ] && [ "$kj_left" -gt 0 ]; do
         sleep 0.1
@@ -197,7 +198,8 @@ kj_run() {
     ) &
     kj_record $! drain
     kj_here=$(pwd)
-    (cd ../.. && exec setsid sh "$kj_here/script" </dev/null >"$kj_here/out" 2>&1 9>&-) &
+    # What is ours is for its owner alone; what the script makes is as open as it would be by hand.
+    (umask "$kj_umask" && cd ../.. && exec setsid sh "$kj_here/script" </dev/null >"$kj_here/out" 2>&1 9>&-) &
     kj_child=$!
     kj_record "$kj_child" child
     read -r kj_up _ </proc/uptime
@@ -252,7 +254,7 @@ end)
     exit 0
     ;;
 run)
-    kj_limit_s=$1 kj_log_max=$2 kj_grace_s=$3
+    kj_limit_s=$1 kj_log_max=$2 kj_grace_s=$3 kj_umask=$4
     kj_run
     ;;
 esac

@@ -284,6 +284,23 @@ async def test_its_secrets_are_in_no_file_and_no_command_line(host: Host) -> Non
     assert holding == []
 
 
+async def test_what_it_makes_has_the_modes_that_it_would_have_by_hand(host: Host) -> None:
+    """A key ring that only root may read is none to apt, whose reader is another user."""
+    script = "umask; : >made && mkdir folder"
+    link = await host.link()
+    by_hand = await link.run(Command(name="by.hand", script="umask"))
+    job = a_job(script)
+    await host.run(job, link=link)
+    assert host.heard == [by_hand.stdout.strip()]
+    mask = int(by_hand.stdout, 8)
+    assert mask != 0o077
+    assert (host.home / "made").stat().st_mode & 0o777 == 0o666 & ~mask
+    assert (host.home / "folder").stat().st_mode & 0o777 == 0o777 & ~mask
+    # Its own script and log stay for its owner alone.
+    for path in (host.folder(job), host.folder(job) / "script", host.folder(job) / "log.0"):
+        assert path.stat().st_mode & 0o077 == 0
+
+
 async def test_a_failure_names_the_step_its_code_and_its_last_words(host: Host) -> None:
     job = a_job('echo "key=$TOKEN"; echo broken >&2; exit 4', env={"TOKEN": SECRET})
     with pytest.raises(CommandFailed) as failure:
