@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import assert_never
 
 from keeper.daemon.deploy_log import DeployLog
@@ -32,24 +33,45 @@ class Putting:
     ) -> None:
         """Do each step in order. Raises CommandFailed at the first that does not end well.
 
-        ``relink`` gives the link that is up now: a job outlives the one that it was begun over.
-        ``log`` is told of everything.
+        What closes (``Command.is_closing``) is done after a failure, too. ``relink`` gives the link
+        that is up now: a job outlives the one that it was begun over. ``log`` is told of everything.
         """
 
         async def the_same() -> Link:
             return link
 
+        again = relink or the_same
         for number, step in enumerate(steps, 1):
-            if log is not None:
-                await log.step_started(number, _name_of(step), is_slow=_is_slow(step))
             try:
-                link = await self._do(step, link, relink or the_same, log)
-            except PortError as failure:
-                if log is not None:
-                    await log.step_ended(self._redact(str(failure)))
+                link = await self._tell(number, step, link, again, log)
+            except PortError:
+                await self._close(number, steps, again, log)
                 raise
+
+    async def _close(
+        self, failed: int, steps: Sequence[Step], relink: Relink, log: DeployLog | None
+    ) -> None:
+        """Do what closes of the steps after the one that has failed, for what it is worth."""
+        for number, step in enumerate(steps[failed:], failed + 1):
+            if isinstance(step, Command) and step.is_closing:
+                with suppress(PortError):  # the log has it
+                    await self._tell(number, step, await relink(), relink, log)
+
+    async def _tell(
+        self, number: int, step: Step, link: Link, relink: Relink, log: DeployLog | None
+    ) -> Link:
+        """Do a step and tell of it; returns the link that is up after it."""
+        if log is not None:
+            await log.step_started(number, _name_of(step), is_slow=_is_slow(step))
+        try:
+            link = await self._do(step, link, relink, log)
+        except PortError as failure:
             if log is not None:
-                await log.step_ended()
+                await log.step_ended(self._redact(str(failure)))
+            raise
+        if log is not None:
+            await log.step_ended()
+        return link
 
     async def _do(self, step: Step, link: Link, relink: Relink, log: DeployLog | None) -> Link:
         """Do a step; returns the link that is up after it."""

@@ -34,6 +34,9 @@ class Command:
     timeout_s: float = 30.0
     output_max_bytes: int = 65_536
     env: Mapping[str, str] = field(default_factory=dict)  # may hold secrets
+    # Among steps: it takes back what an earlier one has begun, so it is done also when one before it
+    # has failed. What becomes of it then changes nothing of that failure.
+    is_closing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

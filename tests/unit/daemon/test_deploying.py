@@ -9,7 +9,7 @@ from keeper.core.events import DeployFailed, DeployStepEnded, DeployStepStarted
 from keeper.core.model import StreamName
 from keeper.core.under_way import DeployProgress
 from keeper.daemon.declared import Declared
-from keeper.ports import Job
+from keeper.ports import Command, Job
 from keeper.sim.disk import Disk
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.loop import VirtualClock, run
@@ -114,6 +114,53 @@ def test_a_failed_deploy_leaves_its_log_and_names_it() -> None:
 
 def steps_of(stage: Stage) -> tuple[Step, ...]:
     return stage.declared.workloads[StreamName("duel")].deploy()
+
+
+@dataclass(frozen=True)
+class WithMaintenance:
+    """A workload whose deploy begins something that must be taken back, whatever comes between."""
+
+    inner: Workload
+
+    def deploy(self) -> tuple[Step, ...]:
+        enter = Command(name="maintenance.enter", script="enter")
+        leave = Command(name="maintenance.leave", script="leave", is_closing=True)
+        return (enter, SETUP, *self.inner.deploy(), leave)
+
+    def remembering(self, keepsake: str) -> "WithMaintenance":
+        return replace(self, inner=self.inner.remembering(keepsake))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def with_maintenance(declared: Declared) -> Declared:
+    workloads = {name: WithMaintenance(each) for name, each in declared.workloads.items()}
+    return replace(declared, workloads=workloads)
+
+
+def test_what_a_deploy_has_begun_is_taken_back_when_it_fails() -> None:
+    """A deploy that failed at its download left a good server in maintenance for ever."""
+
+    async def play() -> None:
+        archive = MemoryArchive(VirtualClock())
+        async with Stage(change=with_maintenance, archive=archive) as stage:
+            await stage.until(lambda: hosts_of(stage))
+            first = hosts_of(stage)[0]
+            await stage.until(
+                lambda: stage.universe.market.strike(
+                    first.contract, Fault(kind=FaultKind.DEPLOY_FAILS)
+                )
+            )
+            await stage.until(lambda: stage.facts.named("workload.deploy_failed"))
+            (failure,) = (e for e in stage.facts.events if isinstance(e, DeployFailed))
+            assert "deploy.model ended with 1" in failure.error  # and not what came after
+            log = next(iter(archive.files.values())).decode()
+            begun = [line.partition(": ")[2] for line in log.splitlines() if f" of {len(steps_of(stage))}: " in line]
+            assert begun == ["maintenance.enter", "deploy.model", "maintenance.leave"]
+            await stage.until_on_air()  # of a deploy that succeeds it is the last step
+
+    run(play())
 
 
 def test_a_deploy_shows_how_far_it_is() -> None:
