@@ -156,7 +156,11 @@ def test_what_a_deploy_has_begun_is_taken_back_when_it_fails() -> None:
             (failure,) = (e for e in stage.facts.events if isinstance(e, DeployFailed))
             assert "deploy.model ended with 1" in failure.error  # and not what came after
             log = next(iter(archive.files.values())).decode()
-            begun = [line.partition(": ")[2] for line in log.splitlines() if f" of {len(steps_of(stage))}: " in line]
+            begun = [
+                line.partition(": ")[2]
+                for line in log.splitlines()
+                if f" of {len(steps_of(stage))}: " in line
+            ]
             assert begun == ["maintenance.enter", "deploy.model", "maintenance.leave"]
             await stage.until_on_air()  # of a deploy that succeeds it is the last step
 
