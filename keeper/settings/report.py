@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic_core import ErrorDetails
 
 from keeper.settings.document import Place
+from keeper.settings.durations import parse_duration
 from keeper.settings.shape import dotted, field_at, is_secret, key_places, model_at, suggestion
 from keeper.settings.tree import NAME_PATTERN
 
@@ -23,7 +24,8 @@ def describe(error: ErrorDetails, place: Place, values: Mapping[str, Any]) -> st
             return f"{_inside(place[:-1])} lacks the key '{place[-1]}'"
         case kind:
             word = _WORDS.get(kind, _as_said)
-            return f"{dotted(place)}: {word(error)}{_found(error, place, values)}"
+            said = _as_seconds(error, place) or word(error)
+            return f"{dotted(place)}: {said}{_found(error, place, values)}"
 
 
 def _unknown_key(place: Place, values: Mapping[str, Any]) -> str:
@@ -44,15 +46,42 @@ def _inside(place: Place) -> str:
 
 def _as_said(error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    return message[:1].lower() + message[1:]
+    # A name that it begins with stays as it is written: SSH, OPEN_BUTTON_TOKEN.
+    return message[:1].lower() + message[1:] if message[1:2].islower() else message
+
+
+def _as_seconds(error: ErrorDetails, place: Place) -> str:
+    """Say what a duration is where a plain number of seconds is taken; "" where that is not the matter."""
+    if error["type"] not in {"float_parsing", "int_parsing"} or not str(place[-1]).endswith("_s"):
+        return ""
+    try:
+        return f"expected a number of seconds: {parse_duration(error['input']):g}"
+    except ValueError:
+        return "expected a number of seconds"
 
 
 def _choice(error: ErrorDetails) -> str:
     return f"must be {error['ctx']['expected']}"
 
 
+_PATTERNS: Final[Mapping[str, str]] = {
+    NAME_PATTERN: "of a-z, 0-9 and - inside",
+    r"^(\S+:\d+)?$": "host:port, such as live.example.com:1935",
+    r"^(?:https?://\S+)?$": "an address that begins with http:// or https://",
+    r"^(?:https?://[A-Za-z0-9.-]+:\d{1,5})?$": "an address with its port, such as http://localhost:3000",
+    r"^(:\d+)?$": "a display, such as :0",
+    r"^(:\d{1,3})?$": "a display, such as :0",
+    r"^/\S*$": "a path that begins with / and has no space",
+    r"^(/\S*)?$": "a path that begins with / and has no space",
+    r"^[0-7]{3,4}$": "a file's mode in octal digits, such as 644",
+    r"^(?:[0-9a-f]{64})?$": "a SHA-256 in 64 small hexadecimal digits",
+    r"^([0-9a-f]{7,40})?$": "a commit in 7 to 40 small hexadecimal digits",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "a name of letters, digits and _",
+}
+
+
 def _pattern(pattern: str) -> str:
-    return "of a-z, 0-9 and - inside" if pattern == NAME_PATTERN else f"text that matches {pattern}"
+    return _PATTERNS.get(pattern, f"text that matches {pattern}")
 
 
 def _bound(relation: str, key: str) -> Callable[[ErrorDetails], str]:

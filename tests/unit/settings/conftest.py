@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from keeper import alerts, workloads
 from keeper.core.model import OfferNeeds, RentalSpec, Rung
@@ -43,6 +43,15 @@ class TinySettings(BaseModel):
     inner: Inner = Inner()
     keeper: Annotated[Pm2 | Nobody, Field(discriminator="kind")] = Pm2()
     env: Mapping[str, str] = Field(default_factory=dict)
+    rest_s: float = 1.0
+    ingest: Annotated[str, Field(pattern=r"^(\S+:\d+)?$")] = ""
+
+    @field_validator("image")
+    @classmethod
+    def _is_made(cls, value: str) -> str:
+        if value == "OLD_ONE":
+            raise ValueError("OLD_ONE is not made any more")
+        return value
 
 
 class Tiny:

@@ -1,11 +1,13 @@
 """What an operator reads when the configuration is wrong: where, what, and what was perhaps meant."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from keeper.ports import ConfigError
-from keeper.settings import Settings, load_settings
+from keeper.settings import Settings, json_schema, load_settings
+from keeper.settings.report import _PATTERNS
 from tests.unit.settings.conftest import Load, Problems
 
 STREAM = "streams:\n  - name: duel\n    workload: {kind: tiny}\n"
@@ -118,6 +120,31 @@ STREAM = "streams:\n  - name: duel\n    workload: {kind: tiny}\n"
         (
             "streams: [{name: a, workload: {kind: tiny, image: latest}}]",
             "keeper.yaml:1:21: name a fixed image; latest is another one tomorrow",
+        ),
+        (
+            "streams: [{name: a, workload: {kind: tiny, rest_s: 30m}}]",
+            (
+                "keeper.yaml:1:44: streams[0].workload.rest_s: expected a number of seconds: 1800, "
+                "found '30m'"
+            ),
+        ),
+        (
+            "streams: [{name: a, workload: {kind: tiny, rest_s: soon}}]",
+            (
+                "keeper.yaml:1:44: streams[0].workload.rest_s: expected a number of seconds, "
+                "found 'soon'"
+            ),
+        ),
+        (
+            "streams: [{name: a, workload: {kind: tiny, ingest: here}}]",
+            (
+                "keeper.yaml:1:44: streams[0].workload.ingest: must be host:port, such as "
+                "live.example.com:1935, found 'here'"
+            ),
+        ),
+        (
+            "streams: [{name: a, workload: {kind: tiny, image: OLD_ONE}}]",
+            "keeper.yaml:1:44: streams[0].workload.image: OLD_ONE is not made any more",
         ),
         ("streams: [{name: a}]", "keeper.yaml:1:11: streams[0] lacks the key 'workload'"),
         # a union inside a plug-in: its inner names are nobody's business
@@ -391,3 +418,9 @@ streams:
   - {name: b, workload: {kind: tiny}, policy: *calm}
 """
     assert [stream.policy for stream in load(text).streams] == [{"probe_interval_s": 20.0}] * 2
+
+
+def test_a_pattern_has_words_only_while_some_key_has_it() -> None:
+    schema = json.dumps(json_schema())
+    gone = [each for each in _PATTERNS if json.dumps(each)[1:-1] not in schema]
+    assert gone == []
