@@ -51,9 +51,18 @@ class Unmanaged(BaseModel):
 Manager = Annotated[Background | Pm2 | Supervisor | Unmanaged, Field(discriminator="kind")]
 
 
+# All of them, at the start: the files may be changed under a keeper that runs (a `git pull` below an
+# installation that can be edited), and what is sent must fit what sends it.
+_PAYLOAD: Mapping[str, bytes] = {
+    file.name: file.read_bytes()
+    for file in (resources.files("keeper.workloads") / "payload").iterdir()
+    if file.is_file()
+}
+
+
 def payload(name: str) -> bytes:
-    """Return a file that keeper puts on hosts."""
-    return (resources.files("keeper.workloads") / "payload" / name).read_bytes()
+    """Return a file that keeper puts on hosts, as it was when keeper started."""
+    return _PAYLOAD[name]
 
 
 def stop(manager: Manager, *, name: str, workdir: str) -> tuple[Command, ...]:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Mapping
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from keeper.core.model import OfferNeeds, Port, Rung
 from keeper.ports import Command, Upload
 from keeper.workloads import Step, ViewKind, Workload, registered
+from keeper.workloads.managers import payload
 
 COMMAND: Mapping[str, Any] = {
     "image": "img:1",
@@ -168,3 +170,14 @@ def test_sentinel_fits_the_wire_and_names_no_value_twice() -> None:
     assert len(program) < 16_384
     assigned = re.findall(r"^(keeper_\w+)=", program, re.MULTILINE)
     assert len(assigned) == len(set(assigned))
+
+
+def test_what_is_sent_to_hosts_is_what_keeper_started_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `git pull` below a running keeper once sent new programs with old verbs."""
+
+    def changed(_: str) -> None:
+        pytest.fail("read while keeper ran")
+
+    monkeypatch.setattr(resources, "files", changed)
+    assert payload("sentinel.sh").startswith(b"#!/bin/sh")
+    assert b"verbs" in payload("hyperscape_acts.js")
