@@ -30,7 +30,7 @@ async function kill_bridge() {
         say(`the bridge (pid ${found.pid}) is ended`);
     }
     // Whoever keeps it begins it again: the orchestrator after 3 s, PM2 after its back-off.
-    for (const until = Date.now() + config.respawn_s * 1000; Date.now() < until; await pause(200)) {
+    for (const until = up_ms() + config.respawn_s * 1000; up_ms() < until; await pause(200)) {
         const next = bridge(processes());
         if (next && (!found || next.start !== found.start || next.pid !== found.pid)) end(0, `a new bridge runs (pid ${next.pid})`);
     }
@@ -129,17 +129,23 @@ async function maintenance_exit() {
     end(isIn ? 1 : 0, `maintenance: ${reply.text || `code ${reply.code}`}`);
 }
 
-const upSince = (reply) => (reply.json && typeof reply.json.uptime === "number" ? Date.now() / 1000 - reply.json.uptime : null);
+// Since when the server is up, as [earliest, latest] of what its answer can mean: it was on its way for a while.
+async function upSince() {
+    const asked = up_ms();
+    const { json } = await ask("GET", "/status");
+    const up = json && typeof json.uptime === "number" ? json.uptime * 1000 : null;
+    return up === null ? null : [asked - up, up_ms() - up];
+}
 const drainFile = path.join(mine, "drain.json");
 
 async function drain_begin() {
-    const before = upSince(await ask("GET", "/status"));
+    const before = await upSince();
     if (before === null) end(2, "the server does not say since when it is up");
     const reply = await admin("POST", "/admin/graceful-restart", {}, 20000);
     if (reply.code === -3) end(3, reply.text);
     if (reply.code !== 200) end(2, `the server did not take the order: ${reply.text || `code ${reply.code}`}`);
     fs.mkdirSync(mine, { recursive: true });
-    fs.writeFileSync(drainFile, JSON.stringify({ up_since: before }));
+    fs.writeFileSync(drainFile, JSON.stringify({ up_since: before[1] }));
     end(0, `restart ordered; the phase is ${plain((reply.json || {}).currentPhase || "?", 20)}`);
 }
 
@@ -147,9 +153,8 @@ async function drain_begin() {
 async function drain_look() {
     let before = null;
     try { before = JSON.parse(fs.readFileSync(drainFile, "utf8")).up_since; } catch (error) { end(2, "no restart was ordered"); }
-    const status = await ask("GET", "/status");
-    const up = upSince(status);
-    if (up !== null && up > before + 1) { fs.rmSync(drainFile, { force: true }); end(0, "the server has restarted"); }
+    const up = await upSince();
+    if (up !== null && up[0] > before + 1000) { fs.rmSync(drainFile, { force: true }); end(0, "the server has restarted"); }
     if (up === null) end(1, "the server does not answer: it may be restarting");
     const reply = await admin("GET", "/admin/restart-status", null, 5000);
     if (reply.code === -3) end(3, reply.text);
@@ -168,13 +173,13 @@ async function boundary_look() {
 async function verify() {
     const wanted = config.commit;
     let saw = "";
-    for (const until = Date.now() + Number(process.env.keeper_wait_ms); ; await pause(config.verify_every_ms)) {
+    for (const until = up_ms() + Number(process.env.keeper_wait_ms); ; await pause(config.verify_every_ms)) {
         const [health, status] = await Promise.all([ask("GET", "/health"), ask("GET", "/status")]);
         const has = status.json && typeof status.json.commitHash === "string" ? status.json.commitHash : "";
         const isWanted = !wanted || (has.length >= 7 && (wanted.startsWith(has) || has.startsWith(wanted)));
         if (health.code === 200 && isWanted) end(0, `healthy, commit ${plain(has, 40)}`);
         saw = health.code === 200 ? `it answers with commit ${plain(has, 40)} instead of ${wanted}` : `/health answered with ${health.code}`;
-        if (Date.now() > until) end(1, saw);
+        if (up_ms() > until) end(1, saw);
     }
 }
 

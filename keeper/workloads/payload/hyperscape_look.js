@@ -3,8 +3,7 @@
 // Out: two lines, the memory for the next look and the facts. It writes nothing and starts nothing.
 // Ages are zero while they are ordinary and grow in steps afterwards, so that a good stream is silent.
 const memory = (() => { try { return JSON.parse(process.env.keeper_memory || "{}"); } catch (error) { return {}; } })();
-// Elapsed time by the kernel's own count: a wall clock that is set must not make anything look stuck.
-const now = Math.round(Number(fs.readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1000);
+const now = up_ms();
 const wall = Date.now(); // only beside times that the workload itself has told
 const LOG_MAX = 131072;
 const TEXT_MAX = 110;

@@ -55,11 +55,12 @@ function commandLine(pid) {
     try { return fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").join(" ").slice(0, 4096); } catch (error) { return ""; }
 }
 
+// Elapsed time by the kernel's own count: a wall clock that is set must neither end a wait nor make anything
+// look stuck or young.
+const up_ms = () => Math.round(Number(fs.readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1000);
+
 // How old a process is, in milliseconds. The kernel counts in hundredths of a second.
-function age_ms(one) {
-    const up_s = Number(fs.readFileSync("/proc/uptime", "utf8").split(" ")[0]);
-    return Math.max(0, up_s * 1000 - Number(one.start) * 10);
-}
+const age_ms = (one) => Math.max(0, up_ms() - Number(one.start) * 10);
 
 function processes() {
     return fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(stat)
