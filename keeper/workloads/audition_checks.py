@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from keeper.workloads import audition_display as of_display
 from keeper.workloads import audition_gpu as of_gpu
 from keeper.workloads import audition_host as of_host
+from keeper.workloads import audition_ingest as of_ingest
 from keeper.workloads.audition import Check, Forced, with_force
-from keeper.workloads.audition_host import Ingest
+from keeper.workloads.audition_ingest import Ingest, Speech, ingest_at
 from keeper.workloads.audition_probe import probe
 from keeper.workloads.audition_webgpu import BROWSERS, CHOSEN_FILE, CONFIGURATIONS, webgpu
 
@@ -25,8 +26,23 @@ __all__ = [
     "AuditionSettings",
     "Demands",
     "Ingest",
+    "IngestPlace",
+    "Speech",
     "audition",
+    "ingest_at",
 ]
+
+
+def _spoken(place: str) -> str:
+    """Refuse what is none of the ways in which a stream is sent."""
+    said, is_said, _ = place.rpartition("://")
+    if is_said and said not in set(Speech):
+        raise ValueError(f"{said}:// is not known here; there are {', '.join(Speech)}, or none")
+    return place
+
+
+# For a workload's settings: where the stream goes.
+IngestPlace = Annotated[str, Field(pattern=r"^(\S+:\d+)?$"), AfterValidator(_spoken)]
 
 
 class AuditionSettings(BaseModel):
@@ -108,7 +124,7 @@ def _host(demands: Demands, settings: AuditionSettings) -> tuple[Check, ...]:
     sections = ["dns"] if has_network else []
     if demands.ingest is not None:
         sections.append("ingest")
-        variables["ingest"] = f"{demands.ingest.host} {demands.ingest.port}"
+        variables["ingest"] = of_ingest.words_of(demands.ingest)
     # The clock last: its answer is read when the whole look has come back.
     look = probe("audition.host", *sections, "disk", "shm", "clock", timeout_s=90.0, **variables)
     return (
@@ -119,7 +135,7 @@ def _host(demands: Demands, settings: AuditionSettings) -> tuple[Check, ...]:
             free_min_ratio=settings.disk_free_min_ratio,
         ),
         *((of_host.dns(look, names, settings.control_host),) if has_network else ()),
-        *((of_host.ingest(look, demands.ingest),) if demands.ingest is not None else ()),
+        *((of_ingest.ingest(look, demands.ingest),) if demands.ingest is not None else ()),
         *((of_host.shm(look, min_gb=demands.shm_min_gb),) if demands.shm_min_gb else ()),
         of_host.clock(look, skew_max_s=settings.clock_skew_max_s),
     )

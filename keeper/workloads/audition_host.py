@@ -1,10 +1,9 @@
-"""Names, the way to the ingest, disk, clock and ports of a host, judged."""
+"""Names, upload, disk, clock and ports of a host, judged."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from shlex import quote
 
@@ -31,15 +30,6 @@ from keeper.workloads.audition_probe import (
     passed,
     untold,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ingest:
-    """Where the stream goes."""
-
-    host: str
-    port: int = 1935
-
 
 # --- names --------------------------------------------------------------------------------------------
 
@@ -71,39 +61,7 @@ def dns(look: Command, names: Sequence[str], control: str) -> Check:
     )
 
 
-# --- the way out --------------------------------------------------------------------------------------
-
-
-_UNRESOLVED = ("not known", "name resolution", "No address associated")
-
-
-def ingest(look: Command, to: Ingest) -> Check:
-    """A TCP connection to where the stream goes; some hosts' networks let none through."""
-    where = f"{to.host}:{to.port}"
-
-    def read(section: Section, _now: datetime) -> Verdict:
-        code, said = section.exit_code, section.last_line
-        if code == 0:
-            return passed(f"{where} takes connections")
-        if code == NOT_FOUND:
-            return untold("nothing on the host could try")
-        if any(word in section.text for word in _UNRESOLVED):
-            return untold(f"the name of {where} is not resolved")
-        if "refused" in section.text:
-            # Somebody there said no, so the way is open and every host would hear the same.
-            return failed(f"{where} refuses connections", Meaning.PERSON)
-        hint = "; RTMPS on port 443 may pass" if section.value("control") == "0" else ""
-        how = "does not answer" if code in TIMED_OUT else f"cannot be reached ({said})"
-        return failed(f"{where} {how}{hint}", Meaning.REPLACE)
-
-    return check(
-        CheckName.INGEST,
-        expected=f"a TCP connection to {where}",
-        look=look,
-        section="ingest",
-        read=read,
-    )
-
+# --- upwards -----------------------------------------------------------------------------------
 
 _UPLOAD_S = 8.0
 _HTTP = re.compile(

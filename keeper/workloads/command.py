@@ -18,7 +18,13 @@ from keeper.ports import Command, CommandResult, Upload
 from keeper.workloads import Drain, ReportLine, Step, View, ViewKind, Workload, register
 from keeper.workloads import managers as manager_of
 from keeper.workloads.audition import Check
-from keeper.workloads.audition_checks import AuditionSettings, Demands, Ingest, audition
+from keeper.workloads.audition_checks import (
+    AuditionSettings,
+    Demands,
+    IngestPlace,
+    audition,
+    ingest_at,
+)
 
 _LADDER = (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT)
 
@@ -65,8 +71,9 @@ class CommandAudition(AuditionSettings):
     x_display: Annotated[str, Field(pattern=r"^(:\d+)?$")] = ""
     # Whether a browser must draw by WebGPU, on the hardware.
     webgpu: bool = False
-    # host:port of where the stream is sent to; empty: nowhere.
-    ingest: Annotated[str, Field(pattern=r"^(\S+:\d+)?$")] = ""
+    # host:port of where the stream is sent to; rtmp://host:port or rtmps://: it is greeted, too. Empty:
+    # nowhere.
+    ingest: IngestPlace = ""
     # What is sent there, in bits a second; 0: not measured.
     bitrate_bps: Annotated[float, Field(ge=0)] = 0.0
     # Whether the published ports must be reachable from this box.
@@ -153,7 +160,6 @@ class OperatorCommand:
     def audition(self) -> tuple[Check, ...]:
         """Ask what the operator declares; by itself for the GPU, the disk and the clock."""
         declared = self.settings.audition
-        host, _, port = declared.ingest.rpartition(":")
         demands = Demands(
             workdir=self.settings.workdir,
             disk_free_min_gb=declared.disk_free_min_gb,
@@ -162,7 +168,7 @@ class OperatorCommand:
             encodes=declared.encodes,
             x_display=declared.x_display,
             webgpu=declared.webgpu,
-            ingest=Ingest(host=host, port=int(port)) if host else None,
+            ingest=ingest_at(declared.ingest),
             bitrate_bps=declared.bitrate_bps,
             ports=self._ports() if declared.ports else (),
         )

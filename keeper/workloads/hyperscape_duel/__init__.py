@@ -28,7 +28,7 @@ from keeper.ports import Command, CommandResult
 from keeper.workloads import Drain, ReportLine, Step, View, ViewKind, Workload, register
 from keeper.workloads import managers as manager_of
 from keeper.workloads.audition import Check
-from keeper.workloads.audition_checks import Demands, Ingest, audition
+from keeper.workloads.audition_checks import Demands, Speech, audition, ingest_at
 from keeper.workloads.hyperscape_duel import deploy, report, scripts, symptoms
 from keeper.workloads.hyperscape_duel.facts import read_facts
 from keeper.workloads.hyperscape_duel.settings import HyperscapeDuelSettings
@@ -68,15 +68,15 @@ class HyperscapeDuel:
 
     def audition(self) -> tuple[Check, ...]:
         """Ask for everything between the GPU and a picture in a browser, and for the way out."""
-        host, _, port = self.settings.ingest.rpartition(":")
         return audition(
             Demands(
                 workdir=self.settings.workdir,
                 disk_free_min_gb=min(40.0, self.settings.disk_gb / 2),  # build, assets, browser
                 renders=True,
+                encodes=self.settings.encodes_on_gpu,
                 x_display=self.settings.display,
                 webgpu=True,
-                ingest=Ingest(host=host, port=int(port)) if host else None,
+                ingest=ingest_at(self.settings.ingest, unsaid=Speech.RTMP),
                 bitrate_bps=self.settings.bitrate_bps,
                 ports=self.settings.publish,
             ),

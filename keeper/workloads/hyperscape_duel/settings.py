@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from keeper.workloads.audition_checks import AuditionSettings
+from keeper.workloads.audition_checks import AuditionSettings, IngestPlace
 
 _EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 _AppName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
@@ -183,8 +183,9 @@ class HyperscapeDuelSettings(BaseModel):
     # The name of the secret that opens the admin calls; without it nothing is drained or put into
     # maintenance.
     admin_code_secret: _EnvName = "ADMIN_CODE"  # noqa: S105 - a name
-    # Where the stream goes, as host:port, for the audition; "": not tried.
-    ingest: Annotated[str, Field(pattern=r"^(\S+:\d+)?$")] = "live.twitch.tv:1935"
+    # Where the stream goes, for the audition, which greets it as RTMP does: host:port, or
+    # rtmps://host:port for another port than 443. "": not tried.
+    ingest: IngestPlace = "live.twitch.tv:1935"
     # Video and audio together, for the audition's upload.
     bitrate_bps: Annotated[float, Field(ge=0)] = 4_628_000.0
     audition: AuditionSettings = AuditionSettings()
@@ -207,6 +208,11 @@ class HyperscapeDuelSettings(BaseModel):
         if path.startswith(("/tmp/", "/var/tmp/", "/run/")):  # noqa: S108 - it is refused
             raise ValueError("a host's temporary folders are emptied when its container starts")
         return path
+
+    @property
+    def encodes_on_gpu(self) -> bool:
+        """Whether the picture is encoded by NVENC (`STREAM_CAPTURE_MODE: x11_nvenc`, or an encoder's name)."""
+        return any("nvenc" in value.lower() for value in self.environment().values())
 
     def environment(self) -> dict[str, str]:
         """Return the page's environment with what the operator declares over it; no secret."""

@@ -11,7 +11,7 @@
 : "${keeper_display:=:99}"
 : "${keeper_names:=}"         # host names that must resolve
 : "${keeper_control:=}"       # a name that always does, to tell a bad name from a bad resolver
-: "${keeper_ingest:=}"        # "HOST PORT" of where the stream goes
+: "${keeper_ingest:=}"        # "HOST PORT SPEECH" of where the stream goes; SPEECH is tcp, rtmp or rtmps
 : "${keeper_root:=}"          # in front of the paths looked at; simulated hosts have one of their own
 
 set -u
@@ -224,23 +224,63 @@ connect() {
     fi
 }
 
+# RTMP begins with a version and 1536 bytes from each side, before any key. Prints the version that came
+# back and how many bytes came behind it.
+greet_ingest() {
+    if [ "$3" = rtmp ] && has bash; then
+        # shellcheck disable=SC2016 # for that bash
+        bounded 8 bash -c 'exec 3<>"/dev/tcp/$0/$1" || exit 1
+            { printf "\003"; head -c 1536 /dev/zero; } >&3
+            head -c 1537 <&3 | {
+                version=$(dd bs=1 count=1 2>/dev/null | od -An -tu1)
+                printf "%s,%s\n" "${version//[!0-9]/}" "$(wc -c)"
+            }' "$1" "$2" 2>/dev/null
+    elif has python3; then
+        bounded 8 python3 -c 'import socket, ssl, sys
+host, port, speech = sys.argv[1:]
+link = socket.create_connection((host, int(port)), 6)
+if speech == "rtmps":
+    link = ssl.create_default_context().wrap_socket(link, server_hostname=host)
+link.sendall(b"\3" + bytes(1536))
+came = b""
+try:
+    while len(came) < 1537:
+        piece = link.recv(1537)
+        if not piece:
+            break
+        came += piece
+except socket.timeout:
+    sys.exit()
+except ConnectionError:
+    pass
+print("%s,%d" % (came[0] if came else "", max(0, min(len(came), 1537) - 1)))' "$@" 2>&1 | tail -n 1
+    else
+        echo untried
+    fi
+}
+
 look_ingest() {
-    # shellcheck disable=SC2086 # two words
-    said=$(connect $keeper_ingest)
+    # shellcheck disable=SC2086 # three words
+    set -- $keeper_ingest
+    said=$(connect "$1" "$2")
     code=$?
     # One bad moment of a network is no reason to give a host up; an answer is an answer.
     case "$code $said" in
     0* | 127* | *refused* | *'not known'* | *'name resolution'*) ;;
     *)
         sleep 2
-        # shellcheck disable=SC2086 # two words
-        said=$(connect $keeper_ingest)
+        said=$(connect "$1" "$2")
         code=$?
         ;;
     esac
     if [ "$code" -ne 0 ] && [ -n "$keeper_control" ]; then
         connect "$keeper_control" 443 >/dev/null
         printf 'control=%s\n' "$?"
+    fi
+    if [ "$code" -eq 0 ] && [ "${3:-tcp}" != tcp ]; then
+        greeted=$(greet_ingest "$@")
+        case $greeted in 3,1536 | untried) ;; *) sleep 2 && greeted=$(greet_ingest "$@") ;; esac
+        printf 'greeted=%s\n' "${greeted:-silent}"
     fi
     printf '%s\n' "$said" | tail -n 2
     return "$code"

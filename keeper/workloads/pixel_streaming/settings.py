@@ -155,7 +155,7 @@ class PixelStreamingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     # Who changes these puts nothing else on a host.
     not_on_hosts: ClassVar[frozenset[str]] = frozenset(
-        {"player", "audition", "drain_s", "tunnel_url"}
+        {"player", "audition", "bitrate_bps", "drain_s", "tunnel_url"}
     )
 
     kind: Literal["pixel-streaming"]
@@ -180,6 +180,8 @@ class PixelStreamingSettings(BaseModel):
     tunnel_url: Annotated[str, Field(pattern=r"^(?:https?://[A-Za-z0-9.-]+:\d{1,5})?$")] = ""
     # How long a planned end waits for the last viewer to go. Told only with player.rest_api.
     drain_s: Annotated[float, Field(ge=0, le=86_400)] = 1800.0
+    # What one viewer takes, for the audition's upload: 1080p at 60 frames a second.
+    bitrate_bps: Annotated[float, Field(gt=0)] = 20_000_000.0
     player: PlayerSettings = PlayerSettings()
     image_layout: ImageSettings = ImageSettings()
     audition: AuditionSettings = AuditionSettings()

@@ -35,6 +35,8 @@ _QUESTIONS = "pixel_questions.sh"
 _REPORT_S = 40.0
 _DRAIN_LOOK_S = 10.0
 _CONTROL_S = 60.0
+# An archive of some gigabytes, what is unpacked of it, and what the engine compiles and logs.
+_PROJECT_FREE_MIN_GB = 30.0
 
 # What the questions use of the sentinel, for asking them once.
 _ONCE = r"""
@@ -135,9 +137,22 @@ class PixelStreaming:
         return (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT)
 
     def audition(self) -> tuple[Check, ...]:
-        """Ask for a GPU that renders by Vulkan and encodes, a disk with room, and open ports."""
-        demands = Demands(workdir=self.settings.workdir, renders=True, encodes=True)
-        return audition(demands, self.settings.audition)
+        """Ask for a GPU that renders by Vulkan and encodes, a disk with room, and open ports.
+
+        The relay's port is not dialled: it is UDP. That it relays, the player finds out.
+        """
+        settings = self.settings
+        demands = Demands(
+            workdir=settings.workdir,
+            disk_free_min_gb=min(_PROJECT_FREE_MIN_GB, settings.disk_gb / 4),
+            renders=True,
+            encodes=True,
+            bitrate_bps=settings.bitrate_bps,
+            ports=tuple(
+                port.container_port for port in self.rental().ports if port.protocol == "tcp"
+            ),
+        )
+        return audition(demands, settings.audition)
 
     def deploy(self) -> tuple[Step, ...]:
         """Wait for the boot, fetch and unpack, install the program, start it, prove it."""

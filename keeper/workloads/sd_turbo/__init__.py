@@ -89,6 +89,7 @@ class SdTurbo:
             workdir=self.settings.workdir,
             disk_free_min_gb=min(_MODEL_FREE_MIN_GB, self.settings.disk_gb / 2),
             has_gpu=self.settings.device == "cuda",
+            bitrate_bps=self.settings.bitrate_bps,
             ports=(self.settings.port,) if self.settings.is_published else (),
         )
         return audition(demands, self.settings.audition)

@@ -11,6 +11,9 @@ from keeper.workloads.audition_checks import AuditionSettings
 from keeper.workloads.sd_turbo.pins import NO_PINS, PRESETS, Pins, PinsName
 
 PROMPT_MAX = 200
+# A picture of this size at the quality that is the default.
+_FRAME_BYTES = 40_000
+_FRAME_SIZE = 512
 
 
 class SdTurboSettings(BaseModel):
@@ -94,6 +97,12 @@ class SdTurboSettings(BaseModel):
     def is_published(self) -> bool:
         """Whether the port is to be reached from outside the host."""
         return self.bind != "localhost" and not self.bind.startswith("127.") and self.bind != "::1"
+
+    @property
+    def bitrate_bps(self) -> float:
+        """What one viewer takes: MJPEG has each picture whole."""
+        frame_bytes = _FRAME_BYTES * (self.image_size / _FRAME_SIZE) ** 2
+        return self.target_frames_per_s * frame_bytes * 8
 
     @property
     def needed(self) -> Pins:

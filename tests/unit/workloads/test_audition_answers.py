@@ -15,7 +15,14 @@ from keeper.core.model import Meaning, Status
 from keeper.core.text import plain
 from keeper.ports import Command, CommandResult
 from keeper.workloads.audition import SENTENCE_MAX, Check, CheckName, Finding, judged
-from keeper.workloads.audition_checks import AuditionSettings, Demands, Ingest, audition
+from keeper.workloads.audition_checks import (
+    AuditionSettings,
+    Demands,
+    Ingest,
+    Speech,
+    audition,
+    ingest_at,
+)
 from keeper.workloads.audition_host import upload
 from keeper.workloads.audition_probe import sections
 from keeper.workloads.audition_webgpu import webgpu
@@ -389,6 +396,50 @@ def test_the_way_to_the_ingest(
 ) -> None:
     finding = answered(CheckName.INGEST, "ingest", text, code)
     assert (finding.status, finding.meaning) == (status, meaning)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "meaning"),
+    [
+        ("greeted=3,1536", T, None),
+        # What keeps nobody from trying is a connection alone.
+        ("greeted=untried", T, None),
+        ("", T, None),
+        ("greeted=silent", F, REPLACE),
+        ("greeted=,0", F, REPLACE),
+        ("greeted=3,700", F, REPLACE),
+        ("greeted=ConnectionResetError: [Errno 104] Connection reset by peer", F, REPLACE),
+        # Something else answers there, and would answer every host.
+        ("greeted=72,150", F, PERSON),
+        ("greeted=\x1b[1m", F, REPLACE),
+    ],
+)
+def test_the_ingest_is_greeted_as_rtmp_does(
+    text: str, status: Status, meaning: Meaning | None
+) -> None:
+    to = Ingest(host="live.example.com", speech=Speech.RTMP)
+    checks = audition(Demands(workdir="/workspace", ingest=to), AuditionSettings())
+    (check,) = (each for each in checks if each.name is CheckName.INGEST)
+    stdout = f"@keeper begin ingest\n{text}\n\n@keeper end ingest 0\n"
+    finding = judged(check, CommandResult(exit_code=0, stdout=stdout, stderr=""), NOW)
+    assert (finding.status, finding.meaning) == (status, meaning)
+    assert "\x1b" not in finding.saw
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "speech"),
+    [
+        ("live.twitch.tv:1935", "live.twitch.tv", 1935, "rtmp"),
+        ("live.twitch.tv:443", "live.twitch.tv", 443, "rtmps"),
+        ("rtmps://live.example.com:8443", "live.example.com", 8443, "rtmps"),
+        ("rtmp://live.example.com:443", "live.example.com", 443, "rtmp"),
+        ("tcp://live.example.com:9999", "live.example.com", 9999, "tcp"),
+    ],
+)
+def test_an_ingest_is_read(text: str, host: str, port: int, speech: str) -> None:
+    expected = Ingest(host=host, port=port, speech=Speech(speech))
+    assert ingest_at(text, unsaid=Speech.RTMP) == expected
+    assert ingest_at("") is None
 
 
 def test_a_blocked_port_is_told_apart_from_a_dead_network() -> None:

@@ -365,6 +365,21 @@ def test_what_is_rented_can_draw() -> None:
     assert duel(hls_path="").view().kind is ViewKind.TCP
 
 
+def test_a_host_that_is_to_encode_on_its_gpu_shows_that_it_can() -> None:
+    names = {check.name for check in duel(env={"STREAM_CAPTURE_MODE": "x11_nvenc"}).audition()}
+    assert "encoder" in names
+    assert "encoder" not in {check.name for check in duel().audition()}
+
+
+def test_the_way_to_the_ingest_is_greeted_without_a_key() -> None:
+    (way,) = (check for check in duel().audition() if check.name == "ingest")
+    assert way.expected.endswith("live.twitch.tv:1935, and RTMP's greeting answered there")
+    with pytest.raises(
+        ValidationError, match="srt:// is not known here; there are tcp, rtmp, rtmps"
+    ):
+        duel(ingest="srt://live.example.com:9999")
+
+
 def test_only_the_bridge_is_ended_where_it_is_the_bridge() -> None:
     (kill,) = duel().restart_process("bridge_hung")
     assert "keeper_verb=kill_bridge" in kill.script

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from keeper.core.model import InstanceId, OfferNeeds, Port, Reading, Remedy, Rung, Status, Subject
 from keeper.ports import Command, CommandResult, Job, Upload
 from keeper.workloads import ViewKind, Workload, registered
+from keeper.workloads.audition import CheckName, PortLook
 from keeper.workloads.identity import identify
 from keeper.workloads.pixel_streaming.symptoms import CATALOGUE
 
@@ -63,6 +64,27 @@ def test_what_is_declared_reaches_the_container() -> None:
 def test_one_of_the_relays_two_names_cannot_be_set_alone(name: str) -> None:
     with pytest.raises(ValidationError, match="relay_user"):
         build(env={name: "x"})
+
+
+def test_a_host_shows_that_viewers_and_operators_reach_its_ports() -> None:
+    """The page, the portal and Jupyter; a relay's UDP answers no dial, and keeper's player asks it."""
+    looks = [check.look for check in build().audition() if check.name is CheckName.PORT]
+    dialled = [look.container_port for look in looks if isinstance(look, PortLook)]
+    assert dialled == [1111, 3000, 8080]
+
+
+def test_a_host_shows_room_for_an_archive_and_what_is_unpacked_of_it() -> None:
+    (disk,) = (check for check in build().audition() if check.name is CheckName.DISK)
+    assert disk.expected == "30 GB and 10% of the disk free"
+    (disk,) = (check for check in build(disk_gb=40).audition() if check.name is CheckName.DISK)
+    assert disk.expected.startswith("10 GB ")
+
+
+def test_a_host_shows_that_it_can_carry_a_viewer_where_a_test_address_is_declared() -> None:
+    address = {"upload_test_url": "https://up.example.com/"}
+    checks = build(audition=address, bitrate_bps=8e6).audition()
+    (upload,) = (check for check in checks if check.name is CheckName.UPLOAD)
+    assert upload.expected == "16 Mbit/s upwards for 8 s, 2 times the stream's"
 
 
 def test_it_needs_a_display_and_its_disk() -> None:
@@ -124,7 +146,7 @@ def test_supervisord_is_never_told_to_reload() -> None:
     steps = [*workload.deploy(), *workload.restart_workload()]
     for row in CATALOGUE:
         steps += workload.restart_process(row.code)
-    scripts = [step.script for step in steps if not isinstance(step, Upload)]
+    scripts = [step.script for step in steps if isinstance(step, Command | Job)]
     assert not [script for script in scripts if " reload" in script or "pkill" in script]
 
 

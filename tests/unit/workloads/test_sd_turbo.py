@@ -241,6 +241,22 @@ def test_a_host_shows_its_gpu_before_it_gets_gigabytes() -> None:
     assert build(generator="test-card").audition() == ()
 
 
+def test_a_host_shows_that_it_can_carry_a_viewer_where_a_test_address_is_declared() -> None:
+    address = {"upload_test_url": "https://up.example.com/"}
+    (upload,) = (
+        check for check in build(audition=address).audition() if check.name is CheckName.UPLOAD
+    )
+    # 30 pictures of 40 kB a second, twice.
+    assert upload.expected == "19.2 Mbit/s upwards for 8 s, 2 times the stream's"
+    assert CheckName.UPLOAD not in {check.name for check in build().audition()}
+
+
+def test_a_published_port_is_dialled_before_the_host_gets_gigabytes() -> None:
+    names = [check.name for check in build(bind="0.0.0.0").audition()]
+    assert names.count(CheckName.PORT) == 1
+    assert CheckName.PORT not in {check.name for check in build().audition()}
+
+
 def test_nobody_reaches_the_server_from_outside_unless_told() -> None:
     assert build().rental().ports == ()
     assert len(build(bind="0.0.0.0").rental().ports) == 1
@@ -264,12 +280,16 @@ def test_the_report_is_read_and_what_cannot_be_read_is_said() -> None:
         "frames_per_s": 30.0, "generation_s": 0.02, "last_frame_age_s": 0.1, "errors": 2,
         "last_error": {"kind": "other", "text": "\x1b[1mbad", "age_s": 40.0}, "viewers": 1, "threads": 4,
     }  # fmt: skip
-    text = f"{json.dumps(full)} code=0\n== gpu\nRTX 4090, 99 %, 3000 MiB\n== log\na\nb\n"
+    gpu = "NVIDIA GeForce RTX 4090, 99 %, 3000 MiB, 24564 MiB, 58"
+    text = f"{json.dumps(full)} code=0\n== gpu\n{gpu}\n== log\na\n\x1b[2Jb\n"
     lines = {each.title: each for each in build().read_report(_result(text))}
     assert lines["Generator"].text == "30.0 pictures/s, 20 ms each, 9 so far, the last 0.1 s ago"
     assert lines["Errors"].status is Status.TRUE
     assert "\x1b" not in lines["Errors"].text
-    assert lines["Recent log"].text == "a | b"
+    assert lines["GPU"].text == "NVIDIA GeForce RTX 4090, 99 % busy, 3000 MiB of 24564 MiB, 58 C"
+    assert lines["Server"].text == "generating, diffusers m, up 0 s"
+    assert lines["Recent logs"].text == "a\n\\x1b[2Jb"
+    assert lines["Recent logs"].status is Status.TRUE
     for broken in ("", "code=7", "{} code=", '{"phase": 1} code=0', "\x00" * 50):
         assert build().read_report(_result(broken))[0].status is Status.FALSE
 
