@@ -26,7 +26,7 @@ from keeper.workloads import Drain, Workload
 
 BOUND_MAX_S = 3600.0
 _LOOK_MIN_S = 0.1
-_DONE, _UNKNOWN, _REFUSED = 0, 2, 3  # exit codes, as ``workloads.Drain`` says
+_DONE, _NOT_YET, _REFUSED = 0, 1, 3  # exit codes, as ``workloads.Drain`` says
 _REFUSED_MAX = 1000
 _JOURNAL_MAX = 1000
 _SAID_MAX = 200
@@ -57,8 +57,9 @@ class Draining:
         self._store = store
         self._policy_of = policy_of
         self._at_once: set[SlotId] = set()
-        # What will not be asked again: a wrong code locks out people, too.
-        self._refused: dict[tuple[StreamName, str], str] = {}
+        # What will not be asked again: a wrong code locks out people, too. By stream, revision and
+        # process: another process may have been given the right one.
+        self._refused: dict[tuple[StreamName, str, str], str] = {}
 
     def ordered(self, orders: tuple[Order, ...]) -> None:
         """Remember which restarts are to wait for nobody."""
@@ -113,6 +114,10 @@ class Draining:
             async with asyncio.timeout(bound_s):
                 for command in drain.begin:
                     result = await self._ask(command, link)
+                    while not isinstance(result, str) and result.exit_code == _NOT_YET:
+                        self._show(act, last := self._said(result))
+                        await asyncio.sleep(max(_LOOK_MIN_S, drain.look_s))
+                        result = await self._ask(command, link)
                     if isinstance(result, str):
                         return f"it could not be asked: {result}"
                     if result.exit_code == _REFUSED:
@@ -144,7 +149,8 @@ class Draining:
 
     async def _known_refusal(self, act: Restart) -> str | None:
         """Return what was said to keeper, or to the one before it: the journal has that of this slot."""
-        known = self._refused.get((stream_of(act.slot), act.revision))
+        process = self._process(act)
+        known = self._refused.get((stream_of(act.slot), act.revision, process))
         if known is not None:
             return known
         try:
@@ -155,18 +161,27 @@ class Draining:
             (
                 str(row.facts.get("detail", ""))
                 for row in rows
-                if row.event == DrainRefused.name and row.facts.get("revision") == act.revision
+                if row.event == DrainRefused.name
+                and (row.facts.get("revision"), row.facts.get("process")) == (act.revision, process)
             ),
             None,
         )
 
+    def _process(self, act: Restart) -> str:
+        """Name the process that is asked, as far as it is known."""
+        seen = self._board.latest.get((act.instance_id, Subject.PROCESS))
+        return f"{act.instance_id}:{'' if seen is None else seen.identity}"
+
     def _remember_refusal(self, act: Restart, result: CommandResult) -> str:
         said = self._said(result)
         stream = stream_of(act.slot)
+        process = self._process(act)
         kept = list(self._refused.items())[-_REFUSED_MAX + 1 :]
-        self._refused = {**dict(kept), (stream, act.revision): said}
+        self._refused = {**dict(kept), (stream, act.revision, process): said}
         self._archiving.note(
-            DrainRefused(slot=act.slot, stream=stream, revision=act.revision, detail=said)
+            DrainRefused(
+                slot=act.slot, stream=stream, revision=act.revision, process=process, detail=said
+            )
         )
         return f"it refuses: {said}"
 

@@ -240,8 +240,8 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
         + ("left running" if f["then"] == "leave" else "restarting")
     ),
     "workload.drain_refused": lambda f: (
-        f"the workload of {f['stream']} does not let keeper drain it: {f['detail']}; it is not asked"
-        " again until what is declared changes"
+        f"the workload of {f['stream']} does not let keeper drain it: {f['detail']}; this process of"
+        " it is not asked again until what is declared changes"
     ),
     "archive.unable": lambda f: f"logs and bundles cannot be kept: {f['error']}",
     "workload.deploy_failed": lambda f: f"installing failed: {f['error']}",

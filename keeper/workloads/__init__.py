@@ -66,7 +66,7 @@ class Drain:
 
     ``begin`` asks for it; ``look`` is asked every ``look_s`` until it ends with exit code 0 (drained)
     or ``bound_s`` has passed. Exit codes of both: 1 not yet; 2 cannot be told; 3 the workload refuses
-    (a wrong code, say): never asked again with the same declaration.
+    (a wrong code, say): the same process is never asked again with the same declaration.
     """
 
     begin: tuple[Command, ...]

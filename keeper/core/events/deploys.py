@@ -97,11 +97,12 @@ class DrainOverdue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainRefused:
-    """The workload does not let keeper drain it (a wrong code, say): it is not asked again."""
+    """The workload does not let keeper drain it (a wrong code, say): that process is not asked again."""
 
     name: ClassVar[str] = "workload.drain_refused"
     level: ClassVar[Level] = Level.WARNING
     slot: SlotId
     stream: StreamName
     revision: str
+    process: str  # of which rental, and which incarnation there
     detail: str

@@ -13,7 +13,7 @@ from keeper.core.events import DrainEnded, DrainOverdue, RestartFailed
 from keeper.core.model import DrainThen
 from keeper.core.world import Order, OrderKind
 from keeper.daemon.declared import Declared
-from keeper.ports import Command, CommandResult
+from keeper.ports import Command, CommandResult, Heard
 from keeper.sim.disk import Disk
 from keeper.sim.loop import run
 from keeper.sim.memory_hosts import MemoryLink
@@ -78,9 +78,11 @@ class Answers:
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     made, run_it = Answers(), MemoryLink.run
 
-    async def answer(link: MemoryLink, command: Command) -> CommandResult:
+    async def answer(
+        link: MemoryLink, command: Command, heard: Heard | None = None
+    ) -> CommandResult:
         made.told.append(command.name)
-        result = await run_it(link, command)
+        result = await run_it(link, command, heard)
         if command.name == "drain.begin":
             return CommandResult(exit_code=made.begin, stdout="said at begin", stderr="")
         if command.name == "drain.look":
@@ -159,20 +161,37 @@ def test_past_the_bound_policy_says_what_follows(answers: Answers, then: DrainTh
     run(play())
 
 
-def test_a_refusal_is_met_once_and_remembered(answers: Answers) -> None:
+def test_a_refusal_is_met_once_by_each_process_and_remembered(answers: Answers) -> None:
     """A wrong code that is sent again and again locks its owner out, too."""
+
+    async def play() -> None:
+        async with Stage(change=drained(then=DrainThen.LEAVE)) as stage:
+            await stage.until_on_air()
+            answers.begin = 3
+            for times in (1, 2, 3):
+                await stage.daemon.order(restart(stage, str(times)))
+                await _until_told(stage, "workload.drain_overdue", times)
+                await asyncio.sleep(120.0)
+            assert answers.told.count("drain.begin") == 1
+            assert len(stage.facts.named("workload.drain_refused")) == 1
+
+    run(play())
+
+
+def test_another_process_may_have_been_given_the_right_code(answers: Answers) -> None:
+    """PM2 had kept the code of before; keeper cured that, and never used the right one again."""
 
     async def play() -> None:
         async with Stage(change=drained()) as stage:
             await stage.until_on_air()
             answers.begin = 3
-            for times in (1, 2, 3):
-                await stage.daemon.order(restart(stage, str(times)))
-                await _until_told(stage, "workload.restarted", times)
-                await asyncio.sleep(120.0)
-            assert answers.told.count("drain.begin") == 1
-            assert len(stage.facts.named("workload.drain_refused")) == 1
-            assert len(stage.facts.named("workload.drain_overdue")) == 3
+            await stage.daemon.order(restart(stage))
+            await _until_told(stage, "workload.restarted")
+            await asyncio.sleep(120.0)
+            answers.begin = 0
+            await stage.daemon.order(restart(stage, "2"))
+            await _until_told(stage, "workload.drained")
+            assert answers.told.count("drain.begin") == 2
 
     run(play())
 
@@ -182,13 +201,31 @@ def test_the_next_keeper_knows_of_a_refusal(answers: Answers) -> None:
         universe, disk = Universe(1, shape=QUIET), Disk(keeper_id="00000001")
         answers.begin = 3
         for times in (1, 2):
-            async with Stage(change=drained(), universe=universe, disk=disk) as stage:
+            change = drained(then=DrainThen.LEAVE)
+            async with Stage(change=change, universe=universe, disk=disk) as stage:
                 await stage.until(functools.partial(_is_on_air, stage))
                 await asyncio.sleep(30.0)
                 await stage.daemon.order(restart(stage, str(times)))
-                await _until_told(stage, "workload.restarted")
-                assert stage.facts.named("workload.drain_overdue")
+                await _until_told(stage, "workload.drain_overdue")
         assert answers.told.count("drain.begin") == 1
+
+    run(play())
+
+
+def test_a_door_that_is_locked_for_a_while_is_tried_later(answers: Answers) -> None:
+    """Strangers had tried five codes; keeper's was the right one."""
+
+    async def play() -> None:
+        async with Stage(change=drained()) as stage:
+            await stage.until_on_air()
+            answers.begin = 1
+            await stage.daemon.order(restart(stage))
+            await asyncio.sleep(BOUND_S / 2)
+            assert answers.told.count("drain.begin") > 1
+            assert "drain.look" not in answers.told
+            answers.begin = 0
+            await _until_told(stage, "workload.drained")
+            assert not stage.facts.named("workload.drain_overdue")
 
     run(play())
 
