@@ -12,6 +12,7 @@ from shlex import quote
 
 from keeper.ports import Command, Job, Upload
 from keeper.workloads import Step
+from keeper.workloads import managers as manager_of
 from keeper.workloads.audition_checks import CHOSEN_FILE
 from keeper.workloads.hyperscape_duel import scripts
 from keeper.workloads.hyperscape_duel.settings import CURES, HyperscapeDuelSettings
@@ -204,7 +205,8 @@ def _places(settings: HyperscapeDuelSettings) -> str:
 
 def _stop(settings: HyperscapeDuelSettings) -> Command:
     """End PM2 itself: it would give its apps the environment of their first start."""
-    script = f"{scripts.prelude(settings)}{_STOP.replace('PM2_COMMAND', settings.pm2.command)}"
+    stop = _STOP.replace("PM2_COMMAND", settings.pm2.command)
+    script = f"{scripts.prelude(settings)}{manager_of.PM2_RUNS}{stop}"
     return Command(name="restart.workload.stop", script=script, timeout_s=_STOP_TIMEOUT_S)
 
 
@@ -325,10 +327,7 @@ bash "$deploy_script" </dev/null
 """
 
 _STOP = r"""
-daemon=''
-{ read -r daemon <"${PM2_HOME:-$HOME/.pm2}/pm2.pid"; } 2>/dev/null
-case $daemon in '' | *[!0-9]*) exit 0 ;; esac
-kill -0 "$daemon" 2>/dev/null || exit 0
+pm2_runs || exit 0
 PM2_COMMAND kill -s >/dev/null 2>&1 </dev/null
 tries=50
 while kill -0 "$daemon" 2>/dev/null && [ "$tries" -gt 0 ]; do sleep 0.1; tries=$((tries - 1)); done

@@ -18,10 +18,11 @@ from keeper.workloads.managers import background, pm2, supervisor
 from keeper.workloads.managers.background import Background
 from keeper.workloads.managers.evidence import evidence_of
 from keeper.workloads.managers.facts import read_line, workload_facts
-from keeper.workloads.managers.pm2 import Pm2
+from keeper.workloads.managers.pm2 import PM2_RUNS, Pm2
 from keeper.workloads.managers.supervisor import Supervisor
 
 __all__ = [
+    "PM2_RUNS",
     "Background",
     "Manager",
     "Pm2",

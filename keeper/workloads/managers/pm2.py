@@ -34,6 +34,18 @@ FIELDS = (
 )
 
 
+# A question to a dead daemon would start one, so its pid is looked at first. The file outlives its process,
+# and after a reboot its number is soon somebody else's: the title tells (PM2 7.0.4: "PM2 v7.0.4: God Daemon").
+PM2_RUNS = r"""
+pm2_runs() {
+    daemon=''
+    { read -r daemon <"${PM2_HOME:-$HOME/.pm2}/pm2.pid"; } 2>/dev/null
+    case $daemon in '' | *[!0-9]*) return 1 ;; esac
+    case $(tr '\0' ' ' 2>/dev/null <"/proc/$daemon/cmdline") in *PM2* | *pm2*) ;; *) return 1 ;; esac
+}
+"""
+
+
 class Pm2(BaseModel):
     """An app under PM2, or several that are judged as one: the worst of them counts."""
 
@@ -61,9 +73,7 @@ def stop(settings: Pm2, *, name: str) -> Command:
     Deleting, because only a new start reads the environment again: PM2 keeps the old one.
     """
     script = (
-        f"{_home(settings)}"
-        'daemon=""; { read -r daemon <"${PM2_HOME:-$HOME/.pm2}/pm2.pid"; } 2>/dev/null\n'
-        '[ -n "$daemon" ] && kill -0 "$daemon" 2>/dev/null || exit 0\n'
+        f"{_home(settings)}{PM2_RUNS}pm2_runs || exit 0\n"
         f"{settings.command} delete {_words(settings)} -s >/dev/null 2>&1\n"
         "exit 0"
     )
@@ -86,14 +96,10 @@ def restart(settings: Pm2, *, name: str, env: Mapping[str, str]) -> Command:
 
 
 def word(settings: Pm2) -> str:
-    """Return the shell that shows what PM2 says of its apps, in eight fields, and its own journal.
-
-    A question to a dead daemon would start one, so its pid is looked at first.
-    """
+    """Return the shell that shows what PM2 says of its apps, in eight fields, and its own journal."""
     return (
-        f"{_home(settings)}"
-        'daemon=""; { read -r daemon <"${PM2_HOME:-$HOME/.pm2}/pm2.pid"; } 2>/dev/null\n'
-        '[ -n "$daemon" ] && kill -0 "$daemon" 2>/dev/null || { echo "no PM2 daemon"; exit 0; }\n'
+        f"{_home(settings)}{PM2_RUNS}"
+        'pm2_runs || { echo "no PM2 daemon"; exit 0; }\n'
         f"{settings.command} jlist -s 2>/dev/null </dev/null | {settings.node} -e {quote(_REDUCE)}\n"
         'tail -n 60 -- "${PM2_HOME:-$HOME/.pm2}/pm2.log" 2>&1'
     )

@@ -1,0 +1,71 @@
+"""PM2's pid file outlives PM2, and after a reboot its number is soon somebody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from keeper.ports import Command
+from keeper.workloads import managers, registered
+from keeper.workloads.hyperscape_duel.settings import HyperscapeDuelSettings, Pm2Settings
+from keeper.workloads.managers import Pm2
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture
+async def stranger(tmp_path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a program that has PM2's old pid, and note every call of PM2."""
+    program = tmp_path / "bin" / "pm2"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho called >>{tmp_path}/calls\n")
+    program.chmod(0o755)
+    process = await asyncio.create_subprocess_exec("sleep", "600")
+    home = tmp_path / ".pm2"
+    home.mkdir()
+    (home / "pm2.pid").write_text(str(process.pid))
+    yield process
+    process.kill()
+    await process.wait()
+
+
+async def ends(command: Command, folder: Path) -> tuple[int, str]:
+    """Run a command as a host does, that has this home."""
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", command.script,
+        env={"PATH": f"{folder}/bin:{os.environ['PATH']}", "HOME": str(folder), **command.env},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+async def test_a_stack_is_stopped_whoever_has_its_old_pid(
+    tmp_path: Path, stranger: asyncio.subprocess.Process
+) -> None:
+    """Else no restart of the workload helps any more, after a reboot, when it is the thing that does."""
+    settings = HyperscapeDuelSettings(
+        kind="hyperscape-duel", path="", pm2=Pm2Settings(apps=("duel",), command="pm2")
+    )
+    duel = registered()["hyperscape-duel"].build(settings, {})
+    stop = next(each for each in duel.restart_workload() if isinstance(each, Command))
+    assert await ends(stop, tmp_path) == (0, "")
+    assert not (tmp_path / "calls").exists()
+    assert stranger.returncode is None
+
+
+async def test_nobody_starts_a_pm2_to_ask_it_or_to_stop_it(
+    tmp_path: Path, stranger: asyncio.subprocess.Process
+) -> None:
+    pm2 = Pm2(kind="pm2", name="duel")
+    (stop,) = managers.stop(pm2, name="stop", workdir=str(tmp_path))
+    looks = managers.evidence(pm2, workdir=str(tmp_path))
+    word = next(each for each in looks if each.name == "evidence.manager")
+    assert await ends(stop, tmp_path) == (0, "")
+    assert await ends(word, tmp_path) == (0, "no PM2 daemon\n")
+    assert not (tmp_path / "calls").exists()
+    assert stranger.returncode is None
