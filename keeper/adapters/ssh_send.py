@@ -50,6 +50,7 @@ _SPARE_BYTES = 64 * MIB
 _ROUNDS_MAX = 3
 _WORDS = 4
 _TEXT_MAX = 300
+_DIGITS = 12  # of a digest, for people
 
 # Says "done", or the sizes of what is there (-1: nothing) and what is free, in KiB.
 _LOOK = r"""
@@ -170,8 +171,8 @@ class Sending:
         if digests.whole != self._parcel.sha256:
             raise LocalFileUnfit(
                 f"{self._parcel.local_path} on keeper's box is another file than the one declared:"
-                f" its sha256 is {digests.whole}, the configuration says {self._parcel.sha256}; put"
-                " that file there again, or declare this one"
+                f" its sha256 is {digests.whole[:_DIGITS]}…, the configuration says"
+                f" {self._parcel.sha256[:_DIGITS]}…; put that file there again, or declare this one"
             )
         return digests
 

@@ -83,6 +83,15 @@ class DeployLog:
             self._show(replace(self._told, line=plain(last.strip(), _SHOWN_MAX)))
         await self._write(*(f"| {line}" for line in shown))
 
+    def shows(self, line: str) -> None:
+        """Show a line that is not worth keeping: the next one replaces it."""
+        cleared = plain(self._archiving.redact(line), _SHOWN_MAX)
+        self._show(replace(self._told, line=cleared))
+
+    async def remark(self, line: str) -> None:
+        """Write down something of keeper's own about the step."""
+        await self._write(f"| {line}")
+
     async def step_ended(self, error: str = "") -> None:
         """Tell how the step ended; the error's secrets are taken out."""
         told = self._told

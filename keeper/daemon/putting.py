@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import assert_never
 
 from keeper.daemon.deploy_log import DeployLog
-from keeper.daemon.jobs import Jobs
-from keeper.ports import Command, CommandFailed, Job, Link, PortError, Upload
+from keeper.daemon.jobs import Jobs, Lines
+from keeper.daemon.letting_go import LettingGo
+from keeper.daemon.sending import Senders
+from keeper.ports import Command, CommandFailed, Job, Link, Parcel, PortError, Upload
 from keeper.workloads import Step
 
 _TAIL_CHARACTERS = 400
@@ -19,9 +22,18 @@ Relink = Callable[[], Awaitable[Link]]
 class Putting:
     """What goes onto hosts."""
 
-    def __init__(self, *, redact: Callable[[str], str], jobs: Jobs) -> None:
+    def __init__(
+        self,
+        *,
+        redact: Callable[[str], str],
+        jobs: Jobs,
+        senders: Senders | None = None,
+        letting_go: LettingGo | None = None,
+    ) -> None:
         self._redact = redact
         self._jobs = jobs
+        self._senders = senders or Senders(clock=jobs.clock)
+        self._letting_go = letting_go or LettingGo()
 
     async def put(
         self,
@@ -79,7 +91,10 @@ class Putting:
             case Upload():
                 await link.upload(step)
             case Job():
-                await self._see_through(step, link, relink, log)
+                await self._apart(self._see_through(step, link, relink, log), log)
+                return await relink()
+            case Parcel():
+                await self._apart(self._send(step, link, relink, log), log)
                 return await relink()
             case Command():
                 await self._run_checked(link, step, log)
@@ -102,11 +117,37 @@ class Putting:
         if ended.exit_code != 0:
             raise self._failed(f"{job.name} ended with {ended.exit_code}", ended.tail)
 
+    async def _apart(self, doing: Awaitable[None], log: DeployLog | None) -> None:
+        """Wait for what goes on without keeper, or can be gone on with; not when keeper stops."""
+        with self._letting_go.waiting():
+            try:
+                await doing
+            except asyncio.CancelledError:
+                if log is not None and self._letting_go.is_asked:
+                    await log.remark("keeper stops, and takes this up again when it is back")
+                raise
+
+    async def _send(
+        self, parcel: Parcel, link: Link, relink: Relink, log: DeployLog | None
+    ) -> None:
+        async def tell(line: str, *, is_kept: bool = True) -> None:
+            if log is not None and is_kept:
+                await log.heard([line])
+            elif log is not None:
+                log.shows(line)
+
+        await self._senders.run(parcel, link, relink, tell)
+
     async def _run_checked(self, link: Link, command: Command, log: DeployLog | None) -> None:
-        result = await link.run(command)
-        if log is not None:
-            said = f"{result.stdout}\n{result.stderr}".splitlines()
-            await log.heard([line for line in said if line.strip()])
+        lines = Lines()
+
+        async def heard(text: str) -> None:
+            if log is not None and (said := [one for one in lines.take(text) if one.strip()]):
+                await log.heard(said)
+
+        result = await link.run(command, heard)
+        if log is not None and result.is_truncated:
+            await log.remark(f"… more than {command.output_max_bytes} bytes: the rest is left out")
         if result.exit_code != 0:
             said_last = result.stderr or result.stdout
             raise self._failed(f"{command.name} ended with {result.exit_code}", said_last)
@@ -122,4 +163,6 @@ def _name_of(step: Step) -> str:
 
 
 def _is_slow(step: Step) -> bool:
-    return isinstance(step, Job) or (isinstance(step, Command) and step.timeout_s > _SLOW_S)
+    return isinstance(step, Job | Parcel) or (
+        isinstance(step, Command) and step.timeout_s > _SLOW_S
+    )

@@ -172,11 +172,13 @@ class MemoryLink:
         self._host.environment.update(command.env)
         if code:  # a hostile shell tells all that it was ever given
             stderr = f"{stderr} {self._host.environment}"
-        stdout = ""
+        said = f"{command.name} has run\n" if heard is not None else ""
+        stdout = said[: command.output_max_bytes]
         if heard is not None:
-            stdout = f"{command.name} has run\n"
             await heard(f"{stdout}{stderr}\n")
-        return CommandResult(exit_code=code, stdout=stdout, stderr=stderr)
+        return CommandResult(
+            exit_code=code, stdout=stdout, stderr=stderr, is_truncated=stdout != said
+        )
 
     async def _tend_guard(self, command: Command) -> CommandResult:
         """Feed, start or end the guard beside the workload."""

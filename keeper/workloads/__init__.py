@@ -15,10 +15,10 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from keeper.core.model import InstanceId, OfferNeeds, Reading, RentalSpec, Rung, Status
-from keeper.ports import Command, CommandResult, Job, Upload
+from keeper.ports import Command, CommandResult, Job, Parcel, Upload
 from keeper.workloads.audition import Check
 
-Step = Command | Upload | Job
+Step = Command | Upload | Job | Parcel
 
 
 class ViewKind(StrEnum):

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from keeper.core.model import Makeable, RentalSpec
-from keeper.ports import Upload
+from keeper.ports import Parcel, Upload
 from keeper.workloads import Workload, registered
 
 _NAME_LENGTH = 12
@@ -116,14 +116,16 @@ def _parts_of(rental: RentalSpec) -> dict[str, str]:
     return {name: _digest(value) for name, value in rented.items() if value}
 
 
-def _files(workload: Workload) -> Iterator[Upload]:
+def _files(workload: Workload) -> Iterator[Upload | Parcel]:
     for step in workload.deploy():
-        if isinstance(step, Upload):
+        if isinstance(step, Upload | Parcel):
             yield step
 
 
-def _mark_of_file(file: Upload) -> str:
-    return _digest([hashlib.sha256(file.content).hexdigest(), file.mode])
+def _mark_of_file(file: Upload | Parcel) -> str:
+    """Mark a file by its content, wherever it comes from: a parcel says itself which one it means."""
+    content = file.sha256 if isinstance(file, Parcel) else hashlib.sha256(file.content).hexdigest()
+    return _digest([content, file.mode])
 
 
 def _mark_of_secret(name: str, value: str, key: bytes) -> str:

@@ -12,7 +12,7 @@ from keeper.core.model import Meaning, Mode, OfferId, RentalSpec, Status, Stream
 from keeper.core.spare import SpareKind, Spares
 from keeper.core.world import OrderKind
 from keeper.daemon.declared import Declared
-from keeper.ports import Command, CommandResult, Job
+from keeper.ports import Command, CommandResult, Job, Parcel
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.opsbox import OpsBox
 from keeper.sim.universe import Universe
@@ -102,6 +102,33 @@ def _stop_when(act: str) -> Deed:
     return stop
 
 
+async def _stop_in_a_long_step(universe: Universe, box: OpsBox) -> None:
+    """Stop keeper in order while a host works on a job, and again while a big file is sent to it."""
+    for is_due in (
+        lambda host: any(job.exit_code is None for job in host.jobs.values()),
+        lambda host: any(pieces == 1 for _, pieces in host.parcels.values()),
+    ):
+        for _ in range(6000):
+            daemon = box.daemon
+            if daemon is not None and any(map(is_due, universe.hosts.by_instance.values())):
+                daemon.stop("a story")
+                break
+            await asyncio.sleep(0.5)
+
+
+async def _lose_links_while_it_is_sent(universe: Universe, box: OpsBox) -> None:
+    """Let a link be lost while a big file goes over it, and stay away for a while."""
+    for _ in range(6000):
+        found = universe.hosts.by_instance.values()
+        if any(pieces == 2 for host in found for _, pieces in host.parcels.values()):
+            break
+        await asyncio.sleep(0.5)
+    universe.own_network_is_down = True
+    _break_links(universe)
+    await asyncio.sleep(30.0)
+    universe.own_network_is_down = False
+
+
 def _mailbox(status: int, for_s: float) -> Deed:
     async def refuse(universe: Universe, box: OpsBox) -> None:
         universe.mailbox.refuses_with = status
@@ -160,7 +187,12 @@ class _Patient(OperatorCommand):
     @override
     def deploy(self) -> tuple[Step, ...]:
         job = Job(name="deploy.model", script="fetch it", timeout_s=20.0, mark="model 1")
-        return (job, *OperatorCommand.deploy(self))
+        parcel = Parcel(
+            name="deploy.archive", local_path="/srv/game.zip", sha256="ab" * 32,
+            path="/workspace/archive", timeout_s=600.0,
+        )  # fmt: skip
+        after = Command(name="deploy.after", script="say much", output_max_bytes=8, is_closing=True)
+        return (job, parcel, *OperatorCommand.deploy(self), after)
 
     @override
     def drain(self) -> Drain:
@@ -180,7 +212,7 @@ async def _trouble_a_job(universe: Universe, box: OpsBox) -> None:
         "what?", "job running - 0 6 x\nhello\n", "job running - 90 96 x\nhello\n",
         *["job running - 96 96 x\n"] * 45,
     ]  # fmt: skip
-    looks, fails = [1, 1], [1]
+    begins, looks, fails = [1], [1, 1], [1]
 
     def begin_job(host: VirtualHost, order: JobOrder) -> str:
         return begun.pop() if begun else begin(host, order)
@@ -193,6 +225,8 @@ async def _trouble_a_job(universe: Universe, box: OpsBox) -> None:
     def carried_out(
         host: VirtualHost, name: str, env: Mapping[str, str] = MappingProxyType({})
     ) -> tuple[int, str]:
+        if name == "drain.begin" and begins:
+            return begins.pop(), "another time"
         if name == "drain.look" and looks:
             return looks.pop(), ""
         if name == "deploy.model" and fails:
@@ -420,7 +454,8 @@ STORIES = (
         name="long steps and last words",
         acts=(
             (0.0, _trouble_a_job),
-            (700.0, OrderKind.RESTART),
+            (0.0, _lose_links_while_it_is_sent),
+            (800.0, OrderKind.RESTART),
             (900.0, OrderKind.DESTROY),
             (960.0, OrderKind.RESUME),
             (1500.0, _stick_the_archive),
@@ -429,6 +464,14 @@ STORIES = (
         thorough_from_s=880.0,
         thorough_until_s=960.0,
         over_s=2000.0,
+        change=_running("tcp", _Patient),
+        has_archive=True,
+    ),
+    Story(
+        name="stop in a long step",
+        acts=((0.0, _stop_in_a_long_step),),
+        thorough_from_s=0.0,
+        over_s=900.0,
         change=_running("tcp", _Patient),
         has_archive=True,
     ),

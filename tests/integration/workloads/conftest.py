@@ -13,7 +13,7 @@ import pytest
 from keeper.adapters.network import HttpNetwork
 from keeper.core.model import InstanceId, Reading, Status, Subject
 from keeper.core.reasons import Reason
-from keeper.ports import Command, CommandResult, Job, Link, Upload
+from keeper.ports import Command, CommandResult, Job, Link, Parcel, SendProgress, Upload
 from keeper.workloads import Step, Workload, registered
 from tests.real_sshd import RealSshd, running_sshd
 
@@ -76,11 +76,18 @@ async def carry_out(link: Link, steps: tuple[Step, ...]) -> list[CommandResult]:
         if isinstance(step, Upload):
             await link.upload(step)
             continue
+        if isinstance(step, Parcel):
+            await link.send(step, _hear_nothing)
+            continue
         command = step if isinstance(step, Command) else _at_once(step)
         result = await link.run(command)
         assert result.exit_code == 0, f"{step.name}: {result}"
         results.append(result)
     return results
+
+
+async def _hear_nothing(_: SendProgress) -> None:
+    return
 
 
 def _at_once(job: Job) -> Command:

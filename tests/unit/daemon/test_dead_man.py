@@ -9,7 +9,7 @@ import pytest
 from keeper.core.events import DeadManUnable
 from keeper.core.world import OrderKind
 from keeper.daemon.declared import Declared
-from keeper.ports import Command, CommandResult
+from keeper.ports import Command, CommandResult, Heard
 from keeper.sim.loop import run
 from keeper.sim.memory_hosts import MemoryLink
 from tests.stage import Stage
@@ -41,13 +41,15 @@ class Told:
 def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     made, real = Told(), MemoryLink.run
 
-    async def run_told(link: MemoryLink, command: Command) -> CommandResult:
+    async def run_told(
+        link: MemoryLink, command: Command, heard: Heard | None = None
+    ) -> CommandResult:
         if command.name.startswith("dead_man."):
             now_s = asyncio.get_running_loop().time()
             made.at_s.setdefault(command.name.removeprefix("dead_man."), []).append(now_s)
             if made.answer and command.name == "dead_man.feed":
                 return CommandResult(exit_code=0, stdout=made.answer, stderr="")
-        return await real(link, command)
+        return await real(link, command, heard)
 
     monkeypatch.setattr(MemoryLink, "run", run_told)
     return made

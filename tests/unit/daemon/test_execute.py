@@ -21,6 +21,7 @@ from keeper.daemon.execute import Executor
 from keeper.ports import (
     Command,
     CommandResult,
+    Heard,
     Invalid,
     Missing,
     OutOfCredit,
@@ -90,7 +91,7 @@ class _Outside:
     async def link(self, instance_id: InstanceId, timeout_s: float) -> "_Outside":
         return self
 
-    async def run(self, command: Command) -> CommandResult:
+    async def run(self, command: Command, heard: Heard | None = None) -> CommandResult:
         await self._do(command.name)
         return CommandResult(exit_code=1, stdout="", stderr=self.stderr)
 

@@ -16,7 +16,7 @@ from keeper.core.model import InstanceId, SlotId
 from keeper.core.reasons import Reason
 from keeper.core.world import OrderKind
 from keeper.daemon import parting
-from keeper.ports import Command, CommandResult, Transient
+from keeper.ports import Command, CommandResult, Heard, Transient
 from keeper.sim.disk import Disk
 from keeper.sim.loop import VirtualClock, run
 from keeper.sim.memory_hosts import MemoryLink
@@ -111,10 +111,10 @@ def test_a_host_that_hangs_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> 
     """Its end comes within the bound, and the bundle says what could not be had."""
     answers = MemoryLink.run
 
-    async def hang(link: MemoryLink, command: Command) -> CommandResult:
+    async def hang(link: MemoryLink, command: Command, heard: Heard | None = None) -> CommandResult:
         if command.name.startswith("evidence."):
             await asyncio.sleep(3600.0)
-        return await answers(link, command)
+        return await answers(link, command, heard)
 
     monkeypatch.setattr(MemoryLink, "run", hang)
 
