@@ -115,13 +115,15 @@ class Case:
         """What the workload says is wrong with it, to this very process; None: nothing is known.
 
         Nor is what is wrong known where keeper itself sees no picture, and the workload speaks of
-        something that costs only some viewers theirs.
+        something that costs only some viewers theirs, or nobody yet: another trouble waited hours for
+        the patience of a restart that was only planned.
         """
         symptom = self.working.symptom if self.is_fresh(Subject.WORKLOAD) else None
         is_more = self.streaming.status is Status.FALSE and (
             self.streaming.reason is not Reason.WRONG_PICTURE or process_is_down(self)
         )
-        return None if symptom is not None and symptom.is_partial and is_more else symptom
+        is_milder = symptom is not None and (symptom.is_partial or symptom.is_planned)
+        return None if is_milder and is_more else symptom
 
     @property
     def is_known_unreachable(self) -> bool:

@@ -1,8 +1,9 @@
 """What may be tried against a symptom, and what was: the ladder of one that no other host would cure.
 
 What spoils the view for some viewers only, or comes along to every host, must not cost one host after
-the other. Its ladder ends at ``Symptom.dearest``; what was tried for it counts until the picture has
-been good for long, not only within the caps' windows, and a person is told of it.
+the other. Its ladder ends at ``Symptom.dearest``, and a person is told of it. What was tried against any
+symptom counts until the picture has been good for long, not only within the caps' windows: one with
+twenty minutes of patience would be restarted for ever, and never climb.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def is_free_again_at(case: Case, rung: Rung) -> datetime | None:
 
 
 def _is_for_it(case: Case, use: RemedyUse) -> bool:
-    return is_bounded(case) and case.symptom is not None and use.symptom == case.symptom.code
+    return case.symptom is not None and use.symptom == case.symptom.code
 
 
 def tried(record: SlotRecord) -> str:

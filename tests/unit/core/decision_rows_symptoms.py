@@ -8,6 +8,7 @@ from keeper.core.model import (
     Condition,
     ConditionKind,
     Remedy,
+    RemedyUse,
     Rung,
     Status,
     Subject,
@@ -82,6 +83,17 @@ def planned_conditions(remedy: Remedy) -> tuple[Condition, ...]:
     said = says(remedy)
     assert said.symptom is not None
     return conditions(working=replace(said, symptom=replace(said.symptom, is_planned=True)))
+
+
+def ahead_of_time(wait_s: float) -> Condition:
+    """What a workload says of a good picture that is to be interrupted, within so long."""
+    said = says(Remedy.RESTART_PROCESS, wait_s=wait_s)
+    assert said.symptom is not None
+    return replace(said, symptom=replace(said.symptom, is_planned=True))
+
+
+def tried_for_it(*tried: tuple[Rung, float]) -> tuple[RemedyUse, ...]:
+    return tuple(replace(use, symptom="encoder_gave_up") for use in used(*tried))
 
 
 def planned(remedy: Remedy) -> World:
@@ -265,6 +277,21 @@ SYMPTOMS = (
         world=bounded(W, (W, 300.0), remedy=Remedy.RESTART_WORKLOAD, looks=Reason.FROZEN,
                       is_partial=False),
         decision="hold", reason=Reason.NEEDS_PERSON, wanted="repair",
+    ),
+    Row(
+        sentence="what is asked for ahead of time keeps no dark stream waiting",
+        world=dark(working=ahead_of_time(wait_s=1200.0)), decision="restart", reason=Reason.FROZEN,
+        rung=P,
+    ),
+    Row(
+        sentence="what was tried against a symptom counts for as long as it goes on",
+        world=with_record(ailing(Remedy.RESTART_PROCESS), remedies=tried_for_it(*LONG_AGO)),
+        decision="restart", reason=Reason.SYMPTOM, rung=W,
+    ),
+    Row(
+        sentence="what was tried long ago against another trouble counts no more",
+        world=with_record(ailing(Remedy.RESTART_PROCESS), remedies=used(*LONG_AGO)),
+        decision="restart", reason=Reason.SYMPTOM, rung=P,
     ),
     Row(
         sentence="a process that is gone is more than what spoils the view of some",
