@@ -124,7 +124,10 @@ class Handler(BaseHTTPRequestHandler):
         if is_full:
             self._answer(503, "text/plain", b"too many viewers\n")
             return
-        say("[stream] Client connected.")
+        # keeper looks every few seconds: its comings and goings would be all that the log shows.
+        is_told = not self.headers.get("User-Agent", "").startswith("keeper/")
+        if is_told:
+            say("[stream] Client connected.")
         try:
             self.connection.settimeout(PATIENCE_S)
             # At once, also without a picture: a viewer can tell loading from a server that hangs.
@@ -139,7 +142,8 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             with stream.fresh:
                 stream.viewers -= 1
-            say("[stream] Client disconnected.")
+            if is_told:
+                say("[stream] Client disconnected.")
 
     def _send_frames(self) -> None:
         seen = -1
@@ -149,7 +153,9 @@ class Handler(BaseHTTPRequestHandler):
                     self.stream.fresh.wait(REPEAT_S)
                 seen, frame = self.stream.number, self.stream.newest
             if frame is not None:
-                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(frame)}\r\n\r\n"
+                head = (
+                    f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(frame)}\r\n\r\n"
+                )
                 part = head.encode() + frame + b"\r\n"
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
 

@@ -73,7 +73,7 @@ def lines_of(result: CommandResult) -> tuple[ReportLine, ...]:
     """Read it. Whatever cannot be read is a line that says so."""
     asked, _, rest = result.stdout.partition("\n== gpu\n")
     gpu, _, log = rest.partition("== log\n")
-    return (*_of_server(asked), _of_gpu(gpu), _line("Recent log", Status.UNKNOWN, _last(log)))
+    return (*_of_server(asked), _of_gpu(gpu), _of_log(log))
 
 
 def _of_server(asked: str) -> tuple[ReportLine, ...]:
@@ -89,7 +89,7 @@ def _of_server(asked: str) -> tuple[ReportLine, ...]:
         _line(
             "Server",
             Status.TRUE if is_well else Status.FALSE,
-            f"{seen.phase}, {seen.backend} {seen.model}, up {seen.uptime_s:.0f} s {seen.note}",
+            f"{seen.phase}, {_drawn_by(seen)}, up {seen.uptime_s:.0f} s {seen.note}",
         ),
         _line(
             "Generator",
@@ -112,14 +112,27 @@ def _of_errors(seen: _Full) -> ReportLine:
     return _line("Errors", status, said)
 
 
+def _drawn_by(seen: _Full) -> str:
+    """Say what draws: a test card needs no model."""
+    return seen.backend if seen.backend == "test-card" else f"{seen.backend} {seen.model}"
+
+
 def _of_gpu(text: str) -> ReportLine:
+    """Read nvidia-smi's line: name, use, memory in use, memory, degrees Celsius."""
     said = text.strip()
-    is_answer = "%" in said or "MiB" in said
-    return _line("GPU", Status.TRUE if is_answer else Status.UNKNOWN, said or "no nvidia-smi")
+    match [each.strip() for each in said.split(",")]:
+        case [name, busy, used, total, degrees] if busy.endswith("%"):
+            words = f"{name}, {busy} busy, {used} of {total}, {degrees} C"
+            return _line("GPU", Status.TRUE, words)
+        case _:
+            return _line("GPU", Status.UNKNOWN, said or "no nvidia-smi")
 
 
-def _last(log: str) -> str:
-    return " | ".join(log.strip().splitlines()[-_LOG_LINES:]) or "no log"
+def _of_log(text: str) -> ReportLine:
+    """Show the log's end; each line is made plain by itself."""
+    shown = "\n".join(plain(line, _TEXT_MAX) for line in text.strip().splitlines()[-_LOG_LINES:])
+    status = Status.TRUE if shown else Status.UNKNOWN
+    return ReportLine(title="Recent logs", status=status, text=shown or "no log")
 
 
 def _line(title: str, status: Status, text: str) -> ReportLine:

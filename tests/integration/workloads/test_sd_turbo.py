@@ -68,6 +68,21 @@ async def test_deploys_and_the_viewer_sees_it_move(on_air: OnAir) -> None:
     assert reading.numbers["mean_luma"] > 20
 
 
+async def test_the_log_tells_of_viewers_and_not_of_keepers_looks(
+    on_air: OnAir, workdir: Path
+) -> None:
+    log = workdir / "server.log"
+    await on_air.look_until(Reason.LIVE)
+    assert "Client" not in log.read_text()
+    address = await on_air.link.forward(on_air.port)
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert await reader.readuntil(b"--frame")
+    writer.close()
+    await eventually(lambda: "Client disconnected" in log.read_text())
+    assert "Client connected" in log.read_text()
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [("freeze", Reason.FROZEN), ("black", Reason.BLACK), ("stall", Reason.NO_BYTES)],
