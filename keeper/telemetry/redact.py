@@ -38,9 +38,10 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         HIDDEN,
     ),
     (re.compile(rf"(?i)\b(bearer|basic)\s+{_VALUE}"), rf"\1 {HIDDEN}"),
-    # The last part of an RTMP address is the stream key; some services put it into the query.
+    # The last part of an RTMP address is the stream key; some services put it into the query. ffmpeg puts a
+    # stroke between several addresses.
     (
-        re.compile(r"(?i)\b(rtmp[a-z]{0,8}://[^\s/\"'<>]+/(?:[^\s/\"'<>?]+/)*)[^\s\"'<>/]+"),
+        re.compile(r"(?i)\b(rtmp[a-z]{0,8}://[^\s/|\"'<>]+/(?:[^\s/|\"'<>?]+/)*)[^\s|\"'<>/]+"),
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,30}://)[^\s/@\"'<>]+@"), rf"\1{HIDDEN}@"),

@@ -22,6 +22,15 @@ KEY = "3f9a7c0d55b1e2aa"
         ("authorization=Basic dXNlcjpwYXNz", f"authorization=Basic {HIDDEN}"),
         ("rtmp://live.example/app/sk_us_12345", f"rtmp://live.example/app/{HIDDEN}"),
         ("rtmps://a.example:443/rtmp/KEY?x=1 next", f"rtmps://a.example:443/rtmp/{HIDDEN} next"),
+        # As ffmpeg names what it sends to several platforms at once.
+        (
+            "to '[f=flv]rtmp://a.example/live2/KEY1|[f=flv:onfail=ignore]rtmps://b.example/app/KEY2':",
+            f"to '[f=flv]rtmp://a.example/live2/{HIDDEN}|[f=flv:onfail=ignore]rtmps://b.example/app/{HIDDEN}':",
+        ),
+        (
+            "rtmp://a/app/KEY1?x=1|rtmp://b/KEY2|rtmp://c/app/x/KEY3",
+            f"rtmp://a/app/{HIDDEN}|rtmp://b/{HIDDEN}|rtmp://c/app/x/{HIDDEN}",
+        ),
         ("GET /api?api_key=abc123&page=2", f"GET /api?api_key={HIDDEN}&page=2"),
         ("VAST_API_KEY='abc123'", f"VAST_API_KEY='{HIDDEN}'"),
         ('{"access_token": "abc", "n": 1}', f'{{"access_token": "{HIDDEN}", "n": 1}}'),
