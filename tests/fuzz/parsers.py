@@ -275,7 +275,7 @@ def sd_turbo_report(data: bytes) -> Any:
 
 
 def check_sd_turbo_report(lines: Any) -> str:
-    return _all(*(shown_badly(line.text, 300) for line in lines))
+    return _all(*(shown_badly(row, 300) for line in lines for row in line.text.split("\n")))
 
 
 AUDITION: Final = (
