@@ -153,9 +153,7 @@ class Handler(BaseHTTPRequestHandler):
                     self.stream.fresh.wait(REPEAT_S)
                 seen, frame = self.stream.number, self.stream.newest
             if frame is not None:
-                head = (
-                    f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(frame)}\r\n\r\n"
-                )
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(frame)}\r\n\r\n"
                 part = head.encode() + frame + b"\r\n"
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
 
