@@ -17,6 +17,7 @@ from keeper.core.model import (
     Remedy,
     SlotRecord,
     StreamName,
+    Tenure,
     is_spare,
     stream_of,
 )
@@ -42,7 +43,8 @@ def needs_person(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
 
     One alert for each stream and trouble: a refused key is refused to every slot. Also while viewers see
     a picture, for part of the stream may be missing: one platform of three, say. What keeper has tried to
-    cure is told only when it holds for that.
+    cure is told only when it holds for that. What a host fails at that serves nobody yet, a slot's next one
+    or a spare, is told as well: it costs, and the hosts that serve do not say it.
     """
     held = {
         decision.slot
@@ -51,12 +53,12 @@ def needs_person(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
     }
     told: set[tuple[StreamName, str]] = set()
     for slot, record in snapshot.records.items():  # a slot that is well may say so, too
-        plea = None if is_spare(slot) else _plea_of(record, is_held=slot in held)
+        plea = _plea_of(record, is_held=slot in held)
         stream = stream_of(slot)
         if plea is None or (stream, plea.code) in told:
             continue
         told.add((stream, plea.code))
-        is_dark = record.dark_since is not None or not record.ever_on_air
+        is_dark = not is_spare(slot) and (record.dark_since is not None or not record.ever_on_air)
         yield Alert(
             name="KeeperNeedsPerson",
             key=f"KeeperNeedsPerson:{stream}:{plea.code}",
@@ -88,8 +90,14 @@ def because(reason: Reason, record: SlotRecord) -> str:
 
 def _plea_of(record: SlotRecord, *, is_held: bool) -> _Plea | None:
     tenure = record.tenure
-    if tenure is None:
-        return None
+    if tenure is not None and not is_spare(record.slot):
+        own = _of_its_workload(record, tenure, is_held=is_held)
+        if own is not None:
+            return own
+    return _of_an_audition(tenure) or _of_an_audition(record.incoming)
+
+
+def _of_its_workload(record: SlotRecord, tenure: Tenure, *, is_held: bool) -> _Plea | None:
     working = condition_of(tenure, ConditionKind.WORKING)
     symptom = None if working is None else working.symptom
     is_spent = is_held and tenure.deployed_at is not None
@@ -100,9 +108,12 @@ def _plea_of(record: SlotRecord, *, is_held: bool) -> _Plea | None:
             since=working.since,
             tried=tried(record),
         )
-    audition = tenure.audition
-    is_refused = audition is not None and audition.meaning is Meaning.PERSON
-    if audition is None or not is_refused or tenure.deployed_at is not None:
+    return None
+
+
+def _of_an_audition(tenure: Tenure | None) -> _Plea | None:
+    audition = None if tenure is None or tenure.deployed_at is not None else tenure.audition
+    if audition is None or audition.meaning is not Meaning.PERSON:
         return None
     sentence = f"the host's audition saw: {audition.saw}; expected: {audition.expected}"
     return _Plea(code=audition.check, sentence=sentence, since=audition.since)

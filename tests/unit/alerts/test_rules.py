@@ -564,6 +564,30 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         {"KeeperNeedsPerson:duel:ingest": Severity.CRITICAL},
     ),
     (
+        "an audition that a slot's next host does not pass is told while the old one serves",
+        snapshot(
+            record(incoming=tenure(2, audition=AUDITION, deployed_at=None, first_live_at=None))
+        ),
+        {"KeeperNeedsPerson:duel:ingest": Severity.WARNING},
+    ),
+    (
+        "an audition that a spare does not pass is told, for it costs",
+        snapshot(
+            record(),
+            record(
+                slot="duel/spare-0",
+                tenure=tenure(audition=AUDITION, deployed_at=None, first_live_at=None),
+                ever_on_air=False,
+            ),
+        ),
+        {"KeeperNeedsPerson:duel:ingest": Severity.WARNING},
+    ),
+    (
+        "what ails a spare is its stream's to say",
+        snapshot(record(), record(slot="duel/spare-0", tenure=ailing())),
+        {},
+    ),
+    (
         "a machine that leaves the market under a good host is told, once",
         snapshot(record(tenure=tenure(unlisted_since=ago(minutes=1), listed_at=ago(hours=1)))),
         {"KeeperMachineUnlisted:duel/0": Severity.INFO},
