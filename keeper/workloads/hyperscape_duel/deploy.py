@@ -20,6 +20,8 @@ from keeper.workloads.hyperscape_duel.settings import CURES, HyperscapeDuelSetti
 # A PM2 that unpacks itself first, and an orchestrator that is told to end (its children have 1.2 s).
 _STOP_TIMEOUT_S = 90.0
 _START_TIMEOUT_S = 120.0
+# Five wrong codes of strangers lock the admin calls for five minutes.
+_LOCK_S = 310.0
 # Symptoms that a mere start cures not: the code on the host is not what was declared.
 _NEED_THE_DEPLOY = frozenset({"other_commit"})
 # Symptoms of the bridge alone: it is ended by its pid, and the orchestrator begins it again.
@@ -68,7 +70,13 @@ def prepare(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> tup
 def restart_process(
     settings: HyperscapeDuelSettings, secrets: Mapping[str, str], symptom: str
 ) -> tuple[Command, ...]:
-    """End the bridge alone where it is the bridge; else ask PM2 for a new orchestrator."""
+    """End the bridge alone where it is the bridge; else ask PM2 for a new orchestrator.
+
+    Nothing is ended where the server has only to be let out of the maintenance that keeper put it into.
+    """
+    if symptom == "in_maintenance":
+        name = "restart.process.maintenance.exit"
+        return (scripts.act(settings, secrets, verb="maintenance_exit", name=name),)
     if symptom in _OF_THE_BRIDGE:
         sound = (_sound(settings),) if symptom == "sound_gone" else ()
         kill = scripts.act(settings, secrets, verb="kill_bridge", name="restart.process")
@@ -138,8 +146,16 @@ def _enter(settings: HyperscapeDuelSettings, secrets: Mapping[str, str], act: st
 
 
 def _exit(settings: HyperscapeDuelSettings, secrets: Mapping[str, str], act: str) -> Command:
-    name = f"{act}.maintenance.exit"
-    return scripts.act(settings, secrets, verb="maintenance_exit", name=name)
+    """Take back what ``_enter`` did, also after a failure: the server of before is well, and idle."""
+    return scripts.act(
+        settings,
+        secrets,
+        verb="maintenance_exit",
+        name=f"{act}.maintenance.exit",
+        wait_s=_LOCK_S,
+        timeout_s=_LOCK_S + 60,
+        is_closing=True,
+    )
 
 
 def _secrets_file(
@@ -335,13 +351,17 @@ while kill -0 "$daemon" 2>/dev/null && [ "$tries" -gt 0 ]; do sleep 0.1; tries=$
 exit 0
 """
 
-# A lock of an X server whose pid is dead keeps the next one from starting.
+# A lock of an X server whose pid is dead, or somebody else's by now, keeps the next one from starting.
 _BESIDE = r"""
+has_x_server() {
+    { read -r stat_line <"/proc/$1/stat"; } 2>/dev/null || return 1
+    case $stat_line in *') Z '*) return 1 ;; "$1 (X"*) ;; *) return 1 ;; esac
+}
 [ "$wait_s" = 0 ] || sleep "$wait_s"
 if [ -n "$start_display" ]; then
     number=${DISPLAY#*:} number=${number%%.*}
     holder=$(tr -cd 0-9 2>/dev/null <"/tmp/.X$number-lock")
-    if [ -z "$holder" ] || ! kill -0 "$holder" 2>/dev/null; then
+    if [ -z "$holder" ] || ! has_x_server "$holder"; then
         rm -f -- "/tmp/.X$number-lock" "/tmp/.X11-unix/X$number"
         setsid sh -c "$start_display" </dev/null >/dev/null 2>&1 &
         sleep 1

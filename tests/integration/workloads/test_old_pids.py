@@ -1,4 +1,4 @@
-"""PM2's pid file outlives PM2, and after a reboot its number is soon somebody else's."""
+"""Pid files outlive their processes, and after a reboot their numbers are soon somebody else's."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from keeper.ports import Command
 from keeper.workloads import managers, registered
 from keeper.workloads.hyperscape_duel.settings import HyperscapeDuelSettings, Pm2Settings
 from keeper.workloads.managers import Pm2
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -69,3 +70,31 @@ async def test_nobody_starts_a_pm2_to_ask_it_or_to_stop_it(
     assert await ends(word, tmp_path) == (0, "no PM2 daemon\n")
     assert not (tmp_path / "calls").exists()
     assert stranger.returncode is None
+
+
+async def test_a_display_is_started_whoever_has_the_old_ones_pid(
+    tmp_path: Path, stranger: asyncio.subprocess.Process
+) -> None:
+    """An X server of before the reboot has left its lock, and a picture needs the next one."""
+    lock = Path("/tmp/.X947-lock")
+    settings = HyperscapeDuelSettings(
+        kind="hyperscape-duel",
+        path="",
+        workdir=str(tmp_path / "checkout"),
+        secrets_file="secrets.env",
+        display=":947",
+        start_display=f"echo started >>{tmp_path}/display",
+        start_sound="",
+        pm2=Pm2Settings(apps=("duel",), command="pm2"),
+    )
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "secrets.env").write_text("DISPLAY=:947\n")
+    duel = registered()["hyperscape-duel"].build(settings, {})
+    *_, start = (each for each in duel.restart_workload() if isinstance(each, Command))
+    try:
+        lock.write_text(f"{stranger.pid:>10}\n")
+        await ends(start, tmp_path)  # no app runs here, and so it fails in the end
+        await eventually((tmp_path / "display").exists)
+        assert not lock.exists()
+    finally:
+        lock.unlink(missing_ok=True)
