@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
@@ -53,6 +54,7 @@ from keeper.settings import (
     remaker,
     secrets_of,
     to_desired,
+    unfit,
 )
 from keeper.settings.tree import LogFormat
 from keeper.telemetry.instrumented import (
@@ -238,9 +240,14 @@ async def serve(
     form, level = LogFormat(log_format or settings.log.format), log_level or settings.log.level
     hidden = set(secrets_of(settings))  # all there ever were in this process
     configure_logs(format=form.value, level=level, secrets=hidden)
+    for problem in unfit(settings.local_files):
+        # Not now, perhaps never: what is on air does not need it, and is looked after.
+        structlog.get_logger().warning("config.file_unfit", error=problem)
 
     def again() -> Declared:
         settings = load()
+        if problems := unfit(settings.local_files):
+            raise ConfigError(problems)
         hidden.update(secrets_of(settings))
         configure_logs(format=form.value, level=level, secrets=hidden)
         key = state_folder.marks_key(first.state_dir)  # where the store is

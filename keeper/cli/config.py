@@ -30,13 +30,17 @@ def check_config(file: Path, as_json: bool) -> int:
     """Find every mistake in a configuration file.
 
     Each problem is a line `file:line:column: what (did you mean …)`. Nothing is contacted, and the
-    API key need not be at hand. Exit 78 if there is any problem.
+    API key need not be at hand. Archives of this box that keeper is to send are read whole, to
+    compare their checksums. Exit 78 if there is any problem.
     """
     from keeper.cli.terminal import print_json
     from keeper.ports import ConfigError
+    from keeper.settings import unfit
 
     try:
         settings, note = _read(file)
+        if problems := unfit(settings.local_files, is_thorough=True):
+            raise ConfigError(problems)
     except ConfigError as error:
         if not as_json:
             raise

@@ -94,6 +94,9 @@ class Parcel:
     stall_s: float = 60.0  # so long without a byte getting further, and it is given up
     # A POSIX-sh look on the host: with exit code 0 the file is not needed there any more.
     unless: str = ""
+    # Its beginning must be one of these (where, what), if any; and what that means, for a person.
+    heads: tuple[tuple[int, bytes], ...] = ()
+    heads_said: str = ""
 
 
 class SendStage(StrEnum):

@@ -19,6 +19,7 @@ from keeper.settings.desired import (
     to_desired,
 )
 from keeper.settings.durations import parse_duration
+from keeper.settings.local_files import unfit
 from keeper.settings.reading import find_socket, load_settings
 from keeper.settings.tree import Settings, parse_address
 
@@ -38,4 +39,5 @@ __all__ = [
     "remaker",
     "secrets_of",
     "to_desired",
+    "unfit",
 ]

@@ -16,10 +16,11 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from keeper.ports import ConfigError
+from keeper.ports import ConfigError, Parcel
 from keeper.settings.crosschecks import Contradiction, contradictions
 from keeper.settings.desired import build_channel, build_workload, secret_places
 from keeper.settings.document import Document, Place, Problem, places, read_document, value_at
+from keeper.settings.local_files import LocalFile
 from keeper.settings.report import describe
 from keeper.settings.shape import dotted, field_at, is_secret, place_of
 from keeper.settings.sources import (
@@ -67,6 +68,7 @@ def load_settings(
         problems += reading.try_plugins(settings)
     if problems or settings is None:
         raise _refusal(problems)
+    settings.note_local_files(tuple(reading.local_files(settings)))
     return settings
 
 
@@ -194,6 +196,21 @@ class _Reading:
         for index, channel in enumerate(settings.alerts.channels):
             place = self._indexes.original(("alerts", "channels", index))
             yield from self._tried(place, partial(build_channel, settings, channel))
+
+    def local_files(self, settings: Settings) -> Iterator[LocalFile]:
+        """Name the files of this box that workloads send, and where each is written."""
+        for index, section in enumerate(settings.streams):
+            here = self._indexes.original(("streams", index, "workload"))
+            for step in build_workload(settings, section).deploy():
+                if isinstance(step, Parcel):
+                    written = (
+                        place
+                        for place in places(self._values)
+                        if place[: len(here)] == here
+                        and value_at(self._values, place) == step.local_path
+                    )
+                    place = next(written, here)
+                    yield LocalFile(self._problem(place, "").where, dotted(place), step)
 
     def _tried(self, place: Place, build: Callable[[], object]) -> Iterator[Problem]:
         try:

@@ -34,6 +34,7 @@ from keeper.core.spare import Spares
 from keeper.core.windows import Allowance
 from keeper.ports import Address
 from keeper.settings.durations import Duration, Number, Whole
+from keeper.settings.local_files import LocalFile
 from keeper.settings.mirror import AsCore, AsOverrides, Section
 from keeper.settings.plugins import OfKind, channel_models, workload_models
 
@@ -259,6 +260,8 @@ class Settings(BaseSettings):
     # Values of the secrets that streams and channels name. Part of equality: a changed secret is a
     # changed configuration. Never dumped.
     _secrets: Mapping[str, SecretStr] = PrivateAttr(default_factory=dict)
+    # Files of this box that workloads name, for those who check them.
+    _local_files: tuple[LocalFile, ...] = PrivateAttr(default=())
 
     @override
     @classmethod
@@ -281,6 +284,15 @@ class Settings(BaseSettings):
     def attach(self, secrets: Mapping[str, SecretStr]) -> None:
         """Take the values of named secrets; load_settings does, once."""
         self._secrets = dict(secrets)
+
+    @property
+    def local_files(self) -> tuple[LocalFile, ...]:
+        """Files of this box that workloads are to be given."""
+        return self._local_files
+
+    def note_local_files(self, files: tuple[LocalFile, ...]) -> None:
+        """Take the files that workloads name; load_settings does, once."""
+        self._local_files = files
 
     def policy_of(self, stream: StreamSection) -> Policy:
         """Give the numbers of one stream: the common ones with its own on top."""

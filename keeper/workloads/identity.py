@@ -60,8 +60,9 @@ def identify(
         workload, files = plugin.build(section, secrets), {}
     rental = _rented(workload, disk_gb)
     beside = {"files", *getattr(section, "not_on_hosts", ())}
+    told = section.model_dump(mode="json", exclude_defaults=True, exclude=beside)
     parts = {
-        **dict(_flat("", section.model_dump(mode="json", exclude_defaults=True, exclude=beside))),
+        **{key: mark for key, mark in _flat("", told) if key not in beside},
         **files,
         **_parts_of(rental),
         **{f"secret {name}": _mark_of_secret(name, secrets[name], key) for name in secrets},

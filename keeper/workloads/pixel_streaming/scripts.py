@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from shlex import quote
 
-from keeper.ports import Command, Job, Upload
+from keeper.ports import Command, Job, Parcel, Upload
 from keeper.workloads.pixel_streaming.settings import ArchiveSettings, PixelStreamingSettings
 
 # In front of each start's output: what stands above it in the log is of an earlier one.
@@ -110,6 +110,7 @@ if [ -z "$digest" ]; then
     set -- $(cksum <"$path") && wanted="$1-$2 $folder"
 fi
 if [ -d "$folder" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+    [ "$sent" = 0 ] || rm -f -- "$path" "$path.part"
     echo 'the project is in place'
     exit 0
 fi
@@ -133,7 +134,7 @@ if [ -z "$path" ]; then
     done
     fetched=1
 else
-    fetched=0
+    fetched=$sent
     [ -f "$path" ] || { echo "there is no archive $path" >&2; exit 1; }
 fi
 if [ -n "$digest" ] && ! echo "$digest  $path" | sha256sum -c --status; then
@@ -158,6 +159,46 @@ rm -rf -- "$folder.old"
 """
 
 
+# What unzip and tar take: the beginnings of such files.
+_HEADS = (
+    (0, b"PK\x03\x04"), (257, b"ustar"), (0, b"\x1f\x8b"), (0, b"BZh"), (0, b"\xfd7zXZ\x00"),
+    (0, b"\x28\xb5\x2f\xfd"),
+)  # fmt: skip
+_HEADS_SAID = "a zip, or a tar as it is or compressed by gzip, bzip2, xz or zstd"
+
+_IN_PLACE = r"""
+cd -- "$workdir" && [ -d "$folder" ] && [ "$(cat .keeper/project.stamp)" = "$digest $folder" ]
+"""
+
+
+def parcel(settings: PixelStreamingSettings, archive: ArchiveSettings, *, name: str) -> Parcel:
+    """Send an archive of keeper's box, unless what is in it is in place already.
+
+    Always under the same name: the beginning of an earlier one that never came whole is overwritten.
+    """
+    values = {
+        "workdir": settings.workdir,
+        "folder": settings.app.folder,
+        "digest": archive.sha256,
+    }
+    return Parcel(
+        name=name,
+        local_path=archive.local_path,
+        sha256=archive.sha256,
+        path=_sent(settings),
+        mode=0o600,
+        timeout_s=archive.timeout_s,
+        stall_s=archive.stall_s,
+        unless=assignments(values) + _IN_PLACE,
+        heads=_HEADS,
+        heads_said=_HEADS_SAID,
+    )
+
+
+def _sent(settings: PixelStreamingSettings) -> str:
+    return f"{settings.workdir}/.keeper/sent-archive"
+
+
 def project(
     settings: PixelStreamingSettings, archive: ArchiveSettings, url: str, *, name: str
 ) -> Job:
@@ -166,15 +207,17 @@ def project(
         "workdir": settings.workdir,
         "folder": settings.app.folder,
         "digest": archive.sha256,
-        "path": archive.path,
+        "path": _sent(settings) if archive.local_path else archive.path,
+        "sent": "1" if archive.local_path else "0",
     }
     mark = f"{archive.sha256}:{archive.path}:{settings.workdir}:{settings.app.folder}"
     return Job(
         name=name,
         script=assignments(values) + _FETCH,
         timeout_s=archive.timeout_s,
-        # An archive on the host without a checksum may be another one tomorrow.
-        mark=mark if archive.sha256 else "",
+        # An archive on the host without a checksum may be another one tomorrow; and one that was sent
+        # because the folder is gone must be unpacked, whatever was done before.
+        mark=mark if archive.sha256 and not archive.local_path else "",
         env={_URL_VARIABLE: url} if url else {},
     )
 

@@ -21,9 +21,10 @@ _Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class ArchiveSettings(BaseModel):
-    """The packaged application: an archive that the host fetches, or one that is on it already.
+    """The packaged application: fetched by the host, there already, or sent by keeper.
 
-    keeper does not carry it: such archives have gigabytes, and a host's own line is the fast one.
+    A host's own line is the fast one: what can be fetched is better fetched. What is nowhere but on
+    keeper's box, keeper carries.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,15 +35,25 @@ class ArchiveSettings(BaseModel):
     url_secret: str = ""
     # A file on the host, put there by the provisioning script, by hand, or by `keeper ssh`.
     path: Annotated[str, Field(pattern=r"^(?:/[^\x00-\x1f]*)?$", max_length=400)] = ""
-    # Its checksum. Without it an archive that was exchanged is not noticed.
+    # A file on keeper's own box. keeper sends it, and goes on where a cut one ended.
+    local_path: Annotated[str, Field(pattern=r"^(?:/[^\x00-\x1f]*)?$", max_length=400)] = ""
+    # Its checksum. Without it an archive on the host that was exchanged is not noticed.
     sha256: Annotated[str, Field(pattern=r"^(?:[0-9a-f]{64})?$")] = ""
-    # How long fetching and unpacking may take together.
+    # How long fetching and unpacking may take together; where keeper sends it, each of the two.
     timeout_s: Annotated[float, Field(gt=0, le=14_400)] = 3600.0
+    # So long without a byte getting further, and keeper's sending has stalled.
+    stall_s: Annotated[float, Field(ge=5, le=600)] = 60.0
 
     @model_validator(mode="after")
     def _comes_from_one_place(self) -> ArchiveSettings:
-        if sum(bool(each) for each in (self.url, self.url_secret, self.path)) != 1:
-            raise ValueError("an archive has one of `url`, `url_secret` and `path`")
+        places = (self.url, self.url_secret, self.path, self.local_path)
+        if sum(bool(each) for each in places) != 1:
+            raise ValueError("an archive has one of `url`, `url_secret`, `path` and `local_path`")
+        if self.local_path and not self.sha256:
+            raise ValueError(
+                "an archive that keeper sends needs its `sha256`, which says when it is another one:"
+                f" sha256sum '{self.local_path}'"
+            )
         if not self.path and not self.sha256:
             raise ValueError("an archive that is fetched needs its `sha256`")
         return self

@@ -155,7 +155,7 @@ class PixelStreaming:
         return audition(demands, settings.audition)
 
     def deploy(self) -> tuple[Step, ...]:
-        """Wait for the boot, fetch and unpack, install the program, start it, prove it."""
+        """Wait for the boot, fetch or send, unpack, install the program, start it, prove it."""
         return (
             *self._put("deploy"),
             *self._program(),
@@ -294,6 +294,8 @@ class PixelStreaming:
     def _put(self, act: str) -> tuple[Step, ...]:
         archive = self.settings.archive
         steps: tuple[Step, ...] = (scripts.boot(self.settings, name=f"{act}.boot"),)
+        if archive is not None and archive.local_path:
+            steps += (scripts.parcel(self.settings, archive, name=f"{act}.archive"),)
         if archive is not None:
             url = self.secrets[archive.url_secret] if archive.url_secret else archive.url
             steps += (scripts.project(self.settings, archive, url, name=f"{act}.project"),)
