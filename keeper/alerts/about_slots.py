@@ -31,6 +31,7 @@ _ORDER = {
     "deploy": "If you agree: `keeper deploy {stream}`.",
     "destroy": "If you agree: `keeper destroy {slot}`.",
 }
+_WHY_MAX = 300
 _DETAIL_MAX = 600  # an error with its cure
 _DEFAULT_POLICY = Policy()  # of slots whose stream is no longer declared
 
@@ -360,7 +361,8 @@ def _did(record: SlotRecord, hold: Hold | None) -> str:
     parts = []
     acted_at, incident = record.last_act_at, record.incident
     if incident is not None and acted_at is not None and acted_at >= incident.opened_at:
-        because = SENTENCE[record.last_act_reason]
+        why = plain(record.last_act_why, _WHY_MAX)
+        because = SENTENCE[record.last_act_reason] + (f": {why}" if why else "")
         parts.append(f"last act: {record.last_act.replace('_', ' ')}, because {because}")
     if hold is not None:
         parts.append(f"would {hold.wanted.replace('_', ' ')}, but {SENTENCE[hold.reason]}")

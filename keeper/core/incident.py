@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from keeper.core import suspects
-from keeper.core.conditions import condition_of
+from keeper.core.conditions import condition_of, symptom_behind, symptom_of
 from keeper.core.cures import cap_of
 from keeper.core.draft import Draft
 from keeper.core.events import IncidentClosed, IncidentOpened, StreamDark, StreamOnAir
@@ -89,8 +89,15 @@ def is_as_ordered(record: SlotRecord, tenure: Tenure) -> bool:
 
 def note_act(draft: Draft, slot: SlotId, name: str, reason: Reason) -> None:
     """Remember a slot's latest act, and count it towards the open incident."""
+    record = draft.records[slot]
+    is_said = symptom_behind(reason, record.tenure) != ""
+    said = symptom_of(record.tenure) if is_said else None
     record = replace(
-        draft.records[slot], last_act=name, last_act_reason=reason, last_act_at=draft.now
+        record,
+        last_act=name,
+        last_act_reason=reason,
+        last_act_at=draft.now,
+        last_act_why="" if said is None else said.sentence,
     )
     if record.incident is not None:
         record = replace(record, incident=replace(record.incident, acts=record.incident.acts + 1))

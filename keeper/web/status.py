@@ -273,7 +273,8 @@ def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
         last_act=ActStatus(
             decision=record.last_act,
             reason=record.last_act_reason,
-            because=SENTENCE[record.last_act_reason],
+            because=SENTENCE[record.last_act_reason]
+            + (f": {record.last_act_why}" if record.last_act_why else ""),
             at=record.last_act_at,
         )
         if record.last_act

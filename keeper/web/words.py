@@ -260,7 +260,10 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
         f"revision {f['revision']} of {f['stream']} is tried once more: what worked before would"
         " not go on that host, either"
     ),
-    "workload.restarting": lambda f: f"restarting {_rung(f)}, try {f['attempt']}{_because(f)}",
+    "workload.restarting": lambda f: (
+        # One that was ordered is no try of the ladder's.
+        f"restarting {_rung(f)}" + (f", try {f['attempt']}" if f["attempt"] else "") + _because(f)
+    ),
     "workload.restarted": lambda f: f"restarted {_rung(f)}",
     "workload.restart_failed": lambda f: f"could not restart {_rung(f)}: {f['error']}",
     "instance.rebooting": lambda f: f"rebooting the host{_because(f)}",

@@ -209,6 +209,7 @@ class SlotRecord:
     last_act: str = ""  # last decision that did something, for the page and `status`
     last_act_reason: Reason = Reason.STARTING_UP
     last_act_at: datetime | None = None
+    last_act_why: str = ""  # the workload's own sentence, where the act was for what it said
     took_over_at: datetime | None = None  # the last time that a spare became its host
     took_over_dark_s: float = 0.0  # how long nobody had seen a picture then
     took_over_for: Reason = Reason.VACANT  # why the slot needed another host

@@ -730,6 +730,18 @@ def test_says_what_was_tried_before_a_person_is_asked() -> None:
     )
 
 
+def test_an_act_for_what_the_workload_said_says_what_that_was() -> None:
+    sick = dark(
+        last_act="restart", last_act_reason=Reason.SYMPTOM, last_act_at=ago(minutes=1),
+        last_act_why="ffmpeg is given\x1b[2J up",
+    )  # fmt: skip
+    (alert,) = (each for each in firing(snapshot(sick), NOW) if each.name == "KeeperStreamDark")
+    assert alert.did == (
+        "last act: restart, because the workload says what is wrong with it: "
+        "ffmpeg is given\\x1b[2J up"
+    )
+
+
 def test_an_act_of_an_earlier_incident_is_not_what_keeper_did() -> None:
     """A message said "last act: restart" of a host that had just vanished for the first time."""
     sick = dark(

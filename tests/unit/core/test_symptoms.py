@@ -127,6 +127,17 @@ def test_whatever_is_done_about_a_symptom_names_it(remedy: Remedy, kind: type) -
     assert told.symptom == "flicker"
 
 
+def test_an_act_keeps_the_words_that_it_was_done_for() -> None:
+    dark = a_condition(ConditionKind.STREAMING, Status.FALSE, Reason.FROZEN, for_s=60, bad=3)
+    tenure = a_tenure(conditions=conditions(streaming=dark, working=working_of(ailing(FLICKER))))
+    world = a_world(a_record(tenure, dark_since=ago(60)))
+    record = record_after(world, decide(world))
+    assert (record.last_act, record.last_act_why) == ("restart", FLICKER.sentence)
+    world = a_world(a_record(a_tenure(conditions=conditions(streaming=dark)), dark_since=ago(60)))
+    record = record_after(world, decide(world))
+    assert (record.last_act, record.last_act_why) == ("restart", "")
+
+
 def test_what_is_left_to_a_person_is_named() -> None:
     dark = a_condition(ConditionKind.STREAMING, Status.FALSE, Reason.FROZEN, for_s=60, bad=3)
     tenure = a_tenure(conditions=conditions(streaming=dark, working=working_of(ailing(DEAF))))
