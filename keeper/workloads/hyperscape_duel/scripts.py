@@ -22,7 +22,9 @@ _SOUND_EVERY_LOOKS = 6
 _ROTATION_S = 60.0
 # The steps in which ages are told: each step is a line.
 _STEP_MAX_S = 10.0
-_PLAIN = re.compile(r"^[A-Za-z0-9_./:@%+,-]*$")
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,-]*")
+# What means something between double quotes, to one reader or the other.
+_NOT_IN_DOUBLE_QUOTES = frozenset('"$`\\')
 
 
 def secrets_text(
@@ -47,7 +49,12 @@ def mark_of(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> str
 
 
 def _value(text: str) -> str:
-    return text if _PLAIN.match(text) else quote(text)
+    if _PLAIN.fullmatch(text):
+        return text
+    # A shell's own way to quote a quote is not a dotenv reader's.
+    if "'" in text and _NOT_IN_DOUBLE_QUOTES.isdisjoint(text):
+        return f'"{text}"'
+    return quote(text)
 
 
 def config(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> str:
