@@ -1,6 +1,7 @@
 """How fast a GPU draws with SD-Turbo's architecture, full size, by the server's own code.
 
-Run by a Python that has torch for the GPU and diffusers (`keeper/workloads/sd_turbo/pins.py`):
+Run by a Python that has torch for the GPU and diffusers: the environment that a deploy has made on a host
+(`.venv` in its workdir), or one with the pins of `keeper/workloads/sd_turbo/pins.py` installed:
 
     PYTHON bench/sd_turbo.py [--seconds 20] [--out FILE]
 
@@ -8,7 +9,7 @@ The weights are random, so nothing is downloaded and the pictures are noise; wha
 depend on them. The model is saved and loaded as a host would load it, in half precision, and each row
 is one way to draw: eager, and compiled. Without a GPU it says that nothing was measured, and a number
 for a CPU is no substitute (``--device cpu`` only shows that the script works). It is no part of `make
-bench`: that runs where no GPU is. Never run on a GPU so far: none was lent.
+bench`: that runs where no GPU is. Not run on a GPU so far.
 
 Sizes: the published configuration of stabilityai/sd-turbo (unet, vae, text_encoder), read 2026-11.
 """
