@@ -78,6 +78,13 @@ def shown_explained(found: Explained, *, width: int) -> Iterator[RenderableType]
                 cell(each.because),
             )
         yield made
+    for audition in found.auditions:
+        yield Text(f"\nAudition of {audition.instance_id}", style="bold")
+        if audition.meaning:
+            why = f"{audition.check}: {audition.saw}; expected: {audition.expected}"
+            yield cell(f"failed ({audition.meaning}), {why}", "red")
+        ago = duration((now - audition.at).total_seconds())
+        yield cell(f"as expected, {ago} ago: {audition.passed or 'nothing'}")
     if found.readings:
         yield Text("\nSeen", style="bold")
         made = table("WITNESS OF", "SAYS", "AGO", "DETAIL", right=("AGO",), fold="DETAIL")

@@ -17,8 +17,6 @@ from keeper.core.conditions import after_doubt, after_reboot, after_redeploy
 from keeper.core.draft import Draft
 from keeper.core.events import (
     ActFailed,
-    AuditionEnded,
-    AuditionFinding,
     DeployFailed,
     InstanceRebid,
     InstanceRebooted,
@@ -27,7 +25,7 @@ from keeper.core.events import (
     WorkloadPrepared,
     WorkloadRestarted,
 )
-from keeper.core.model import Audition, Intent, IntentKind, Rung, SlotId, SlotRecord, Tenure
+from keeper.core.model import Audition, Intent, IntentKind, Rung, SlotRecord
 from keeper.core.moments import later
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome, OutcomeKind
@@ -118,7 +116,8 @@ def _deploy_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
     if found is None or intent.instance_id is None:
         return
     slot, seat, tenure = found
-    tenure = _after_audition(draft, slot, tenure, outcome)
+    if outcome.audition is not None:
+        tenure = replace(tenure, audition=_since_it_failed(tenure.audition, outcome.audition))
     if outcome.audition is not None and outcome.audition.meaning is not None:
         # Nothing was put there, so nothing of the workload can be at fault.
         draft.put(slot, seat, replace(tenure, acted_at=outcome.at))
@@ -161,37 +160,6 @@ def _deploy_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
     draft.tell(
         DeployFailed(slot=slot, instance_id=intent.instance_id, error=outcome.error, detail="")
     )
-
-
-def _after_audition(draft: Draft, slot: SlotId, tenure: Tenure, outcome: Outcome) -> Tenure:
-    """Take down what the host has shown, and tell it."""
-    audition = outcome.audition
-    if audition is None or tenure.instance_id is None:
-        return tenure
-    for each in outcome.findings:
-        draft.tell(
-            AuditionFinding(
-                slot=slot,
-                instance_id=tenure.instance_id,
-                check=each.check,
-                status=each.status,
-                saw=each.saw,
-                expected=each.expected,
-                meaning=each.meaning,
-                is_forced=each.is_forced,
-            )
-        )
-    draft.tell(
-        AuditionEnded(
-            slot=slot,
-            instance_id=tenure.instance_id,
-            meaning=audition.meaning,
-            check=audition.check,
-            saw=audition.saw,
-            expected=audition.expected,
-        )
-    )
-    return replace(tenure, audition=_since_it_failed(tenure.audition, audition))
 
 
 def _since_it_failed(before: Audition | None, now: Audition) -> Audition:

@@ -25,7 +25,6 @@ from keeper.core.model import (
     IntentKind,
     MachineId,
     Makeable,
-    Meaning,
     Offer,
     OfferId,
     Quarantine,
@@ -114,18 +113,6 @@ class OutcomeKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What one check of an audition saw. Texts are bounded, plain and without secrets."""
-
-    check: str
-    status: Status
-    saw: str
-    expected: str
-    meaning: Meaning | None = None
-    is_forced: bool = False  # the operator wants to go on air all the same
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What became of one intent, as the shell saw it."""
 
@@ -144,7 +131,6 @@ class Outcome:
     audition: Audition | None = (
         None  # DEPLOY, PREPARE: what the host showed; None: it was not asked
     )
-    findings: tuple[Finding, ...] = ()  # of it, all but those that were as expected
 
 
 class OrderKind(StrEnum):

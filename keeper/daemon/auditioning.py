@@ -7,11 +7,12 @@ be carried out says nothing about the host; a link that is lost ends the auditio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from keeper.core.model import Audition, Instance, Meaning, Status
-from keeper.core.world import Finding as Told
+from keeper.core.events import AuditionEnded, AuditionFinding, Event
+from keeper.core.model import Audition, Instance, InstanceId, Meaning, SlotId, Status
+from keeper.core.text import plain
 from keeper.ports import (
     Address,
     Clock,
@@ -25,6 +26,7 @@ from keeper.ports import (
 )
 from keeper.workloads.audition import (
     Check,
+    CheckName,
     Finding,
     PortLook,
     after_fix,
@@ -39,6 +41,23 @@ from keeper.workloads.audition import (
 # All of it, fixes included: a browser is brought and started six times at worst.
 _DEADLINE_S = 900.0
 _SHOWN_MAX = 24
+# Of all that passed, and of each check in it. These say what nobody could have known before.
+_PASSED_MAX = 900
+_PASSED_EACH_MAX = 120
+_TELLING = (CheckName.WEBGPU, CheckName.UPLOAD, CheckName.ENCODER, CheckName.INGEST, CheckName.GPU)
+_PLACES = {check: place for place, check in enumerate(_TELLING)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What one check saw. Texts are bounded, plain and without secrets."""
+
+    check: str
+    status: Status
+    saw: str
+    expected: str
+    meaning: Meaning | None = None
+    is_forced: bool = False  # the operator wants to go on air all the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +66,30 @@ class Shown:
 
     audition: Audition
     findings: tuple[Told, ...]  # all but those that were as expected
+
+    def facts(self, slot: SlotId, instance_id: InstanceId) -> Iterator[Event]:
+        """Yield what is to be told of it."""
+        for each in self.findings:
+            yield AuditionFinding(
+                slot=slot,
+                instance_id=instance_id,
+                check=each.check,
+                status=each.status,
+                saw=each.saw,
+                expected=each.expected,
+                meaning=each.meaning,
+                is_forced=each.is_forced,
+            )
+        audition = self.audition
+        yield AuditionEnded(
+            slot=slot,
+            instance_id=instance_id,
+            meaning=audition.meaning,
+            check=audition.check,
+            saw=audition.saw,
+            expected=audition.expected,
+            passed=audition.passed,
+        )
 
 
 class Auditioning:
@@ -114,7 +157,8 @@ class Auditioning:
         meaning, now = worst(findings), self._clock.now()
         gravest = decisive(findings)
         told = [each for each in findings if each.status is not Status.TRUE or each.is_forced]
-        audition = Audition(meaning=None, at=now, since=now)
+        passed = self._passed(findings)
+        audition = Audition(meaning=None, at=now, since=now, passed=passed)
         if meaning is not None and gravest is not None:
             audition = Audition(
                 meaning=meaning,
@@ -124,8 +168,18 @@ class Auditioning:
                 saw=self._redact(gravest.saw),
                 expected=self._redact(gravest.expected),
                 is_machine_at_fault=is_machine_to_blame(findings),
+                passed=passed,
             )
         return Shown(audition=audition, findings=tuple(map(self._told, told[:_SHOWN_MAX])))
+
+    def _passed(self, findings: list[Finding]) -> str:
+        """Say what was as expected, the most telling first: who reads on has other questions."""
+        those = [each for each in findings if each.status is Status.TRUE]
+        those.sort(key=lambda each: _PLACES.get(each.check, len(_TELLING)))
+        said = [
+            f"{each.check}: {plain(self._redact(each.saw), _PASSED_EACH_MAX)}" for each in those
+        ]
+        return plain("; ".join(said), _PASSED_MAX)
 
     def _told(self, finding: Finding) -> Told:
         return Told(

@@ -209,7 +209,6 @@ class Executor:
                 error=shortened(self._redact(error)),
                 retry_after_s=retry_after_s,
                 audition=None if shown is None else shown.audition,
-                findings=() if shown is None else shown.findings,
             )
         )
 
@@ -223,9 +222,15 @@ class Executor:
             return
         link = await self._watch.link(act.instance_id, _LINK_WAIT_S)
         shown = await self._auditioning.hold(link, target.instance, checks)
-        self._shown[act.intent_id] = shown
+        self._show(act, shown)
         if shown.audition.meaning is not None:
             raise _Unfit(f"{shown.audition.check}: {shown.audition.saw}")
+
+    def _show(self, act: Deploy | Prepare, shown: Shown) -> None:
+        """Keep what a host has shown for the outcome, and tell it now: a deploy takes minutes more."""
+        self._shown[act.intent_id] = shown
+        for fact in shown.facts(act.slot, act.instance_id):
+            self._archiving.note(fact)
 
     async def _do(self, act: _Outside) -> InstanceId | None:
         match act:

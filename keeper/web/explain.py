@@ -22,7 +22,7 @@ from keeper.core.reasons import SENTENCE
 from keeper.core.spend import committed_dollars_per_hour
 from keeper.core.text import plain
 from keeper.core.world import Snapshot
-from keeper.web.shapes import AllowanceStatus, Explained, ReadingStatus
+from keeper.web.shapes import AllowanceStatus, AuditionStatus, Explained, ReadingStatus
 from keeper.web.status import slot_status
 
 
@@ -38,11 +38,28 @@ def explain(snapshot: Snapshot, slot: SlotId, now: datetime) -> Explained | None
         now=now,
         tick=snapshot.tick,
         slot=status,
+        auditions=tuple(_auditions(record)),
         readings=tuple(_readings(snapshot, record)),
         allowances=tuple(_allowances(snapshot, record, declared, now)),
         fuses=tuple(SENTENCE[reason] for reason in snapshot.plan.fuses),
         is_act_in_flight=slot in snapshot.world.in_flight,
     )
+
+
+def _auditions(record: SlotRecord) -> Iterator[AuditionStatus]:
+    for tenure in (record.tenure, record.incoming):
+        audition = None if tenure is None else tenure.audition
+        if tenure is None or tenure.instance_id is None or audition is None:
+            continue
+        yield AuditionStatus(
+            instance_id=tenure.instance_id,
+            at=audition.at,
+            meaning=audition.meaning or "",
+            check=audition.check,
+            saw=plain(audition.saw, 300),
+            expected=plain(audition.expected, 300),
+            passed=plain(audition.passed, 1000),
+        )
 
 
 def _readings(snapshot: Snapshot, record: SlotRecord) -> Iterator[ReadingStatus]:

@@ -357,6 +357,19 @@ class AllowanceStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditionStatus:
+    """What the slot's host showed before it got the workload."""
+
+    instance_id: int
+    at: datetime
+    meaning: str  # of its gravest failure; "": it has passed
+    check: str  # the gravest failure's, with what it saw and what was expected
+    saw: str
+    expected: str
+    passed: str  # what was as expected: each check and what it saw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
     """Why keeper does, or does not, act for a slot."""
 
@@ -364,6 +377,7 @@ class Explained:
     now: datetime
     tick: int
     slot: SlotStatus
+    auditions: tuple[AuditionStatus, ...]  # of the host in the slot, and of the one to come
     readings: tuple[ReadingStatus, ...]
     allowances: tuple[AllowanceStatus, ...]
     fuses: tuple[str, ...]

@@ -210,6 +210,7 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     ),
     "audition.ended": lambda f: (
         "the host has passed its audition"
+        + (f": {f['passed']}" if f["passed"] not in {"", "?"} else "")
         if f["meaning"] in {None, "?"}
         else f"the host has failed its audition ({f['meaning']}):"
         f" {str(f['check']).replace('_', ' ')}: {f['saw']}"

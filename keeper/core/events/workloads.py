@@ -82,6 +82,7 @@ class AuditionEnded:
     check: str  # the gravest failure's; "" when there is none
     saw: str
     expected: str
+    passed: str = ""  # what was as expected: check and what it saw, the most telling first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

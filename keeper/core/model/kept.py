@@ -63,6 +63,7 @@ class Audition:
     saw: str = ""  # bounded and plain
     expected: str = ""
     is_machine_at_fault: bool = True  # False: another container on the same machine may pass
+    passed: str = ""  # what the checks saw that were as expected; bounded and plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

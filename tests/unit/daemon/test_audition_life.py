@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -22,6 +22,7 @@ from keeper.core.reasons import Reason
 from keeper.daemon.declared import Declared
 from keeper.ports import Command, CommandResult
 from keeper.sim.loop import run
+from keeper.sim.memory_hosts import MemoryLink
 from keeper.workloads import Workload
 from keeper.workloads.audition import Check, CheckName, Finding
 from tests.stage import SLOT, Stage
@@ -78,6 +79,35 @@ def test_a_host_that_passes_goes_on_air_and_its_audition_is_told() -> None:
             await stage.until_on_air()
             (ended,) = cast("list[AuditionEnded]", told(stage, AuditionEnded))
             assert ended.meaning is None
+
+    run(play())
+
+
+def test_an_audition_is_told_when_it_ends_and_not_after_minutes_of_a_deploy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A deploy takes half an hour at times; whoever looks on asks what the host has shown."""
+    answers = MemoryLink.run
+
+    async def run_slowly(link: MemoryLink, command: Command, *more: Any) -> CommandResult:
+        if command.name == "verify.process":
+            await asyncio.sleep(30.0)
+        return await answers(link, command, *more)
+
+    monkeypatch.setattr(MemoryLink, "run", run_slowly)
+
+    async def play() -> None:
+        async with Stage(change=choosy(None)) as stage:
+            await stage.until(lambda: told(stage, AuditionEnded))
+            assert told(stage, WorkloadDeployed) == []
+            (ended,) = cast("list[AuditionEnded]", told(stage, AuditionEnded))
+            assert ended.passed == "gpu: as expected"
+            await stage.until(lambda: told(stage, WorkloadDeployed))
+            record = stage.snapshot.records[SLOT]
+            assert record.tenure is not None
+            assert record.tenure.audition is not None
+            assert record.tenure.audition.passed == ended.passed
+            assert len(told(stage, AuditionEnded)) == 1
 
     run(play())
 

@@ -6,9 +6,9 @@ from datetime import datetime
 
 import pytest
 
-from keeper.core.model import Meaning, Status
-from keeper.core.world import Finding as Told
-from keeper.daemon.auditioning import Auditioning, Shown
+from keeper.core.events import AuditionEnded
+from keeper.core.model import InstanceId, Meaning, SlotId, Status
+from keeper.daemon.auditioning import Auditioning, Shown, Told
 from keeper.ports import (
     Address,
     Command,
@@ -82,6 +82,22 @@ def held(host: _Host, *checks: Check) -> Shown:
 def test_a_host_that_shows_all_passes_and_nothing_is_told() -> None:
     shown = held(_Host(["fine"]), check())
     assert (shown.audition.meaning, shown.findings) == (None, ())
+
+
+def test_what_was_as_expected_is_said_the_most_telling_first() -> None:
+    """Which mode of WebGPU it was, and what really went upwards, is asked when the picture is bad."""
+    checks = [check(name) for name in (CheckName.GPU, CheckName.DISK, CheckName.WEBGPU)]
+    shown = held(_Host(["fine"]), *checks)
+    assert shown.audition.passed == "webgpu: saw fine; gpu: saw fine; disk: saw fine"
+    (ended,) = shown.facts(SlotId("duel/0"), InstanceId(7))
+    assert isinstance(ended, AuditionEnded)
+    assert ended.passed == shown.audition.passed
+
+
+def test_what_was_as_expected_is_bounded_and_holds_no_secret() -> None:
+    shown = held(_Host(["s3cret" + "x" * 5000]), *(check(name) for name in CheckName))
+    assert len(shown.audition.passed) <= 900
+    assert "s3cret" not in shown.audition.passed
 
 
 def test_checks_that_look_at_the_same_share_one_round_trip() -> None:
