@@ -26,6 +26,7 @@ class ServerFacts(msgspec.Struct, frozen=True):
     silent_s: float = 0.0
     db: bool | None = None
     maintenance: bool = False
+    by_keeper: bool = False  # the maintenance: a deploy was cut off between entering and leaving it
 
 
 class StateFacts(msgspec.Struct, frozen=True):

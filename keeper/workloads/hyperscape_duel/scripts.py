@@ -69,6 +69,8 @@ def config(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> str:
             "dir": settings.workdir,
             "hls": settings.hls_path,
             "logs": settings.logs,
+            "env_file": settings.env_file,
+            "secrets_file": settings.secrets_file,
             "app": settings.pm2.apps[0],
             "apps": settings.pm2.apps,
             "bridge_app": settings.pm2.bridge_app,
@@ -160,6 +162,7 @@ def act(
     name: str,
     timeout_s: float = 60.0,
     wait_s: float = 0.0,
+    is_closing: bool = False,
 ) -> Command:
     """Compose one verb of the program of acts. The admin code goes by environment, if it is needed."""
     needs_code = verb.startswith(("maintenance", "drain"))
@@ -172,7 +175,7 @@ def act(
         f"command -v {settings.runtime.split()[0]} >/dev/null 2>&1 || {_without_runtime(verb)}\n"
         f"{settings.runtime} -e {quote(program('acts'))}"
     )
-    return Command(name=name, script=script, env=env, timeout_s=timeout_s)
+    return Command(name=name, script=script, env=env, timeout_s=timeout_s, is_closing=is_closing)
 
 
 def _without_runtime(verb: str) -> str:

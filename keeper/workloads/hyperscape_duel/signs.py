@@ -293,6 +293,15 @@ def sound_gone(case: Case) -> str | None:
     return None
 
 
+def in_maintenance(case: Case) -> str | None:
+    """Nobody fights on purpose."""
+    if not case.server.maintenance:
+        return None
+    if case.server.by_keeper:
+        return "the server is still in the maintenance of a deploy that was cut off: nobody fights"
+    return "the server is in maintenance mode: nobody fights"
+
+
 def told(sentence: str, name: str, times: int = 1) -> Callable[[Case], str | None]:
     """Make a question of a sentence and the lines that prove it."""
     return lambda case: case.told(sentence, name, times)

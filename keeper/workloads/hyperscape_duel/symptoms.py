@@ -92,6 +92,22 @@ def _is_refused(case: Case) -> bool:
     return bool(case.bridge.down) or case.bridge.ffmpeg is False
 
 
+def _is_keepers(case: Case) -> bool:
+    """Say whether keeper has put the server into maintenance, and was cut off before it took it out."""
+    return case.server.by_keeper
+
+
+def _out_of_maintenance(case: Case) -> Remedy:
+    return Remedy.RESTART_PROCESS if case.server.by_keeper else Remedy.PERSON
+
+
+def _in_maintenance(case: Case) -> float:
+    """A deploy of keeper's own is no symptom: while one is under way nothing else is done here."""
+    if case.server.by_keeper:
+        return case.patience.flat_s
+    return case.settings.maintenance_wait_s + case.patience.startup_s
+
+
 _P, _W = Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD
 
 ROWS: tuple[Row, ...] = (
@@ -173,8 +189,6 @@ ROWS: tuple[Row, ...] = (
     Row(code="stream_too_old", rows=("A39",), remedy=_at_rest, is_planned=True,
         seen=signs.when("platforms end a broadcast after 48 hours, maybe in the middle of a fight",
                    lambda case: case.bridge.is_old)),
-    Row(code="in_maintenance", rows=(), remedy=Remedy.PERSON,
-        wait_s=lambda case: case.settings.maintenance_wait_s + case.patience.startup_s,
-        seen=signs.when("the server is in maintenance mode: nobody fights",
-                   lambda case: case.server.maintenance)),
+    Row(code="in_maintenance", dearest=_W, is_partial=True, spoils_view=_is_keepers, rows=(), remedy=_out_of_maintenance,
+        wait_s=_in_maintenance, seen=signs.in_maintenance),
 )  # fmt: skip

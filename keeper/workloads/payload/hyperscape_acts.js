@@ -2,7 +2,6 @@
 // found by its place in the process table and is looked at again, with its start time, before each signal.
 // Exit codes: 0 done, 1 not yet or not possible, 2 cannot be told, 3 the workload refuses.
 const pause = (ms) => new Promise((go) => setTimeout(go, ms));
-const mine = path.resolve(config.dir, ".keeper");
 const say = (text) => process.stdout.write(`${plain(text, 300)}\n`);
 
 function end(code, text) {
@@ -37,36 +36,9 @@ async function kill_bridge() {
     end(1, "nobody has started the bridge again");
 }
 
-// Whose socket listens on a port of this host, by /proc alone: `ss` is not everywhere.
-function listeners(port) {
-    const wanted = port.toString(16).toUpperCase().padStart(4, "0"), sockets = new Set();
-    for (const file of ["/proc/net/tcp", "/proc/net/tcp6"]) {
-        let text = "";
-        try { text = fs.readFileSync(file, "utf8"); } catch (error) { continue; }
-        for (const line of text.split("\n").slice(1)) {
-            const words = line.trim().split(/\s+/);
-            if (words[3] === "0A" && words[1].endsWith(`:${wanted}`)) sockets.add(`socket:[${words[9]}]`);
-        }
-    }
-    return processes().filter((one) => {
-        try {
-            return fs.readdirSync(`/proc/${one.pid}/fd`).some((fd) => {
-                try { return sockets.has(fs.readlinkSync(`/proc/${one.pid}/fd/${fd}`)); } catch (error) { return false; }
-            });
-        } catch (error) { return false; }
-    });
-}
-
 // After PM2 is gone: what it ran may live on and hold the port or the lock. Only what works inside our
 // checkout is ended; a stranger on the port is told, not touched.
 async function clear() {
-    const top = path.resolve(config.dir);
-    const within = (one) => {
-        try {
-            const cwd = fs.readlinkSync(`/proc/${one.pid}/cwd`);
-            return cwd === top || cwd.startsWith(`${top}/`);
-        } catch (error) { return false; }
-    };
     // Not ourselves, and not those who called us: the shell of this very command stands in our folder.
     const callers = new Set([process.pid]);
     for (let one = stat(process.pid); one && one.parent > 1; one = stat(one.parent)) callers.add(one.parent);
@@ -77,7 +49,7 @@ async function clear() {
         say(`ending ${one.pid}, left over: ${commandLine(one.pid).slice(0, 100)}`);
         if (!(await kill(one))) end(1, `process ${one.pid} cannot be killed`);
     }
-    const lock = path.join(top, ".runtime-locks/duel-stack.json");
+    const lock = path.join(config.dir, ".runtime-locks/duel-stack.json");
     try {
         const holder = stat(JSON.parse(fs.readFileSync(lock, "utf8")).pid);
         if (!holder || !within(holder)) { fs.rmSync(lock); say("a stale lock is removed"); }
@@ -89,44 +61,114 @@ async function clear() {
 }
 
 // --- the admin interface: a wrong code is tried once ------------------------------------------------------
-// Five wrong tries lock the operator out too, so a refusal is written down beside the checkout with a mark
-// of the code (not the code), and the same code is not sent again.
+// Five wrong tries lock the operator out too. What one process of the server has refused is written down
+// beside the checkout with a mark of the code (not the code), and is not sent to that process again. Another
+// process may have been given another code.
 
-const code = process.env.keeper_admin_code || "";
-const codeMark = () => require("crypto").createHash("sha256").update(`keeper:${code}`).digest("hex").slice(0, 16);
-const refusal = path.join(mine, "admin-refused");
+const declared = process.env.keeper_admin_code || "";
+const markOf = (code) => require("crypto").createHash("sha256").update(`keeper:${code}`).digest("hex").slice(0, 16);
+const NOT_DECLARED = -1, REFUSED = -3, LOCKED = -4, CLOSED = -5;
+const LOCKED_MS = 300000, LOCKED_MAX_MS = 600000; // what the server says, within reason (2026-03: five minutes)
+const HOUR_MS = 3600000;
 
-async function admin(method, where, body, timeout_ms) {
-    if (!code) return { code: -1, text: "no admin code is declared" };
-    try {
-        if (fs.readFileSync(refusal, "utf8").trim() === codeMark()) return { code: -3, text: "this admin code was refused before; it is not sent again" };
-    } catch (error) { /* never refused */ }
-    const reply = await ask(method, where, { headers: { "x-admin-code": code }, body: body ? JSON.stringify(body) : "", timeout_ms });
-    if ([401, 403, 429].includes(reply.code)) {
-        fs.mkdirSync(mine, { recursive: true });
-        fs.writeFileSync(refusal, `${codeMark()}\n`, { mode: 0o600 });
-        const why = reply.json && typeof reply.json.error === "string" ? reply.json.error : "";
-        return { code: -3, text: `the server refuses the admin code (${reply.code} ${why})` };
-    }
-    return reply;
+function leave(name, what) {
+    fs.mkdirSync(mine, { recursive: true });
+    fs.writeFileSync(path.join(mine, `${name}.new`), `${JSON.stringify(what)}\n`, { mode: 0o600 });
+    fs.renameSync(path.join(mine, `${name}.new`), path.join(mine, name));
+}
+const forgetThat = (name) => fs.rmSync(path.join(mine, name), { force: true });
+
+// What this process of the server has refused, and until when it lets nobody in.
+function refusals(name) {
+    const known = left("admin-refused") || {};
+    // One that cannot be found may be another each time: then it counts for an hour.
+    const holds = known.server === name && (name || Math.abs(up_ms() - known.at) < HOUR_MS);
+    return holds && Array.isArray(known.marks) ? known : { server: name, marks: [], locked_until: 0 };
 }
 
+// The code that the server was started with: by its environment, else by the files that it reads. While a code
+// is changed, the server before is not opened by the new one.
+function startedWith(one) {
+    try {
+        const all = fs.readFileSync(`/proc/${one.pid}/environ`, "utf8").split("\0");
+        const found = all.find((each) => each.startsWith("ADMIN_CODE="));
+        if (found) return found.slice(11);
+    } catch (error) { /* none, or not ours to read */ }
+    for (const file of [config.env_file && path.resolve(config.dir, config.env_file), path.resolve(process.env.HOME || "/root", config.secrets_file)]) {
+        try {
+            const line = fs.readFileSync(file, "utf8").split("\n").find((each) => each.startsWith("ADMIN_CODE="));
+            // As shells take it: pieces, bare or quoted.
+            if (line) return line.slice(11).replace(/'([^']*)'|"([^"]*)"/g, (_, single, double) => single ?? double);
+        } catch (error) { /* no such file */ }
+    }
+    return "";
+}
+
+// admin: as ask(), or one of the codes above with a text. `isRotating`: the server's own code before ours.
+async function admin(method, where, body, timeout_ms, isRotating = false) {
+    if (!declared) return { code: NOT_DECLARED, text: "no admin code is declared" };
+    const one = server(), known = refusals(nameOf(one));
+    const left_ms = known.locked_until - up_ms();
+    if (left_ms > 0) return { code: LOCKED, retry_ms: left_ms, text: `the admin calls are locked for another ${Math.ceil(left_ms / 1000)} s` };
+    let said = { code: REFUSED, text: "this server has refused the admin code before; it is not sent again" };
+    for (const code of new Set([isRotating ? startedWith(one) : "", declared])) {
+        if (!code || known.marks.includes(markOf(code))) continue;
+        const reply = await ask(method, where, { headers: { "x-admin-code": code }, body: body ? JSON.stringify(body) : "", timeout_ms });
+        const why = reply.json && typeof reply.json.error === "string" ? reply.json.error : "";
+        if (reply.code === 429) { // it says nothing of the code: others have tried wrong ones
+            const told_ms = reply.json && Number.isFinite(reply.json.retryAfter) ? reply.json.retryAfter * 1000 : LOCKED_MS;
+            const retry_ms = Math.min(LOCKED_MAX_MS, Math.max(1000, told_ms));
+            leave("admin-refused", { ...known, at: up_ms(), locked_until: up_ms() + retry_ms });
+            return { code: LOCKED, retry_ms, text: `the admin calls are locked for ${Math.ceil(retry_ms / 1000)} s (429 ${why})` };
+        }
+        if (reply.code === 403 && /not configured/i.test(why)) return { code: CLOSED, text: `the server has no admin code (${why})` };
+        if (reply.code !== 401 && reply.code !== 403) return reply;
+        known.marks = [...known.marks, markOf(code)].slice(-8);
+        leave("admin-refused", { ...known, at: up_ms() });
+        said = { code: REFUSED, text: `the server refuses the admin code (${reply.code} ${why})` };
+    }
+    return said;
+}
+
+// The same, and once more when a lock is over, as far as there is time for it.
+async function admin_in_time(until, where, body, timeout_ms) {
+    for (;;) {
+        const reply = await admin("POST", where, body(), timeout_ms(), true);
+        if (reply.code !== LOCKED || up_ms() + reply.retry_ms > until) return reply;
+        await pause(reply.retry_ms);
+    }
+}
+
+const isIn = async () => { const { json } = await ask("GET", "/health"); return json ? json.maintenanceMode : undefined; };
+
 // Never in the way of a deploy: without a server, or without the right code, there is nothing to wait for.
+// That it was us is written down first: who is cut off here must know afterwards what to take back.
 async function maintenance_enter() {
-    if ((await ask("GET", "/health")).code === 0) end(0, "no server answers; nothing to put into maintenance");
-    const wait_ms = Number(process.env.keeper_wait_ms);
-    const reply = await admin("POST", "/admin/maintenance/enter", { reason: "keeper deploys", timeoutMs: wait_ms }, wait_ms + 10000);
+    const health = await ask("GET", "/health");
+    if (health.code === 0) end(0, "no server answers; nothing to put into maintenance");
+    const by = left("maintenance"), name = nameOf(server());
+    const isTheirs = health.json && health.json.maintenanceMode === true && !(by && by.server === name);
+    if (isTheirs) forgetThat("maintenance");
+    else leave("maintenance", { server: name });
+    const until = up_ms() + Number(process.env.keeper_wait_ms);
+    const left_ms = () => Math.max(0, until - up_ms());
+    const reply = await admin_in_time(until, "/admin/maintenance/enter",
+        () => ({ reason: "keeper deploys", timeoutMs: left_ms() }), () => left_ms() + 10000);
+    if (reply.code !== 200 && (await isIn()) !== true) forgetThat("maintenance");
     const status = reply.json && reply.json.status ? reply.json.status : {};
-    end(0, reply.code === 200 ? `maintenance entered; safe to deploy: ${status.safeToDeploy === true}` : `maintenance was not entered: ${reply.text || `code ${reply.code}`}`);
+    const whose = isTheirs ? "; somebody else had entered it, and it is left to them" : "";
+    end(0, reply.code === 200 ? `maintenance entered; safe to deploy: ${status.safeToDeploy === true}${whose}` : `maintenance was not entered: ${reply.text || `code ${reply.code}`}`);
 }
 
 async function maintenance_exit() {
-    if ((await ask("GET", "/health")).code === 0) end(0, "no server answers");
-    const reply = await admin("POST", "/admin/maintenance/exit", {}, 20000);
-    if (reply.code === 200) end(0, "maintenance is over");
     const health = await ask("GET", "/health");
-    const isIn = health.json && health.json.maintenanceMode === true;
-    end(isIn ? 1 : 0, `maintenance: ${reply.text || `code ${reply.code}`}`);
+    if (health.code === 0) end(0, "no server answers");
+    if (health.json && health.json.maintenanceMode === false) { forgetThat("maintenance"); end(0, "the server is not in maintenance"); }
+    if (!left("maintenance")) end(0, "keeper has not put the server into maintenance; it is left to whoever has");
+    const until = up_ms() + Number(process.env.keeper_wait_ms);
+    const reply = await admin_in_time(until, "/admin/maintenance/exit", () => ({}), () => 20000);
+    if (reply.code === 200 || (await isIn()) === false) { forgetThat("maintenance"); end(0, "maintenance is over"); }
+    end(1, `the server is still in maintenance: ${reply.text || `code ${reply.code}`}`);
 }
 
 // Since when the server is up, as [earliest, latest] of what its answer can mean: it was on its way for a while.
@@ -142,7 +184,8 @@ async function drain_begin() {
     const before = await upSince();
     if (before === null) end(2, "the server does not say since when it is up");
     const reply = await admin("POST", "/admin/graceful-restart", {}, 20000);
-    if (reply.code === -3) end(3, reply.text);
+    if (reply.code === REFUSED) end(3, reply.text);
+    if (reply.code === LOCKED) end(1, reply.text);
     if (reply.code !== 200) end(2, `the server did not take the order: ${reply.text || `code ${reply.code}`}`);
     fs.mkdirSync(mine, { recursive: true });
     fs.writeFileSync(drainFile, JSON.stringify({ up_since: before[1] }));
@@ -157,7 +200,8 @@ async function drain_look() {
     if (up !== null && up[0] > before + 1000) { fs.rmSync(drainFile, { force: true }); end(0, "the server has restarted"); }
     if (up === null) end(1, "the server does not answer: it may be restarting");
     const reply = await admin("GET", "/admin/restart-status", null, 5000);
-    if (reply.code === -3) end(3, reply.text);
+    if (reply.code === REFUSED) end(3, reply.text);
+    if (reply.code < 0) end(1, reply.text);
     const pending = reply.json ? reply.json.pendingRestart : null;
     end(1, `pending ${pending}, phase ${plain((reply.json || {}).currentPhase || "?", 20)}`);
 }
@@ -219,4 +263,5 @@ async function report() {
 }
 
 const verbs = { kill_bridge, clear, maintenance_enter, maintenance_exit, drain_begin, drain_look, boundary_look, verify, report };
+if (!verbs[process.env.keeper_verb]) end(2, `keeper's program on this host knows no ${process.env.keeper_verb}`);
 verbs[process.env.keeper_verb]();

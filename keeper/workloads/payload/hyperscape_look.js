@@ -12,6 +12,8 @@ memory.since = memory.since || {};
 memory.log = memory.log || {};
 memory.files = memory.files || {};
 
+// The memory goes to the next look by environment, which has its end: what a server says is kept in brief.
+const brief = (value) => (typeof value === "number" ? value : String(value).slice(0, 200));
 // since NAME HOLDS: for how many milliseconds something has held, as far as these looks saw.
 function since(name, holds) {
     if (!holds) { delete memory.since[name]; return 0; }
@@ -20,8 +22,8 @@ function since(name, holds) {
 }
 // same NAME VALUE: for how long a value has not changed.
 function same(name, value) {
-    const key = `${name}:`, known = memory.since[key];
-    if (!known || known[0] !== value) { memory.since[key] = [value, now]; return 0; }
+    const key = `${name}:`, known = memory.since[key], kept = brief(value);
+    if (!known || known[0] !== kept) { memory.since[key] = [kept, now]; return 0; }
     return now - known[1];
 }
 const steps = (ms) => (ms < config.calm_s * 1000 ? 0 : Math.floor(ms / 1000 / config.step_s) * config.step_s);
@@ -137,7 +139,7 @@ function cycle(reply) {
     if (phase && phase !== "IDLE") {
         const length_ms = (config.phases_s[phase] || 0) * 1000;
         const end = number(of.phaseEndTime);
-        const held_ms = same("phase", `${of.cycleId}/${phase}/${of.phaseVersion}`);
+        const held_ms = same("phase", `${phase}/${of.phaseVersion}/${of.cycleId}`);
         const late_ms = Math.max(end ? wall - end : 0, length_ms ? held_ms - length_ms : 0);
         facts.late_s = late_ms < config.margin_s * 1000 ? 0 : steps(late_ms);
     }
@@ -147,13 +149,13 @@ function cycle(reply) {
 
 // Whether blows fall: in this fight, and how many fights in a row were without any.
 function fight(of, phase, facts) {
-    const one = of.agent1 || {}, other = of.agent2 || {};
-    const blows = [one.hp, other.hp, one.attacksLanded, other.attacksLanded].join("/");
+    const one = of.agent1 || {}, other = of.agent2 || {}, id = brief(of.cycleId);
+    const blows = [one.hp, other.hp, one.attacksLanded, other.attacksLanded].map((each) => String(each).slice(0, 20)).join("/");
     facts.still_s = 0;
     if (phase === "FIGHTING") {
-        if (!memory.fight || memory.fight.id !== of.cycleId) memory.fight = { id: of.cycleId, first: blows, moved: false };
+        if (!memory.fight || memory.fight.id !== id) memory.fight = { id, first: blows, moved: false };
         else if (blows !== memory.fight.first) { memory.fight.moved = true; memory.still_fights = 0; }
-        const still_ms = same("blows", `${of.cycleId}:${blows}`);
+        const still_ms = same("blows", `${blows}:${id}`);
         memory.fight.still = still_ms >= config.still_s * 1000;
         if (memory.fight.still) facts.still_s = steps(still_ms);
     } else if (memory.fight) {
@@ -275,6 +277,7 @@ async function look() {
     };
     if (health.json && health.json.database && typeof health.json.database.healthy === "boolean") facts.server.db = health.json.database.healthy;
     if (health.json && typeof health.json.maintenanceMode === "boolean") facts.server.maintenance = health.json.maintenanceMode;
+    if (facts.server.maintenance) facts.server.by_keeper = (left("maintenance") || {}).server === nameOf(server());
     facts.rotating = Boolean(memory.log.rotation && now - memory.log.rotation.last < config.rotation_s * 1000);
     // The whole line has its bound: the words of the log go first.
     for (const name of Object.keys(facts.log).reverse()) {

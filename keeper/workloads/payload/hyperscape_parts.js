@@ -5,6 +5,14 @@ const fs = require("fs");
 const http = require("http");
 const path = require("path");
 
+// What goes wrong in here is told in a sentence: a person may read it, and no page of a stack helps one.
+for (const kind of ["uncaughtException", "unhandledRejection"]) {
+    process.on(kind, (error) => {
+        process.stderr.write(`keeper's program failed on this host: ${plain((error && error.message) || error, 160)}\n`);
+        process.exit(2);
+    });
+}
+
 const config = JSON.parse(process.env.keeper_config || "{}");
 config.base = `http://${process.env.keeper_address || "127.0.0.1"}:${config.port}`;
 config.dir = path.resolve(process.env.HOME || "/root", config.dir); // a relative one begins at home
@@ -97,6 +105,48 @@ function bridge(all) {
     if (!root) return null;
     const mine = below(root.pid, all).filter((one) => commandLine(one.pid).includes(config.bridge_word));
     return mine.find((one) => !mine.some((other) => other.pid === one.parent)) || null;
+}
+
+// Whose socket listens on a port of this host, by /proc alone: `ss` is not everywhere.
+function listeners(port) {
+    const wanted = port.toString(16).toUpperCase().padStart(4, "0"), sockets = new Set();
+    for (const file of ["/proc/net/tcp", "/proc/net/tcp6"]) {
+        let text = "";
+        try { text = fs.readFileSync(file, "utf8"); } catch (error) { continue; }
+        for (const line of text.split("\n").slice(1)) {
+            const words = line.trim().split(/\s+/);
+            if (words[3] === "0A" && words[1].endsWith(`:${wanted}`)) sockets.add(`socket:[${words[9]}]`);
+        }
+    }
+    return processes().filter((one) => {
+        try {
+            return fs.readdirSync(`/proc/${one.pid}/fd`).some((fd) => {
+                try { return sockets.has(fs.readlinkSync(`/proc/${one.pid}/fd/${fd}`)); } catch (error) { return false; }
+            });
+        } catch (error) { return false; }
+    });
+}
+
+// Whether a process works inside our checkout.
+function within(one) {
+    try {
+        const cwd = fs.readlinkSync(`/proc/${one.pid}/cwd`);
+        return cwd === config.dir || cwd.startsWith(`${config.dir}/`);
+    } catch (error) { return false; }
+}
+
+// The game server's process: of those that listen on its port, one of our checkout first. Its name is
+// "PID:START", "" when it cannot be found.
+function server() {
+    const all = listeners(config.port);
+    return all.find(within) || all[0] || null;
+}
+const nameOf = (one) => (one ? `${one.pid}:${one.start}` : "");
+
+// keeper's own folder, and what it has left there; null when there is none.
+const mine = path.resolve(config.dir, ".keeper");
+function left(name) {
+    try { return JSON.parse(fs.readFileSync(path.join(mine, name), "utf8")); } catch (error) { return null; }
 }
 
 // Keys and passwords that the workload logs: out before anything is cut, because half a key is no longer

@@ -4,6 +4,7 @@ One stand-in for the whole file; each row of the catalogue leaves it well.
 """
 
 import asyncio
+import json
 import os
 import pwd
 import shutil
@@ -18,9 +19,12 @@ from typing import Any
 
 import pytest
 
+from keeper.adapters.clock import SystemClock
 from keeper.core.model import Reading, Remedy, Status, Subject
 from keeper.core.reasons import Reason
-from keeper.ports import Command, Job, Link
+from keeper.daemon.jobs import Jobs
+from keeper.daemon.putting import Putting
+from keeper.ports import Command, CommandFailed, Job, Link
 from keeper.workloads import Drain, Workload, registered
 from tests.components import require
 from tests.duel import ADMIN_CODE, FAULTS, KEY, SECRETS, Fault, Stage
@@ -210,17 +214,6 @@ async def test_deploy_leaves_what_is_documented(link: Link, stage: Stage, on_air
     stage.is_in_doubt = False
 
 
-async def test_deploy_of_a_commit_that_is_not_there_fails_and_says_so(
-    link: Link, stage: Stage, on_air: Workload
-) -> None:
-    steps = build_duel(stage.declared(commit="0" * 40)).deploy()
-    job = next(step for step in steps if isinstance(step, Job))
-    result = await link.run(Command(name=job.name, script=job.script, timeout_s=60))
-    assert result.exit_code == 1
-    assert "the deploy ended with 1" in result.stderr
-    stage.is_in_doubt = False
-
-
 async def test_deploy_script_that_fails_says_why(
     link: Link, stage: Stage, on_air: Workload
 ) -> None:
@@ -277,25 +270,118 @@ async def test_graceful_restart_is_proven_by_uptime(
     stage.is_in_doubt = False
 
 
-async def test_wrong_admin_code_is_sent_once(link: Link, stage: Stage, on_air: Workload) -> None:
+async def test_wrong_admin_code_is_sent_to_a_server_once(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
     """Five wrong tries within a minute lock the operator out, too."""
     wrong = build_duel(stage.declared(), {**SECRETS, "ADMIN_CODE": "wr0ng"})
     drain = wrong.drain()
     assert drain is not None
+    fault = stage.checkout / "faults" / "admin_code"
+    fault.write_text("n0body-kn0ws-it")
     before = len(admin_calls(stage))
     said = await ends(link, drain.begin[0], 3)
     assert "refuses the admin code (403 Unauthorized)" in said
     for _ in range(3):
         assert "it is not sent again" in await ends(link, drain.begin[0], 3)
+    assert len(admin_calls(stage)) == before + 1
     enter = wrong.deploy()[0]
     assert isinstance(enter, Command)
-    assert "not entered" in await ends(link, enter, 0)  # and a deploy goes on without
+    for _ in range(2):
+        assert "not entered" in await ends(link, enter, 0)  # and a deploy goes on without
+    assert len(admin_calls(stage)) == before + 2  # with the one that the server was started with
+    left = (stage.checkout / ".keeper" / "admin-refused").read_text()
+    assert "wr0ng" not in left
+    assert ADMIN_CODE not in left
+    fault.unlink()
+    await carry_out(link, on_air.restart_process())
+    await look_until(partial(server_says, stage, "maintenanceMode"), lambda said: said is False)
+    assert "403 Unauthorized" in await ends(link, drain.begin[0], 3)  # another server: once more
+    right = on_air.drain()
+    assert right is not None
+    assert "restart ordered" in await ends(link, right.begin[0], 0)
+    await look_until(partial(ends_now, link, right.look), lambda code: code == 0, every_s=0.2)
+
+
+async def ends_now(link: Link, command: Command) -> int:
+    return (await link.run(command)).exit_code
+
+
+async def server_says(stage: Stage, word: str) -> object:
+    """Return a word of what `/health` answers; None while nobody does."""
+    process = await asyncio.create_subprocess_exec(
+        "curl", "-fsS", "-m", "5", f"http://127.0.0.1:{stage.port}/health",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    said, _ = await process.communicate()
+    return json.loads(said).get(word) if process.returncode == 0 else None
+
+
+def by_hand(stage: Stage, what: str, code: str = ADMIN_CODE) -> str:
+    """Compose a person's call of the admin interface."""
+    head = f"-H 'x-admin-code: {code}' -H 'content-type: application/json' -d '{{}}'"
+    return f"curl -sS -m 10 -X POST {head} http://127.0.0.1:{stage.port}/admin/{what}"
+
+
+async def test_a_code_that_is_changed_opens_the_server_before_and_the_one_after(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    """The server before was asked with the new code, and the new one with none ever after."""
+    refusals = stage.checkout / ".keeper" / "admin-refused"
+    refusals.unlink(missing_ok=True)
+    rotated = build_duel(stage.declared(), {**SECRETS, "ADMIN_CODE": "n3w-c0de"})
+    results = await carry_out(link, rotated.deploy())
+    assert "maintenance entered; safe to deploy" in results[0].stdout
+    enter, leave = rotated.deploy()[0], rotated.deploy()[-1]
+    assert isinstance(enter, Command)
+    assert isinstance(leave, Command)
+    assert "maintenance entered" in await ends(link, enter, 0)
+    assert "maintenance is over" in await ends(link, leave, 0)
+    drain = rotated.drain()
+    assert drain is not None
+    assert "restart ordered" in await ends(link, drain.begin[0], 0)
+    assert not refusals.exists()
+
+
+async def test_a_door_that_strangers_have_locked_is_tried_later(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    """Their codes were wrong; ours was taken for refused, for good."""
+    (stage.checkout / "faults" / "lock_s").write_text("6")
+    for _ in range(5):
+        await in_checkout(link, stage, by_hand(stage, "maintenance/exit", "guess"))
+    enter, leave = on_air.deploy()[0], on_air.deploy()[-1]
+    assert isinstance(enter, Command)
+    assert isinstance(leave, Command)
+    before = len(admin_calls(stage))
+    drain = on_air.drain()
+    assert drain is not None
+    assert "locked" in await ends(link, drain.begin[0], 1)  # not yet
+    assert "locked for another" in await ends(link, drain.begin[0], 1)
+    said = await ends(link, enter, 0)
+    assert "not entered: the admin calls are locked for another" in said
     assert len(admin_calls(stage)) == before + 1
-    assert "wr0ng" not in (stage.checkout / ".keeper" / "admin-refused").read_text()
-    right = on_air.deploy()[-1]
-    assert isinstance(right, Command)
-    await ends(link, right, 0)  # another code is tried
-    assert len(admin_calls(stage)) == before + 2
+    patient = build_duel(stage.declared(maintenance_wait_s=30)).deploy()[0]
+    assert isinstance(patient, Command)
+    assert "maintenance entered" in await ends(link, patient, 0)
+    assert "maintenance is over" in await ends(link, leave, 0)
+    stage.is_in_doubt = False
+
+
+async def test_a_server_without_a_code_is_no_refusal(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    fault = stage.checkout / "faults" / "no_admin_code"
+    fault.touch()
+    drain, enter, leave = on_air.drain(), on_air.deploy()[0], on_air.deploy()[-1]
+    assert drain is not None
+    assert isinstance(enter, Command)
+    assert isinstance(leave, Command)
+    assert "not configured" in await ends(link, drain.begin[0], 2)
+    assert "not entered" in await ends(link, enter, 0)
+    fault.unlink()
+    assert "maintenance entered" in await ends(link, enter, 0)
+    assert "maintenance is over" in await ends(link, leave, 0)
     stage.is_in_doubt = False
 
 
@@ -314,16 +400,56 @@ async def test_without_a_code_a_phase_without_a_fight_is_found(
     stage.is_in_doubt = False
 
 
-async def test_maintenance_is_seen_and_left(link: Link, stage: Stage, on_air: Workload) -> None:
-    enter, leave = on_air.deploy()[0], on_air.deploy()[-1]
+async def test_a_persons_maintenance_is_told_and_left_to_them(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    async with looking(link, on_air) as sentinel:
+        await until_well(sentinel)
+        await in_checkout(link, stage, by_hand(stage, "maintenance/enter"))
+        assert (await until_symptom(sentinel, "in_maintenance")).symptom.remedy is Remedy.PERSON  # type: ignore[union-attr]
+        for step in (on_air.deploy()[0], on_air.deploy()[-1]):
+            assert isinstance(step, Command)
+            assert "left to" in await ends(link, step, 0)
+        assert await server_says(stage, "maintenanceMode") is True
+        await in_checkout(link, stage, by_hand(stage, "maintenance/exit"))
+        await until_well(sentinel)
+    stage.is_in_doubt = False
+
+
+async def test_a_deploy_that_fails_leaves_the_server_of_before_on_air(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    """It stopped at the checkout, and a good server stayed in maintenance."""
+    steps = build_duel(stage.declared(commit="0" * 40)).deploy()
+    before = len(admin_calls(stage))
+    putting = Putting(redact=str, jobs=Jobs(clock=SystemClock(), poll_s=0.1))
+    with pytest.raises(CommandFailed, match=r"deploy\.run ended with 1.*the deploy ended with 1"):
+        await putting.put(link, steps)
+    assert [line.split("/")[-1] for line in admin_calls(stage)[before:]] == ["enter", "exit"]
+    assert await server_says(stage, "maintenanceMode") is False
+    stage.is_in_doubt = False
+
+
+async def test_a_deploy_that_was_cut_off_is_led_out_of_its_maintenance(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    """keeper died in the middle, and what it was to deploy is declared no more."""
+    enter = on_air.deploy()[0]
     assert isinstance(enter, Command)
-    assert isinstance(leave, Command)
     async with looking(link, on_air) as sentinel:
         await until_well(sentinel)
         await ends(link, enter, 0)
-        assert (await until_symptom(sentinel, "in_maintenance")).symptom.remedy is Remedy.PERSON  # type: ignore[union-attr]
-        await ends(link, leave, 0)
+        symptom = (await until_symptom(sentinel, "in_maintenance")).symptom
+        assert symptom is not None
+        assert symptom.remedy is Remedy.RESTART_PROCESS
+        assert symptom.spoils_view
+        runs = await server_says(stage, "uptime")
+        await carry_out(link, on_air.restart_process("in_maintenance"))
         await until_well(sentinel)
+        still = await server_says(stage, "uptime")
+    assert isinstance(runs, float)
+    assert isinstance(still, float)
+    assert still > runs  # and nothing was restarted for it
     stage.is_in_doubt = False
 
 

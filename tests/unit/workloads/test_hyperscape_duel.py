@@ -141,6 +141,7 @@ TABLE: tuple[tuple[str, dict[str, Any], str, Remedy], ...] = (
     ("H16: names", {"log": [said("dns")]}, "dns", H),
     ("H19: clock", {"log": [said("clock")]}, "clock", H),
     ("in maintenance", {"server": {"maintenance": True}}, "in_maintenance", H),
+    ("in keeper's maintenance", {"server": {"maintenance": True, "by_keeper": True}}, "in_maintenance", P),
 )  # fmt: skip
 
 
@@ -387,6 +388,18 @@ def test_only_the_bridge_is_ended_where_it_is_the_bridge() -> None:
     assert "pulseaudio" in sound.script
     (restart,) = duel().restart_process("phase_stuck")
     assert "bunx pm2 restart hyperscape-duel" in restart.script
+
+
+def test_maintenance_is_left_also_when_a_deploy_fails() -> None:
+    for steps in (duel().deploy(), duel().restart_workload("other_commit")):
+        assert isinstance(steps[-1], Command)
+        assert "keeper_verb=maintenance_exit" in steps[-1].script
+        assert [isinstance(step, Command) and step.is_closing for step in steps] == [
+            *[False] * (len(steps) - 1),
+            True,
+        ]
+    (leave,) = duel().restart_process("in_maintenance")
+    assert "keeper_verb=maintenance_exit" in leave.script
 
 
 def test_a_database_is_given_time_before_the_start() -> None:
