@@ -207,7 +207,12 @@ def after_act(tenure: Tenure, at: datetime) -> Tenure:
     conditions = list(complete(tenure, at))
     conditions[STREAMING] = replace(conditions[STREAMING], bad_streak=0, good_streak=0)
     return replace(
-        tenure, acted_at=at, process_changed_at=(), good_in_a_row=0, conditions=tuple(conditions)
+        tenure,
+        acted_at=at,
+        process_changed_at=(),
+        good_in_a_row=0,
+        conditions=tuple(conditions),
+        lull=None,
     )
 
 
@@ -235,7 +240,7 @@ def in_the_past(tenure: Tenure, now: datetime) -> Tenure:
         tenure.requested_at, acted_at, booting_since,
         tenure.dear_since, tenure.ending_since, tenure.outbid_since, tenure.unlisted_since,
         tenure.stop_asked_at, tenure.stopped_at, tenure.start_asked_at, tenure.start_queued_at,
-        tenure.deploy_unsure_at,
+        tenure.deploy_unsure_at, None if tenure.lull is None else tenure.lull.since,
     )  # fmt: skip
     moments = [at for at in remembered if at is not None]
     moments += [condition.since for condition in tenure.conditions]
@@ -268,4 +273,11 @@ def in_the_past(tenure: Tenure, now: datetime) -> Tenure:
         start_asked_at=bounded(tenure.start_asked_at),
         start_queued_at=bounded(tenure.start_queued_at),
         conditions=tuple(replace(c, since=min(c.since, now)) for c in tenure.conditions),
+        lull=None
+        if tenure.lull is None
+        else replace(
+            tenure.lull,
+            since=min(tenure.lull.since, now),
+            over_at=bounded(tenure.lull.over_at),
+        ),
     )

@@ -31,6 +31,7 @@ def take_orders(draft: Draft) -> None:
                     replace_asked_at=draft.now,
                     replace_asked_attempt=record.attempt,
                     replaced_at=(),
+                    is_at_once=order.is_now,
                 )
             case OrderKind.DESTROY:
                 record = replace(record, destroy_asked_at=draft.now)
@@ -51,7 +52,7 @@ def take_orders(draft: Draft) -> None:
                 stream = draft.slots.get(record.slot)
                 if stream is not None:
                     verdicts.pardon(draft, stream)
-                record = replace(record, deploy_asked_at=draft.now)
+                record = replace(record, deploy_asked_at=draft.now, is_at_once=order.is_now)
             case OrderKind.PAUSE | OrderKind.RESUME:
                 continue
             case OrderKind.ADOPT | OrderKind.END:

@@ -121,6 +121,8 @@ class Reason(StrEnum):
     HANDOVER = "handover"
     RECYCLE = "recycle"
     ROLLOUT = "rollout"
+    DRAINING = "draining"
+    DRAIN_OVERDUE = "drain_overdue"
     ROLLBACK = "rollback"
 
     # About spares.
@@ -240,6 +242,8 @@ SENTENCE: dict[Reason, str] = {
     Reason.STOPPING: "keeper is stopping",
     Reason.OPERATOR_ASKED: "an operator asked for it",
     Reason.RECYCLE: "the host has served as long as the stream's hosts are meant to",
+    Reason.DRAINING: "viewers are watching: what is to be done waits for a moment at which they lose least",
+    Reason.DRAIN_OVERDUE: "viewers did not pause in time, and `drain_then` says to leave the host as it is",
     Reason.ROLLOUT: "what is declared for the stream is not what is on its host",
     Reason.ROLLBACK: "what was deployed last is bad, so what worked before is put back",
     Reason.HANDOVER: "a replacement is proving itself while the old host still serves",

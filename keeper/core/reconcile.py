@@ -5,7 +5,7 @@
     leave    which slots need no look             undisturbed.py, standing.py
     bind     which rental belongs to which slot   bind.py
     judge    what to believe of each rental       health.py, belief.py, incident.py
-    decide   what each slot needs                 remedy.py
+    decide   what each slot needs                 remedy.py, rollout.py, lulls.py
     admit    what may be done now                 fuses.py, caps.py, curb.py, rent.py
     enact    write it down                        enact.py, retire.py, books.py
     end      what nobody wants, until it is gone  wind_up.py, ends.py
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from keeper.core import books, incident, recycle, revisions, rollout
+from keeper.core import books, incident, lulls, recycle, revisions, rollout
 from keeper.core.bind import bind
 from keeper.core.case import Proposal, Wish, case_of
 from keeper.core.conditions import has_just_gone_silent, status_of
@@ -298,6 +298,10 @@ def _propose_for_incoming(
         return Proposal(wish=Wish.WAIT, reason=Reason.CREATE_UNSETTLED)
     other = _propose_for_host(draft, stream, record, incoming)
     other = rollout.amend_incoming(draft, record.slot, stream, incoming, other)
+    if other.wish is Wish.PROMOTE and record.tenure is not None:
+        since = incoming.booted_at or draft.now
+        no_later = later(since, stream.policy.handover_max_s)
+        other = lulls.first(draft, record.slot, stream, record.tenure, other, no_later=no_later)
     if other.wish is Wish.WAIT and proposal.reason is not Reason.HEALTHY:
         draft.wake(other.until)
         return proposal

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from keeper.core import incident, revisions, suspects
+from keeper.core import incident, lulls, revisions, suspects
 from keeper.core.blame import OF_THE_WORKLOAD
 from keeper.core.conditions import spent_by_runs, symptom_behind
 from keeper.core.creates import count_replacement
@@ -77,6 +77,7 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
         draft.records[slot] = replace(draft.records[slot], outbid_at=draft.now)
     if seat is Seat.INCOMING:
         draft.put(slot, seat, None)
+        lulls.call_off(draft, slot)
     else:
         _vacate(draft, slot, reason)
     if reason is not Reason.GONE:

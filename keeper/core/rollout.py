@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from keeper.core import revisions, verdicts
+from keeper.core import lulls, revisions, verdicts
 from keeper.core.case import Proposal, Wish
 from keeper.core.conditions import REACHABLE, STREAMING, complete, status_of, symptom_of
 from keeper.core.draft import Draft
@@ -62,6 +62,8 @@ def amend(
     wanted = revisions.target(draft, stream)
     if not wanted or (wanted == now_on and not tenure.putting):
         _done(draft, slot)
+        if draft.records[slot].incoming is None:
+            lulls.call_off(draft, slot)
         return proposal
     if revisions.needs_another_rental(draft, stream, tenure.revision, wanted):
         return _move(draft, slot, stream, proposal)
@@ -199,7 +201,9 @@ def _put(
     is_well = proposal.reason is Reason.HEALTHY and draft.records[slot].incoming is None
     if is_dark(tenure) or not is_well:
         return proposal  # first it is repaired, with what it has
-    return put if _is_time(draft, slot, stream, put) else proposal
+    if not _is_time(draft, slot, stream, put):
+        return proposal
+    return lulls.first(draft, slot, stream, tenure, put)
 
 
 def is_dark(tenure: Tenure) -> bool:

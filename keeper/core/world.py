@@ -161,7 +161,7 @@ class Order:
     offer_id: OfferId | None = None  # RENT: this one and no other
     instance_id: InstanceId | None = None  # ADOPT, END: this one and no other
     stream: StreamName | None = None  # PAUSE, RESUME: all its slots, later ones too
-    is_now: bool = False  # RESTART: viewers are not waited for
+    is_now: bool = False  # RESTART, REPLACE, DEPLOY: viewers are not waited for
 
 
 # A pause that nobody said an end for: a morning's or an evening's work. It must not be forgotten.
@@ -189,6 +189,16 @@ class AccountSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LullLook:
+    """One look whether viewers of a host would lose little now."""
+
+    at: datetime
+    is_there: bool
+    is_hopeless: bool = False  # it cannot be asked, and need not be waited for
+    detail: str = ""  # what was seen; bounded, plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """Everything known at the start of a tick."""
 
@@ -206,6 +216,8 @@ class World:
     host_keys: Mapping[InstanceId, str] = field(default_factory=dict)  # as shown at first contact
     # Whether a dead man is on a host, or is about to be, where that was found out.
     guards: Mapping[InstanceId, bool] = field(default_factory=dict)
+    # What was last seen of the viewers of hosts that wait for them.
+    lulls: Mapping[InstanceId, LullLook] = field(default_factory=dict)
     condemned: tuple[Condemned, ...] = ()
     intents: tuple[Intent, ...] = ()  # open ones
     outcomes: tuple[Outcome, ...] = ()  # since the last tick

@@ -77,6 +77,11 @@ def _cap(facts: Facts) -> str:
     return f"${float(facts['cap_dollars']):.2f} {per}"
 
 
+def _what_follows(then: str) -> str:
+    """Word what is done where viewers are not waited for any longer."""
+    return {"leave": "left as it is", "restart": "restarting"}.get(then, f"going on to {then}")
+
+
 def _because(facts: Facts) -> str:
     because = facts["because"]
     return f" because {because}" if because != "?" else ""
@@ -238,7 +243,7 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     ),
     "workload.drain_overdue": lambda f: (
         f"viewers are not waited for ({f['detail']}): "
-        + ("left running" if f["then"] == "leave" else "restarting")
+        + _what_follows(str(f["then"]))
     ),
     "workload.drain_refused": lambda f: (
         f"the workload of {f['stream']} does not let keeper drain it: {f['detail']}; this process of"

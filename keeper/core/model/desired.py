@@ -223,6 +223,7 @@ class Stream:
     spend_max_dollars_per_day: float | None = None  # UTC; None: no such cap
     spend_max_dollars_per_month: float | None = None
     spend_max_dollars_total: float | None = None
+    lull_max_s: float = 0.0  # how long its viewers are waited for before a host on air is touched
     recycle_after_s: float | None = None  # a host that has served so long is replaced; None: never
     has_replace_windows: bool = False  # windows in which that is to be done
     revision: str = ""  # of the workload and what is rented for it; "": not told

@@ -67,6 +67,16 @@ class Audition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lull:
+    """The wait for a moment at which viewers of a host lose least by what keeper is about to do."""
+
+    since: datetime
+    bound_s: float
+    over_at: datetime | None = None  # when it came, or was waited for no longer
+    left_until: datetime | None = None  # it did not come, and policy leaves the host as it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tenure:
     """One rental's time in a slot, from the intent to rent until it is condemned."""
 
@@ -131,6 +141,7 @@ class Tenure:
     revision: str = ""  # of the workload that was put on it last, or that it was rented for
     putting: str = ""  # the revision that is being put on it instead; until that is done, a mixture
     was_dark: bool = False  # when it got that: then it is not to blame for the darkness
+    lull: Lull | None = None  # what is waited for before the host is touched, or ends
     is_guarded: bool = False  # a dead man is there, or is about to be
     prepared_at: datetime | None = None  # a spare's: all is there, and is not started
     ready_at: datetime | None = None  # a spare's: when it could first have taken over
@@ -201,6 +212,7 @@ class SlotRecord:
     restart_asked_at: datetime | None = None  # the same
     destroy_asked_at: datetime | None = None  # the same
     deploy_asked_at: datetime | None = None  # the same: the declared deploy, now
+    is_at_once: bool = False  # the order to replace or to deploy waits for no viewer
     recycle_at: datetime | None = None  # no recycle is tried before
     failures: tuple[Failure, ...] = ()  # of its latest hosts, bounded
     keepsake: str = ""  # of its last host: what the next one must be told

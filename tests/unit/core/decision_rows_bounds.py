@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from keeper.core.meter import Dark, Meter
-from keeper.core.model import Mode, Rung, Status
+from keeper.core.model import Lull, Mode, Rung, Status
 from keeper.core.reasons import Reason
 from keeper.core.windows import Allowance, Window
 from keeper.core.world import OrderKind
@@ -42,6 +42,7 @@ from tests.unit.core.decision_worlds import (
     vacant,
     vacated,
     with_record,
+    with_tenure,
 )
 from tests.unit.core.test_suspects import deployed
 
@@ -123,6 +124,18 @@ BOUNDS = (
         sentence="a changed workload is put on the host",
         world=rolling_out(), desired=a_desire(a_stream(revision="r2")),
         decision="deploy", reason=Reason.ROLLOUT,
+    ),
+    Row(
+        sentence="a changed workload waits until viewers lose least by it",
+        world=rolling_out(), desired=a_desire(a_stream(revision="r2", lull_max_s=200.0)),
+        decision="wait", reason=Reason.DRAINING, until=ahead(200),
+    ),
+    Row(
+        sentence="where viewers did not pause, and policy says to leave the host, it is left",
+        world=with_tenure(rolling_out(), lull=Lull(since=ago(300), bound_s=200.0, over_at=ago(100),
+                                                   left_until=ahead(500))),
+        desired=a_desire(a_stream(revision="r2", lull_max_s=200.0)),
+        decision="hold", reason=Reason.DRAIN_OVERDUE, wanted="deploy", until=ahead(500),
     ),
     Row(
         sentence="a bad one is taken back where it went",
