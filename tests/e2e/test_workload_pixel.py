@@ -52,10 +52,12 @@ def image(free_port: Callable[[], int]) -> Iterator[Image]:
 
 
 def declared(image: Image) -> dict[str, object]:
-    """The workload; its host has no GPU, and the audition says so and lets it pass."""
+    """The workload, sent by keeper; its host has no GPU, and the audition says so and lets it pass."""
     workload = image.declared(
         player={"sample_s": 1.2, "offer_s": 1.5, "watch_every_s": 5}, app={"stream_s": 8}
     )
+    archive = workload["archive"]
+    workload["archive"] = {"local_path": archive["path"], "sha256": archive["sha256"]}
     plugin = registered()["pixel-streaming"]
     checks = plugin.build(plugin.settings.model_validate(workload), {}).audition()
     return {**workload, "audition": {"force": sorted({check.name for check in checks})}}

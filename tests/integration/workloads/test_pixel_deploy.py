@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from keeper.core.model import Status
-from keeper.ports import Command, Job, Link
+from keeper.ports import Command, Job, Link, LocalFileUnfit, Parcel, SendProgress
 from keeper.workloads import Step, Workload
 from tests.integration.workloads.conftest import build, carry_out
 from tests.standins.pixel.image import COMPONENTS, Image
@@ -137,6 +137,43 @@ async def test_a_zip_on_the_host_will_do(link: Link, image: Image) -> None:
     workload = declare(image, archive={"path": str(path)}, app={"folder": "zipped"})
     await carry_out(link, (project_of(workload),))
     assert (image.folder / "workspace" / "zipped" / "Linux" / "Game.sh").exists()
+
+
+async def test_an_archive_of_keepers_own_box_is_sent_once_and_unpacked(
+    link: Link, image: Image
+) -> None:
+    packed, digest = image.project()
+    archive = Path(shutil.copy(packed, image.folder / "showroom.tar.gz"))
+    workload = declare(
+        image, archive={"local_path": str(archive), "sha256": digest}, app={"folder": "sent"}
+    )
+    steps = tuple(
+        step
+        for step in workload.deploy()
+        if isinstance(step, Parcel) or (isinstance(step, Job) and "project" in step.name)
+    )
+    parcel, _ = steps
+    assert isinstance(parcel, Parcel)
+    told: list[SendProgress] = []
+
+    async def hear(progress: SendProgress) -> None:
+        told.append(progress)
+
+    assert await link.send(parcel, hear)
+    await carry_out(link, steps)
+    game = image.folder / "workspace" / "sent" / "Linux" / "Game.sh"
+    assert os.access(game, os.X_OK)
+    assert not list((image.folder / "workspace" / ".keeper").glob("sent-archive*")), "gigabytes"
+    # It is in place: nothing is sent again, also when the archive is gone from keeper's box.
+    archive.unlink()
+    told.clear()
+    assert not await link.send(parcel, hear)
+    assert told == []
+    await carry_out(link, steps)
+    # A folder that somebody has removed is put there again.
+    shutil.rmtree(game.parent.parent)
+    with pytest.raises(LocalFileUnfit):
+        await link.send(parcel, hear)
 
 
 @pytest.mark.parametrize(
