@@ -18,6 +18,7 @@ from typing import Any, Final
 from keeper.core.model import FleetPolicy, Policy, Pricing
 from keeper.core.spare import SpareKind
 from keeper.core.windows import Allowance
+from keeper.settings.auditions import idle_keys
 from keeper.settings.document import Place
 from keeper.settings.tree import Settings, WindowSection, parse_address
 
@@ -170,6 +171,8 @@ def contradictions(settings: Settings, watchdog_s: float | None) -> Iterator[Con
     yield from _caps(settings)
     yield from _http(settings)
     yield from _ssh(settings)
+    for place, what in idle_keys(settings):
+        yield Contradiction((place,), what)
 
 
 def _account(settings: Settings) -> Iterator[Contradiction]:
