@@ -13,8 +13,7 @@ from shlex import quote
 from keeper.ports import Command, Job, Upload
 from keeper.workloads import Step
 from keeper.workloads import managers as manager_of
-from keeper.workloads.audition_checks import CHOSEN_FILE
-from keeper.workloads.hyperscape_duel import scripts
+from keeper.workloads.hyperscape_duel import browser, scripts
 from keeper.workloads.hyperscape_duel.settings import CURES, HyperscapeDuelSettings
 
 # A PM2 that unpacks itself first, and an orchestrator that is told to end (its children have 1.2 s).
@@ -188,7 +187,7 @@ def _mark(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> str:
 
 
 def _deploy_script(settings: HyperscapeDuelSettings) -> str:
-    return _logged(settings, _SETUP + _CHECKOUT + _ENVIRONMENT + _RUN)
+    return _logged(settings, _SETUP + _CHECKOUT + _environment(settings) + _RUN)
 
 
 def _logged(settings: HyperscapeDuelSettings, body: str) -> str:
@@ -199,7 +198,6 @@ def _logged(settings: HyperscapeDuelSettings, body: str) -> str:
         "env_file": settings.env_file,
         "deploy_script": settings.deploy_script,
         "setup": settings.setup,
-        "chosen": CHOSEN_FILE,
         "PM2": settings.pm2.command,
     }
     assignments = "".join(f"{name}={quote(value)}\n" for name, value in values.items())
@@ -208,6 +206,11 @@ def _logged(settings: HyperscapeDuelSettings, body: str) -> str:
         f"{_places(settings)}{_LOGGED_BEFORE}"
         f'sh -c {quote(inner)} </dev/null >>"$log" 2>&1 9>&-\n{_LOGGED_AFTER}'
     )
+
+
+def _environment(settings: HyperscapeDuelSettings) -> str:
+    """Compose what the stack is started with: settings, secrets, and the browser that draws here."""
+    return f"{_SETTINGS}{browser.chosen(settings)}{_SETTINGS_END}"
 
 
 def _places(settings: HyperscapeDuelSettings) -> str:
@@ -246,7 +249,7 @@ def _start(settings: HyperscapeDuelSettings, *, wait_s: float) -> Command:
     assignments = "".join(f"{name}={quote(value)}\n" for name, value in values.items())
     script = (
         f"{scripts.prelude(settings)}{_places(settings)}{assignments}"
-        f'cd -- "$workdir" || exit 1\n{_ENVIRONMENT}{_BESIDE}'
+        f'cd -- "$workdir" || exit 1\n{_environment(settings)}{_BESIDE}'
         f"{settings.pm2.command} start {quote(settings.pm2.ecosystem)} -s </dev/null || exit 1\n"
         f"{settings.pm2.command} save -s >/dev/null 2>&1\n{_proof(settings)}"
     )
@@ -325,15 +328,15 @@ git reset -q --hard "$fetched" || exit 1
 echo "keeper: checked out $(git rev-parse HEAD)"
 """
 
-_ENVIRONMENT = r"""
+_SETTINGS = r"""
 if [ -n "$env_file" ]; then
     mkdir -p -- "$(dirname -- "$env_file")" &&
         install -m 600 -- "$secrets" "$env_file" || exit 1
 fi
 set -a
 . "$secrets" || exit 1
-[ ! -f ".keeper/webgpu.env" ] || . ./.keeper/webgpu.env
-set +a
+"""
+_SETTINGS_END = r"""set +a
 [ -z "${XDG_RUNTIME_DIR:-}" ] || { mkdir -p -- "$XDG_RUNTIME_DIR" && chmod 700 "$XDG_RUNTIME_DIR"; }
 """
 

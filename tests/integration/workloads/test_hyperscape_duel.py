@@ -26,6 +26,7 @@ from keeper.daemon.jobs import Jobs
 from keeper.daemon.putting import Putting
 from keeper.ports import Command, CommandFailed, Job, Link
 from keeper.workloads import Drain, Workload, registered
+from keeper.workloads.audition_checks import CHOSEN_FILE
 from tests.components import require
 from tests.duel import ADMIN_CODE, FAULTS, KEY, SECRETS, Fault, Stage
 from tests.integration.workloads.conftest import Sentinel, carry_out, watching
@@ -414,6 +415,38 @@ async def test_a_persons_maintenance_is_told_and_left_to_them(
         await in_checkout(link, stage, by_hand(stage, "maintenance/exit"))
         await until_well(sentinel)
     stage.is_in_doubt = False
+
+
+def environment_of(stage: Stage) -> dict[str, str]:
+    """Return the environment that the bridge runs with."""
+    pid = (stage.checkout / ".runtime-locks" / "rtmp-bridge").read_text()
+    text = Path(f"/proc/{pid}/environ").read_text()
+    return dict(line.partition("=")[::2] for line in text.split("\0") if line)
+
+
+async def test_the_browser_that_passed_the_audition_draws_the_stream(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    """The bridge's own settings say so; what the operator has set is left as it is."""
+    chosen = stage.checkout / CHOSEN_FILE
+    chosen.write_text("KEEPER_WEBGPU_MODE='headless-egl'\nKEEPER_WEBGPU_FLAGS='--use-gl=egl'\n")
+    set_by_hand = {"STREAM_CAPTURE_ANGLE": "gl", "STREAM_CAPTURE_OZONE_HEADLESS": None}
+    workload = build_duel(stage.declared(env=set_by_hand))
+    await carry_out(link, workload.restart_workload())
+    async with looking(link, workload) as sentinel:
+        await until_well(sentinel)
+    chosen.unlink()
+    said = {
+        "STREAM_CAPTURE_USE_EGL": "true",
+        "STREAM_CAPTURE_HEADLESS": "true",
+        "STREAM_CAPTURE_ANGLE": "gl",
+        "STREAM_CAPTURE_OZONE_HEADLESS": None,
+    }
+    runs_with = environment_of(stage)
+    assert {name: runs_with.get(name) for name in said} == said
+    lines = (stage.checkout / "packages/server/.env").read_text().splitlines()
+    kept = dict(line.partition("=")[::2] for line in lines)
+    assert {name: kept.get(name) for name in said} == said
 
 
 async def test_a_deploy_that_fails_leaves_the_server_of_before_on_air(

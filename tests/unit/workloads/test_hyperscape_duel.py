@@ -12,7 +12,8 @@ from keeper.core.model import InstanceId, OfferNeeds, Reading, Remedy, Rung, Sta
 from keeper.core.reasons import Reason
 from keeper.ports import Command, CommandResult, Job, Upload
 from keeper.workloads import ViewKind, Workload, registered
-from keeper.workloads.hyperscape_duel import scripts
+from keeper.workloads.audition_checks import CONFIGURATIONS
+from keeper.workloads.hyperscape_duel import browser, scripts
 from keeper.workloads.hyperscape_duel.facts import Facts
 from keeper.workloads.hyperscape_duel.settings import SEED_ENV, HyperscapeDuelSettings
 from keeper.workloads.hyperscape_duel.symptoms import ROWS
@@ -286,6 +287,20 @@ def test_the_pages_environment_is_the_default_and_each_key_is_overridable() -> N
     assert mine.environment()["STREAM_GOP_SIZE"] == "30"
     assert "STREAM_LOW_LATENCY" not in mine.environment()
     assert "DISPLAY" not in mine.environment()
+
+
+def test_each_configuration_that_draws_has_its_settings() -> None:
+    said = {each.mode: browser.settings_of(each.mode) for each in CONFIGURATIONS}
+    assert all(len(each) == 4 for each in said.values())
+    assert said["headless-egl"]["STREAM_CAPTURE_USE_EGL"] == "true"
+    assert said["headless-egl"]["STREAM_CAPTURE_ANGLE"] == "default"
+    assert said["ozone-headless"]["STREAM_CAPTURE_OZONE_HEADLESS"] == "true"
+    for each in CONFIGURATIONS:
+        is_headless = "--headless=new" in each.flags
+        assert (said[each.mode]["STREAM_CAPTURE_HEADLESS"] == "true") == is_headless, each.mode
+        angle = next((f for f in each.flags if f.startswith("--use-angle=")), "--use-angle=default")
+        assert said[each.mode]["STREAM_CAPTURE_ANGLE"] == angle.removeprefix("--use-angle=")
+    assert browser.settings_of("cube") == {}
 
 
 def test_phases_are_as_long_as_the_environment_says() -> None:
