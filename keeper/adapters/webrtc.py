@@ -23,6 +23,7 @@ import aiohttp
 
 from keeper.core.text import plain
 from keeper.ports import PictureSample, PlayerLimits, PlayerSample, Reached
+from keeper.probes.player import empty_picture
 from keeper.probes.signalling import (
     MESSAGE_MAX_BYTES,
     Action,
@@ -34,7 +35,6 @@ from keeper.probes.signalling import (
     Prepare,
     Send,
     answer_of,
-    empty_picture,
     watching,
 )
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from keeper.core.model import InstanceId, Reading, Status, Subject, Symptom
 from keeper.core.reasons import Reason
 from keeper.ports import Clock, Network, PlayerLimits, PlayerSample
-from keeper.probes.signalling import read_player, symptom_of
+from keeper.probes.player import read_player, symptom_of
 from keeper.workloads import PlayerView, View
 
 # As many as make a bad picture: one slow answer restarts nothing.

@@ -7,13 +7,13 @@ supervisor would wait for that first.
 from __future__ import annotations
 
 from keeper.ports import Command
-from keeper.probes import signalling
+from keeper.probes import player
 from keeper.workloads.pixel_streaming.scripts import assignments, verify
 from keeper.workloads.pixel_streaming.settings import PixelStreamingSettings
 
 _CONTROL_S = 90.0
 _OF_SIGNALLING = frozenset({"signalling_respawned", "page_down", "placeholder"})
-_OF_RELAY = frozenset({"relay_down", "relay_names_differ", signalling.RELAY_FAILED})
+_OF_RELAY = frozenset({"relay_down", "relay_names_differ", player.RELAY_FAILED})
 
 # restart NAME: supervisorctl's own exit code says nothing; its words do.
 _RESTART = r"""

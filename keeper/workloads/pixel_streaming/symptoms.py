@@ -1,7 +1,7 @@
 """The failure catalogue of Pixel Streaming, as far as its host can tell: facts in, one symptom out.
 
 A table: the first row that fits is the symptom, so the gravest and the causes stand above what follows
-from them. What only a player can see is in keeper.probes.signalling.
+from them. What only a player can see is in keeper.probes.player.
 """
 
 from __future__ import annotations

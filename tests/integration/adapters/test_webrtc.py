@@ -20,7 +20,7 @@ from keeper.bootstrap import open_daemon
 from keeper.core.model import InstanceId, Reading, Status
 from keeper.core.reasons import Reason
 from keeper.ports import ConfigError, PlayerLimits, PlayerSample, Reached
-from keeper.probes.signalling import read_player, symptom_of
+from keeper.probes.player import read_player, symptom_of
 from keeper.settings import load_settings
 from keeper.workloads import PlayerView, View, ViewKind
 from tests.components import require
@@ -36,7 +36,7 @@ HERE = Path(__file__).resolve().parents[2] / "standins" / "pixel"
 VIEW = View(kind=ViewKind.WEBRTC, container_port=13000)
 ME = InstanceId(7)
 AT = datetime(2026, 11, 1, tzinfo=UTC)
-LIST = PlayerLimits(timeout_s=5)
+LIST = PlayerLimits(timeout_s=30)  # it ends when it has the list
 WATCH = PlayerLimits(
     is_subscribing=True, streamer_id="Game", offer_s=1.5, sample_s=0.6, timeout_s=9
 )
@@ -218,7 +218,7 @@ async def test_an_application_that_hangs_stays_listed_and_is_found(
 
 async def test_it_stays_away_while_somebody_watches(server: Server, network: HttpNetwork) -> None:
     async with viewer(server):
-        limits = PlayerLimits(is_subscribing=True, has_rest=True, timeout_s=9)
+        limits = PlayerLimits(is_subscribing=True, has_rest=True, timeout_s=30)
         sample = await network.sample_webrtc(server.url, limits)
         assert await watchers(server) == 1
     assert (sample.has_left, sample.others, sample.reached) == (True, 1, Reached.LISTED)
@@ -445,7 +445,7 @@ async def test_a_stranger_on_the_port_holds_nothing_up(name: str, network: HttpN
     assert site._server is not None
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
     try:
-        limits = PlayerLimits(is_subscribing=True, greeting_s=1.0, offer_s=1.0, timeout_s=6)
+        limits = PlayerLimits(is_subscribing=True, greeting_s=1.0, offer_s=1.0, timeout_s=30)
         sample = await network.sample_webrtc(f"http://127.0.0.1:{port}", limits)
     finally:
         await runner.cleanup()
