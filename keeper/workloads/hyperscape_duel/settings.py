@@ -6,6 +6,7 @@ differ, the code counts and a comment says so.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
@@ -44,6 +45,9 @@ _PHASES_MS = {
 }
 # COUNTDOWN is three ticks of the game.
 _COUNTDOWN_S = 5.0
+
+# Memory, or written to by everybody, and gone after a reboot; /var/run and /var/lock lead to /run.
+_EMPTIED = ("/tmp", "/var/tmp", "/run", "/var/run", "/var/lock", "/dev", "/proc", "/sys")  # noqa: S108
 
 # git for the checkout; curl and unzip for bun's installer, which takes a version.
 SETUP = """\
@@ -205,7 +209,13 @@ class HyperscapeDuelSettings(BaseModel):
     @field_validator("secrets_file")
     @classmethod
     def _survives_a_reboot(cls, path: str) -> str:
-        if path.startswith(("/tmp/", "/var/tmp/", "/run/")):  # noqa: S108 - it is refused
+        # As the kernel would take it: "//" and ".." may lead there, too.
+        plain = posixpath.normpath(path).replace("//", "/")
+        if plain.startswith("../"):
+            raise ValueError(
+                "a path that leaves the SSH user's home says where it goes from the root"
+            )
+        if any(plain.startswith(f"{folder}/") for folder in _EMPTIED):
             raise ValueError("a host's temporary folders are emptied when its container starts")
         return path
 

@@ -507,6 +507,22 @@ async def test_report_is_the_pages_six_lines(link: Link, stage: Stage, on_air: W
     stage.is_in_doubt = False
 
 
+async def test_a_program_that_fails_on_the_host_says_so_in_a_sentence(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    """A person saw a page of a stack as Server Health."""
+    broken = stage.folder / "broken.js"
+    broken.write_text('require("http").request = () => { throw new TypeError("no such thing"); };')
+    workload = build_duel(stage.declared(runtime=f"{require('node')} -r {broken}"))
+    question = workload.report()
+    assert question is not None
+    (line,) = workload.read_report(await link.run(question))
+    assert line.text == (
+        "the host gave no report: keeper's program failed on this host: no such thing"
+    )
+    stage.is_in_doubt = False
+
+
 async def test_nothing_runs_after_pm2_has_gone_and_comes_up_again(
     link: Link, stage: Stage, on_air: Workload
 ) -> None:

@@ -341,10 +341,22 @@ def test_without_the_code_a_quiet_phase_is_waited_for() -> None:
     assert drain.bound_s == declared().cycle_s() + 60
 
 
-@pytest.mark.parametrize("place", ["/tmp/x.env", "/var/tmp/x.env", "/run/x.env"])
+@pytest.mark.parametrize(
+    "place",
+    ["/tmp/x.env", "/var/tmp/x.env", "/run/x.env", "/var/run/x.env", "/var/lock/x.env", "/dev/shm/x.env",
+     "/dev/x.env", "/root/../tmp/x.env", "//tmp/x.env", "/tmp//x.env", "/./tmp/x.env", "../tmp/x.env",
+     "a/../../tmp/x.env", "/proc/self/x.env", "/sys/x.env"],
+)  # fmt: skip
 def test_secrets_may_not_lie_where_a_reboot_empties(place: str) -> None:
-    with pytest.raises(ValidationError, match="emptied when its container starts"):
+    with pytest.raises(ValidationError, match=r"emptied when|from the root|match pattern"):
         declared(secrets_file=place)
+
+
+@pytest.mark.parametrize(
+    "place", ["/root/x.env", "secrets/x.env", "/root/a/../x.env", "/tmpx/x.env"]
+)
+def test_secrets_may_lie_where_they_stay(place: str) -> None:
+    assert declared(secrets_file=place).secrets_file == place
 
 
 def test_bridge_app_must_be_one_of_the_apps() -> None:
@@ -489,6 +501,35 @@ def test_report_that_cannot_be_read_says_so(stdout: str) -> None:
     assert line.status is Status.UNKNOWN
     assert "\x1b" not in line.text
     assert len(line.text) <= 200
+
+
+TRACE = """\
+[eval]:267
+verbs[process.env.keeper_verb]();
+^
+
+TypeError: verbs[process.env.keeper_verb] is not a function
+    at [eval]:267:31
+    at runScriptInThisContext (node:internal/vm:209:10)
+
+Node.js v20.20.2
+"""
+
+
+@pytest.mark.parametrize(
+    ("stderr", "said"),
+    [
+        (TRACE, "the program that asks there has failed (TypeError: verbs[process.env.keeper_verb] is not a function)"),
+        ("sh: 3: bun: not found\n", "sh: 3: bun: not found"),
+        ("the runtime is missing\n", "the runtime is missing"),
+        ("", "exit code 2"),
+    ],
+)  # fmt: skip
+def test_report_of_a_program_that_failed_is_a_sentence_and_no_stack(stderr: str, said: str) -> None:
+    """A person saw a stack trace as Server Health."""
+    (line,) = duel().read_report(CommandResult(exit_code=2, stdout="", stderr=stderr))
+    assert line.text == f"the host gave no report: {said}"
+    assert line.status is Status.UNKNOWN
 
 
 @pytest.mark.parametrize("whole", [{"memory_mb": 3800}, {"bridge": {"is_old": True}}])
