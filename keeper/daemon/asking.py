@@ -219,11 +219,13 @@ class HostsAsked:
         found = await self._listed(slot, place)
         if name:
             return _named(name, known, found)
-        fresh = [each.path for each in found if not each.path.endswith(PREVIOUS)]
+        fresh = [each for each in found if not each.path.endswith(PREVIOUS)]
         if not fresh and (is_followed or not found):  # between two logs, the next is waited for
             why = f"no log of {slot} is on instance {int(place.instance_id)} yet"
             raise (Unreachable(why) if is_followed else Missing(why))
-        return (fresh or [each.path for each in found])[0]
+        # The best that says something: of a workload that is well, a log of errors is empty for ever.
+        best = fresh or found
+        return next((each.path for each in best if each.size_bytes), best[0].path)
 
     async def _listed(self, slot: SlotId, place: _Place) -> tuple[LogFile, ...]:
         paths = place.workload.logs()

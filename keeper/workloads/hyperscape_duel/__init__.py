@@ -125,7 +125,9 @@ class HyperscapeDuel:
 
     def logs(self) -> tuple[str, ...]:
         """Name the orchestrator's logs, the deploy's, the X server's, and PM2's journal."""
-        own = tuple(f"{_shown(self.settings.workdir)}/{name}" for name in self.settings.logs)
+        # The settings have them as they are to be heeded, errors first; people want what it says now.
+        shown = reversed(self.settings.logs)
+        own = tuple(f"{_shown(self.settings.workdir)}/{name}" for name in shown)
         display = self.settings.display.lstrip(":")
         x_log = (f"/var/log/Xorg.{display}.log",) if display else ()
         home = self.settings.pm2.home or "~/.pm2"

@@ -326,6 +326,26 @@ async def test_an_empty_log_says_that_it_is_empty(place: Place) -> None:
     assert [piece.remark for piece in await place.read()] == [f"{place.log} is empty"]
 
 
+class TwoLogs(Telling):
+    """A workload whose errors have a log of their own, the best when there are any."""
+
+    @override
+    def logs(self) -> tuple[str, ...]:
+        return tuple(f"{self.settings.workdir}/{name}" for name in ("errors.log", "server.log"))
+
+
+async def test_a_log_that_says_something_is_shown_before_an_empty_one(place: Place) -> None:
+    """A person saw that the log of errors is empty, and nothing else."""
+    place.workload = workload(place.folder, TwoLogs)
+    errors = place.folder / "errors.log"
+    errors.touch()
+    assert [piece.remark for piece in await place.read()] == [f"{errors} is empty"]
+    place.write("all is well\n")
+    assert await place.lines() == ["all is well"]
+    errors.write_text("all is not\n")
+    assert await place.lines() == ["all is not"]
+
+
 async def test_a_log_that_may_not_be_read_says_so(place: Place, sshd: RealSshd) -> None:
     """Root may read everything, so a login that may not is played by a host that answers so."""
 

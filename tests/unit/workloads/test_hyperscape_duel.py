@@ -408,6 +408,14 @@ def test_the_way_to_the_ingest_is_greeted_without_a_key() -> None:
         duel(ingest="srt://live.example.com:9999")
 
 
+def test_people_are_shown_what_the_stack_says_before_its_errors() -> None:
+    assert duel().logs()[:3] == (
+        "/root/hyperscape/logs/duel-out.log",
+        "/root/hyperscape/logs/duel-error.log",
+        "/var/log/deploy-vast.log",
+    )
+
+
 def test_only_the_bridge_is_ended_where_it_is_the_bridge() -> None:
     (kill,) = duel().restart_process("bridge_hung")
     assert "keeper_verb=kill_bridge" in kill.script
