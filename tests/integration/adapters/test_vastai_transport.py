@@ -247,7 +247,7 @@ async def test_no_header_raises_or_stops_the_search_beyond_a_day(headers: bytes)
     """A search that raises what nobody expects would end the task that searches, at each try."""
     length = b"Content-Length: %d\r\n\r\n" % len(SPENT)
     talk = b"HTTP/1.1 429 Slow Down\r\n" + headers + b"\r\n" + length + SPENT
-    async with raw(talk) as url, market_at(url, timeout_s=2.0) as market:
+    async with raw(talk) as url, market_at(url, timeout_s=20.0) as market:
         with pytest.raises(QuotaSpent) as caught:
             await market.search_offers(OfferNeeds())
         until = caught.value.until
@@ -262,7 +262,7 @@ async def test_no_header_raises_or_stops_the_search_beyond_a_day(headers: bytes)
 )
 async def test_no_header_asks_for_more_than_some_minutes_of_patience(header: bytes) -> None:
     talk = b"HTTP/1.1 429 Slow Down\r\n" + header + b"\r\nContent-Length: 0\r\n\r\n"
-    async with raw(talk) as url, market_at(url, timeout_s=2.0) as market:
+    async with raw(talk) as url, market_at(url, timeout_s=20.0) as market:
         with pytest.raises(RateLimited) as caught:
             await market.list_instances()
         assert 0 <= (caught.value.retry_after_s or 0.0) <= 300
