@@ -1,7 +1,7 @@
 """How fast a GPU draws with SD-Turbo's architecture, full size, by the server's own code.
 
 Run by a Python that has torch for the GPU and diffusers: the environment that a deploy has made on a host
-(`.venv` in its workdir), or one with the pins of `keeper/workloads/sd_turbo/pins.py` installed:
+(`.keeper/python` in its workdir), or one with the pins of `keeper/workloads/sd_turbo/pins.py` installed:
 
     PYTHON bench/sd_turbo.py [--seconds 20] [--out FILE]
 
