@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import importlib.util
 import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 
 from keeper.core.text import plain
 from keeper.ports import PictureSample, PlayerLimits, PlayerSample, Reached
-from keeper.probes.player import empty_picture
 from keeper.probes.signalling import (
     MESSAGE_MAX_BYTES,
     Action,
@@ -96,7 +95,7 @@ class _Look:
         self._is_own_fault = False
         self._has_died = False  # the player, before anybody asked it to end
         self._is_ending = False
-        self._seen: dict[str, Any] = {}
+        self._seen: Seen | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._begin: Callable[[Coroutine[Any, Any, None]], None]
         self._heard = asyncio.Event()  # the player has said its last
@@ -234,13 +233,12 @@ class _Look:
         assert process.stdout is not None
         with suppress(ValueError, aiohttp.ClientError, OSError):
             while line := await process.stdout.readline():
-                told = json.loads(line)
-                if "answer" in told:
-                    await socket.send_str(answer_of(told["answer"]))
-                elif "end" in told:
-                    self._seen = told["end"]
+                told = told_by(line)
+                if told is None or told.end is not None:
+                    self._seen = None if told is None else told.end
                     break
-        self._has_died = not (self._seen or self._is_ending)
+                await socket.send_str(answer_of(told.answer))
+        self._has_died = self._seen is None and not self._is_ending
         self._heard.set()
         self._done.set()
 
@@ -273,16 +271,16 @@ class _Look:
     # --- the sample -----------------------------------------------------------------------------------
 
     def _sample(self) -> PlayerSample:
-        talk, seen = self._exchange, self._seen
+        talk, seen = self._exchange, self._seen or Seen()
         reached = talk.reached if self._is_connected else Reached.NOWHERE
-        if reached is Reached.OFFERED and seen.get("connected"):
+        if reached is Reached.OFFERED and seen.connected:
             reached = Reached.MEDIA
         error, is_own_fault = self._error, self._is_own_fault
         if self._has_died:
             # It was ended by its own limits, or a stranger's stream has broken it: nothing was seen.
             is_own_fault, error = True, "the player has died"
         if reached in {Reached.OFFERED, Reached.MEDIA}:
-            error = plain(str(seen.get("error", "")) or error, _TEXT_MAX)
+            error = plain(seen.error or error, _TEXT_MAX)
         return PlayerSample(
             reached=reached,
             streamers=talk.streamers,
@@ -290,8 +288,8 @@ class _Look:
             others=self._others,
             is_full=talk.is_full,
             has_left=self._has_left,
-            has_relay=seen.get("relay"),
-            picture=_picture(seen) if reached is Reached.MEDIA else None,
+            has_relay=seen.relay,
+            picture=picture_of(seen) if reached is Reached.MEDIA else None,
             error=error,
             is_own_fault=is_own_fault,
         )
@@ -338,20 +336,57 @@ def _text_of(message: aiohttp.WSMessage) -> str:
     return ""
 
 
-def _picture(seen: dict[str, Any]) -> PictureSample:
-    """Return what the player saw; it has decoded what strangers sent, so it is not believed blindly."""
+_Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+_Amount = Annotated[float, msgspec.Meta(ge=0, le=10**6)]
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a player has seen, by its own word."""
+
+    relay: bool | None = None
+    connected: bool = False
+    bytes: _Count = 0
+    error: str = ""
+    frames: _Count = 0
+    unique: _Count = 0
+    sampled_s: _Amount = 0.0
+    luma: _Amount | None = None
+    motion: _Amount | None = None
+    jpeg: str = ""  # in base64
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One line of a player: its answer to the offer, or its last word."""
+
+    answer: str = ""
+    end: Seen | None = None
+
+
+_TOLD = msgspec.json.Decoder(Told)
+
+
+def told_by(line: bytes) -> Told | None:
+    """Read a player's line; None: it is none. It has decoded what strangers sent, and may be theirs."""
     try:
-        jpeg = base64.b64decode(seen["jpeg"])
-        return PictureSample(
-            http_status=_HTTP_OK,
-            frames=int(seen["frames"]),
-            unique_frames=int(seen["unique"]),
-            undecodable_frames=0,
-            bytes_read=int(seen["bytes"]),
-            sampled_s=float(seen["sampled_s"]),
-            mean_luma=None if seen["luma"] is None else float(seen["luma"]),
-            motion=None if seen["motion"] is None else float(seen["motion"]),
-            newest_frame=jpeg if len(jpeg) <= _JPEG_MAX else b"",
-        )
-    except (KeyError, TypeError, ValueError, binascii.Error):
-        return empty_picture()
+        return _TOLD.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def picture_of(seen: Seen) -> PictureSample:
+    """Return the sample of pictures; without a frame that can be shown there is none to show."""
+    try:
+        jpeg = base64.b64decode(seen.jpeg, validate=True)
+    except ValueError:
+        jpeg = b""
+    return PictureSample(
+        http_status=_HTTP_OK,
+        frames=seen.frames,
+        unique_frames=seen.unique,
+        undecodable_frames=0,
+        bytes_read=seen.bytes,
+        sampled_s=seen.sampled_s,
+        mean_luma=seen.luma,
+        motion=seen.motion,
+        newest_frame=jpeg if len(jpeg) <= _JPEG_MAX else b"",
+    )

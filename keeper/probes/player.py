@@ -12,7 +12,7 @@ from typing import Protocol
 from keeper.core.model import InstanceId, Reading, Remedy, Rung, Status, Subject, Symptom
 from keeper.core.reasons import Reason
 from keeper.core.text import plain
-from keeper.ports import PictureSample, PlayerSample, Reached
+from keeper.ports import PlayerSample, Reached
 from keeper.probes.picture import Expected, read_picture
 
 _TEXT_MAX = 200
@@ -149,19 +149,3 @@ def symptom_of(sample: PlayerSample, expected: ExpectedPlayer) -> Symptom | None
             is_partial=True,
         )
     return None
-
-
-def empty_picture(error: str = "", *, sampled_s: float = 0.0) -> PictureSample:
-    """Return the sample of a player to whom nothing came."""
-    return PictureSample(
-        http_status=200,
-        frames=0,
-        unique_frames=0,
-        undecodable_frames=0,
-        bytes_read=0,
-        sampled_s=sampled_s,
-        mean_luma=None,
-        motion=None,
-        newest_frame=b"",
-        error=error,
-    )
