@@ -26,6 +26,7 @@ from keeper.daemon.follow import silence_at
 from keeper.daemon.following import Following
 from keeper.daemon.ground import Ground
 from keeper.daemon.keys import Keys
+from keeper.daemon.lulls import Lulls
 from keeper.daemon.notify import Notifier
 from keeper.daemon.orders import Orders
 from keeper.daemon.parting import Parting
@@ -148,6 +149,14 @@ class Crew:
             clock=clock,
             store=ports.store,
             policy_of=self._policy_of,
+        )
+        self.lulls = Lulls(
+            self.watch,
+            self.archiving,
+            clock,
+            workload_of=self._workload_of,
+            spawn=self.tasks.once,
+            nudge=nudge,
         )
         self.parting = Parting(
             ground,

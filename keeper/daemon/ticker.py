@@ -103,6 +103,7 @@ class Ticker:
         self._settle(ticked)
         self._crew.executor.start(ticked.plan.acts)
         self._crew.following.follow(world.listing, is_old=self._unreadable_told)
+        self._crew.lulls.follow(memory.records)
         self._crew.survey.want(ticked.plan.wants)
         self._publish(ticked, now, started_s)
 
@@ -134,6 +135,7 @@ class Ticker:
             heard_at=dict(self._crew.board.heard_at),
             host_keys=dict(self._crew.board.host_keys),
             guards=dict(self._crew.dead_man.marks),
+            lulls=self._crew.lulls.seen,
             condemned=memory.condemned,
             intents=tuple(memory.intents.values()),
             outcomes=tuple(memory.outcomes),

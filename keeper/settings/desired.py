@@ -24,11 +24,12 @@ from keeper.settings.tree import (
     parse_address,
 )
 from keeper.telemetry.secret_forms import in_address
-from keeper.workloads import Workload
+from keeper.workloads import Workload, lull_of
 from keeper.workloads.identity import Made, identify, make
 
 # A word of an address of at least this many characters with digits in it is taken for a token.
 _TOKEN_MIN = 16
+_LULL_MAX_S = 3600.0
 
 
 def to_desired(settings: Settings, key: bytes = b"") -> Desired:
@@ -48,6 +49,7 @@ def _stream(settings: Settings, section: StreamSection, workload: Workload, key:
     # The price of an offer depends on the disk asked for, so both must ask for the same.
     disk_gb = max(needs.disk_gb, rental.disk_gb)
     secrets = _secrets(settings, section.secrets)
+    lull = lull_of(workload)
     deploy = identify(section.workload, secrets, disk_gb=disk_gb, key=key)
     return Stream(
         name=StreamName(section.name),
@@ -65,6 +67,7 @@ def _stream(settings: Settings, section: StreamSection, workload: Workload, key:
         recipe=deploy.recipe,
         parts=deploy.parts,
         rental_mark=deploy.rental_mark,
+        lull_max_s=min(lull.bound_s, _LULL_MAX_S) if lull is not None else 0.0,
         recycle_after_s=section.recycle_after_s,
         spares=section.spares,
         has_replace_windows=any(

@@ -74,6 +74,8 @@ class Drain:
     bound_s: float
     look_s: float = 5.0
     is_restart: bool = False  # drained means that the workload has restarted itself, too
+    # Where it does: how to see a moment at which viewers lose least, and to change nothing by that.
+    lull: Drain | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +165,14 @@ class Workload(Protocol):
     def view(self) -> View:
         """What the viewer looks at."""
         ...
+
+
+def lull_of(workload: Workload) -> Drain | None:
+    """Return how to see a moment at which viewers of a host lose least; None: there is none to see."""
+    drain = workload.drain()
+    if drain is None or not (drain.begin or drain.is_restart):
+        return drain
+    return drain.lull
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,6 +106,12 @@ class HyperscapeDuel:
     def drain(self) -> Drain | None:
         """Ask the server to restart after the duel; without its code, wait for a quiet phase."""
         cycle_s = self.settings.cycle_s() + self.settings.drain_margin_s
+        lull = Drain(
+            begin=(),
+            look=self._act("boundary_look", "drain.look"),
+            bound_s=cycle_s,
+            look_s=min(_DRAIN_LOOK_S, cycle_s / 20),
+        )
         if self.secrets.get(self.settings.admin_code_secret):
             return Drain(
                 begin=(self._act("drain_begin", "drain.begin"),),
@@ -113,9 +119,9 @@ class HyperscapeDuel:
                 bound_s=cycle_s + self.settings.patience.startup_s,
                 look_s=_DRAIN_LOOK_S,
                 is_restart=True,
+                lull=lull,
             )
-        look = self._act("boundary_look", "drain.look")
-        return Drain(begin=(), look=look, bound_s=cycle_s, look_s=min(_DRAIN_LOOK_S, cycle_s / 20))
+        return lull
 
     def evidence(self) -> tuple[Command, ...]:
         """Look at the logs, PM2, the deploy's log, the GPU and the disk."""

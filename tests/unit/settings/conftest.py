@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from keeper import alerts, workloads
 from keeper.core.model import OfferNeeds, RentalSpec, Rung
-from keeper.ports import ConfigError
+from keeper.ports import Command, ConfigError
 from keeper.settings import Settings, load_settings
-from keeper.workloads import Step
+from keeper.workloads import Drain, Step
 
 
 class Inner(BaseModel):
@@ -73,6 +73,11 @@ class Tiny:
 
     def rungs(self) -> tuple[Rung, ...]:
         return (Rung.RESTART_PROCESS,)
+
+    def drain(self) -> Drain:
+        look = Command(name="look", script="exit 1")
+        lull = Drain(begin=(), look=look, bound_s=9000.0)
+        return Drain(begin=(look,), look=look, bound_s=20.0, is_restart=True, lull=lull)
 
     def deploy(self) -> tuple[Step, ...]:
         return ()

@@ -52,6 +52,7 @@ def test_streams_become_core_values(load: Load) -> None:
     assert paint.mode is Mode.ACT
     assert desired.fleet == FleetPolicy(mass_failure_ratio=0.5, quarantine_s=(3600.0, 86_400.0))
     assert duel.rungs == (Rung.RESTART_PROCESS,)
+    assert duel.lull_max_s == 3600.0, "nobody is waited for any longer"
 
 
 def test_a_revision_is_that_of_what_is_deployed(load: Load) -> None:
