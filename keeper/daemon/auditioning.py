@@ -41,6 +41,7 @@ from keeper.workloads.audition import (
 # All of it, fixes included: a browser is brought and started six times at worst.
 _DEADLINE_S = 900.0
 _SHOWN_MAX = 24
+_LACK_MAX = 400  # with a path of an operator's in it
 # Of all that passed, and of each check in it. These say what nobody could have known before.
 _PASSED_MAX = 900
 _PASSED_EACH_MAX = 120
@@ -109,6 +110,16 @@ class Auditioning:
                 for check, finding in zip(those, found, strict=True):
                     findings.append(await self._mend(link, instance, check, finding))
         return self._shown(findings)
+
+    def lacks(self, what: str, saw: str) -> Shown:
+        """Say that something of keeper's own is not as it must be: no host would pass."""
+        now, meaning, expected = self._clock.now(), Meaning.PERSON, "as it was declared"
+        saw = self._redact(plain(saw, _LACK_MAX))
+        told = Told(check=what, status=Status.FALSE, saw=saw, expected=expected, meaning=meaning)
+        audition = Audition(
+            meaning=meaning, at=now, since=now, check=what, saw=saw, expected=expected
+        )
+        return Shown(audition=audition, findings=(told,))
 
     async def _judge(
         self, link: Link, instance: Instance, look: Command | PortLook, checks: tuple[Check, ...]

@@ -35,6 +35,7 @@ from keeper.daemon.deploy_log import DeployLog
 from keeper.daemon.draining import Drained, Draining
 from keeper.daemon.error_line import describe, shortened
 from keeper.daemon.jobs import Jobs
+from keeper.daemon.letting_go import LettingGo
 from keeper.daemon.parting import Leaving, Parting
 from keeper.daemon.putting import Putting
 from keeper.daemon.watch import Watch
@@ -44,11 +45,13 @@ from keeper.ports import (
     Hosts,
     Invalid,
     Link,
+    LocalFileUnfit,
     Marketplace,
     Missing,
     Network,
     OfferGone,
     OutOfCredit,
+    Parcel,
     PortError,
     Queued,
     RateLimited,
@@ -69,6 +72,7 @@ _DEPLOY_DEADLINE_MAX_S = 7200.0
 _DEPLOY_SLACK_S = 300.0
 _RESTART_DEADLINE_S = 180.0
 _MARKET_DEADLINE_S = 120.0
+_ARCHIVE = "archive"  # as a check of the audition: what keeper is to send
 
 # What has an effect outside of keeper's own records.
 _Outside = Rent | Deploy | Prepare | Restart | Reboot | Stop | Start | Rebid | Destroy
@@ -111,7 +115,8 @@ class Executor:
         self._draining = draining
         self._leaving: dict[InstanceId, Leaving] = {}
         self._archiving = archiving or Archiving(None, clock, redact=redact)
-        self._putting = Putting(redact=redact, jobs=Jobs(clock=clock))
+        self._letting_go = LettingGo()
+        self._putting = Putting(redact=redact, jobs=Jobs(clock=clock), letting_go=self._letting_go)
         self._auditioning = Auditioning(network=network, clock=clock, redact=redact)
         self._bound = asyncio.Semaphore(_ACTS_AT_ONCE)
         self._shown: dict[IntentId, Shown] = {}  # by hosts, in the acts under way
@@ -149,7 +154,11 @@ class Executor:
                 )
 
     async def drain(self, timeout_s: float) -> bool:
-        """Wait for what is under way; False when something did not finish in time."""
+        """Wait for what is under way; False when something did not finish in time.
+
+        What goes on without keeper is let go of at once, and is an open intent at the next start.
+        """
+        self._letting_go.ask()
         tasks = [*self._slots.values(), *self._destroys.values()]
         if not tasks:
             return True
@@ -306,6 +315,12 @@ class Executor:
         await log.open(label, len(steps))
         try:
             await self._steps(act.instance_id, steps, log)
+        except LocalFileUnfit as unfit:
+            if isinstance(act, Restart) or (isinstance(act, Deploy) and not act.is_first):
+                raise
+            # As an audition that no host would pass: a person is told, and nothing is rented.
+            self._show(act, self._auditioning.lacks(_ARCHIVE, str(unfit)))
+            raise _Unfit(str(unfit)) from unfit
         except CommandFailed as failure:
             if log.name:
                 raise CommandFailed(f"{failure} (log: {log.name})") from failure
@@ -331,8 +346,10 @@ class Executor:
 
 def _deadline_s(steps: Sequence[Step]) -> float:
     """Return how long steps may take in all, so that each one's own limit comes first."""
-    said_s = sum(step.timeout_s for step in steps if not isinstance(step, Upload))
-    return min(max(_DEPLOY_DEADLINE_S, said_s + _DEPLOY_SLACK_S), _DEPLOY_DEADLINE_MAX_S)
+    said_s = sum(step.timeout_s for step in steps if not isinstance(step, Upload | Parcel))
+    # Beside the ceiling: how long it takes is keeper's own line's affair, and it ends where it stalls.
+    sent_s = sum(step.timeout_s for step in steps if isinstance(step, Parcel))
+    return sent_s + min(max(_DEPLOY_DEADLINE_S, said_s + _DEPLOY_SLACK_S), _DEPLOY_DEADLINE_MAX_S)
 
 
 def _intent_of(act: _Outside) -> IntentKind:
