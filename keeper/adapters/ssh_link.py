@@ -214,7 +214,7 @@ class SshLink:
     async def _send_by_cat(self, upload: Upload, part: str) -> None:
         folder = shlex.quote(posixpath.dirname(upload.path) or ".")
         script = (
-            f"umask 077; mkdir -p -- {folder} && cat > {shlex.quote(part)} "
+            f"mkdir -p -- {folder} && umask 077 && cat > {shlex.quote(part)} "
             f"&& chmod {upload.mode:o} -- {shlex.quote(part)}"
         )
         raw = await self._exchange(

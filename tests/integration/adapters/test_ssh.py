@@ -347,6 +347,9 @@ async def test_upload_works_where_there_is_no_sftp(
         await link.upload(Upload(path=str(target), content=b"\x00\xff" * 70_000, mode=0o640))
         assert target.read_bytes() == b"\x00\xff" * 70_000
         assert stat.S_IMODE(target.stat().st_mode) == 0o640
+        # The account that runs an application is not the one that logs in, and has to get there.
+        mask = int((await link.run(command("umask"))).stdout, 8)
+        assert stat.S_IMODE(target.parent.stat().st_mode) == 0o777 & ~mask
         await link.close()
 
 
