@@ -7,7 +7,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 """Far more than anything here takes on a busy machine; what never comes fails after it."""
 
 

@@ -31,7 +31,7 @@ from tests.waiting import look_until
 
 STREAM = "duel"
 SLOT = f"{STREAM}/0"
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0
 _LOOK_S = 0.2
 # Nobody may meet these while a fleet is up: each is a bug, or a keeper that is not well itself.
 _NEVER = ("slot.bug", "task.died", "tick.failed", "config.rejected")

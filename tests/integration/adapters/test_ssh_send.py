@@ -25,7 +25,7 @@ from keeper.ports import (
 from tests.real_sshd import RealSshd, running_sshd
 from tests.relay import Relay, relayed
 
-pytestmark = [pytest.mark.real("sshd"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.real("sshd"), pytest.mark.timeout(180)]
 
 SIZE = 8 * MIB + 4711  # nine pieces, the last one short
 SFTP = "Subsystem sftp internal-sftp"

@@ -29,7 +29,7 @@ from tests.waiting import eventually, look_until
 
 pytestmark = [
     pytest.mark.real("node", "pixel-library", "turnserver"),
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(180),
     pytest.mark.xdist_group("pixel player"),
 ]
 

@@ -13,7 +13,7 @@ from keeper.workloads.audition_checks import AuditionSettings, Demands, audition
 from tests.integration.sim.rented import Rented
 
 pytestmark = [
-    pytest.mark.timeout(90),
+    pytest.mark.timeout(180),
     pytest.mark.parametrize(
         "sshd",
         [Sshd.BUILT_IN, pytest.param(Sshd.OPENSSH, marks=pytest.mark.real("sshd"))],

@@ -300,5 +300,5 @@ async def test_who_leaves_is_noticed_and_a_stop_waits_for_nobody(
         await eventually(lambda: hosts.is_closed)
         async with session.get(url) as reply:
             assert await reply.content.readline()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await served.runner.cleanup()

@@ -27,7 +27,7 @@ from keeper.workloads.audition_host import port, upload
 from tests.components import ABSENT
 from tests.waiting import eventually, is_running, state_of
 
-pytestmark = [pytest.mark.timeout(90), pytest.mark.real("sshd")]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.real("sshd")]
 
 USUAL = os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])
 

@@ -24,7 +24,7 @@ from keeper.workloads.audition_checks import (
 )
 from tests.duel import Platform
 
-pytestmark = [pytest.mark.timeout(90), pytest.mark.real("sshd")]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.real("sshd")]
 
 USUAL = os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])
 TOOLS = ("sh", "head", "tail", "dd", "od", "wc", "tr", "timeout", "sleep", "df", "date", "cat")

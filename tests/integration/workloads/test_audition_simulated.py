@@ -29,7 +29,7 @@ from tests.integration.workloads.test_audition_webgpu import left_behind
 from tests.unit.sim.a_market import Sim
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(90), pytest.mark.real("sshd", "curl", "ffmpeg")]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.real("sshd", "curl", "ffmpeg")]
 
 FIX, REBOOT, REPLACE, PERSON = Meaning.FIX, Meaning.REBOOT, Meaning.REPLACE, Meaning.PERSON
 

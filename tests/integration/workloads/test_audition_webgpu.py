@@ -18,7 +18,7 @@ from keeper.workloads.audition_webgpu import CHOSEN_FILE, CONFIGURATIONS, Config
 from tests.components import require
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(90), pytest.mark.real("sshd")]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.real("sshd")]
 
 USUAL = os.pathsep.join(["/usr/local/bin", "/usr/bin", "/bin"])
 WITH_PYTHON = os.pathsep.join([str(Path(sys.executable).parent), USUAL])

@@ -19,7 +19,7 @@ from keeper.ports import Upload
 from keeper.workloads.managers import dead_man, payload
 from tests.waiting import PATIENCE_S, eventually, is_running
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 KEY = "0f9e8d7c6b5a49388271605f4e3d2c1b"
 ID = 40_000_123

@@ -19,7 +19,7 @@ from tests.real_sshd import RealSshd, running_sshd
 from tests.relay import relayed
 from tests.waiting import eventually, is_running
 
-pytestmark = [pytest.mark.real("sshd"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.real("sshd"), pytest.mark.timeout(180)]
 
 SECRET = "hunter2-4711"
 

@@ -15,7 +15,7 @@ from keeper.workloads.hyperscape_duel.settings import HyperscapeDuelSettings, Pm
 from keeper.workloads.managers import Pm2
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from tests.waiting import eventually, look_until
 
 pytestmark = [
     pytest.mark.real("sshd", *COMPONENTS),
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(180),
     pytest.mark.xdist_group("pixel"),
 ]
 

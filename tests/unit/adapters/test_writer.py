@@ -10,7 +10,7 @@ import pytest
 from keeper.adapters.writer import GROUP_MAX, NotStorable, Writer
 from keeper.ports import StoreError, StoreFull
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(180)
 
 
 def _writer(transaction: Callable[[Callable[[str], Any]], Any] | None = None) -> Writer[str]:
