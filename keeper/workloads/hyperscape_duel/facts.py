@@ -70,6 +70,7 @@ class Facts(msgspec.Struct, frozen=True):
     """One look."""
 
     process: str = "unknown"
+    is_deployed: bool | None = None
     is_young: bool | None = None
     rotating: bool = False
     server: ServerFacts = ServerFacts()

@@ -21,6 +21,8 @@ SENTENCE_MAX = 200
 
 def diagnose(facts: Facts, settings: HyperscapeDuelSettings) -> Symptom | None:
     """Return the gravest thing that is wrong; None: the duel is well, as far as it knows."""
+    if facts.is_deployed is False:
+        return None  # whatever is not there was never there
     case = Case(facts, settings)
     for row in ROWS:
         said = row.seen(case)
@@ -41,6 +43,8 @@ def diagnose(facts: Facts, settings: HyperscapeDuelSettings) -> Symptom | None:
 
 def described(facts: Facts) -> str:
     """Return what a look saw, in a few words."""
+    if facts.is_deployed is False:
+        return "nothing is deployed here yet"
     if not facts.server.code:
         return f"no answer; the process is {facts.process}"
     return f"phase {facts.state.phase or 'unknown'}, bridge {facts.bridge.seen}"

@@ -253,6 +253,11 @@ function held_mb(one) {
     } catch (error) { return 0; }
 }
 
+// Whether the stack was ever started here: PM2 begins the logs with it, and a deploy ends with `pm2 save`.
+function isDeployed() {
+    return config.logs.some((file) => fs.existsSync(path.resolve(config.dir, file))) || fs.existsSync(path.join(home(), "dump.pm2"));
+}
+
 async function look() {
     const own = app(config.app), found = bridge(processes());
     forget(found);
@@ -263,6 +268,7 @@ async function look() {
     ]);
     const facts = {
         process: process.env.keeper_process || "unknown",
+        is_deployed: health.code !== 0 || isDeployed(),
         is_young: own ? age_ms(own) < config.start_s * 1000 : null,
         server: { code: health.code, silent_s: steps(since("silent", health.code === 0)) },
         commit: status.json && typeof status.json.commitHash === "string" ? plain(status.json.commitHash, 40) : "",

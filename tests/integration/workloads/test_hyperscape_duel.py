@@ -507,6 +507,16 @@ async def test_report_is_the_pages_six_lines(link: Link, stage: Stage, on_air: W
     stage.is_in_doubt = False
 
 
+async def test_a_host_that_never_had_the_duel_is_not_unwell(
+    link: Link, stage: Stage, free_port: Callable[[], int]
+) -> None:
+    nowhere = f"{stage.folder}/nowhere"
+    bare = build_duel(stage.declared(workdir=nowhere, port=free_port(), pm2={"home": nowhere}))
+    async with asyncio.timeout(60), looking(link, bare) as sentinel:
+        reading = await sentinel.until(Reason.PROBE_FAILED, Subject.WORKLOAD)
+    assert reading.detail == "nothing is deployed here yet"
+
+
 async def test_a_program_that_fails_on_the_host_says_so_in_a_sentence(
     link: Link, stage: Stage, on_air: Workload
 ) -> None:

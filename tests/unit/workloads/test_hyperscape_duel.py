@@ -192,6 +192,15 @@ def test_what_cannot_be_told_is_unknown(whole: object) -> None:
     assert reading.symptom is None
 
 
+def test_a_host_that_never_had_the_duel_is_not_unwell() -> None:
+    """A person was told that the workload is bad before anything was deployed."""
+    bare = {**DOWN, "process": "manager_down", "has_display": False, "has_sound": False}
+    reading = judge(facts(**bare, is_deployed=False))
+    assert (reading.status, reading.symptom) == (Status.UNKNOWN, None)
+    assert reading.detail == "nothing is deployed here yet"
+    assert judge(facts(**bare, is_deployed=True)).status is Status.FALSE
+
+
 def test_silence_of_the_server_alone_is_neither_good_nor_bad() -> None:
     assert judge(facts(**DOWN)).status is Status.UNKNOWN
 
