@@ -73,6 +73,7 @@ _PATTERNS: Final[Mapping[str, str]] = {
     r"^(:\d{1,3})?$": "a display, such as :0",
     r"^/\S*$": "a path that begins with / and has no space",
     r"^(/\S*)?$": "a path that begins with / and has no space",
+    r"^(?:/[^\x00-\x1f]*)?$": "a path that begins with /",
     r"^[0-7]{3,4}$": "a file's mode in octal digits, such as 644",
     r"^(?:[0-9a-f]{64})?$": "a SHA-256 in 64 small hexadecimal digits",
     r"^([0-9a-f]{7,40})?$": "a commit in 7 to 40 small hexadecimal digits",

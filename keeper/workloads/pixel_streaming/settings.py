@@ -166,8 +166,11 @@ class PixelStreamingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     # Who changes these puts nothing else on a host.
     not_on_hosts: ClassVar[frozenset[str]] = frozenset(
-        {"player", "audition", "bitrate_bps", "drain_s", "tunnel_url"}
-    )
+        {
+            "player", "audition", "bitrate_bps", "drain_s", "tunnel_url", "archive.local_path",
+            "archive.stall_s",
+        }
+    )  # fmt: skip
 
     kind: Literal["pixel-streaming"]
     image: Annotated[str, Field(min_length=1)] = "vastai/pixel-streaming:latest"

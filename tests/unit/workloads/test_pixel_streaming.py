@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from keeper.core.model import InstanceId, OfferNeeds, Port, Reading, Remedy, Rung, Status, Subject
-from keeper.ports import Command, CommandResult, Job, Upload
+from keeper.ports import Command, CommandResult, Job, Parcel, Upload
 from keeper.workloads import ViewKind, Workload, registered
 from keeper.workloads.audition import CheckName, PortLook
 from keeper.workloads.identity import identify
@@ -96,13 +96,41 @@ def test_it_needs_a_display_and_its_disk() -> None:
     "archive",
     [{}, {"url": "https://x/y"}, {"url": "https://x/y", "path": "/z", "sha256": DIGEST},
      {"url": "ftp://x/y", "sha256": DIGEST}, {"path": "relative", "sha256": DIGEST},
-     {"url": "https://x/y", "sha256": "abc"}],
+     {"url": "https://x/y", "sha256": "abc"}, {"local_path": "/srv/x.zip"},
+     {"local_path": "/srv/x.zip", "path": "/z", "sha256": DIGEST},
+     {"local_path": "x.zip", "sha256": DIGEST}],
 )  # fmt: skip
 def test_an_archive_comes_from_one_place_and_a_fetched_one_has_a_checksum(
     archive: dict[str, str],
 ) -> None:
     with pytest.raises(ValidationError):
         build(archive=archive)
+
+
+def test_a_file_of_keepers_box_is_sent_before_it_is_unpacked_and_goes_then() -> None:
+    archive = {"local_path": "/srv/x.zip", "sha256": DIGEST, "timeout_s": 900, "stall_s": 20}
+    workload = build(archive=archive)
+    for steps in (workload.deploy(), workload.prepare(), workload.restart_workload()):
+        boot, parcel, project, *_ = steps
+        assert isinstance(boot, Job)
+        assert isinstance(parcel, Parcel)
+        assert isinstance(project, Job)
+        assert (parcel.local_path, parcel.sha256) == ("/srv/x.zip", DIGEST)
+        assert (parcel.timeout_s, parcel.stall_s, parcel.mode) == (900.0, 20.0, 0o600)
+        assert f"path={parcel.path}\nsent=1\n" in project.script
+        # Whoever removes the folder gets it again, whatever was done before.
+        assert project.mark == ""
+
+
+def test_a_deploy_is_called_by_what_is_in_an_archive_and_not_by_where_it_lies() -> None:
+    def named(**archive: object) -> str:
+        plugin = registered()["pixel-streaming"]
+        declared = {"kind": "pixel-streaming", "app": {"executable": "x"}, "archive": archive}
+        return identify(plugin.settings.model_validate(declared), {}, key=b"k").name
+
+    one = named(local_path="/srv/x.zip", sha256=DIGEST)
+    assert named(local_path="/mnt/moved.zip", sha256=DIGEST, stall_s=30) == one
+    assert named(local_path="/srv/x.zip", sha256="cd" * 32) != one
 
 
 # --- the deploy ---------------------------------------------------------------------------------------
