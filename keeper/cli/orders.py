@@ -32,12 +32,17 @@ _slot_or_stream = click.argument(
 )
 
 
+_now_option = click.option(
+    "--now", "is_now", is_flag=True, help="Do not wait for what viewers are watching."
+)
+
+
 @click.command(
     cls=Verb,
     examples=("keeper restart duel/0 --reason 'new assets'", "keeper restart duel/0 --now"),
 )
 @slot_argument()
-@click.option("--now", "is_now", is_flag=True, help="Do not wait for what viewers are watching.")
+@_now_option
 @reason_option
 @dry_run_option
 @config_option
@@ -100,22 +105,32 @@ def drain(slot_or_stream: str, reason: str, config: Path, socket: Path | None) -
     ),
 )
 @slot_argument()
+@_now_option
 @reason_option
 @yes_option
 @dry_run_option
 @config_option
 @socket_option
 def replace(
-    slot: str, reason: str, yes: bool, dry_run: bool, config: Path, socket: Path | None
+    slot: str,
+    is_now: bool,
+    reason: str,
+    yes: bool,
+    dry_run: bool,
+    config: Path,
+    socket: Path | None,
 ) -> int:
     """Give a slot another host; the old one serves meanwhile.
 
-    The old host, with everything on its disk, is ended when the new one has proven itself. Both are
-    paid for until then. Spending limits and the other fuses hold.
+    The old host, with everything on its disk, is ended when the new one has proven itself, at a moment
+    at which viewers lose least if the workload names one in time. Both are paid for until then. Spending
+    limits and the other fuses hold.
     """
     from keeper.core.world import OrderKind
 
-    return _order(OrderKind.REPLACE, slot, reason, config, socket, dry_run=dry_run, ask=not yes)
+    return _order(
+        OrderKind.REPLACE, slot, reason, config, socket, dry_run=dry_run, ask=not yes, is_now=is_now
+    )
 
 
 @click.command(
@@ -126,18 +141,22 @@ def replace(
     ),
 )
 @click.argument("slot_or_stream", metavar="SLOT|STREAM", shell_complete=complete_slots)
+@_now_option
 @reason_option
 @config_option
 @socket_option
-def deploy(slot_or_stream: str, reason: str, config: Path, socket: Path | None) -> int:
+def deploy(
+    slot_or_stream: str, is_now: bool, reason: str, config: Path, socket: Path | None
+) -> int:
     """Put what is declared for a stream on its hosts now, also what was found to be bad before.
 
-    It still comes to one slot first, and to the next when that has proven itself. Neither a boundary
-    nor a window nor the stream's mode is waited for; a pause is, and all other fuses hold.
+    It still comes to one slot first, and to the next when that has proven itself. Neither `deploy_when`
+    nor a window nor the stream's mode is waited for; viewers are, as for a restart, and a pause is. All
+    other fuses hold.
     """
     from keeper.core.world import OrderKind
 
-    return _order(OrderKind.DEPLOY, slot_or_stream, reason, config, socket)
+    return _order(OrderKind.DEPLOY, slot_or_stream, reason, config, socket, is_now=is_now)
 
 
 @click.command(

@@ -68,6 +68,8 @@ def _is_due(draft: Draft, slot: SlotId, stream: Stream, tenure: Tenure, proposal
     is_ordered = record.replace_asked_at is not None or record.deploy_asked_at is not None
     if not stream.lull_max_s or (record.is_at_once and is_ordered):
         return False
+    if tenure.dear_since is not None:
+        return False  # it goes for its price, and each minute costs that
     is_on_air = complete(tenure, draft.now)[STREAMING].status is Status.TRUE
     return is_on_air and tenure.instance_id is not None and refuse(draft, slot, proposal) is None
 

@@ -58,6 +58,10 @@ _EVENTS_DEFAULT = 200
 _SEQ_MAX = 2**63 - 1
 
 
+# What waits for viewers, unless it is said that it is not to.
+_WAITING = (OrderKind.RESTART, OrderKind.REPLACE, OrderKind.DEPLOY)
+
+
 class OrderBody(BaseModel):
     """An operator's order. Without a slot or stream, pause and resume are for the whole fleet."""
 
@@ -73,7 +77,7 @@ class OrderBody(BaseModel):
     until_s: Annotated[float, Field(gt=0, le=30 * 86_400)] | None = None
     for_ever: bool = False  # … unless this is said
     offer_id: Annotated[int, Field(gt=0, le=2**63 - 1)] | None = None  # rent: this one and no other
-    is_now: bool = False  # restart: viewers are not waited for
+    is_now: bool = False  # restart, replace, deploy: viewers are not waited for
 
 
 async def get_status(request: web.Request) -> web.Response:
@@ -258,8 +262,8 @@ def _nonsense(body: OrderBody) -> str:
         return "only a pause ends by itself"
     if body.until_s is not None and body.for_ever:
         return "a pause for ever has no end"
-    if body.is_now and body.kind is not OrderKind.RESTART:
-        return "only a restart waits for viewers"
+    if body.is_now and body.kind not in _WAITING:
+        return "only restart, replace and deploy wait for viewers"
     if body.offer_id is not None and body.kind is not OrderKind.RENT:
         return "only rent takes an offer"
     return ""

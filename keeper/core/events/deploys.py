@@ -62,7 +62,7 @@ class ArchiveUnable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadDraining:
-    """A restart waits for what viewers are watching to come to its end."""
+    """What interrupts viewers waits for what they are watching to come to its end."""
 
     name: ClassVar[str] = "workload.draining"
     level: ClassVar[Level] = Level.INFO

@@ -37,7 +37,7 @@ class OrphanPolicy(StrEnum):
 
 
 class DrainThen(StrEnum):
-    """What follows where an ordered restart cannot wait for viewers any longer."""
+    """What follows where a restart, or a deploy on a host on air, can wait for viewers no longer."""
 
     RESTART = "restart"
     LEAVE = "leave"  # it goes on as it is

@@ -274,6 +274,7 @@ async def test_the_local_socket_needs_no_token_and_knows_who_orders(
         b'{"kind": "pause", "until_s": "60"}',
         b'{"kind": "pause", "force": true}',
         b'{"kind": "pause", "until_s": 60, "for_ever": true}',
+        b'{"kind": "destroy", "slot": "duel/0", "is_now": true}',
         b'{"kind": "resume", "for_ever": true}',
         b'{"kind": "restart", "slot": "duel/0", "stream": "duel"}',
         b'{"kind": "pause", "slot": "duel/0", "stream": "duel"}',
@@ -323,6 +324,15 @@ async def test_a_deploy_is_ordered_for_a_stream_or_a_slot(
     (order,) = served.keeper.orders
     assert {"stream": order.stream, "slot": order.slot} == {"stream": None, "slot": None, **about}
     assert answer["kind"] == "deploy"
+
+
+@pytest.mark.parametrize("kind", ["restart", "replace", "deploy"])
+async def test_what_waits_for_viewers_can_be_ordered_for_now(serve: Serve, kind: str) -> None:
+    served = await serve()
+    body = {"kind": kind, "slot": "duel/0", "is_now": True}
+    assert (await ask(f"{served.url}/api/v1/orders", "POST", json=body, headers=BEARER))[0] == 202
+    (order,) = served.keeper.orders
+    assert order.is_now
 
 
 async def test_an_order_for_no_slot_and_one_too_big(serve: Serve) -> None:

@@ -271,6 +271,14 @@ def test_who_is_not_waited_for(
     assert events_of(plan, WorkloadDraining) == []
 
 
+def test_a_host_that_goes_for_its_price_is_not_kept_for_its_viewers() -> None:
+    world, desired = handing_over()
+    record = world.records[SLOT]
+    assert record.tenure is not None
+    dear = replace(record.tenure, dear_since=ago(900), dollars_per_hour=3.0)
+    assert told((a_world(replace(record, tenure=dear)), desired)) == ("destroy", Reason.SUPERSEDED)
+
+
 def test_a_workload_that_names_no_such_moment_is_not_waited_for() -> None:
     world, desired = rolling_out()
     desired = replace(desired, streams=(replace(desired.streams[0], lull_max_s=0.0),))
