@@ -34,6 +34,7 @@ __all__ = [
     "read_line",
     "restart_process",
     "sentinel",
+    "sentinel_parts",
     "start",
     "stop",
     "verify",
@@ -203,4 +204,9 @@ def sentinel(
     prelude = "".join(f"{name}={quote(value)}\n" for name, value in variables.items())
     if ask_workload:
         prelude += f"keeper_asks_workload=1\n{ask_workload}\n"
-    return prelude + payload("sentinel.sh").decode()
+    return prelude + sentinel_parts() + payload("sentinel.sh").decode()
+
+
+def sentinel_parts() -> str:
+    """Return the shell functions that a workload's own questions use of the sentinel, to ask them once."""
+    return payload("sentinel_parts.sh").decode()

@@ -7,7 +7,8 @@
 # the process managers cost 150 ms of CPU a question, so they are asked every few looks, and at once
 # when the process they spoke of is no longer the one that is there.
 #
-# Whoever sends it puts assignments in front of it; these are their defaults.
+# Whoever sends it puts assignments and sentinel_parts.sh in front of it; these are their defaults.
+# shellcheck disable=SC2154 # what the parts set
 : "${keeper_manager:=none}"       # background, pm2, supervisor or none
 : "${keeper_name:=}"              # the program's name at its manager
 : "${keeper_command:=}"           # how to call the manager, words separated by blanks
@@ -31,44 +32,7 @@ case $keeper_command in
 esac
 
 set -fu
-LC_ALL=C
-export LC_ALL keeper_name
-
-# A tool that hangs must not silence us. Old busybox has a timeout that knows no -k: do without.
-if timeout -k 1 1 true >/dev/null 2>&1; then
-    bounded() { timeout -k 2 10 "$@"; }
-else
-    bounded() { "$@"; }
-fi
-
-# inspect PID: sets proc_state and proc_start (/proc/PID/stat fields 3 and 22; the name in field 2 may
-# hold blanks and brackets). Fails when there is no such process. Forks nothing.
-inspect() {
-    proc_state='' proc_start=''
-    { read -r stat_line <"/proc/$1/stat"; } 2>/dev/null || return 1
-    # shellcheck disable=SC2086 # the words are what is wanted
-    set -- ${stat_line##*) }
-    proc_state=$1 proc_start=${20}
-}
-
-# is_alive PID: there is such a process, and it is no zombie.
-is_alive() {
-    inspect "$1" || return 1
-    case $proc_state in Z | X) return 1 ;; esac
-}
-
-# A number, or 0: whatever a manager printed goes into JSON.
-number() {
-    case $1 in
-    '' | *[!0-9]*) echo 0 ;;
-    *) echo "$1" ;;
-    esac
-}
-
-# Free text, made safe for JSON and short.
-plain() {
-    printf '%s' "$1" | tr -cd 'A-Za-z0-9 _.,:/()=+-' | cut -c1-120
-}
+export keeper_name
 
 # answer STATE PID RESTARTS WHY: sets what is known of the process. A zombie is gone; a process
 # stopped by a signal is there and does nothing, which the viewer's probe will judge.
@@ -249,13 +213,14 @@ ask_process() {
 ask_disk() {
     folder=$keeper_workdir
     [ -d "$folder" ] || folder=.
-    free_kb=$(df -Pk "$folder" 2>/dev/null | {
-        read -r _ && read -r _ _ _ free _ && echo "$free"
+    sizes=$(df -Pk "$folder" 2>/dev/null | {
+        read -r _ && read -r _ size_kb _ free_kb _ && echo "$size_kb $free_kb"
     })
+    size_kb=${sizes%% *} free_kb=${sizes##* }
     # shellcheck disable=SC2017 # rounding is the point
-    case $free_kb in
-    '' | *[!0-9]*) ;;
-    *) disk="\"disk\":{\"free_mb\":$((free_kb / 102400 * 100))}" ;;
+    case $size_kb:$free_kb in
+    :* | *: | *[!0-9:]*) ;;
+    *) disk="\"disk\":{\"free_mb\":$((free_kb / 102400 * 100)),\"size_mb\":$((size_kb / 1024))}" ;;
     esac
 }
 

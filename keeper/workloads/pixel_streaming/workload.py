@@ -38,25 +38,6 @@ _CONTROL_S = 60.0
 # An archive of some gigabytes, what is unpacked of it, and what the engine compiles and logs.
 _PROJECT_FREE_MIN_GB = 30.0
 
-# What the questions use of the sentinel, for asking them once.
-_ONCE = r"""
-LC_ALL=C
-export LC_ALL
-if timeout -k 1 1 true >/dev/null 2>&1; then
-    bounded() { timeout -k 2 10 "$@"; }
-else
-    bounded() { "$@"; }
-fi
-inspect() {
-    proc_state='' proc_start=''
-    { read -r stat_line <"/proc/$1/stat"; } 2>/dev/null || return 1
-    set -- ${stat_line##*) }
-    proc_state=$1 proc_start=${20}
-}
-plain() { printf '%s' "$1" | tr -cd 'A-Za-z0-9 _.,:/()=+-' | cut -c1-120; }
-workload=''
-"""
-
 # Each subscriber is an object with its playerId; keeper's own looks last two seconds.
 _LOOK_FOR_PLAYERS = r"""
 list=$(curl -fsS -m 5 "http://127.0.0.1:$page/api/streamers" 2>/dev/null) || exit 2
@@ -227,7 +208,7 @@ class PixelStreaming:
         """Ask the sentinel's own questions, once."""
         script = (
             scripts.assignments(scripts.questions(self.settings))
-            + _ONCE
+            + manager_of.sentinel_parts()
             + manager_of.payload(_QUESTIONS).decode()
             + f"\nsupervisor_text=$({self.settings.image_layout.supervisorctl} status 2>&1)\n"
             + "ask_workload\nprintf '%s\\n' \"$workload\"\n"

@@ -18,7 +18,6 @@ _OUTPUT_MAX_BYTES = 32_768
 
 _ASK = r"""
 state=unknown
-bounded() { timeout -k 2 10 "$@"; }
 sd_fetch | head -c 8000; echo
 echo '== gpu'
 timeout -k 2 8 nvidia-smi --query-gpu=name,utilization.gpu,memory.used,memory.total,temperature.gpu \
@@ -63,7 +62,7 @@ def question(variables: dict[str, str], workdir: str) -> Command:
     """Ask the server for all it knows, the GPU for a line, the log for its end."""
     assigned = "".join(f"{name}={quote(value)}\n" for name, value in variables.items())
     script = (
-        f"keeper_workdir={quote(workdir)}\n{assigned}"
+        f"keeper_workdir={quote(workdir)}\n{assigned}{manager_of.sentinel_parts()}"
         f"{manager_of.payload('sd_turbo_questions.sh').decode()}{_ASK}"
     )
     return Command(name="report", script=script, timeout_s=25.0, output_max_bytes=_OUTPUT_MAX_BYTES)
