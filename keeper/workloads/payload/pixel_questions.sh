@@ -51,13 +51,15 @@ TEXT
         if [ "$word" = RUNNING ]; then
             rest=${rest#pid } one=${rest%%,*}
             case $one in '' | *[!0-9]*) one='' ;; esac
-            if [ -n "$one" ] && inspect "$one"; then one=$one:$proc_start; fi
+            # One that has ended since supervisord spoke is another one only when there is another one.
+            if [ -n "$one" ] && inspect "$one"; then one=$one:$proc_start; else one=''; fi
         fi
         eval "before=\${pixel_was_$count-} churn=\${pixel_churn_$count-0}"
-        # A bucket that leaks: one restart is none of our business, one after the other is.
+        # A bucket that leaks while it stays up: one restart is none of our business, one after the
+        # other is.
         if [ -n "$one" ] && [ -n "$before" ] && [ "$one" != "$before" ]; then
             churn=$((churn + 3))
-        elif [ "$churn" -gt 0 ]; then
+        elif [ -n "$one" ] && [ "$churn" -gt 0 ]; then
             churn=$((churn - 1))
         fi
         [ "$churn" -le 9 ] || churn=9
@@ -79,7 +81,7 @@ listens() {
 # ask_caddy: what a person with the token would be shown. The placeholder comes with 502, and through a
 # tunnel with 200: its header counts, whatever the code.
 ask_caddy() {
-    caddy=unknown
+    caddy=unknown behind=''
     command -v curl >/dev/null 2>&1 || return 0
     head=$(printf 'header = "Authorization: Bearer %s"\n' "$pixel_token" |
         bounded curl -skS -m 5 -o /dev/null -D - -K - "$pixel_scheme://127.0.0.1:$pixel_page/" \
@@ -87,7 +89,7 @@ ask_caddy() {
     case $? in
     0) ;;
     7) caddy=refused && return 0 ;;
-    *) caddy=silent && return 0 ;;
+    *) caddy=silent && ask_behind && return 0 ;;
     esac
     head=$(printf '%s' "$head" | tr '[:upper:]' '[:lower:]' | tr -d '\r')
     code=${head#* } code=${code%% *}
@@ -103,6 +105,12 @@ ask_caddy() {
         esac
         ;;
     esac
+}
+
+# ask_behind: who is to blame that the proxy says nothing, which waits for the page behind it.
+ask_behind() {
+    bounded curl -sS -m 2 -o /dev/null "http://127.0.0.1:$pixel_page_inside/" 2>/dev/null
+    [ $? -ne 28 ] || behind=silent
 }
 
 # ask_hang: the pid of a curl that the start script waits for, when it has for too long. The shipped
@@ -222,8 +230,8 @@ ask_workload() {
     [ "$app" != vulkan ] || ask_driver # the cause, where there is one
     workload=$(printf '"workload":{"boot":"%s","why":"%s","portal_file":%s,"page":%s,"streamer":%s,' \
         "$boot" "$pixel_why" "$portal_file" "$page" "$streamer")
-    workload=$workload$(printf '"portal":%s,"caddy":"%s","hang":%s,"log":"%s","driver":"%s",' \
-        "$inside" "$caddy" "$hang" "$log" "$driver")
+    workload=$workload$(printf '"portal":%s,"caddy":"%s","behind":"%s","hang":%s,"log":"%s","driver":"%s",' \
+        "$inside" "$caddy" "$behind" "$hang" "$log" "$driver")
     workload=$workload$(printf '"app":"%s","relay":"%s","tunnel":"%s","programs":{%s}}' \
         "$app" "$pixel_relay" "$tunnel" "$programs")
 }

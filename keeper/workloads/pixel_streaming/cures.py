@@ -12,7 +12,9 @@ from keeper.workloads.pixel_streaming.scripts import assignments, verify
 from keeper.workloads.pixel_streaming.settings import PixelStreamingSettings
 
 _CONTROL_S = 90.0
-_OF_SIGNALLING = frozenset({"signalling_respawned", "page_down", "placeholder"})
+_OF_SIGNALLING = frozenset(
+    {"signalling_respawned", "signalling_silent", "page_down", "placeholder"}
+)
 _OF_RELAY = frozenset({"relay_down", "relay_names_differ", player.RELAY_FAILED})
 
 # restart NAME: supervisorctl's own exit code says nothing; its words do.

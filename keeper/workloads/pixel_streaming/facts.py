@@ -20,6 +20,7 @@ class _Seen(msgspec.Struct, frozen=True):
     streamer: int = 0
     portal: int = 0
     caddy: str = "unknown"
+    behind: str = ""
     hang: int = 0
     log: str = ""
     driver: str = ""
@@ -61,6 +62,7 @@ class Facts:
     is_streamer_port_open: bool
     is_portal_open: bool
     caddy: str  # well, placeholder, unauthorized, refused, silent, error, unknown
+    is_page_silent: bool  # behind a silent proxy: somebody listens there, and does not answer
     hanging_pid: int
     signalling_log: str
     driver: str  # there, absent, failed, ""
@@ -89,6 +91,7 @@ def read(raw: bytes) -> Facts | None:
         is_streamer_port_open=bool(seen.streamer),
         is_portal_open=bool(seen.portal),
         caddy=seen.caddy,
+        is_page_silent=seen.behind == "silent",
         hanging_pid=seen.hang,
         signalling_log=seen.log,
         driver=seen.driver,

@@ -158,6 +158,8 @@ class ImageSettings(BaseModel):
     caddy_restart_s: _Seconds = 120.0
     # A start script that waits longer than this for its own address waits for ever.
     hang_s: Annotated[int, Field(ge=1, le=3600)] = 60
+    # What was restarted listens, and answers, after this long.
+    settle_s: _Seconds = 30.0
 
 
 class PixelStreamingSettings(BaseModel):

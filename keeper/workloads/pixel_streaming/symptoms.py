@@ -15,8 +15,8 @@ from keeper.workloads.pixel_streaming.facts import Facts
 from keeper.workloads.pixel_streaming.settings import PixelStreamingSettings
 
 _SENTENCE_MAX = 200
-# A restart of a program takes seconds, and then it listens; a look every ten.
-_SETTLE_S = 30.0
+# Before it starts a program again supervisord says for a moment that it has ended.
+_BETWEEN_S = 3.0
 _GONE = frozenset({"EXITED", "STOPPED", "FATAL"})
 
 _Fits = Callable[[Facts, PixelStreamingSettings], bool]
@@ -28,6 +28,7 @@ class Row:
     """One row of the catalogue."""
 
     code: str
+    rows: tuple[str, ...]  # of the catalogue
     fits: _Fits
     sentence: str
     remedy: Remedy
@@ -111,19 +112,22 @@ def _portal_down(facts: Facts, settings: PixelStreamingSettings) -> bool:
 CATALOGUE: tuple[Row, ...] = (
     Row(
         code="supervisor_down",
+        rows=("C19",),
         fits=lambda facts, _: not facts.has_supervisor,
         sentence="supervisord does not answer: nothing on the host is looked after",
         remedy=Remedy.REBOOT,
-        wait=lambda _: _SETTLE_S,
+        wait=lambda settings: settings.image_layout.settle_s,
     ),
     Row(
         code="boot_failed",
+        rows=("C16",),
         fits=lambda facts, _: facts.boot == "failed",
         sentence="the image's provisioning has failed",
         remedy=Remedy.REPLACE,
     ),
     Row(
         code="provisioning",
+        rows=("C16",),
         fits=lambda facts, _: facts.boot == "provisioning",
         sentence="the image is still provisioning",
         remedy=Remedy.NOTHING,
@@ -131,6 +135,7 @@ CATALOGUE: tuple[Row, ...] = (
     ),
     Row(
         code="portal_file_empty",
+        rows=("C17",),
         fits=lambda facts, _: not facts.has_portal_file,
         sentence="portal.yaml is missing or empty: PORTAL_CONFIG is malformed, and no app is shown",
         remedy=Remedy.PERSON,
@@ -138,107 +143,133 @@ CATALOGUE: tuple[Row, ...] = (
     ),
     Row(
         code="driver_missing",
+        rows=("C8",),
         fits=lambda facts, _: facts.driver == "failed",
         sentence="the image could not fetch the GPU driver's libraries: nothing can be rendered here",
         remedy=Remedy.REPLACE,
     ),
     Row(
         code="start_hangs",
+        rows=("C7",),
         fits=lambda facts, _: facts.hanging_pid > 0,
         sentence="the signalling server's start waits for its own address, without a time limit",
         remedy=Remedy.RESTART_PROCESS,
     ),
     Row(
         code="signalling_respawned",
+        rows=("C5",),
         fits=_signalling_respawned,
         sentence="the signalling server is started again and again, whatever supervisord calls it",
         remedy=Remedy.RESTART_PROCESS,
     ),
     Row(
         code="signalling_ended",
+        rows=("C6",),
         fits=_signalling_gone,
         sentence="the signalling server has ended, and supervisord is content with that",
         remedy=Remedy.RESTART_PROCESS,
+        wait=lambda _: _BETWEEN_S,
     ),
     Row(
         code="app_as_root",
+        rows=("C4",),
         fits=_app_is("root"),
         sentence="the application refuses to run as root: see app.account",
         remedy=Remedy.PERSON,
     ),
     Row(
         code="app_not_startable",
+        rows=("C4",),
         fits=_app_is("missing", "permission"),
         sentence="the application cannot be started: its path or its permissions are wrong",
         remedy=Remedy.PERSON,
     ),
     Row(
         code="vulkan_missing",
+        rows=("C4", "H1", "H2"),
         fits=_app_is("vulkan"),
         sentence="the application finds no Vulkan driver",
         remedy=Remedy.REPLACE,
     ),
     Row(
         code="gpu_crashed",
+        rows=("C3", "H7"),
         fits=lambda facts, _: facts.app_log == "gpu_lost",
         sentence="the application has lost the GPU",
         remedy=Remedy.RESTART_PROCESS,
     ),
     Row(
         code="encoder_spent",
+        rows=("H8",),
         fits=lambda facts, _: facts.app_log == "encoder",
         sentence="the GPU gives no encoder session",
         remedy=Remedy.RESTART_WORKLOAD,
     ),
     Row(
         code="gpu_memory_full",
+        rows=("H9",),
         fits=lambda facts, _: facts.app_log == "memory",
         sentence="the GPU's memory is full",
         remedy=Remedy.RESTART_PROCESS,
     ),
     Row(
         code="app_not_installed",
+        rows=("C1", "H15"),
         fits=_app_in("ABSENT"),
         sentence="supervisord does not know the application's program",
         remedy=Remedy.RESTART_WORKLOAD,
     ),
     Row(
         code="app_gave_up",
+        rows=("C1",),
         fits=_app_in("FATAL"),
         sentence="the application did not stay up, and supervisord has given up on it",
         remedy=Remedy.RESTART_PROCESS,
     ),
     Row(
         code="app_ended",
+        rows=("C1",),
         fits=_app_in("EXITED", "STOPPED"),
         sentence="the application is not running, and nobody starts it",
         remedy=Remedy.RESTART_PROCESS,
     ),
     Row(
         code="page_down",
+        rows=("C9",),
         fits=lambda facts, _: not facts.is_page_open,
         sentence="nobody listens for players; the proxy shows its placeholder",
         remedy=Remedy.RESTART_PROCESS,
-        wait=lambda settings: settings.image_layout.hang_s + _SETTLE_S,
+        wait=lambda settings: settings.image_layout.hang_s + settings.image_layout.settle_s,
     ),
     Row(
         code="placeholder",
+        rows=("C9",),
         fits=lambda facts, _: facts.caddy == "placeholder",
         sentence="the proxy shows its placeholder, though somebody listens behind it",
         remedy=Remedy.RESTART_PROCESS,
         dearest=Rung.REBOOT,
         is_partial=True,
-        wait=lambda _: _SETTLE_S,
+        wait=lambda settings: settings.image_layout.settle_s,
         spoils_view=True,
     ),
     Row(
         code="token_refused",
+        rows=("C10",),
         fits=lambda facts, _: facts.caddy == "unauthorized",
         sentence="the proxy refuses the container's own token, read again just now",
         remedy=Remedy.PERSON,
     ),
     Row(
+        code="signalling_silent",
+        rows=("C9",),
+        fits=lambda facts, _: facts.caddy == "silent" and facts.is_page_silent,
+        sentence="the signalling server takes connections and does not answer; neither does the proxy",
+        remedy=Remedy.RESTART_PROCESS,
+        wait=lambda settings: settings.image_layout.settle_s,
+    ),
+    Row(
         code="caddy_down",
+        rows=("C11",),
         fits=lambda facts, _: facts.caddy in {"refused", "silent"} and facts.is_page_open,
         sentence="the proxy does not answer, though the page behind it does",
         remedy=Remedy.RESTART_PROCESS,
@@ -249,12 +280,14 @@ CATALOGUE: tuple[Row, ...] = (
     ),
     Row(
         code="relay_names_differ",
+        rows=("C12",),
         fits=_relay_is("names_differ"),
         sentence="TURN_USER and TURN_USERNAME differ: the relay refuses every player",
         remedy=Remedy.PERSON,
     ),
     Row(
         code="relay_not_mapped",
+        rows=("C12",),
         fits=_relay_is("unmapped"),
         sentence="the relay's UDP port is not mapped, and cannot be on a container that runs",
         remedy=Remedy.REPLACE,
@@ -262,6 +295,7 @@ CATALOGUE: tuple[Row, ...] = (
     ),
     Row(
         code="relay_down",
+        rows=("C12",),
         fits=_relay_down,
         sentence="the relay does not run: viewers behind NAT see nothing",
         remedy=Remedy.RESTART_PROCESS,
@@ -271,6 +305,7 @@ CATALOGUE: tuple[Row, ...] = (
     ),
     Row(
         code="audio_down",
+        rows=("C18",),
         fits=_audio_down,
         sentence="the chain of sound is broken",
         remedy=Remedy.RESTART_PROCESS,
@@ -280,6 +315,7 @@ CATALOGUE: tuple[Row, ...] = (
     ),
     Row(
         code="portal_down",
+        rows=(),
         fits=_portal_down,
         sentence="the instance portal does not answer",
         remedy=Remedy.RESTART_PROCESS,
@@ -289,6 +325,7 @@ CATALOGUE: tuple[Row, ...] = (
     ),
     Row(
         code="tunnel_gone",
+        rows=("C20",),
         fits=lambda facts, _: facts.tunnel == "gone",
         sentence="the Cloudflare tunnel has expired",
         remedy=Remedy.RESTART_PROCESS,

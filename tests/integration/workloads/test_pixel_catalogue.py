@@ -9,8 +9,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -138,13 +136,6 @@ def freeze(program: str) -> Deed:
     return fault
 
 
-def thaw(program: str) -> Deed:
-    def mend(image: Image) -> None:
-        os.killpg(image.pid(program), signal.SIGCONT)
-
-    return mend
-
-
 def restart_with(fault: str) -> Deed:
     def make(image: Image) -> None:
         image.fault(fault)
@@ -159,22 +150,6 @@ def restart_without(fault: str) -> Deed:
         image.control("restart", "pixel-streaming")
 
     return mend
-
-
-def take_the_port(image: Image) -> None:
-    """A server that was killed has left a child, which holds the players' port."""
-    image.control("stop", "pixel-streaming")
-    port = image.ports["page_inside"]
-    code = f"import socket,time;s=socket.create_server(('127.0.0.1',{port}));time.sleep(600)"
-    environ = {**os.environ, "CONTAINER_FOLDER": str(image.folder)}
-    image.strays.append(subprocess.Popen(["python3", "-c", code], env=environ))
-    image.until(lambda: _is_open(port))
-    image.control("start", "pixel-streaming")
-
-
-def _is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def kill_app(image: Image) -> None:
@@ -271,8 +246,8 @@ ROWS = (
         code="gpu_memory_full", remedy=Remedy.RESTART_PROCESS),
     Row(id="H15 nobody knows the app after a reboot", fault=forget_app, code="app_not_installed",
         remedy=Remedy.RESTART_WORKLOAD, picture=Reason.NO_BYTES),
-    Row(id="C5 signalling respawned under a RUNNING label", fault=take_the_port,
-        code="signalling_respawned", remedy=Remedy.RESTART_PROCESS, picture=Reason.NO_BYTES),
+    Row(id="C5 signalling respawned under a RUNNING label", fault=restart_with("child"),
+        code="signalling_respawned", remedy=Remedy.RESTART_PROCESS, picture=Reason.UNREACHABLE),
     Row(id="C6 signalling ended well", fault=restart_with("exit0"), code="signalling_ended",
         remedy=Remedy.RESTART_PROCESS, picture=Reason.UNREACHABLE),
     Row(id="C7 start hangs", fault=restart_with("hang"), code="start_hangs",
@@ -281,8 +256,7 @@ ROWS = (
         fault=mark("logs/pixel-streaming.log", "Failed NVIDIA GPU driver download.\n"),
         code="driver_missing", remedy=Remedy.REPLACE, mend=mark("logs/pixel-streaming.log", "")),
     Row(id="C9 signalling hangs behind the proxy", fault=freeze("pixel-streaming"),
-        code="caddy_down", remedy=Remedy.RESTART_PROCESS, mend=thaw("pixel-streaming"),
-        picture=Reason.NO_BYTES),
+        code="signalling_silent", remedy=Remedy.RESTART_PROCESS, picture=Reason.NO_BYTES),
     Row(id="C10 token refused", fault=other_token, code="token_refused", remedy=Remedy.PERSON,
         mend=own_token),
     Row(id="C11 Caddy down", fault=stop("caddy"), code="caddy_down",

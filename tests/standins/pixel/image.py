@@ -4,8 +4,10 @@ Real Caddy with its rules, real coturn with its arguments, the signalling server
 stand-ins for the portal and for the chain of sound. Nothing is where it would be in a container: all of it
 is below one folder and on free ports of loopback, and needs no root. The application is not in it.
 
-Faults are files in ``faults/``, read by the wrappers at their start: ``hang`` (the start waits for a
-server that never answers), ``exit0`` (the signalling server ends well), ``mute`` (it says nothing).
+Faults are files in ``faults/``, read by the signalling server's wrapper at its start: ``hang`` (it waits for
+a server that never answers), ``idle`` (it waits for nothing at all), ``exit0`` (it ends well), ``child`` (one of
+an earlier start holds the players' port, and closes what it takes), ``mute`` (the server says nothing). All
+but the last are over with that start.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from tests.components import require
 
@@ -31,6 +34,8 @@ HERE = Path(__file__).resolve().parent
 TOKEN = "0123456789abcdef0123456789abcdef"
 AUDIO = ("dbus-system", "dbus-user", "pipewire", "pipewire-pulse", "wireplumber")
 COMPONENTS = ("supervisord", "caddy", "turnserver", "pixel-library", "node")
+# Where only waiting is at stake: far more than a busy box takes.
+PATIENCE_S = 90.0
 
 _SUPERVISORD = """\
 [unix_http_server]
@@ -91,6 +96,13 @@ http://:{page} {{
 }}
 """
 
+_CHILD = """\
+import socket
+server = socket.create_server(("127.0.0.1", {port}))
+while True:
+    server.accept()[0].close()
+"""
+
 
 @dataclass(slots=True)
 class Image:
@@ -100,7 +112,7 @@ class Image:
     free_port: Callable[[], int]
     env: dict[str, str] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
-    strays: list[subprocess.Popen[bytes]] = field(default_factory=list)  # left over by a fault
+    tunnels: tuple[str, ...] = ()  # that the image has opened at its first start, by their URLs
     _process: subprocess.Popen[bytes] | None = None
     _mute: socket.socket | None = None
 
@@ -123,9 +135,13 @@ class Image:
         for name in ("conf.d", "scripts", "logs", "skips", "markers", "faults", "workspace"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         (self.folder / "supervisord.conf").write_text(_SUPERVISORD.format(folder=self.folder))
-        (self.folder / "portal.yaml").write_text("applications: {}\n")
+        self.write_portal_file()
+        for url in self.tunnels:
+            self.tunnel(url).parent.mkdir(exist_ok=True)
+            self.tunnel(url).touch()
         self.write_environ()
         self.write_caddyfile()
+        (self.folder / "child.py").write_text(_CHILD.format(port=self.ports["page_inside"]))
         for name, (startsecs, script) in self._programs().items():
             conf = _PROGRAM.format(name=name, folder=self.folder, startsecs=startsecs)
             (self.folder / "conf.d" / f"{name}.conf").write_text(conf)
@@ -138,6 +154,14 @@ class Image:
         text = "".join(f"{name}={value}\0" for name, value in self.env.items())
         (self.folder / "environ").write_text(text)
 
+    def write_portal_file(self) -> None:
+        """Write what the image makes of PORTAL_CONFIG."""
+        (self.folder / "portal.yaml").write_text("applications: {}\n")
+
+    def tunnel(self, url: str) -> Path:
+        """Return the file by which the portal knows a tunnel."""
+        return self.folder / "tunnels" / quote(url, safe="")
+
     def write_caddyfile(self, token: str = TOKEN) -> None:
         """Write what the proxy lets in, from its next start on."""
         (self.folder / "Caddyfile").write_text(_CADDYFILE.format(token=token, **self.ports))
@@ -149,8 +173,12 @@ class Image:
             f"exec >>{log}/pixel-streaming.log 2>&1\n"
             "if [ -e faults/exit0 ]; then rm faults/exit0; exit 0; fi\n"
             f"if [ -e faults/hang ]; then rm faults/hang; curl -s http://127.0.0.1:{mute}/; fi\n"
+            "if [ -e faults/idle ]; then rm faults/idle; exec sleep 86400; fi\n"
+            "if [ -e faults/child ]; then\n"
+            f"    rm faults/child; setsid {sys.executable} {self.folder}/child.py &\n"
+            f"    until (: </dev/tcp/127.0.0.1/{ports['page_inside']}) 2>&-; do sleep 0.05; done\n"
+            "fi\n"
             "[ ! -e faults/mute ] || more=--mute\n"
-            "[ ! -e faults/full ] || more=--max_players=1\n"
             'more="$more $PIXEL_STREAMING_ARGS"\n'
             f"export PIXEL_LIBRARY={require('pixel-library')}\n"
             f"node {HERE}/signalling.cjs --player_port {ports['page_inside']} "
@@ -211,10 +239,10 @@ class Image:
 
     def until(self, holds: Callable[[], object]) -> None:
         """Wait for what a process brings about in its own time."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while not holds():
             if time.monotonic() > deadline:
-                raise TimeoutError
+                raise TimeoutError(f"in vain; supervisord says\n{self.control('status')}")
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -236,8 +264,6 @@ class Image:
         process, self._process = self._process, None
         if process is not None:
             process.wait()
-        for stray in self.strays:
-            stray.wait()
 
     def replace(self) -> None:
         """Make it another container: nothing that was put or written there is left."""
@@ -273,6 +299,19 @@ class Image:
         """Return a program's pid, 0 for none."""
         word = self.control("pid", program).strip()
         return int(word) if word.isdecimal() else 0
+
+    def signal(self, program: str, number: signal.Signals) -> None:
+        """Send a signal to a program that runs, and to all that it has started."""
+        pid = self.pid(program)
+        assert pid > 0, f"{program} does not run: {self.control('status')}"
+        os.killpg(pid, number)
+
+    def kill_supervisord_and(self, program: str) -> None:
+        """Kill supervisord, as the kernel does for memory, and a program that it looked after."""
+        pid = self.pid(program)
+        assert pid > 0, f"{program} does not run: {self.control('status')}"
+        os.kill(int((self.folder / "supervisord.pid").read_text()), signal.SIGKILL)
+        os.killpg(pid, signal.SIGKILL)
 
     def fault(self, name: str) -> None:
         """Make the wrappers do something wrong at their next start."""
@@ -333,6 +372,7 @@ class Image:
                 "caddy_restart_s": 1,
                 "boot_s": 20,
                 "hang_s": 1,
+                "settle_s": 8,
                 **more.get("image_layout", {}),
             },
         }  # fmt: skip

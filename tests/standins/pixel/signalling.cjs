@@ -17,7 +17,11 @@ for (const level of ['Debug', 'Info', 'Warning']) pixel.Logger[level] = () => {}
 function options(words) {
     const given = {};
     for (let at = 0; at < words.length; at += 1) {
-        const name = words[at].replace(/^--/, '');
+        const [name, value] = words[at].replace(/^--/, '').split('=');
+        if (value !== undefined) {
+            given[name] = value;
+            continue;
+        }
         const next = words[at + 1];
         given[name] = next === undefined || next.startsWith('--') ? true : words[(at += 1)];
     }

@@ -273,6 +273,7 @@ SYMPTOMS: list[tuple[dict[str, Any], str, Remedy]] = [
     ({"caddy": "placeholder"}, "placeholder", Remedy.RESTART_PROCESS),
     ({"caddy": "unauthorized"}, "token_refused", Remedy.PERSON),
     ({"caddy": "refused"}, "caddy_down", Remedy.RESTART_PROCESS),
+    ({"caddy": "silent", "behind": "silent"}, "signalling_silent", Remedy.RESTART_PROCESS),
     ({"relay": "names_differ"}, "relay_names_differ", Remedy.PERSON),
     ({"relay": "unmapped"}, "relay_not_mapped", Remedy.REPLACE),
     (program("coturn", "EXITED"), "relay_down", Remedy.RESTART_PROCESS),
@@ -340,7 +341,8 @@ CURES = {
     "": "start_app", "no_streamer": "start_app", "offer_missing": "start_app",
     "app_gave_up": "start_app", "start_hangs": "end_hanging_start",
     "signalling_respawned": "restart_signalling", "signalling_ended": "start_signalling",
-    "page_down": "restart_signalling", "caddy_down": "restart_caddy",
+    "page_down": "restart_signalling", "signalling_silent": "restart_signalling",
+    "caddy_down": "restart_caddy",
     "relay_down": "restart_relay", "relay_failed": "restart_relay",
     "audio_down": "restart_audio", "tunnel_gone": "refresh_tunnel",
 }  # fmt: skip
