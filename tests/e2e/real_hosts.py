@@ -15,7 +15,7 @@ A catalogue is a table of ``Row`` and ``play_row(fleet, row)`` plays one, ``play
 them on one host:
 
     Row(id="killed", fault=lambda fleet: fleet.host.kill("server.py"), remedy=Remedy.RESTART_PROCESS,
-        reason=Reason.PROCESS_GONE)                 # or symptom="ffmpeg_gave_up"
+        reason=Reason.PROCESS_GONE)                 # or symptom="ffmpeg_gave_up", or causes={...}
 
 A row may be a test of its own, all on one fleet of the module:
 
@@ -107,6 +107,9 @@ class Row:
     reason: Reason | None = (
         None  # why keeper acts; None: "symptom" where there is one, else anything
     )
+    causes: frozenset[str] = (
+        frozenset()
+    )  # what the act itself must give as its cause, a symptom's code or else a reason: one of these
     dearest: Remedy | None = (
         None  # where the first is known not to be enough: how far keeper may climb
     )
@@ -143,11 +146,15 @@ async def _play_cure(fleet: Fleet, row: Row) -> None:
     if row.remedy is Remedy.REPLACE:
         reason = row.reason  # what a rental is for is said otherwise
     await row.fault(fleet)
-    await fleet.acted(
+    act = await fleet.acted(
         row.remedy, reason=reason, symptom=row.symptom, since=since, patience_s=row.patience_s
     )
     if row.remedy is Remedy.REPLACE:
+        act = await fleet.fact("instance.condemned", since=since, patience_s=row.patience_s)
         await fleet.fact("instance.ended", since=since, patience_s=row.patience_s)
+    if row.causes:
+        cause = act["facts"].get("symptom") or act["facts"]["reason"]
+        assert cause in row.causes, f"{cause} is none of {row.causes}:\n{fleet.story(since)}"
     await fleet.well_again(patience_s=row.patience_s)
     if row.proof is not None:
         await fleet.until("the proof", partial(row.proof, fleet), since=since)
