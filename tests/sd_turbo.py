@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keeper.core.model import Remedy
+from keeper.core.reasons import Reason
 
 PROCESS, WORKLOAD = Remedy.RESTART_PROCESS, Remedy.RESTART_WORKLOAD
 
@@ -60,6 +61,7 @@ class Fault:
     symptom: str
     remedy: Remedy
     said: str  # in the sentence
+    seen: Reason | None = None  # what a viewer may see of it before the server says anything
     mend: str = "rm -f fault"  # a person's work, where keeper must do nothing
 
 
@@ -71,15 +73,15 @@ def card(word: str) -> str:
 FAULTS = (
     Fault(
         row="B1-errors", make=card("error other"), symptom="generator_fails", remedy=PROCESS,
-        said="mat1 and mat2",
+        said="mat1 and mat2", seen=Reason.FROZEN,
     ),
     Fault(
         row="B1-hangs", make=card("freeze"), symptom="generator_stuck", remedy=PROCESS,
-        said="no new picture",
+        said="no new picture", seen=Reason.FROZEN,
     ),
     Fault(
         row="B2", make=card("error oom"), symptom="gpu_memory_full", remedy=PROCESS,
-        said="out of memory",
+        said="out of memory", seen=Reason.FROZEN,
     ),
     Fault(
         row="B4", make=card("error numpy"), symptom="numpy_mismatch", remedy=WORKLOAD,
@@ -96,7 +98,7 @@ FAULTS = (
     ),
     Fault(
         row="B9", make=_UNTIL_CRASHED, symptom="requests_fail", remedy=PROCESS,
-        said="requests have crashed",
+        said="requests have crashed", seen=Reason.UNREACHABLE,
     ),
     Fault(
         row="B10", make=_UNTIL_FAILED, symptom="prompts_fail", remedy=Remedy.PERSON,
@@ -104,7 +106,7 @@ FAULTS = (
     ),
     Fault(
         row="B11", make=_KILL.format(signal="STOP"), symptom="server_silent", remedy=PROCESS,
-        said="suspended",
+        said="suspended", seen=Reason.NO_BYTES,
     ),
     Fault(
         row="B15", make=_KILL.format(signal="KILL"), symptom="vanished", remedy=PROCESS,
@@ -116,7 +118,7 @@ FAULTS = (
     ),
     Fault(
         row="H10", make=card("error disk"), symptom="disk_full", remedy=PROCESS,
-        said="No space left",
+        said="No space left", seen=Reason.FROZEN,
     ),
     # What ends a host, last.
     Fault(
