@@ -8,6 +8,7 @@ is kept. Nothing here is ever decided upon. Only the first try of a destroy find
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,13 +28,15 @@ from keeper.daemon.error_line import describe
 from keeper.daemon.ground import Ground
 from keeper.daemon.target import Target
 from keeper.daemon.watch import Watch
-from keeper.ports import Clock, Command, Link, PortError, Store
+from keeper.ports import Clock, Command, CommandResult, Link, PortError, Store
+from keeper.workloads.managers.evidence import FRAMES, FRAMES_MAX_BYTES
 
 IN_ALL_S = 20.0
 _ASKING_S = 14.0  # the host; what is left is for the store and the archive
 _CLOSING_S = 1.0
 _JOURNAL_MAX = 200
 _LOG_TAIL_BYTES = 65_536
+_WHY_MAX = 200
 _TEXT_MAX_BYTES = 262_144  # of one answer; a bundle has a handful
 _IN_HURRY = frozenset({Reason.BUDGET, Reason.DARK_SPEND, Reason.OUT_OF_CREDIT})
 
@@ -154,7 +157,10 @@ class Parting:
             except PortError as failure:
                 leaving.missing.append(f"{look.name}: {describe(failure)}")
             else:
-                self._add_text(leaving, f"{look.name}.txt", result.stdout + result.stderr)
+                if look.name.startswith(FRAMES):
+                    self._add_frames(leaving, look.name, result)
+                else:
+                    self._add_text(leaving, f"{look.name}.txt", result.stdout + result.stderr)
             waiting.discard(look.name)
 
         try:
@@ -168,7 +174,7 @@ class Parting:
         slot = leaving.target.slot
         if leaving.frame:
             leaving.files["last-frame.jpg"] = leaving.frame
-        else:
+        elif not any(name.startswith(FRAMES) for name in leaving.files):
             leaving.missing.append("no frame was seen")
         self._add_json(leaving, "readings.json", leaving.readings)
         self._add_json(leaving, "record.json", leaving.record)
@@ -203,6 +209,18 @@ class Parting:
         }
         text = msgspec.json.format(msgspec.json.encode(manifest)).decode()
         return {"manifest.json": self._archiving.redact(text).encode()}
+
+    def _add_frames(self, leaving: Leaving, name: str, result: CommandResult) -> None:
+        """Add the last pictures, as bytes: whatever they are, nobody here looks into them."""
+        try:
+            frames = base64.b64decode("".join(result.stdout.split()), validate=True)
+        except ValueError:
+            frames = b""
+        if frames and result.exit_code == 0 and not result.is_truncated:
+            leaving.files[name] = frames[:FRAMES_MAX_BYTES]
+        else:
+            said = self._archiving.redact(result.stderr.strip()) or "no readable answer"
+            leaving.missing.append(f"{name}: {plain(said, _WHY_MAX)}")
 
     def _add_json(self, leaving: Leaving, name: str, value: object) -> None:
         text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str)).decode()

@@ -7,6 +7,7 @@ are asked on the host and reduced there; ``symptoms.ROWS`` says what they mean, 
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -37,6 +38,8 @@ _DETAIL_MAX = 200
 _REPORT_MAX_BYTES = 32_768
 # An order, and each look at what became of it.
 _DRAIN_LOOK_S = 5.0
+# What the server serves as files lies here, below the checkout: the playlist, and the stream's last seconds.
+_PUBLIC = "packages/server/public"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +127,14 @@ class HyperscapeDuel:
         return lull
 
     def evidence(self) -> tuple[Command, ...]:
-        """Look at the logs, PM2, the deploy's log, the GPU and the disk."""
-        return manager_of.evidence(
+        """Look at the logs, PM2, the deploy's log, the GPU and the disk, and at the last pictures."""
+        looks = manager_of.evidence(
             self._manager(), workdir=self.settings.workdir, files=self.logs()
         )
+        if not self.settings.hls_path:
+            return looks
+        live = f"{self.settings.workdir}/{_PUBLIC}{posixpath.dirname(self.settings.hls_path)}"
+        return (*looks, manager_of.frames_of(live, "ts"))
 
     def logs(self) -> tuple[str, ...]:
         """Name the orchestrator's logs, the deploy's, the X server's, and PM2's journal."""

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from keeper.ports import Command
 from keeper.workloads.managers import background, pm2, supervisor
 from keeper.workloads.managers.background import Background
-from keeper.workloads.managers.evidence import evidence_of
+from keeper.workloads.managers.evidence import evidence_of, frames_of
 from keeper.workloads.managers.facts import read_line, workload_facts
 from keeper.workloads.managers.pm2 import PM2_RUNS, Pm2
 from keeper.workloads.managers.supervisor import Supervisor
@@ -29,6 +29,7 @@ __all__ = [
     "Supervisor",
     "Unmanaged",
     "evidence",
+    "frames_of",
     "logs",
     "payload",
     "read_line",

@@ -10,6 +10,10 @@ from shlex import quote
 
 from keeper.ports import Command
 
+FRAMES = "last-frames."
+"""How the name of a look begins that prints the last pictures, in base64; it ends as their file does."""
+
+FRAMES_MAX_BYTES = 4_194_304  # some seconds of a stream
 _TIMEOUT_S = 6.0
 _LOG_TAIL_BYTES = 65_536
 _OUTPUT_MAX_BYTES = 262_144
@@ -44,9 +48,32 @@ def evidence_of(*, logs: tuple[str, ...], manager: str, workdir: str) -> tuple[C
     return tuple(looks)
 
 
+def frames_of(folder: str, kind: str) -> Command:
+    """Compose the look at the newest piece of a stream that lies in a folder, by the ending of its name."""
+    script = (
+        f"cd -- {_place(folder)} || exit 1\n"
+        f"newest=$(ls -1t -- *.{kind} 2>/dev/null | head -n 1)\n"
+        '[ -f "$newest" ] || { echo "there is no picture" >&2; exit 1; }\n'
+        f'head -c {FRAMES_MAX_BYTES} -- "$newest" | base64\n'
+    )
+    return Command(
+        name=f"{FRAMES}{kind}",
+        script=script,
+        timeout_s=_TIMEOUT_S * 2,
+        output_max_bytes=FRAMES_MAX_BYTES * 4 // 3 + FRAMES_MAX_BYTES // 16,
+    )
+
+
+def _place(path: str) -> str:
+    """Return a path for the remote shell: a relative one begins at its home."""
+    if path.startswith("/"):
+        return quote(path)
+    return f'"$HOME"/{quote(path.removeprefix("~/"))}'
+
+
 def _tail(path: str) -> str:
     # A home stands as ~/ and is the remote shell's to fill in.
-    shown = f'"$HOME"/{quote(path[2:])}' if path.startswith("~/") else quote(path)
+    shown = _place(path) if path.startswith("~/") else quote(path)
     return f"echo {quote(f'== {path}')}; tail -c {_LOG_TAIL_BYTES} -- {shown} 2>&1; echo"
 
 

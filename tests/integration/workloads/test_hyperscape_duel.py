@@ -4,6 +4,7 @@ One stand-in for the whole file; each row of the catalogue leaves it well.
 """
 
 import asyncio
+import base64
 import json
 import os
 import pwd
@@ -504,6 +505,21 @@ async def test_report_is_the_pages_six_lines(link: Link, stage: Stage, on_air: W
     assert seen["RTMP Bridge"][1].endswith("MB streamed)")
     assert seen["PM2 Processes"][1] == "1 running"
     assert KEY not in str(seen)
+    stage.is_in_doubt = False
+
+
+async def test_the_last_seconds_of_the_stream_are_evidence(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    look = on_air.evidence()[-1]
+
+    async def pieces() -> bytes:
+        result = await link.run(look)
+        assert not result.is_truncated
+        return base64.b64decode("".join(result.stdout.split())) if result.exit_code == 0 else b""
+
+    frames = await look_until(pieces, lambda piece: len(piece) > 188)
+    assert frames[0] == frames[188] == 0x47  # packets of an MPEG transport stream
     stage.is_in_doubt = False
 
 

@@ -1,12 +1,15 @@
 """What is kept of a host before its end: through the whole daemon in virtual time."""
 
 import asyncio
+import base64
 import gzip
 import io
 import json
 import tarfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import pytest
 from typing_extensions import override
@@ -16,12 +19,15 @@ from keeper.core.model import InstanceId, SlotId
 from keeper.core.reasons import Reason
 from keeper.core.world import OrderKind
 from keeper.daemon import parting
+from keeper.daemon.declared import Declared
 from keeper.ports import Command, CommandResult, Heard, Transient
 from keeper.sim.disk import Disk
 from keeper.sim.loop import VirtualClock, run
 from keeper.sim.memory_hosts import MemoryLink
 from keeper.sim.stage import secret_of
 from keeper.sim.universe import Universe
+from keeper.workloads import Workload
+from keeper.workloads.managers.evidence import frames_of
 from tests.archives import MemoryArchive
 from tests.stage import QUIET, SLOT, Stage
 
@@ -42,10 +48,13 @@ def destroyed(stage: Stage) -> bool:
 
 
 async def _play(
-    archive: MemoryArchive, check: Callable[[Stage], None] = lambda _: None, within_s: float = 60.0
+    archive: MemoryArchive,
+    check: Callable[[Stage], None] = lambda _: None,
+    within_s: float = 60.0,
+    change: Callable[[Declared], Declared] = lambda declared: declared,
 ) -> Stage:
     """Bring a slot on air, order its end, and wait for the destroy."""
-    async with Stage(archive=archive) as stage:
+    async with Stage(archive=archive, change=change) as stage:
         await stage.until_on_air()
         await asyncio.sleep(60.0)
         check(stage)
@@ -79,6 +88,62 @@ def test_what_a_host_knows_is_kept_before_its_end() -> None:
         told = [event.name for event in stage.facts.events]
         assert told.index("instance.destroying") < told.index("host.post_mortem_kept")
         assert secret_of("duel").encode() not in b"".join(bundle.values())
+
+    run(play())
+
+
+@dataclass(frozen=True)
+class WithFrames:
+    """A workload whose host has the last seconds of the stream, and whose viewers see no picture."""
+
+    inner: Workload
+
+    def evidence(self) -> tuple[Command, ...]:
+        return (*self.inner.evidence(), frames_of("/live", "ts"))
+
+    def remembering(self, keepsake: str) -> "WithFrames":
+        return replace(self, inner=self.inner.remembering(keepsake))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def _with_frames(declared: Declared) -> Declared:
+    workloads = {name: WithFrames(each) for name, each in declared.workloads.items()}
+    return replace(declared, workloads=workloads)
+
+
+@pytest.mark.parametrize(
+    ("stdout", "code", "kept", "why"),
+    [
+        (base64.encodebytes(b"G\xff\x00pictures" * 99).decode(), 0, b"G\xff\x00pictures" * 99, ""),
+        ("<b>no base64</b>", 0, None, "no readable answer"),
+        ("", 1, None, "there is no picture"),
+    ],
+)
+def test_the_last_pictures_are_kept_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, stdout: str, code: int, kept: bytes | None, why: str
+) -> None:
+    answers = MemoryLink.run
+
+    async def answer(
+        link: MemoryLink, command: Command, heard: Heard | None = None
+    ) -> CommandResult:
+        if command.name == "last-frames.ts":
+            return CommandResult(exit_code=code, stdout=stdout, stderr=why)
+        return await answers(link, command, heard)
+
+    monkeypatch.setattr(MemoryLink, "run", answer)
+
+    async def play() -> None:
+        archive = MemoryArchive(VirtualClock())
+        await _play(archive, change=_with_frames)
+        (bundle,) = bundles(archive)
+        assert bundle.get("last-frames.ts") == kept
+        missing = json.loads(bundle["manifest.json"])["missing"]
+        assert [each for each in missing if "frames" in each] == (
+            [f"last-frames.ts: {why}"] if why else []
+        )
 
     run(play())
 
