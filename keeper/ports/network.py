@@ -70,9 +70,6 @@ class PlayerLimits:
 
     is_subscribing: bool = False
     streamer_id: str = ""  # whom to watch; "", or one that is not listed: the first of the list
-    is_relay_due: bool = (
-        True  # ask the relay for a place as well, with what the server tells players
-    )
     has_rest: bool = False  # the server says over HTTP who else watches: then stay away, or leave
     greeting_s: float = 2.0  # a server that hangs accepts the connection and says nothing
     offer_s: float = 4.0  # an application that hangs stays in the list and offers nothing

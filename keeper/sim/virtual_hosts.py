@@ -139,7 +139,6 @@ class VirtualHost:
     is_warm: bool = False  # a picture comes some time after the start
     stage: int = 0  # planned steps of an older stage are void
     troubles: dict[FaultKind, Cure] = field(default_factory=dict)
-    fails_deploys: int = 0
     flaps: bool = False  # while it crashes in a loop its manager says "up", and counts on
     listeners: list[Listener] = field(default_factory=list)
     was_on_air: bool = False

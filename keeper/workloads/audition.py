@@ -148,13 +148,6 @@ def after_fix(check: Check, again: Finding) -> Finding:
     return _forgiven(check, replace(again, meaning=meaning))
 
 
-def outwaited(finding: Finding) -> Finding:
-    """Say what a failure means that was waited for and has not come right: another host may."""
-    if finding.meaning is not Meaning.WAIT:
-        return finding
-    return replace(finding, meaning=Meaning.REPLACE)
-
-
 def worst(findings: Sequence[Finding]) -> Meaning | None:
     """Say what all findings together mean for the host; None: it may have the workload.
 

@@ -20,7 +20,6 @@ from keeper.workloads.audition import (
     dialled,
     is_machine_to_blame,
     judged,
-    outwaited,
     rounds,
     with_force,
     worst,
@@ -207,11 +206,6 @@ def test_a_forced_check_is_fixed_all_the_same_and_then_only_noted() -> None:
 def test_force_touches_no_other_check() -> None:
     (check,) = with_force([a_check(R)], [CheckName.WEBGPU])
     assert judged(check, OK, NOW).meaning is R
-
-
-def test_patience_that_ran_out_looks_for_another_host() -> None:
-    assert outwaited(found(W)).meaning is R
-    assert outwaited(found(P)).meaning is P
 
 
 def test_what_a_stranger_said_is_made_safe_and_short() -> None:
