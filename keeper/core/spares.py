@@ -36,6 +36,7 @@ from keeper.core.signs import (
     is_ending,
     is_outbid,
     is_warming_up,
+    needs_person,
     warmup_ends_at,
 )
 from keeper.core.spare_money import is_short
@@ -236,6 +237,14 @@ def _seen_by_viewers(case: Case) -> Proposal:
     tenure = case.tenure
     if case.is_on_air:
         return _wait(Reason.HANDOVER)
+    if needs_person(case):
+        # The next one would say the same: a host after the other was rented, and their machines blamed.
+        return Proposal(
+            wish=Wish.HOLD,
+            reason=Reason.NEEDS_PERSON,
+            wanted="repair",
+            wanted_reason=Reason.SYMPTOM,
+        )
     if is_warming_up(case):
         return _wait(Reason.WARMING_UP, warmup_ends_at(case))
     if case.streaming.status is Status.UNKNOWN:

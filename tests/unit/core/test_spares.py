@@ -22,11 +22,13 @@ from keeper.core.model import (
     MachineId,
     Makeable,
     Mode,
+    Remedy,
     Revision,
     SlotId,
     Status,
     StreamName,
     Subject,
+    Symptom,
     Tenure,
 )
 from keeper.core.reasons import Reason
@@ -91,6 +93,14 @@ PREPARED_ONLY = a_wish(with_spares(is_started=False))
 def lost(for_s: float) -> tuple[Condition, ...]:
     frozen = a_condition(ConditionKind.STREAMING, Status.FALSE, Reason.FROZEN, for_s=for_s, bad=3)
     return conditions(streaming=frozen)
+
+
+def refused(for_s: float) -> tuple[Condition, ...]:
+    """Dark, for a key that every host would find refused."""
+    symptom = Symptom(code="key_refused", sentence="the key is refused", remedy=Remedy.PERSON)
+    says = a_condition(ConditionKind.WORKING, Status.FALSE, Reason.SYMPTOM, for_s=for_s)
+    dark = a_condition(ConditionKind.STREAMING, Status.FALSE, Reason.NO_BYTES, for_s=for_s, bad=3)
+    return conditions(streaming=dark, working=replace(says, symptom=symptom))
 
 
 ONE_SPARE = a_wish()
@@ -176,6 +186,13 @@ ROWS = [
     Row(sentence="a spare that has been dark for a moment is waited for",
         world=a_spared_world(a_place(a_spare(conditions=lost(60)))), decision="wait",
         reason=Reason.NOT_ENOUGH_EVIDENCE),
+    Row(sentence="one that waits for a person waits: another would wait for the same",
+        world=a_spared_world(a_place(a_spare(conditions=refused(9000)))), decision="hold",
+        reason=Reason.NEEDS_PERSON),
+    Row(sentence="so does one that has never shown a picture for it",
+        world=a_spared_world(a_place(a_spare(
+            conditions=refused(9000), first_live_at=None, warm_at=None))),
+        decision="hold", reason=Reason.NEEDS_PERSON),
     Row(sentence="nobody mends one that stays dark",
         world=a_spared_world(a_place(a_spare(conditions=lost(180)))), decision="destroy",
         reason=Reason.SPARE_SICK),
