@@ -43,8 +43,8 @@ def needs_person(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
 
     One alert for each stream and trouble: a refused key is refused to every slot. Also while viewers see
     a picture, for part of the stream may be missing: one platform of three, say. What keeper has tried to
-    cure is told only when it holds for that. What a host fails at that serves nobody yet, a slot's next one
-    or a spare, is told as well: it costs, and the hosts that serve do not say it.
+    cure is told only when it holds for that. What is wrong with a host that serves nobody yet, a spare or
+    a slot's next one at its audition, is told as well: it costs, and the hosts that serve do not say it.
     """
     held = {
         decision.slot
@@ -90,7 +90,7 @@ def because(reason: Reason, record: SlotRecord) -> str:
 
 def _plea_of(record: SlotRecord, *, is_held: bool) -> _Plea | None:
     tenure = record.tenure
-    if tenure is not None and not is_spare(record.slot):
+    if tenure is not None:
         own = _of_its_workload(record, tenure, is_held=is_held)
         if own is not None:
             return own

@@ -583,9 +583,9 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         {"KeeperNeedsPerson:duel:ingest": Severity.WARNING},
     ),
     (
-        "what ails a spare is its stream's to say",
+        "what only a person can cure of a spare is told: the hosts that serve may not have it yet",
         snapshot(record(), record(slot="duel/spare-0", tenure=ailing())),
-        {},
+        {"KeeperNeedsPerson:duel:key_refused": Severity.WARNING},
     ),
     (
         "a machine that leaves the market under a good host is told, once",
