@@ -95,8 +95,11 @@ def restart_workload(
 
     The orchestrator builds afresh at every start, so the deploy script is left out unless the code
     itself is another. Whatever that script had started beside PM2, display and sound, is started too:
-    nothing of it is there after a reboot.
+    nothing of it is there after a reboot. A full disk is only trimmed: whatever it has ended is begun
+    again by PM2.
     """
+    if symptom == "no_space":
+        return (scripts.act(settings, secrets, verb="trim", name="restart.workload.trim"),)
     if symptom in _NEED_THE_DEPLOY:
         return (
             _enter(settings, secrets, "restart.workload"),
@@ -333,6 +336,8 @@ if [ -n "$env_file" ]; then
     mkdir -p -- "$(dirname -- "$env_file")" &&
         install -m 600 -- "$secrets" "$env_file" || exit 1
 fi
+# PM2 saves there what its apps were started with, secrets too.
+mkdir -p -- "${PM2_HOME:-$HOME/.pm2}" && chmod 700 -- "${PM2_HOME:-$HOME/.pm2}" || exit 1
 set -a
 . "$secrets" || exit 1
 """

@@ -96,5 +96,7 @@ async def test_a_display_is_started_whoever_has_the_old_ones_pid(
         await ends(start, tmp_path)  # no app runs here, and so it fails in the end
         await eventually((tmp_path / "display").exists)
         assert not lock.exists()
+        # PM2 saves there what its apps were started with, secrets too.
+        assert (tmp_path / ".pm2").stat().st_mode & 0o777 == 0o700
     finally:
         lock.unlink(missing_ok=True)
