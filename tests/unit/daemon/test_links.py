@@ -8,26 +8,18 @@ from typing_extensions import override
 
 from keeper.ports import (
     Address,
-    Command,
-    CommandResult,
-    Heard,
     Link,
-    Parcel,
     PictureLimits,
     PictureSample,
-    SendHeard,
     Unreachable,
-    Upload,
 )
 from keeper.sim.memory import MemoryNetwork
 from keeper.sim.memory_hosts import MemoryHosts
-from tests.unit.daemon.watching import SSH_OPEN, seen_in
+from tests.unit.daemon.watching import SSH_OPEN, Deaf, seen_in
 
 
-class Forwarding:
+class Forwarding(Deaf):
     """A link that opens a way to a port, however long that takes, and is lost when it is told."""
-
-    host_key = "ssh-ed25519 AAAA"
 
     def __init__(self, *, way: int, takes_s: float) -> None:
         self._way = way
@@ -39,23 +31,12 @@ class Forwarding:
         await self._is_lost.wait()
         raise Unreachable(f"lost, {len(script)} bytes of sentinel with it")
 
-    async def run(self, command: Command, heard: Heard | None = None) -> CommandResult:
-        raise Unreachable(command.name)
-
-    async def send(self, parcel: Parcel, heard: SendHeard) -> bool:
-        raise Unreachable(parcel.name)
-
-    async def upload(self, upload: Upload) -> None:
-        raise Unreachable(upload.path)
-
+    @override
     async def forward(self, remote_port: int) -> Address:
         if self._takes_s:
             self._is_lost.set()
             await asyncio.sleep(self._takes_s)
         return Address(host=f"to-{remote_port}", port=self._way)
-
-    async def close(self) -> None:
-        """Nothing is behind it."""
 
 
 class LostMeanwhile(MemoryHosts):

@@ -14,22 +14,16 @@ from keeper.core.model import InstanceId, Reading, Remedy, Status, Subject, Symp
 from keeper.core.reasons import Reason
 from keeper.ports import (
     Address,
-    Command,
-    CommandResult,
-    Heard,
     Link,
-    Parcel,
     PictureLimits,
     PictureSample,
-    SendHeard,
     Unreachable,
-    Upload,
 )
 from keeper.sim.memory import MemoryNetwork
 from keeper.sim.memory_hosts import MemoryHosts
 from keeper.workloads import Workload
 from tests.builders import an_instance
-from tests.unit.daemon.watching import PROBE_INTERVAL_S, SSH_OPEN, seen_in
+from tests.unit.daemon.watching import PROBE_INTERVAL_S, SSH_OPEN, Deaf, seen_in
 
 
 class Endless(MemoryNetwork):
@@ -59,10 +53,8 @@ def says(state: str) -> str:
     return json.dumps({"facts": {"process": {"state": state, "pid": 101, "start": "0.101"}}})
 
 
-class Spoken:
+class Spoken(Deaf):
     """A connection on which a sentinel says its lines, and which is lost then."""
-
-    host_key = "ssh-ed25519 AAAA"
 
     def __init__(self, *lines: str) -> None:
         self._lines = lines
@@ -72,21 +64,6 @@ class Spoken:
             yield line
         await asyncio.sleep(20.0)
         raise Unreachable(f"the link is lost, {len(script)} bytes of sentinel with it")
-
-    async def run(self, command: Command, heard: Heard | None = None) -> CommandResult:
-        raise Unreachable(command.name)
-
-    async def send(self, parcel: Parcel, heard: SendHeard) -> bool:
-        raise Unreachable(parcel.name)
-
-    async def upload(self, upload: Upload) -> None:
-        raise Unreachable(upload.path)
-
-    async def forward(self, remote_port: int) -> Address:
-        raise Unreachable(str(remote_port))
-
-    async def close(self) -> None:
-        """Nothing is behind it."""
 
 
 class Moving(MemoryNetwork):

@@ -12,7 +12,17 @@ from keeper.daemon.board import Board
 from keeper.daemon.target import Target
 from keeper.daemon.watch import Watch
 from keeper.daemon.wheel import Wheel
-from keeper.ports import Hosts
+from keeper.ports import (
+    Address,
+    Command,
+    CommandResult,
+    Heard,
+    Hosts,
+    Parcel,
+    SendHeard,
+    Unreachable,
+    Upload,
+)
 from keeper.sim.loop import VirtualClock, run
 from keeper.sim.memory import MemoryNetwork
 from keeper.sim.memory_hosts import MemoryHosts
@@ -26,6 +36,27 @@ PROBE_INTERVAL_S = 10.0
 PROBE_STALE_S = 45.0
 
 SSH_OPEN = replace(an_instance(), ssh_host="ssh1.example", ssh_port=22)
+
+
+class Deaf:
+    """A link that carries nothing out: what a link is beside its sentinel and its ways to ports."""
+
+    host_key = "ssh-ed25519 AAAA"
+
+    async def run(self, command: Command, heard: Heard | None = None) -> CommandResult:
+        raise Unreachable(command.name)
+
+    async def send(self, parcel: Parcel, heard: SendHeard) -> bool:
+        raise Unreachable(parcel.name)
+
+    async def upload(self, upload: Upload) -> None:
+        raise Unreachable(upload.path)
+
+    async def forward(self, remote_port: int) -> Address:
+        raise Unreachable(str(remote_port))
+
+    async def close(self) -> None:
+        """Nothing is behind it."""
 
 
 def seen_in(
