@@ -104,7 +104,7 @@ async def test_a_keeper_that_is_stopped_leaves_a_job_to_its_host_and_finds_it_ag
             await fleet.fact("deploy.step_started", step="deploy.setup")
             (home,) = holding.homes
             job = home / ".keeper-jobs" / "deploy-setup"
-            await eventually((job / "child").exists)
+            await eventually((job / "child").exists, patience_s=90.0)
             tries = (job / "try").read_text()
             assert await fleet.keeper.stop() == 0
             # What was waited for is under way still: keeper did not see it through.
