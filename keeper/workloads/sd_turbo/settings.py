@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -11,6 +12,7 @@ from keeper.workloads.audition_checks import AuditionSettings
 from keeper.workloads.sd_turbo.pins import NO_PINS, PRESETS, Pins, PinsName
 
 PROMPT_MAX = 200
+_PASSWORD = re.compile(r"(?<!ssh)://[^\s/@]*@")
 # A picture of this size at the quality that is the default.
 _FRAME_BYTES = 40_000
 _FRAME_SIZE = 512
@@ -59,7 +61,7 @@ class SdTurboSettings(BaseModel):
     pins: PinsName = PinsName.CURRENT
     # custom: what pip installs, one requirement each, torch first.
     requirements: tuple[Annotated[str, Field(min_length=1, max_length=300)], ...] = ()
-    # More words for pip: another index, say.
+    # More words for pip: another index, say. One that asks for a password is a secret, PIP_INDEX_URL.
     pip_args: tuple[Annotated[str, Field(pattern=r"^\S{1,300}$")], ...] = ()
     # For all of the set-up: several GB of libraries, and the model.
     setup_max_s: Annotated[float, Field(ge=10, le=3600)] = 1500.0
@@ -86,6 +88,11 @@ class SdTurboSettings(BaseModel):
         if is_custom != bool(self.requirements):
             message = "requirements are given with `pins: custom`, and only with it"
             raise ValueError(message)
+        if any(_PASSWORD.search(word) for word in (*self.pip_args, *self.requirements)):
+            raise ValueError(
+                "an address with a password in it would stand in pip's command line, for everybody on"
+                " the host: make it a secret of the stream by the name PIP_INDEX_URL"
+            )
         return self
 
     @property

@@ -216,11 +216,25 @@ def test_the_largest_comes_first_so_that_a_cut_costs_least() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"pins": "custom"}, {"requirements": ["torch"]}, {"pins": "newest"}]
+    "wrong",
+    [
+        {"pins": "custom"},
+        {"requirements": ["torch"]},
+        {"pins": "newest"},
+        # It would stand in pip's command line, for everybody on the host.
+        {"pip_args": ["--index-url", "https://me:hunter2@index.example/simple"]},
+        {"pip_args": ["--extra-index-url=https://token@index.example/simple"]},
+        {"pins": "custom", "requirements": ["torch @ https://me:pw@files.example/torch.whl"]},
+    ],
 )
 def test_pins_of_ones_own_are_said_to_be_that(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         build(**wrong)
+
+
+def test_an_index_without_a_password_and_a_login_by_key_are_taken() -> None:
+    build(pip_args=["--index-url", "https://index.example/simple/@scope"])
+    build(pins="custom", requirements=["torch @ git+ssh://git@files.example/torch.git"])
 
 
 def test_other_pins_are_another_set_up_and_the_same_are_not() -> None:
