@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from shlex import quote
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import asyncssh
 from asyncssh import FXF_CREAT, FXF_WRITE
@@ -49,6 +49,7 @@ _MOVE_S = 120.0  # what the host still holds in memory is written to its disk fi
 _SPARE_BYTES = 64 * MIB
 _ROUNDS_MAX = 3
 _WORDS = 4
+_T = TypeVar("_T")
 _TEXT_MAX = 300
 _DIGITS = 12  # of a digest, for people
 
@@ -259,7 +260,7 @@ class Sending:
         """Write from here to the end. Raises LocalFileUnfit when the file becomes another one."""
         local = await self._files.open(self._parcel.local_path)
         try:
-            async with self._open_there() as remote:
+            async with self._open_there(begin, digests) as remote:
                 await self._in_time(remote.truncate(begin), begin, digests)
                 await self._send_pieces(digests, local, remote, begin)
                 with suppress(asyncssh.SFTPOpUnsupported):
@@ -293,28 +294,25 @@ class Sending:
         await self._tell(SendStage.SENDING, offset, digests.size_bytes)
 
     @asynccontextmanager
-    async def _open_there(self) -> AsyncIterator[_Written]:
-        try:
-            async with asyncio.timeout(self._parcel.stall_s):
-                sftp = await self._carrier.start_sftp()
-        except TimeoutError as error:
-            raise Unreachable(f"{self._parcel.name}: the host opens no channel") from error
-        except (asyncssh.ChannelOpenError, asyncssh.SFTPConnectionLost):
+    async def _open_there(self, begin: int, digests: Digests) -> AsyncIterator[_Written]:
+        sftp = None
+        with suppress(asyncssh.ChannelOpenError, asyncssh.SFTPConnectionLost):
+            sftp = await self._in_time(self._carrier.start_sftp(), begin, digests)
+        if sftp is None:
             yield _ByShell(self._carrier, self._parcel)
             return
         # No `async with`: at its end asyncssh waits for the host once more, without a deadline.
         try:
-            async with asyncio.timeout(self._parcel.stall_s):
-                part = f"{self._parcel.path}.part"
-                file = await sftp.open(part, FXF_WRITE | FXF_CREAT, encoding=None)
-            yield file
+            part = f"{self._parcel.path}.part"
+            opening = sftp.open(part, FXF_WRITE | FXF_CREAT, encoding=None)
+            yield await self._in_time(opening, begin, digests)
         finally:
             sftp.exit()
 
-    async def _in_time(self, doing: Awaitable[object], done: int, digests: Digests) -> None:
+    async def _in_time(self, doing: Awaitable[_T], done: int, digests: Digests) -> _T:
         try:
             async with asyncio.timeout(self._parcel.stall_s):
-                await doing
+                return await doing
         except TimeoutError as error:
             raise Unreachable(
                 f"{self._parcel.name}: no byte got further for {self._parcel.stall_s:.0f} s, after"

@@ -132,6 +132,20 @@ def files(sftp: Handler, digest: Callable[[bytes], bytes] | None = None) -> Hand
     return handler
 
 
+def parcels(sftp: Handler) -> Handler:
+    """Treat SFTP so, have room for everything, and give made up digests of it."""
+
+    async def handler(session: Session) -> None:
+        if session.is_sftp:
+            await sftp(session)
+            return
+        await session.write(await session.nonce())
+        await session.write(b"parcel -1 -1 99999999\n")
+        session.chan.exit(0)
+
+    return handler
+
+
 FILES: Final[dict[str, Handler]] = {
     "sftp_packet_of_four_gigabytes": files(sftp_packet_of_four_gigabytes),
     "sftp_endless_packet": files(sftp_endless_packet),
@@ -145,4 +159,11 @@ FILES: Final[dict[str, Handler]] = {
     "digest_without_end": files(
         sftp_answers(obliging), lambda _: hashlib.sha256(b"").hexdigest().encode() * 100_000
     ),
+    "parcel_never_answers": parcels(sftp_never_answers),
+    "parcel_answers_others": parcels(sftp_is_not_for_us),
+    "parcel_endless_packet": parcels(sftp_endless_packet),
+    "parcel_says_yes_and_keeps_nothing": parcels(sftp_answers(obliging)),
+    "parcel_lies": parcels(sftp_answers(liar)),
+    "parcel_refuses_with_a_speech": parcels(sftp_answers(refuser)),
+    "parcel_keeps_the_file_open": parcels(sftp_answers(keeps_open)),
 }

@@ -6,9 +6,11 @@ asked over and over: it must go on being answered.
 
 import asyncio
 import functools
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import asyncssh
 import pytest
@@ -27,7 +29,9 @@ from keeper.ports import (
     HttpRequest,
     Link,
     Malformed,
+    Parcel,
     PortError,
+    SendProgress,
     TimedOut,
     Unauthorized,
     Uncertain,
@@ -164,6 +168,25 @@ async def upload_briefly(link: Link) -> Came:
 async def _upload(link: Link) -> Came:
     await link.upload(Upload(path="/workspace/a/b.sh", content=b"x" * 100_000))
     return None
+
+
+@after_login
+async def send(link: Link) -> Came:
+    """Send a big file; where nothing gets further it is given up soon."""
+    content = Path(__file__).read_bytes()
+    parcel = Parcel(
+        name="deploy.archive",
+        local_path=__file__,
+        sha256=hashlib.sha256(content).hexdigest(),
+        path="/workspace/archive",
+        timeout_s=60.0,
+        stall_s=1.0,
+    )
+
+    async def hear(_: SendProgress) -> None:
+        return
+
+    return await link.send(parcel, hear)
 
 
 @after_login
@@ -355,6 +378,15 @@ TRICKS = (
     Trick("sftp_keeps_the_file_open", upload_briefly, TimedOut),
     Trick("digest_without_end", upload, (CommandFailed, Unreachable)),
     Trick("shell_hangs", upload_briefly, TimedOut),
+    # big files
+    Trick("sftp_refuses_with_a_speech", send, CommandFailed, says="cannot be written"),
+    Trick("parcel_never_answers", send, Unreachable, says="no byte got further"),
+    Trick("parcel_answers_others", send, (CommandFailed, Unreachable)),
+    Trick("parcel_endless_packet", send, (CommandFailed, Unreachable)),
+    Trick("parcel_says_yes_and_keeps_nothing", send, CommandFailed, says="another each time"),
+    Trick("parcel_lies", send, (CommandFailed, Unreachable)),
+    Trick("parcel_refuses_with_a_speech", send, CommandFailed, says="cannot write"),
+    Trick("parcel_keeps_the_file_open", send, Unreachable, says="no byte got further"),
     # tunnels
     Trick("NoTunnels", look_through_a_tunnel, Uncertain),
 )
