@@ -12,6 +12,7 @@ from datetime import datetime
 from keeper.alerts import Alert, Severity
 from keeper.alerts import about_causes as causes
 from keeper.alerts import about_deploys as deploys
+from keeper.alerts import about_disks as disks
 from keeper.alerts import about_market as market
 from keeper.alerts import about_money as money
 from keeper.alerts import about_slots as slots
@@ -26,6 +27,7 @@ RULES: dict[str, Rule] = {
     "KeeperStreamDark": slots.stream_dark,
     "KeeperSlotHeld": slots.slot_held,
     "KeeperNeedsPerson": workloads.needs_person,
+    "KeeperDiskFull": disks.disk_full,
     "KeeperMarketUnreadable": market.market_unreadable,
     "KeeperMassFailure": causes.mass_failure,
     "KeeperCommonCause": causes.common_cause,

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     MANAGER_RETRYING = "manager_retrying"
     CRASH_LOOP = "crash_loop"
     DISK_FULL = "disk_full"
+    DISK_LOW = "disk_low"
     GPU_LOST = "gpu_lost"
     DISPLAY_LOST = "display_lost"
     WORKLOAD_WELL = "workload_well"
@@ -169,6 +170,7 @@ SENTENCE: dict[Reason, str] = {
     Reason.MANAGER_RETRYING: "the process manager on the host is retrying by itself",
     Reason.CRASH_LOOP: "the process keeps dying and being restarted",
     Reason.DISK_FULL: "the host's disk is full",
+    Reason.DISK_LOW: "the host's disk is nearly full",
     Reason.GPU_LOST: "the GPU no longer answers",
     Reason.DISPLAY_LOST: "the GPU no longer drives a display",
     Reason.WORKLOAD_WELL: "the workload says that it is well",

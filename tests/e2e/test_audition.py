@@ -1,5 +1,7 @@
 """Auditions through the whole daemon: a host that lacks what it needs is ended, and another goes on air.
 
+There its disk fills up, and a person is told.
+
 The hosts are the simulator's own (keeper/sim/hardware.py: a driver, a browser and a display of stand-ins)
 behind real sshd; the first of each fleet lacks something. No check is forced.
 """
@@ -15,10 +17,11 @@ import pytest
 from aiohttp import web
 
 from keeper.core.reasons import Reason
+from keeper.sim import hardware
 from keeper.sim.ssh_host import LoopbackHost
 from tests.components import REPOSITORY
 from tests.duel import SECRETS, Stage
-from tests.e2e.real_hosts import Fleet, Furnish, put_program
+from tests.e2e.real_hosts import SLOT, Fleet, Furnish, Spent, put_program
 from tests.e2e.test_workload_pixel import Container
 from tests.standins.pixel.image import COMPONENTS, Image
 
@@ -219,6 +222,18 @@ async def test_a_host_that_lacks_something_is_ended_and_another_goes_on_air(
             row.workload, secrets=row.secrets, furnish=hosts.furnish, policy=POLICY, fleet=FLEET
         ) as fleet:
             await _play(fleet, row)
+            await _tells_of_a_full_disk(fleet)
+
+
+async def _tells_of_a_full_disk(fleet: Fleet) -> None:
+    """H10, on any host: a person is told before the stream stops, and nothing is spent on it."""
+    before, since = fleet.spent(), len(fleet.messages)
+    (fleet.host.bin / hardware.DISK_FULL_FILE).touch()
+    alert = await fleet.alerted("KeeperDiskFull", since=since)
+    assert (alert["severity"], alert["slot"]) == ("critical", SLOT)
+    await fleet.ticks(2)
+    assert fleet.spent() - before == Spent(), fleet.story()
+    assert (await fleet.status())["is_on_air"]
 
 
 async def _play(fleet: Fleet, row: Row) -> None:

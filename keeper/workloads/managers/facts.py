@@ -15,6 +15,9 @@ from keeper.core.text import plain
 
 # Below this a log, a model download or a core dump fills the rest before anybody looks.
 DISK_FREE_MIN_MB = 500
+# Below this, or this part of the disk, somebody has time to make room before that.
+DISK_LOW_MB = 2_000
+DISK_LOW_RATIO = 0.05
 LINE_MAX = 4_096
 _WHY_MAX = 200
 _IDENTITY_MAX = 64
@@ -46,6 +49,7 @@ class _Process(msgspec.Struct, frozen=True):
 
 class _Disk(msgspec.Struct, frozen=True):
     free_mb: float
+    size_mb: float = 0.0
 
 
 class _Gpu(msgspec.Struct, frozen=True):
@@ -123,13 +127,15 @@ def _read_process(seen: _Process, instance_id: InstanceId, at: datetime) -> Read
 
 
 def _read_disk(seen: _Disk, instance_id: InstanceId, at: datetime) -> Reading:
-    free_mb = min(max(0.0, seen.free_mb), _DISK_MAX_MB)
+    free_mb, size_mb = (min(max(0.0, each), _DISK_MAX_MB) for each in (seen.free_mb, seen.size_mb))
     is_full = free_mb < DISK_FREE_MIN_MB
+    is_low = free_mb < max(DISK_LOW_MB, size_mb * DISK_LOW_RATIO)
+    well = Reason.DISK_LOW if is_low else Reason.HEALTHY
     return Reading(
         instance_id=instance_id,
         subject=Subject.DISK,
         status=Status.FALSE if is_full else Status.TRUE,
-        reason=Reason.DISK_FULL if is_full else Reason.HEALTHY,
+        reason=Reason.DISK_FULL if is_full else well,
         at=at,
         detail=f"{free_mb:.0f} MB free",
         numbers={"free_mb": free_mb},

@@ -82,14 +82,30 @@ async def test_restart_ends_children_that_ignore_sigterm(link: Link, workdir: Pa
     await eventually(lambda: not is_running(child))
 
 
-async def test_heartbeat_when_nothing_changes_and_disk_is_told(link: Link, workdir: Path) -> None:
+DF = """#!/bin/sh
+[ "$1" = -Pk ] || exit 1
+echo 'Filesystem     1024-blocks      Used Available Capacity Mounted on'
+echo 'overlay          125829120 1 {free_kb} 1% /'
+"""
+
+
+@pytest.mark.parametrize(
+    ("free_kb", "reason"),
+    [(62_914_560, Reason.HEALTHY), (6_000_000, Reason.DISK_LOW), (1024, Reason.DISK_FULL)],
+)
+async def test_heartbeat_when_nothing_changes_and_disk_is_told(
+    link: Link, workdir: Path, tmp_path: Path, free_kb: int, reason: Reason
+) -> None:
+    """By a stand-in for df: a test may not depend on how full this box is."""
+    (tmp_path / "df").write_text(DF.format(free_kb=free_kb))
+    (tmp_path / "df").chmod(0o755)
     workload = build(
         "command", image="any", workdir=str(workdir), view=VIEW, manager={"kind": "none"}
     )
-    async with watching(link, workload, ONE_LOOK_AT_THE_DISK) as sentinel:
-        disk = await sentinel.until(Reason.HEALTHY, Subject.DISK)
-        assert disk.status is Status.TRUE
-        assert disk.numbers["free_mb"] > 0
+    prelude = f"PATH={tmp_path}:$PATH\n{ONE_LOOK_AT_THE_DISK}"
+    async with watching(link, workload, prelude) as sentinel:
+        disk = await sentinel.until(reason, Subject.DISK)
+        assert disk.status is (Status.FALSE if reason is Reason.DISK_FULL else Status.TRUE)
         async for line in sentinel.lines:
             assert line == '{"hb":1}'
             break

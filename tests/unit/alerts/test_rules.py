@@ -82,6 +82,15 @@ def ailing(number: int = 1, remedy: Remedy = Remedy.PERSON) -> Tenure:
     return tenure(number, conditions=(*conditions(), working))
 
 
+def on_disk(status: Status, reason: Reason) -> Tenure:
+    """On air, on a disk like this."""
+    kinds = tuple(each for each in conditions() if each.kind is not ConditionKind.HAS_ROOM)
+    room = Condition(
+        kind=ConditionKind.HAS_ROOM, status=status, reason=reason, since=ago(minutes=5)
+    )
+    return tenure(conditions=(*kinds, room))
+
+
 AUDITION = Audition(
     meaning=Meaning.PERSON, at=NOW, since=ago(minutes=3), check="ingest", saw="nobody answers",
     expected="a connection to the ingest",
@@ -586,6 +595,21 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         "what only a person can cure of a spare is told: the hosts that serve may not have it yet",
         snapshot(record(), record(slot="duel/spare-0", tenure=ailing())),
         {"KeeperNeedsPerson:duel:key_refused": Severity.WARNING},
+    ),
+    (
+        "a disk that is nearly full is told while the picture is good and something can be done",
+        snapshot(record(tenure=on_disk(Status.TRUE, Reason.DISK_LOW))),
+        {"KeeperDiskFull:duel/0": Severity.WARNING},
+    ),
+    (
+        "a full disk wakes somebody before it stops the stream",
+        snapshot(record(tenure=on_disk(Status.FALSE, Reason.DISK_FULL))),
+        {"KeeperDiskFull:duel/0": Severity.CRITICAL},
+    ),
+    (
+        "a disk with room is no news",
+        snapshot(record(tenure=on_disk(Status.TRUE, Reason.HEALTHY))),
+        {},
     ),
     (
         "a machine that leaves the market under a good host is told, once",

@@ -48,7 +48,7 @@ def test_decides(row: Row) -> None:
 NEVER_DECIDED = {
     Reason.LIVE, Reason.ANSWERS, Reason.STATIC_BY_DESIGN, Reason.SLOW, Reason.LINK_UP, Reason.PROCESS_UP,
     Reason.NOT_ASKED, Reason.SILENT, Reason.LINK_LOST, Reason.DIAL_REFUSED, Reason.KEY_REFUSED,
-    Reason.PROBE_FAILED, Reason.PROCESS_STARTING, Reason.MANAGER_RETRYING, Reason.DISK_FULL,
+    Reason.PROBE_FAILED, Reason.PROCESS_STARTING, Reason.MANAGER_RETRYING, Reason.DISK_FULL, Reason.DISK_LOW,
     Reason.PENDING, Reason.RUNNING, Reason.DEPLOYED, Reason.OFFER_GONE, Reason.GONE,
     Reason.STRAY_RENTAL, Reason.DUPLICATE_RENTAL, Reason.START_QUEUED, Reason.WORKLOAD_WELL,
 }  # fmt: skip

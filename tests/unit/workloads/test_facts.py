@@ -55,6 +55,28 @@ def test_all_facts_of_a_line_are_read() -> None:
     assert (gpu.status, gpu.reason, gpu.is_certain) == (Status.FALSE, Reason.GPU_LOST, True)
 
 
+@pytest.mark.parametrize(
+    ("free_mb", "size_mb", "status", "reason"),
+    [
+        (90_000, 120_000, Status.TRUE, Reason.HEALTHY),
+        (6_000, 120_000, Status.TRUE, Reason.HEALTHY),
+        (5_900, 120_000, Status.TRUE, Reason.DISK_LOW),
+        (2_000, 35_000, Status.TRUE, Reason.HEALTHY),
+        (1_900, 35_000, Status.TRUE, Reason.DISK_LOW),
+        (400, 120_000, Status.FALSE, Reason.DISK_FULL),
+        # Hosts that said no size, and sizes that no disk has.
+        (1_900, 0, Status.TRUE, Reason.DISK_LOW),
+        (2_000, -1e300, Status.TRUE, Reason.HEALTHY),
+    ],
+)
+def test_a_disk_is_low_before_it_is_full(
+    free_mb: float, size_mb: float, status: Status, reason: Reason
+) -> None:
+    line = f'{{"seq":1,"facts":{{"disk":{{"free_mb":{free_mb},"size_mb":{size_mb}}}}}}}'
+    (disk,) = read(line)
+    assert (disk.status, disk.reason) == (status, reason)
+
+
 def test_lost_display_matters_only_to_who_needs_one() -> None:
     line = '{"seq":1,"facts":{"gpu":{"ok":true,"display":false}}}'
     assert read(line)[0].status is Status.TRUE
