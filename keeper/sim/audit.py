@@ -19,6 +19,7 @@ from keeper.sim import promises_protocol as protocol
 from keeper.sim import promises_secrets as secrets
 from keeper.sim import promises_spares as spares
 from keeper.sim import promises_stream as stream
+from keeper.sim import promises_symptoms as symptoms
 from keeper.sim import promises_terms as terms
 from keeper.sim.evidence import Broken, Evidence
 
@@ -32,6 +33,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "I3": (money.doubtful_order_is_settled_first,),
     "I4, I6": (caps.spending_within_the_caps,),
     "I4": (
+        symptoms.auditions_keep_their_price,
         terms.bids_stay_under_the_limit,
         terms.a_drift_is_refused,
         terms.a_raised_price_is_escaped,
@@ -57,7 +59,11 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         nerve.modes_and_windows_are_kept,
     ),
     "I13, I6": (caps.remedies_within_their_caps,),
-    "I13": (deploys.a_bad_deploy_stays_where_it_was_tried,),
+    "I13": (
+        deploys.a_bad_deploy_stays_where_it_was_tried,
+        symptoms.what_needs_a_person_costs_nothing,
+        symptoms.planned_restarts_are_rare,
+    ),
     "I14": (nerve.not_knowing_is_no_reason, nerve.no_remedy_for_a_good_picture),
     "I15": (protocol.one_keeper_at_a_time,),
     "I16, I6": (stream.bad_machines_are_avoided,),
@@ -75,6 +81,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         alerts.the_same_message_says_the_same,
         alerts.old_news_is_not_told_again,
         alerts.darkness_is_told,
+        symptoms.what_needs_a_person_is_told,
     ),
     "I20": (ends.the_condemned_end,),
     "I21": (alerts.no_task_dies_quietly, alerts.keeper_never_stops_looking),

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from keeper.core.model import SlotId, Stream, StreamName
 from keeper.daemon.declared import Declared
+from keeper.sim.ailing import made_to_ail
 from keeper.sim.evidence import STARTED, Deployed
 from keeper.sim.faults import FaultKind
 from keeper.sim.ledger import HostEntry
@@ -31,7 +32,9 @@ _KEY = b"a key for marks in simulations"
 # What befalls a host and is held against what is on trial there (docs/deploys.md): all but these. That a
 # display is lost only who needs one can know, and what is deployed here needs none.
 _NOT_ALIKE = {FaultKind.GPU_LOST, FaultKind.HOST_KEY_CHANGED}
-_ALIKE = frozenset(kind.value for kind in CURED_BY.keys() - _NOT_ALIKE)
+_ALIKE = frozenset(
+    kind.value for kind in (CURED_BY.keys() | {FaultKind.WORKLOAD_AILS}) - _NOT_ALIKE
+)
 _UNSEEN_S = 50.0  # to put something on a host takes 40 s, and the look before was up to 10 s old
 _TRIAL_S = 1800.0  # a warm-up, and the time in which a deploy proves itself
 
@@ -53,7 +56,8 @@ def with_deploys(declared: Declared, deploys: Mapping[str, Deploy]) -> Declared:
     )
 
     def again(stream: StreamName, recipe: str) -> Made | None:
-        return make(recipe, _secrets(stream), key=_KEY)
+        made = make(recipe, _secrets(stream), key=_KEY)
+        return None if made is None else replace(made, workload=made_to_ail(made.workload))
 
     return replace(
         declared,
@@ -68,7 +72,8 @@ def _secrets(stream: str) -> dict[str, str]:
 
 
 def _made(stream: str, deploy: Deploy) -> tuple[Workload, Deploy]:
-    return registered()[_WORKLOAD].build(_settings(deploy), _secrets(stream)), deploy
+    workload = registered()[_WORKLOAD].build(_settings(deploy), _secrets(stream))
+    return made_to_ail(workload), deploy
 
 
 def _settings(deploy: Deploy) -> BaseModel:

@@ -41,6 +41,9 @@ COMMAND = "command"
 COMMAND_ENDED = "command.ended"
 REMEDIES = ("deploy.", "restart.")  # what a command that repairs something is called
 STARTED = "started"  # a workload, with the words of its deploy in the detail
+AILS, AILS_NO_MORE = "ails", "ails no more"  # a workload: what it says of it, as in symptoms.py
+SHOWN = "audition"  # what a host showed before it got the workload, and whose fault that is
+PLEADS, MENDED = "pleads", "mended"  # its whole stream waits for a person, by the trouble's name
 LINKED = "linked"  # over SSH, by somebody who takes the key in the detail for this host's
 
 Span = tuple[float, float]
@@ -143,6 +146,8 @@ class Bounds:
     dark_s: float = 2700.0  # a stream comes back within this, hands untied
     boot_s: float = 1800.0  # at most so long does a host take that comes to nothing
     dark_dollars_max: float = 5.0  # what a stream may cost in the dark until a person is waited for
+    audition_max_s: float = 600.0  # a fresh host that fails gets so long to come right
+    audition_max_dollars: float = 0.5  # and may have cost so much, if it fails still
     answer_s: float = 12_900.0  # who is told so has answered within this
     silence_s: float = 180.0  # a keeper that runs asks for its rentals at least so often
 

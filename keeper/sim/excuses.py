@@ -13,6 +13,7 @@ from keeper.sim.evidence import SEARCH, Evidence, Span
 from keeper.sim.faults import FaultKind
 from keeper.sim.ledger import Rental
 from keeper.sim.notices import FIRING, RESOLVED
+from keeper.sim.symptoms import waits_of
 
 _DAY_S = 86_400.0
 _CHANNEL_S = 900.0  # a channel that refused is tried again within this
@@ -35,6 +36,7 @@ def tied_s(
         *seen.remembered(f"spent {slot}", _spent, slot),
         *seen.unreplaced.get(stream, ()),
         *curbed(seen, stream),
+        *waits_of(seen, stream),
         *beside,
     )
     return covered_s(spans, since, until)
@@ -91,6 +93,7 @@ def side_by_side_s(seen: Evidence, slot: str, two: tuple[Rental, Rental], until:
 def _at_a_stand(seen: Evidence, slot: str, earlier: Rental, began_at: float) -> Iterator[Span]:
     """Yield when a hand-over could not go on. One that can wait does not begin before a window."""
     stream = slot.rpartition("/")[0]
+    yield from waits_of(seen, stream)
     can_wait = not seen.must_move(earlier, began_at) and not seen.was_ordered(slot, began_at)
     yield from seen.paused
     for since, until in seen.observed.get(stream, ()):

@@ -32,6 +32,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from keeper.core.model import Remedy
+from keeper.sim.ailments import draw_ailment, draw_flaw, draw_plan, draw_plea
 from keeper.sim.faults import Fault, FaultKind
 
 DAY_S = 86_400.0
@@ -71,6 +73,11 @@ def _stubborn(rng: random.Random) -> Mapping[str, Any]:
     """Most pictures come back with the process; a few need a stronger remedy."""
     return {"cured_by": rng.choice(("process", "process", "process", "workload", "reboot"))}
 
+
+_BY_AN_ACT = (
+    Remedy.RESTART_PROCESS, Remedy.RESTART_WORKLOAD, Remedy.REBOOT, Remedy.REPLACE,
+)  # fmt: skip
+_BY_ITSELF = (Remedy.NOTHING, *_BY_AN_ACT)
 
 # The menu of policy: what, how often a day, for how long or how many calls.
 MENU: tuple[Row, ...] = (
@@ -307,6 +314,31 @@ MENU: tuple[Row, ...] = (
         presets="market",
         count=(1, 1),
         params=lambda rng: {"after_s": round(rng.uniform(60, 21_600), 1)},
+    ),
+    # What workloads say of themselves: what ends by itself, maybe before its patience is over, what asks
+    # for a remedy, for a restart ahead of time, or for a person; and what fresh hosts fail at.
+    Row(
+        kind=FaultKind.WORKLOAD_AILS,
+        per_day=0.3,
+        presets="hosts",
+        for_s=(10, 1200),
+        params=lambda rng: draw_ailment(rng, _BY_ITSELF),
+    ),
+    Row(
+        kind=FaultKind.WORKLOAD_AILS,
+        per_day=0.6,
+        presets="hosts",
+        count=(1, 1),
+        params=lambda rng: draw_ailment(rng, _BY_AN_ACT),
+    ),
+    Row(
+        kind=FaultKind.WORKLOAD_AILS, per_day=0.15, presets="hosts", count=(1, 1), params=draw_plan
+    ),
+    Row(
+        kind=FaultKind.WORKLOAD_AILS, per_day=0.15, presets="hosts", count=(1, 1), params=draw_plea
+    ),
+    Row(
+        kind=FaultKind.AUDITION_FAILS, per_day=0.5, presets="hosts", count=(1, 1), params=draw_flaw
     ),
 )
 

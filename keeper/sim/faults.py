@@ -95,6 +95,9 @@ class FaultKind(StrEnum):
     GPU_LOST = "gpu_lost"
     DEPLOY_FAILS = "deploy_fails"
     DISPLAY_LOST = "display_lost"  # and the offer of the machine says so from then on
+    # Where hosts are virtual; params of both are read in ailments.py. The latter is the next new host's.
+    WORKLOAD_AILS = "workload_ails"  # it says so by name, and what would help
+    AUDITION_FAILS = "audition_fails"
     # keeper's own box; neither the market nor a host looks at these.
     KEEPER_KILLED = "keeper_killed"
     KEEPER_STOPPED = "keeper_stopped"
@@ -146,6 +149,7 @@ HOST_KINDS = frozenset(
         FaultKind.GPU_LOST,
         FaultKind.DEPLOY_FAILS,
         FaultKind.DISPLAY_LOST,
+        FaultKind.WORKLOAD_AILS,
     }
 )
 

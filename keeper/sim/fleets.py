@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 Span = tuple[float, float]
@@ -69,6 +69,7 @@ class Habits:
     recycle_after_s: float | None = None
     dead_man_after_s: float | None = None  # costs a simulated week some seconds
     spares: Mapping[str, Spared] = field(default_factory=dict)
+    audition_max_dollars: float | None = None  # of each host; None: keeper's default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,8 @@ class Fleet:
             parts.append(f"recycled after {habits.recycle_after_s / 3600.0:g} h")
         if habits.dead_man_after_s is not None:
             parts.append(f"a dead man after {habits.dead_man_after_s / 60.0:g} min")
+        if habits.audition_max_dollars is not None:
+            parts.append(f"auditions for {habits.audition_max_dollars:g} $")
         parts += [
             f"{name} has {each.count} {'stopped' if each.stands_still else 'warm'} spares"
             for name, each in habits.spares.items()
@@ -117,7 +120,12 @@ def fleet_for(name: str, *, seed: int) -> Fleet:
     if name not in FLEETS:
         known = ", ".join((*FLEETS, ANY))
         raise ValueError(f"{name!r} is none of the fleets: {known}")
-    return FLEETS[name][1](rng)
+    fleet = FLEETS[name][1](rng)
+    if name == DEFAULT:
+        return fleet
+    # Drawn apart, so that all else is as it was: what a host costs in three to six minutes.
+    dollars = random.Random(f"audition {seed}").choice((None, None, 0.02))
+    return replace(fleet, habits=replace(fleet.habits, audition_max_dollars=dollars))
 
 
 def _two(_: random.Random) -> Fleet:

@@ -255,6 +255,7 @@ _NOTHING = {
 # What a viewer gets, and how long the sample takes; None: until the time is up.
 _SAMPLES: Final[Mapping[Seen, tuple[PictureSample, float | None]]] = {
     Seen.LIVE: (_sample(), 2.5),
+    Seen.WRONG: (_sample(), 2.5),
     Seen.FROZEN: (_sample(unique_frames=1, motion=None), 2.5),
     Seen.BLACK: (_sample(mean_luma=0.4, motion=0.1), 2.5),
     Seen.NO_FRAMES: (_sample(**(_NOTHING | {"http_status": 200})), 2.5),

@@ -31,6 +31,7 @@ from keeper.ports import (
     Unreachable,
     Upload,
 )
+from keeper.sim.ailing import AUDITION, FIX
 from keeper.sim.faults import FaultKind
 from keeper.sim.power import Power
 from keeper.sim.universe import Universe
@@ -149,6 +150,8 @@ class MemoryLink:
         self._check()
         if command.name.startswith("dead_man."):
             return await self._tend_guard(command)
+        if command.name in {AUDITION, FIX}:
+            return await self._hold_audition(command)
         if ".job." in command.name:
             return await self._tend_job(command)
         if not self._is_heard():  # nothing arrives, and nobody says so
@@ -179,6 +182,21 @@ class MemoryLink:
         return CommandResult(
             exit_code=code, stdout=stdout, stderr=stderr, is_truncated=stdout != said
         )
+
+    async def _hold_audition(self, command: Command) -> CommandResult:
+        """Look at a fresh host, or put it right. A command that is lost says nothing of the host."""
+        await asyncio.sleep(HOST_TRIP_S + _duration_s(command.name))
+        await self._power.gate()
+        if not self._is_heard():
+            await asyncio.sleep(min(_SILENCE_S, command.timeout_s))
+            raise Uncertain(f"{command.name}: the connection was lost")
+        sickbed, host = self._universe.hosts.sickbed, self._host
+        self._universe.hosts.received(host, f"{command.script} {dict(command.env)}")
+        self._universe.market.advance()
+        if command.name == FIX:
+            sickbed.fix(host)
+            return CommandResult(exit_code=0, stdout="", stderr="")
+        return CommandResult(exit_code=0, stdout=sickbed.show(host), stderr="")
 
     async def _tend_guard(self, command: Command) -> CommandResult:
         """Feed, start or end the guard beside the workload."""

@@ -1,8 +1,9 @@
 """The person on call: reads what arrives, and answers hours later what waits for a person alone.
 
-That is one message: a stream has cost too much in the dark, so it gets no more hosts
-(docs/runbooks/KeeperDarkSpend.md). Its cure is to look, to mend what was declared if that is at fault,
-and to let keeper go on. Everything else keeper must get over by itself.
+There are two. A stream has cost too much in the dark, so it gets no more hosts
+(docs/runbooks/KeeperDarkSpend.md): the cure is to look, to mend what was declared if that is at fault,
+and to let keeper go on. And a workload, or a fresh host, names what no host cures
+(docs/runbooks/KeeperNeedsPerson.md). Everything else keeper must get over by itself.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from keeper.sim.universe import Mailbox
 
 LOOKS_EVERY_S = 1800.0
 ANSWERS_AFTER_S = 10_800.0  # asleep, at table, on the way
-_STOPPED = "KeeperDarkSpend"
+_STOPPED, _PLEADS = "KeeperDarkSpend", "KeeperNeedsPerson"
 
 
 class OnCall:
@@ -22,6 +23,11 @@ class OnCall:
         self._mailbox = mailbox
         self._read = 0  # messages so far
         self._waits: dict[str, float] = {}  # by stream, since when; not for what was answered
+        self._pleas: dict[tuple[str, str], float] = {}  # by stream and trouble, since when
+
+    def pleas(self) -> tuple[tuple[str, str, float], ...]:
+        """Return what a person is asked to mend: of which stream, by which name, since when."""
+        return tuple((stream, code, at) for (stream, code), at in sorted(self._pleas.items()))
 
     def due(self, now: float) -> tuple[str, ...]:
         """Return the streams that have waited for long enough; each is answered with that."""
@@ -34,10 +40,17 @@ class OnCall:
         return tuple(sorted(due))
 
     def _hear(self, at: float, body: bytes) -> None:
-        if _STOPPED.encode() not in body:
+        if not any(name.encode() in body for name in (_STOPPED, _PLEADS)):
             return
         notice = read_notice(at, body)
         name, _, stream = notice.key.partition(":")
+        if name == _PLEADS:
+            of_stream, _, code = stream.partition(":")
+            if notice.kind == RESOLVED:
+                self._pleas.pop((of_stream, code), None)
+            else:
+                self._pleas.setdefault((of_stream, code), at)
+            return
         if name != _STOPPED:
             return
         if notice.kind == RESOLVED:

@@ -221,7 +221,13 @@ class OpsBox:
         self._loop.call_later(LOOKS_EVERY_S, self.be_on_call)
         if self.releases is None:
             return
-        for stream in self._on_call.due(self._universe.time_s()):
+        now, sickbed = self._universe.time_s(), self._universe.hosts.sickbed
+        due = self._on_call.due(now)
+        for stream, code, told_at in self._on_call.pleas():
+            after_s = sickbed.answered_after_s(stream, code)
+            if after_s is not None and now - told_at >= after_s:
+                sickbed.relieve(stream, code)
+        for stream in due:
             if self.releases.mend_one(stream):
                 self.reload()
             for slot in self.releases.slots_of(stream)[:1]:

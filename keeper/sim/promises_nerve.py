@@ -24,7 +24,9 @@ from keeper.sim.evidence import (
 from keeper.sim.excuses import merged
 from keeper.sim.ledger import Request
 from keeper.sim.promises_deploys import is_being_deployed
+from keeper.sim.symptoms import asked_ahead
 
+_PROCESS = "restart.process."
 _AFTER_BAD_LISTING_S = 300.0  # an act this soon after it may be because of it
 _AFTER_BLINDNESS_S = 300.0
 _LOOK_S = 3.0  # a look takes so long, and does not see what happens behind it
@@ -71,7 +73,14 @@ def no_remedy_for_a_good_picture(seen: Evidence) -> Iterator[Broken]:
         is_deploy = entry.detail.startswith("deploy.") and is_being_deployed(
             seen, entry.instance_id, entry.at
         )
-        if is_remedy and not is_deploy and _is_good_unasked(seen, entry.instance_id, entry.at):
+        is_planned = entry.detail.startswith(_PROCESS) and asked_ahead(
+            seen, entry.instance_id, entry.at
+        )
+        if (
+            is_remedy
+            and not (is_deploy or is_planned)
+            and _is_good_unasked(seen, entry.instance_id, entry.at)
+        ):
             yield Broken(
                 invariant="I14",
                 at=entry.at,

@@ -26,8 +26,10 @@ from keeper.sim.promises_caps import least_told
 from keeper.sim.promises_deploys import ended_with_a_bad_deploy, hopeless, is_of_a_deploy
 from keeper.sim.promises_ends import lists_with
 from keeper.sim.stalls import open_to
+from keeper.sim.symptoms import PASSED, PERSON, asked_ahead, shown_by
 
 _SAME_S = 1.0
+_RESTART_S = 60.0
 _SAME_DOLLARS = 0.001
 _SEARCHES_APART_S = 780.0  # the longest back-off of a search that finds nothing, and a quarter more
 _OWNER_FAILED = 2  # machines of one owner, and all of them are avoided
@@ -131,9 +133,15 @@ def _is_blameless(seen: Evidence, rental: Rental, at: float) -> bool:
         entry.what == "struck" and entry.at <= at
         for entry in seen.deeds.get(rental.instance_id, ())
     )
+    showed = [each for each in shown_by(seen, rental.instance_id) if each.at <= at]
+    has_failed = bool(showed) and showed[-1].meaning not in {PASSED, PERSON}
+    if has_failed and not showed[-1].is_machine_at_fault:
+        return True  # another container on the same machine may pass
     # So soon it may be a stray that came to light late; but its price, once told, was its own doing.
     is_young = (
-        at - rental.created_at < _YOUNG_S and not was_struck and not _has_lied(seen, rental, at)
+        at - rental.created_at < _YOUNG_S
+        and not (was_struck or has_failed)
+        and not _has_lied(seen, rental, at)
     )
     is_stray = any(c.label == rental.label and seen.is_unclear(c) for c in seen.creates)
     # A spare is given back for its age or for money, and may never have been meant to be lit.
@@ -180,7 +188,9 @@ def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
         spans = seen.slot_on_air(slot)
         dark_s = 0.0
         for lost_at, again_at in seen.dark(slot):
-            if is_of_a_deploy(seen, slot, lost_at, again_at):
+            if is_of_a_deploy(seen, slot, lost_at, again_at) or _is_asked_for(
+                seen, slot, lost_at, again_at
+            ):
                 continue
             begins = max(lost_at, deadline)
             if tied_s(seen, slot, lost_at, lost_at + _SAME_S):
@@ -195,6 +205,13 @@ def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
                 text=f"{slot} is not on air from {deadline - since:.0f} s after the calm to"
                 f" the end; {last}",
             )
+
+
+def _is_asked_for(seen: Evidence, slot: str, lost_at: float, again_at: float) -> bool:
+    """Whether a short darkness is that of a restart for which the workload has asked ahead of time."""
+    is_short = again_at - lost_at <= _RESTART_S
+    hosts = seen.rentals.get(slot, ())
+    return is_short and any(asked_ahead(seen, host.instance_id, lost_at) for host in hosts)
 
 
 def darkness_ends(seen: Evidence) -> Iterator[Broken]:

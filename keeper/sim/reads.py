@@ -36,6 +36,7 @@ SPARE_READS = RENTAL_KINDS | frozenset(
         FaultKind.STARTED_BY_OTHERS,
         FaultKind.PLATFORM_INCIDENT,
         FaultKind.CREDIT_ZERO,
+        FaultKind.AUDITION_FAILS,
     }
 )
 LISTING_AIM = Aim(endpoint="GET /instances/")

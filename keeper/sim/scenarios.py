@@ -101,6 +101,127 @@ SCENARIOS: Mapping[str, Scenario] = {
             ),
         ),
         Scenario(
+            name="workload_wants_a_restart",
+            sentence="The workload says what is wrong with it, and that a restart would help.",
+            faults=(_at(2, FaultKind.WORKLOAD_AILS, params={"remedy": "restart_process"}),),
+            expected=Expected(
+                sentence="it is restarted, once, on the same host",
+                rentals=1,
+                restarts_min=1,
+                restarts_max=1,
+                destroys=0,
+                dark_max_s=120.0,
+            ),
+        ),
+        Scenario(
+            name="workload_wants_another_host",
+            sentence="The workload says that its host's GPU is gone, and shows another picture.",
+            faults=(
+                _at(2, FaultKind.WORKLOAD_AILS, params={"remedy": "replace", "shows": "wrong"}),
+            ),
+            expected=Expected(
+                sentence="no restart is tried: the host is replaced",
+                rentals=2,
+                restarts_max=0,
+                dark_max_s=900.0,
+                messages_min=1,
+            ),
+        ),
+        Scenario(
+            name="symptom_behind_a_good_picture",
+            sentence="The workload says that it wants another host, and viewers see a good picture.",
+            faults=(
+                _at(2, FaultKind.WORKLOAD_AILS, params={"remedy": "replace", "shows": "good"}),
+            ),
+            expected=Expected(
+                sentence="nothing is done while viewers see it",
+                rentals=1,
+                restarts_max=0,
+                destroys=0,
+                dark_max_s=0.0,
+                messages_max=0,
+            ),
+        ),
+        Scenario(
+            name="restart_ahead_of_time",
+            sentence="The workload asks for a restart while viewers watch, and asks again.",
+            faults=(
+                _at(
+                    2,
+                    FaultKind.WORKLOAD_AILS,
+                    params={
+                        "remedy": "restart_process",
+                        "shows": "good",
+                        "is_planned": True,
+                        "returns": 1,
+                        "returns_s": 600.0,
+                    },
+                ),
+            ),
+            expected=Expected(
+                sentence="it is restarted when it asks, and an hour later once more",
+                rentals=1,
+                restarts_min=2,
+                restarts_max=2,
+                destroys=0,
+                dark_max_s=60.0,
+                messages_max=0,
+            ),
+        ),
+        Scenario(
+            name="workload_needs_a_person",
+            sentence="The stream's key is refused, and it would be by every host.",
+            faults=(
+                _at(
+                    2,
+                    FaultKind.WORKLOAD_AILS,
+                    params={"remedy": "person", "shows": "no_frames", "person_s": 5400.0},
+                ),
+            ),
+            expected=Expected(
+                sentence="a person is told, nothing is spent, and it goes on when he has mended it",
+                rentals=1,
+                restarts_max=0,
+                destroys=0,
+                dark_max_s=9000.0,
+                messages_min=2,
+            ),
+        ),
+        Scenario(
+            name="audition_comes_right",
+            sentence="The first host's driver needs two minutes after the boot.",
+            faults=(
+                _at(0, FaultKind.AUDITION_FAILS, params={"meaning": "wait", "after_s": 120.0}),
+            ),
+            expected=Expected(
+                sentence="it is waited for, and gets the workload", rentals=1, destroys=0
+            ),
+        ),
+        Scenario(
+            name="audition_condemns",
+            sentence="The first host cannot do what the workload needs.",
+            faults=(_at(0, FaultKind.AUDITION_FAILS, params={"meaning": "replace"}),),
+            expected=Expected(
+                sentence="it is given up within seconds, and another machine is rented",
+                rentals=2,
+                destroys=1,
+                messages_max=0,
+            ),
+        ),
+        Scenario(
+            name="audition_needs_a_person",
+            sentence="What the workload needs of the world is not there, for no host.",
+            faults=(
+                _at(0, FaultKind.AUDITION_FAILS, params={"meaning": "person", "person_s": 1800.0}),
+            ),
+            expected=Expected(
+                sentence="a person is told, one host waits for him, and then gets the workload",
+                rentals=1,
+                destroys=0,
+                messages_min=2,
+            ),
+        ),
+        Scenario(
             name="crash_loop",
             sentence="The process dies again after each start, until the workload is put there anew.",
             faults=(_at(2, FaultKind.CRASH_LOOP),),

@@ -25,6 +25,7 @@ from keeper.core.spare import SpareKind, Spares
 from keeper.core.windows import Allowance
 from keeper.daemon.declared import Declared
 from keeper.daemon.windows import DeclaredWindow
+from keeper.sim.ailing import made_to_ail
 from keeper.sim.evidence import Bounds, Caps, SpareBounds
 from keeper.sim.fleets import NOTHING, REPLACE, Habits, Opening, Spared
 from keeper.sim.limits import SPACING_S
@@ -97,7 +98,9 @@ def declared(
     """
     kind = registered()[_WORKLOAD]
     settings = kind.settings.model_validate(_DECLARED)
-    workloads = {name: kind.build(settings, {"STREAM_KEY": secret_of(name)}) for name in streams}
+    workloads = {
+        name: made_to_ail(kind.build(settings, {"STREAM_KEY": secret_of(name)})) for name in streams
+    }
     webhook = registered_channels()["webhook"]
     channel = webhook.build(
         webhook.settings.model_validate(
@@ -126,7 +129,7 @@ def declared(
                     spend_max_dollars_per_day=day_caps.get(name),
                     spend_max_dollars_per_month=habits.month_caps.get(name),
                     spend_max_dollars_total=habits.total_caps.get(name),
-                    policy=replace(Policy(), dead_man_after_s=habits.dead_man_after_s),
+                    policy=_policy(habits),
                     recycle_after_s=habits.recycle_after_s,
                     spares=_spares(habits.spares.get(name)),
                     has_replace_windows=any(
@@ -153,6 +156,13 @@ def declared(
         redact=Redactor(secrets(streams)).text,
         windows=tuple(_window(each) for each in habits.windows),
     )
+
+
+def _policy(habits: Habits) -> Policy:
+    policy = replace(Policy(), dead_man_after_s=habits.dead_man_after_s)
+    if habits.audition_max_dollars is None:
+        return policy
+    return replace(policy, audition_max_dollars=habits.audition_max_dollars)
 
 
 def _spares(wanted: Spared | None) -> Spares:
@@ -206,7 +216,7 @@ def bounds(
     habits: Habits = _NO_HABITS,
 ) -> Bounds:
     """Return the same numbers in the auditor's words."""
-    policy, fleet = Policy(), FleetPolicy()
+    policy, fleet = _policy(habits), FleetPolicy()
     per_hour = {"": fleet.spend_max_dollars_per_hour}
     per_hour |= dict.fromkeys(streams, _STREAM_DOLLARS_PER_HOUR)
     return Bounds(
@@ -225,6 +235,8 @@ def bounds(
         ending_s=policy.contract_ending_s,
         drift_ratio=policy.price_drift_max_ratio,
         recycle_after_s=habits.recycle_after_s,
+        audition_max_s=policy.audition_max_s,
+        audition_max_dollars=policy.audition_max_dollars,
         replacements_apart_s=policy.replacements_apart_s,
         replacements_in_flight_max=fleet.replacements_in_flight_max,
         bid_margins={

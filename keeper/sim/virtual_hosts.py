@@ -16,6 +16,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from keeper.sim.ailments import STRENGTH, Ailment, Cure, Flaw, Shows
 from keeper.sim.catalog import address_of
 from keeper.sim.contract import Box, Contract, Endpoints
 from keeper.sim.evidence import (
@@ -29,6 +30,7 @@ from keeper.sim.evidence import (
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.ledger import HostEntry
 from keeper.sim.market import Market
+from keeper.sim.sickbed import Sickbed
 
 _FREE_MB = 84_000
 _PORTS = range(40_000, 60_000)
@@ -44,17 +46,6 @@ _GUARD_RETRY_S = (10.0, 300.0)  # of a stop that was refused: the first, and the
 _SUPERVISOR_TRIES = 6  # an inner supervisor gives up after so many quick deaths
 _SUPERVISOR_RETRY_S = 5.0
 
-
-class Cure(StrEnum):
-    """The mildest remedy that ends a trouble; each includes those before it."""
-
-    PROCESS = "process"
-    WORKLOAD = "workload"
-    REBOOT = "reboot"
-    REPLACE = "replace"
-
-
-_STRENGTH = {cure: strength for strength, cure in enumerate(Cure)}
 
 CURED_BY = {
     FaultKind.PROCESS_KILLED: Cure.PROCESS,
@@ -78,6 +69,7 @@ class Seen(StrEnum):
     """What a viewer gets."""
 
     LIVE = "live"
+    WRONG = "wrong"  # it moves as a live one does, and is not the stream
     FROZEN = "frozen"
     BLACK = "black"
     NO_FRAMES = "no_frames"
@@ -90,6 +82,11 @@ _SPOILED = (
     (FaultKind.PICTURE_BLACK, Seen.BLACK),
     (FaultKind.PICTURE_FROZEN, Seen.FROZEN),
 )
+_OF_AN_AILMENT = {
+    Shows.WRONG: Seen.WRONG,
+    Shows.BLACK: Seen.BLACK,
+    Shows.NO_FRAMES: Seen.NO_FRAMES,
+}
 
 
 class Listener(Protocol):
@@ -147,6 +144,8 @@ class VirtualHost:
     parcels: dict[str, tuple[str, int]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)  # of all commands so far
     flaw: str = ""  # of the workload that was started last: how it fails wherever it runs
+    ailment: Ailment | None = None  # of its workload, which says so
+    unfit: Flaw | None = None  # why it fails its audition
     has_guard: bool = False  # a dead man runs
     is_guard_there: bool = False  # on the disk, which a reboot leaves as it is
     fed_at: float = 0.0  # it heard of a keeper
@@ -169,7 +168,9 @@ class VirtualHost:
             return Seen.REFUSED
         if self.flaw == FREEZES:
             return Seen.FROZEN
-        return next((seen for kind, seen in _SPOILED if kind in self.troubles), Seen.LIVE)
+        spoiled = next((seen for kind, seen in _SPOILED if kind in self.troubles), None)
+        ailment = None if self.ailment is None else _OF_AN_AILMENT.get(self.ailment.shows)
+        return spoiled or ailment or Seen.LIVE
 
     def ssh_trouble(self) -> FaultKind | None:
         """Return what is wrong with its SSH server; None when it answers."""
@@ -191,7 +192,16 @@ class VirtualHost:
                 "ok": gpu_ok,
                 "display": gpu_ok and FaultKind.DISPLAY_LOST not in self.troubles,
             },
+            "workload": self._says(),
         }
+
+    def _says(self) -> dict[str, Any]:
+        """Return what the workload says of itself; nothing while it cannot answer."""
+        is_answering = self.process == "up" and FaultKind.PROCESS_HUNG not in self.troubles
+        ailment = self.ailment
+        if ailment is not None and (is_answering or ailment.shows is Shows.GONE):
+            return ailment.fragment()
+        return {"is_well": True} if is_answering and self.is_warm else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +221,7 @@ class VirtualHosts:
         self._pace = pace or Pace()
         self._market: Market | None = None
         self._next_port = _PORTS.start
+        self.sickbed = Sickbed(self)
         # How deploys fail wherever they run, by a word that is in what they are started with, or by
         # their image; "": they do not.
         self.flaws: dict[str, str] = {}
@@ -242,10 +253,12 @@ class VirtualHosts:
                 host_key=self._new_key(),
             )
             self.by_instance[contract.instance_id] = host
+            self.sickbed.furnish(host)
+        self.sickbed.reboot(host)
         self._cure(host, Cure.REBOOT)
         if host.is_guard_there and _GUARD in contract.onstart:
             self.set_guard(host, has_guard=True)
-        self._write(host, "booted")
+        self.write(host, "booted")
         return self.readdress(contract)
 
     def halt(self, contract: Contract, *, keeps_disk: bool) -> None:
@@ -264,14 +277,14 @@ class VirtualHosts:
             host.is_deployed = False
             self._forget_addresses(host)
             del self.by_instance[contract.instance_id]
-        self._write(host, "halted")
+        self.write(host, "halted")
         self.look(host)
 
     def set_reachable(self, contract: Contract, *, is_reachable: bool) -> None:
         """Cut or restore the network of the machine; a cut makes no sound."""
         host = self.by_instance.get(contract.instance_id)
         if host is not None:
-            self._write(host, "network back" if is_reachable else "network lost")
+            self.write(host, "network back" if is_reachable else "network lost")
             self.look(host)
 
     def readdress(self, contract: Contract) -> Endpoints:
@@ -303,22 +316,24 @@ class VirtualHosts:
             return False
         if fault.kind is FaultKind.HOST_KEY_CHANGED and fault.kind in host.troubles:
             return False  # it is strange already, and people know: the next one shall be news
-        self._write(host, "struck", fault.kind.value)
+        if fault.kind is FaultKind.WORKLOAD_AILS:
+            return self.sickbed.strike(host, fault)
+        self.write(host, "struck", fault.kind.value)
         cure = Cure(fault.params.get("cured_by", CURED_BY[fault.kind]))
         host.troubles[fault.kind] = cure
         match fault.kind:
             case FaultKind.PROCESS_KILLED:
                 del host.troubles[fault.kind]
-                self._end_process(host, "gone")
+                self.end_process(host, "gone")
             case FaultKind.CRASH_LOOP if fault.params.get("supervised"):
                 host.restarts += 1
-                self._end_process(host, "retrying")
+                self.end_process(host, "retrying")
                 self._later(host, _SUPERVISOR_RETRY_S, lambda: self._retry(host, 1))
             case FaultKind.CRASH_LOOP if fault.params.get("says_up"):
                 host.flaps = True
                 self._flap(host)
             case kind if kind in _PROCESS_ENDS:
-                self._end_process(host, "gone")
+                self.end_process(host, "gone")
             case FaultKind.HOST_KEY_CHANGED:
                 host.host_key = self._new_key()
                 self._cut(host, "connection reset")
@@ -332,12 +347,18 @@ class VirtualHosts:
     def heal(self, contract: Contract, kind: FaultKind) -> None:
         """End a fault that lasts. A process that died of it stays dead."""
         host = self.by_instance.get(contract.instance_id)
-        if host is not None and host.troubles.pop(kind, None) is not None:
-            self._write(host, "healed", kind.value)
+        if host is not None and kind is FaultKind.WORKLOAD_AILS:
+            self.sickbed.heal(host)
+        elif host is not None and host.troubles.pop(kind, None) is not None:
+            self.write(host, "healed", kind.value)
             self.look(host)
 
     def mend(self) -> None:
-        """Let no deploy fail any more; a process that died of it stays dead."""
+        """Let no deploy fail any more, and have a person mend what waits for him.
+
+        A process that died of it stays dead.
+        """
+        self.sickbed.mend()
         self.flaws = dict.fromkeys(self.flaws, "")
         for host in self.by_instance.values():
             if host.flaw:
@@ -348,7 +369,7 @@ class VirtualHosts:
 
     def linked(self, host: VirtualHost) -> None:
         """Write down that somebody trusts this host's key, and is connected."""
-        self._write(host, LINKED, host.host_key)
+        self.write(host, LINKED, host.host_key)
 
     def received(self, host: VirtualHost, text: str) -> None:
         """Write down what was sent here."""
@@ -356,11 +377,11 @@ class VirtualHosts:
 
     def began(self, host: VirtualHost, name: str) -> None:
         """Write down that a command runs from now on."""
-        self._write(host, COMMAND, name)
+        self.write(host, COMMAND, name)
 
     def ended(self, host: VirtualHost, name: str) -> None:
         """Write down that a command runs no more."""
-        self._write(host, COMMAND_ENDED, name)
+        self.write(host, COMMAND_ENDED, name)
 
     def carry_out(
         self, host: VirtualHost, name: str, env: Mapping[str, str] = MappingProxyType({})
@@ -373,7 +394,7 @@ class VirtualHosts:
             return 1, "No space left on device"
         if name.endswith(".stop"):
             host.stage += 1
-            self._end_process(host, "stopped")
+            self.end_process(host, "stopped")
         elif name.endswith(".start"):
             if self.flaws:
                 self._tell_deploy(host, env)
@@ -438,7 +459,7 @@ class VirtualHosts:
         """Write down which deploy is started, and let it have its flaw."""
         words = sorted({*env.values(), host.contract.image} & self.flaws.keys())
         host.flaw = next((self.flaws[word] for word in words if self.flaws[word]), "")
-        self._write(host, STARTED, "|".join(words))
+        self.write(host, STARTED, "|".join(words))
 
     # --- the dead man ---------------------------------------------------------------------------
 
@@ -472,6 +493,7 @@ class VirtualHosts:
 
     def _start(self, host: VirtualHost, cure: Cure) -> None:
         self._cure(host, cure)
+        self.sickbed.catch(host)
         is_first = not host.is_deployed
         host.is_deployed = True
         host.stage += 1
@@ -479,9 +501,9 @@ class VirtualHosts:
         host.process, host.is_warm = "up", False
         if FaultKind.CRASH_LOOP in host.troubles and host.flaps:
             self._later(host, _SUPERVISOR_RETRY_S, lambda: self._flap(host))
-        elif host.flaw == CRASHES or not _DIES_AGAIN.isdisjoint(host.troubles):
+        elif _is_to_die(host):
             after_s = self._rng.uniform(*self._pace.crash_s)
-            self._later(host, after_s, lambda: self._end_process(host, "gone"))
+            self._later(host, after_s, lambda: self.end_process(host, "gone"))
         else:
             pace = self._pace.first_start_s if is_first else self._pace.restart_s
             self._later(host, self._rng.uniform(*pace), lambda: self._warm(host))
@@ -496,7 +518,7 @@ class VirtualHosts:
         if FaultKind.CRASH_LOOP not in host.troubles:
             self._start(host, Cure.PROCESS)
         elif tries >= _SUPERVISOR_TRIES:
-            self._end_process(host, "given_up")
+            self.end_process(host, "given_up")
         else:
             host.restarts += 1
             self.look(host)
@@ -513,15 +535,17 @@ class VirtualHosts:
         self.look(host)
         self._later(host, _SUPERVISOR_RETRY_S, lambda: self._flap(host))
 
-    def _end_process(self, host: VirtualHost, state: str) -> None:
+    def end_process(self, host: VirtualHost, state: str) -> None:
+        """Let the process be as its manager would say then."""
         host.process, host.is_warm = state, False
         self.look(host)
 
     def _cure(self, host: VirtualHost, by: Cure) -> None:
         """End every trouble that this remedy is strong enough for."""
         for kind, cure in tuple(host.troubles.items()):
-            if _STRENGTH[cure] <= _STRENGTH[by]:
+            if STRENGTH[cure] <= STRENGTH[by]:
                 del host.troubles[kind]
+        self.sickbed.treat(host, by)
 
     # --- shared ---------------------------------------------------------------------------------
 
@@ -530,7 +554,7 @@ class VirtualHosts:
         is_on_air = host.seen() is Seen.LIVE
         if is_on_air is not host.was_on_air:
             host.was_on_air = is_on_air
-            self._write(host, PICTURE_LIVE if is_on_air else PICTURE_LOST)
+            self.write(host, PICTURE_LIVE if is_on_air else PICTURE_LOST)
         for listener in tuple(host.listeners):
             listener.changed()
         self.on_change()
@@ -551,7 +575,8 @@ class VirtualHosts:
         self.market.plan(self.market.present + after_s, take)
         self.on_plan()
 
-    def _write(self, host: VirtualHost, what: str, detail: str = "") -> None:
+    def write(self, host: VirtualHost, what: str, detail: str = "") -> None:
+        """Write down what a host did or suffered."""
         self.market.ledger.host(
             HostEntry(
                 at=self.market.present,
@@ -573,6 +598,12 @@ class VirtualHosts:
 
     def _new_key(self) -> str:
         return f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{self._rng.getrandbits(160):040x}"
+
+
+def _is_to_die(host: VirtualHost) -> bool:
+    """Whether a process that is started will end again by itself."""
+    is_gone = host.ailment is not None and host.ailment.shows is Shows.GONE
+    return is_gone or host.flaw == CRASHES or not _DIES_AGAIN.isdisjoint(host.troubles)
 
 
 def line_of(seq: int, facts: dict[str, Any]) -> str:

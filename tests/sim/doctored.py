@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from keeper.sim.evidence import LINKED, STARTED, Bounds, Caps, Deployed, Evidence
 from keeper.sim.ledger import Rental
-from tests.sim import doctored_hosts
+from tests.sim import doctored_hosts, doctored_symptoms
 from tests.sim.doctored_spares import SPARE_BREAKS
 from tests.sim.ledgers import BEGAN, DAY, Run
 
@@ -697,5 +697,6 @@ BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
     ("I25", journals_differ),
     ("I25", journal_cut_short),
     *doctored_hosts.BREAKS,
+    *doctored_symptoms.BREAKS,
     *SPARE_BREAKS,
 )

@@ -16,6 +16,7 @@ import pytest
 
 from keeper.adapters import vastai_spacing
 from keeper.adapters.vastai import VastMarketplace
+from keeper.alerts import rules
 from keeper.core import (
     bind,
     creates,
@@ -24,14 +25,23 @@ from keeper.core import (
     ladder,
     reconcile,
     remedy,
+    retire,
     rollout,
     room,
+    signs,
     verdicts,
 )
 from keeper.core.case import Case, Proposal, Wish
 from keeper.core.decisions import Restart
 from keeper.core.draft import Draft
-from keeper.core.model import InstanceId, OfferNeeds, OrphanPolicy, SlotRecord, Status
+from keeper.core.model import (
+    InstanceId,
+    OfferNeeds,
+    OrphanPolicy,
+    Remedy,
+    SlotRecord,
+    Status,
+)
 from keeper.core.reasons import Reason
 from keeper.daemon import notify, tick, ticker
 from keeper.daemon.declared import Declared, nothing_to_hide
@@ -76,6 +86,9 @@ class Sabotage:
 def _at(minutes: float, kind: FaultKind, **fields: Any) -> Fault:
     return Fault(kind=kind, at=60.0 * minutes, **fields)
 
+
+_REFUSED = {"remedy": "person", "shows": "no_frames", "person_s": 5400.0}
+_PLANNED = {"remedy": "restart_process", "shows": "good", "is_planned": True, "cured_by": "replace"}
 
 PLOTS: Mapping[str, Plot] = {
     "a quiet day": Plot(strangers=2),
@@ -156,6 +169,22 @@ PLOTS: Mapping[str, Plot] = {
     "another host key": Plot(faults=(_at(60, FaultKind.HOST_KEY_CHANGED),)),
     "many ends at once": Plot(
         faults=(_at(60, FaultKind.CREDIT_ZERO, for_s=600.0),), streams={"duel": 3}
+    ),
+    "a key is refused": Plot(
+        faults=(_at(60, FaultKind.WORKLOAD_AILS, params=_REFUSED),), hours=12.0
+    ),
+    "a restart is asked for ahead of time": Plot(
+        faults=(_at(60, FaultKind.WORKLOAD_AILS, params=_PLANNED),), hours=3.0
+    ),
+    "an audition comes to nothing": Plot(
+        faults=(_at(0, FaultKind.AUDITION_FAILS, params={"meaning": "wait"}),)
+    ),
+    "an audition costs too much": Plot(
+        faults=(_at(0, FaultKind.AUDITION_FAILS, params={"meaning": "wait"}),),
+        habits=Habits(audition_max_dollars=0.02),
+    ),
+    "an audition condemns": Plot(
+        faults=(_at(0, FaultKind.AUDITION_FAILS, params={"meaning": "replace"}),)
     ),
     "a spare stands still": Plot(
         faults=(_at(0, FaultKind.STATE_REPLY_LOST),),
@@ -405,6 +434,58 @@ def _forgives_every_deploy(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(verdicts, "convict", lambda *_: None)
 
 
+def _restarts_what_needs_a_person(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(remedy, "TENURE_RULES", _without(remedy.TENURE_RULES, "needs a person"))
+
+
+def _replaces_what_needs_a_person(patch: pytest.MonkeyPatch) -> None:
+    def instead(case: Case, _: Proposal) -> Proposal | None:
+        is_asked = case.symptom is not None and case.symptom.remedy is Remedy.PERSON
+        return Proposal(wish=Wish.REPLACE, reason=Reason.SYMPTOM) if is_asked else None
+
+    _proposing(patch, instead)
+
+
+def _tells_no_person(patch: pytest.MonkeyPatch) -> None:
+    fires = rules.firing
+
+    def firing(*args: Any) -> Any:
+        return tuple(each for each in fires(*args) if each.name != "KeeperNeedsPerson")
+
+    patch.setattr(tick, "firing", firing)
+
+
+def _restarts_whenever_it_is_asked(patch: pytest.MonkeyPatch) -> None:
+    def instead(case: Case, _: Proposal) -> Proposal | None:
+        if case.is_on_air and case.symptom is not None and case.symptom.is_planned:
+            return remedy._restart_as_planned(case)
+        return None
+
+    _proposing(patch, instead)
+
+
+def _waits_for_an_audition_for_ever(patch: pytest.MonkeyPatch) -> None:
+    for name in ("TENURE_RULES", "INCOMING_RULES"):
+        patch.setattr(remedy, name, _without(getattr(remedy, name), "fails its audition"))
+
+
+def _counts_no_dollars_of_auditions(patch: pytest.MonkeyPatch) -> None:
+    fails = signs.fails_audition
+
+    def for_nothing(case: Case) -> bool:
+        tenure = replace(case.tenure, dollars_per_hour=0.0)
+        return fails(replace(case, tenure=tenure))
+
+    for name in ("TENURE_RULES", "INCOMING_RULES"):
+        rules_of = getattr(remedy, name)
+        changed = (replace(r, when=for_nothing) if r.when is fails else r for r in rules_of)
+        patch.setattr(remedy, name, tuple(changed))
+
+
+def _blames_the_container_for_its_machine(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(retire, "_failed_by_its_container", lambda *_: True)
+
+
 def _leaves_hosts_as_they_are(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rollout, "_is_time", lambda *_: False)
 
@@ -520,6 +601,25 @@ SABOTAGES: tuple[Sabotage, ...] = (
     Sabotage(promises="I17", plot="the process dies", undo=_acts_twice_at_once),
     Sabotage(promises="I18", plot="the process dies", undo=_repairs_nothing),
     Sabotage(promises="I13", plot="a bad deploy", undo=_forgives_every_deploy),
+    Sabotage(promises="I13", plot="a key is refused", undo=_restarts_what_needs_a_person),
+    Sabotage(promises="I13", plot="a key is refused", undo=_replaces_what_needs_a_person),
+    Sabotage(promises="I19", plot="a key is refused", undo=_tells_no_person),
+    Sabotage(
+        promises="I13 I18 I19",
+        plot="a restart is asked for ahead of time",
+        undo=_restarts_whenever_it_is_asked,
+    ),
+    Sabotage(
+        promises="I4 I18",
+        plot="an audition comes to nothing",
+        undo=_waits_for_an_audition_for_ever,
+    ),
+    Sabotage(
+        promises="I4", plot="an audition costs too much", undo=_counts_no_dollars_of_auditions
+    ),
+    Sabotage(
+        promises="I16", plot="an audition condemns", undo=_blames_the_container_for_its_machine
+    ),
     Sabotage(promises="I18", plot="a deploy", undo=_leaves_hosts_as_they_are),
     Sabotage(promises="I19", plot="the channel is down", undo=_gives_a_message_up),
     Sabotage(promises="I19", plot="the channel is down", undo=_forgets_its_messages),
