@@ -28,6 +28,7 @@ _THERE, _NOT_YET = 0, 1  # exit codes, as ``workloads.Drain`` says
 _AGAIN_S = 10.0
 _HOPELESS_LOOKS = 3  # in a row: it cannot be told, and will not be
 _SAID_MAX = 200
+_NOBODY_CAN_TELL = CommandResult(exit_code=2, stdout="nobody can tell", stderr="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +99,9 @@ class Lulls:
             self._tasks[instance_id] = (task, record.slot)
 
     async def _look_on(self, place: _Place) -> None:
-        untold = 0
-        while place.drain is not None:
-            result = await self._look(place, place.drain)
+        untold, drain = 0, place.drain
+        while True:
+            result = _NOBODY_CAN_TELL if drain is None else await self._look(place, drain)
             if isinstance(result, str):
                 said = result  # nobody knows: what was seen before grows old
             else:
@@ -113,10 +114,7 @@ class Lulls:
                     detail=said,
                 )
             self._show(place, said)
-            await asyncio.sleep(max(_LOOK_MIN_S, place.drain.look_s))
-        while True:
-            self._see(place.instance_id, is_there=False, is_hopeless=True, detail="nobody can tell")
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(max(_LOOK_MIN_S, _AGAIN_S if drain is None else drain.look_s))
 
     async def _look(self, place: _Place, drain: Drain) -> CommandResult | str:
         try:

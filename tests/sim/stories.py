@@ -27,6 +27,7 @@ _DUEL = StreamName("duel")
 _SEARCHES = "POST /bundles/"
 _LISTS = "GET /instances/"
 _KEYS = "* /ssh/"
+_LULL_S = 90.0
 
 
 def _fault(
@@ -201,6 +202,38 @@ class _Patient(OperatorCommand):
             look=Command(name="drain.look", script="has it ended?"),
             bound_s=60.0,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched(OperatorCommand):
+    """A workload whose viewers can be asked after, and stay for a while."""
+
+    @override
+    def drain(self) -> Drain:
+        look = Command(name="lull.look", script="does nobody watch?")
+        return Drain(begin=(), look=look, bound_s=_LULL_S)
+
+
+def _with_viewers(declared: Declared) -> Declared:
+    running = _running("tcp", _Watched)(declared)
+    (stream,) = running.desired.streams
+    stream = replace(stream, lull_max_s=_LULL_S)
+    return replace(running, desired=replace(running.desired, streams=(stream,)))
+
+
+async def _let_viewers_stay(universe: Universe, box: OpsBox) -> None:
+    """Let viewers stay for some looks, and one of these not be answered."""
+    hosts = universe.hosts
+    carry_out, looks = hosts.carry_out, [1, 2, 1]
+
+    def carried_out(
+        host: VirtualHost, name: str, env: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, str]:
+        if name == "lull.look" and looks:
+            return looks.pop(), "somebody watches"
+        return carry_out(host, name, env)
+
+    hosts.carry_out = carried_out  # type: ignore[method-assign]
 
 
 async def _trouble_a_job(universe: Universe, box: OpsBox) -> None:
@@ -481,6 +514,12 @@ STORIES = (
         acts=((0.0, _stop_when("deploy")),),
         thorough_from_s=0.0,
         over_s=700.0,
+    ),
+    Story(
+        name="viewers who stay",
+        acts=((0.0, _let_viewers_stay), (260.0, OrderKind.REPLACE)),
+        over_s=900.0,
+        change=_with_viewers,
     ),
     Story(
         name="stop on air",

@@ -36,6 +36,9 @@ def test_the_stories_do_what_they_are_to_be_interrupted_in() -> None:
         "repair": {"instance.rebooted": 1, "machine.quarantined": 1, "instance.ended": 1},
         "bids": {"instance.rebid": 1},
         "deploys": {"revision.bad": 1, "revision.proven": 2, "workload.deployed": 4},
+        "viewers who stay": {
+            "workload.draining": 1, "workload.drained": 1, "instance.rented": 2,
+        },
         "a spare": {"spare.promoted": 2, "workload.prepared": 3, "instance.rented": 4},
         "a spare that stands still": {
             "instance.stopped": 2, "instance.started": 1, "spare.promoted": 1, "instance.rented": 3,
