@@ -51,11 +51,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a skip into a failure where everything is required."""
+    """Turn a skip into a failure where everything is required, and one that names no absence everywhere."""
     report = yield
-    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
-        report.outcome = "failed"
-        report.longrepr = f"KEEPER_TEST_REQUIRE_ALL is set, and this did not run: {_why(report)}"
+    if report.skipped and not hasattr(report, "wasxfail"):
+        why = _why(report)
+        if REQUIRE_ALL:
+            report.outcome = "failed"
+            report.longrepr = f"KEEPER_TEST_REQUIRE_ALL is set, and this did not run: {why}"
+        elif not why.startswith(ABSENT):
+            report.outcome = "failed"
+            report.longrepr = f"a test is left out only where something named is absent: {why}"
     return report
 
 
