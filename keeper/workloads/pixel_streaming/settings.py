@@ -170,7 +170,7 @@ class PixelStreamingSettings(BaseModel):
     not_on_hosts: ClassVar[frozenset[str]] = frozenset(
         {
             "player", "audition", "bitrate_bps", "drain_s", "tunnel_url", "archive.local_path",
-            "archive.stall_s",
+            "archive.timeout_s", "archive.stall_s",
         }
     )  # fmt: skip
 

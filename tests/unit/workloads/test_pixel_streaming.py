@@ -129,7 +129,7 @@ def test_a_deploy_is_called_by_what_is_in_an_archive_and_not_by_where_it_lies() 
         return identify(plugin.settings.model_validate(declared), {}, key=b"k").name
 
     one = named(local_path="/srv/x.zip", sha256=DIGEST)
-    assert named(local_path="/mnt/moved.zip", sha256=DIGEST, stall_s=30) == one
+    assert named(local_path="/mnt/moved.zip", sha256=DIGEST, stall_s=30, timeout_s=60) == one
     assert named(local_path="/srv/x.zip", sha256="cd" * 32) != one
 
 
