@@ -214,6 +214,7 @@ class Fault:
             .replace("{stop first}", stage.first.stop_line)
             .replace("{start first}", stage.first.start_line)
             .replace("{port}", str(stage.port))
+            .replace("{pm2}", stage.pm2)
             .replace("{node}", str(require("node")))
         )
 
@@ -227,19 +228,33 @@ def _put(name: str, text: str = "") -> str:
     return f"printf %s '{text}' >faults/{name}"
 
 
+def by_hand(what: str, code: str = ADMIN_CODE) -> str:
+    """Compose a person's call of the admin interface, for the host's shell."""
+    head = f"-H 'x-admin-code: {code}' -H 'content-type: application/json' -d '{{}}'"
+    return f"curl -sS -m 10 -X POST {head} http://${{SERVER_HOST:-127.0.0.1}}:{{port}}/admin/{what} >/dev/null"
+
+
 FAULTS: tuple[Fault, ...] = (
     # --- the host, as the duel sees it ---
     Fault(id="H1, A21: no WebGPU", symptom="webgpu_missing", remedy=Remedy.REBOOT,
           make=f"{_put('webgpu')}; {_NEW_BRIDGE}", mend=_NEW_BRIDGE),
     Fault(id="H5: drawn in software", symptom="software_rendering", remedy=Remedy.REPLACE,
           make=f"{_put('software')}; {_NEW_BRIDGE}", mend=_NEW_BRIDGE),
+    Fault(id="H4: no X server", symptom="display_dead", remedy=_WORKLOAD,
+          make="number=${DISPLAY#:}; kill -KILL $(cat /tmp/.X$number-lock)",
+          note="its lock and its socket stay behind"),
     Fault(id="H6: no runtime folder for Vulkan", symptom="vulkan_dir", remedy=_WORKLOAD,
           make=f"{_put('vulkan')}; {_NEW_BRIDGE}", mend="rm -f faults/vulkan"),
     Fault(id="H8: no encoder", symptom="encoder_lost", remedy=_WORKLOAD, make=_put("encoder")),
     Fault(id="H9: GPU memory full", symptom="gpu_memory", remedy=_PROCESS,
           make=_put("gpu_memory")),
-    Fault(id="H10: disk full", symptom="no_space", remedy=Remedy.PERSON,
-          make="echo 'Error: ENOSPC: no space left on device, write' >>logs/duel-error.log"),
+    Fault(id="H10: disk full", symptom="no_space", remedy=_WORKLOAD,
+          make="{ head -c 1200000 /dev/zero | tr '\\0' '\\n'; echo 'Error: ENOSPC: no space left on device, write'; }"
+               " >>logs/duel-error.log",
+          note="the remedy trims our own logs and stops nothing"),
+    Fault(id="H15: nothing runs, as after a reboot", symptom="nothing_runs", remedy=_WORKLOAD,
+          make="kill -KILL $(cat $PM2_HOME/pids/hyperscape-duel-*.pid) $(cat $PM2_HOME/pm2.pid)",
+          note="PM2 begins nothing again that was ended with it"),
     Fault(id="H16: no names", symptom="dns", remedy=Remedy.PERSON,
           make="echo 'Error: getaddrinfo EAI_AGAIN live.twitch.tv' >>logs/duel-error.log"),
     Fault(id="H19: clock wrong", symptom="clock", remedy=Remedy.PERSON,
@@ -248,7 +263,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(id="A1: database without connections", symptom="database", remedy=_WORKLOAD,
           make=f"{_put('db', '1200')}; {_put('crash')}",
           note="a faster start finds the connections taken again"),
-    Fault(id="A2: broken build", symptom="bad_build", remedy=Remedy.PERSON,
+    Fault(id="A2: broken build", symptom="bad_build", remedy=_WORKLOAD,
           make="mv packages/server/game-server.mjs moved; "
                "printf 'import \"./nowhere.mjs\";' >packages/server/game-server.mjs; "
                "touch faults/crash; sleep 1; rm -f faults/crash",
@@ -257,7 +272,7 @@ FAULTS: tuple[Fault, ...] = (
           make="kill -STOP $(cat $PM2_HOME/pids/hyperscape-duel-*.pid); "
                "kill -KILL $(cat $PM2_HOME/pids/hyperscape-duel-*.pid)",
           note="SIGKILL leaves the children, detached as they are, where they were"),
-    Fault(id="A4: nobody fights", symptom="no_fighters", remedy=Remedy.PERSON,
+    Fault(id="A4: nobody fights", symptom="no_fighters", remedy=_WORKLOAD,
           make=_put("no_fighters"), mend="rm -f faults/no_fighters",
           settings={"patience": {"idle_disconnect_s": 1000}}),
     Fault(id="A5: phase stuck", symptom="phase_stuck", remedy=_PROCESS, make=_put("stuck_phase")),
@@ -299,6 +314,17 @@ FAULTS: tuple[Fault, ...] = (
     Fault(id="A27: nowhere to go", symptom="no_outputs", remedy=Remedy.PERSON,
           make="echo '[RTMPBridge] No RTMP outputs configured' >>logs/duel-error.log",
           mend="echo '[RTMPBridge] Loaded 2 destinations:' >>logs/duel-out.log"),
+    Fault(id="A34: settings of before", symptom="stale_environment", remedy=_WORKLOAD,
+          make="sed -i 's/^KEEPER_MARK=.*/KEEPER_MARK=before/' packages/server/.env; "
+               "{pm2} restart ecosystem.config.cjs --update-env -s >/dev/null </dev/null"),
+    Fault(id="A37: no sound", symptom="sound_gone", remedy=_PROCESS, make="rm $HOME/sources"),
+    Fault(id="maintenance of a person", symptom="in_maintenance", remedy=Remedy.PERSON,
+          make=by_hand("maintenance/enter"), mend=by_hand("maintenance/exit")),
+    Fault(id="maintenance of a deploy that was cut off", symptom="in_maintenance", remedy=_PROCESS,
+          make="pid=$(cat .runtime-locks/game-server); set -- $(cat /proc/$pid/stat); shift 21; "
+               'mkdir -p .keeper; echo "{\\"server\\": \\"$pid:$1\\"}" >.keeper/maintenance; '
+               + by_hand("maintenance/enter"),
+          note="nothing is restarted: keeper lets the server out again"),
     Fault(id="A35: platform refuses", symptom="platform_refuses", remedy=Remedy.PERSON,
           make=_put("refused"), mend=_NEW_BRIDGE),
     Fault(id="A28: one platform down", symptom="platform_down", remedy=Remedy.PERSON,

@@ -71,6 +71,7 @@ def config(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> str:
             "logs": settings.logs,
             "env_file": settings.env_file,
             "secrets_file": settings.secrets_file,
+            "deploy_log": settings.deploy_log,
             "app": settings.pm2.apps[0],
             "apps": settings.pm2.apps,
             "bridge_app": settings.pm2.bridge_app,
@@ -180,6 +181,6 @@ def act(
 
 def _without_runtime(verb: str) -> str:
     """Say what it means that the runtime is not there: nothing was ever deployed here, or it broke."""
-    if verb.startswith("maintenance") or verb == "clear":
+    if verb.startswith("maintenance") or verb in {"clear", "trim"}:
         return "{ echo 'nothing runs here yet'; exit 0; }"
     return "{ echo 'the runtime is missing' >&2; exit 2; }"

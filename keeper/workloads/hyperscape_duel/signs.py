@@ -64,7 +64,9 @@ def bad_build(case: Case) -> str | None:
     """The code does not load, or lacks a setting."""
     if case.answers:
         return None
-    return case.told("the stack cannot start, and another host would not help", "bad_build")
+    # As often as it has been begun again: one such line may be a start that was cut off.
+    sentence = "the stack cannot start, and another host would not help"
+    return case.told(sentence, "bad_build", times=3)
 
 
 def database(case: Case) -> str | None:

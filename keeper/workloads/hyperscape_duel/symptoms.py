@@ -116,8 +116,8 @@ _P, _W = Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD
 
 ROWS: tuple[Row, ...] = (
     # --- the stack does not come up ---
-    Row(code="bad_build", rows=("A2",), remedy=Remedy.PERSON, seen=signs.bad_build),
-    Row(code="no_space", rows=("H10",), remedy=Remedy.PERSON,
+    Row(code="bad_build", dearest=_W, spoils_view=True, rows=("A2",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.bad_build),
+    Row(code="no_space", dearest=_W, is_partial=True, spoils_view=True, rows=("H10",), remedy=Remedy.RESTART_WORKLOAD,
         seen=signs.told("the host's disk is full", "no_space")),
     Row(code="database", dearest=_W, spoils_view=True, rows=("A1",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.database),
     Row(code="port_held", spoils_view=True, rows=("A3",), remedy=Remedy.RESTART_WORKLOAD, seen=signs.port_held),
@@ -174,7 +174,7 @@ ROWS: tuple[Row, ...] = (
         wait_s=signs.still_wait),
     Row(code="idle_disconnect", dearest=_W, spoils_view=True, rows=("A30",), remedy=Remedy.RESTART_WORKLOAD,
         seen=signs.idle_disconnect),
-    Row(code="no_fighters", rows=("A4",), remedy=Remedy.PERSON,
+    Row(code="no_fighters", dearest=_W, is_partial=True, spoils_view=True, rows=("A4",), remedy=Remedy.RESTART_WORKLOAD,
         seen=lambda case: signs.no_fighters(case) or signs.agents_missing(case)),
     # --- what still works ---
     Row(code="encoder_slow", spoils_view=True, rows=("A40",), remedy=Remedy.REPLACE, wait_s=_slow,

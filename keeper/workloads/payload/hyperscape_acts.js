@@ -60,6 +60,44 @@ async function clear() {
     end(0, "nothing is left over");
 }
 
+// --- a full disk ---------------------------------------------------------------------------------------------
+
+const ROOM_MIN_MB = 500; // below it the sentinel calls a disk full
+const LOG_KEPT = 262144, LOG_SMALL = 1048576, SEGMENT_OLD_MS = 600000;
+
+function listed(folder, pattern) {
+    try { return fs.readdirSync(folder).filter((name) => pattern.test(name)).map((name) => path.join(folder, name)); } catch (error) { return []; }
+}
+
+// trim: what is ours and nobody misses. A log keeps its end beside it, so that what it has said is not said anew.
+function trim() {
+    const at_home = (where) => path.resolve(process.env.HOME || "/root", where);
+    const logs = [...config.logs.map((file) => path.resolve(config.dir, file)), ...listed(path.join(home(), "logs"), /\.log$/), path.join(home(), "pm2.log")];
+    for (const log of logs) {
+        try {
+            const size = fs.statSync(log).size;
+            if (size < LOG_SMALL) continue;
+            const handle = fs.openSync(log, "r"), end = Buffer.alloc(LOG_KEPT);
+            fs.readSync(handle, end, 0, LOG_KEPT, size - LOG_KEPT);
+            fs.closeSync(handle);
+            fs.truncateSync(log);
+            fs.writeFileSync(`${log}.1`, end);
+        } catch (error) { /* none, or no room for its end */ }
+    }
+    const live = path.join(config.dir, "packages/server/public", path.dirname(config.hls || "/live/x"));
+    const isOld = (file) => { try { return Date.now() - fs.statSync(file).mtimeMs > SEGMENT_OLD_MS; } catch (error) { return false; } };
+    const gone = [
+        `${at_home(config.deploy_log)}.1`, ...listed(path.join(config.dir, "logs"), /\.log\.[2-9]/), ...listed(live, /\.ts$/).filter(isOld),
+        ...[".npm/_cacache", ".cache/pip", ".bun/install/cache"].map(at_home), ...listed("/var/cache/apt/archives", /\.deb$/),
+    ];
+    for (const each of gone) { try { fs.rmSync(each, { recursive: true, force: true }); } catch (error) { /* not ours to remove */ } }
+    try { leave("trimmed", { at: up_ms() }); } catch (error) { /* still no room */ }
+    const disk = fs.statfsSync ? fs.statfsSync(config.dir) : null;
+    const free_mb = disk ? Math.floor((disk.bavail * disk.bsize) / 1048576) : null;
+    if (free_mb !== null && free_mb < ROOM_MIN_MB) end(1, `own logs and caches are trimmed, and ${free_mb} MB are free: what fills the disk is not keeper's to remove`);
+    end(0, `own logs and caches are trimmed; ${free_mb === null ? "some" : free_mb} MB are free`);
+}
+
 // --- the admin interface: a wrong code is tried once ------------------------------------------------------
 // Five wrong tries lock the operator out too. What one process of the server has refused is written down
 // beside the checkout with a mark of the code (not the code), and is not sent to that process again. Another
@@ -262,6 +300,6 @@ async function report() {
     process.exit(0);
 }
 
-const verbs = { kill_bridge, clear, maintenance_enter, maintenance_exit, drain_begin, drain_look, boundary_look, verify, report };
+const verbs = { kill_bridge, clear, trim, maintenance_enter, maintenance_exit, drain_begin, drain_look, boundary_look, verify, report };
 if (!verbs[process.env.keeper_verb]) end(2, `keeper's program on this host knows no ${process.env.keeper_verb}`);
 verbs[process.env.keeper_verb]();

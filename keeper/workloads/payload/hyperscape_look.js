@@ -118,6 +118,8 @@ function heed(line, isNew) {
 
 function log() {
     const shown = {};
+    // What was said of a full disk before it was trimmed is answered.
+    if (memory.log.no_space && (left("trimmed") || {}).at > memory.log.no_space.last) delete memory.log.no_space;
     for (const [name, seen] of Object.entries(memory.log)) {
         if (!STICKY.has(name) && now - seen.last > config.keep_s * 1000) { delete memory.log[name]; continue; }
         shown[name] = { n: Math.min(5, seen.n), for_s: steps(now - seen.first), text: seen.text };

@@ -29,7 +29,7 @@ from keeper.ports import Command, CommandFailed, Job, Link
 from keeper.workloads import Drain, Workload, registered
 from keeper.workloads.audition_checks import CHOSEN_FILE
 from tests.components import require
-from tests.duel import ADMIN_CODE, FAULTS, KEY, SECRETS, Fault, Stage
+from tests.duel import ADMIN_CODE, FAULTS, KEY, SECRETS, Fault, Stage, by_hand
 from tests.integration.workloads.conftest import Sentinel, carry_out, watching
 from tests.waiting import is_running, look_until
 
@@ -319,10 +319,9 @@ async def server_says(stage: Stage, word: str) -> object:
     return json.loads(said).get(word) if process.returncode == 0 else None
 
 
-def by_hand(stage: Stage, what: str, code: str = ADMIN_CODE) -> str:
+def as_a_person(stage: Stage, what: str, code: str = ADMIN_CODE) -> str:
     """Compose a person's call of the admin interface."""
-    head = f"-H 'x-admin-code: {code}' -H 'content-type: application/json' -d '{{}}'"
-    return f"curl -sS -m 10 -X POST {head} http://127.0.0.1:{stage.port}/admin/{what}"
+    return by_hand(what, code).replace("{port}", str(stage.port))
 
 
 async def test_a_code_that_is_changed_opens_the_server_before_and_the_one_after(
@@ -351,7 +350,7 @@ async def test_a_door_that_strangers_have_locked_is_tried_later(
     """Their codes were wrong; ours was taken for refused, for good."""
     (stage.checkout / "faults" / "lock_s").write_text("6")
     for _ in range(5):
-        await in_checkout(link, stage, by_hand(stage, "maintenance/exit", "guess"))
+        await in_checkout(link, stage, as_a_person(stage, "maintenance/exit", "guess"))
     enter, leave = on_air.deploy()[0], on_air.deploy()[-1]
     assert isinstance(enter, Command)
     assert isinstance(leave, Command)
@@ -407,13 +406,13 @@ async def test_a_persons_maintenance_is_told_and_left_to_them(
 ) -> None:
     async with looking(link, on_air) as sentinel:
         await until_well(sentinel)
-        await in_checkout(link, stage, by_hand(stage, "maintenance/enter"))
+        await in_checkout(link, stage, as_a_person(stage, "maintenance/enter"))
         assert (await until_symptom(sentinel, "in_maintenance")).symptom.remedy is Remedy.PERSON  # type: ignore[union-attr]
         for step in (on_air.deploy()[0], on_air.deploy()[-1]):
             assert isinstance(step, Command)
             assert "left to" in await ends(link, step, 0)
         assert await server_says(stage, "maintenanceMode") is True
-        await in_checkout(link, stage, by_hand(stage, "maintenance/exit"))
+        await in_checkout(link, stage, as_a_person(stage, "maintenance/exit"))
         await until_well(sentinel)
     stage.is_in_doubt = False
 

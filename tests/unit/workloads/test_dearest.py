@@ -37,7 +37,7 @@ DEAREST = {
     "hyperscape-duel": {
         "database": W, "page_timeout": W, "chrome_missing": W, "idle_disconnect": W,
         "other_commit": W, "phase_stuck": P, "agents_stand_still": P, "sound_gone": P,
-        "in_maintenance": W,
+        "in_maintenance": W, "bad_build": W, "no_space": W, "no_fighters": W,
     },
     "pixel-streaming": {
         "placeholder": B, "caddy_down": P, "relay_down": P, "audio_down": P, "portal_down": P,
@@ -49,7 +49,7 @@ DEAREST = {
 PARTIAL = {
     "hyperscape-duel": {
         "other_commit", "phase_stuck", "agents_stand_still", "sound_gone", "platform_down",
-        "in_maintenance",
+        "in_maintenance", "no_space", "no_fighters",
     },
     "pixel-streaming": set(DEAREST["pixel-streaming"]),
     "sd-turbo": {"requests_fail", "threads_leak", "prompts_fail", "slow"},

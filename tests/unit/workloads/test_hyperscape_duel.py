@@ -86,12 +86,12 @@ TABLE: tuple[tuple[str, dict[str, Any], str, Remedy], ...] = (
     ("A1: the log says so while nothing answers", {**DOWN, "log": [said("db", n=1)]}, "database", W),
     ("A1: the log says so again and again", {"log": [said("db")]}, "database", W),
     ("A1: the server says so", {"server": {"db": False}}, "database", W),
-    ("A2: code that does not load", {**DOWN, "log": [said("bad_build")]}, "bad_build", H),
+    ("A2: code that does not load", {**DOWN, "log": [said("bad_build")]}, "bad_build", W),
     ("A3: the port is taken", {**DOWN, "log": [said("port_held", n=1)]}, "port_held", W),
     ("A3: an orphan answers", {"log": [said("port_held", n=2)]}, "port_held", W),
     ("A3: another stack", {**DOWN, "log": [said("other_stack")]}, "port_held", W),
-    ("A4: nobody fights", {"state": {"phase": "IDLE", "idle_s": 700}}, "no_fighters", H),
-    ("A4: the page has nobody to show", {"bridge": {"degraded": "agents_missing", "degraded_s": 700}}, "no_fighters", H),
+    ("A4: nobody fights", {"state": {"phase": "IDLE", "idle_s": 700}}, "no_fighters", W),
+    ("A4: the page has nobody to show", {"bridge": {"degraded": "agents_missing", "degraded_s": 700}}, "no_fighters", W),
     ("A5: a phase without end", {"state": {"late_s": 70}}, "phase_stuck", P),
     ("A5: a blocked event loop", SILENT, "server_silent", P),
     ("A6: no blow in this fight", {"state": {"still_s": 70}}, "agents_stand_still", P),
@@ -136,7 +136,7 @@ TABLE: tuple[tuple[str, dict[str, Any], str, Remedy], ...] = (
     ("H6: no runtime folder", {"log": [said("vulkan_dir")]}, "vulkan_dir", W),
     ("H8: encoder", {"log": [said("encoder")]}, "encoder_lost", W),
     ("H9: GPU memory", {"log": [said("gpu_memory")]}, "gpu_memory", P),
-    ("H10: disk", {"log": [said("no_space")]}, "no_space", H),
+    ("H10: disk", {"log": [said("no_space")]}, "no_space", W),
     ("H15: after a reboot", {**DOWN, "process": "manager_down"}, "nothing_runs", W),
     ("H15: not known to PM2", {**DOWN, "process": "gone"}, "nothing_runs", W),
     ("H16: names", {"log": [said("dns")]}, "dns", H),
@@ -199,6 +199,10 @@ def test_a_host_that_never_had_the_duel_is_not_unwell() -> None:
     assert (reading.status, reading.symptom) == (Status.UNKNOWN, None)
     assert reading.detail == "nothing is deployed here yet"
     assert judge(facts(**bare, is_deployed=True)).status is Status.FALSE
+
+
+def test_code_that_did_not_load_once_may_have_been_cut_off() -> None:
+    assert judge(facts(**DOWN, log=[said("bad_build", n=2)])).symptom is None
 
 
 def test_silence_of_the_server_alone_is_neither_good_nor_bad() -> None:
@@ -432,6 +436,12 @@ def test_only_the_bridge_is_ended_where_it_is_the_bridge() -> None:
     assert "pulseaudio" in sound.script
     (restart,) = duel().restart_process("phase_stuck")
     assert "bunx pm2 restart hyperscape-duel" in restart.script
+
+
+def test_a_full_disk_is_trimmed_and_nothing_is_stopped_for_it() -> None:
+    (trim,) = duel().restart_workload("no_space")
+    assert isinstance(trim, Command)
+    assert "keeper_verb=trim" in trim.script
 
 
 def test_maintenance_is_left_also_when_a_deploy_fails() -> None:

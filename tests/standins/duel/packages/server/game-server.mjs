@@ -17,6 +17,7 @@ const STATUS_FILE = env.RTMP_STATUS_FILE || ".runtime-locks/rtmp-status.json";
 const MAX_AGE_MS = Math.max(ms("RTMP_STATUS_MAX_AGE_MS", 15000), ms("RTMP_STATUS_MIN_AGE_MS", 5000));
 const has = (fault) => fs.existsSync(`faults/${fault}`);
 const started = Date.now();
+fs.writeFileSync(".runtime-locks/game-server", String(process.pid));
 
 // --- the duel ---------------------------------------------------------------------------------------
 
