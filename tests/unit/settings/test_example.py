@@ -27,6 +27,11 @@ SECRETS = {
     "KEEPER_SECRET_SLACK_WEBHOOK_URL": "https://hooks.slack.example/x",
     "KEEPER_SECRET_PAGER_SIGNING_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "KEEPER_SECRET_STREAM_KEY": "live_1",
+    "KEEPER_SECRET_DATABASE_URL": "postgres://duel@db.example/duel",
+    "KEEPER_SECRET_JWT_SECRET": "signs-tokens",
+    "KEEPER_SECRET_ADMIN_CODE": "opens-the-admin-calls",
+    "KEEPER_SECRET_TWITCH_STREAM_KEY": "live_2",
+    "KEEPER_SECRET_ANTHROPIC_API_KEY": "plays",
 }
 # The kinds of the product; tests of plug-ins register their own.
 WORKLOADS = {kind: model for kind, model in workload_models().items() if kind != "tiny"}
