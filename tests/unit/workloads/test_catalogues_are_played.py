@@ -87,8 +87,6 @@ PLAYED_ELSEWHERE: Mapping[str, str] = {
     "A10": "a deploy's deadline: tests/integration/workloads/test_jobs.py",
     "A11": "a deploy's failing step: tests/integration/workloads/test_jobs.py",
     "A22": "passes by itself, and is not seen: tests/unit/workloads/test_hyperscape_duel.py",
-    "A34": "a key that was changed: tests/integration/workloads/test_hyperscape_duel.py",
-    "A37": "a host with sound: tests/integration/workloads/test_hyperscape_duel.py",
     "B7": "ten minutes without a first picture: tests/unit/workloads/test_sd_turbo.py",
     "B8": "needs the real libraries: tests/integration/workloads/test_sd_turbo_model.py",
     "B12": "ten quiet minutes: tests/integration/workloads/test_sd_turbo_catalogue.py",
