@@ -15,12 +15,10 @@ from keeper.core.decisions import Restart
 from keeper.core.events import DrainEnded, DrainOverdue, DrainRefused, WorkloadDraining
 from keeper.core.model import DrainThen, Policy, SlotId, Status, StreamName, Subject, stream_of
 from keeper.core.reasons import Reason
-from keeper.core.text import plain
-from keeper.core.under_way import DeployProgress
 from keeper.core.world import Order, OrderKind
 from keeper.daemon.archiving import Archiving
 from keeper.daemon.board import Board
-from keeper.daemon.error_line import describe
+from keeper.daemon.waiting import Waiting
 from keeper.ports import Clock, Command, CommandFailed, CommandResult, Link, PortError, Store
 from keeper.workloads import Drain, Workload
 
@@ -29,7 +27,6 @@ _LOOK_MIN_S = 0.1
 _DONE, _NOT_YET, _REFUSED = 0, 1, 3  # exit codes, as ``workloads.Drain`` says
 _REFUSED_MAX = 1000
 _JOURNAL_MAX = 1000
-_SAID_MAX = 200
 
 
 class Drained(StrEnum):
@@ -52,6 +49,7 @@ class Draining:
         policy_of: Callable[[SlotId], Policy],
     ) -> None:
         self._archiving = archiving
+        self._waiting = Waiting(archiving, clock)
         self._board = board
         self._clock = clock
         self._store = store
@@ -88,7 +86,7 @@ class Draining:
         self._archiving.note(
             WorkloadDraining(slot=act.slot, instance_id=act.instance_id, bound_s=bound_s)
         )
-        self._show(act, "")
+        self._waiting.show(act.slot, act.instance_id, "")
         try:
             why = await self._drain(act, drain, link, bound_s)
         finally:
@@ -115,7 +113,9 @@ class Draining:
                 for command in drain.begin:
                     result = await self._ask(command, link)
                     while not isinstance(result, str) and result.exit_code == _NOT_YET:
-                        self._show(act, last := self._said(result))
+                        self._waiting.show(
+                            act.slot, act.instance_id, last := self._waiting.said(result)
+                        )
                         await asyncio.sleep(max(_LOOK_MIN_S, drain.look_s))
                         result = await self._ask(command, link)
                     if isinstance(result, str):
@@ -123,7 +123,7 @@ class Draining:
                     if result.exit_code == _REFUSED:
                         return self._remember_refusal(act, result)
                     if result.exit_code != _DONE:
-                        return f"it could not be asked: {self._said(result)}"
+                        return f"it could not be asked: {self._waiting.said(result)}"
                 while True:
                     result = await self._ask(drain.look, link)
                     if isinstance(result, str):
@@ -133,8 +133,8 @@ class Draining:
                     elif result.exit_code == _REFUSED:
                         return self._remember_refusal(act, result)
                     else:
-                        last = self._said(result)
-                    self._show(act, last)
+                        last = self._waiting.said(result)
+                    self._waiting.show(act.slot, act.instance_id, last)
                     await asyncio.sleep(max(_LOOK_MIN_S, drain.look_s))
         except TimeoutError:
             return f"not within {bound_s:.0f} s" + (f": {last}" if last else "")
@@ -145,7 +145,7 @@ class Draining:
         try:
             return await (await link()).run(command)
         except PortError as failure:
-            return plain(self._archiving.redact(describe(failure)), _SAID_MAX)
+            return self._waiting.failed(failure)
 
     async def _known_refusal(self, act: Restart) -> str | None:
         """Return what was said to keeper, or to the one before it: the journal has that of this slot."""
@@ -173,7 +173,7 @@ class Draining:
         return f"{act.instance_id}:{'' if seen is None else seen.identity}"
 
     def _remember_refusal(self, act: Restart, result: CommandResult) -> str:
-        said = self._said(result)
+        said = self._waiting.said(result)
         stream = stream_of(act.slot)
         process = self._process(act)
         kept = list(self._refused.items())[-_REFUSED_MAX + 1 :]
@@ -194,24 +194,3 @@ class Draining:
         if then is DrainThen.LEAVE:
             raise CommandFailed(f"left running, as drain_then says: {why}")
         return Drained.GO_ON
-
-    def _said(self, result: CommandResult) -> str:
-        said = (result.stdout or result.stderr).strip().splitlines()
-        text = plain(self._archiving.redact(said[-1] if said else ""), _SAID_MAX)
-        return text or f"exit code {result.exit_code}"
-
-    def _show(self, act: Restart, line: str) -> None:
-        before = self._archiving.deploys.get(act.slot)
-        now = self._clock.now()
-        self._archiving.show(
-            DeployProgress(
-                slot=act.slot,
-                instance_id=act.instance_id,
-                began_at=before.began_at if before is not None else now,
-                number=1,
-                of=2,
-                step="wait for viewers",
-                since=before.since if before is not None else now,
-                line=line,
-            )
-        )

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from keeper.core.model import InstanceId, SlotId, SlotRecord
-from keeper.core.text import plain
-from keeper.core.under_way import DeployProgress
 from keeper.core.world import LullLook
 from keeper.daemon.archiving import Archiving
-from keeper.daemon.error_line import describe
+from keeper.daemon.waiting import Waiting
 from keeper.daemon.watch import Watch
 from keeper.ports import Clock, CommandResult, PortError
 from keeper.workloads import Drain, Workload, lull_of
@@ -27,7 +25,6 @@ _DEADLINE_S = 60.0  # of one look, above the command's own
 _THERE, _NOT_YET = 0, 1  # exit codes, as ``workloads.Drain`` says
 _AGAIN_S = 10.0
 _HOPELESS_LOOKS = 3  # in a row: it cannot be told, and will not be
-_SAID_MAX = 200
 _NOBODY_CAN_TELL = CommandResult(exit_code=2, stdout="nobody can tell", stderr="")
 
 
@@ -55,6 +52,7 @@ class Lulls:
     ) -> None:
         self._watch = watch
         self._archiving = archiving
+        self._waiting = Waiting(archiving, clock)
         self._clock = clock
         self._workload_of = workload_of
         self._spawn = spawn
@@ -105,7 +103,7 @@ class Lulls:
             if isinstance(result, str):
                 said = result  # nobody knows: what was seen before grows old
             else:
-                said, is_told = self._said(result), result.exit_code in (_THERE, _NOT_YET)
+                said, is_told = self._waiting.said(result), result.exit_code in (_THERE, _NOT_YET)
                 untold = 0 if is_told else untold + 1
                 self._see(
                     place.instance_id,
@@ -113,7 +111,7 @@ class Lulls:
                     is_hopeless=untold >= _HOPELESS_LOOKS,
                     detail=said,
                 )
-            self._show(place, said)
+            self._waiting.show(place.slot, place.instance_id, said)
             await asyncio.sleep(max(_LOOK_MIN_S, _AGAIN_S if drain is None else drain.look_s))
 
     async def _look(self, place: _Place, drain: Drain) -> CommandResult | str:
@@ -122,7 +120,7 @@ class Lulls:
                 link = await self._watch.link(place.instance_id, _LINK_WAIT_S)
                 return await link.run(drain.look)
         except (PortError, TimeoutError) as failure:
-            return plain(self._archiving.redact(describe(failure)), _SAID_MAX)
+            return self._waiting.failed(failure)
 
     def _see(
         self, instance_id: InstanceId, *, is_there: bool, is_hopeless: bool, detail: str
@@ -134,24 +132,3 @@ class Lulls:
         told = None if before is None else (before.is_there, before.is_hopeless)
         if (is_there or is_hopeless) and told != (look.is_there, look.is_hopeless):
             self._nudge()
-
-    def _said(self, result: CommandResult) -> str:
-        said = (result.stdout or result.stderr).strip().splitlines()
-        text = plain(self._archiving.redact(said[-1] if said else ""), _SAID_MAX)
-        return text or f"exit code {result.exit_code}"
-
-    def _show(self, place: _Place, line: str) -> None:
-        before = self._archiving.deploys.get(place.slot)
-        now = self._clock.now()
-        self._archiving.show(
-            DeployProgress(
-                slot=place.slot,
-                instance_id=place.instance_id,
-                began_at=before.began_at if before is not None else now,
-                number=1,
-                of=2,
-                step="wait for viewers",
-                since=before.since if before is not None else now,
-                line=line,
-            )
-        )
