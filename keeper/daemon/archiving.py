@@ -17,9 +17,11 @@ from keeper.core.under_way import DeployProgress, KeptFor
 from keeper.ports import Archive, ArchiveFailed, Clock
 
 _SLOTS_MAX = 1000
+_K = TypeVar("_K", bound=str)
 _T = TypeVar("_T")
 # As adapters name them: the moment, the slot with a dot for its stroke, the rental.
 _BUNDLE = re.compile(r"post-mortems/\w+-([a-z0-9-]+)\.([\w-]+)-\d+\.tar\.gz")
+_LOG = re.compile(r"deploys/[^/]+/(.+)-\d+\.log")
 
 
 def _tell_nobody(_: Event) -> None:
@@ -40,7 +42,7 @@ class Archiving:
         self._archive = archive
         self._clock = clock
         self._error = ""
-        self._logs: Mapping[SlotId, str] = {}
+        self._logs: Mapping[str, str] = {}  # the latest of each rental, by its label's core
         self.note = note
         self.redact = redact
         self.deploys: Mapping[SlotId, DeployProgress] = {}  # replaced, never changed in place
@@ -52,7 +54,7 @@ class Archiving:
         return self._archive is not None
 
     async def recall(self) -> None:
-        """Learn the names of the bundles that are there already, as an earlier keeper left them."""
+        """Learn the names of the logs and bundles that are there already, as an earlier keeper left them."""
         if self._archive is None:
             return
         try:
@@ -64,6 +66,8 @@ class Archiving:
             if found := _BUNDLE.fullmatch(each.name):
                 slot = SlotId("/".join(found.groups()))
                 self._remember(slot, KeptFor(post_mortem=each.name))
+            elif found := _LOG.fullmatch(each.name):
+                self._note_log(found[1], each.name)
 
     async def open_log(self, slot: SlotId, label: str) -> str:
         """Begin a deploy's log; "" when none can be."""
@@ -74,7 +78,7 @@ class Archiving:
         except ArchiveFailed as failure:
             self._tell(failure)
             return ""
-        self._logs = {**_all_but(self._logs, slot), slot: log}
+        self._note_log(label, log)
         return log
 
     async def append(self, log: str, text: str) -> None:
@@ -98,9 +102,9 @@ class Archiving:
             self._tell(failure)
             return ""
 
-    def log_of(self, slot: SlotId) -> str:
-        """Return the name of a slot's latest log; "" when there is none since keeper began."""
-        return self._logs.get(slot, "")
+    def log_of(self, label: str) -> str:
+        """Return the name of a rental's latest log; "" when there is none."""
+        return self._logs.get(_core(label), "")
 
     async def keep(
         self, slot: SlotId | None, instance_id: InstanceId, files: Mapping[str, bytes]
@@ -130,6 +134,10 @@ class Archiving:
         """Show no deploy of a slot any more."""
         self.deploys = _all_but(self.deploys, slot)
 
+    def _note_log(self, label: str, log: str) -> None:
+        core = _core(label)
+        self._logs = {**_all_but(self._logs, core), core: log}
+
     def _remember(self, slot: SlotId, kept: KeptFor) -> None:
         self.kept = {**_all_but(self.kept, slot), slot: kept}
 
@@ -140,7 +148,12 @@ class Archiving:
             self.note(ArchiveUnable(error=said))
 
 
-def _all_but(known: Mapping[SlotId, _T], slot: SlotId) -> dict[SlotId, _T]:
-    """Return the latest, without this one: slots come and go."""
-    others = [(each, told) for each, told in known.items() if each != slot]
+def _core(label: str) -> str:
+    """Return what an archive leaves of a label in a name."""
+    return "".join(each for each in label if each.isalnum())
+
+
+def _all_but(known: Mapping[_K, _T], key: _K) -> dict[_K, _T]:
+    """Return the latest, without this one: slots and rentals come and go."""
+    others = [(each, told) for each, told in known.items() if each != key]
     return dict(others[-_SLOTS_MAX + 1 :])

@@ -1,7 +1,7 @@
 """Where witnesses pin what they saw until the next tick takes it down.
 
 It holds the newest reading per rental and subject, the readings no tick has seen yet (bounded), when
-each witness was last heard, and the newest frame for the page. It judges nothing.
+each witness was last heard, and the last frames. It judges nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from keeper.core.model import InstanceId, Reading, Status, Subject
 from keeper.daemon.declared import nothing_to_hide
+from keeper.daemon.frames import LastFrames
 
 # A tick comes at least every tick_interval_s; a witness speaks every 2 s at most. More than this per
 # rental between two ticks is a flood, and the oldest are the least interesting.
@@ -41,7 +42,7 @@ class Board:
         self.latest: dict[tuple[InstanceId, Subject], Reading] = {}
         self.heard_at: dict[tuple[InstanceId, Subject], datetime] = {}
         self.host_keys: dict[InstanceId, str] = {}
-        self.frames: dict[InstanceId, bytes] = {}
+        self.frames = LastFrames()
         self.restless: frozenset[InstanceId] = frozenset()  # these prove themselves, or ail
 
     def pin(self, reading: Reading) -> None:
@@ -140,7 +141,7 @@ class Board:
         """Take everything of a rental down; it is no longer watched."""
         self._unseen.pop(instance_id, None)
         self.host_keys.pop(instance_id, None)
-        self.frames.pop(instance_id, None)
+        self.frames.forget(instance_id)
         for subject in Subject:
             self.latest.pop((instance_id, subject), None)
             self.heard_at.pop((instance_id, subject), None)

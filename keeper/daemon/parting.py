@@ -25,6 +25,7 @@ from keeper.core.text import plain
 from keeper.daemon.archiving import Archiving
 from keeper.daemon.board import Board
 from keeper.daemon.error_line import describe
+from keeper.daemon.frames import Frame
 from keeper.daemon.ground import Ground
 from keeper.daemon.target import Target
 from keeper.daemon.watch import Watch
@@ -49,11 +50,12 @@ class Leaving:
     at: datetime
     target: Target
     link: Link | None  # ours to close
-    frame: bytes
+    frames: tuple[Frame, ...]  # as a viewer saw them, the oldest first
     readings: tuple[Reading, ...]
     record: object
     files: dict[str, bytes] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    deploy_log: str = ""  # its name in the archive
 
 
 class Parting:
@@ -96,7 +98,7 @@ class Parting:
             at=self._clock.now(),
             target=target,
             link=None if is_in_hurry else self._watch.release(instance_id),
-            frame=self._board.frames.get(instance_id, b""),
+            frames=self._board.frames.of(instance_id),
             readings=tuple(
                 latest[instance_id, subject]
                 for subject in Subject
@@ -172,9 +174,9 @@ class Parting:
 
     async def _add_what_is_known(self, leaving: Leaving) -> None:
         slot = leaving.target.slot
-        if leaving.frame:
-            leaving.files["last-frame.jpg"] = leaving.frame
-        elif not any(name.startswith(FRAMES) for name in leaving.files):
+        for number, frame in enumerate(reversed(leaving.frames)):
+            leaving.files[_frame_name(number)] = frame.jpeg
+        if not leaving.frames and not any(name.startswith(FRAMES) for name in leaving.files):
             leaving.missing.append("no frame was seen")
         self._add_json(leaving, "readings.json", leaving.readings)
         self._add_json(leaving, "record.json", leaving.record)
@@ -185,11 +187,11 @@ class Parting:
         else:
             lines = [msgspec.json.encode({"at": row.at, **row.facts}) for row in rows]
             self._add_text(leaving, "journal.jsonl", b"\n".join(lines).decode())
-        log = self._archiving.log_of(slot)
+        log = leaving.deploy_log = self._archiving.log_of(leaving.act.label)
         if text := await self._archiving.tail(log, _LOG_TAIL_BYTES):
             self._add_text(leaving, "deploy.log", text)
         else:
-            leaving.missing.append("no deploy's log of this slot since keeper began")
+            leaving.missing.append("no deploy to this rental has left a log")
 
     def _manifest(self, leaving: Leaving) -> dict[str, bytes]:
         act, target = leaving.act, leaving.target
@@ -204,6 +206,11 @@ class Parting:
             "because": SENTENCE[act.reason],
             "at": leaving.at,
             "keeper": __version__,
+            "frames_seen_at": {
+                _frame_name(number): frame.at
+                for number, frame in enumerate(reversed(leaving.frames))
+            },
+            "deploy_log": leaving.deploy_log,
             "files": sorted(leaving.files),
             "missing": leaving.missing,
         }
@@ -232,3 +239,8 @@ class Parting:
 
     def _tell(self, error: str) -> None:
         self._archiving.note(ArchiveUnable(error=error))
+
+
+def _frame_name(number: int) -> str:
+    """Name the newest frame, and those before it."""
+    return f"last-frame-{number + 1}.jpg" if number else "last-frame.jpg"

@@ -220,8 +220,9 @@ class Daemon:
         """Return the newest JPEG a viewer probe saw of a slot; empty when none."""
         record = self.ground.memory.records.get(slot) if self.ground.has_memory else None
         for instance_id in rentals_of(record) if record else ():
-            if instance_id in self.crew.board.frames:
-                return self.crew.board.frames[instance_id]
+            frame = self.crew.board.frames.newest(instance_id)
+            if frame is not None:
+                return frame
         return b""
 
     async def changed(self) -> None:

@@ -234,7 +234,7 @@ class Viewer:
                 limits = PictureLimits(sample_s=min(2.5, timeout_s / 2), timeout_s=timeout_s)
                 sample = await self._network.sample_mjpeg(url, limits)
                 if sample.newest_frame and instance_id in self._rentals:
-                    self._board.frames[instance_id] = sample.newest_frame
+                    self._board.frames.add(instance_id, sample.newest_frame, self._clock.now())
                 return read_picture(sample, view, instance_id, self._clock.now())
             case ViewKind.WEBRTC:
                 return await self._play(viewed, view, url)
@@ -260,7 +260,7 @@ class Viewer:
         reading, frame = await player.look(self._network, url, view, instance_id, self._clock)
         if self._rentals.get(instance_id) is viewed:
             if frame:
-                self._board.frames[instance_id] = frame
+                self._board.frames.add(instance_id, frame, self._clock.now())
             said = player.said(instance_id, reading.at)
             if player.symptom != before and said is not None:
                 self._board.pin(said)

@@ -133,7 +133,7 @@ def test_a_forgotten_rental_leaves_nothing_behind() -> None:
     board = Board(_Bell())
     board.pin(_reading())
     board.heard(HOST, (Subject.LINK, Subject.PROCESS), NOW)
-    board.frames[HOST] = b"jpeg"
+    board.frames.add(HOST, b"jpeg", NOW)
     board.host_keys[HOST] = "ssh-ed25519 AAAA"
     board.forget(HOST)
     assert not board.unseen()

@@ -8,7 +8,7 @@ import json
 import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from keeper.daemon import parting
 from keeper.daemon.declared import Declared
 from keeper.ports import Command, CommandResult, Heard, Transient
 from keeper.sim.disk import Disk
+from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.loop import VirtualClock, run
 from keeper.sim.memory_hosts import MemoryLink
 from keeper.sim.stage import secret_of
@@ -90,6 +91,71 @@ def test_what_a_host_knows_is_kept_before_its_end() -> None:
         assert secret_of("duel").encode() not in b"".join(bundle.values())
 
     run(play())
+
+
+def test_the_last_pictures_that_differ_are_kept_with_their_times() -> None:
+    async def play() -> None:
+        archive = MemoryArchive(VirtualClock())
+
+        def show(stage: Stage) -> None:
+            instance_id = stage.snapshot.records[SLOT].tenure.instance_id  # type: ignore[union-attr]
+            for second in range(3):
+                at = stage.clock.now() + timedelta(seconds=second)
+                stage.daemon.crew.board.frames.add(instance_id, b"jpeg %d" % second, at)  # type: ignore[arg-type]
+
+        await _play(archive, show)
+        (bundle,) = bundles(archive)
+        manifest = json.loads(bundle["manifest.json"])
+        frames = {name for name in bundle if name.startswith("last-frame")}
+        assert len(frames) > 2
+        assert set(manifest["frames_seen_at"]) == frames
+        # The viewer has looked once more since, perhaps: the newest is whatever it saw then.
+        assert {b"jpeg 1", b"jpeg 2"} <= {bundle[name] for name in frames}
+        assert all(at.startswith("2") for at in manifest["frames_seen_at"].values())
+
+    run(play())
+
+
+def test_a_deploys_log_of_before_a_restart_of_keeper_is_in_the_bundle() -> None:
+    """The host was deployed to by an earlier keeper, whose log is on the disk still."""
+
+    async def play() -> None:
+        universe, disk = Universe(1, shape=QUIET), Disk(keeper_id="00000001")
+        archive = MemoryArchive(VirtualClock())
+        async with Stage(universe=universe, disk=disk, archive=archive) as stage:
+            await stage.until_on_air()
+        async with Stage(universe=universe, disk=disk, archive=archive) as stage:
+            await stage.until(lambda: stage.daemon.snapshot() is not None)
+            await stage.until(lambda: stage.snapshot.records.get(SLOT) is not None)
+            await asyncio.sleep(60.0)
+            await stage.daemon.order(stage.order(OrderKind.DESTROY))
+            await stage.until(lambda: stage.facts.named("instance.ended"))
+        (bundle,) = bundles(archive)
+        log = json.loads(bundle["manifest.json"])["deploy_log"]
+        assert archive.files[log].endswith(bundle["deploy.log"])
+
+    run(play())
+
+
+def test_what_a_lost_host_has_left_is_named_to_who_was_alerted() -> None:
+    async def play() -> None:
+        archive = MemoryArchive(VirtualClock())
+        async with Stage(archive=archive) as stage:
+            await stage.until_on_air()
+            await asyncio.sleep(60.0)
+            (host,) = stage.universe.market.contracts.values()
+            assert stage.universe.market.strike(host, Fault(kind=FaultKind.GPU_LOST))
+            await stage.until(lambda: _told(stage, "KeeperStreamDark", "resolved"), within_s=3600)
+            (kept, *_) = (e for e in stage.facts.events if isinstance(e, PostMortemKept))
+            (over,) = _told(stage, "KeeperStreamDark", "resolved")
+            assert kept.bundle in over["did"]
+
+    run(play())
+
+
+def _told(stage: Stage, name: str, kind: str) -> list[dict[str, Any]]:
+    said = [json.loads(each.body)["data"] for each in stage.universe.mailbox.messages]
+    return [each["alert"] for each in said if (each["kind"], each["alert"]["name"]) == (kind, name)]
 
 
 @dataclass(frozen=True)
