@@ -142,7 +142,9 @@ function cycle(reply) {
         const length_ms = (config.phases_s[phase] || 0) * 1000;
         const end = number(of.phaseEndTime);
         const held_ms = same("phase", `${phase}/${of.phaseVersion}/${of.cycleId}`);
-        const late_ms = Math.max(end ? wall - end : 0, length_ms ? held_ms - length_ms : 0);
+        // A clock that is set makes nothing late: it is late for as long as these looks have seen it so.
+        const past_ms = Math.min(end ? wall - end : 0, since("late", Boolean(end) && wall > end));
+        const late_ms = Math.max(past_ms, length_ms ? held_ms - length_ms : 0);
         facts.late_s = late_ms < config.margin_s * 1000 ? 0 : steps(late_ms);
     }
     fight(of, phase, facts);

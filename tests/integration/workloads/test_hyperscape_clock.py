@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from keeper.adapters.clock import SystemClock
 from keeper.ports import Command
 from keeper.workloads import Drain, registered
-from keeper.workloads.hyperscape_duel import deploy
-from keeper.workloads.hyperscape_duel.settings import HyperscapeDuelSettings
+from keeper.workloads.hyperscape_duel import deploy, scripts
+from keeper.workloads.hyperscape_duel.facts import Facts, read_facts
+from keeper.workloads.hyperscape_duel.settings import HyperscapeDuelSettings, PatienceSettings
 from tests.components import require
+from tests.waiting import look_until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -37,6 +40,18 @@ class Server:
     answers_after_s: float = 0.0
     silent_answers: int = 0
     ordered: list[Any] = field(default_factory=list)
+    phase_ends_in_s: float = 60.0
+
+    async def state(self, _: web.Request) -> web.Response:
+        """Say which phase is on, and when it ends by the host's clock as it was when it began."""
+        ends_at = SystemClock().now().timestamp() + self.phase_ends_in_s
+        cycle = {
+            "phase": "FIGHTING",
+            "cycleId": "one",
+            "phaseVersion": 1,
+            "phaseEndTime": ends_at * 1000,
+        }
+        return web.json_response({"cycle": cycle})
 
     async def health(self, _: web.Request) -> web.Response:
         """Answer, after so many times at which it is not ready yet."""
@@ -60,6 +75,7 @@ async def server() -> AsyncIterator[Server]:
     it = Server()
     app = web.Application()
     app.router.add_get("/health", it.health)
+    app.router.add_get("/api/streaming/state", it.state)
     app.router.add_get("/status", it.status)
     app.router.add_get("/admin/restart-status", it.restart)
     app.router.add_post("/admin/graceful-restart", it.restart)
@@ -90,11 +106,29 @@ class Host:
             runtime=f"node -r {program}",
             path="",
             verify_timeout_s=30,
+            patience=PatienceSettings(phase_margin_s=1.0),
         )
 
     def set_clock(self, ahead_s: float) -> None:
         """Set the clock."""
         (self.folder / "ahead_ms").write_text(str(round(ahead_s * 1000)))
+
+    async def looks(self, memory: str) -> tuple[str, Facts]:
+        """Look once, as the sentinel does; returns the memory for the next look, and what was seen."""
+        settings = self.settings()
+        program = scripts.program("look")
+        process = await asyncio.create_subprocess_exec(
+            *settings.runtime.split(), "-e", program, stdout=asyncio.subprocess.PIPE,
+            env={
+                "PATH": os.environ["PATH"], "HOME": str(self.folder), "keeper_memory": memory,
+                "keeper_config": scripts.config(settings, {}), "keeper_process": "up",
+            },
+        )  # fmt: skip
+        said, _ = await process.communicate()
+        memory, _, line = said.decode().strip().partition("\n")
+        facts = read_facts(line.encode())
+        assert facts is not None
+        return memory, facts
 
     async def ends(self, command: Command) -> tuple[int, str]:
         """Run a command as a host does."""
@@ -149,3 +183,25 @@ async def test_an_answer_that_was_long_on_its_way_restarts_nothing(
     assert (await host.ends(drain.begin[0]))[0] == 0
     server.answers_after_s = 2.0
     assert (await host.ends(drain.look))[0] == 1
+
+
+async def test_a_clock_that_is_set_makes_no_phase_late(host: Host, server: Server) -> None:
+    """The bridge would be ended in the middle of a fight."""
+    memory, facts = await host.looks("{}")
+    assert facts.state.late_s == 0
+    host.set_clock(3600)
+    _, facts = await host.looks(memory)
+    assert facts.state.late_s == 0
+
+
+async def test_a_phase_that_does_not_end_is_late(host: Host, server: Server) -> None:
+    server.phase_ends_in_s = -600.0
+    memory = "{}"
+
+    async def look() -> float:
+        nonlocal memory
+        memory, facts = await host.looks(memory)
+        return facts.state.late_s
+
+    late_s = await look_until(look)
+    assert 0 < late_s < 600
