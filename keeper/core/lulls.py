@@ -116,7 +116,7 @@ def _go_on(
     assert instance_id is not None
     look = draft.world.lulls.get(instance_id)
     if look is not None and (
-        look.at < lull.since or elapsed_s(look.at, draft.now) >= _LOOK_FRESH_S
+        look.at <= lull.since or elapsed_s(look.at, draft.now) >= _LOOK_FRESH_S
     ):
         look = None  # nobody looks now: what was seen then says nothing
     waited_s = elapsed_s(lull.since, draft.now)
@@ -132,12 +132,15 @@ def _go_on(
     left_until = later(draft.now, _AGAIN_S) if is_left else None
     over = replace(lull, over_at=draft.now, left_until=left_until)
     draft.put(slot, Seat.TENURE, replace(tenure, lull=over))
-    said = "nobody could look" if look is None else look.detail
+    said = f"not within {lull.bound_s:.0f} s: "
+    said += "nobody could look" if look is None else look.detail
+    if look is not None and look.is_hopeless:
+        said = f"it cannot be told: {look.detail}"
     draft.tell(
         DrainOverdue(
             slot=slot,
             instance_id=instance_id,
-            detail=f"not within {lull.bound_s:.0f} s: {said}",
+            detail=said,
             then=DrainThen.LEAVE.value if is_left else proposal.wish.value,
         )
     )

@@ -20,6 +20,7 @@ from keeper.core.model import (
     Intent,
     IntentId,
     IntentKind,
+    Lull,
     MachineId,
     MarketState,
     Mode,
@@ -43,6 +44,7 @@ from keeper.core.model import (
 from keeper.core.reasons import Reason
 from keeper.core.world import (
     AccountSeen,
+    LullLook,
     OfferBook,
     Order,
     OrderKind,
@@ -162,6 +164,25 @@ def condition(draw: st.DrawFn, kind: ConditionKind) -> Condition:
 
 
 @st.composite
+def lulls(draw: st.DrawFn) -> Lull:
+    """A wait for viewers: under way, over, or given up for a while."""
+    over_at = draw(st.none() | SECONDS.map(ago))
+    return Lull(
+        since=ago(draw(SECONDS)),
+        bound_s=draw(st.sampled_from([0.0, 90.0, 300.0])),
+        over_at=over_at,
+        left_until=draw(st.none() | SECONDS.map(ahead)) if over_at is not None else None,
+    )
+
+
+@st.composite
+def lull_looks(draw: st.DrawFn) -> LullLook:
+    return LullLook(
+        at=ago(draw(SECONDS)), is_there=draw(st.booleans()), is_hopeless=draw(st.booleans())
+    )
+
+
+@st.composite
 def tenure(draw: st.DrawFn, slot: SlotId, number: int, attempt: int) -> Tenure:
     label = label_for(KEEPER_ID, slot, attempt)
     common: dict[str, Any] = {
@@ -196,6 +217,7 @@ def tenure(draw: st.DrawFn, slot: SlotId, number: int, attempt: int) -> Tenure:
         more["deploy_unsure_at"] = draw(st.none() | SECONDS.map(ago))
         more["acted_at"] = draw(st.none() | SECONDS.map(ago))
         more["good_in_a_row"] = draw(st.integers(0, 6))
+        more["lull"] = draw(st.none() | st.none() | lulls())
         more["process_changed_at"] = tuple(sorted(draw(st.lists(SECONDS.map(ago), max_size=4))))
         more["conditions"] = tuple(draw(condition(kind)) for kind in ConditionKind)
     if seldom(draw, 4):
@@ -266,6 +288,7 @@ def streams(draw: st.DrawFn) -> tuple[Stream, ...]:
             name,
             replicas=draw(st.integers(0, 3)),
             mode=draw(modes),
+            lull_max_s=draw(st.sampled_from([0.0, 90.0, 300.0])),
             spend_max_dollars_per_hour=draw(limits),
             needs=OfferNeeds(
                 pricing=draw(st.sampled_from(list(Pricing))),
@@ -493,6 +516,7 @@ def worlds(draw: st.DrawFn) -> tuple[World, Desired]:
             for subject in Subject
             if not seldom(draw, 9)
         },
+        lulls={instance_id: draw(lull_looks()) for instance_id in ids if draw(st.booleans())},
         intents=tuple(intents),
         outcomes=draw(outcomes(tuple(intents))),
         in_flight=frozenset(slot for slot in slots if seldom(draw, 7)),
