@@ -65,6 +65,10 @@ class AuditionSettings(BaseModel):
     # Whether a browser that draws in software will do.
     allow_software: bool = False
 
+    def upload_mbps(self, bitrate_bps: float) -> float:
+        """Return what must go upwards, in the unit of the market's own measurement."""
+        return bitrate_bps * self.upload_factor / 1e6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demands:
@@ -89,7 +93,7 @@ class Demands:
 def audition(demands: Demands, settings: AuditionSettings) -> tuple[Check, ...]:
     """Compose the checks, the cheapest looks first, and those that condemn at once before the rest.
 
-    Looks are shared: nine or ten checks take two or three round trips.
+    Looks are shared: the duel's twelve checks take six round trips, SD-Turbo's three take two.
     """
     checks = (
         *_gpu(demands),

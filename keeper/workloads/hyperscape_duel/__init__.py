@@ -61,9 +61,16 @@ class HyperscapeDuel:
         )
 
     def needs(self, declared: OfferNeeds) -> OfferNeeds:
-        """Ask for the disk that is rented and for a GPU that drives a display: WebGPU needs it."""
-        disk_gb = max(declared.disk_gb, self.settings.disk_gb)
-        return replace(declared, disk_gb=disk_gb, gpu_display_active=True)
+        """Ask for the disk that is rented, a GPU that drives a display, and a line for the stream."""
+        settings = self.settings
+        return replace(
+            declared,
+            disk_gb=max(declared.disk_gb, settings.disk_gb),
+            gpu_display_active=True,
+            inet_up_min_mbps=max(
+                declared.inet_up_min_mbps, settings.audition.upload_mbps(settings.bitrate_bps)
+            ),
+        )
 
     def rungs(self) -> tuple[Rung, ...]:
         """All of them help here."""

@@ -169,7 +169,7 @@ class PixelStreamingSettings(BaseModel):
     # Who changes these puts nothing else on a host.
     not_on_hosts: ClassVar[frozenset[str]] = frozenset(
         {
-            "player", "audition", "bitrate_bps", "drain_s", "tunnel_url", "archive.local_path",
+            "player", "audition", "bitrate_bps", "disk_free_min_gb", "drain_s", "tunnel_url", "archive.local_path",
             "archive.timeout_s", "archive.stall_s",
         }
     )  # fmt: skip
@@ -196,6 +196,9 @@ class PixelStreamingSettings(BaseModel):
     tunnel_url: Annotated[str, Field(pattern=r"^(?:https?://[A-Za-z0-9.-]+:\d{1,5})?$")] = ""
     # How long a planned end waits for the last viewer to go. Told only with player.rest_api.
     drain_s: Annotated[float, Field(ge=0, le=86_400)] = 1800.0
+    # Room for the archive and for what is unpacked of it, which the audition asks for. null: a quarter of
+    # the disk, 30 GB at most.
+    disk_free_min_gb: Annotated[float, Field(ge=0)] | None = None
     # What one viewer takes, for the audition's upload: 1080p at 60 frames a second.
     bitrate_bps: Annotated[float, Field(gt=0)] = 20_000_000.0
     player: PlayerSettings = PlayerSettings()

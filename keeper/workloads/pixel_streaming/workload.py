@@ -108,9 +108,18 @@ class PixelStreaming:
         return {**env, **settings.env}
 
     def needs(self, declared: OfferNeeds) -> OfferNeeds:
-        """Ask for the disk that is rented, and for the GPU's display, without which Vulkan may fail."""
+        """Ask for the disk that is rented, a line for a viewer, and the GPU's display.
+
+        Without a display Vulkan may fail.
+        """
+        settings = self.settings
         return replace(
-            declared, disk_gb=max(declared.disk_gb, self.settings.disk_gb), gpu_display_active=True
+            declared,
+            disk_gb=max(declared.disk_gb, settings.disk_gb),
+            gpu_display_active=True,
+            inet_up_min_mbps=max(
+                declared.inet_up_min_mbps, settings.audition.upload_mbps(settings.bitrate_bps)
+            ),
         )
 
     def rungs(self) -> tuple[Rung, ...]:
@@ -125,7 +134,9 @@ class PixelStreaming:
         settings = self.settings
         demands = Demands(
             workdir=settings.workdir,
-            disk_free_min_gb=min(_PROJECT_FREE_MIN_GB, settings.disk_gb / 4),
+            disk_free_min_gb=min(_PROJECT_FREE_MIN_GB, settings.disk_gb / 4)
+            if settings.disk_free_min_gb is None
+            else settings.disk_free_min_gb,
             renders=True,
             encodes=True,
             bitrate_bps=settings.bitrate_bps,

@@ -3,12 +3,14 @@
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from keeper.core.model import Meaning, Status
 from keeper.ports import Command, CommandResult, TimedOut, Unreachable
+from keeper.workloads import registered
 from keeper.workloads.audition import (
     SENTENCE_MAX,
     Check,
@@ -159,6 +161,27 @@ def test_a_machine_is_not_blamed_for_what_was_rented(
     findings: list[Finding], expected: bool
 ) -> None:
     assert is_machine_to_blame(findings) is expected
+
+
+@pytest.mark.parametrize(
+    ("declared", "commands", "ports"),
+    [
+        ({"kind": "hyperscape-duel"}, 6, 0),
+        ({"kind": "hyperscape-duel", "audition": {"upload_test_url": "https://a/b"}}, 7, 0),
+        ({"kind": "pixel-streaming", "app": {"executable": "Game.sh"}}, 5, 3),
+        ({"kind": "sd-turbo"}, 2, 0),
+        ({"kind": "sd-turbo", "bind": "0.0.0.0"}, 2, 1),
+    ],
+)
+def test_an_audition_takes_as_few_looks_as_its_page_says(
+    declared: dict[str, Any], commands: int, ports: int
+) -> None:
+    """Each is a round trip to a host that is paid for; docs/audition.md has the numbers."""
+    plugin = registered()[declared["kind"]]
+    workload = plugin.build(plugin.settings.model_validate(declared), {})
+    looks = [look for look, _ in rounds(workload.audition())]
+    dialled = sum(isinstance(look, PortLook) for look in looks)
+    assert (len(looks) - dialled, dialled) == (commands, ports)
 
 
 def test_the_finding_to_read_first_is_a_hard_one_of_the_worst() -> None:

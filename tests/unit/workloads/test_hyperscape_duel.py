@@ -399,6 +399,7 @@ def test_what_is_rented_can_draw() -> None:
     needs = workload.needs(OfferNeeds(gpu_display_active=False, disk_gb=10))
     assert needs.gpu_display_active
     assert needs.disk_gb == 120
+    assert needs.inet_up_min_mbps == pytest.approx(9.256)
     assert workload.rungs() == (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT)
     assert {"webgpu", "vulkan_icd", "x_server", "ingest"} <= {c.name for c in workload.audition()}
     assert "ingest" not in {check.name for check in duel(ingest="").audition()}

@@ -78,6 +78,10 @@ def test_a_host_shows_room_for_an_archive_and_what_is_unpacked_of_it() -> None:
     assert disk.expected == "30 GB and 10% of the disk free"
     (disk,) = (check for check in build(disk_gb=40).audition() if check.name is CheckName.DISK)
     assert disk.expected.startswith("10 GB ")
+    (disk,) = (
+        each for each in build(disk_free_min_gb=80).audition() if each.name is CheckName.DISK
+    )
+    assert disk.expected.startswith("80 GB ")
 
 
 def test_a_host_shows_that_it_can_carry_a_viewer_where_a_test_address_is_declared() -> None:
@@ -90,6 +94,8 @@ def test_a_host_shows_that_it_can_carry_a_viewer_where_a_test_address_is_declare
 def test_it_needs_a_display_and_its_disk() -> None:
     needs = build(disk_gb=300).needs(OfferNeeds(gpu_display_active=False, disk_gb=10))
     assert (needs.gpu_display_active, needs.disk_gb) == (True, 300)
+    assert needs.inet_up_min_mbps == 40
+    assert build().needs(OfferNeeds(inet_up_min_mbps=500)).inet_up_min_mbps == 500
 
 
 @pytest.mark.parametrize(
