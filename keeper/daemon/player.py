@@ -18,6 +18,8 @@ from keeper.workloads import PlayerView, View
 
 # As many as make a bad picture: one slow answer restarts nothing.
 _LOOKS_TO_BELIEVE = 3
+# What fails in the middle of a look shows no name in that one: then the others name it.
+_LOOKS_TO_NAME = 2
 # While real viewers watch, or the server is full, keeper stays away; for so long what it saw stands.
 _CARRIED_MAX_S = 300.0
 # For the greeting, the relay, the way for media, and the leave, besides the two that are declared.
@@ -35,6 +37,7 @@ class Player:
     _still_s: float | None = None  # since when the picture stands still
     _suspect: Symptom | None = None
     _times: int = 0
+    _bad: int = 0  # looks in a row that showed no good picture
     _inside: Reading | None = None  # what the host itself says
 
     async def look(
@@ -57,6 +60,8 @@ class Player:
         if reading is not None:
             reading = self._with_patience(reading, declared, now_s)
             self._reading, self._judged_s = reading, now_s
+            if reading.status is not Status.UNKNOWN:
+                self._bad = self._bad + 1 if reading.status is Status.FALSE else 0
         else:
             reading = self._carried(sample, instance_id, at, now_s)
         return reading, b"" if sample.picture is None else sample.picture.newest_frame
@@ -92,7 +97,8 @@ class Player:
     @property
     def symptom(self) -> Symptom | None:
         """What only a player can see, once it is believed."""
-        return self._suspect if self._times >= _LOOKS_TO_BELIEVE else None
+        needed = _LOOKS_TO_NAME if self._bad >= _LOOKS_TO_BELIEVE else _LOOKS_TO_BELIEVE
+        return self._suspect if self._times >= needed else None
 
     def _limits(self, declared: PlayerView, now_s: float) -> PlayerLimits:
         is_well = self._reading is not None and self._reading.status is Status.TRUE

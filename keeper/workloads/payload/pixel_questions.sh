@@ -96,7 +96,7 @@ ask_caddy() {
     code=${code%%"
 "*}
     case $head in
-    *'x-portal-placeholder: true'*) caddy=placeholder ;;
+    *'x-portal-placeholder: true'*) caddy=placeholder && ask_behind ;;
     *)
         case $code in
         401) caddy=unauthorized ;;
@@ -107,10 +107,14 @@ ask_caddy() {
     esac
 }
 
-# ask_behind: who is to blame that the proxy says nothing, which waits for the page behind it.
+# ask_behind: who is to blame that the proxy has nothing to show: the page behind it, if that takes a
+# connection and does not answer. Where nobody listens, that is known already.
 ask_behind() {
     bounded curl -sS -m 2 -o /dev/null "http://127.0.0.1:$pixel_page_inside/" 2>/dev/null
-    [ $? -ne 28 ] || behind=silent
+    case $? in
+    0 | 7) ;;
+    *) behind=silent ;;
+    esac
 }
 
 # ask_hang: the pid of a curl that the start script waits for, when it has for too long. The shipped

@@ -62,7 +62,7 @@ class Facts:
     is_streamer_port_open: bool
     is_portal_open: bool
     caddy: str  # well, placeholder, unauthorized, refused, silent, error, unknown
-    is_page_silent: bool  # behind a silent proxy: somebody listens there, and does not answer
+    is_page_silent: bool  # behind a proxy that shows nothing: somebody listens, and does not answer
     hanging_pid: int
     signalling_log: str
     driver: str  # there, absent, failed, ""

@@ -242,6 +242,14 @@ CATALOGUE: tuple[Row, ...] = (
         wait=lambda settings: settings.image_layout.hang_s + settings.image_layout.settle_s,
     ),
     Row(
+        code="signalling_silent",
+        rows=("C9",),
+        fits=lambda facts, _: facts.is_page_silent,
+        sentence="the signalling server takes connections and answers none, so the proxy has nothing",
+        remedy=Remedy.RESTART_PROCESS,
+        wait=lambda settings: settings.image_layout.settle_s,
+    ),
+    Row(
         code="placeholder",
         rows=("C9",),
         fits=lambda facts, _: facts.caddy == "placeholder",
@@ -258,14 +266,6 @@ CATALOGUE: tuple[Row, ...] = (
         fits=lambda facts, _: facts.caddy == "unauthorized",
         sentence="the proxy refuses the container's own token, read again just now",
         remedy=Remedy.PERSON,
-    ),
-    Row(
-        code="signalling_silent",
-        rows=("C9",),
-        fits=lambda facts, _: facts.caddy == "silent" and facts.is_page_silent,
-        sentence="the signalling server takes connections and does not answer; neither does the proxy",
-        remedy=Remedy.RESTART_PROCESS,
-        wait=lambda settings: settings.image_layout.settle_s,
     ),
     Row(
         code="caddy_down",

@@ -123,6 +123,20 @@ async def test_what_only_a_player_sees_is_believed_when_three_looks_agree(
     assert stage.player.symptom is None
 
 
+@pytest.mark.parametrize(("after", "code"), [(HANGS, "offer_missing"), (NOBODY, "no_streamer")])
+async def test_what_fails_in_the_middle_of_a_look_has_its_name_as_soon_as_the_picture_is_bad(
+    stage: Stage, after: PlayerSample, code: str
+) -> None:
+    """That look shows a picture that ended, and the symptom would come a look too late."""
+    ended = replace(LIVE, picture=replace(PICTURE, frames=0, unique_frames=0))
+    for stage.answer in (ended, after):
+        assert (await stage.look()).status is Status.FALSE
+        assert stage.player.symptom is None
+    assert (await stage.look()).status is Status.FALSE
+    assert stage.player.symptom is not None
+    assert stage.player.symptom.code == code
+
+
 async def test_one_slow_answer_between_good_ones_is_no_symptom(stage: Stage) -> None:
     for _ in range(6):
         for stage.answer in (HANGS, LIVE):

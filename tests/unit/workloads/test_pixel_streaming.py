@@ -297,6 +297,15 @@ def test_a_row_of_the_catalogue_is_named(facts: dict[str, Any], code: str, remed
     assert (reading.symptom.code, reading.symptom.remedy) == (code, remedy)
 
 
+def test_a_placeholder_is_the_proxys_fault_only_where_the_page_behind_it_answers() -> None:
+    """Of what the proxy alone is to blame for, keeper's own player sees nothing."""
+    behind, own = read(caddy="placeholder", behind="silent"), read(caddy="placeholder")
+    assert behind.symptom is not None
+    assert own.symptom is not None
+    assert (behind.symptom.code, behind.symptom.is_partial) == ("signalling_silent", False)
+    assert (own.symptom.code, own.symptom.is_partial) == ("placeholder", True)
+
+
 def test_every_row_of_the_catalogue_has_a_case() -> None:
     assert {row.code for row in CATALOGUE} == {code for _, code, _ in SYMPTOMS}
 
