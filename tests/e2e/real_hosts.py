@@ -113,7 +113,9 @@ class Row:
     dearest: Remedy | None = (
         None  # where the first is known not to be enough: how far keeper may climb
     )
-    mend: Deed | None = None  # undoes the fault where keeper must not: a person's work
+    # Undoes the fault where keeper must not, a person's work; of a row that keeper cures, what has passed
+    # by the time that it acts.
+    mend: Deed | None = None
     proof: Deed | None = None  # looked at until it holds: how the cure shows
     alert: str = ""  # Remedy.PERSON: its name; "": any
     quiet_ticks: int = _QUIET_TICKS
@@ -152,6 +154,8 @@ async def _play_cure(fleet: Fleet, row: Row) -> None:
     if row.remedy is Remedy.REPLACE:
         act = await fleet.fact("instance.condemned", since=since, patience_s=row.patience_s)
         await fleet.fact("instance.ended", since=since, patience_s=row.patience_s)
+    if row.mend is not None:
+        await row.mend(fleet)
     if row.causes:
         cause = act["facts"].get("symptom") or act["facts"]["reason"]
         assert cause in row.causes, f"{cause} is none of {row.causes}:\n{fleet.story(since)}"

@@ -72,7 +72,7 @@ def declared(image: Image, **more: Any) -> dict[str, object]:
 
     An application may take long until it is listed: who has just been restarted is not restarted again.
     """
-    workload = image.declared(app={"stream_s": 60}, **more)
+    workload = image.declared(app={"start_s": 2, "stream_s": 60}, **more)
     archive = workload["archive"]
     workload["archive"] = {"local_path": archive["path"], "sha256": archive["sha256"]}
     plugin = registered()["pixel-streaming"]
@@ -109,25 +109,19 @@ def game_of(image: Image) -> Path:
     return image.folder / "workspace" / "project" / "Linux" / "Game.sh"
 
 
-def break_app(image: Image, words: str, *, starts: int = 0) -> None:
-    """Let it end at each start with these words; or only so often, and then be what it was."""
+def break_app(image: Image, words: str) -> None:
+    """Let it end at each start with these words."""
     game = game_of(image)
-    kept, count = game.with_suffix(".kept"), game.with_suffix(".count")
-    game.rename(kept)
-    heals = (
-        f"echo >>'{count}'\n"
-        f"if [ $(wc -l <'{count}') -gt {starts} ]; then mv '{kept}' '{game}'; exec '{game}' \"$@\"; fi\n"
-    )
     broken = game.with_suffix(".new")
-    broken.write_text(f"#!/bin/sh\n{heals if starts else ''}echo '{words}'\nexit 1\n")
+    broken.write_text(f"#!/bin/sh\necho '{words}'\nexit 1\n")
     broken.chmod(0o755)
+    game.rename(game.with_suffix(".kept"))
     broken.rename(game)
     image.signal("ue-app", signal.SIGKILL)
 
 
-def give_up_on_app(image: Image) -> None:
-    """supervisord starts it twice and gives up; who starts it after that finds it well."""
-    break_app(image, "LogInit: something passing", starts=2)
+def mend_app(image: Image) -> None:
+    game_of(image).with_suffix(".kept").rename(game_of(image))
 
 
 def refuse_root(image: Image) -> None:
@@ -137,7 +131,7 @@ def refuse_root(image: Image) -> None:
 
 
 def start_mended_app(image: Image) -> None:
-    game_of(image).with_suffix(".kept").rename(game_of(image))
+    mend_app(image)
     image.control("start", "ue-app")
 
 
@@ -226,8 +220,9 @@ def seen_or_left(image: Image, guests: Guests) -> tuple[Row, ...]:
             remedy=NOTHING, proof=is_up,
         ),
         Row(
-            id="C1 application given up on", fault=of(lambda: give_up_on_app(image)),
-            remedy=PROCESS, causes=frozenset({"app_gave_up"}),
+            id="C1 application given up on",
+            fault=of(lambda: break_app(image, "LogInit: something passing")),
+            remedy=PROCESS, causes=frozenset({"app_gave_up"}), mend=of(lambda: mend_app(image)),
         ),
         Row(
             id="C2 application hangs, and stays listed",
