@@ -69,6 +69,8 @@ START_SOUND = (
 # Settings that a cure changes before it starts the stack again, by the symptom's code.
 CURES: Mapping[str, Mapping[str, str]] = {
     "idle_disconnect": {"STREAM_PLACEHOLDER_ENABLED": "true"},
+    # So that the platforms keep it, whatever comes of the restart.
+    "no_fighters": {"STREAM_PLACEHOLDER_ENABLED": "true"},
     "page_timeout": {"NODE_ENV": "production", "DUEL_USE_PRODUCTION_CLIENT": "true"},
     "chrome_missing": {"STREAM_CAPTURE_CHANNEL": "chrome-beta", "STREAM_CAPTURE_EXECUTABLE": ""},
     "ffmpeg_segfault": {"FFMPEG_PATH": "/usr/bin/ffmpeg"},

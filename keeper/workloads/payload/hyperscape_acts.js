@@ -91,7 +91,7 @@ function trim() {
         ...[".npm/_cacache", ".cache/pip", ".bun/install/cache"].map(at_home), ...listed("/var/cache/apt/archives", /\.deb$/),
     ];
     for (const each of gone) { try { fs.rmSync(each, { recursive: true, force: true }); } catch (error) { /* not ours to remove */ } }
-    try { leave("trimmed", { at: up_ms() }); } catch (error) { /* still no room */ }
+    leave("trimmed", { at: up_ms() });
     const disk = fs.statfsSync ? fs.statfsSync(config.dir) : null;
     const free_mb = disk ? Math.floor((disk.bavail * disk.bsize) / 1048576) : null;
     if (free_mb !== null && free_mb < ROOM_MIN_MB) end(1, `own logs and caches are trimmed, and ${free_mb} MB are free: what fills the disk is not keeper's to remove`);
@@ -109,10 +109,14 @@ const NOT_DECLARED = -1, REFUSED = -3, LOCKED = -4, CLOSED = -5;
 const LOCKED_MS = 300000, LOCKED_MAX_MS = 600000; // what the server says, within reason (2026-03: five minutes)
 const HOUR_MS = 3600000;
 
+// Says whether it could be written down: a full disk must not be in the way of what is to end it.
 function leave(name, what) {
-    fs.mkdirSync(mine, { recursive: true });
-    fs.writeFileSync(path.join(mine, `${name}.new`), `${JSON.stringify(what)}\n`, { mode: 0o600 });
-    fs.renameSync(path.join(mine, `${name}.new`), path.join(mine, name));
+    try {
+        fs.mkdirSync(mine, { recursive: true });
+        fs.writeFileSync(path.join(mine, `${name}.new`), `${JSON.stringify(what)}\n`, { mode: 0o600 });
+        fs.renameSync(path.join(mine, `${name}.new`), path.join(mine, name));
+        return true;
+    } catch (error) { return false; }
 }
 const forgetThat = (name) => fs.rmSync(path.join(mine, name), { force: true });
 
@@ -187,7 +191,7 @@ async function maintenance_enter() {
     const by = left("maintenance"), name = nameOf(server());
     const isTheirs = health.json && health.json.maintenanceMode === true && !(by && by.server === name);
     if (isTheirs) forgetThat("maintenance");
-    else leave("maintenance", { server: name });
+    else if (!leave("maintenance", { server: name })) end(0, "maintenance was not entered: that it was cannot be written down");
     const until = up_ms() + Number(process.env.keeper_wait_ms);
     const left_ms = () => Math.max(0, until - up_ms());
     const reply = await admin_in_time(until, "/admin/maintenance/enter",

@@ -532,6 +532,19 @@ async def test_a_host_that_never_had_the_duel_is_not_unwell(
     assert reading.detail == "nothing is deployed here yet"
 
 
+async def test_a_disk_that_others_have_filled_is_a_persons(
+    link: Link, stage: Stage, on_air: Workload
+) -> None:
+    full = stage.folder / "full.js"
+    full.write_text('require("fs").statfsSync = () => ({ bavail: 7, bsize: 1048576 });')
+    workload = build_duel(stage.declared(runtime=f"{require('node')} -r {full}"))
+    (trim,) = workload.restart_workload("no_space")
+    assert isinstance(trim, Command)
+    said = await ends(link, trim, 1)
+    assert "7 MB are free: what fills the disk is not keeper's to remove" in said
+    stage.is_in_doubt = False
+
+
 async def test_a_program_that_fails_on_the_host_says_so_in_a_sentence(
     link: Link, stage: Stage, on_air: Workload
 ) -> None:

@@ -246,9 +246,10 @@ def test_idle_is_ended_before_the_platforms_end_it() -> None:
     assert judge(idle).symptom.code == "no_fighters"  # type: ignore[union-attr]
     dropped = facts(state={"phase": "IDLE", "idle_s": 1560}, bridge={"down": ["twitch"]})
     assert judge(dropped).symptom.code == "idle_disconnect"  # type: ignore[union-attr]
-    (secrets, *_) = without.restart_workload("idle_disconnect")
-    assert isinstance(secrets, Upload)
-    assert b"STREAM_PLACEHOLDER_ENABLED=true\n" in secrets.content
+    for symptom in ("idle_disconnect", "no_fighters"):
+        (secrets, *_) = without.restart_workload(symptom)
+        assert isinstance(secrets, Upload)
+        assert b"STREAM_PLACEHOLDER_ENABLED=true\n" in secrets.content
 
 
 @pytest.mark.parametrize(
