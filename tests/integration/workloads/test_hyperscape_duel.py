@@ -26,7 +26,7 @@ from keeper.core.reasons import Reason
 from keeper.daemon.jobs import Jobs
 from keeper.daemon.putting import Putting
 from keeper.ports import Command, CommandFailed, Job, Link
-from keeper.workloads import Drain, Workload, registered
+from keeper.workloads import Drain, Workload, lull_of, registered
 from keeper.workloads.audition_checks import CHOSEN_FILE
 from tests.components import require
 from tests.duel import ADMIN_CODE, FAULTS, KEY, SECRETS, Fault, Stage, by_hand
@@ -379,18 +379,23 @@ async def test_a_server_without_a_code_is_no_refusal(
     stage.is_in_doubt = False
 
 
-async def test_without_a_code_a_phase_without_a_fight_is_found(
+async def test_a_phase_without_a_fight_is_found_and_nothing_is_ordered_by_that(
     link: Link, stage: Stage, on_air: Workload
 ) -> None:
-    drain = build_duel(stage.declared(), {}).drain()
+    """Before a restart where there is no code; before a deploy, or the host's end, in any case."""
+    drain, lull = build_duel(stage.declared(), {}).drain(), lull_of(on_air)
     assert drain is not None
-    codes = set()
+    assert lull is not None
+    codes: dict[str, set[int]] = {"drain": set(), "lull": set()}
+    orders = len(admin_calls(stage))
 
     async def look() -> bool:
-        codes.add((await link.run(drain.look)).exit_code)
-        return codes == {0, 1}
+        for name, each in (("drain", drain), ("lull", lull)):
+            codes[name].add((await link.run(each.look)).exit_code)
+        return codes == {"drain": {0, 1}, "lull": {0, 1}}
 
     await look_until(look)
+    assert len(admin_calls(stage)) == orders
     stage.is_in_doubt = False
 
 
