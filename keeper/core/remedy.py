@@ -411,8 +411,9 @@ TENURE_RULES: tuple[Rule, ...] = (
         name="disowned for what is over",
         when=disowned_for_what_is_over,
         then=_wait(Reason.NOT_ENOUGH_EVIDENCE),
-        why="A viewer's look was overruled by a symptom that has ended; the next look, seconds away, says"
-        " what is seen now. A stream that a person had mended was restarted for it.",
+        why="The picture was bad for a symptom that has ended; the next look, seconds away, says what is"
+        " seen now. A stream that a person had mended was restarted for it, and so was one that had"
+        " recovered by itself.",
     ),
     Rule(
         name="incurable here",

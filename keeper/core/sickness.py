@@ -170,12 +170,18 @@ def _is_mending(draft: Draft, slot: SlotId) -> bool:
     """Whether a slot gets another host, so that all others wait for what comes of it."""
     record = draft.records[slot]
     is_waiting = record.tenure is None and _is_tied(draft, slot)
-    is_waiting = is_waiting or needs_person(record.tenure)
+    is_waiting = is_waiting or needs_person(record)
     return _is_between_hosts(record) and not is_waiting and not waits_for_money(record)
 
 
-def needs_person(tenure: Tenure | None) -> bool:
-    """Say whether nothing that keeper can do would help a host: it waits for a person, and has no outcome."""
+def needs_person(record: SlotRecord) -> bool:
+    """Say whether nothing that keeper can do would help: a slot waits for a person, and has no outcome.
+
+    By what its host says, or because all that may be tried against it was, as decided last.
+    """
+    if record.last_reason is Reason.NEEDS_PERSON:
+        return True
+    tenure = record.tenure
     symptom = symptom_of(tenure)
     if symptom is not None:
         return symptom.remedy is Remedy.PERSON
@@ -209,7 +215,7 @@ def _is_tied(draft: Draft, slot: SlotId) -> bool:
         return True
     if record.tenure is not None and _is_left_to_others(draft, slot, record.tenure):
         return True
-    if needs_person(record.tenure):
+    if needs_person(record):
         return True
     policy = draft.policy(slot)
     used = [at for at in record.replaced_at if elapsed_s(at, now) < policy.replacements_window_s]

@@ -359,9 +359,19 @@ def own_recovery_ends_at(case: Case) -> datetime:
 
 
 def disowned_for_what_is_over(case: Case) -> bool:
-    """Whether only a symptom spoilt the picture, and the workload is well since: nobody looked again."""
+    """Whether what spoilt the picture may be over, for the workload is well since: nobody looked again."""
     is_well = case.working.status is Status.TRUE and case.is_fresh(Subject.WORKLOAD)
-    return is_well and case.streaming.reason is Reason.WRONG_PICTURE and not process_is_down(case)
+    if not is_well or process_is_down(case):
+        return False
+    return case.streaming.reason is Reason.WRONG_PICTURE or _is_to_be_seen_again(case)
+
+
+def _is_to_be_seen_again(case: Case) -> bool:
+    """Whether a picture was seen bad before its workload was well, and not since; or good once by now."""
+    seen_at = case.heard_at(Subject.PICTURE)
+    if seen_at is None or case.streaming.status is not Status.FALSE:
+        return False
+    return seen_at <= case.working.since or case.streaming.good_streak > 0
 
 
 def asks_for_planned_restart(case: Case) -> bool:

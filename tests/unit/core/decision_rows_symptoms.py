@@ -101,6 +101,17 @@ def planned(remedy: Remedy) -> World:
     return with_tenure(world, conditions=planned_conditions(remedy), acted_at=ago(7200))
 
 
+def mended(*, well_s: float, looked_s: float, good: int = 0) -> World:
+    """Dark for ten minutes; the workload is well since a while, and a viewer looked so long ago."""
+    frozen = a_condition(
+        ConditionKind.STREAMING, Status.FALSE, Reason.FROZEN, for_s=600, bad=3 if not good else 0,
+        good=good,
+    )  # fmt: skip
+    well = a_condition(ConditionKind.WORKING, Status.TRUE, Reason.WORKLOAD_WELL, for_s=well_s)
+    world = with_record(dark(streaming=frozen, working=well), dark_since=ago(600))
+    return replace(world, heard_at={**world.heard_at, (HOST, Subject.PICTURE): ago(looked_s)})
+
+
 def said_long_ago(world: World) -> World:
     """Nobody inside has spoken to this process."""
     heard_at = {**world.heard_at, (HOST, Subject.WORKLOAD): ago(90)}
@@ -171,6 +182,20 @@ SYMPTOMS = (
             ),
         ),
         decision="wait", reason=Reason.NOT_ENOUGH_EVIDENCE,
+    ),
+    Row(
+        sentence="a picture that was bad until the workload was well is looked at again first",
+        world=mended(well_s=5, looked_s=8), decision="wait", reason=Reason.NOT_ENOUGH_EVIDENCE,
+    ),
+    Row(
+        sentence="what has been seen good once since the workload is well is looked at once more",
+        world=mended(well_s=15, looked_s=2, good=1), decision="wait",
+        reason=Reason.NOT_ENOUGH_EVIDENCE,
+    ),
+    Row(
+        sentence="what is still seen bad although the workload is well is a failure like others",
+        world=mended(well_s=15, looked_s=2), decision="restart", reason=Reason.FROZEN,
+        rung=Rung.RESTART_PROCESS,
     ),
     Row(
         sentence="an expected gap is waited for",

@@ -178,9 +178,9 @@ def test_what_goes_on_being_bad_then_is_cured_as_ever() -> None:
     world = mended(says(None))
     tenure = record_after(world, decide(world)).tenure
     assert tenure is not None
-    later = replace(
-        tenure, acted_at=ago(60), conditions=(*tenure.conditions[:4], DARK, *tenure.conditions[5:])
-    )
+    *before, well = tenure.conditions
+    before[4] = DARK
+    later = replace(tenure, acted_at=ago(60), conditions=(*before, replace(well, since=ago(60))))
     world = a_world(a_record(later, dark_since=ago(3000)))
     assert decision_for(decide(world)).name == "restart"
 

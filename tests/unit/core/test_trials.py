@@ -17,6 +17,7 @@ from keeper.core.model import (
     MachineId,
     Meaning,
     Remedy,
+    Rung,
     SlotId,
     SlotRecord,
     Status,
@@ -144,6 +145,21 @@ def test_nobody_waits_for_what_only_a_person_can_put_right(symptom: Symptom, tur
     ails = replace(a_condition(ConditionKind.WORKING, F, Reason.SYMPTOM), symptom=symptom)
     first = on(SLOT, conditions=conditions(streaming=dark, working=ails))
     first = replace(first, dark_since=ago(2000.0))
+    assert whose_turn(a_draft(first, sick(OTHER, 1500.0), sick(THIRD, 1400.0))) == [turn]
+
+
+@pytest.mark.parametrize(
+    ("held_for", "turn"), [(Reason.NEEDS_PERSON, OTHER), (Reason.MASS_FAILURE, SLOT)]
+)
+def test_nor_for_what_keeper_has_tried_all_that_it_may_against(
+    held_for: Reason, turn: SlotId
+) -> None:
+    """Seed 22: a tunnel that no other host would have had the trial for an hour and a half."""
+    ails = a_condition(ConditionKind.WORKING, F, Reason.SYMPTOM)
+    ails = replace(ails, symptom=replace(LEAK, dearest=Rung.RESTART_PROCESS))
+    dark = a_condition(ConditionKind.STREAMING, F, Reason.WRONG_PICTURE, for_s=2000.0, bad=3)
+    first = on(SLOT, conditions=conditions(streaming=dark, working=ails))
+    first = replace(first, dark_since=ago(2000.0), last_reason=held_for)
     assert whose_turn(a_draft(first, sick(OTHER, 1500.0), sick(THIRD, 1400.0))) == [turn]
 
 
