@@ -72,7 +72,7 @@ format: setup ## Format the code and repair what the linter can
 
 # Once, beside the linters, instead of in every worker at once. What is wrong in them the run itself says.
 .PHONY: tests-compiled
-tests-compiled: setup
+tests-compiled: setup ## Bytecode of the tests, once for all workers
 	@$(BIN)/python -m pytest --collect-only -q >/dev/null 2>&1 || true
 
 .PHONY: check
