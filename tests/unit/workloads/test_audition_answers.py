@@ -38,7 +38,7 @@ CHECKS = {
             encodes=True,
             x_display=":99",
             webgpu=True,
-            ingest=Ingest(host="live.example.com"),
+            ingest=Ingest(host="live.example.com", speech=Speech.RTMP),
             bitrate_bps=4_500_000,
             ports=(8000,),
             shm_min_gb=1,
@@ -583,7 +583,7 @@ def test_a_long_answer_holds_nobody_up(name: CheckName, section: str, text: str)
 
 
 _WORDS = st.sampled_from(
-    ["@keeper begin gpu\n", "\n@keeper end gpu 0\n", "=", "\n", "{", '"', "answer=", "lock=dead",
+    ["greeted=3,1536\n", "greeted=", "greeted=silent", "@keeper begin gpu\n", "\n@keeper end gpu 0\n", "=", "\n", "{", '"', "answer=", "lock=dead",
      "sent=200 1 1", "speed=", "total_size=1", "out_time_us=0", "manifest=/x\n {", "deviceType = X\n",
      "deviceName = ", "9" * 30, "\x1b[2J", "\ud800", "Disp.A=", "libXext", "Cannot load libcuda",
      "library libGLX_nvidia.so.0=/x", " 1 1 1 1%", "display_mode=", "N/A"]
