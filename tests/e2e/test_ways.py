@@ -106,7 +106,7 @@ async def first_bytes(local: str) -> bytes:
     host, _, port = local.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
-        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        writer.write(b"GET /stream HTTP/1.0\r\n\r\n")
         async with asyncio.timeout(20):
             return await reader.readexactly(12)
     except (OSError, asyncio.IncompleteReadError):
@@ -355,7 +355,8 @@ async def test_a_tunnel_at_a_terminal_outlives_its_keeper(box: Box, terminal: Te
     await terminal.sees("keeper answers again")
     await log.says("keeper is back", stream="err")
     seen = len(log.out)
-    await box.until(lambda: len(log.out) > seen)  # the viewer probe's own lines
+    assert (await first_bytes(local)).startswith(b"HTTP/1.")
+    await box.until(lambda: len(log.out) > seen)  # of a viewer: keeper's own looks leave no line
     log.kill(signal.SIGINT)
     assert await log.ended() == 0
     terminal.type("\x03")
