@@ -28,7 +28,9 @@ def test_either_port_may_be_left_out(written: str, meant: tuple[int, int | None]
     assert _Ports().convert(written, None, None) == meant
 
 
-@pytest.mark.parametrize("written", ["5555", "a:b", "1:2:3", "-1", "8888:65536", "123456", "1 2", "\u0661"])
+@pytest.mark.parametrize(
+    "written", ["5555", "a:b", "1:2:3", "-1", "8888:65536", "123456", "1 2", "\u0661"]
+)
 def test_what_is_no_port_is_refused(written: str) -> None:
     with pytest.raises(click.BadParameter):
         _Ports().convert(written, None, None)
