@@ -70,6 +70,7 @@ TEXT
         [ "$churn" -lt 6 ] || respawns=1
         programs="$programs${programs:+,}\"$each\":[\"$word\",$respawns,$skipped]"
         if [ "$each" = "$pixel_signalling" ]; then signalling=$word signalling_pid=${one%%:*}; fi
+        [ "$each" != "${keeper_name-}" ] || app_is=$word
     done
 }
 
@@ -172,9 +173,10 @@ ask_driver() {
     fi
 }
 
-# ask_app_log: what the application says since its latest start.
+# ask_app_log: what the application says since its latest start. supervisord has spoken before, perhaps of
+# an earlier start: what that one ended by stands for one ask more, or it would seem to have no cause.
 ask_app_log() {
-    app=''
+    pixel_ended_by=$app_said app=''
     pixel_said=$(tail -c 16384 -- "$pixel_app_log" 2>/dev/null | tr -cd '[:print:]\n')
     pixel_said=${pixel_said##*"$pixel_start_line"}
     case $pixel_said in
@@ -187,6 +189,11 @@ ask_app_log() {
         ;;
     *'ermission denied'*) app=permission ;;
     *'No such file or directory'* | *': not found'*) app=missing ;;
+    esac
+    app_said=$app
+    case $app_is:$app:$pixel_ended_by in
+    RUNNING:* | *:?*:*) ;;
+    *::root | *::permission | *::missing | *::vulkan) app=$pixel_ended_by ;;
     esac
 }
 
@@ -239,4 +246,4 @@ ask_workload() {
     workload=$workload$(printf '"app":"%s","relay":"%s","tunnel":"%s","programs":{%s}}' \
         "$app" "$pixel_relay" "$tunnel" "$programs")
 }
-pixel_asks=0 driver='' tunnel=''
+pixel_asks=0 driver='' tunnel='' app_said='' app_is=''

@@ -9,6 +9,7 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from keeper.core.reasons import Reason
 from keeper.daemon.player import Player
 from keeper.ports import Link
 from keeper.workloads import Workload
+from keeper.workloads.managers import payload
 from tests.integration.workloads.conftest import AT, INSTANCE, build, carry_out, watching
 from tests.standins.pixel.image import AUDIO, COMPONENTS, Image
 from tests.waiting import eventually, look_until
@@ -350,3 +352,26 @@ async def symptom_of(row: Row, seen: Seen) -> Symptom:
 
     await seen.by_player(holds)
     return found[0]
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("FATAL", "root root none"), ("RUNNING", "root none none")]
+)
+def test_what_an_application_ended_by_stands_for_one_ask_more(
+    tmp_path: Path, state: str, words: str
+) -> None:
+    """supervisord is asked before the log is read: by then a person may have started it again."""
+    (tmp_path / "questions.sh").write_bytes(payload("pixel_questions.sh"))
+    script = f"""
+    . ./questions.sh
+    pixel_app_log=app.log pixel_start_line='it starts' app_is={state}
+    printf 'it starts\\nRefusing to run with the root privileges.\\n' >app.log
+    ask_app_log; printf %s "$app"
+    echo 'it starts' >>app.log
+    ask_app_log; printf ' %s' "${{app:-none}}"
+    ask_app_log; printf ' %s' "${{app:-none}}"
+    """
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == words, done.stderr
