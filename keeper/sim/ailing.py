@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 from typing_extensions import override
 
-from keeper.core.model import InstanceId, Meaning, Reading, Remedy, Status, Subject, Symptom
+from keeper.core.model import InstanceId, Meaning, Reading, Remedy, Rung, Status, Subject, Symptom
 from keeper.core.reasons import Reason
 from keeper.ports import Command, CommandResult
 from keeper.workloads import Workload
@@ -32,6 +32,7 @@ class _Said(msgspec.Struct, frozen=True):
     remedy: str = Remedy.NOTHING.value
     wait_s: float = 0.0
     spoils_view: bool = False
+    dearest: str = Rung.REPLACE.value
     is_planned: bool = False
 
 
@@ -83,6 +84,7 @@ def _read(said: _Said, instance_id: InstanceId, at: datetime) -> Reading:
             remedy=Remedy(said.remedy),
             wait_s=said.wait_s,
             spoils_view=said.spoils_view,
+            dearest=Rung(said.dearest),
             is_planned=said.is_planned,
         )
     elif said.is_well:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from keeper.core.model import Meaning, Remedy
+from keeper.core.model import Meaning, Remedy, Rung
 from keeper.sim.faults import Fault
 
 
@@ -37,6 +37,13 @@ _LISTED = {
     Remedy.REPLACE: Cure.REPLACE,
     Remedy.PERSON: Cure.REPLACE,
 }
+_RUNGS = {
+    Rung.RESTART_PROCESS: Cure.PROCESS,
+    Rung.RESTART_WORKLOAD: Cure.WORKLOAD,
+    Rung.REBOOT: Cure.REBOOT,
+    Rung.REPLACE: Cure.REPLACE,
+}
+_BOUNDED_SHARE = 0.2  # of the ailments that no other host would cure
 _STUBBORN_SHARE = 0.25  # of the ailments that need more than they say
 PERSON_S = 1800.0
 
@@ -59,6 +66,7 @@ class Ailment:
     shows: Shows
     cured_by: Cure
     wait_s: float = 0.0
+    dearest: Rung = Rung.REPLACE  # that may be tried against it
     is_planned: bool = False
     returns_s: float = 0.0  # after a cure it comes back so much later
     returns: int = 0  # so many times
@@ -67,7 +75,15 @@ class Ailment:
     @property
     def code(self) -> str:
         """Its name, of a bounded set."""
-        return f"sim_{self.remedy.value}_{self.shows.value}"
+        name = f"sim_{self.remedy.value}_{self.shows.value}"
+        return name if self.dearest is Rung.REPLACE else f"{name}_to_{self.dearest.value}"
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether nothing that may be tried helps, so that every host of its stream has it, too."""
+        is_bounded = self.dearest is not Rung.REPLACE
+        is_out_of_reach = is_bounded and STRENGTH[self.cured_by] > STRENGTH[_RUNGS[self.dearest]]
+        return self.remedy is Remedy.PERSON or is_out_of_reach
 
     def fragment(self) -> dict[str, Any]:
         """Return what the workload says of it, in the sentinel's words."""
@@ -76,14 +92,15 @@ class Ailment:
             "remedy": self.remedy.value,
             "wait_s": self.wait_s,
             "spoils_view": self.shows is Shows.WRONG,
+            "dearest": self.dearest.value,
             "is_planned": self.is_planned,
         }
 
     def line(self) -> str:
         """Return how the host writes it down, for the auditor."""
-        return f"{self.code} {self.remedy.value} {self.shows.value} {self.wait_s:g}" + (
-            " planned" if self.is_planned else ""
-        )
+        what = "planned" if self.is_planned else "asked"
+        words = (self.code, self.remedy.value, self.shows.value, f"{self.wait_s:g}", what)
+        return f"{' '.join(words)} {self.dearest.value}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,6 +138,7 @@ def ailment_of(fault: Fault) -> Ailment:
         shows=Shows(str(params.get("shows", Shows.BLACK.value))),
         cured_by=Cure.REPLACE if remedy is Remedy.PERSON else cured_by,
         wait_s=fault.number("wait_s", 0.0),
+        dearest=Rung(str(params.get("dearest", Rung.REPLACE.value))),
         is_planned=bool(params.get("is_planned", False)),
         returns_s=fault.number("returns_s", 0.0),
         returns=int(fault.number("returns", 0)),
@@ -164,11 +182,15 @@ def draw_ailment(rng: random.Random, remedies: tuple[Remedy, ...]) -> Mapping[st
     dearer = [each for each in Cure if STRENGTH[each] > STRENGTH[listed]]
     is_stubborn = bool(dearer) and rng.random() < _STUBBORN_SHARE
     comes_back = rng.random() < 0.3
+    rungs = [rung for rung, cure in _RUNGS.items() if STRENGTH[cure] >= STRENGTH[listed]]
+    is_bounded = rng.random() < _BOUNDED_SHARE
     return {
         "remedy": remedy.value,
         "shows": rng.choice(tuple(Shows)).value,
         "wait_s": rng.choice((0.0, 0.0, round(rng.uniform(5.0, 300.0), 1))),
         "cured_by": (rng.choice(dearer) if is_stubborn else listed).value,
+        "dearest": (rng.choice(rungs) if is_bounded else Rung.REPLACE).value,
+        "person_s": round(rng.uniform(300.0, 10_800.0), 1),
         "returns": rng.randint(1, 3) if comes_back else 0,
         "returns_s": round(rng.uniform(60.0, 7200.0), 1) if comes_back else 0.0,
     }

@@ -62,6 +62,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "I13": (
         deploys.a_bad_deploy_stays_where_it_was_tried,
         symptoms.what_needs_a_person_costs_nothing,
+        symptoms.what_no_host_cures_costs_no_host,
         symptoms.planned_restarts_are_rare,
     ),
     "I14": (nerve.not_knowing_is_no_reason, nerve.no_remedy_for_a_good_picture),

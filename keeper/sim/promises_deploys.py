@@ -60,7 +60,7 @@ def what_is_declared_arrives(seen: Evidence) -> Iterator[Broken]:
             if slot.rpartition("/")[0] != stream or rental.ended_at is not None:
                 continue
             words = _words_on(seen, rental.instance_id)
-            if _is_strange(seen, rental.instance_id):
+            if is_strange(seen, rental.instance_id):
                 continue  # with another key nothing is put there, and a person decides (I23)
             if slot not in seen.slots and _nobody_can_prove(seen, each):
                 continue  # a spare gets what has proven itself on a slot, and nothing before
@@ -168,7 +168,7 @@ def _nobody_can_prove(seen: Evidence, deploy: Deployed) -> bool:
     kept = [(slot, host) for slot, host in hosts if host.ended_at is None]
     if {slot for slot, _ in kept} != set(slots):
         return False
-    return all(_is_strange(seen, host.instance_id) for _, host in kept) and not any(
+    return all(is_strange(seen, host.instance_id) for _, host in kept) and not any(
         _was_on_air_with(seen, host, deploy.word, deploy.at, _strange_at(seen, host.instance_id))
         for _, host in hosts
     )
@@ -202,7 +202,8 @@ def _ended_unjudged(seen: Evidence, instance_id: int, at: float) -> bool:
     return seen.end_of_use(seen.ledger.rentals[instance_id]) - at < _WARM_UP_S
 
 
-def _is_strange(seen: Evidence, instance_id: int) -> bool:
+def is_strange(seen: Evidence, instance_id: int) -> bool:
+    """Whether a host shows another key by now: nobody who minds that hears what it says."""
     return _strange_at(seen, instance_id) < inf
 
 

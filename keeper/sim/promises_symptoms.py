@@ -7,6 +7,7 @@ with all other remedies.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -21,12 +22,13 @@ from keeper.sim.evidence import (
     SHOWN,
     Broken,
     Evidence,
+    Span,
 )
-from keeper.sim.excuses import audible_until, tied_s
+from keeper.sim.excuses import audible_until, down, tied_s
 from keeper.sim.ledger import Rental
 from keeper.sim.notices import FIRING, RESOLVED
 from keeper.sim.promises_caps import least_told
-from keeper.sim.promises_deploys import is_being_deployed
+from keeper.sim.promises_deploys import is_being_deployed, is_strange
 from keeper.sim.symptoms import (
     PASSED,
     PERSON,
@@ -43,10 +45,18 @@ _KNOWN_S = 60.0  # so soon what had begun before is over
 _BEFORE_S = 1800.0  # what befell a host so long before may still be why something is done
 _AGAIN_S = 300.0  # a keeper that was away, or blind, has seen everything again
 _ON_AIR_S = 10.0
+_AILS = "workload_ails"  # as a host that is struck by it writes it down
 _RESTART = "restart.process.stop"  # the first command of one
 _SLACK_S = 10.0
 # A tick, the list that an end waits for, and the turn of its call.
 _TICK_S = 120.0
+_END, _RENTAL, _REBOOTS = "its end", "a rental", "a reboot"
+# What is dearer than each rung.
+_DEARER = {
+    "restart_process": ("restart.workload.", _REBOOTS, _END, _RENTAL),
+    "restart_workload": (_REBOOTS, _END, _RENTAL),
+    "reboot": (_END, _RENTAL),
+}
 # What a host writes down that is no trouble of its own.
 _ORDINARY = frozenset({COMMAND, COMMAND_ENDED, LINKED, SHOWN})
 _ORDINARY_CHANGES = frozenset({"created", "running"})
@@ -65,6 +75,21 @@ def what_needs_a_person_costs_nothing(seen: Evidence) -> Iterator[Broken]:
                     at=at,
                     text=f"{what} for {instance_id}, whose trouble since {since:.0f} only a person"
                     f" could mend: {code}",
+                )
+
+
+def what_no_host_cures_costs_no_host(seen: Evidence) -> Iterator[Broken]:
+    """Nothing dearer is done about a trouble than its workload says may be, while a host has only that."""
+    for each in every_said(seen):
+        dearer = _DEARER.get(each.dearest, ()) if each.remedy != PERSON else ()
+        for at, what in _acts_on(seen, each.instance_id, each.since, each.until):
+            is_dearer = any(what.startswith(word) for word in dearer)
+            if is_dearer and _is_nothing_else(seen, each.instance_id, each.since, at):
+                yield Broken(
+                    invariant="I13",
+                    at=at,
+                    text=f"{what} for {each.instance_id}, whose trouble since {each.since:.0f}"
+                    f" ({each.code}) was to be cured by {each.dearest} at most",
                 )
 
 
@@ -130,13 +155,13 @@ def _acts_on(
             yield entry.at, entry.detail
     for request in seen.calls.get(REBOOT, ()):
         if request.instance_id == instance_id and since <= request.at <= until:
-            yield request.at, "a reboot"
+            yield request.at, _REBOOTS
     for request in seen.calls.get(CREATE, ()):
         if seen.slot_of(request.label) == slot and since <= request.at <= until:
-            yield request.at, "a rental"
+            yield request.at, _RENTAL
     at = seen.condemned_at.get(instance_id)
     if at is not None and since <= at <= until:
-        yield at, "its end"
+        yield at, _END
 
 
 def _was_acted_on(seen: Evidence, instance_id: int, at: float) -> bool:
@@ -158,7 +183,7 @@ def _is_nothing_else(seen: Evidence, instance_id: int, since: float, at: float) 
         for entry in seen.deeds.get(instance_id, ())
         if began_at <= entry.at < at and entry.what in {"struck", "halted", "network lost"}
     ]
-    is_itself = all(abs(entry.at - since) < 1.0 and entry.what == "struck" for entry in struck)
+    is_itself = all(entry.detail == _AILS and abs(entry.at - since) < 1.0 for entry in struck)
     is_changed = any(
         began_at <= change.at <= at
         and change.what not in _ORDINARY_CHANGES
@@ -173,7 +198,8 @@ def _is_nothing_else(seen: Evidence, instance_id: int, since: float, at: float) 
     is_wanted = seen.was_ordered(slot, at) or seen.expected_to_move(rental, at)
     is_wanted = is_wanted or is_stopping(seen, slot, at) or is_being_deployed(seen, instance_id, at)
     is_wanted = is_wanted or any(began_at <= each.at <= at for each in seen.deploys)
-    return is_itself and not (is_changed or is_away or is_wanted)
+    is_deaf = is_strange(seen, instance_id)
+    return is_itself and not (is_changed or is_away or is_wanted or is_deaf)
 
 
 def _told_spans(seen: Evidence, key: str) -> list[tuple[float, float]]:
@@ -249,7 +275,7 @@ def auditions_keep_their_price(seen: Evidence) -> Iterator[Broken]:
         end = seen.end_of_use(rental)
         if end <= due_at + _TICK_S:
             continue
-        free_s = end - due_at - tied_s(seen, slot, due_at, end)
+        free_s = end - due_at - tied_s(seen, slot, due_at, end, _unable(seen))
         if free_s > _TICK_S:
             yield Broken(
                 invariant="I4",
@@ -257,6 +283,16 @@ def auditions_keep_their_price(seen: Evidence) -> Iterator[Broken]:
                 text=f"{rental.instance_id} failed its audition ({failed[-1].meaning}) from"
                 f" {failed[0].at:.0f} on, and was kept for {end - due_at:.0f} s longer than it may cost",
             )
+
+
+def _unable(seen: Evidence) -> Iterator[Span]:
+    """Yield when no host could be given up: no true list, no network, or no process of keeper's."""
+    clean = seen.clean_listings
+    for at in seen.bad_listings:
+        following = bisect_right(clean, at)
+        yield at, clean[following] if following < len(clean) else seen.ended_at
+    yield from ((begins, ends + _AGAIN_S) for begins, ends in seen.blind)
+    yield from down(seen)
 
 
 def _failed_last(showed: tuple[Shown, ...]) -> tuple[Shown, ...] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from keeper.core.model import Meaning, Remedy
+from keeper.core.model import Meaning
 from keeper.sim.ailments import (
     AUDITION_CODE,
     STRENGTH,
@@ -45,7 +45,7 @@ class Sickbed:
         ailment, stream = ailment_of(fault), stream_in(host.contract.label)
         if host.ailment is not None:
             return False
-        if ailment.remedy is Remedy.PERSON:
+        if ailment.needs_person:
             if stream in self._pleas:
                 return False
             self._plead(host, Plea(
@@ -57,7 +57,7 @@ class Sickbed:
     def treat(self, host: VirtualHost, by: Cure) -> None:
         """End what this remedy is strong enough for; some of it comes back."""
         ailment = host.ailment
-        if ailment is None or ailment.remedy is Remedy.PERSON:
+        if ailment is None or ailment.needs_person:
             return
         if STRENGTH[ailment.cured_by] <= STRENGTH[by]:
             self._recover(host)
@@ -66,7 +66,7 @@ class Sickbed:
 
     def heal(self, host: VirtualHost) -> None:
         """Let an ailment end by itself. What needs a person does not."""
-        if host.ailment is not None and host.ailment.remedy is not Remedy.PERSON:
+        if host.ailment is not None and not host.ailment.needs_person:
             self._recover(host)
             self._hosts.look(host)
 

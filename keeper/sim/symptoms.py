@@ -25,6 +25,7 @@ class Said:
     shows: str
     wait_s: float
     is_planned: bool
+    dearest: str  # the last rung that may be tried against it
     since: float
     until: float
 
@@ -67,7 +68,7 @@ def _said(seen: Evidence) -> Mapping[int, tuple[Said, ...]]:
         for number, entry in enumerate(entries):
             if entry.what != AILS:
                 continue
-            code, remedy, shows, wait_s, *more = entry.detail.split()
+            code, remedy, shows, wait_s, what, dearest = entry.detail.split()
             later = entries[number + 1 :]
             until = min((e.at for e in later if e.what in {AILS, AILS_NO_MORE}), default=end)
             said = Said(
@@ -76,7 +77,8 @@ def _said(seen: Evidence) -> Mapping[int, tuple[Said, ...]]:
                 remedy=remedy,
                 shows=shows,
                 wait_s=float(wait_s),
-                is_planned=bool(more),
+                is_planned=what == "planned",
+                dearest=dearest,
                 since=entry.at,
                 until=until,
             )

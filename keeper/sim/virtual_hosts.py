@@ -254,7 +254,8 @@ class VirtualHosts:
             )
             self.by_instance[contract.instance_id] = host
             self.sickbed.furnish(host)
-        self.sickbed.reboot(host)
+        else:
+            self.sickbed.reboot(host)
         self._cure(host, Cure.REBOOT)
         if host.is_guard_there and _GUARD in contract.onstart:
             self.set_guard(host, has_guard=True)

@@ -14,7 +14,7 @@ def refused(run: Run, at: float, until: float, *, shows: str = "good") -> None:
     """Let a key be refused to the workload, which only a person can mend."""
     run.host(100, at, "struck", "workload_ails")
     run.host(100, at, PLEADS, "key_refused")
-    run.host(100, at, AILS, f"key_refused person {shows} 0")
+    run.host(100, at, AILS, f"key_refused person {shows} 0 asked replace")
     run.host(100, until, AILS_NO_MORE, "key_refused")
     run.host(100, until, MENDED, "key_refused")
 
@@ -22,7 +22,7 @@ def refused(run: Run, at: float, until: float, *, shows: str = "good") -> None:
 def leaking(run: Run, at: float) -> None:
     """Let the workload ask for a restart ahead of time, and go on asking."""
     run.host(100, at, "struck", "workload_ails")
-    run.host(100, at, AILS, "threads_leak restart_process good 600 planned")
+    run.host(100, at, AILS, "threads_leak restart_process good 600 planned replace")
 
 
 def a_restart(run: Run, at: float) -> None:
@@ -50,6 +50,20 @@ def refused_and_replaced(run: Run) -> Evidence:
     run.rent(101, "k:duel/0:2", at=5420.0)
     run.picture(101, 5700.0)
     run.tell(6000.0, "resolved", _REFUSED)
+    return run.evidence()
+
+
+def bounded_and_replaced(run: Run) -> Evidence:
+    """A tunnel was gone, which another host would not have; one restart may be tried."""
+    run.picture(100, 5000.0, live=False)
+    run.host(100, 5000.0, "struck", "workload_ails")
+    run.host(100, 5000.0, AILS, "tunnel_gone restart_process wrong 0 asked restart_process")
+    run.tell(5100.0)
+    run.command(100, 5030.0, "restart.process.start")
+    run.destroy(100, 5300.0)
+    run.rent(101, "k:duel/0:2", at=5420.0)
+    run.picture(101, 5700.0)
+    run.tell(6000.0, "resolved")
     return run.evidence()
 
 
@@ -119,6 +133,7 @@ def _told(run: Run) -> Evidence:
 BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
     ("I13", refused_and_restarted),
     ("I13", refused_and_replaced),
+    ("I13", bounded_and_replaced),
     ("I13", restarted_ahead_of_time_again),
     ("I19", refused_and_nobody_told),
     ("I19", refused_and_told_twice),

@@ -88,6 +88,10 @@ def _at(minutes: float, kind: FaultKind, **fields: Any) -> Fault:
 
 
 _REFUSED = {"remedy": "person", "shows": "no_frames", "person_s": 5400.0}
+_BOUNDED = {
+    "remedy": "restart_process", "dearest": "restart_process", "shows": "wrong",
+    "cured_by": "replace", "person_s": 5400.0,
+}  # fmt: skip
 _PLANNED = {"remedy": "restart_process", "shows": "good", "is_planned": True, "cured_by": "replace"}
 
 PLOTS: Mapping[str, Plot] = {
@@ -173,8 +177,11 @@ PLOTS: Mapping[str, Plot] = {
     "a key is refused": Plot(
         faults=(_at(60, FaultKind.WORKLOAD_AILS, params=_REFUSED),), hours=12.0
     ),
+    "a tunnel is gone": Plot(
+        faults=(_at(60, FaultKind.WORKLOAD_AILS, params=_BOUNDED),), hours=12.0
+    ),
     "a restart is asked for ahead of time": Plot(
-        faults=(_at(60, FaultKind.WORKLOAD_AILS, params=_PLANNED),), hours=3.0
+        faults=(_at(60, FaultKind.WORKLOAD_AILS, params=_PLANNED),), hours=1.5
     ),
     "an audition comes to nothing": Plot(
         faults=(_at(0, FaultKind.AUDITION_FAILS, params={"meaning": "wait"}),)
@@ -446,6 +453,11 @@ def _replaces_what_needs_a_person(patch: pytest.MonkeyPatch) -> None:
     _proposing(patch, instead)
 
 
+def _climbs_without_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ladder, "is_too_dear", lambda *_: False)
+    patch.setattr(ladder, "is_bounded", lambda _: False)
+
+
 def _tells_no_person(patch: pytest.MonkeyPatch) -> None:
     fires = rules.firing
 
@@ -603,6 +615,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
     Sabotage(promises="I13", plot="a bad deploy", undo=_forgives_every_deploy),
     Sabotage(promises="I13", plot="a key is refused", undo=_restarts_what_needs_a_person),
     Sabotage(promises="I13", plot="a key is refused", undo=_replaces_what_needs_a_person),
+    Sabotage(promises="I13", plot="a tunnel is gone", undo=_climbs_without_end),
     Sabotage(promises="I19", plot="a key is refused", undo=_tells_no_person),
     Sabotage(
         promises="I13 I18 I19",
