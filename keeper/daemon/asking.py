@@ -208,7 +208,7 @@ class HostsAsked:
         reader.has_begun = True
         if lines:
             yield LogPiece(instance_id=place.instance_id, path=reader.path, lines=tuple(lines))
-        elif is_first and chunk.turn is Turn.NEW:
+        elif is_first and chunk.turn is Turn.NEW and not chunk.text:
             yield self._remark(reader, f"{reader.path} is empty")
 
     async def _chosen(self, slot: SlotId, place: _Place, name: str, *, is_followed: bool) -> str:

@@ -142,9 +142,13 @@ class Followed:
     async def _until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while not holds():
-                piece = await anext(self._pieces)
-                self.said += piece.lines
-                self.said += [f"-- {piece.remark}"] if piece.remark else []
+                await self.look()
+
+    async def look(self) -> None:
+        """Take what is said next; a look that has found nothing is a piece, too."""
+        piece = await anext(self._pieces)
+        self.said += piece.lines
+        self.said += [f"-- {piece.remark}"] if piece.remark else []
 
     async def aclose(self) -> None:
         await self._pieces.aclose()
@@ -226,6 +230,15 @@ async def test_a_log_that_is_put_aside_is_followed_to_the_next(place: Place) -> 
         f"-- {place.log} begins anew: a new file has taken its place",
         "three",
     ]
+
+
+async def test_a_log_of_which_no_line_is_wanted_is_not_called_empty(place: Place) -> None:
+    place.write("one\n")
+    async with aclosing(Followed(place, lines_max=0)) as followed:
+        await followed.look()
+        place.write("two\n")
+        await followed.until("two")
+    assert followed.said == ["two"]
 
 
 async def test_a_log_is_followed_to_the_next_host(place: Place) -> None:
