@@ -315,8 +315,11 @@ FAULTS: tuple[Fault, ...] = (
           make="echo '[RTMPBridge] No RTMP outputs configured' >>logs/duel-error.log",
           mend="echo '[RTMPBridge] Loaded 2 destinations:' >>logs/duel-out.log"),
     Fault(id="A34: settings of before", symptom="stale_environment", remedy=_WORKLOAD,
-          make="sed -i 's/^KEEPER_MARK=.*/KEEPER_MARK=before/' packages/server/.env; "
-               "{pm2} restart ecosystem.config.cjs --update-env -s >/dev/null </dev/null"),
+          # A platform takes no stream with the old keys, and takes one with the new.
+          make="{stop second}; sed -i 's/^KEEPER_MARK=.*/KEEPER_MARK=before/' packages/server/.env; "
+               "{pm2} restart ecosystem.config.cjs --update-env -s >/dev/null </dev/null; "
+               "( while grep -q '^KEEPER_MARK=before' packages/server/.env; do sleep 0.2; done; "
+               "{start second} ) >/dev/null 2>&1 </dev/null &"),
     Fault(id="A37: no sound", symptom="sound_gone", remedy=_PROCESS, make="rm $HOME/sources"),
     Fault(id="maintenance of a person", symptom="in_maintenance", remedy=Remedy.PERSON,
           make=by_hand("maintenance/enter"), mend=by_hand("maintenance/exit")),

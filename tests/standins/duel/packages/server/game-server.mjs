@@ -38,7 +38,8 @@ function enter(next) {
 setInterval(() => {
     if (has("block")) { fs.rmSync("faults/block"); for (;;); }                      // latched
     if (has("crash")) { fs.rmSync("faults/crash"); console.error("TypeError: x is not a function"); process.exit(1); }
-    if (has("stuck_phase") || latched.stuck) { latched.stuck = true; fs.rmSync("faults/stuck_phase", { force: true }); return; }
+    // Not in a fight: there nobody would strike either, which is a failure of its own and may be told first.
+    if ((has("stuck_phase") && phase !== "FIGHTING") || latched.stuck) { latched.stuck = true; fs.rmSync("faults/stuck_phase", { force: true }); return; }
     if (has("no_fighters") || maintenance) { if (phase !== "IDLE") { phase = "IDLE"; version = 0; since = until = Date.now(); } return; }
     if (phase === "FIGHTING" && !latched.still) {
         if (has("stand_still")) { latched.still = true; fs.rmSync("faults/stand_still"); return; }
