@@ -38,7 +38,7 @@ def _little_looking_for_garbage() -> Iterator[None]:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("seed", range(1, 61))
 def test_no_promise_is_broken_in_a_week_whatever_goes_wrong(seed: int) -> None:
-    """Sixty weeks, about a minute and a half on two cores; `make soak` plays ten thousand."""
+    """Sixty weeks, about two minutes on two cores; `make soak` plays ten thousand."""
     result = run_seed(seed, days=7.0, faults="all")
     again = Campaign(seeds=(seed,)).command(seed)
     assert [broken.sentence() for broken in result.broken] == [], f"see it again: {again}"
