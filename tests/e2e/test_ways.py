@@ -18,7 +18,7 @@ import pytest
 from keeper.cli.client import local_keeper
 from keeper.cli.errors import Stopped
 from keeper.sim.faults import Fault, FaultKind
-from tests.e2e.conftest import KEEPER, Box, Done, Running, _read
+from tests.e2e.conftest import KEEPER, PATIENCE_S, Box, Done, Running, _read
 from tests.e2e.real_hosts import Fleet
 from tests.e2e.test_secrets_verbs import Case, said_by
 from tests.e2e.test_terminal import Terminal
@@ -355,8 +355,13 @@ async def test_a_tunnel_at_a_terminal_outlives_its_keeper(box: Box, terminal: Te
     await terminal.sees("keeper answers again")
     await log.says("keeper is back", stream="err")
     seen = len(log.out)
-    assert (await first_bytes(local)).startswith(b"HTTP/1.")
-    await box.until(lambda: len(log.out) > seen)  # of a viewer: keeper's own looks leave no line
+
+    async def visit() -> bool:
+        assert (await first_bytes(local)).startswith(b"HTTP/1.")
+        return len(log.out) > seen
+
+    # keeper's own looks leave no line, and what a viewer leaves before the log is opened again is not shown.
+    await look_until(visit, every_s=0.5, patience_s=PATIENCE_S)
     log.kill(signal.SIGINT)
     assert await log.ended() == 0
     terminal.type("\x03")
