@@ -46,6 +46,12 @@ pm2_runs() {
 """
 
 
+# A client that finds no daemon starts one; one that cannot open the daemon's log fails instead (PM2 7.0.4,
+# lib/Client.js and paths.js, seen 2026-11-22). Where another is being started or ended just now, a second one would
+# know half of the apps.
+_ASK_ONLY = "PM2_LOG_FILE_PATH=/dev/null/none "
+
+
 class Pm2(BaseModel):
     """An app under PM2, or several that are judged as one: the worst of them counts."""
 
@@ -74,7 +80,7 @@ def stop(settings: Pm2, *, name: str) -> Command:
     """
     script = (
         f"{_home(settings)}{PM2_RUNS}pm2_runs || exit 0\n"
-        f"{settings.command} delete {_words(settings)} -s >/dev/null 2>&1\n"
+        f"{_ASK_ONLY}{settings.command} delete {_words(settings)} -s >/dev/null 2>&1\n"
         "exit 0"
     )
     return Command(name=name, script=script, timeout_s=_TIMEOUT_S)
@@ -100,7 +106,7 @@ def word(settings: Pm2) -> str:
     return (
         f"{_home(settings)}{PM2_RUNS}"
         'pm2_runs || { echo "no PM2 daemon"; exit 0; }\n'
-        f"{settings.command} jlist -s 2>/dev/null </dev/null | {settings.node} -e {quote(_REDUCE)}\n"
+        f"{_ASK_ONLY}{settings.command} jlist -s 2>/dev/null </dev/null | {settings.node} -e {quote(_REDUCE)}\n"
         'tail -n 60 -- "${PM2_HOME:-$HOME/.pm2}/pm2.log" 2>&1'
     )
 
@@ -128,7 +134,7 @@ def verify(settings: Pm2, *, name: str) -> Command:
     script = (
         f"{_home(settings)}sleep 1\n"
         f"for app in {_words(settings)}; do\n"
-        f'    pid=$({settings.command} pid "$app" 2>/dev/null </dev/null | tail -n 1)\n'
+        f'    pid=$({_ASK_ONLY}{settings.command} pid "$app" 2>/dev/null </dev/null | tail -n 1)\n'
         '    case $pid in "" | 0 | *[!0-9]*) pid=none ;; esac\n'
         '    [ -d "/proc/$pid" ] && continue\n'
         '    echo "PM2 has no running process of the name $app" >&2\n    exit 1\n'

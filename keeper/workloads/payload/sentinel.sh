@@ -83,8 +83,11 @@ ask_pm2() {
         return
         ;;
     esac
+    # It may end, or not listen yet, before the question arrives. A client that finds nobody starts a daemon, and two
+    # of them know half of the apps each. One that cannot open the daemon's log fails instead (PM2 7.0.4,
+    # lib/Client.js, seen 2026-11-22).
     # shellcheck disable=SC2016,SC2046,SC2086 # JavaScript, not shell; words are what is wanted
-    set -- $(bounded env PM2_HOME="$pm2_home" $keeper_command jlist -s 2>/dev/null | bounded $keeper_node -e '
+    set -- $(bounded env PM2_HOME="$pm2_home" PM2_LOG_FILE_PATH=/dev/null/none $keeper_command jlist -s 2>/dev/null | bounded $keeper_node -e '
         let text = "";
         process.stdin.on("data", (data) => { text += data; });
         process.stdin.on("end", () => {

@@ -13,8 +13,8 @@ import pytest
 from keeper.core.model import Status
 from keeper.core.reasons import Reason
 from keeper.ports import Command, Link
-from keeper.workloads import Workload
-from keeper.workloads.managers.pm2 import FIELDS
+from keeper.workloads import Workload, managers
+from keeper.workloads.managers.pm2 import FIELDS, Pm2
 from tests.components import require
 from tests.integration.workloads.conftest import build, carry_out, watching
 from tests.waiting import is_running
@@ -87,6 +87,42 @@ async def test_probe_of_a_dead_daemon_does_not_start_one(link: Link, folder: Pat
             assert line.startswith('{"hb"')
             break
     assert not (folder / "home" / "pm2.pid").exists()
+
+
+async def test_daemon_that_does_not_listen_gets_no_second_one_beside_it(
+    link: Link, folder: Path
+) -> None:
+    """It may be on its way, or about to end, in a deploy: two daemons know half of the apps each."""
+    home = folder / "home"
+    home.mkdir()
+    deaf = await asyncio.create_subprocess_exec(
+        "bash",
+        "-c",
+        'exec -a "PM2 v7.0.4: God Daemon" sleep 600',
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    node = str(require("node"))
+    pm2 = Pm2(
+        kind="pm2", name="good", node=node, home=str(home),
+        command=f"{node} {require('pm2').resolve()}",
+    )  # fmt: skip
+    try:
+        (home / "pm2.pid").write_text(str(deaf.pid))
+        async with watching(link, app(folder, "good")) as sentinel:
+            async for line in sentinel.lines:
+                if '"why":"PM2 gave no readable answer"' in line:
+                    break
+        for asked in (
+            *managers.stop(pm2, name="stop", workdir=str(folder)),
+            *managers.evidence(pm2, workdir=str(folder)),
+            *managers.verify(pm2, workdir=str(folder)),
+        ):
+            await link.run(asked)
+        assert (home / "pm2.pid").read_text() == str(deaf.pid)
+        assert not (home / "rpc.sock").exists()
+    finally:
+        deaf.kill()
+        await deaf.wait()
 
 
 async def test_app_is_up_respawned_and_restarted(link: Link, folder: Path) -> None:
