@@ -83,9 +83,8 @@ ask_pm2() {
         return
         ;;
     esac
-    # It may end, or not listen yet, before the question arrives. A client that finds nobody starts a daemon, and two
-    # of them know half of the apps each. One that cannot open the daemon's log fails instead (PM2 7.0.4,
-    # lib/Client.js, seen 2026-11-22).
+    # It may end, or not listen yet, before the question arrives. A client that finds nobody starts a second one, unless
+    # it cannot open the daemon's log (managers/pm2.py).
     # shellcheck disable=SC2016,SC2046,SC2086 # JavaScript, not shell; words are what is wanted
     set -- $(bounded env PM2_HOME="$pm2_home" PM2_LOG_FILE_PATH=/dev/null/none $keeper_command jlist -s 2>/dev/null | bounded $keeper_node -e '
         let text = "";
@@ -249,10 +248,10 @@ while :; do
     ask_process
     [ $((look % keeper_disk_looks)) -ne 0 ] || ask_disk
     [ $((look % keeper_gpu_looks)) -ne 0 ] || ask_gpu
-    # And at once when the process has come or gone: then its own last word matters most.
+    # And at once when the process has come, gone or changed: then its own last word matters most.
     if [ "$keeper_asks_workload" = 1 ] &&
-        { [ $((look % keeper_workload_looks)) -eq 0 ] || [ "$state" != "$asked" ]; }; then
-        asked=$state
+        { [ $((look % keeper_workload_looks)) -eq 0 ] || [ "$state:$pid" != "$asked" ]; }; then
+        asked=$state:$pid
         ask_workload
         quiet=$((quiet + 1)) # a hung server makes us wait, and that must not pass for silence
     fi
