@@ -204,16 +204,15 @@ def spent_by_runs(tenure: Tenure, at: datetime) -> float | None:
 
 def after_act(tenure: Tenure, at: datetime) -> Tenure:
     """Return the tenure as it is once keeper acts on it: what was bad must be seen bad again."""
+    seen = to_be_seen_again(tenure, at)
+    return replace(seen, acted_at=at, process_changed_at=(), good_in_a_row=0, lull=None)
+
+
+def to_be_seen_again(tenure: Tenure, at: datetime) -> Tenure:
+    """Return the tenure as it is when no look at its picture counts any more: what is believed stands."""
     conditions = list(complete(tenure, at))
     conditions[STREAMING] = replace(conditions[STREAMING], bad_streak=0, good_streak=0)
-    return replace(
-        tenure,
-        acted_at=at,
-        process_changed_at=(),
-        good_in_a_row=0,
-        conditions=tuple(conditions),
-        lull=None,
-    )
+    return replace(tenure, conditions=tuple(conditions))
 
 
 def complete(tenure: Tenure, now: datetime) -> tuple[Condition, ...]:

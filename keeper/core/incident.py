@@ -7,13 +7,23 @@ keeps the story it had.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from keeper.core import suspects
-from keeper.core.conditions import condition_of, symptom_behind, symptom_of
+from keeper.core.conditions import condition_of, symptom_behind, symptom_of, to_be_seen_again
 from keeper.core.cures import cap_of
 from keeper.core.draft import Draft
 from keeper.core.events import IncidentClosed, IncidentOpened, StreamDark, StreamOnAir
-from keeper.core.model import ConditionKind, Incident, Rung, SlotId, SlotRecord, Status, Tenure
+from keeper.core.model import (
+    ConditionKind,
+    Incident,
+    InstanceId,
+    Rung,
+    SlotId,
+    SlotRecord,
+    Status,
+    Tenure,
+)
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 
@@ -29,10 +39,11 @@ def follow(draft: Draft, slot: SlotId) -> None:
     if tenure is None or streaming is None or streaming.status is Status.UNKNOWN:
         return
     if streaming.status is Status.TRUE:
-        if record.healthy_since is None or record.dark_since is not None:
+        is_back = record.dark_since is not None or not record.ever_on_air
+        if is_back or (record.healthy_since is None and streaming.good_streak):
             _on_air(draft, record, tenure)
-        elif record.remedies and not streaming.bad_streak:  # in doubt nothing is forgiven
-            _forgive(draft, record)
+        elif record.healthy_since and record.remedies and not streaming.bad_streak:
+            _forgive(draft, record, record.healthy_since)  # in doubt nothing is forgiven
         suspects.prove(draft, slot)
     elif record.ever_on_air and record.dark_since is None:
         go_dark(draft, slot, streaming.reason)
@@ -62,6 +73,16 @@ def go_dark(draft: Draft, slot: SlotId, reason: Reason) -> None:
     draft.records[slot] = replace(
         record, dark_since=dark_since, incident=incident, healthy_since=None
     )
+
+
+def interrupt(draft: Draft, slot: SlotId, instance_id: InstanceId | None) -> None:
+    """Note that an act has interrupted a good picture: whoever saw it dark or not, the next look counts."""
+    record = draft.records[slot]
+    tenure = record.tenure
+    if tenure is None or tenure.instance_id != instance_id or record.healthy_since is None:
+        return
+    tenure = to_be_seen_again(tenure, draft.now)
+    draft.records[slot] = replace(record, tenure=tenure, healthy_since=None)
 
 
 def close(draft: Draft, slot: SlotId) -> None:
@@ -125,14 +146,13 @@ def _on_air(draft: Draft, record: SlotRecord, tenure: Tenure) -> None:
     )  # fmt: skip
 
 
-def _forgive(draft: Draft, record: SlotRecord) -> None:
+def _forgive(draft: Draft, record: SlotRecord, since: datetime) -> None:
     """After a good while, earlier restarts of the process no longer count.
 
     The dearer rungs do until they leave their windows: a workload that has to be put back every
     quarter of an hour belongs on another host.
     """
     now, policy = draft.now, draft.policy(record.slot)
-    since = record.healthy_since or now
     if since > now:
         draft.records[record.slot] = replace(record, healthy_since=now)
         return

@@ -12,9 +12,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from keeper.core import creates, stillness
+from keeper.core import creates, incident, stillness
 from keeper.core.conditions import after_doubt, after_reboot, after_redeploy
-from keeper.core.draft import Draft
+from keeper.core.draft import Draft, Seat
 from keeper.core.events import (
     ActFailed,
     DeployFailed,
@@ -25,7 +25,7 @@ from keeper.core.events import (
     WorkloadPrepared,
     WorkloadRestarted,
 )
-from keeper.core.model import Audition, Intent, IntentKind, Rung, SlotRecord
+from keeper.core.model import Audition, Intent, IntentKind, Rung, SlotId, SlotRecord, Tenure
 from keeper.core.moments import later
 from keeper.core.reasons import Reason
 from keeper.core.world import Outcome, OutcomeKind
@@ -183,7 +183,7 @@ def _doubt_deploy(draft: Draft, intent: Intent) -> None:
 
 def _restart_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
     draft.closed.add(intent.intent_id)
-    found = draft.seat_of_host(intent)
+    found = _interrupted(draft, intent)
     if found is None or intent.instance_id is None:
         return
     slot, seat, tenure = found
@@ -201,9 +201,18 @@ def _restart_answered(draft: Draft, intent: Intent, outcome: Outcome) -> None:
     draft.tell(WorkloadRestarted(slot=slot, instance_id=intent.instance_id, rung=rung))
 
 
+def _interrupted(draft: Draft, intent: Intent) -> tuple[SlotId, Seat, Tenure] | None:
+    """Find the host of a restart that is over; what was seen there before is spent."""
+    found = draft.seat_of_host(intent)
+    if found is None:
+        return None
+    incident.interrupt(draft, found[0], intent.instance_id)
+    return draft.seat_of_host(intent)
+
+
 def _leave_stopped(draft: Draft, intent: Intent) -> None:
     """Remember that a restart broke off: between its stop and its start nothing runs."""
-    found = draft.seat_of_host(intent)
+    found = _interrupted(draft, intent)
     if found is not None:
         slot, seat, tenure = found
         draft.put(slot, seat, replace(tenure, is_left_stopped=True))

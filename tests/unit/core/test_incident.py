@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from keeper.core import events as facts_of
 from keeper.core.events import EVENT_TYPES, facts
-from keeper.core.model import ConditionKind, Incident, RemedyUse, Rung, Status
+from keeper.core.model import ConditionKind, Incident, IntentKind, RemedyUse, Rung, Status
 from keeper.core.reasons import Reason
-from keeper.core.world import World
+from keeper.core.world import OutcomeKind, World
 from tests.builders import (
     HOST,
     NOW,
@@ -20,6 +22,9 @@ from tests.builders import (
     a_world,
     ago,
     ahead,
+    all_heard,
+    an_intent,
+    an_outcome,
     applied,
     bad_pictures,
     conditions,
@@ -148,6 +153,33 @@ def test_a_restart_that_nobody_saw_the_darkness_of_is_forgiven_after_a_good_whil
     assert record_after(soon, plan).remedies == uses
     assert plan.next_check_at is not None
     assert plan.next_check_at <= ahead(10)
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.DONE, OutcomeKind.UNCERTAIN, None])
+def test_ten_good_minutes_begin_with_the_first_good_look_after_a_restart(
+    kind: OutcomeKind | None,
+) -> None:
+    """Seed 30013 of any fleet: viewers saw a good picture again 15 s after a restart ahead of time, which
+    nobody had seen dark, and that was forgiven ten minutes after it was decided on (I13).
+    """
+    uses = (RemedyUse(rung=Rung.RESTART_PROCESS, at=ago(40)),)
+    seen = conditions(streaming=a_condition(ConditionKind.STREAMING, good=2))
+    record = a_record(a_tenure(conditions=seen), remedies=uses, healthy_since=ago(9000))
+    intent = an_intent(IntentKind.RESTART, opened_at=ago(40))
+    answers = () if kind is None else (an_outcome(intent, kind, at=ago(30)),)
+    world = a_world(record, intents=(intent,), outcomes=answers, heard_at=all_heard())
+    answered = decide(world)
+    assert record_after(world, answered).healthy_since is None
+    again = applied(world, answered)
+    assert record_after(again, decide(again)).healthy_since is None, "nobody has looked since"
+    looked = replace(again, readings=good_pictures(1))
+    found = decide(looked)
+    assert record_after(looked, found).healthy_since == NOW
+    assert events_of(found, facts_of.StreamOnAir) == [], "nobody had seen it dark"
+    assert record_after(looked, found).remedies == uses
+    late = ahead(595)  # ten minutes after the restart, and not after the look
+    after = applied(looked, found, heard_at=dict.fromkeys(looked.heard_at, late))
+    assert record_after(after, decide(after, now=late)).remedies == uses
 
 
 def test_a_darkness_in_the_future_begins_now() -> None:
