@@ -3,9 +3,8 @@
 #
 # It travels over an SSH channel's stdin, installs nothing and writes nothing but its lines: one JSON
 # object each, {"seq":N,"facts":{...}} on change, {"hb":N} when nothing changed for a while. It ends
-# with its link. POSIX sh only (dash, busybox). A look at a plain process forks nothing but `sleep`;
-# the process managers cost 150 ms of CPU a question, so they are asked every few looks, and at once
-# when the process they spoke of is no longer the one that is there.
+# with its link. POSIX sh only (dash, busybox). A look at a plain process forks nothing but `sleep`; a
+# manager costs 150 ms of CPU, so it is asked every few looks, and when its process is another one.
 #
 # Whoever sends it puts assignments and sentinel_parts.sh in front of it; these are their defaults.
 # shellcheck disable=SC2154 # what the parts set
@@ -102,11 +101,10 @@ ask_pm2() {
                 bad ? bad.pid || 0 : 0, sum);
         });' 2>/dev/null)
     status=${1:-unreadable} pm2_pid=$(number "${2:-0}") count=$(number "${3:-0}")
-    # A program that dies within milliseconds of its start is dead again before PM2 has answered: that is
-    # PM2 at work, and for as long as it may be, two supervisors must not fight.
+    # A program that dies within milliseconds of its start is dead before PM2 has answered: PM2 is at work,
+    # and two supervisors must not fight.
     [ "$status" != online ] || is_alive "$pm2_pid" || status=dead_already
-    # Between an exit and the next start PM2 says "stopped" for a moment, with a pid: one that a person has
-    # stopped has none.
+    # Between an exit and the next start PM2 says "stopped", with a pid: what a person has stopped has none.
     [ "$status" != stopped ] || [ "$pm2_pid" = 0 ] || status=stopping
     case $status in
     waiting_restart | stopping | dead_already) waited=$((waited + keeper_ask_looks)) ;;
@@ -141,9 +139,8 @@ ask_pm2() {
     esac
 }
 
-# supervisord: judged by the program's own line. The exit code is 3 as soon as any program is down,
-# and 0 in a back-off. All programs are asked for at once: a workload's own questions read the same
-# answer, and a call costs 150 ms whatever it asks.
+# supervisord: judged by the program's own line (the exit code is 3 as soon as any program is down). All are
+# asked for at once: a workload's own questions read the same answer, and a call costs 150 ms.
 ask_supervisor() {
     # shellcheck disable=SC2086 # the command is several words
     supervisor_text=$(bounded $keeper_command status 2>&1)
@@ -161,6 +158,7 @@ ask_supervisor() {
     done <<TEXT
 $supervisor_text
 TEXT
+    [ "$word" = EXITED ] || waited=0
     case $word in
     RUNNING)
         rest=${rest#pid }
@@ -171,7 +169,12 @@ TEXT
     STARTING) answer starting 0 0 starting ;;
     BACKOFF) answer retrying 0 0 "$(plain "$rest")" ;;
     FATAL) answer given_up 0 0 "$(plain "$rest")" ;;
-    EXITED) answer gone 0 0 "exited $(plain "$rest")" ;;
+    EXITED)
+        # For a second between an end and the next start, too: only what is so twice has ended.
+        waited=$((waited + 1)) now=gone
+        [ "$waited" -gt 1 ] || now=retrying
+        answer "$now" 0 0 "exited $(plain "$rest")"
+        ;;
     STOPPED) answer stopped 0 0 "$(plain "$rest")" ;;
     STOPPING) answer unknown 0 0 stopping ;;
     '')

@@ -58,7 +58,8 @@ async def folder(short_path: Path) -> AsyncIterator[Path]:
     await process.wait()
 
 
-def program(folder: Path, name: str) -> Workload:
+def program(folder: Path, name: str, command: str = "") -> Workload:
+    real = f"{require('supervisord').with_name('supervisorctl')} -c {folder}/conf"
     return build(
         "command",
         image="any",
@@ -67,7 +68,7 @@ def program(folder: Path, name: str) -> Workload:
         manager={
             "kind": "supervisor",
             "name": name,
-            "command": f"{require('supervisord').with_name('supervisorctl')} -c {folder}/conf",
+            "command": command or real,
         },
     )
 
@@ -130,3 +131,23 @@ async def test_unknown_program_and_dead_supervisord(link: Link, folder: Path) ->
     assert down.status is Status.FALSE
     restart, *_ = workload.restart_process()
     assert (await link.run(restart)).exit_code == 1
+
+
+async def test_program_seen_between_its_end_and_its_next_start_is_left_to_supervisord(
+    link: Link, folder: Path
+) -> None:
+    """supervisord says EXITED for up to a second before it starts a program again."""
+    said = folder / "said"
+    ctl = folder / "ctl"
+    ctl.write_text(f"#!/bin/sh\ncat {said}\n")
+    ctl.chmod(0o755)
+    said.write_text("good EXITED Nov 22 06:46 AM\n")
+    async with watching(
+        link, program(folder, "good", str(ctl)), "keeper_ask_looks=20\n"
+    ) as sentinel:
+        await sentinel.until(Reason.MANAGER_RETRYING)
+        said.write_text(f"good RUNNING pid {os.getpid()}, uptime 0:00:01\n")
+        await sentinel.until_up()
+        assert '"state":"gone"' not in "".join(sentinel.seen)
+        said.write_text("good EXITED Nov 22 06:46 AM\n")
+        await sentinel.until(Reason.PROCESS_GONE)
