@@ -39,10 +39,10 @@ class Relay:
 
     async def end(self) -> None:
         """Cut everything, and wait until the last of it has let go."""
-        self.cut()
         self._flows.set()
-        async with asyncio.timeout(20):
-            while self._carried:  # noqa: ASYNC110 - no event tells of it
+        async with asyncio.timeout(60):
+            while self._carried:
+                self.cut()  # again: one may have been on its way to the target
                 await asyncio.sleep(0.01)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
