@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from keeper.daemon.relink import Relink, linked_again
 from keeper.ports import (
     Clock,
     Command,
@@ -21,7 +22,6 @@ from keeper.ports import (
     PortError,
     Transient,
     Uncertain,
-    Unreachable,
 )
 from keeper.workloads import jobs
 from keeper.workloads.jobs import JobReply, JobState
@@ -58,9 +58,7 @@ class Jobs:
     poll_s: float = POLL_S
     link_patience_s: float = LINK_PATIENCE_S
 
-    async def run(
-        self, job: Job, link: Link, relink: Callable[[], Awaitable[Link]], heard: Heard
-    ) -> JobEnd:
+    async def run(self, job: Job, link: Link, relink: Relink, heard: Heard) -> JobEnd:
         """See the job through. Raises CommandFailed (it cannot be run or followed), Unreachable.
 
         ``relink`` gives the link that is up now, or raises Unreachable.
@@ -71,9 +69,7 @@ class Jobs:
 class _Talk:
     """One job, one host."""
 
-    def __init__(
-        self, jobs_: Jobs, job: Job, link: Link, relink: Callable[[], Awaitable[Link]]
-    ) -> None:
+    def __init__(self, jobs_: Jobs, job: Job, link: Link, relink: Relink) -> None:
         self._jobs = jobs_
         self._job = job
         self._link = link
@@ -164,16 +160,14 @@ class _Talk:
 
     async def _link_again(self, lost: PortError, began_s: float) -> None:
         """Wait for a link that answers. Raises Unreachable when that takes too long."""
-        while True:
-            if self._jobs.clock.monotonic() - began_s > self._jobs.link_patience_s:
-                raise Unreachable(f"{self._job.name}: {lost}") from lost
-            await asyncio.sleep(self._jobs.poll_s)
-            try:
-                self._link = await self._relink()
-            except Transient as still:
-                lost = still
-                continue
-            return
+        self._link = await linked_again(
+            self._relink,
+            lost,
+            what=self._job.name,
+            clock=self._jobs.clock,
+            until_s=began_s + self._jobs.link_patience_s,
+            poll_s=self._jobs.poll_s,
+        )
 
 
 class Lines:

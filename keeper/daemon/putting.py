@@ -10,13 +10,13 @@ from typing import assert_never
 from keeper.daemon.deploy_log import DeployLog
 from keeper.daemon.jobs import Jobs, Lines
 from keeper.daemon.letting_go import LettingGo
+from keeper.daemon.relink import Relink
 from keeper.daemon.sending import Senders
 from keeper.ports import Command, CommandFailed, Job, Link, Parcel, PortError, Upload
 from keeper.workloads import Step
 
 _TAIL_CHARACTERS = 400
 _SLOW_S = 60.0  # a command that may take longer is told of while it runs
-Relink = Callable[[], Awaitable[Link]]
 
 
 class Putting:

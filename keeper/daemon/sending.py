@@ -7,10 +7,10 @@ another reason costs little of it. How it is cut into pieces is the adapter's af
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from keeper.daemon.relink import Relink, linked_again
 from keeper.ports import (
     Clock,
     CommandFailed,
@@ -20,7 +20,6 @@ from keeper.ports import (
     SendProgress,
     SendStage,
     Transient,
-    Unreachable,
 )
 
 POLL_S = 2.0
@@ -47,9 +46,7 @@ class Senders:
     poll_s: float = POLL_S
     link_patience_s: float = LINK_PATIENCE_S
 
-    async def run(
-        self, parcel: Parcel, link: Link, relink: Callable[[], Awaitable[Link]], tell: Tell
-    ) -> None:
+    async def run(self, parcel: Parcel, link: Link, relink: Relink, tell: Tell) -> None:
         """Put it there, unless it is. Raises LocalFileUnfit, CommandFailed, Unreachable.
 
         ``relink`` gives the link that is up now, or raises Unreachable.
@@ -73,7 +70,7 @@ class _Way:
         senders: Senders,
         parcel: Parcel,
         link: Link,
-        relink: Callable[[], Awaitable[Link]],
+        relink: Relink,
         tell: Tell,
     ) -> None:
         self._senders = senders
@@ -139,16 +136,14 @@ class _Way:
     async def _link_again(self, lost: PortError) -> None:
         """Wait for a link that answers. Raises Unreachable when nothing got further for too long."""
         self._begun, self._carried_bytes = None, 0
-        while True:
-            if self._now_s() - self._moved_s > self._senders.link_patience_s:
-                raise Unreachable(str(lost)) from lost
-            await asyncio.sleep(self._senders.poll_s)
-            try:
-                self._link = await self._relink()
-            except Transient as still:
-                lost = still
-                continue
-            return
+        self._link = await linked_again(
+            self._relink,
+            lost,
+            what=self._parcel.name,
+            clock=self._senders.clock,
+            until_s=self._moved_s + self._senders.link_patience_s,
+            poll_s=self._senders.poll_s,
+        )
 
     def _now_s(self) -> float:
         return self._senders.clock.monotonic()
