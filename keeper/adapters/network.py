@@ -14,6 +14,7 @@ from contextlib import suppress
 import aiohttp
 
 import keeper
+from keeper.adapters.media import Media
 from keeper.adapters.mjpeg import FrameReader, FrameTally, boundary_of, look_at
 from keeper.adapters.webrtc import Players
 from keeper.ports import (
@@ -21,6 +22,7 @@ from keeper.ports import (
     HttpReply,
     HttpRequest,
     Invalid,
+    MediaSource,
     PictureLimits,
     PictureSample,
     PlayerLimits,
@@ -48,6 +50,7 @@ class HttpNetwork:
         self._foreign_session = session
         self._own_sessions: dict[bool, aiohttp.ClientSession] = {}
         self._players = Players()
+        self._media = Media()
 
     def _open(self, *, is_view: bool = False) -> aiohttp.ClientSession:
         """Return the session to use; a view's connection is never used again.
@@ -74,6 +77,7 @@ class HttpNetwork:
 
     async def close(self) -> None:
         """Close kept connections. May be repeated."""
+        await self._media.close()
         for session in self._own_sessions.values():
             await session.close()
 
@@ -159,6 +163,10 @@ class HttpNetwork:
             error=watching.error,
             is_own_fault=watching.is_own_fault,
         )
+
+    async def sample_media(self, source: MediaSource, limits: PictureLimits) -> PictureSample:
+        """Look at a playlist, a played stream or single pictures. Nothing is raised."""
+        return await self._media.sample(self._open(is_view=True), source, limits)
 
     async def sample_webrtc(self, url: str, limits: PlayerLimits) -> PlayerSample:
         """Look as a player does. Whatever happens becomes a sample; nothing is raised."""

@@ -20,7 +20,8 @@ class Reason(StrEnum):
     BLACK = "black"
     NO_BYTES = "no_bytes"
     CORRUPT = "corrupt"
-    SLOW = "slow"
+    NO_SOUND = "no_sound"
+    STUTTERING = "stuttering"
     UNREACHABLE = "unreachable"
     HTTP_ERROR = "http_error"
     PROBE_FAILED = "probe_failed"
@@ -150,7 +151,8 @@ SENTENCE: dict[Reason, str] = {
     Reason.BLACK: "frames arrive, but they are black",
     Reason.NO_BYTES: "the stream answers but sends no picture",
     Reason.CORRUPT: "what arrives cannot be decoded as a picture",
-    Reason.SLOW: "the picture moves, but far below its target rate",
+    Reason.NO_SOUND: "the picture is there, and the sound that belongs to it is not",
+    Reason.STUTTERING: "the picture moves, but far below its target rate",
     Reason.UNREACHABLE: "nobody answers at the stream's address",
     Reason.HTTP_ERROR: "the stream's address answers with an error",
     Reason.PROBE_FAILED: "the probe itself failed, so nothing is known",

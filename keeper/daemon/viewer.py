@@ -25,6 +25,8 @@ from keeper.ports import (
     Clock,
     Foresight,
     HttpRequest,
+    MediaKind,
+    MediaSource,
     Network,
     PictureLimits,
     PortError,
@@ -49,6 +51,7 @@ class _Viewed:
     seen: Reading | None = None
     seen_s: float = 0.0
     same_looks: int = 0  # in a row, all as the latest
+    memory: bytes = b""  # what the latest look has kept for the next one
 
 
 class Viewer:
@@ -228,14 +231,11 @@ class Viewer:
         instance_id = target.instance.instance_id
         timeout_s = target.probe_timeout_s
         host = f"[{address.host}]" if ":" in address.host else address.host
-        url = f"http://{host}:{address.port}{view.path}"
+        scheme = "rtmp" if view.kind is ViewKind.RTMP else "http"
+        url = f"{scheme}://{host}:{address.port}{view.path}"
         match view.kind:
-            case ViewKind.MJPEG:
-                limits = PictureLimits(sample_s=min(2.5, timeout_s / 2), timeout_s=timeout_s)
-                sample = await self._network.sample_mjpeg(url, limits)
-                if sample.newest_frame and instance_id in self._rentals:
-                    self._board.frames.add(instance_id, sample.newest_frame, self._clock.now())
-                return read_picture(sample, view, instance_id, self._clock.now())
+            case ViewKind.MJPEG | ViewKind.JPEG | ViewKind.HLS | ViewKind.RTMP:
+                return await self._watch(viewed, view, url)
             case ViewKind.WEBRTC:
                 return await self._play(viewed, view, url)
             case ViewKind.HTTP:
@@ -253,6 +253,25 @@ class Viewer:
                 except PortError as error:
                     failure = error
                 return read_tcp(failure, instance_id, self._clock.now())
+
+    async def _watch(self, viewed: _Viewed, view: View, url: str) -> Reading:
+        instance_id, timeout_s = viewed.target.instance.instance_id, viewed.target.probe_timeout_s
+        limits = PictureLimits(
+            sample_s=min(2.5, timeout_s / 2),
+            timeout_s=timeout_s,
+            ignored=view.ignored,
+            memory=viewed.memory,
+        )
+        if view.kind is ViewKind.MJPEG:
+            sample = await self._network.sample_mjpeg(url, limits)
+        else:
+            source = MediaSource(kind=MediaKind(view.kind), url=view.url or url)
+            sample = await self._network.sample_media(source, limits)
+        if self._rentals.get(instance_id) is viewed:
+            viewed.memory = sample.memory
+            if sample.newest_frame:
+                self._board.frames.add(instance_id, sample.newest_frame, self._clock.now())
+        return read_picture(sample, view, instance_id, self._clock.now())
 
     async def _play(self, viewed: _Viewed, view: View, url: str) -> Reading:
         player, instance_id = viewed.player, viewed.target.instance.instance_id

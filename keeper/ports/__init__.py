@@ -53,12 +53,15 @@ from keeper.ports.marketplace import Account, Marketplace
 from keeper.ports.network import (
     HttpReply,
     HttpRequest,
+    MediaKind,
+    MediaSource,
     Network,
     PictureLimits,
     PictureSample,
     PlayerLimits,
     PlayerSample,
     Reached,
+    Region,
 )
 from keeper.ports.store import Batch, JournalEntry, NoticeKind, OutboxRow, Saved, Store
 from keeper.ports.time import Cadence, Clock, Heartbeat
@@ -91,6 +94,8 @@ __all__ = [
     "LocalFileUnfit",
     "Malformed",
     "Marketplace",
+    "MediaKind",
+    "MediaSource",
     "Missing",
     "Network",
     "NoticeKind",
@@ -109,6 +114,7 @@ __all__ = [
     "RateLimited",
     "Reached",
     "Refused",
+    "Region",
     "ReloadReport",
     "Saved",
     "SendHeard",

@@ -32,14 +32,46 @@ class HttpReply:
     elapsed_s: float
 
 
+class MediaKind(StrEnum):
+    """How a viewer gets the picture, besides MJPEG and WebRTC."""
+
+    JPEG = "jpeg"  # one picture at a time, asked for anew
+    HLS = "hls"  # a live playlist and its newest segments
+    RTMP = "rtmp"  # played from a server, as a player does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaSource:
+    """Where a picture comes from. The address may hold a token: it is never logged or put on a command line."""
+
+    kind: MediaKind
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """A rectangle of the picture, in shares of its width and height from its top left corner."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureLimits:
-    """A picture probe stops at whichever comes first."""
+    """How a picture is looked at; a look stops at whichever comes first."""
 
     sample_s: float = 2.5
     timeout_s: float = 5.0
     bytes_max: int = 12_000_000
     frames_max: int = 120
+    # Where it may move without being live: a clock over a slate, a ticker.
+    ignored: tuple[Region, ...] = ()
+    # What the look before at the same source has kept (PictureSample.memory); b"": there was none.
+    memory: bytes = b""
+    # Whether a small JPEG of the newest picture is wanted; to make one costs as much as a third of the look.
+    wants_frame: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +91,20 @@ class PictureSample:
     newest_frame: bytes  # JPEG, for the thumbnail; empty when none
     error: str = ""  # "refused", "timeout", "reset", "not mjpeg", …
     is_own_fault: bool = False  # the probe failed for a reason on this box
+    # The luma that one sample in a hundred of the newest picture exceeds, 0..255: a dark scene has lights.
+    bright_luma: float | None = None
+    # How far the picture has moved beyond its noise, between the pictures compared (probes/grid.py says
+    # how), 0..255. None: there was nothing to compare with.
+    change: float | None = None
+    compared_s: float = 0.0  # between the first and the last of the pictures compared
+    media_s: float = 0.0  # how much of the stream's own time was seen; 0: it does not say
+    has_video: bool = True  # False: the stream was read, and there is no picture in it
+    has_sound: bool = False  # there is a track of sound
+    sound_dbfs: float | None = None  # its loudest tenth of a second; None: none was decoded
+    keyframe_interval_s: float | None = None
+    latency_s: float | None = None  # behind live, where the source says when it was made
+    newest_age_s: float | None = None  # since the newest picture came, by this box's clock
+    memory: bytes = b""  # for the next look at the same source; of keeper's own making, bounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +165,13 @@ class Network(Protocol):
 
     async def sample_mjpeg(self, url: str, limits: PictureLimits) -> PictureSample:
         """Watch an MJPEG stream as a viewer would, within the limits. Never raises PortError."""
+        ...
+
+    async def sample_media(self, source: MediaSource, limits: PictureLimits) -> PictureSample:
+        """Look at a picture by other ways than MJPEG and WebRTC, within the limits. Never raises PortError.
+
+        Of the sample ``http_status`` is 200 where a server of another protocol has let us in.
+        """
         ...
 
     async def sample_webrtc(self, url: str, limits: PlayerLimits) -> PlayerSample:

@@ -107,7 +107,11 @@ def _judge_frames(sample: PictureSample, expected: Expected) -> tuple[Status, Re
     per_s = _unique_per_s(sample)
     if per_s < expected.target_frames_per_s * SLOW_SHARE:
         # The viewer still sees it move; who is to blame is for a person to say before keeper acts.
-        return Status.TRUE, Reason.SLOW, f"{per_s:.1f} of {expected.target_frames_per_s:g} frames/s"
+        return (
+            Status.TRUE,
+            Reason.STUTTERING,
+            f"{per_s:.1f} of {expected.target_frames_per_s:g} frames/s",
+        )
     return Status.TRUE, Reason.LIVE, ""
 
 

@@ -29,6 +29,7 @@ from keeper.ports import (
     Clock,
     HttpReply,
     HttpRequest,
+    MediaSource,
     PictureLimits,
     PictureSample,
     PlayerLimits,
@@ -316,6 +317,10 @@ class MemoryNetwork:
         sample, takes_s = _SAMPLES[self._seen(url)]
         await asyncio.sleep(limits.timeout_s if takes_s is None else takes_s)
         return sample
+
+    async def sample_media(self, source: MediaSource, limits: PictureLimits) -> PictureSample:
+        """Look at a virtual host's picture: it is the same one, whatever way it is offered."""
+        return await self.sample_mjpeg(source.url, limits)
 
     async def sample_webrtc(self, url: str, limits: PlayerLimits) -> PlayerSample:
         """Look at a virtual host as a player: what it shows is the same picture, offered another way."""

@@ -26,6 +26,7 @@ from keeper.ports import (
     JournalEntry,
     Link,
     Marketplace,
+    MediaSource,
     Network,
     Parcel,
     PictureLimits,
@@ -227,6 +228,10 @@ class InstrumentedNetwork:
     async def sample_mjpeg(self, url: str, limits: PictureLimits) -> PictureSample:
         """See Network."""
         return await self._meter.measured("sample_mjpeg", self._inner.sample_mjpeg(url, limits))
+
+    async def sample_media(self, source: MediaSource, limits: PictureLimits) -> PictureSample:
+        """See Network."""
+        return await self._meter.measured("sample_media", self._inner.sample_media(source, limits))
 
     async def sample_webrtc(self, url: str, limits: PlayerLimits) -> PlayerSample:
         """See Network."""

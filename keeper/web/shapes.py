@@ -9,6 +9,7 @@ from typing import Any
 
 from keeper.alerts import Severity
 from keeper.core.model import ConditionKind, Mode, Status, Subject
+from keeper.core.viewing import Verdict
 from keeper.core.windows import Allowance
 from keeper.core.world import OrderKind
 from keeper.web.tone import Tone
@@ -161,6 +162,7 @@ class SlotStatus:
     dark_since: datetime | None
     dark_s: float
     frames_per_s: float | None
+    verdict: Verdict | None  # of the latest look; None: nobody has looked
     dollars_per_hour: float
     host: HostStatus | None
     incoming: HostStatus | None

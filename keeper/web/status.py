@@ -36,6 +36,7 @@ from keeper.core.spend import record_dollars_per_hour
 from keeper.core.strays import is_confirmed, order_to_adopt, order_to_end, spent_dollars, strays
 from keeper.core.text import plain
 from keeper.core.under_way import KeptFor
+from keeper.core.viewing import verdict_of
 from keeper.core.windows import Window
 from keeper.core.world import Pause, Snapshot
 from keeper.web.deploys import deploy_of, deploys_of
@@ -223,6 +224,7 @@ def _spare(look: _Look, record: SlotRecord) -> SlotStatus:
         since=record.tenure.ready_at if record.tenure is not None else None,
         is_on_air=False,
         frames_per_s=None,
+        verdict=None,
         dollars_per_hour=record_dollars_per_hour(record),
     )
 
@@ -252,6 +254,7 @@ def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
         dark_since=record.dark_since,
         dark_s=max(0.0, (now - record.dark_since).total_seconds()) if record.dark_since else 0.0,
         frames_per_s=_frames(look, record),
+        verdict=None if (picture := _picture(look, record)) is None else verdict_of(picture),
         dollars_per_hour=sum(
             each.dollars_per_hour + each.traffic_dollars_per_hour
             for each in (host, incoming)

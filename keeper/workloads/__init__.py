@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from keeper.core.model import InstanceId, OfferNeeds, Reading, RentalSpec, Rung, Status
-from keeper.ports import Command, CommandResult, Job, Parcel, Upload
+from keeper.ports import Command, CommandResult, Job, Parcel, Region, Upload
 from keeper.workloads.audition import Check
 
 Step = Command | Upload | Job | Parcel
@@ -25,6 +25,9 @@ class ViewKind(StrEnum):
     """How a viewer looks at the stream."""
 
     MJPEG = "mjpeg"  # the picture itself
+    JPEG = "jpeg"  # the picture itself, one at a time
+    HLS = "hls"  # the picture and the sound
+    RTMP = "rtmp"  # the same
     WEBRTC = "webrtc"  # the picture itself, as a player of Pixel Streaming
     HTTP = "http"  # only that something answers (weaker; a hint)
     TCP = "tcp"  # only that a port is open (weakest)
@@ -45,18 +48,38 @@ class PlayerView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A picture that may stand still by design: a slate, a lobby, a menu.
+
+    ``grid``: how it looks, as probes/grid.py sees it; b"": not known yet, so nothing is excused by it.
+    """
+
+    name: str
+    grid: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """What the viewer probe looks at, on a port of the container.
 
-    By its public mapping, or through the host's link when there is none.
+    By its public mapping, or through the host's link when there is none; or, with ``url``, elsewhere: a
+    public platform's playlist.
     """
 
     kind: ViewKind
     container_port: int
     path: str = "/"
-    target_frames_per_s: float = 0.0  # below a quarter of it: slow; 0: no target
-    black_luma_max: float = 4.0  # a mean luma at or below this is black
+    url: str = ""  # HLS, RTMP, JPEG: absolute; then neither port nor path is asked
+    target_frames_per_s: float = 0.0  # below a quarter of it: stuttering; 0: no target
+    black_luma_max: float = (
+        4.0  # a mean luma at or below this is black, where nothing in it is bright
+    )
     is_static_allowed: bool = False  # a slate: an unchanging picture is by design
+    still_max_s: float = 0.0  # a picture may stand still for so long before it counts as frozen
+    scenes: tuple[Scene, ...] = ()  # these may stand still for ever
+    ignored: tuple[Region, ...] = ()  # what moves there is no life: a clock over a slate
+    expects_sound: bool = False
+    silence_max_dbfs: float = -60.0  # sound that stays at or below this is silence
     player: PlayerView | None = None  # WEBRTC
 
 

@@ -194,7 +194,7 @@ HAPPENINGS: tuple[Happening, ...] = (
     _list_anew,
     lambda world, now: _list_anew(_hear_all(world, now), now),
     *(_say(slot, Subject.PICTURE, Status.TRUE, Reason.LIVE) for slot in SLOTS),
-    _say(ONE, Subject.PICTURE, Status.TRUE, Reason.SLOW),
+    _say(ONE, Subject.PICTURE, Status.TRUE, Reason.STUTTERING),
     _say(ONE, Subject.PICTURE, Status.FALSE, Reason.FROZEN, is_certain=True),
     _say(TWO, Subject.PICTURE, Status.FALSE, Reason.FROZEN),
     _say(TWO, Subject.PICTURE, Status.UNKNOWN, Reason.PROBE_FAILED),

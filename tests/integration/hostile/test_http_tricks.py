@@ -56,7 +56,7 @@ EXPECTED: dict[str, set[Reason]] = {
     "lying_lengths": {Reason.LIVE, Reason.CORRUPT},
     "one_frame": {Reason.FROZEN, Reason.PROBE_FAILED},
     "black": {Reason.BLACK},
-    "three_frames_then_nothing": {Reason.LIVE, Reason.SLOW, Reason.NO_BYTES},
+    "three_frames_then_nothing": {Reason.LIVE, Reason.STUTTERING, Reason.NO_BYTES},
     "silence": {Reason.NO_BYTES},
     "slams": {Reason.UNREACHABLE},
     "no_boundary": {Reason.HTTP_ERROR},

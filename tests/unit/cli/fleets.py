@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from keeper.alerts import Severity
 from keeper.core.model import Mode
+from keeper.core.viewing import Verdict
 from keeper.web.shapes import (
     AccountStatus,
     ActStatus,
@@ -86,6 +87,7 @@ ON_AIR = SlotStatus(
     dark_since=None,
     dark_s=0.0,
     frames_per_s=29.7,
+    verdict=Verdict.LIVE,
     dollars_per_hour=0.463,
     host=host(),
     incoming=None,
@@ -143,6 +145,7 @@ DARK = replace(
     is_on_air=False,
     dark_since=ago(seconds=12),
     frames_per_s=0.0,
+    verdict=Verdict.FROZEN,
     host=host(24_817_999, "RTX 6000 Ada Generation"),
     decision=decision("restart", is_act=True),
     last_act=None,
@@ -159,6 +162,7 @@ VACANT = replace(
     since=None,
     is_on_air=False,
     frames_per_s=None,
+    verdict=None,
     dollars_per_hour=0.0,
     host=None,
     last_act=None,

@@ -46,7 +46,7 @@ def test_decides(row: Row) -> None:
 # Given to readings and conditions, stated in facts, or said of rentals that no slot has any more;
 # never the reason of a slot's decision. Each has its own test elsewhere in this folder.
 NEVER_DECIDED = {
-    Reason.LIVE, Reason.ANSWERS, Reason.STATIC_BY_DESIGN, Reason.SLOW, Reason.LINK_UP, Reason.PROCESS_UP,
+    Reason.LIVE, Reason.ANSWERS, Reason.STATIC_BY_DESIGN, Reason.STUTTERING, Reason.LINK_UP, Reason.PROCESS_UP,
     Reason.NOT_ASKED, Reason.SILENT, Reason.LINK_LOST, Reason.DIAL_REFUSED, Reason.KEY_REFUSED,
     Reason.PROBE_FAILED, Reason.PROCESS_STARTING, Reason.MANAGER_RETRYING, Reason.DISK_FULL, Reason.DISK_LOW,
     Reason.PENDING, Reason.RUNNING, Reason.DEPLOYED, Reason.OFFER_GONE, Reason.GONE,
@@ -54,7 +54,7 @@ NEVER_DECIDED = {
 }  # fmt: skip
 # A bad picture's reason is passed on by the ladder as it is; one of them stands for all.
 LIKE_FROZEN = {
-    Reason.BLACK, Reason.NO_BYTES, Reason.CORRUPT, Reason.UNREACHABLE, Reason.HTTP_ERROR,
+    Reason.BLACK, Reason.NO_SOUND, Reason.NO_BYTES, Reason.CORRUPT, Reason.UNREACHABLE, Reason.HTTP_ERROR,
     Reason.MANAGER_DOWN,
 }  # fmt: skip
 

@@ -110,8 +110,8 @@ def test_a_picture_is_believed_after_enough_of_it(
 
 
 def test_a_slow_picture_is_a_picture() -> None:
-    found = believed(ConditionKind.STREAMING, a_reading(Subject.PICTURE, T, Reason.SLOW))
-    assert (found.status, found.reason) == (T, Reason.SLOW)
+    found = believed(ConditionKind.STREAMING, a_reading(Subject.PICTURE, T, Reason.STUTTERING))
+    assert (found.status, found.reason) == (T, Reason.STUTTERING)
 
 
 def test_the_reason_of_a_bad_picture_follows_what_is_seen_last() -> None:

@@ -52,7 +52,7 @@ ROWS = [
     ("moves at its rate", LIVE, THIRTY, Status.TRUE, Reason.LIVE),
     ("moves, without a target", replace(LIVE, unique_frames=2), NO_TARGET, Status.TRUE, Reason.LIVE),
     ("a quarter of the rate is enough", replace(LIVE, unique_frames=10), THIRTY, Status.TRUE, Reason.LIVE),
-    ("moves far below its rate", replace(LIVE, unique_frames=9), THIRTY, Status.TRUE, Reason.SLOW),
+    ("moves far below its rate", replace(LIVE, unique_frames=9), THIRTY, Status.TRUE, Reason.STUTTERING),
     ("many parts, always the same frame", replace(LIVE, unique_frames=1, motion=None), THIRTY, Status.FALSE, Reason.FROZEN),
     ("one frame and then silence", replace(LIVE, frames=1, unique_frames=1, sampled_s=2.5), THIRTY, Status.FALSE, Reason.FROZEN),
     ("the same frame, no target, long enough", replace(LIVE, unique_frames=1), NO_TARGET, Status.FALSE, Reason.FROZEN),

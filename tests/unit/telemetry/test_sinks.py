@@ -355,7 +355,7 @@ def test_incident_without_darkness_adds_no_dark_time(
     sink: MetricsSink, registry: CollectorRegistry
 ) -> None:
     sick = record(
-        incident=Incident(incident_id="i", opened_at=NOW, reason=Reason.SLOW, dark_since=None)
+        incident=Incident(incident_id="i", opened_at=NOW, reason=Reason.STUTTERING, dark_since=None)
     )
     for seconds in (0, 30):
         sink.render(snapshot(sick, at=NOW + timedelta(seconds=seconds)))

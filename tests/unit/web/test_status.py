@@ -79,7 +79,9 @@ ROWS: list[tuple[str, SlotRecord, Decision, tuple[str, Tone, bool]]] = [
     (
         "sick and still on air",
         record(
-            incident=Incident(incident_id="i", opened_at=NOW, reason=Reason.SLOW, dark_since=None)
+            incident=Incident(
+                incident_id="i", opened_at=NOW, reason=Reason.STUTTERING, dark_since=None
+            )
         ),
         waiting(SLOT, Reason.NOT_ENOUGH_EVIDENCE),
         ("On air, in repair", Tone.WARN, True),
