@@ -265,7 +265,9 @@ class Viewer:
         if view.kind is ViewKind.MJPEG:
             sample = await self._network.sample_mjpeg(url, limits)
         else:
-            source = MediaSource(kind=MediaKind(view.kind), url=view.url or url)
+            source = MediaSource(
+                kind=MediaKind(view.kind), url=view.url or url, is_declared=bool(view.url)
+            )
             sample = await self._network.sample_media(source, limits)
         if self._rentals.get(instance_id) is viewed:
             viewed.memory = sample.memory

@@ -46,6 +46,9 @@ class MediaSource:
 
     kind: MediaKind
     url: str
+    # The operator has declared the whole address, a public platform's: what it answers may lead to other
+    # public addresses. A host's may lead only to itself, or it could have this box ask its own neighbours.
+    is_declared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
