@@ -7,8 +7,9 @@ import pytest
 
 from keeper.core.model import InstanceId, Status, Subject
 from keeper.core.reasons import Reason
-from keeper.ports import PictureSample
+from keeper.ports import PictureSample, Region
 from keeper.probes.picture import read_picture
+from keeper.workloads import Scene
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -42,6 +43,11 @@ class Expected:
     target_frames_per_s: float = 30.0
     black_luma_max: float = 4.0
     is_static_allowed: bool = False
+    still_max_s: float = 0.0
+    scenes: tuple[Scene, ...] = ()
+    ignored: tuple[Region, ...] = ()
+    expects_sound: bool = False
+    silence_max_dbfs: float = -60.0
 
 
 THIRTY = Expected()
