@@ -37,6 +37,7 @@ SCENE_SHARE_MAX = 0.1
 
 _MAGIC = b"kg1"
 _HEAD = struct.Struct("<3sdd")  # then the grid of the standing picture, and that of the newest
+LENGTH = _HEAD.size + 2 * CELLS  # bytes that ``remember`` writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,14 +158,17 @@ def remember(memory: Memory) -> bytes:
 
 
 def recall(memory: bytes) -> Memory | None:
-    """Read what ``remember`` wrote; None: it was something else."""
-    if len(memory) != _HEAD.size + 2 * CELLS:
+    """Read what ``remember`` wrote; None: it was something else.
+
+    What stands after it is a source's own, and not looked at.
+    """
+    if len(memory) < LENGTH:
         return None
     magic, standing_s, newest_s = _HEAD.unpack_from(memory)
     is_ours = magic == _MAGIC and math.isfinite(standing_s) and math.isfinite(newest_s)
     if not is_ours or standing_s > newest_s:
         return None
-    grids = memory[_HEAD.size :]
+    grids = memory[_HEAD.size : LENGTH]
     return Memory(
         standing=Shot(at_s=standing_s, grid=grids[:CELLS]),
         newest=Shot(at_s=newest_s, grid=grids[CELLS:]),
