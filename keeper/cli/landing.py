@@ -191,7 +191,8 @@ def _landing(
 ) -> Landing:
     key_file = settings.ssh.private_key_file or settings.state_dir / "id_ed25519"
     workload = build_workloads(settings).get(stream_of(slot))
-    port = workload.view().container_port if workload is not None else _SSH_PORT
+    # Where its picture is looked at elsewhere, there is no port to name.
+    port = (workload.view().container_port if workload is not None else 0) or _SSH_PORT
     connection = connection_of(
         slot,
         instance_id,

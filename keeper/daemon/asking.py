@@ -110,7 +110,8 @@ class HostsAsked:
         record = self._ground.memory.records.get(slot) if self._ground.has_memory else None
         tenure = record.tenure if record is not None else None
         workload = self._workload_of(slot, tenure.revision if tenure is not None else "")
-        return workload.view().container_port if workload is not None else None
+        port = workload.view().container_port if workload is not None else 0
+        return port or None  # 0: its picture is looked at elsewhere
 
     async def report(self, slot: SlotId) -> tuple[Told, ...]:
         """See Asking."""

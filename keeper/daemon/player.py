@@ -56,9 +56,10 @@ class Player:
         if limits.is_subscribing and not (sample.has_left or sample.is_own_fault):
             self._watched_s = now_s
         self._suspect_of(sample, declared, is_watching=limits.is_subscribing)
-        reading = read_player(sample, view, instance_id, at)
+        # One look keeps nothing for the next one here: for how long it stands is counted below.
+        reading = read_player(sample, replace(view, still_max_s=0.0), instance_id, at)
         if reading is not None:
-            reading = self._with_patience(reading, declared, now_s)
+            reading = self._with_patience(reading, view, now_s)
             self._reading, self._judged_s = reading, now_s
             if reading.status is not Status.UNKNOWN:
                 self._bad = self._bad + 1 if reading.status is Status.FALSE else 0
@@ -112,13 +113,13 @@ class Player:
             timeout_s=declared.offer_s + declared.sample_s + _OTHER_S,
         )
 
-    def _with_patience(self, reading: Reading, declared: PlayerView, now_s: float) -> Reading:
+    def _with_patience(self, reading: Reading, view: View, now_s: float) -> Reading:
         """Let a picture stand still for as long as is declared: menus do."""
         if reading.reason is not Reason.FROZEN:
             self._still_s = None if reading.status is Status.TRUE else self._still_s
             return reading
         self._still_s = now_s if self._still_s is None else self._still_s
-        if now_s - self._still_s >= declared.still_max_s:
+        if now_s - self._still_s >= view.still_max_s:
             return reading
         return replace(reading, status=Status.TRUE, reason=Reason.STATIC_BY_DESIGN)
 

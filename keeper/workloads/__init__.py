@@ -44,7 +44,6 @@ class PlayerView:
     has_rest: bool = False  # the server says who else watches
     needs_relay: bool = True
     start_s: float = 180.0  # from the application's start until it streams
-    still_max_s: float = 0.0  # a picture may stand still for so long before it counts as frozen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +51,12 @@ class Scene:
     """A picture that may stand still by design: a slate, a lobby, a menu.
 
     ``grid``: how it looks, as probes/grid.py sees it; b"": not known yet, so nothing is excused by it.
+    ``image``: the file of keeper's box that shows it, which the shell reads (viewing.Aids).
     """
 
     name: str
     grid: bytes = b""
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +64,15 @@ class View:
     """What the viewer probe looks at, on a port of the container.
 
     By its public mapping, or through the host's link when there is none; or, with ``url``, elsewhere: a
-    public platform's playlist.
+    public platform's playlist. What is seen there is the stream's, whichever host sends it.
     """
 
     kind: ViewKind
-    container_port: int
+    container_port: int  # 0: none of the host's own is looked at
     path: str = "/"
-    url: str = ""  # HLS, RTMP, JPEG: absolute; then neither port nor path is asked
+    url: str = ""  # HLS, RTMP, JPEG, MJPEG: absolute; then neither port nor path is asked
+    url_secret: str = ""  # the name of the secret that is the url; the shell puts it there
+    own: View | None = None  # where the look is elsewhere: the host's own picture, for hand-overs
     target_frames_per_s: float = 0.0  # below a quarter of it: stuttering; 0: no target
     black_luma_max: float = (
         4.0  # a mean luma at or below this is black, where nothing in it is bright
@@ -80,6 +83,7 @@ class View:
     ignored: tuple[Region, ...] = ()  # what moves there is no life: a clock over a slate
     expects_sound: bool = False
     silence_max_dbfs: float = -60.0  # sound that stays at or below this is silence
+    silence_max_s: float = 0.0  # a picture may be silent for so long before it counts as that
     player: PlayerView | None = None  # WEBRTC
 
 

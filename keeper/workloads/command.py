@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from keeper.core.model import InstanceId, OfferNeeds, Port, Reading, RentalSpec, Rung
 from keeper.ports import Command, CommandResult, Upload
-from keeper.workloads import Drain, ReportLine, Step, View, ViewKind, Workload, register
+from keeper.workloads import Drain, ReportLine, Step, View, Workload, register
 from keeper.workloads import managers as manager_of
 from keeper.workloads.audition import Check
 from keeper.workloads.audition_checks import (
@@ -25,25 +25,9 @@ from keeper.workloads.audition_checks import (
     audition,
     ingest_at,
 )
+from keeper.workloads.viewing import ViewSettings, view_of
 
 _LADDER = (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT)
-
-
-class ViewSettings(BaseModel):
-    """What a viewer looks at."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: ViewKind
-    # The port inside the container; reached by its public mapping, or through SSH without one.
-    port: Annotated[int, Field(ge=1, le=65_535)]
-    path: Annotated[str, Field(pattern=r"^/\S*$")] = "/"
-    # New frames a second; 0: no target.
-    target_frames_per_s: Annotated[float, Field(ge=0, le=240)] = 0.0
-    # A mean brightness (0..255) at or below this is black.
-    black_luma_max: Annotated[float, Field(ge=0, le=255)] = 4.0
-    # Whether an unchanging picture is by design.
-    is_static_allowed: bool = False
 
 
 class FileSettings(BaseModel):
@@ -232,17 +216,13 @@ class OperatorCommand:
     def view(self) -> View:
         """Return what the operator declared."""
         declared = self.settings.view
-        return View(
-            kind=declared.kind,
-            container_port=declared.port,
-            path=declared.path,
-            target_frames_per_s=declared.target_frames_per_s,
-            black_luma_max=declared.black_luma_max,
-            is_static_allowed=declared.is_static_allowed,
+        return view_of(
+            declared, kind=declared.kind, container_port=declared.port or 0, path=declared.path
         )
 
     def _ports(self) -> tuple[int, ...]:
-        return tuple(dict.fromkeys((self.settings.view.port, *self.settings.ports)))
+        own = () if self.settings.view.port is None else (self.settings.view.port,)
+        return tuple(dict.fromkeys((*own, *self.settings.ports)))
 
     def _put_and_start(self, act: str) -> tuple[Step, ...]:
         manager, workdir = self.settings.manager, self.settings.workdir

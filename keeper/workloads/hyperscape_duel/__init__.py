@@ -33,6 +33,7 @@ from keeper.workloads.audition_checks import Demands, Speech, audition, ingest_a
 from keeper.workloads.hyperscape_duel import deploy, report, scripts, symptoms
 from keeper.workloads.hyperscape_duel.facts import read_facts
 from keeper.workloads.hyperscape_duel.settings import HyperscapeDuelSettings
+from keeper.workloads.viewing import view_of
 
 _DETAIL_MAX = 200
 _REPORT_MAX_BYTES = 32_768
@@ -178,11 +179,29 @@ class HyperscapeDuel:
         return (*readings, self._judge(raw, instance_id, at))
 
     def view(self) -> View:
-        """Look at the playlist: it shows that something answers; symptoms say whether it lives."""
-        if not self.settings.hls_path:
-            return View(kind=ViewKind.TCP, container_port=self.settings.port)
-        path = self.settings.hls_path
-        return View(kind=ViewKind.HTTP, container_port=self.settings.port, path=path)
+        """Look at the stream's picture: by its own playlist, or where everybody watches it."""
+        settings, seen = self.settings, self.settings.view
+        own = self._own_view()
+        if not seen.is_elsewhere:
+            return own
+        view = self._heard(view_of(seen, kind=seen.kind, container_port=settings.port))
+        return replace(view, own=own if own.kind is ViewKind.HLS else None)
+
+    def _own_view(self) -> View:
+        settings, seen = self.settings, self.settings.view
+        if not settings.hls_path:
+            return View(kind=ViewKind.TCP, container_port=settings.port)
+        kind = ViewKind.HTTP if seen.kind is ViewKind.HTTP else ViewKind.HLS
+        view = view_of(seen, kind=kind, container_port=settings.port, path=settings.hls_path)
+        return self._heard(replace(view, url="", url_secret=""))
+
+    def _heard(self, view: View) -> View:
+        """Expect sound where the stack is told to send it, and be patient while nobody fights."""
+        declared = self.settings.view.expects_sound
+        expects = self.settings.has_sound if declared is None else declared
+        if view.kind is ViewKind.HTTP:
+            return view
+        return replace(view, expects_sound=expects, silence_max_s=self.settings.silence_max_s())
 
     def _judge(self, raw: bytes, instance_id: InstanceId, at: datetime) -> Reading:
         facts = read_facts(raw)

@@ -12,7 +12,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from keeper.workloads import ViewKind
 from keeper.workloads.audition_checks import AuditionSettings, IngestPlace
+from keeper.workloads.viewing import BroadcastSettings, fault_of
 
 _EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 _AppName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
@@ -137,13 +139,35 @@ class Pm2Settings(BaseModel):
         return self
 
 
+class DuelViewSettings(BroadcastSettings):
+    """What viewers see and hear of a duel: by its own playlist, or by that of a platform."""
+
+    # http: only whether the playlist answers. rtmp: what `url` plays.
+    kind: Literal[ViewKind.HLS, ViewKind.RTMP, ViewKind.HTTP] = ViewKind.HTTP
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> DuelViewSettings:
+        if self.is_elsewhere and self.kind is ViewKind.HTTP:
+            raise ValueError(
+                "`http` sees no picture, and an answer from elsewhere says nothing of the host: look there by"
+                " `hls` or `rtmp`"
+            )
+        if self.kind is ViewKind.RTMP and not self.is_elsewhere:
+            raise ValueError("the host itself plays nothing by `rtmp`: say where, by `url`")
+        if self.url and (found := fault_of(self.url, self.kind)):
+            raise ValueError(f"`url`: {found}")
+        if self.expects_sound and self.kind is ViewKind.HTTP:
+            raise ValueError("`http` hears no sound: look by `hls`, or leave `expects_sound` out")
+        return self
+
+
 class HyperscapeDuelSettings(BaseModel):
     """What an operator declares of a duel."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     # Who changes these puts nothing else on a host.
     not_on_hosts: ClassVar[frozenset[str]] = frozenset(
-        {"patience", "audition", "ingest", "bitrate_bps", "hls_path"}
+        {"patience", "audition", "ingest", "bitrate_bps", "hls_path", "view"}
         | {"deploy_timeout_s", "verify_timeout_s", "maintenance_wait_s", "drain_margin_s"}
     )
 
@@ -184,8 +208,9 @@ class HyperscapeDuelSettings(BaseModel):
     display: Annotated[str, Field(pattern=r"^(:\d{1,3})?$")] = ":99"
     start_display: str = START_DISPLAY
     start_sound: str = START_SOUND
-    # What a viewer's look asks for.
+    # The playlist that the server has of its own stream; "": it has none.
     hls_path: Annotated[str, Field(pattern=r"^(/\S*)?$")] = "/live/stream.m3u8"
+    view: DuelViewSettings = DuelViewSettings()
     # The name of the secret that opens the admin calls; without it nothing is drained or put into
     # maintenance.
     admin_code_secret: _EnvName = "ADMIN_CODE"  # noqa: S105 - a name
@@ -222,6 +247,11 @@ class HyperscapeDuelSettings(BaseModel):
         return path
 
     @property
+    def has_sound(self) -> bool:
+        """Whether the stack is told to send sound."""
+        return self.environment().get("STREAM_AUDIO_ENABLED", "true").lower() == "true"
+
+    @property
     def encodes_on_gpu(self) -> bool:
         """Whether the picture is encoded by NVENC (`STREAM_CAPTURE_MODE: x11_nvenc`, or an encoder's name)."""
         return any("nvenc" in value.lower() for value in self.environment().values())
@@ -245,6 +275,15 @@ class HyperscapeDuelSettings(BaseModel):
             "FIGHTING": length["STREAMING_FIGHTING_MS"] + length["STREAMING_END_WARNING_MS"],
             "RESOLUTION": length["STREAMING_RESOLUTION_MS"],
         }
+
+    def silence_max_s(self) -> float:
+        """Return for how long no sound is no fault: fighters may be waited for, and nothing plays then.
+
+        That PulseAudio is gone is known sooner, by the host's own word (sound_gone).
+        """
+        if self.view.silence_max_s is not None:
+            return self.view.silence_max_s
+        return max(self.cycle_s(), self.patience.idle_s) + self.patience.phase_margin_s
 
     def cycle_s(self) -> float:
         """Return how long one whole duel takes."""

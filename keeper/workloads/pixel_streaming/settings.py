@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from keeper.workloads.audition_checks import AuditionSettings
+from keeper.workloads.viewing import PictureSettings
 
 _Port = Annotated[int, Field(ge=1, le=65_535)]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
@@ -90,10 +91,8 @@ class AppSettings(BaseModel):
     stream_s: _Seconds = 180.0
 
 
-class PlayerSettings(BaseModel):
-    """How keeper looks as a player."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class PlayerSettings(PictureSettings):
+    """How keeper looks as a player, and what may be seen."""
 
     # A look that watches costs the application an encoder session; one that lists costs nothing.
     watch_every_s: Annotated[float, Field(ge=5, le=3600)] = 60.0
@@ -104,11 +103,6 @@ class PlayerSettings(BaseModel):
     rest_api: bool = True
     # Whether players depend on the relay. Most networks of viewers do.
     needs_relay: bool = True
-    # A menu stands still by design.
-    is_static_allowed: bool = False
-    # Or only for so long.
-    still_max_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
-    black_luma_max: Annotated[float, Field(ge=0, le=255)] = 4.0
     # New frames a second; 0: no target.
     target_frames_per_s: Annotated[float, Field(ge=0, le=240)] = 0.0
 

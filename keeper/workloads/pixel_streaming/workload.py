@@ -30,6 +30,7 @@ from keeper.workloads.pixel_streaming import cures, report, scripts
 from keeper.workloads.pixel_streaming.facts import read
 from keeper.workloads.pixel_streaming.settings import PixelStreamingSettings
 from keeper.workloads.pixel_streaming.symptoms import symptom_of
+from keeper.workloads.viewing import view_of
 
 _QUESTIONS = "pixel_questions.sh"
 _REPORT_S = 40.0
@@ -265,12 +266,12 @@ class PixelStreaming:
     def view(self) -> View:
         """Look as a player, past the proxy: its own answers are asked for on the host."""
         settings, player = self.settings, self.settings.player
-        return View(
-            kind=ViewKind.WEBRTC,
-            container_port=settings.image_layout.page_port_inside,
+        view = view_of(
+            player, kind=ViewKind.WEBRTC, container_port=settings.image_layout.page_port_inside
+        )
+        return replace(
+            view,
             target_frames_per_s=player.target_frames_per_s,
-            black_luma_max=player.black_luma_max,
-            is_static_allowed=player.is_static_allowed,
             player=PlayerView(
                 streamer_id=settings.app.streamer_id,
                 watch_every_s=player.watch_every_s,
@@ -279,7 +280,6 @@ class PixelStreaming:
                 has_rest=player.rest_api,
                 needs_relay=player.needs_relay,
                 start_s=settings.app.stream_s,
-                still_max_s=player.still_max_s,
             ),
         )
 

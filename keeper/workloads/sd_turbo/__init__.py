@@ -41,6 +41,7 @@ from keeper.workloads.sd_turbo.facts import (
 )
 from keeper.workloads.sd_turbo.settings import SdTurboSettings
 from keeper.workloads.sd_turbo.symptoms import Case, diagnose
+from keeper.workloads.viewing import view_of
 
 _DETAIL_MAX = 200
 _ANYWHERE = frozenset({"127.0.0.1", "0.0.0.0", "::"})  # noqa: S104 - compared, not bound
@@ -173,12 +174,11 @@ class SdTurbo:
 
     def view(self) -> View:
         """Look at the stream itself."""
-        return View(
-            kind=ViewKind.MJPEG,
-            container_port=self.settings.port,
-            path="/stream",
-            target_frames_per_s=self.settings.target_frames_per_s,
+        settings = self.settings
+        view = view_of(
+            settings.view, kind=ViewKind.MJPEG, container_port=settings.port, path="/stream"
         )
+        return replace(view, target_frames_per_s=settings.target_frames_per_s)
 
     def _read(self, case: Case, instance_id: InstanceId, at: datetime) -> Reading:
         health, symptom = case.health, diagnose(case)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from keeper.workloads.audition_checks import AuditionSettings
 from keeper.workloads.sd_turbo.pins import NO_PINS, PRESETS, Pins, PinsName
+from keeper.workloads.viewing import PictureSettings
 
 PROMPT_MAX = 200
 _PASSWORD = re.compile(r"(?<!ssh)://[^\s/@]*@")
@@ -25,7 +26,7 @@ class SdTurboSettings(BaseModel):
 
     # Who changes these puts nothing else on a host.
     not_on_hosts: ClassVar[frozenset[str]] = frozenset(
-        {"audition", "slow_ratio", "slow_s", "load_max_s", "stuck_s"}
+        {"audition", "view", "slow_ratio", "slow_s", "load_max_s", "stuck_s"}
     )
 
     kind: Literal["sd-turbo"]
@@ -81,6 +82,8 @@ class SdTurboSettings(BaseModel):
     # More environment for the server and its set-up.
     env: Mapping[str, str] = {}
     audition: AuditionSettings = AuditionSettings()
+    # What its picture may be without being a fault: dark prompts, a caption that moves by itself.
+    view: PictureSettings = PictureSettings()
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:

@@ -158,7 +158,7 @@ async def test_while_others_watch_what_was_seen_stands_for_a_while_and_then_is_n
 async def test_a_picture_may_stand_still_for_as_long_as_is_declared(stage: Stage) -> None:
     still = replace(PICTURE, unique_frames=1, motion=None)
     stage.answer = replace(LIVE, picture=still)
-    stage.view = replace(VIEW, player=PlayerView(watch_every_s=5, still_max_s=60))
+    stage.view = replace(VIEW, player=PlayerView(watch_every_s=5), still_max_s=60)
     reasons = [(await stage.look(after_s=20)).reason for _ in range(5)]
     assert reasons == [Reason.STATIC_BY_DESIGN] * 3 + [Reason.FROZEN] * 2
     stage.answer = LIVE

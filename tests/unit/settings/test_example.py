@@ -20,6 +20,7 @@ from keeper.settings.document import NOTHING, value_at
 from keeper.settings.mirror import AsCore, AsOverrides
 from keeper.settings.plugins import channel_models, workload_models
 from keeper.settings.tree import StreamSection
+from keeper.workloads.viewing import RegionSettings, SceneSettings
 from tests.components import REPOSITORY
 
 EXAMPLE = REPOSITORY / "config" / "keeper.example.yaml"
@@ -35,6 +36,8 @@ SECRETS = {
 }
 # The kinds of the product; tests of plug-ins register their own.
 WORKLOADS = {kind: model for kind, model in workload_models().items() if kind != "tiny"}
+# The same below every picture: one workload shows them.
+SHOWN_ONCE = {RegionSettings, SceneSettings}
 CHANNELS = {kind: model for kind, model in channel_models().items() if kind != "bell"}
 
 
@@ -121,9 +124,9 @@ def absent(model: type[BaseModel], shown: list[Any], place: str) -> Iterator[str
             item for value in found for item in (value if isinstance(value, list) else [value])
         ]
         for inner in inner_models(info):
-            yield from absent(
-                inner, [item for item in items if fits(inner, item)], f"{place}.{name}"
-            )
+            fitting = [item for item in items if fits(inner, item)]
+            if fitting or inner not in SHOWN_ONCE:
+                yield from absent(inner, fitting, f"{place}.{name}")
 
 
 def fits(model: type[BaseModel], value: Any) -> bool:
@@ -138,13 +141,21 @@ def known_words(info: FieldInfo) -> tuple[str, ...]:
     return tuple(getattr(info.annotation, "__members__", {}).values())
 
 
+def workloads_of(shown: Any, kind: str) -> list[Any]:
+    workloads = [stream["workload"] for stream in shown["streams"]]
+    return [workload for workload in workloads if workload["kind"] == kind]
+
+
 def test_every_setting_has_a_line(uncommented: Path) -> None:
     shown = raw(uncommented)
     assert list(absent(Settings, [shown], "")) == []
     for kind, model in WORKLOADS.items():
-        workloads = [stream["workload"] for stream in shown["streams"]]
-        mine = [workload for workload in workloads if workload["kind"] == kind]
-        assert list(absent(model, mine, kind)) == []
+        assert list(absent(model, workloads_of(shown, kind), kind)) == []
+    views = [workload["view"] for workload in workloads_of(shown, "command")]
+    for inner, key in ((SceneSettings, "scenes"), (RegionSettings, "ignored")):
+        assert (
+            list(absent(inner, [item for view in views for item in view.get(key, ())], key)) == []
+        )
     for kind, model in CHANNELS.items():
         mine = [channel for channel in shown["alerts"]["channels"] if channel["kind"] == kind]
         assert list(absent(model, mine, kind)) == []
