@@ -46,6 +46,7 @@ from keeper.ports import (
 )
 from keeper.settings import (
     Settings,
+    aids_of,
     build_channels,
     build_workloads,
     canary_addresses,
@@ -130,6 +131,7 @@ def declare(
         retention_days=settings.retention_days,
         register_ssh_key=settings.vast.register_ssh_key,
         api_url=settings.vast.url,
+        aids=aids_of(settings),
         redact=Redactor((*secrets_of(settings), *secrets_before)).text,
         remake=remaker(settings, key),
     )

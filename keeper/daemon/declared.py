@@ -24,6 +24,7 @@ from keeper.ports import (
 )
 from keeper.workloads import Workload
 from keeper.workloads.identity import Made
+from keeper.workloads.viewing import Aids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,8 @@ class Declared:
     windows: tuple[DeclaredWindow, ...] = ()
     register_ssh_key: bool = False  # with the account, where the marketplace's proxy looks for it
     api_url: str = ""  # of the marketplace, for hosts that stop themselves; "": none can
+    # What this box has for its looks: addresses that are secrets, and how scenes look.
+    aids: Aids = field(default_factory=Aids)
     # Takes the secrets out of what hosts and errors say, before anything remembers or repeats it.
     redact: Callable[[str], str] = nothing_to_hide
     # Makes a workload that was declared before, from what the store keeps of it.
@@ -87,4 +90,5 @@ def changes(before: Declared, after: Declared) -> tuple[str, ...]:
         ),
         *(("changed fleet",) if before.desired.fleet != after.desired.fleet else ()),
         *(("changed windows",) if before.windows != after.windows else ()),
+        *(("changed views",) if before.aids != after.aids else ()),
     )

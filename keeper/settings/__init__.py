@@ -22,9 +22,11 @@ from keeper.settings.durations import parse_duration
 from keeper.settings.local_files import unfit
 from keeper.settings.reading import find_socket, load_settings
 from keeper.settings.tree import Settings, parse_address
+from keeper.settings.views import aids_of
 
 __all__ = [
     "Settings",
+    "aids_of",
     "build_channels",
     "build_workloads",
     "canary_addresses",

@@ -21,6 +21,7 @@ from keeper.core.windows import Allowance
 from keeper.settings.auditions import idle_keys
 from keeper.settings.document import Place
 from keeper.settings.tree import Settings, WindowSection, parse_address
+from keeper.settings.views import contradicting
 
 # Openings of a window that are compared: a week of hours, and any gap that a cron expression leaves.
 _OPENINGS_LOOKED_AT: Final = 200
@@ -173,6 +174,8 @@ def contradictions(settings: Settings, watchdog_s: float | None) -> Iterator[Con
     yield from _ssh(settings)
     for place, what in idle_keys(settings):
         yield Contradiction((place,), what)
+    for places, what in contradicting(settings):
+        yield Contradiction(places, what)
 
 
 def _account(settings: Settings) -> Iterator[Contradiction]:

@@ -23,6 +23,7 @@ from keeper.settings.tree import (
     WindowSection,
     parse_address,
 )
+from keeper.settings.views import address_secrets
 from keeper.telemetry.secret_forms import in_address
 from keeper.workloads import Workload, lull_of
 from keeper.workloads.identity import Made, identify, make
@@ -70,6 +71,7 @@ def _stream(settings: Settings, section: StreamSection, workload: Workload, key:
         lull_max_s=min(lull.bound_s, _LULL_MAX_S) if lull is not None else 0.0,
         recycle_after_s=section.recycle_after_s,
         spares=section.spares,
+        objective=section.objective,
         has_replace_windows=any(
             window.allow is Allowance.REPLACE
             for window in (*settings.maintenance.windows, *section.windows)
@@ -116,6 +118,7 @@ def secret_places(settings: Settings) -> Iterator[tuple[Place, str]]:
     for index, stream in enumerate(settings.streams):
         for at, name in enumerate(stream.secrets):
             yield ("streams", index, "secrets", at), name
+    yield from address_secrets(settings)
     for index, channel in enumerate(settings.alerts.channels):
         for key, name in _secrets_named(channel).items():
             yield ("alerts", "channels", index, key), name

@@ -1,4 +1,4 @@
-"""Whether the files of this box that workloads are to be given are there, and what they should be.
+"""Whether the files of this box that workloads name are there, and what they should be.
 
 Said when a configuration is checked or read again, never at a start: a box that comes up before one of
 its disks must still look after what is on air. Whoever sends the file compares it once more.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keeper.ports import Parcel
+from keeper.settings.scenes import SceneFile, unreadable
 
 _HEAD_BYTES = 512
 _READ_BYTES = 1024 * 1024
@@ -27,13 +28,24 @@ class LocalFile:
     parcel: Parcel
 
 
-def unfit(files: tuple[LocalFile, ...], *, is_thorough: bool = False) -> tuple[str, ...]:
+NamedFile = LocalFile | SceneFile
+
+
+def unfit(files: tuple[NamedFile, ...], *, is_thorough: bool = False) -> tuple[str, ...]:
     """Say what is wrong with files. ``is_thorough``: they are read whole, which takes a while."""
     return tuple(
         f"{file.where}: {file.key}: {problem}"
         for file in files
-        for problem in _problems(file.parcel, is_thorough=is_thorough)
+        for problem in _of(file, is_thorough=is_thorough)
     )
+
+
+def _of(file: NamedFile, *, is_thorough: bool) -> Iterator[str]:
+    match file:
+        case LocalFile(parcel=parcel):
+            return _problems(parcel, is_thorough=is_thorough)
+        case SceneFile():
+            return unreadable(file)
 
 
 def _problems(parcel: Parcel, *, is_thorough: bool) -> Iterator[str]:

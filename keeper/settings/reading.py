@@ -20,8 +20,9 @@ from keeper.ports import ConfigError, Parcel
 from keeper.settings.crosschecks import Contradiction, contradictions
 from keeper.settings.desired import build_channel, build_workload, secret_places
 from keeper.settings.document import Document, Place, Problem, places, read_document, value_at
-from keeper.settings.local_files import LocalFile
+from keeper.settings.local_files import LocalFile, NamedFile
 from keeper.settings.report import describe
+from keeper.settings.scenes import SceneFile
 from keeper.settings.shape import dotted, field_at, is_secret, place_of
 from keeper.settings.sources import (
     Layer,
@@ -32,6 +33,7 @@ from keeper.settings.sources import (
     read_secret,
 )
 from keeper.settings.tree import SECRET_NAMES, SOURCES, Settings
+from keeper.settings.views import faults_of_secrets, images
 
 # Setting bad values aside can uncover others; each round sets at least one aside.
 _ROUNDS_MAX = 20
@@ -187,6 +189,8 @@ class _Reading:
             else:
                 values[name] = SecretStr(value)
         settings.attach(values)
+        for present, fault in faults_of_secrets(settings):
+            yield self._problem(self._indexes.original(present), fault)
 
     def try_plugins(self, settings: Settings) -> Iterator[Problem]:
         """Let each plug-in look at its settings and secrets: what it refuses is a finding."""
@@ -197,8 +201,11 @@ class _Reading:
             place = self._indexes.original(("alerts", "channels", index))
             yield from self._tried(place, partial(build_channel, settings, channel))
 
-    def local_files(self, settings: Settings) -> Iterator[LocalFile]:
-        """Name the files of this box that workloads send, and where each is written."""
+    def local_files(self, settings: Settings) -> Iterator[NamedFile]:
+        """Name the files of this box that workloads send or are looked at by, and where each is written."""
+        for present, image in images(settings):
+            place = self._indexes.original(present)
+            yield SceneFile(self._problem(place, "").where, dotted(place), image)
         for index, section in enumerate(settings.streams):
             here = self._indexes.original(("streams", index, "workload"))
             for step in build_workload(settings, section).deploy():

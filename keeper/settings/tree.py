@@ -29,12 +29,12 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
-from keeper.core.model import FleetPolicy, Mode, OfferNeeds, Policy
+from keeper.core.model import FleetPolicy, Mode, Objective, OfferNeeds, Policy
 from keeper.core.spare import Spares
 from keeper.core.windows import Allowance
 from keeper.ports import Address
 from keeper.settings.durations import Duration, Number, Whole
-from keeper.settings.local_files import LocalFile
+from keeper.settings.local_files import NamedFile
 from keeper.settings.mirror import AsCore, AsOverrides, Section
 from keeper.settings.plugins import OfKind, channel_models, workload_models
 
@@ -205,6 +205,7 @@ class StreamSection(Section):
     policy: Annotated[Mapping[str, Any], AsOverrides(Policy)] = Field(default_factory=dict)
     recycle_after_s: Annotated[Duration, Field(ge=3600)] | None = None
     spares: Annotated[Spares, AsCore(Spares)] = Spares()
+    objective: Annotated[Objective, AsCore(Objective)] = Objective()
     windows: tuple[WindowSection, ...] = ()
     workload: Annotated[BaseModel, OfKind("workload", workload_models)]
     secrets: tuple[str, ...] = ()
@@ -261,7 +262,7 @@ class Settings(BaseSettings):
     # changed configuration. Never dumped.
     _secrets: Mapping[str, SecretStr] = PrivateAttr(default_factory=dict)
     # Files of this box that workloads name, for those who check them.
-    _local_files: tuple[LocalFile, ...] = PrivateAttr(default=())
+    _local_files: tuple[NamedFile, ...] = PrivateAttr(default=())
 
     @override
     @classmethod
@@ -286,11 +287,11 @@ class Settings(BaseSettings):
         self._secrets = dict(secrets)
 
     @property
-    def local_files(self) -> tuple[LocalFile, ...]:
-        """Files of this box that workloads are to be given."""
+    def local_files(self) -> tuple[NamedFile, ...]:
+        """Files of this box that workloads are to be given, or are looked at by."""
         return self._local_files
 
-    def note_local_files(self, files: tuple[LocalFile, ...]) -> None:
+    def note_local_files(self, files: tuple[NamedFile, ...]) -> None:
         """Take the files that workloads name; load_settings does, once."""
         self._local_files = files
 
