@@ -1,0 +1,236 @@
+"""Has what strangers sent decoded, in a few processes of its own that can be killed.
+
+The loop only carries bytes there and a line of numbers back. How many processes there are is bounded: looks
+take turns, and a source that has been slow leaves one of them to the others. Nothing is raised but
+cancellation: whatever happens becomes a Decoded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import importlib.util
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from keeper.adapters.decoder_pool import Answer, Died, Late, Pool
+from keeper.core.text import plain
+from keeper.ports import PictureLimits, PictureSample
+
+_DECODE_S = 4.0  # a child ends itself at this; it is killed soon after
+_MARGIN_S = 1.0
+_SLOW_S = 0.3  # of processor time; the usual look takes a hundredth of a second
+_SOURCES_MAX = 4_096
+_JPEG_MAX = 1_000_000
+_MEMORY_MAX = 100_000
+_TEXT_MAX = 200
+_DECODERS = 2
+_PLAYERS = 4
+# One crash may be ours. Two in a row in two processes, on looks some seconds apart, are what any player
+# would meet: without this a stream that breaks decoders would be unknown, and left alone, for ever.
+_CRASHES_MAX = 2
+
+
+class _Kind(StrEnum):
+    """What a child is for; it loads no more than that needs."""
+
+    STILLS = "stills"
+    SEGMENTS = "segments"
+    PLAY = "play"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """What decoding has shown, in numbers; those of ports.PictureSample have its meaning."""
+
+    frames: int = 0
+    unique_frames: int = 0  # of streams: judged by the sizes of their packets
+    undecodable_frames: int = 0
+    mean_luma: float | None = None
+    bright_luma: float | None = None
+    motion: float | None = None
+    change: float | None = None
+    compared_s: float = 0.0
+    media_s: float = 0.0
+    has_video: bool = True
+    has_sound: bool = False
+    sound_dbfs: float | None = None
+    keyframe_interval_s: float | None = None
+    newest_frame: bytes = field(default=b"", repr=False)
+    memory: bytes = field(default=b"", repr=False)
+    error: str = ""
+    is_own_fault: bool = False
+    http_status: int = 200  # of what was played
+    bytes_read: int = 0  # of the tracks that were looked at
+    sampled_s: float = 0.0  # of what was played
+    newest_age_s: float | None = None  # likewise
+
+    def sample(self, **more: Any) -> PictureSample:
+        """Return the sample; ``more`` is what the caller knows better (bytes_read, sampled_s, …)."""
+        return PictureSample(**{**asdict(self), **more})
+
+
+class Decoders:
+    """Decoders of one box. Made in a running loop or before; closed once."""
+
+    def __init__(self, *, decoders: int = _DECODERS, players: int = _PLAYERS) -> None:
+        most = min(decoders, os.cpu_count() or 1)
+        self._pools = {
+            _Kind.STILLS: Pool(_Kind.STILLS, most),
+            _Kind.SEGMENTS: Pool(_Kind.SEGMENTS, most),
+            _Kind.PLAY: Pool(_Kind.PLAY, players),  # these wait most of the time
+        }
+        self._slow: OrderedDict[str, int] = OrderedDict()
+        self._crashes: OrderedDict[str, int] = OrderedDict()
+
+    async def segments(
+        self, parts: Sequence[bytes], limits: PictureLimits, *, source: str = ""
+    ) -> Decoded:
+        """Decode segments in order, as one: MPEG-TS, fMP4 (its header first), or AAC alone.
+
+        ``source`` names whose they are, so that one that is slow does not hold up the others.
+        """
+        return await self._stream(_Kind.SEGMENTS, parts, {}, limits, source)
+
+    async def rtmp(self, url: str, limits: PictureLimits) -> Decoded:
+        """Play from an RTMP server for as long as the limits say, and leave."""
+        return await self._stream(_Kind.PLAY, (), {"url": url}, limits, url)
+
+    async def jpegs(
+        self,
+        frames: Sequence[bytes],
+        limits: PictureLimits,
+        *,
+        at_s: Sequence[float] = (),
+        source: str = "",
+    ) -> Decoded:
+        """Decode two or three JPEGs, the newest last, and compare them.
+
+        ``at_s``: when each came, on the running loop's clock; without it all came now.
+        """
+        now_s = asyncio.get_running_loop().time()
+        more = {"at_s": list(at_s) or [now_s] * len(frames)}
+        if not frames:
+            return Decoded(memory=limits.memory)
+        return _decoded(await self._run(_Kind.STILLS, frames, more, limits, source), limits)
+
+    async def close(self) -> None:
+        """End all children, at once."""
+        for pool in self._pools.values():
+            await pool.close()
+
+    async def _stream(
+        self,
+        kind: _Kind,
+        parts: Sequence[bytes],
+        more: dict[str, Any],
+        limits: PictureLimits,
+        source: str,
+    ) -> Decoded:
+        if importlib.util.find_spec("av") is None:
+            answer = _own_fault("the extra `media` of keeper is not installed")
+        else:
+            answer = await self._run(kind, parts, more, limits, source)
+        return _decoded(answer, limits)
+
+    async def _run(
+        self,
+        kind: _Kind,
+        parts: Sequence[bytes],
+        more: dict[str, Any],
+        limits: PictureLimits,
+        source: str,
+    ) -> Answer:
+        name = hashlib.blake2b(source.encode("utf-8", "replace"), digest_size=12).hexdigest()
+        deadline_s = limits.timeout_s if kind is _Kind.PLAY else _DECODE_S
+        job = {
+            "kind": kind.value,
+            "deadline_s": deadline_s + _MARGIN_S,
+            "timeout_s": limits.timeout_s,
+            "sample_s": limits.sample_s,
+            "now_s": asyncio.get_running_loop().time(),
+            "sizes": [len(part) for part in parts],
+            "memory": base64.b64encode(limits.memory).decode("ascii"),
+            "ignored": [asdict(region) for region in limits.ignored],
+            "wants_frame": limits.wants_frame,
+            **more,
+        }
+        try:
+            async with self._pools[kind].child(is_slow=name in self._slow) as child:
+                answer = await child.do(job, parts, deadline_s + 2 * _MARGIN_S)
+        except TimeoutError:
+            return _own_fault("no decoder was free in time")
+        except Late:
+            _note(self._slow, name, 1)
+            return _own_fault("decoding took too long")
+        except Died as death:
+            _note(self._slow, name, 1)
+            return self._death(death, name)
+        except OSError as error:
+            return _own_fault(f"no decoder can be started: {type(error).__name__}")
+        self._crashes.pop(name, None)
+        if answer.cpu_s > _SLOW_S:
+            _note(self._slow, name, 1)
+        else:
+            self._slow.pop(name, None)
+        return answer
+
+    def _death(self, death: Died, name: str) -> Answer:
+        if not death.is_crash:
+            return _own_fault("the decoder was ended")
+        crashes = self._crashes.get(name, 0) + 1
+        _note(self._crashes, name, crashes)
+        if crashes < _CRASHES_MAX:
+            return _own_fault("the decoder has died of it")
+        return Answer(error="decoders die of it", undecodable=1)
+
+
+def _note(known: OrderedDict[str, int], name: str, value: int) -> None:
+    known[name] = value
+    known.move_to_end(name)
+    if len(known) > _SOURCES_MAX:
+        known.popitem(last=False)
+
+
+def _own_fault(error: str) -> Answer:
+    return Answer(error=error, is_own_fault=True)
+
+
+def _decoded(answer: Answer, limits: PictureLimits) -> Decoded:
+    """Take a child's word within bounds; a memory that it has not kept stays as it was."""
+    return Decoded(
+        frames=answer.frames,
+        unique_frames=answer.unique,
+        undecodable_frames=answer.undecodable,
+        mean_luma=answer.luma,
+        bright_luma=answer.bright,
+        motion=answer.motion,
+        change=answer.change,
+        compared_s=answer.compared_s,
+        media_s=answer.media_s,
+        has_video=answer.has_video,
+        has_sound=answer.has_sound,
+        sound_dbfs=answer.sound_dbfs,
+        keyframe_interval_s=answer.keyframe_interval_s,
+        newest_frame=_bytes(answer.jpeg, _JPEG_MAX),
+        memory=_bytes(answer.memory, _MEMORY_MAX) or limits.memory,
+        error=plain(answer.error, _TEXT_MAX),
+        is_own_fault=answer.is_own_fault,
+        http_status=answer.status,
+        bytes_read=answer.bytes,
+        sampled_s=answer.sampled_s,
+        newest_age_s=answer.newest_age_s,
+    )
+
+
+def _bytes(text: str, most: int) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""
+    return data if len(data) <= most else b""

@@ -1,0 +1,273 @@
+"""The decoder itself: a process that turns what strangers have sent into numbers, one job after the other.
+
+It is kept small by the kernel, and killed by whoever started it when it is late. A job is a line of JSON;
+the bytes to decode lie in the file of memory whose descriptor it was started with. Its answer is a line.
+It opens no file, and no socket but to play what it is told to. It ends when its input does.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import importlib
+import json
+import logging
+import math
+import os
+import pkgutil
+import resource
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from keeper.adapters.still import UNDECODABLE, Still, still_of
+from keeper.ports import Region
+from keeper.probes.grid import Shot, compare, recall
+
+LINE_MAX = 400_000
+_MEMORY_FD = 3
+_MEMORY_MAX_BYTES = 1 << 30  # beyond what the libraries take: a keyframe of 8K needs half of it
+_JOB_CPU_S = 3
+_FILES_MORE = 12  # where something is played: a socket, and what finding its address takes
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_TS_PACKET = 188
+_TS_SYNC = 0x47
+_LOOKED_FOR_SYNC = 1_024
+_PROBE_BYTES = 1_000_000
+_PROBE_US = 100_000
+_READ_BYTES = 1 << 17
+_ADTS = frozenset({b"\xff\xf0", b"\xff\xf1", b"\xff\xf8", b"\xff\xf9"})  # ISO/IEC 14496-3, 1.A.2.2
+_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"free"})
+
+Job = dict[str, Any]
+Answer = dict[str, Any]
+
+
+class Unreadable(Exception):
+    """What came cannot be decoded. The words are ours, and name no address."""
+
+
+def main() -> None:
+    """Do jobs until the input ends."""
+    _die_with_parent()
+    kind = sys.argv[1]
+    os.dup2(int(sys.argv[2]), _MEMORY_FD)
+    logging.disable()  # what a decoder thinks of a stranger's stream is no line of our log
+    _load(with_video=kind != "stills")
+    _limit(is_playing=kind == "play")
+    _say({"ready": True})
+    while line := sys.stdin.buffer.readline(LINE_MAX):
+        job: Job = json.loads(line)
+        _allow_cpu(_JOB_CPU_S)
+        signal.setitimer(signal.ITIMER_REAL, float(job["deadline_s"]))  # ends the process
+        _say(_done(job))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _load(*, with_video: bool) -> None:
+    """Load all that is ever needed, because later no file can be opened."""
+    Image.preinit()
+    if with_video:
+        import av
+
+        for module in pkgutil.walk_packages(av.__path__, "av."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+        importlib.import_module("keeper.adapters.watching")
+        av.logging.set_level(None)
+
+
+def _die_with_parent() -> None:
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _limit(*, is_playing: bool) -> None:
+    os.closerange(_MEMORY_FD + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    taken = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmSize:"))
+    for what, limit in (
+        (resource.RLIMIT_AS, taken + _MEMORY_MAX_BYTES),
+        (resource.RLIMIT_NOFILE, _MEMORY_FD + 1 + (_FILES_MORE if is_playing else 0)),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(what, (limit, limit))
+
+
+def _allow_cpu(seconds: int) -> None:
+    """End this process when the job takes more: the kernel counts its own time, not a busy box's."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limit = math.ceil(used.ru_utime + used.ru_stime) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+
+
+def _say(what: Answer) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def _done(job: Job) -> Answer:
+    try:
+        match job["kind"]:
+            case "stills":
+                answer = _stills(job)
+            case "segments":
+                answer = _segments(job)
+            case _:
+                answer = _played(job)
+    except MemoryError:
+        answer = {"error": "it takes too much memory", "undecodable": 1}
+    except Unreadable as error:
+        answer = {"error": str(error), "undecodable": 1}
+    except UNDECODABLE as error:
+        answer = {"error": f"it cannot be decoded: {type(error).__name__}", "undecodable": 1}
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {**answer, "cpu_s": usage.ru_utime + usage.ru_stime, "rss_kb": usage.ru_maxrss}
+
+
+# --- single pictures ----------------------------------------------------------------------------------
+
+
+def _stills(job: Job) -> Answer:
+    stills: list[Still | None] = []
+    os.lseek(_MEMORY_FD, 0, os.SEEK_SET)
+    stills.extend(still_of(os.read(_MEMORY_FD, size)) for size in job["sizes"])
+    shots = [
+        Shot(at_s=at_s, grid=still.grid)
+        for at_s, still in zip(job["at_s"], stills, strict=True)
+        if still is not None
+    ]
+    newest = next((still for still in reversed(stills) if still is not None), None)
+    return {
+        "stills": [
+            still
+            and {"grid": _text(still.grid), "luma": still.mean_luma, "bright": still.bright_luma}
+            for still in stills
+        ],
+        "undecodable": stills.count(None),
+        "luma": newest and newest.mean_luma,
+        "bright": newest and newest.bright_luma,
+        **_compared(job, shots),
+    }
+
+
+def _compared(job: Job, shots: list[Shot]) -> Answer:
+    """Say how the pictures differ from each other, and from what was kept of the look before."""
+    memory = base64.b64decode(job["memory"])
+    kept = recall(memory)
+    if kept is not None:  # what was seen before is seen again where looks overlap
+        newer = [shot for shot in shots if shot.at_s > kept.newest.at_s]
+        shots = newer or shots[-1:]
+    found = compare(memory, shots, tuple(Region(**region) for region in job["ignored"]))
+    return {
+        "change": found.change,
+        "compared_s": max(0.0, found.compared_s),
+        "memory": _text(found.memory),
+    }
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+# --- streams ------------------------------------------------------------------------------------------
+
+
+class _Bytes:
+    """What came, as the library reads it: forwards only, so that no index can send it in circles."""
+
+    def __init__(self) -> None:
+        os.lseek(_MEMORY_FD, 0, os.SEEK_SET)
+
+    def read(self, count: int) -> bytes:
+        """Return the next bytes, b"" at their end."""
+        return os.read(_MEMORY_FD, count)
+
+
+def _segments(job: Job) -> Answer:
+    if not sum(job["sizes"]):
+        raise Unreadable("there are no bytes")
+    return _watched(_opened(), job, lambda _: False)
+
+
+def _opened() -> Any:
+    import av
+
+    form = _form_of(os.pread(_MEMORY_FD, _LOOKED_FOR_SYNC + 3 * _TS_PACKET, 0))
+    try:
+        return av.open(
+            _Bytes(),
+            "r",
+            format=form,
+            buffer_size=_READ_BYTES,
+            io_open=_refuse,
+            container_options={
+                "probesize": str(_PROBE_BYTES),
+                "analyzeduration": str(_PROBE_US),
+                "fpsprobesize": "0",
+                "protocol_whitelist": "none",
+                "format_whitelist": "mpegts,mov,mp4,aac",
+            },
+        )
+    except av.error.FFmpegError as error:
+        raise Unreadable(f"it cannot be opened: {type(error).__name__}") from error
+
+
+def _refuse(*_: Any) -> Any:
+    raise OSError("nothing else is opened")
+
+
+def _form_of(head: bytes) -> str:
+    """Name the container; what is none of those that live streams use is not tried."""
+    if head[4:8] in _BOXES:
+        return "mp4"
+    for at in range(min(_LOOKED_FOR_SYNC, len(head))):
+        if head[at] == _TS_SYNC and set(head[at::_TS_PACKET]) == {_TS_SYNC}:
+            return "mpegts"
+    if head[:3] == b"ID3" or head[:2] in _ADTS:
+        return "aac"
+    raise Unreadable("it is no stream of a kind that is known here")
+
+
+def _watched(container: Any, job: Job, is_over: Any) -> Answer:
+    from keeper.adapters.watching import Watching
+
+    with container:
+        watching = Watching(container)
+        watching.watch(lambda: bool(is_over(watching)))
+        packets, pictures = watching.packets, watching.pictures
+        newest = pictures[-1] if pictures else None
+        media_s = packets.span_s if watching.has_video else watching.sound_s
+        end_s = job["now_s"] - packets.newest_s
+        shots = [Shot(at_s=end_s + picture.at_s, grid=picture.grid) for picture in pictures]
+        return {
+            "frames": packets.count,
+            "unique": packets.unique,
+            "undecodable": watching.undecodable,
+            "bytes": watching.bytes_read,
+            "media_s": media_s,
+            "keyframe_interval_s": packets.keyframe_interval_s,
+            "has_video": watching.has_video,
+            "has_sound": watching.has_sound,
+            "sound_dbfs": watching.sound.loudest_dbfs,
+            "luma": newest and newest.mean_luma,
+            "bright": newest and newest.bright_luma,
+            "motion": watching.motion,
+            "jpeg": _text(watching.thumbnail()) if job["wants_frame"] else "",
+            "error": watching.error,
+            **_compared(job, shots),
+        }
+
+
+def _played(_job: Job) -> Answer:
+    raise Unreadable("nothing is played yet")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Numbers out of decoded pictures, sound and the sizes of packets. Runs in the decoder's process.
+
+A picture is looked at through every eighth of its luma samples, taken as a slice of the plane: nothing is
+scaled or converted. What is given here was made by strangers, and has been bounded before.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from keeper.probes.grid import COLUMNS, ROWS
+
+Samples = npt.NDArray[np.uint8]
+
+_STEP = 8
+_BYTE = 8  # bits
+_BRIGHT_PERCENTILE = 99.0
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG, libavutil/pixfmt.h
+# Luma of video is 16 to 235 (ITU-R BT.601 and BT.709) where it does not say otherwise.
+_STRETCHED = np.clip((np.arange(256) - 16) * (255 / 219), 0, 255).astype(np.uint8)
+SILENCE_DBFS = -120.0  # digital silence has no level; nothing that sounds is as low
+_WINDOW_S = 0.1
+# What an encoder puts where it must fill a bitrate: filler NAL units are 0xFF and end with 0x80 (ITU-T
+# H.264, 7.3.2.7, and H.265 alike).
+_FILLER = b"\xff\x80\x00"
+_TINY_BYTES = 64
+# A picture that repeats the one before is one run of skipped blocks: a hundredth of a byte for each.
+_BLOCKS_A_BYTE = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One decoded picture, as numbers of 0..255."""
+
+    at_s: float  # by the stream's own clock
+    grid: bytes
+    mean_luma: float
+    bright_luma: float
+
+
+def picture_of(frame: Any, at_s: float) -> Picture:
+    """Measure one decoded frame. ValueError: its luma cannot be read."""
+    samples = luma_of(frame)
+    return Picture(
+        at_s=at_s,
+        grid=grid_of(samples),
+        mean_luma=float(samples.mean()),
+        bright_luma=bright_of(samples),
+    )
+
+
+def luma_of(frame: Any) -> Samples:
+    """Return the luma of every eighth sample in every eighth row, of small pictures more; 0 is black."""
+    step = max(1, min(_STEP, frame.width // COLUMNS, frame.height // ROWS))
+    plane, component = frame.planes[0], frame.format.components[0]
+    if component.bits > _BYTE:
+        wide = np.frombuffer(plane, np.dtype("<u2")).reshape(-1, plane.line_size // 2)
+        taken = wide[: frame.height : step, : frame.width : step]
+        samples = (taken >> (component.bits - 8)).astype(np.uint8)
+    else:
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        samples = rows[: frame.height : step, : frame.width : step]
+    is_full = frame.color_range == _FULL_RANGE or frame.format.is_rgb
+    if is_full or frame.format.name.startswith("yuvj"):
+        return np.ascontiguousarray(samples)
+    stretched: Samples = _STRETCHED[samples]
+    return stretched
+
+
+def grid_of(samples: Samples) -> bytes:
+    """Return the mean luma of each cell."""
+    height, width = samples.shape
+    rows, columns = np.arange(ROWS) * height // ROWS, np.arange(COLUMNS) * width // COLUMNS
+    if height < ROWS or width < COLUMNS:
+        return bytes(samples[rows][:, columns].tobytes())
+    sums = np.add.reduceat(samples.astype(np.uint32), rows, axis=0)
+    sums = np.add.reduceat(sums, columns, axis=1)
+    counts = np.outer(np.diff(rows, append=height), np.diff(columns, append=width))
+    return bytes((sums // counts).astype(np.uint8).tobytes())
+
+
+def bright_of(samples: Samples) -> float:
+    """Return the luma that one sample in a hundred exceeds."""
+    counts = np.cumsum(np.bincount(samples.ravel(), minlength=256))
+    return float(np.searchsorted(counts, counts[-1] * _BRIGHT_PERCENTILE / 100))
+
+
+def motion_of(early: Picture, late: Picture) -> float:
+    """Return the mean absolute difference of two pictures' luma."""
+    grids = (np.frombuffer(each.grid, np.uint8).astype(np.int16) for each in (early, late))
+    return float(np.abs(next(grids) - next(grids)).mean())
+
+
+@dataclass(slots=True)
+class Packets:
+    """The packets of a picture's track: how many, how often, and which of them show something new."""
+
+    keyframes_s: list[float] = field(default_factory=list)
+    _times_s: list[float] = field(default_factory=list)
+    _sizes: list[int] = field(default_factory=list)  # without filling
+    blocks: int = 0  # of 16 by 16 samples
+
+    def add(self, packet: Any, at_s: float) -> None:
+        """Count one."""
+        self._times_s.append(at_s)
+        if packet.is_keyframe:
+            self.keyframes_s.append(at_s)
+            self._sizes.append(packet.size)
+        else:
+            data = bytes(packet)
+            self._sizes.append(len(data.rstrip(_FILLER)))
+
+    @property
+    def count(self) -> int:
+        """How many came."""
+        return len(self._times_s)
+
+    @property
+    def newest_s(self) -> float:
+        """When the newest one is due."""
+        return max(self._times_s, default=0.0)
+
+    @property
+    def span_s(self) -> float:
+        """How much of the stream's own time they fill, with the last one's part."""
+        if self.count < 2:  # noqa: PLR2004 - one has no distance to another
+            return 0.0
+        span_s = max(self._times_s) - min(self._times_s)
+        return span_s * self.count / (self.count - 1)
+
+    @property
+    def unique(self) -> int:
+        """How many seem to show something new; the first one always does."""
+        tiny = max(_TINY_BYTES, self.blocks // _BLOCKS_A_BYTE)
+        return max(min(1, self.count), sum(size > tiny for size in self._sizes))
+
+    @property
+    def keyframe_interval_s(self) -> float | None:
+        """The longest from one keyframe to the next; None: there were not two."""
+        times_s = sorted(self.keyframes_s)
+        return max((b - a for a, b in itertools.pairwise(times_s)), default=None)
+
+
+@dataclass(slots=True)
+class Sound:
+    """The loudest tenth of a second of a track of sound."""
+
+    loudest_dbfs: float | None = None
+    _energy: float = 0.0
+    _count: int = 0
+
+    def add(self, frame: Any) -> None:
+        """Take one decoded frame."""
+        samples = frame.to_ndarray()
+        if samples.dtype.kind in "iu":
+            half = float(1 << (8 * samples.dtype.itemsize - 1))
+            middle = half if samples.dtype.kind == "u" else 0.0
+            samples = (samples.astype(np.float32) - middle) / half
+        flat = samples.astype(np.float32, copy=False).ravel()
+        self._energy += float(np.dot(flat, flat)) / max(1, frame.layout.nb_channels)
+        self._count += frame.samples
+        if self._count >= _WINDOW_S * frame.sample_rate:
+            self.end_window()
+
+    def end_window(self) -> None:
+        """Count what was taken as one window."""
+        if self._count:
+            power = self._energy / self._count
+            level = 10 * math.log10(power) if power > 0 and math.isfinite(power) else SILENCE_DBFS
+            level = max(SILENCE_DBFS, level)
+            self.loudest_dbfs = max(level, self.loudest_dbfs or SILENCE_DBFS)
+        self._energy, self._count = 0.0, 0

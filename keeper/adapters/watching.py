@@ -1,0 +1,171 @@
+"""Watches an opened stream: keyframes decoded and measured, everything else only counted.
+
+Runs in the decoder's process. How much is looked at is bounded here, in pictures and pixels; memory and
+processor time are bounded by the kernel.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import av
+
+from keeper.adapters.measure import Packets, Picture, Sound, motion_of, picture_of
+
+PIXELS_MAX = 40_000_000  # an 8K frame has 33 million
+PICTURES_MAX = 24
+# Of a stream that is all keyframes a few tell as much.
+_APART_S = 0.24
+# A clock that jumps further than this has been set anew: another broadcast, or another encoder.
+_JUMP_S = 10.0
+_THUMBNAIL_WIDTH = 320
+_THUMBNAIL_QUALITY = 60
+# What viewers' players decode; the rest of what the library can would only be a larger door.
+_CODECS = frozenset(
+    {
+        *("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg2video", "mpeg4", "mjpeg", "flv"),
+        *("aac", "mp3", "mp3float", "mp2", "mp2float", "ac3", "eac3", "opus", "libopus"),
+        *("vorbis", "flac", "pcm_mulaw", "pcm_alaw", "pcm_s16le", "nellymoser", "speex"),
+    }
+)
+
+
+class Watching:
+    """What was seen and heard of one stream."""
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+        self.packets = Packets()
+        self.sound = Sound()
+        self.pictures: list[Picture] = []
+        self.undecodable = 0
+        self.bytes_read = 0
+        self.sound_s = 0.0
+        self.error = ""
+        self._video = _first(container.streams.video)
+        self._audio = _first(container.streams.audio)
+        self._is_refused = False
+        self._newest: Any = None
+        self._clock_s: float | None = None  # the stream's own, of the packet before
+        self._shift_s = 0.0
+        self._at_s: dict[int, float] = {}  # of keyframes under way, by their stamp
+        if self._video is not None:
+            self._prepare(self._video)
+
+    @property
+    def has_video(self) -> bool:
+        """Whether there is a track of pictures."""
+        return self._video is not None
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether there is a track of sound."""
+        return self._audio is not None
+
+    @property
+    def motion(self) -> float | None:
+        """How much the newest picture differs from the first one; None: there were not two."""
+        if len(self.pictures) < 2:  # noqa: PLR2004
+            return None
+        return motion_of(self.pictures[0], self.pictures[-1])
+
+    def watch(self, is_over: Callable[[], bool]) -> None:
+        """Take packets until the stream or the look is over."""
+        tracks = [track for track in (self._video, self._audio) if track is not None]
+        if not tracks:
+            return
+        try:
+            for packet in self._container.demux(*tracks):
+                self._take(packet)
+                if is_over():
+                    break
+        except av.error.FFmpegError as error:  # what came before it counts
+            self.error = type(error).__name__
+        if self._video is not None and self.packets.keyframes_s and not self._is_refused:
+            self._decode(None)
+        self.sound.end_window()
+
+    def thumbnail(self) -> bytes:
+        """Return the newest picture as a small JPEG; b"": there is none."""
+        frame = self._newest
+        if frame is None:
+            return b""
+        width = min(frame.width, _THUMBNAIL_WIDTH)
+        height = max(2, frame.height * width // frame.width // 2 * 2)
+        out = io.BytesIO()
+        frame.to_image(width=max(2, width // 2 * 2), height=min(height, 4 * _THUMBNAIL_WIDTH)).save(
+            out, "JPEG", quality=_THUMBNAIL_QUALITY
+        )
+        return out.getvalue()
+
+    def _prepare(self, video: Any) -> None:
+        context = video.codec_context
+        if video.width * video.height > PIXELS_MAX:
+            self.error, self.undecodable = "the picture is huge", 1
+            self._is_refused = True
+            return
+        context.thread_count = 1
+        context.skip_frame = "NONKEY"
+        context.options = {"max_pixels": str(PIXELS_MAX)}
+        self.packets.blocks = video.width * video.height // 256
+
+    def _take(self, packet: Any) -> None:
+        self.bytes_read += packet.size
+        if packet.stream is self._audio:
+            self._hear(packet)
+        elif packet.size:
+            at_s = self._moment_s(packet)
+            self.packets.add(packet, at_s)
+            if packet.is_keyframe and not self._is_refused and self._is_worth_it(at_s):
+                self._at_s[packet.pts] = at_s
+                self._decode(packet)
+
+    def _moment_s(self, packet: Any) -> float:
+        """Return when a packet is due, on a clock that goes on where the stream's is set anew."""
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is None:
+            return 0.0 if self._clock_s is None else self._clock_s + self._shift_s
+        clock_s = float(stamp * packet.time_base)
+        if self._clock_s is not None and not 0 <= clock_s - self._clock_s <= _JUMP_S:
+            self._shift_s += self._clock_s - clock_s
+        self._clock_s = clock_s
+        return clock_s + self._shift_s
+
+    def _is_worth_it(self, at_s: float) -> bool:
+        if len(self.pictures) + self.undecodable >= PICTURES_MAX:
+            return False
+        return not self.pictures or at_s - self.pictures[-1].at_s >= _APART_S
+
+    def _decode(self, packet: Any) -> None:
+        try:
+            frames = self._video.codec_context.decode(packet)
+        except (av.error.FFmpegError, ValueError):
+            self.undecodable += 1
+            return
+        for frame in frames:
+            at_s = self._at_s.get(frame.pts, self.packets.keyframes_s[-1])
+            try:
+                picture = picture_of(frame, at_s)
+            except (ValueError, IndexError, AttributeError):
+                self.undecodable += 1
+                continue
+            self.undecodable += bool(frame.is_corrupt)
+            self.pictures.append(picture)
+            self._newest = frame
+
+    def _hear(self, packet: Any) -> None:
+        try:
+            for frame in packet.decode():
+                self.sound.add(frame)
+                self.sound_s += frame.samples / max(1, frame.sample_rate)
+        except (av.error.FFmpegError, ValueError):
+            return  # a torn packet of sound; what is missing shows as silence
+
+
+def _first(tracks: Any) -> Any:
+    for track in tracks:
+        if track.codec_context is not None and track.codec_context.name in _CODECS:
+            return track
+    return None
