@@ -1,7 +1,7 @@
 """Where witnesses pin what they saw until the next tick takes it down.
 
 It holds the newest reading per rental and subject, the readings no tick has seen yet (bounded), when
-each witness was last heard, and the last frames. It judges nothing.
+each witness was last heard, the last frames, and what viewers saw. It judges nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from keeper.core.model import InstanceId, Reading, Status, Subject
 from keeper.daemon.declared import nothing_to_hide
 from keeper.daemon.frames import LastFrames
+from keeper.daemon.strips import Place, Strips, nowhere
 
 # A tick comes at least every tick_interval_s; a witness speaks every 2 s at most. More than this per
 # rental between two ticks is a flood, and the oldest are the least interesting.
@@ -34,6 +35,7 @@ class Board:
         nudge: Callable[[], None],
         redact: Callable[[str], str] = nothing_to_hide,
         is_news: Callable[[Reading, datetime | None], bool] = _always,
+        place_of: Callable[[InstanceId], Place] = nowhere,
     ) -> None:
         self._nudge = nudge
         self._redact = redact
@@ -43,6 +45,7 @@ class Board:
         self.heard_at: dict[tuple[InstanceId, Subject], datetime] = {}
         self.host_keys: dict[InstanceId, str] = {}
         self.frames = LastFrames()
+        self.strips = Strips(place_of)
         self.restless: frozenset[InstanceId] = frozenset()  # these prove themselves, or ail
 
     def pin(self, reading: Reading) -> None:
@@ -51,6 +54,8 @@ class Board:
         key = (reading.instance_id, reading.subject)
         before = self.latest.get(key)
         self.latest[key] = reading
+        if reading.subject is Subject.PICTURE:
+            self.strips.look(reading)
         was_silent = False
         heard_at = self.heard_at.get(key)
         if reading.status is not Status.UNKNOWN:
@@ -100,11 +105,15 @@ class Board:
         """Count witnesses as heard until they speak again: they have promised to say what changes."""
         for subject in subjects:
             self.heard_at[instance_id, subject] = at + _PROMISED
+            if subject is Subject.PICTURE:
+                self.strips.stands(instance_id, at + _PROMISED)
 
     def unvouch(self, instance_id: InstanceId, subjects: tuple[Subject, ...], at: datetime) -> None:
         """Count them as heard for the last time at this moment."""
         for subject in subjects:
             self.heard_at[instance_id, subject] = at
+            if subject is Subject.PICTURE:
+                self.strips.stands(instance_id, at)
 
     def clock_stepped(self, step_s: float, now: datetime) -> None:
         """Move along what was heard: a witness is as silent after a step as it was before.
@@ -116,6 +125,7 @@ class Board:
             key: at if at - now > _PROMISED / 2 else min(at + forward, now)
             for key, at in self.heard_at.items()
         }
+        self.strips.clock_stepped(step_s, now)
 
     def unseen(self) -> tuple[Reading, ...]:
         """Return what no tick has taken yet, oldest first."""
@@ -142,6 +152,7 @@ class Board:
         self._unseen.pop(instance_id, None)
         self.host_keys.pop(instance_id, None)
         self.frames.forget(instance_id)
+        self.strips.forget(instance_id)
         for subject in Subject:
             self.latest.pop((instance_id, subject), None)
             self.heard_at.pop((instance_id, subject), None)

@@ -34,6 +34,7 @@ from keeper.daemon.permit import may_touch, stream_named
 from keeper.daemon.purse import Purse
 from keeper.daemon.rest import Stirring
 from keeper.daemon.revisions import Revisions
+from keeper.daemon.strips import Place
 from keeper.daemon.survey import Survey
 from keeper.daemon.tasks import Tasks
 from keeper.daemon.tick import hold_until
@@ -61,7 +62,12 @@ class Crew:
         self.tasks = Tasks(self.facts.note)
         self.orders = Orders(nudge)
         self.revisions = Revisions(ground.declared)
-        self.board = Board(nudge, self.facts.redact, self._is_reading_news)
+        self.board = Board(
+            nudge,
+            self.facts.redact,
+            self._is_reading_news,
+            self._place_of,
+        )
         self.wheel = Wheel(clock)
         foresight = ports.foresight and Stirring(ports.foresight, self.beat.stir)
         self.notifier = Notifier(
@@ -206,6 +212,9 @@ class Crew:
 
     def _is_reading_news(self, reading: Reading, heard_at: datetime | None) -> bool:
         return self.following.is_news(reading, heard_at)
+
+    def _place_of(self, instance_id: InstanceId) -> Place:
+        return self.following.place_of(instance_id)
 
     def _silence_at(self) -> datetime | None:
         memory, streams = self._ground.memory, self._ground.desired.streams

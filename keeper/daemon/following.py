@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from keeper.core.drift import burn_of
-from keeper.core.model import InstanceId, Reading, SlotId
+from keeper.core.model import InstanceId, Reading, SlotId, is_spare
 from keeper.core.spend import traffic_by_instance
 from keeper.core.world import Listing
 from keeper.daemon.board import Board
@@ -16,6 +16,7 @@ from keeper.daemon.ground import Ground
 from keeper.daemon.keys import Keys
 from keeper.daemon.permit import stream_named
 from keeper.daemon.purse import Purse
+from keeper.daemon.strips import Place
 from keeper.daemon.survey import Survey
 from keeper.daemon.target import Target
 from keeper.daemon.watch import Watch
@@ -77,3 +78,16 @@ class Following:
             return True
         record, listing = memory.records.get(target.slot), self._survey.listing_now()
         return is_news(reading, heard_at, record, stream.policy, memory.started_at, listing)
+
+    def place_of(self, instance_id: InstanceId) -> Place:
+        """Say whose viewers see a rental's picture: nobody's, of a host to come and of a spare."""
+        target = self._targets.get(instance_id)
+        if target is None:
+            return Place()
+        record = self._ground.memory.records.get(target.slot)
+        tenure = None if record is None else record.tenure
+        is_seen = tenure is not None and tenure.instance_id == instance_id
+        return Place(
+            slot=target.slot if is_seen and not is_spare(target.slot) else None,
+            stale_s=target.probe_stale_s,
+        )

@@ -40,10 +40,10 @@ class LastFrames:
             del kept[0]
         self._frames[instance_id] = tuple(kept)
 
-    def newest(self, instance_id: InstanceId) -> bytes | None:
+    def newest(self, instance_id: InstanceId) -> Frame | None:
         """Return the newest; None: none was seen."""
         frames = self._frames.get(instance_id)
-        return frames[-1].jpeg if frames else None
+        return frames[-1] if frames else None
 
     def of(self, instance_id: InstanceId) -> tuple[Frame, ...]:
         """Return all that are kept of a rental, the oldest first."""

@@ -20,18 +20,19 @@ from keeper.core.model import (
     SlotId,
     Status,
 )
+from keeper.core.strip import Strip
 from keeper.core.world import Order, Snapshot
 from keeper.daemon.crew import Crew
 from keeper.daemon.declared import Declared, Ports, changes
 from keeper.daemon.error_line import describe
 from keeper.daemon.ground import Ground
 from keeper.daemon.memory import Memory
-from keeper.daemon.tick import rentals_of
 from keeper.daemon.ticker import Ticker
 from keeper.ports import (
     ConfigError,
     JournalEntry,
     ReloadReport,
+    Thumbnail,
 )
 
 _DRAIN_S = 45.0  # the unit's TimeoutStopSec is 90
@@ -216,14 +217,18 @@ class Daemon:
         """Read the newest facts."""
         return await self._ports.store.journal(slot=slot, limit=limit, after_seq=after_seq)
 
-    def thumbnail(self, slot: SlotId) -> bytes:
-        """Return the newest JPEG a viewer probe saw of a slot; empty when none."""
+    def thumbnail(self, slot: SlotId) -> Thumbnail | None:
+        """Return the newest picture that viewers of a slot saw; None when there is none."""
         record = self.ground.memory.records.get(slot) if self.ground.has_memory else None
-        for instance_id in rentals_of(record) if record else ():
-            frame = self.crew.board.frames.newest(instance_id)
-            if frame is not None:
-                return frame
-        return b""
+        # Nobody sees what a host to come shows.
+        if record is None or record.tenure is None or record.tenure.instance_id is None:
+            return None
+        frame = self.crew.board.frames.newest(record.tenure.instance_id)
+        return None if frame is None else Thumbnail(at=frame.at, jpeg=frame.jpeg)
+
+    def strip(self, slot: SlotId) -> Strip:
+        """Return what viewers of a slot saw in the last half hour; empty when nobody has looked."""
+        return self.crew.board.strips.of_slot(slot)
 
     async def changed(self) -> None:
         """Wait for the next snapshot."""

@@ -7,7 +7,7 @@ in one place; nothing above an adapter sees an aiohttp, asyncssh or SQLAlchemy e
 from __future__ import annotations
 
 from keeper.ports.archive import Archive, Kept
-from keeper.ports.control import Control, ReloadReport, Sink
+from keeper.ports.control import Control, Looks, ReloadReport, Sink, Thumbnail
 from keeper.ports.errors import (
     ArchiveFailed,
     CommandFailed,
@@ -92,6 +92,7 @@ __all__ = [
     "Kept",
     "Link",
     "LocalFileUnfit",
+    "Looks",
     "Malformed",
     "Marketplace",
     "MediaKind",
@@ -126,6 +127,7 @@ __all__ = [
     "StoreError",
     "StoreFull",
     "StoreLocked",
+    "Thumbnail",
     "TimedOut",
     "Transient",
     "Unauthorized",

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from keeper.core.events import Event
 from keeper.core.model import SlotId
+from keeper.core.strip import Strip
 from keeper.core.world import Order, Snapshot
 from keeper.ports.store import JournalEntry
 
@@ -20,7 +21,27 @@ class ReloadReport:
     problems: tuple[str, ...] = ()
 
 
-class Control(Protocol):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnail:
+    """The newest picture of a slot, and when it was seen first."""
+
+    at: datetime
+    jpeg: bytes  # as it came: whether it is one, nobody has looked
+
+
+class Looks(Protocol):
+    """What viewers of each slot saw."""
+
+    def thumbnail(self, slot: SlotId) -> Thumbnail | None:
+        """Return the newest picture that viewers of a slot saw; None when there is none."""
+        ...
+
+    def strip(self, slot: SlotId) -> Strip:
+        """Return what viewers of a slot saw in the last half hour; empty when nobody has looked."""
+        ...
+
+
+class Control(Looks, Protocol):
     """What the web layer may ask of the daemon."""
 
     def snapshot(self) -> Snapshot | None:
@@ -47,10 +68,6 @@ class Control(Protocol):
         self, *, slot: SlotId | None = None, limit: int = 200, after_seq: int = 0
     ) -> tuple[JournalEntry, ...]:
         """Read the newest facts."""
-        ...
-
-    def thumbnail(self, slot: SlotId) -> bytes:
-        """Return the newest JPEG a viewer probe saw of a slot; empty when none."""
         ...
 
     async def changed(self) -> None:

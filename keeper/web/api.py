@@ -82,7 +82,8 @@ class OrderBody(BaseModel):
 
 async def get_status(request: web.Request) -> web.Response:
     """Everything, at one moment."""
-    return json_answer(status_of(snapshot_of(request), now_of(request)))
+    looks = request.app[CONTROL]
+    return json_answer(status_of(snapshot_of(request), now_of(request), looks))
 
 
 async def get_plan(request: web.Request) -> web.Response:
@@ -101,7 +102,7 @@ async def get_explain(request: web.Request) -> web.Response:
     if not slot:
         raise Problem(400, "which slot?", "give ?slot=STREAM/REPLICA")
     snapshot = snapshot_of(request)
-    explained = explain(snapshot, SlotId(slot), now_of(request))
+    explained = explain(snapshot, SlotId(slot), now_of(request), request.app[CONTROL])
     if explained is None:
         raise no_such_slot(request, slot)
     return json_answer(explained)
@@ -335,16 +336,21 @@ async def end_followers(app: web.Application) -> None:
         task.cancel()
 
 
-async def get_thumbnail(request: web.Request) -> web.Response:
-    """The newest picture a viewer probe saw."""
+async def get_thumbnail(request: web.Request) -> web.StreamResponse:
+    """The newest picture that viewers of a slot saw. Asked for again it is sent only if it is another."""
     slot = SlotId(f"{request.match_info['stream']}/{request.match_info['replica']}")
-    picture = request.app[CONTROL].thumbnail(slot)
+    found = request.app[CONTROL].thumbnail(slot)
     # The bytes come from a host; whatever is no JPEG is not passed on.
-    if not picture.startswith(b"\xff\xd8\xff"):
+    if found is None or not found.jpeg.startswith(b"\xff\xd8\xff"):
         raise Problem(404, "no picture", f"no viewer has seen {plain(slot, 100)} yet")
-    return web.Response(
-        body=picture, content_type="image/jpeg", headers={"Cache-Control": "no-store"}
-    )
+    # Kept by the browser alone, and shown again only after keeper was asked: a picture of a stream may
+    # be meant for few eyes, and an old one is worse than none.
+    known = {"ETag": f'"{found.at.timestamp():.6f}"', "Cache-Control": "private, no-cache"}
+    if known["ETag"] in request.headers.get("If-None-Match", ""):
+        return web.Response(status=304, headers=known)
+    answer = web.Response(body=found.jpeg, content_type="image/jpeg", headers=known)
+    answer.last_modified = found.at
+    return answer
 
 
 def number(request: web.Request, name: str, default: int, low: int, high: int) -> int:

@@ -21,10 +21,18 @@ from keeper.core.text import plain
 from keeper.core.world import Snapshot
 from keeper.ports import ArchiveFailed, Missing, PortError, Transient, Uncertain
 from keeper.ports.asking import Asking, HostLog, LogPiece
-from keeper.web.answers import IS_LOCAL, Problem, allow_order, json_answer, now_of, snapshot_of
+from keeper.web.answers import (
+    CONTROL,
+    IS_LOCAL,
+    Problem,
+    allow_order,
+    json_answer,
+    now_of,
+    snapshot_of,
+)
 from keeper.web.api import FOLLOWERS, no_such_slot, number
 from keeper.web.explain import explain
-from keeper.web.shapes import Explained
+from keeper.web.shapes import Explained, ViewStatus
 from keeper.web.way import way_of
 
 _READERS_MAX = 8  # each asks its host once a second
@@ -65,6 +73,7 @@ class StreamReport:
     is_from_host: bool  # False: from what keeper knows without asking anew
     why: str  # why the host itself tells nothing; "": it does
     lines: tuple[ToldStatus, ...]
+    view: ViewStatus | None = None  # what viewers see; null: of a spare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +100,7 @@ async def get_report(request: web.Request) -> web.Response:
     allow_order(request)
     slot = _slot(request)
     snapshot = snapshot_of(request)
-    explained = explain(snapshot, slot, now_of(request))
+    explained = explain(snapshot, slot, now_of(request), request.app[CONTROL])
     if explained is None:
         raise no_such_slot(request, slot)
     hosts, why = _hosts(request), ""
@@ -116,6 +125,7 @@ async def get_report(request: web.Request) -> web.Response:
             is_from_host=bool(told),
             why=why,
             lines=told or known,
+            view=explained.slot.view,
         )
     )
 

@@ -22,13 +22,17 @@ from keeper.core.reasons import SENTENCE
 from keeper.core.spend import committed_dollars_per_hour
 from keeper.core.text import plain
 from keeper.core.world import Snapshot
+from keeper.ports import Looks
 from keeper.web.shapes import AllowanceStatus, AuditionStatus, Explained, ReadingStatus
 from keeper.web.status import slot_status
+from keeper.web.view import NOBODY_LOOKS
 
 
-def explain(snapshot: Snapshot, slot: SlotId, now: datetime) -> Explained | None:
+def explain(
+    snapshot: Snapshot, slot: SlotId, now: datetime, looks: Looks = NOBODY_LOOKS
+) -> Explained | None:
     """Explain one slot; None when there is no such slot."""
-    status = slot_status(snapshot, slot, now)
+    status = slot_status(snapshot, slot, now, looks)
     if status is None:
         return None
     record = snapshot.records[slot]

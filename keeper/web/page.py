@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import jinja2
 from aiohttp import web
@@ -18,6 +17,7 @@ from keeper.core.windows import ALLOWS
 from keeper.web.answers import CONTROL, now_of
 from keeper.web.api import event_status
 from keeper.web.deploys import news_of
+from keeper.web.drawing import legend, measured, strip_svg, token, word
 from keeper.web.money import hours
 from keeper.web.shapes import EventStatus, FleetStatus
 from keeper.web.spending import SpendStatus, spending_of
@@ -70,9 +70,12 @@ _ENVIRONMENT.filters["commands"] = _commands
 _ENVIRONMENT.filters["ago"] = _ago
 _ENVIRONMENT.filters["allows"] = lambda allow: ALLOWS[allow]
 _ENVIRONMENT.filters["news"] = news_of
-_ENVIRONMENT.filters["part"] = lambda text: quote(text, safe="")
+_ENVIRONMENT.filters["measured"] = measured
 _ENVIRONMENT.filters["short"] = lambda condition: CONDITIONS.get(condition, str(condition))
 _ENVIRONMENT.filters["sold_gb"] = sold_gb
+_ENVIRONMENT.filters["strip"] = strip_svg
+_ENVIRONMENT.filters["token"] = token
+_ENVIRONMENT.filters["verdict"] = word
 _ENVIRONMENT.filters["words"] = lambda text: str(text).replace("_", " ")
 
 
@@ -81,13 +84,16 @@ def render(
     events: tuple[EventStatus, ...],
     *,
     why_not: str = "",
-    pictures: frozenset[str] = frozenset(),
     spending: SpendStatus | None = None,
 ) -> str:
     """Write the page. Without a status it says why there is none yet."""
     template = _ENVIRONMENT.get_template("page.html")
     return template.render(
-        status=status, events=events, why_not=why_not, pictures=pictures, spending=spending
+        status=status,
+        events=events,
+        why_not=why_not,
+        spending=spending,
+        legend=() if status is None else legend(status.streams),
     )
 
 
@@ -105,10 +111,9 @@ async def get_page(request: web.Request) -> web.Response:
         if not entry.event.startswith(("notice.", "tick.finished"))
     )
     shown = tuple(event for event in events if event.level != Level.DEBUG)[:_EVENTS_SHOWN]
-    pictures = frozenset(slot for slot in snapshot.records if control.thumbnail(slot))
     now = now_of(request)
     spending = spending_of(snapshot, now)
-    return _html(render(status_of(snapshot, now), shown, pictures=pictures, spending=spending))
+    return _html(render(status_of(snapshot, now, control), shown, spending=spending))
 
 
 async def get_asset(request: web.Request) -> web.Response:

@@ -147,6 +147,33 @@ class ProgressStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """Looks in a row that saw the same; it lasts until the next run. ``verdict`` null: there was no host."""
+
+    verdict: Verdict | None
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewStatus:
+    """What viewers of a slot see, whichever host they get it from.
+
+    ``numbers`` are those that the latest look has measured, while it counts, of: ``unique_frames_per_s``, ``frames_per_s``,
+    ``bitrate_bps``, ``mean_luma`` and ``motion`` (0 to 255), ``sound_dbfs``, ``keyframe_interval_s``,
+    ``latency_s`` (behind live, as the source says) and ``newest_age_s`` (of the newest picture).
+    """
+
+    verdict: Verdict | None  # null: there is no host, or nobody has looked yet
+    since: datetime | None  # it has been so in every look
+    looked_at: datetime | None  # the latest look; null: none
+    detail: str  # of the latest look: what it found wrong
+    numbers: Mapping[str, float]
+    strip: tuple[RunStatus, ...]  # the last half hour, the oldest first; before it nothing is known
+    thumbnail: str = ""  # where the newest picture is; "": there is none
+    thumbnail_at: datetime | None = None  # when it was seen first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlotStatus:
     """One slot."""
 
@@ -162,7 +189,7 @@ class SlotStatus:
     dark_since: datetime | None
     dark_s: float
     frames_per_s: float | None
-    verdict: Verdict | None  # of the latest look; None: nobody has looked
+    verdict: Verdict | None  # of the latest look; None: nobody has looked, or there is no host
     dollars_per_hour: float
     host: HostStatus | None
     incoming: HostStatus | None
@@ -178,6 +205,7 @@ class SlotStatus:
     progress: ProgressStatus | None = None  # of the deploy under way
     deploy_log: str = ""  # of the last deploy that failed, by its name in the archive
     post_mortem: str = ""  # the bundle about the last host that has ended, by its name there
+    view: ViewStatus | None = None  # what viewers see; null: of a spare, which has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +241,7 @@ class StreamStatus:
     deploy: DeployStatus | None = None  # None: removed, or its deploys have no names
     spares: tuple[SlotStatus, ...] = ()  # hosts that would take over; nobody watches them
     spare_max_dollars_per_hour: float | None = None  # None: no spares are declared
+    strip: tuple[RunStatus, ...] = ()  # of all slots together: at each moment the gravest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

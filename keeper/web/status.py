@@ -1,6 +1,6 @@
 """A snapshot in plain words and numbers: what the page shows, the API answers and the terminal prints.
 
-Built from a Snapshot and now, and from nothing else.
+Built from a Snapshot and now, with what viewers saw, and from nothing else.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from keeper.core.spend import record_dollars_per_hour
 from keeper.core.strays import is_confirmed, order_to_adopt, order_to_end, spent_dollars, strays
 from keeper.core.text import plain
 from keeper.core.under_way import KeptFor
-from keeper.core.viewing import verdict_of
 from keeper.core.windows import Window
 from keeper.core.world import Pause, Snapshot
+from keeper.ports import Looks
 from keeper.web.deploys import deploy_of, deploys_of
 from keeper.web.host import host_status
 from keeper.web.money import account_of, others_of
@@ -62,14 +62,15 @@ from keeper.web.shapes import (
     WindowStatus,
 )
 from keeper.web.tone import Tone, decided_because, tell
+from keeper.web.view import NOBODY_LOOKS, strip_of_stream, view_status
 
 # How many slots the one sentence names.
 _NAMES_MAX = 3
 
 
-def status_of(snapshot: Snapshot, now: datetime) -> FleetStatus:
-    """Describe a snapshot. ``now`` only measures elapsed times."""
-    look = _Look(snapshot, now)
+def status_of(snapshot: Snapshot, now: datetime, looks: Looks = NOBODY_LOOKS) -> FleetStatus:
+    """Describe a snapshot. ``now`` only measures elapsed times, ``looks`` knows what viewers saw."""
+    look = _Look(snapshot, now, looks)
     streams = _streams(look)
     slots = [slot for stream in streams for slot in stream.slots]
     on_air = sum(1 for slot in slots if slot.is_on_air)
@@ -123,12 +124,14 @@ def status_of(snapshot: Snapshot, now: datetime) -> FleetStatus:
     )
 
 
-def slot_status(snapshot: Snapshot, slot: SlotId, now: datetime) -> SlotStatus | None:
+def slot_status(
+    snapshot: Snapshot, slot: SlotId, now: datetime, looks: Looks = NOBODY_LOOKS
+) -> SlotStatus | None:
     """Describe one slot; None when there is no such slot."""
     record = snapshot.records.get(slot)
     if record is None:
         return None
-    return (_spare if is_spare(slot) else _slot)(_Look(snapshot, now), record)
+    return (_spare if is_spare(slot) else _slot)(_Look(snapshot, now, looks), record)
 
 
 def plan_of(snapshot: Snapshot) -> PlanStatus:
@@ -151,9 +154,10 @@ def plan_of(snapshot: Snapshot) -> PlanStatus:
 class _Look:
     """The lookups that describing one snapshot needs, made once."""
 
-    def __init__(self, snapshot: Snapshot, now: datetime) -> None:
+    def __init__(self, snapshot: Snapshot, now: datetime, looks: Looks) -> None:
         self.snapshot = snapshot
         self.now = now
+        self.looks = looks
         listing = snapshot.world.listing
         self.listed: Mapping[InstanceId, Instance] = (
             {each.instance_id: each for each in listing.instances} if listing is not None else {}
@@ -198,6 +202,7 @@ def _stream(look: _Look, name: StreamName, records: list[SlotRecord]) -> StreamS
         spare_max_dollars_per_hour=declared.spares.max_dollars_per_hour
         if declared is not None and has_spares
         else None,
+        strip=strip_of_stream(slots),
     )
 
 
@@ -225,6 +230,7 @@ def _spare(look: _Look, record: SlotRecord) -> SlotStatus:
         is_on_air=False,
         frames_per_s=None,
         verdict=None,
+        view=None,
         dollars_per_hour=record_dollars_per_hour(record),
     )
 
@@ -240,6 +246,8 @@ def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
         _host(look, tenure, stream_of(slot)) for tenure in (record.tenure, record.incoming)
     )
     incident = record.incident
+    instance_id = None if record.tenure is None else record.tenure.instance_id
+    view = view_status(slot, instance_id, look.looks, now, _picture(look, record))
     stream, _, replica = slot.rpartition("/")
     return SlotStatus(
         slot=slot,
@@ -253,8 +261,8 @@ def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
         is_on_air=told.is_on_air,
         dark_since=record.dark_since,
         dark_s=max(0.0, (now - record.dark_since).total_seconds()) if record.dark_since else 0.0,
-        frames_per_s=_frames(look, record),
-        verdict=None if (picture := _picture(look, record)) is None else verdict_of(picture),
+        frames_per_s=view.numbers.get("unique_frames_per_s"),
+        verdict=view.verdict,
         dollars_per_hour=sum(
             each.dollars_per_hour + each.traffic_dollars_per_hour
             for each in (host, incoming)
@@ -290,6 +298,7 @@ def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
         progress=_progress(look, slot),
         deploy_log=look.snapshot.kept.get(slot, KeptFor()).deploy_log,
         post_mortem=look.snapshot.kept.get(slot, KeptFor()).post_mortem,
+        view=view,
     )
 
 
@@ -325,11 +334,6 @@ def _picture(look: _Look, record: SlotRecord) -> Reading | None:
 def _picture_at(look: _Look, record: SlotRecord) -> datetime | None:
     reading = _picture(look, record)
     return reading.at if reading is not None and reading.status is Status.TRUE else None
-
-
-def _frames(look: _Look, record: SlotRecord) -> float | None:
-    reading = _picture(look, record)
-    return None if reading is None else reading.numbers.get("unique_frames_per_s")
 
 
 def _conditions(record: SlotRecord) -> tuple[ConditionStatus, ...]:

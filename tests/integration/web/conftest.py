@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from keeper.core.events import facts
 from keeper.core.model import SlotId
+from keeper.core.strip import NOTHING_SEEN, Strip
 from keeper.core.world import Order, Snapshot
-from keeper.ports import JournalEntry, ReloadReport
+from keeper.ports import JournalEntry, ReloadReport, Thumbnail
 from keeper.ports.asking import Asking
 from keeper.telemetry.sinks import MetricsSink
 from keeper.web.app import make_app
@@ -59,6 +60,8 @@ class Keeper:
     report: ReloadReport = field(default_factory=lambda: ReloadReport(changed=("added sd",)))
     entries: list[JournalEntry] = field(default_factory=lambda: journal_of(*every_event()))
     pictures: dict[str, bytes] = field(default_factory=lambda: {"duel/0": JPEG})
+    pictured_at: datetime = NOW
+    strips: dict[str, Strip] = field(default_factory=dict)
     error: Exception | None = None
     time: datetime = NOW
     ticked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,8 +91,12 @@ class Keeper:
         found = [e for e in self.entries if e.seq > after_seq and slot in {None, e.slot}]
         return tuple(found[:limit] if after_seq else found[-limit:])
 
-    def thumbnail(self, slot: SlotId) -> bytes:
-        return self.pictures.get(slot, b"")
+    def thumbnail(self, slot: SlotId) -> Thumbnail | None:
+        jpeg = self.pictures.get(slot)
+        return None if jpeg is None else Thumbnail(at=self.pictured_at, jpeg=jpeg)
+
+    def strip(self, slot: SlotId) -> Strip:
+        return self.strips.get(slot, NOTHING_SEEN)
 
     async def changed(self) -> None:
         await self.ticked.wait()

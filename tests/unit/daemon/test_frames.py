@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from keeper.core.model import InstanceId
-from keeper.daemon.frames import BYTES_MAX, FRAMES_MAX, LastFrames
+from keeper.daemon.frames import BYTES_MAX, FRAMES_MAX, Frame, LastFrames
 
 HOST = InstanceId(7)
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -20,7 +20,7 @@ def test_the_newest_are_kept_oldest_first() -> None:
     frames = seen(*(str(number).encode() for number in range(9)))
     assert [each.jpeg for each in frames.of(HOST)] == [b"4", b"5", b"6", b"7", b"8"]
     assert len(frames.of(HOST)) == FRAMES_MAX
-    assert frames.newest(HOST) == b"8"
+    assert frames.newest(HOST) == Frame(at=NOW + timedelta(seconds=8), jpeg=b"8")
 
 
 def test_a_picture_that_stands_still_leaves_room_for_what_was_before() -> None:
@@ -35,7 +35,9 @@ def test_large_pictures_are_fewer_and_the_newest_is_always_there() -> None:
     large = BYTES_MAX // 2
     frames = seen(b"a" * large, b"b" * large, b"c" * large)
     assert [each.jpeg[:1] for each in frames.of(HOST)] == [b"b", b"c"]
-    assert seen(b"a", b"d" * (2 * BYTES_MAX)).newest(HOST) == b"d" * (2 * BYTES_MAX)
+    newest = seen(b"a", b"d" * (2 * BYTES_MAX)).newest(HOST)
+    assert newest is not None
+    assert newest.jpeg == b"d" * (2 * BYTES_MAX)
     assert len(seen(b"a", b"d" * (2 * BYTES_MAX)).of(HOST)) == 1
 
 

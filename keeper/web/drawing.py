@@ -1,0 +1,117 @@
+"""Half an hour of what viewers saw, drawn for a page and told in words. Pure.
+
+Trouble stands out by its height and not by its colour alone, and everything drawn is also said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from markupsafe import Markup
+
+from keeper.alerts.wording import duration
+from keeper.core.strip import GRAVITY, SPAN
+from keeper.core.text import plain
+from keeper.core.viewing import Verdict
+from keeper.web.shapes import RunStatus, StreamStatus
+
+_SPAN_S = int(SPAN.total_seconds())
+_HEIGHT = 12
+# One bad look lasts ten seconds, which are less than two points of a narrow card.
+_MARK_MIN_S = 12
+_LOW: Mapping[Verdict | None, int] = {Verdict.LIVE: 6, Verdict.STATIC: 6, Verdict.UNKNOWN: 4}
+_DRAWN_MAX = 400
+
+
+def word(verdict: Verdict | None) -> str:
+    """Say a verdict as people do."""
+    return "no host" if verdict is None else verdict.replace("_", " ")
+
+
+def token(verdict: Verdict | None) -> str:
+    """Name a verdict for a style sheet."""
+    return "v-" + word(verdict).replace(" ", "-")
+
+
+def strip_svg(runs: Sequence[RunStatus], now: datetime, whose: str) -> Markup:
+    """Draw the last half hour, the newest at the right."""
+    begin = now - SPAN
+    parts = [
+        Markup(
+            '<svg class="strip" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img"'
+            ' aria-label="{}">'
+        ).format(
+            _SPAN_S, _HEIGHT, f"{plain(whose, 200)}, the last 30 minutes: {in_words(runs, now)}"
+        )
+    ]
+    for run, since, until in _spans(runs[-_DRAWN_MAX:], now):
+        left = max(0.0, (since - begin).total_seconds())
+        lasts = (until - since).total_seconds()
+        wide = max(lasts, _MARK_MIN_S)
+        high = _LOW.get(run.verdict, _HEIGHT)
+        parts.append(
+            Markup(
+                '<rect class="{}" x="{:.0f}" y="{}" width="{:.0f}" height="{}">'
+                "<title>{} from {:%H:%M:%S}, {}</title></rect>"
+            ).format(
+                token(run.verdict),
+                min(left, _SPAN_S - wide),
+                _HEIGHT - high,
+                wide,
+                high,
+                word(run.verdict),
+                run.since,
+                duration((until - run.since).total_seconds()),
+            )
+        )
+    parts.append(Markup("</svg>"))
+    return Markup("").join(parts)
+
+
+def in_words(runs: Sequence[RunStatus], now: datetime) -> str:
+    """Say how long what was seen in the last half hour, the longest first."""
+    lasted: dict[Verdict | None, float] = {}
+    for run, since, until in _spans(runs, now):
+        lasted[run.verdict] = lasted.get(run.verdict, 0.0) + (until - since).total_seconds()
+    longest = sorted(lasted.items(), key=lambda each: -each[1])
+    said = ", ".join(f"{word(verdict)} {duration(seconds)}" for verdict, seconds in longest)
+    return said or "nobody has looked"
+
+
+def measured(numbers: Mapping[str, float]) -> tuple[str, ...]:
+    """Say what a look has measured, as far as viewers would ask for it."""
+    said = []
+    if (frames := numbers.get("unique_frames_per_s")) is not None:
+        said.append(f"{frames:.0f} fps" if frames >= 10 else f"{frames:.1f} fps")  # noqa: PLR2004
+    if (bits := numbers.get("bitrate_bps")) is not None:
+        said.append(f"{bits / 1000:,.0f} kbit/s")
+    if (sound := numbers.get("sound_dbfs")) is not None:
+        said.append(f"sound {sound:.0f} dB")
+    if (behind := numbers.get("latency_s")) is not None:
+        said.append(f"{behind:.1f} s behind live")
+    return tuple(said)
+
+
+def legend(streams: Iterable[StreamStatus]) -> tuple[Verdict | None, ...]:
+    """Return which verdicts can be seen on a page, the lightest first."""
+    seen = {
+        run.verdict
+        for stream in streams
+        for slot in stream.slots
+        if slot.view is not None
+        for run in slot.view.strip
+    }
+    return tuple(sorted(seen, key=GRAVITY.__getitem__))
+
+
+def _spans(
+    runs: Sequence[RunStatus], now: datetime
+) -> Iterable[tuple[RunStatus, datetime, datetime]]:
+    """Return each run with its part of the last half hour."""
+    begin = now - SPAN
+    ends = (*(run.since for run in runs[1:]), now)
+    for run, end in zip(runs, ends, strict=False):  # no run, no end
+        since, until = max(run.since, begin), min(end, now)
+        if since < until:
+            yield run, since, until
