@@ -158,9 +158,13 @@ class Belief:
             # Seen alive, and now seen gone: no picture can come from it, so no third opinion is
             # waited for. A process that was never seen alive here proves nothing: then the picture
             # decides.
+            streaming = self.conditions[STREAMING]
+            first_at = streaming.streak_since if streaming.bad_streak else reading.at
             self.level(STREAMING, Status.FALSE, reading.reason, reading.at, reading.detail)
             self.conditions[STREAMING] = replace(
-                self.conditions[STREAMING], bad_streak=self.policy.failures_to_fail
+                self.conditions[STREAMING],
+                bad_streak=self.policy.failures_to_fail,
+                streak_since=first_at,
             )
 
     def _note_incarnation(self, reading: Reading) -> None:
@@ -268,8 +272,15 @@ class Belief:
             before.status, before.reason, before.bad_streak, before.good_streak,
         ):  # fmt: skip
             return
+        goes_on = before.good_streak if good else before.bad_streak
         self.conditions[position] = replace(
-            before, status=status, reason=reason, since=since, bad_streak=bad, good_streak=good
+            before,
+            status=status,
+            reason=reason,
+            since=since,
+            bad_streak=bad,
+            good_streak=good,
+            streak_since=before.streak_since if goes_on else min(reading.at, self.now),
         )
         if status is not before.status:
             self.details[before.kind] = reading.detail

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from keeper.core.darkness import with_unseen
 from keeper.core.draft import Draft
 from keeper.core.drift import standing
 from keeper.core.events import SpendCaughtUp
@@ -50,25 +51,31 @@ def _flow(draft: Draft) -> Flow:
     """Return what everything costs now. Of good pictures only those count that end a darkness."""
     paused = _slots_in_a_persons_hands(draft)
     bills = []
+    looked_at = {}
     for slot, record in draft.records.items():
         sound = draft.undisturbed.get(slot)
         if sound is not None and sound.record is record:
             bills.append(sound.bill)
-        elif (bill := bill_of(record, draft.listed, paused)) is not None:
+            continue
+        if slot in draft.slots:
+            looked_at[slot] = draft.slots[slot]
+        if (bill := bill_of(record, draft.listed, paused)) is not None:
             bills.append(bill)
     good = (slot for slot in draft.world.meter.dark if slot in draft.records)
-    return draft.standing.answer(
+    flow = draft.standing.answer(
         total_of,
         tuple(bills),
         bills_of_condemned(draft.condemned.values(), draft.listed, paused),
         frozenset(slot for slot in good if is_good(draft.records[slot], draft.now)),
     )
+    return with_unseen(flow, looked_at, draft.records, draft.now)
 
 
 def _away_s(draft: Draft) -> float:
     """Return how long nobody counted, if that was for long and something was rented."""
     since, started_at = draft.world.meter.metered_at, draft.world.started_at
-    if since is None or started_at is None or not draft.world.meter.rates:
+    is_paying = any(each.dollars_per_hour for each in draft.world.meter.rates.values())
+    if since is None or started_at is None or not is_paying:
         return 0.0
     away_s = elapsed_s(since, started_at)
     return away_s if away_s >= _AWAY_S else 0.0

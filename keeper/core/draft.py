@@ -78,7 +78,7 @@ class Draft:
         for declared in (self.slots, self.spares):
             if not declared.keys() <= self.records.keys():
                 new = [slot for slot in declared if slot not in self.records]
-                self.records |= {slot: SlotRecord(slot=slot) for slot in new}
+                self.records |= {slot: SlotRecord(slot=slot, wanted_since=now) for slot in new}
         self.condemned: dict[InstanceId, Condemned] = {c.instance_id: c for c in world.condemned}
         self.listed: Mapping[InstanceId, Instance] = (
             {i.instance_id: i for i in world.listing.instances} if world.listing else {}

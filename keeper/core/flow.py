@@ -39,10 +39,13 @@ GOOD_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """What one stream costs now, and how many of its slots are on air."""
+    """What one stream costs now, and how many of its slots are on air, dark or coming up."""
 
     dollars_per_hour: float = 0.0
     on_air: int = 0
+    dark: int = 0  # viewers should see them, and do not (darkness.py)
+    silent: int = 0  # of these, those that lack nothing but their sound
+    starting: int = 0  # declared not long ago, and not seen yet
     spare_dollars_per_hour: float = 0.0  # the part of it that spares cost
 
 

@@ -12,8 +12,11 @@ from datetime import datetime
 from keeper.core import suspects
 from keeper.core.conditions import condition_of, symptom_behind, symptom_of, to_be_seen_again
 from keeper.core.cures import cap_of
+from keeper.core.darkness import first_look_at, is_silent
 from keeper.core.draft import Draft
 from keeper.core.events import IncidentClosed, IncidentOpened, StreamDark, StreamOnAir
+from keeper.core.flow import is_on_air
+from keeper.core.meter import seen_since
 from keeper.core.model import (
     ConditionKind,
     Incident,
@@ -23,6 +26,7 @@ from keeper.core.model import (
     SlotRecord,
     Status,
     Tenure,
+    stream_of,
 )
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
@@ -60,7 +64,8 @@ def go_dark(draft: Draft, slot: SlotId, reason: Reason) -> None:
     streaming = condition_of(record.tenure, ConditionKind.STREAMING)
     dark_since = draft.now
     if streaming is not None and streaming.status is Status.FALSE:
-        dark_since = min(streaming.since, draft.now)
+        dark_since = min(streaming.since, first_look_at(streaming, draft.now))
+    _count_unseen(draft, record, dark_since)
     draft.tell(StreamDark(slot=slot, reason=reason))
     incident = record.incident
     if incident is None:
@@ -98,8 +103,9 @@ def close(draft: Draft, slot: SlotId) -> None:
             )
         )
     draft.records[slot] = replace(
-        record, incident=None, dark_since=None, healthy_since=None, ever_on_air=False
-    )
+        record, incident=None, dark_since=None, healthy_since=None, ever_on_air=False,
+        wanted_since=None,
+    )  # fmt: skip
 
 
 def is_as_ordered(record: SlotRecord, tenure: Tenure) -> bool:
@@ -125,12 +131,40 @@ def note_act(draft: Draft, slot: SlotId, name: str, reason: Reason) -> None:
     draft.records[slot] = record
 
 
+def _count_unseen(draft: Draft, record: SlotRecord, since: datetime) -> None:
+    """Count as dark what was seen so before it was believed, and counted as good."""
+    if record.slot in draft.slots and since < draft.now:
+        streaming = condition_of(record.tenure, ConditionKind.STREAMING)
+        draft.note(
+            seen_since(
+                draft.ledger, stream_of(record.slot), since, draft.now,
+                good=-int(is_on_air(record)), dark=1, silent=int(is_silent(streaming)),
+            )
+        )  # fmt: skip
+
+
+def _seen_good_at(draft: Draft, record: SlotRecord, tenure: Tenure) -> datetime:
+    """Return the first look that saw the picture again: of the host that serves by now."""
+    streaming = condition_of(tenure, ConditionKind.STREAMING)
+    at = draft.now if streaming is None else first_look_at(streaming, draft.now)
+    is_older = record.dark_since is not None and at < record.dark_since
+    return draft.now if is_older else at  # one that was good before took over, now
+
+
 def _on_air(draft: Draft, record: SlotRecord, tenure: Tenure) -> None:
     now = draft.now
     assert tenure.instance_id is not None
     if record.dark_since is not None or not record.ever_on_air:
-        dark_s = 0.0 if record.dark_since is None else elapsed_s(record.dark_since, now)
-        draft.tell(StreamOnAir(slot=record.slot, instance_id=tenure.instance_id, duration_s=dark_s))
+        good_at = _seen_good_at(draft, record, tenure)
+        since = record.wanted_since
+        draft.tell(
+            StreamOnAir(
+                slot=record.slot,
+                instance_id=tenure.instance_id,
+                duration_s=elapsed_s(record.dark_since or good_at, good_at),
+                started_s=elapsed_s(since, good_at) if since and not record.ever_on_air else None,
+            )
+        )
     if record.incident is not None:
         draft.tell(
             IncidentClosed(

@@ -39,6 +39,9 @@ class Tally:
 
     dollars: float = 0.0
     good_s: float = 0.0
+    dark_s: float = 0.0
+    silent_s: float = 0.0  # the part of dark_s in which nothing but the sound was missing
+    starting_s: float = 0.0  # before its first picture, as long as that may take
     spare_dollars: float = 0.0  # the part of the dollars that went into spares
 
 
@@ -119,7 +122,7 @@ def caught_up(meter: Meter, now: datetime, watched_from: datetime | None = None)
     """Add what was spent since ``metered_at``.
 
     ``watched_from`` says since when this process has looked: nobody knows whether a picture was good
-    before. What lies ahead of now was counted already, when the clock had leapt there (``shifted``).
+    before. One that was bad stays so until somebody sees it good. What lies ahead of now was counted already, when the clock had leapt there (``shifted``).
     """
     since = meter.metered_at
     if since is not None and 0 <= (since - now).total_seconds() <= GAP_MAX_S:
@@ -133,7 +136,8 @@ def caught_up(meter: Meter, now: datetime, watched_from: datetime | None = None)
         hours = (end - begin).total_seconds() / _HOUR_S
         good_s = elapsed_s(max(begin, watched_from), end)
         for period in (day_of(begin), month_of(begin), TOTAL):
-            tallies[period] = _added(tallies.get(period, _NOTHING), meter.rates, hours, good_s)
+            before = tallies.get(period, _NOTHING)
+            tallies[period] = _added(before, meter.rates, hours, good_s)
     watched_hours = elapsed_s(watched_from, now) / _HOUR_S
     dark = {
         slot: replace(each, dollars=each.dollars + each.dollars_per_hour * watched_hours)
@@ -159,6 +163,32 @@ def charged(
     return replace(meter, tallies=tallies)
 
 
+def seen_since(
+    meter: Meter,
+    stream: StreamName,
+    since: datetime,
+    now: datetime,
+    *,
+    good: int = 0,
+    dark: int = 0,
+    silent: int = 0,
+) -> Meter:
+    """Count once more, of so many slots, a moment that was seen otherwise before it was believed."""
+    tallies = dict(meter.tallies)
+    for begin, end in _days_between(max(since, now - timedelta(seconds=GAP_MAX_S)), now):
+        seconds = (end - begin).total_seconds()
+        for period in (day_of(begin), month_of(begin), TOTAL):
+            tally = tallies.get(period, _NOTHING).get(stream) or Tally()
+            counted = replace(
+                tally,
+                good_s=max(0.0, tally.good_s + good * seconds),
+                dark_s=tally.dark_s + dark * seconds,
+                silent_s=tally.silent_s + silent * seconds,
+            )
+            tallies[period] = {**tallies.get(period, _NOTHING), stream: counted}
+    return replace(meter, tallies=tallies)
+
+
 def _days_between(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
     while since < until:
         end = min(day_ends_at(since), until)
@@ -173,11 +203,15 @@ def _added(
     good_s: float,
 ) -> Mapping[StreamName, Tally]:
     after = dict(before)
+    all_s = hours * _HOUR_S
     for stream, rate in rates.items():
         tally = before.get(stream) or Tally()
         after[stream] = Tally(
             dollars=tally.dollars + rate.dollars_per_hour * hours,
             good_s=tally.good_s + rate.on_air * good_s,
+            dark_s=tally.dark_s + rate.dark * all_s,
+            silent_s=tally.silent_s + rate.silent * all_s,
+            starting_s=tally.starting_s + rate.starting * all_s,
             spare_dollars=tally.spare_dollars + rate.spare_dollars_per_hour * hours,
         )
     return after
@@ -283,6 +317,9 @@ def spent(meter: Meter, period: str, stream: StreamName | None = None) -> Tally:
     return Tally(
         dollars=fsum(each.dollars for each in tallies.values()),
         good_s=fsum(each.good_s for each in tallies.values()),
+        dark_s=fsum(each.dark_s for each in tallies.values()),
+        silent_s=fsum(each.silent_s for each in tallies.values()),
+        starting_s=fsum(each.starting_s for each in tallies.values()),
         spare_dollars=fsum(each.spare_dollars for each in tallies.values()),
     )
 

@@ -162,6 +162,7 @@ def _sick_as_long(record: SlotRecord, ahead: timedelta) -> SlotRecord:
     return replace(
         record,
         dark_since=_later(record.dark_since, ahead),
+        wanted_since=_later(record.wanted_since, ahead),
         failures=tuple(replace(each, at=each.at + ahead) for each in record.failures),
         tenure=None if record.tenure is None else _judged_as_long(record.tenure, ahead),
         incoming=None if record.incoming is None else _judged_as_long(record.incoming, ahead),
@@ -173,7 +174,10 @@ def _judged_as_long(tenure: Tenure, ahead: timedelta) -> Tenure:
         tenure,
         dead_since=_later(tenure.dead_since, ahead),
         missing_since=_later(tenure.missing_since, ahead),
-        conditions=tuple(replace(each, since=each.since + ahead) for each in tenure.conditions),
+        conditions=tuple(
+            replace(each, since=each.since + ahead, streak_since=_later(each.streak_since, ahead))
+            for each in tenure.conditions
+        ),
         lull=tenure.lull and replace(tenure.lull, since=tenure.lull.since + ahead),
     )
 

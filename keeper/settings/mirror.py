@@ -12,7 +12,7 @@ from enum import Enum
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from annotated_types import BaseMetadata, Ge, Gt, Le, MinLen
+from annotated_types import BaseMetadata, Ge, Gt, Le, Lt, MinLen
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import override
 
-from keeper.core.model import FleetPolicy, OfferNeeds, Policy
+from keeper.core.model import FleetPolicy, Objective, OfferNeeds, Policy
 from keeper.core.spare import Spares
 from keeper.settings.durations import Duration, Number, Whole
 
@@ -68,6 +68,10 @@ _BOUNDS: Mapping[type, Mapping[str, tuple[BaseMetadata, ...]]] = {
         "account_interval_s": (Gt(0.0),),
         "spend_end_s": (Gt(0.0),),
         "spend_reserve_s": (Gt(0.0),),
+    },
+    Objective: {
+        "ratio": (Lt(1.0),),
+        "window_days": (Ge(1), Le(60)),  # so many days the ledger keeps
     },
     Spares: {
         "count": (Le(10),),

@@ -26,13 +26,18 @@ class ConditionChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamOnAir:
-    """The viewer sees the picture (again); ``duration_s`` is how long it was dark."""
+    """The viewer sees the picture (again).
+
+    ``duration_s`` is how long it was dark: from the first bad look to the first good one. ``started_s``
+    is how long it took since the slot was declared; None: it was on air before.
+    """
 
     name: ClassVar[str] = "stream.on_air"
     level: ClassVar[Level] = Level.INFO
     slot: SlotId
     instance_id: InstanceId
     duration_s: float
+    started_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,6 +149,14 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What a stream promises its viewers: a good picture for such a share of time."""
+
+    ratio: float = 0.995  # in thirty days three hours and a half of each slot may be dark
+    window_days: int = 30  # UTC days, today included
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPolicy:
     """The numbers that hold for all streams together."""
 
@@ -231,6 +239,7 @@ class Stream:
     parts: Mapping[str, str] = field(default_factory=dict)  # of the revision: a mark for each key
     rental_mark: str = ""  # of what is rented for it: another one needs another rental
     spares: Spares = field(default_factory=Spares)
+    objective: Objective = field(default_factory=Objective)
 
     @property
     def spare_places(self) -> tuple[SlotId, ...]:

@@ -47,6 +47,7 @@ class Condition:
     since: datetime
     bad_streak: int = 0
     good_streak: int = 0
+    streak_since: datetime | None = None  # the first look of the streak that was counted last
     symptom: Symptom | None = (
         None  # WORKING: what is wrong; ``since`` is then since when it is that
     )
@@ -198,8 +199,10 @@ class SlotRecord:
     replaced_at: tuple[datetime, ...] = ()
     incident: Incident | None = None
     healthy_since: datetime | None = None
-    dark_since: datetime | None = None  # the viewer's side; None while on air or never on air
+    # The first look that saw what is believed by now; None while on air or never on air.
+    dark_since: datetime | None = None
     ever_on_air: bool = False
+    wanted_since: datetime | None = None  # when it was declared; None: by an earlier keeper
     offer_misses: int = 0  # searches in a row that found nothing suitable
     next_rent_at: datetime | None = None
     rent_reason: Reason = Reason.BACKING_OFF  # why next_rent_at lies ahead

@@ -44,7 +44,7 @@ def test_the_viewers_loss_opens_one_incident_and_the_restart_counts_in_it() -> N
     plan = decide(world)
     after = record_after(world, plan)
     assert after.incident is not None
-    assert (after.incident.acts, after.dark_since, after.healthy_since) == (1, NOW, None)
+    assert (after.incident.acts, after.dark_since, after.healthy_since) == (1, ago(20), None)
     assert after.incident.incident_id == "duel/0@20260801T120000Z"
     assert len(events_of(plan, facts_of.StreamDark)) == 1
     again = applied(world, plan, readings=bad_pictures(3))
@@ -62,12 +62,14 @@ def dark() -> World:
     return a_world(record)
 
 
-def test_the_picture_closes_the_incident_with_how_long_it_was_dark() -> None:
+def test_the_picture_closes_the_incident_with_how_long_it_was_dark_until_its_first_good_look() -> (
+    None
+):
     world = replace(dark(), readings=good_pictures())
     plan = decide(world)
     after = record_after(world, plan)
     assert (after.incident, after.dark_since, after.healthy_since) == (None, None, NOW)
-    assert [event.duration_s for event in events_of(plan, facts_of.StreamOnAir)] == [95]
+    assert [event.duration_s for event in events_of(plan, facts_of.StreamOnAir)] == [85]
     assert [event.duration_s for event in events_of(plan, facts_of.IncidentClosed)] == [90]
 
 

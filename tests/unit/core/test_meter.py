@@ -24,7 +24,7 @@ from keeper.core.meter import (
     shifted,
     spent,
 )
-from keeper.core.model import MarketState, Mode, Status, StreamName
+from keeper.core.model import Desired, MarketState, Mode, Status, StreamName
 from keeper.core.reasons import Reason
 from keeper.core.windows import Allowance, Window
 from tests.builders import (
@@ -271,10 +271,9 @@ def test_a_quarter_of_an_hour_later_it_is_written_all_the_same() -> None:
     assert total(plan.meter) == pytest.approx(rate * WRITE_APART_S / HOUR, rel=1e-6)
 
 
-def test_an_account_on_which_nothing_is_rented_writes_nothing_for_ever() -> None:
-    world = a_world(a_record(None), meter=Meter(metered_at=ago(9e6)), listing=a_listing())
-    world = replace(world, offers={})
-    assert decide(world).meter is None
+def test_a_fleet_of_which_nothing_is_wanted_writes_nothing_for_ever() -> None:
+    world = a_world(meter=Meter(metered_at=ago(9e6)), listing=a_listing())
+    assert decide(world, Desired(streams=())).meter is None
 
 
 def test_a_rental_s_end_is_counted_to_its_last_moment() -> None:
