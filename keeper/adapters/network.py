@@ -7,13 +7,13 @@ a probe asks one address one question. aiohttp's exceptions stop here.
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
 from contextlib import suppress
 
 import aiohttp
 
 import keeper
+from keeper.adapters.decoder import Decoders
+from keeper.adapters.faults import FAULTS, Fault, fault_of
 from keeper.adapters.media import Media
 from keeper.adapters.mjpeg import FrameReader, FrameTally, boundary_of, look_at
 from keeper.adapters.webrtc import Players
@@ -38,7 +38,6 @@ _SENT_MARGIN_S = 0.1
 _CONNECT_SHARE = 0.6
 _IDLE_S = 75.0
 _CHUNK_BYTES = 65_536  # taken apart in one go: some thousand frames of a few bytes at worst
-_OWN_FAULTS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENETDOWN}
 _HTTP_OK = 200
 _TEXT_MAX = 200
 
@@ -50,7 +49,7 @@ class HttpNetwork:
         self._foreign_session = session
         self._own_sessions: dict[bool, aiohttp.ClientSession] = {}
         self._players = Players()
-        self._media = Media()
+        self._media = Media(decoders=Decoders())
 
     def _open(self, *, is_view: bool = False) -> aiohttp.ClientSession:
         """Return the session to use; a view's connection is never used again.
@@ -136,17 +135,8 @@ class HttpNetwork:
         try:
             async with asyncio.timeout(limits.timeout_s):
                 await self._watch(url, limits, watching)
-        except aiohttp.ConnectionTimeoutError:
-            watching.error = "unreachable"
-        except TimeoutError:
-            if not watching.http_status:
-                watching.error = "timeout"
-        except aiohttp.ClientConnectorError as error:
-            watching.fail("refused" if _is_refusal(error.os_error) else "unreachable", error)
-        except (aiohttp.ServerDisconnectedError, ConnectionResetError, aiohttp.ClientPayloadError):
-            watching.error = "reset"
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            watching.fail("not http" if isinstance(error, ValueError) else "reset", error)
+        except FAULTS as error:
+            watching.fail(fault_of(error))
         tally = watching.tally
         # Decoding two frames takes longer than a whole SSH check: off the loop with it.
         look = await asyncio.to_thread(look_at, tally.other, tally.newest)
@@ -166,7 +156,7 @@ class HttpNetwork:
 
     async def sample_media(self, source: MediaSource, limits: PictureLimits) -> PictureSample:
         """Look at a playlist, a played stream or single pictures. Nothing is raised."""
-        return await self._media.sample(self._open(is_view=True), source, limits)
+        return await self._media.sample(source, limits)
 
     async def sample_webrtc(self, url: str, limits: PlayerLimits) -> PlayerSample:
         """Look as a player does. Whatever happens becomes a sample; nothing is raised."""
@@ -207,14 +197,10 @@ class _Watching:
         self.is_own_fault = False
         self.tally = FrameTally()
 
-    def fail(self, error: str, cause: Exception) -> None:
-        """Note an error, and whether it is this box that cannot."""
-        self.error = error
-        number = getattr(cause, "errno", None) or getattr(
-            getattr(cause, "os_error", None), "errno", None
-        )
-        is_name_lookup = isinstance(cause, aiohttp.ClientConnectorDNSError | socket.gaierror)
-        self.is_own_fault = number in _OWN_FAULTS or is_name_lookup
+    def fail(self, fault: Fault) -> None:
+        """Note why there is no more of it. Of a stream that answers in time, too little is no error."""
+        if fault.word != "timeout" or not self.http_status:
+            self.error, self.is_own_fault = fault.word, fault.is_own
 
 
 async def _read_frames(
@@ -247,10 +233,6 @@ async def _read_bounded(response: aiohttp.ClientResponse, bytes_max: int) -> byt
         body += chunk
     response.close()  # the rest would have to be read before the connection could be used again
     return bytes(body[:bytes_max])
-
-
-def _is_refusal(error: OSError) -> bool:
-    return error.errno == errno.ECONNREFUSED
 
 
 def _host(url: str) -> str:
