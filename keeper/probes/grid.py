@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from keeper.ports import Region
 
@@ -20,16 +21,26 @@ COLUMNS = 32
 ROWS = 18
 CELLS = COLUMNS * ROWS
 
-# A change that a viewer could see. Keyframes of one and the same picture differ by less than this, however
-# hard they are pressed.
-FLOOR = 2.0
-# How many times its own spread noise may reach over 500 places; 5 is met once in three thousand pictures.
-SPREADS = 6.0
-# Noise of the cells themselves, beyond which nobody would call it noise: what spreads more is movement.
+# What differs by less is coding: keyframes of one and the same picture differ by up to 6 in a cell, and by
+# up to 3 in four of them together, where the bitrate is poor.
+CELL_FLOOR = 5.0
+BLOCK_FLOOR = 2.2
+# How many times its own spread noise may reach in one place of five hundred. With coding on top, the
+# heaviest noise of the labelled set comes to four fifths of what that allows.
+CELL_SPREADS = 5.0
+BLOCK_SPREADS = 5.0
+# What moves moves neighbours together, be it as faint as the noise over it. The power of four neighbours'
+# mean is a quarter of theirs for noise, more for movement; this is five standard deviations off for the one
+# and met by the other in most pictures. Below so much noise coding looks alike.
+TOGETHER_MIN = 1.5
+TOGETHER_NOISE_MIN = 1.5
+# Noise of the cells themselves, beyond which nobody would call it noise: what spreads more is movement. A
+# cell is the mean of two dozen samples, so these would have five times as much.
 NOISE_MAX = 6.0
-# Three quarters of the differences of normal noise between neighbours are within so many of its spreads:
-# 1.15 standard deviations, and the difference of two has the square root of two of them.
-_QUARTILE = 1.15 * math.sqrt(2)
+# The noise is taken from the calmer three quarters of the differences between neighbours: their mean is so
+# many standard deviations of normal noise.
+_CALM_SHARE = 0.75
+_CALM_MEAN = 0.5147
 
 # Two pictures show the same scene when no more than this share of the cells differs by more than this.
 SCENE_CELL_MAX = 16.0
@@ -85,7 +96,10 @@ def compare(memory: bytes, shots: Sequence[Shot], ignored: Iterable[Region] = ()
         return Comparison(
             change=None, compared_s=0.0, memory=remember(Memory(standing=standing, newest=newest))
         )
-    change = max(difference(standing.grid, shot.grid, places) for shot in others)
+    deltas = [_measured(standing.grid, shot.grid, places) for shot in others]
+    # What comes soon after a keyframe repeats its noise but for a few blocks. The noise is the same for all.
+    noise = max(delta.noise for delta in deltas)
+    change = max(delta.beyond(noise) for delta in deltas)
     compared_s = newest.at_s - standing.at_s
     if change > 0:
         standing = newest
@@ -97,29 +111,67 @@ def compare(memory: bytes, shots: Sequence[Shot], ignored: Iterable[Region] = ()
 
 
 def difference(early: bytes, late: bytes, places: Sequence[int]) -> float:
-    """Say by how much the most changed place differs beyond the noise; 0: by no more than noise.
+    """Say by how much the most changed place differs beyond the noise; 0: by no more than noise."""
+    found = _measured(early, late, places)
+    return found.beyond(found.noise)
 
-    The noise is what the differences of neighbouring cells have in common over the whole picture: what
-    moves is larger than a cell, and elsewhere it leaves neighbours alike.
-    """
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Delta:
+    """How two grids differ."""
+
+    noise: float  # standard deviation of what neighbours do not have in common
+    cell: float  # the most changed cell
+    block: float  # the most changed mean of four
+    together: float  # the power of the means of four against that of the cells; 1: noise
+
+    def beyond(self, noise: float) -> float:
+        """Say how far that is beyond what such noise can reach."""
+        cell = self.cell - CELL_FLOOR - CELL_SPREADS * noise
+        block = self.block - BLOCK_FLOOR - BLOCK_SPREADS * noise / 2
+        is_telling = self.noise >= TOGETHER_NOISE_MIN
+        together = (self.together - TOGETHER_MIN) * self.noise if is_telling else 0.0
+        return max(0.0, cell, block, together)
+
+
+def _measured(early: bytes, late: bytes, places: Sequence[int]) -> _Delta:
     is_counted = bytearray(CELLS)
     delta = [0] * CELLS
     for at in places:
         is_counted[at] = 1
         delta[at] = late[at] - early[at]
     if not any(delta):
-        return 0.0
+        return _Delta(noise=0.0, cell=0.0, block=0.0, together=1.0)
+    sums = [left + right for left, right in pairwise(delta)]
+    blocks = [upper + lower for upper, lower in zip(sums, sums[COLUMNS:], strict=False)]
+    del blocks[COLUMNS - 1 :: COLUMNS]  # the end of one row and the beginning of the next
+    # A keyframe may be a shade darker than what came before it, all over.
+    power = _variance(delta)
+    return _Delta(
+        noise=_noise(delta, is_counted),
+        cell=max(map(abs, delta)),
+        block=max(map(abs, blocks)) / 4,
+        together=_variance(blocks) / 4 / power if power else 1.0,
+    )
+
+
+def _variance(values: Sequence[int]) -> float:
+    mean = sum(values) / len(values)
+    return sum(each * each for each in values) / len(values) - mean * mean
+
+
+def _noise(delta: Sequence[int], is_counted: Sequence[int]) -> float:
+    """Return the standard deviation of what neighbours do not have in common, over the calm parts."""
     steps = sorted(
-        abs(delta[at] - delta[at + 1]) for at in places if (at + 1) % COLUMNS and is_counted[at + 1]
+        abs(delta[at] - delta[at + 1])
+        for at in range(CELLS - 1)
+        if is_counted[at] and is_counted[at + 1] and (at + 1) % COLUMNS
     )
-    spread = steps[len(steps) * 3 // 4] / _QUARTILE if steps else 0.0
-    noise = min(spread, NOISE_MAX * math.sqrt(2))
-    peak = max(
-        abs(delta[at] + delta[at + 1] + delta[at + COLUMNS] + delta[at + COLUMNS + 1]) / 4
-        for at in range(CELLS - COLUMNS)
-        if (at + 1) % COLUMNS
-    )
-    return max(0.0, peak - FLOOR - SPREADS * noise / 2)
+    calm = steps[: math.ceil(len(steps) * _CALM_SHARE)]
+    if not calm:
+        return 0.0
+    spread = sum(calm) / len(calm) / _CALM_MEAN / math.sqrt(2)
+    return min(spread, NOISE_MAX * math.sqrt(2))
 
 
 @lru_cache(maxsize=256)
