@@ -135,6 +135,7 @@ class Crew:
             key_refused=self.keys.refused,
             own_network=lambda: self.canary.status,
             foresight=foresight,
+            aids=lambda: ground.declared.aids,
         )
         self.asking = HostsAsked(
             ground, self.watch, clock, workload_of=self._workload_of, archive=ports.archive

@@ -68,6 +68,8 @@ def targets(
                 probe_stale_s=stream.policy.probe_stale_s,
                 dead_man_after_s=_dead_man_after_s(slot, stream, declared),
                 is_guarded=tenure.is_guarded,
+                is_incoming=tenure is record.incoming,
+                is_handing_over=record.incoming is not None,
             )
             known = before.get(tenure.instance_id)
             found[tenure.instance_id] = known if known == target else target

@@ -23,6 +23,8 @@ class Target:
     probe_stale_s: float
     dead_man_after_s: float | None = None
     is_guarded: bool = False
+    is_incoming: bool = False  # another host serves until this one has proven itself
+    is_handing_over: bool = False  # there are two of the slot, and this is either
 
     @property
     def entrances(self) -> tuple[Address, ...]:

@@ -12,33 +12,23 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from keeper.core.model import InstanceId, Reading, Status, Subject
+from keeper.core.model import InstanceId, Reading, SlotId, Status, Subject
 from keeper.core.reasons import Reason
 from keeper.daemon.board import Board
 from keeper.daemon.links import SILENT_LINK_S
-from keeper.daemon.player import Player
+from keeper.daemon.looking import Looking, Sight, where_to_look
 from keeper.daemon.rest import Rest, last_beat_s
 from keeper.daemon.target import Target
 from keeper.daemon.wheel import Wheel
-from keeper.ports import (
-    Address,
-    Clock,
-    Foresight,
-    HttpRequest,
-    MediaKind,
-    MediaSource,
-    Network,
-    PictureLimits,
-    PortError,
-)
-from keeper.probes.http import read_http
-from keeper.probes.picture import read_picture
-from keeper.probes.tcp import read_tcp
-from keeper.workloads import View, ViewKind
+from keeper.ports import Address, Clock, Foresight, Network, PortError
+from keeper.workloads import View
+from keeper.workloads.viewing import Aids
 
 # Looks in a row that saw the same picture, before a promise that it stays is worth anything: every
 # streak that is counted in the core is full by then.
 _SAME_LOOKS = 12
+# A platform's playlist is some segments behind what it is sent.
+_PLATFORM_LAG_S = 30.0
 
 
 @dataclass(slots=True)
@@ -46,12 +36,16 @@ class _Viewed:
     target: Target
     probe: asyncio.Task[None] | None = None
     picture: Rest = field(default_factory=Rest)  # nothing new would be seen
-    player: Player = field(default_factory=Player)  # where the view is a player's
+    sight: Sight = field(default_factory=Sight)
     looked_at: Address | None = None
     seen: Reading | None = None
     seen_s: float = 0.0
     same_looks: int = 0  # in a row, all as the latest
-    memory: bytes = b""  # what the latest look has kept for the next one
+
+    @property
+    def busy_until_s(self) -> float:
+        """Until when a look that is under way may go on: to watch can take longer than a beat."""
+        return max(self.sight.busy_until_s, self.sight.player.busy_until_s)
 
 
 class Viewer:
@@ -68,8 +62,10 @@ class Viewer:
         forward: Callable[[InstanceId, int], Awaitable[Address | None]],  # a way through the link
         own_network: Callable[[], Status],
         foresight: Foresight | None,
+        aids: Callable[[], Aids] = Aids,
+        is_slate_on: Callable[[SlotId], bool] = lambda _: False,
     ) -> None:
-        self._network = network
+        self._looking = Looking(network=network, clock=clock, board=board)
         self._clock = clock
         self._board = board
         self._wheel = wheel
@@ -77,6 +73,9 @@ class Viewer:
         self._forward = forward
         self._own_network = own_network
         self._foresight = foresight
+        self._aids = aids
+        self._is_slate_on = is_slate_on
+        self._slate_until_s: dict[SlotId, float] = {}
         self._rentals: dict[InstanceId, _Viewed] = {}
 
     def begin(self, target: Target) -> None:
@@ -107,7 +106,7 @@ class Viewer:
     def completed(self, reading: Reading) -> Reading:
         """Return what a host says of its workload with what only a player sees of it."""
         viewed = self._rentals.get(reading.instance_id)
-        return reading if viewed is None else viewed.player.heard(reading)
+        return reading if viewed is None else viewed.sight.player.heard(reading)
 
     def _schedule(self, viewed: _Viewed, *, first: bool = False) -> None:
         target = viewed.target
@@ -130,8 +129,8 @@ class Viewer:
         self._schedule(viewed)
         late = viewed.probe
         if late is not None and not late.done():
-            if self._clock.monotonic() < viewed.player.busy_until_s:
-                return  # to watch takes longer than from one beat to the next
+            if self._clock.monotonic() < viewed.busy_until_s:
+                return
             # Its port has broken its word to end within the time it was given. The next beat is the
             # deadline, because a timer for each probe would cost a tenth of the probe.
             late.cancel()
@@ -193,19 +192,36 @@ class Viewer:
     async def _look(self, viewed: _Viewed) -> Reading:
         target = viewed.target
         instance_id = target.instance.instance_id
-        view = target.workload.view()
+        declared = self._aids().complete(target.workload.view())
+        view = where_to_look(declared, target, is_slate_on=self._is_slate_seen(target.slot))
+        viewed.looked_at = None
         try:
-            address = await self._address(viewed, view)
-            viewed.looked_at = address
-            if address is None:
-                return _unknown(instance_id, self._clock.now(), "no way to the port")
-            reading = await self._ask(view, address, viewed)
+            if isinstance(view, str):
+                return _unknown(instance_id, self._clock.now(), view)
+            if not view.url:
+                viewed.looked_at = await self._address(viewed, view)
+                if viewed.looked_at is None:
+                    return _unknown(instance_id, self._clock.now(), "no way to the port")
+            reading = await self._looking.look(
+                view,
+                viewed.looked_at,
+                viewed.sight,
+                target,
+                lambda: self._rentals.get(instance_id) is viewed,
+            )
         except PortError as error:
             return _unknown(instance_id, self._clock.now(), str(error))
         reading = self._as_the_workload_says(reading)
         if self._own_network() is Status.FALSE and reading.status is Status.FALSE:
             return replace(reading, status=Status.UNKNOWN, reason=Reason.OWN_NETWORK_DOWN)
         return reading
+
+    def _is_slate_seen(self, slot: SlotId) -> bool:
+        """Whether a platform may still show keeper's own slate: it shows what it was sent a while ago."""
+        now_s = self._clock.monotonic()
+        if self._is_slate_on(slot):
+            self._slate_until_s[slot] = now_s + _PLATFORM_LAG_S
+        return now_s < self._slate_until_s.get(slot, now_s)
 
     def _as_the_workload_says(self, reading: Reading) -> Reading:
         """Take a moving picture for a wrong one where the workload says that it is not the stream.
@@ -225,67 +241,6 @@ class Viewer:
             reason=Reason.WRONG_PICTURE,
             detail=symptom.sentence[:200],
         )
-
-    async def _ask(self, view: View, address: Address, viewed: _Viewed) -> Reading:
-        target = viewed.target
-        instance_id = target.instance.instance_id
-        timeout_s = target.probe_timeout_s
-        host = f"[{address.host}]" if ":" in address.host else address.host
-        scheme = "rtmp" if view.kind is ViewKind.RTMP else "http"
-        url = f"{scheme}://{host}:{address.port}{view.path}"
-        match view.kind:
-            case ViewKind.MJPEG | ViewKind.JPEG | ViewKind.HLS | ViewKind.RTMP:
-                return await self._watch(viewed, view, url)
-            case ViewKind.WEBRTC:
-                return await self._play(viewed, view, url)
-            case ViewKind.HTTP:
-                try:
-                    reply = await self._network.fetch(
-                        HttpRequest(method="GET", url=url, timeout_s=timeout_s)
-                    )
-                except PortError as error:
-                    return read_http(error, view, instance_id, self._clock.now())
-                return read_http(reply, view, instance_id, self._clock.now())
-            case ViewKind.TCP:
-                failure: PortError | None = None
-                try:
-                    await self._network.dial(address, timeout_s)
-                except PortError as error:
-                    failure = error
-                return read_tcp(failure, instance_id, self._clock.now())
-
-    async def _watch(self, viewed: _Viewed, view: View, url: str) -> Reading:
-        instance_id, timeout_s = viewed.target.instance.instance_id, viewed.target.probe_timeout_s
-        limits = PictureLimits(
-            sample_s=min(2.5, timeout_s / 2),
-            timeout_s=timeout_s,
-            ignored=view.ignored,
-            memory=viewed.memory,
-        )
-        if view.kind is ViewKind.MJPEG:
-            sample = await self._network.sample_mjpeg(url, limits)
-        else:
-            source = MediaSource(
-                kind=MediaKind(view.kind), url=view.url or url, is_declared=bool(view.url)
-            )
-            sample = await self._network.sample_media(source, limits)
-        if self._rentals.get(instance_id) is viewed:
-            viewed.memory = sample.memory
-            if sample.newest_frame:
-                self._board.frames.add(instance_id, sample.newest_frame, self._clock.now())
-        return read_picture(sample, view, instance_id, self._clock.now())
-
-    async def _play(self, viewed: _Viewed, view: View, url: str) -> Reading:
-        player, instance_id = viewed.player, viewed.target.instance.instance_id
-        before = player.symptom
-        reading, frame = await player.look(self._network, url, view, instance_id, self._clock)
-        if self._rentals.get(instance_id) is viewed:
-            if frame:
-                self._board.frames.add(instance_id, frame, self._clock.now())
-            said = player.said(instance_id, reading.at)
-            if player.symptom != before and said is not None:
-                self._board.pin(said)
-        return reading
 
     async def _address(self, viewed: _Viewed, view: View) -> Address | None:
         instance = viewed.target.instance

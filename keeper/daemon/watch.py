@@ -15,6 +15,7 @@ from keeper.daemon.target import Target
 from keeper.daemon.viewer import Viewer
 from keeper.daemon.wheel import Wheel
 from keeper.ports import Address, Clock, Foresight, Hosts, Link, Network
+from keeper.workloads.viewing import Aids
 
 
 class Watch:
@@ -33,6 +34,7 @@ class Watch:
         key_refused: Callable[[InstanceId], None],
         own_network: Callable[[], Status],
         foresight: Foresight | None = None,
+        aids: Callable[[], Aids] = Aids,
     ) -> None:
         self._board = board
         self._targets: dict[InstanceId, Target] = {}
@@ -45,6 +47,7 @@ class Watch:
             forward=self._forward,
             own_network=own_network,
             foresight=foresight,
+            aids=aids,
         )
         self._links = Links(
             hosts=hosts,
