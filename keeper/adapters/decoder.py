@@ -153,6 +153,7 @@ class Decoders:
             "deadline_s": deadline_s + _MARGIN_S,
             "timeout_s": limits.timeout_s,
             "sample_s": limits.sample_s,
+            "bytes_max": limits.bytes_max,
             "now_s": asyncio.get_running_loop().time(),
             "sizes": [len(part) for part in parts],
             "memory": base64.b64encode(limits.memory).decode("ascii"),

@@ -1,0 +1,129 @@
+"""Plays a stream from an RTMP server for a moment, and takes its leave. Runs in the decoder's process.
+
+Nothing but RTMP over TCP is spoken, to nobody but the server of the address: its protocol knows no redirects.
+The address may hold a token, so it is in no text that leaves here.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import av
+
+from keeper.adapters.watching import Watching
+
+_PORT = 1935
+_KEYFRAMES_MIN = 2
+_WATCHED_MIN_S = 1.0
+_LEAVE_S = 0.3  # of the look's time: what was seen is measured, and the server is told
+_READ_MIN_S = 0.05
+# A stream that stands still for so long has been seen: the look ends, at most so much late.
+_STALL_S = 1.2
+_REACH_S = 1.0
+_PROBE_BYTES = 5_000_000
+_LET_IN = 200
+
+
+class Unplayed(Exception):
+    """Nothing was played; why, as a sample says it."""
+
+    def __init__(self, error: str, *, status: int = 0, is_own_fault: bool = False) -> None:
+        super().__init__(error)
+        self.error = error
+        self.status = status
+        self.is_own_fault = is_own_fault
+
+
+class Playing:
+    """One look while it is being taken. Times are of this process's own clock."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self._url = str(job["url"])
+        self._sample_s = float(job["sample_s"])
+        self._bytes_max = int(job["bytes_max"])
+        self._has_memory = bool(job["memory"])
+        self.began_s = _now_s()
+        self._ends_s = self.began_s + float(job["timeout_s"]) - _LEAVE_S
+        self._opened_s = self.began_s
+        self._frames = 0
+        self._has_ended = False
+        self._newest_s: float | None = None
+
+    def open(self) -> Any:
+        """Connect and begin to play. Raises Unplayed."""
+        if urlsplit(self._url).scheme != "rtmp":
+            raise Unplayed("not an address of RTMP", is_own_fault=True)
+        left_s = self._left_s()
+        try:
+            container = av.open(
+                self._url,
+                "r",
+                format="flv",
+                timeout=(left_s, _STALL_S),
+                container_options={
+                    "rtmp_live": "live",
+                    "probesize": str(min(self._bytes_max, _PROBE_BYTES)),
+                    # A server may hold the picture back until its next keyframe, and sends sound at once.
+                    "analyzeduration": str(int(left_s * 1e6)),
+                    "fpsprobesize": "0",
+                    "fflags": "nobuffer",
+                    "protocol_whitelist": "rtmp,tcp",
+                    "format_whitelist": "flv",
+                },
+            )
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._why_not() from error
+        self._opened_s = _now_s()
+        return container
+
+    def is_over(self, watching: Watching) -> bool:
+        """Whether enough was seen, or all that may be."""
+        now_s, packets = _now_s(), watching.packets
+        if packets.count != self._frames:
+            self._frames, self._newest_s = packets.count, now_s
+        watched_s, keyframes = now_s - self._opened_s, len(packets.keyframes_s)
+        if now_s >= self._ends_s or watching.bytes_read >= self._bytes_max:
+            self._has_ended = True
+        elif keyframes >= _KEYFRAMES_MIN:
+            self._has_ended = watched_s >= min(_WATCHED_MIN_S, self._sample_s)
+        else:  # one picture is enough where there is another one to compare it with
+            is_enough = watched_s >= self._sample_s and keyframes > 0
+            self._has_ended = is_enough and self._has_memory
+        return self._has_ended
+
+    def outcome(self) -> dict[str, Any]:
+        """Say what of the sample this knows."""
+        now_s = _now_s()
+        age_s = None if self._newest_s is None else now_s - self._newest_s
+        has_stalled = now_s - (self._newest_s or self._opened_s) >= _STALL_S
+        return {
+            "status": _LET_IN,
+            "error": "" if self._has_ended or has_stalled else "closed",
+            "sampled_s": max(0.0, now_s - self._opened_s),
+            "newest_age_s": age_s,
+        }
+
+    def _left_s(self) -> float:
+        return max(_READ_MIN_S, self._ends_s - _now_s())
+
+    def _why_not(self) -> Unplayed:
+        """Tell a server that is not there from one that has nothing to play."""
+        is_waiting = _now_s() >= self._ends_s - _LEAVE_S  # the library says the same of both
+        where = urlsplit(self._url)
+        try:
+            address = (where.hostname or "", where.port or _PORT)
+            socket.create_connection(address, timeout=_REACH_S).close()
+        except ConnectionRefusedError:
+            return Unplayed("refused")
+        except (socket.gaierror, UnicodeError, ValueError):
+            return Unplayed("the address cannot be found", is_own_fault=True)
+        except OSError:
+            return Unplayed("unreachable")
+        return Unplayed("" if is_waiting else "closed", status=_LET_IN)
+
+
+def _now_s() -> float:
+    return time.monotonic()  # noqa: TID251 - a process of its own, without a loop
