@@ -137,14 +137,98 @@ METRICS: tuple[Described, ...] = (
     # What the viewer sees.
     _state(
         "keeper_stream_on_air",
-        "Whether the viewer sees the slot's picture. A loss shows once it is believed:"
-        " policy.failures_to_fail looks.",
+        "Whether the viewer sees the slot's picture, and hears it where sound is expected. A loss shows"
+        " once it is believed: policy.failures_to_fail looks.",
         *("stream", "slot"),
     ),
     _accrued(
         "keeper_stream_dark_seconds_total",
-        "Time that slots which had been on air were dark, added up per stream.",
+        "Time that slots were dark for their viewers, from the first bad look to the first good one, added"
+        " up per stream; over restarts.",
         "stream",
+        unit="seconds",
+    ),
+    _accrued(
+        "keeper_stream_silent_seconds_total",
+        "The part of that in which there was a picture without the sound that belongs to it.",
+        "stream",
+        unit="seconds",
+    ),
+    _accrued(
+        "keeper_stream_starting_seconds_total",
+        "Time before the first picture of slots, as long as a host may take to come up; not dark.",
+        "stream",
+        unit="seconds",
+    ),
+    _histogram(
+        "keeper_stream_dark_duration_seconds",
+        "From the first bad look at a slot to the first good one.",
+        REPAIR_BUCKETS_S,
+        "stream",
+    ),
+    _histogram(
+        "keeper_stream_start_duration_seconds",
+        "From the declaration of a slot to the first good look at it.",
+        REPAIR_BUCKETS_S,
+        "stream",
+    ),
+    _state(
+        "keeper_stream_objective_ratio",
+        "The share of time in which each slot of a stream is to show a good picture.",
+        "stream",
+    ),
+    _state(
+        "keeper_stream_availability_ratio",
+        "The share of the time that somebody knew of, over the objective's window, that was good.",
+        "stream",
+    ),
+    _state(
+        "keeper_stream_error_budget_remaining_ratio",
+        "What is left of the dark time that the objective allows in its window; below 0: more was used.",
+        "stream",
+    ),
+    _state(
+        "keeper_stream_error_budget_burn_ratio",
+        "How fast it was used today and yesterday; at 1 it lasts for just the window.",
+        "stream",
+    ),
+    _state(
+        "keeper_stream_verdict",
+        "What the viewer's latest look at a slot comes to, in one word; always 1, of one word at a time.",
+        *("stream", "slot", "verdict"),
+    ),
+    _state(
+        "keeper_stream_bytes_per_second",
+        "What a stream sends, as the viewer read it last.",
+        *("stream", "slot"),
+        unit="bytes",
+    ),
+    _state(
+        "keeper_stream_mean_luma",
+        "Mean brightness of the picture, 0 to 255, as the viewer saw it last.",
+        *("stream", "slot"),
+    ),
+    _state(
+        "keeper_stream_sound_dbfs",
+        "The loudest moment of the sound as the viewer heard it last: 0 is full scale, silence far below.",
+        *("stream", "slot"),
+    ),
+    _state(
+        "keeper_stream_keyframe_interval_seconds",
+        "From one keyframe to the next, where whole groups were seen.",
+        *("stream", "slot"),
+        unit="seconds",
+    ),
+    _state(
+        "keeper_stream_latency_seconds",
+        "How far behind live the picture is, where the source itself says it.",
+        *("stream", "slot"),
+        unit="seconds",
+    ),
+    _state(
+        "keeper_stream_newest_frame_age_seconds",
+        "How old the newest picture was at the latest look, where that can be told.",
+        *("stream", "slot"),
         unit="seconds",
     ),
     _state(
@@ -336,7 +420,7 @@ def document() -> str:
             "",
             "Labels are bounded: no series carries the id of an instance, an offer or a machine. The",
             "series of a stream or slot that is gone are gone at the next tick. Counters start at zero",
-            "with the process; `rate()` and `increase()` know that.",
+            "with the process, but for times that the ledger keeps; `rate()` and `increase()` know both.",
             "",
             "| name | type | labels | unit | meaning |",
             "|---|---|---|---|---|",

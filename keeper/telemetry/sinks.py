@@ -38,6 +38,7 @@ from keeper.core.events import (
     NoticeFailed,
     NoticeSent,
     SparePromoted,
+    StreamOnAir,
     TickFinished,
     WorkloadRestarting,
     facts,
@@ -165,6 +166,14 @@ class MetricsSink:
                 self._histograms["keeper_repair_duration_seconds"].labels(labels).observe(
                     duration_s
                 )
+            case StreamOnAir(slot=slot, duration_s=duration_s, started_s=started_s):
+                labels = label_value(stream_of(slot))
+                if started_s is not None:
+                    name = "keeper_stream_start_duration_seconds"
+                    self._histograms[name].labels(labels).observe(started_s)
+                elif duration_s:
+                    name = "keeper_stream_dark_duration_seconds"
+                    self._histograms[name].labels(labels).observe(duration_s)
             case WorkloadRestarting(slot=slot) | InstanceRebooting(slot=slot):
                 rung = Rung.REBOOT if isinstance(event, InstanceRebooting) else event.rung
                 self._count("keeper_restarts_total", stream_of(slot), rung.value)
@@ -240,7 +249,12 @@ class MetricsSink:
         self._streams = known
         for name in ("keeper_incidents_total", "keeper_restarts_total", "keeper_recycles_total"):
             _forget(self._counters[name], known)
-        _forget(self._histograms["keeper_repair_duration_seconds"], known)
+        for name in (
+            "keeper_repair_duration_seconds",
+            "keeper_stream_dark_duration_seconds",
+            "keeper_stream_start_duration_seconds",
+        ):
+            _forget(self._histograms[name], known)
 
 
 def _forget(family: Counter | Histogram, streams: set[str]) -> None:

@@ -15,7 +15,6 @@ from keeper.core.model import (
     SlotRecord,
     Status,
     StreamName,
-    Subject,
     Tenure,
     is_spare,
     stream_of,
@@ -30,6 +29,7 @@ from keeper.core.windows import Allowance
 from keeper.core.world import Pause, Snapshot, World
 from keeper.telemetry.metrics import Samples
 from keeper.telemetry.money import money_gauges
+from keeper.telemetry.viewer import viewer_gauges
 
 # Shown as 0 while they let acts through, so that a rule can tell "not tripped" from "not measured".
 FUSES: tuple[Reason, ...] = (
@@ -71,7 +71,6 @@ def gauges(snapshot: Snapshot) -> Samples:
             for slot, record in records.items()
             if not is_spare(slot)
         ],
-        **{name: list(_measured(snapshot, *where)) for name, where in _MEASURED.items()},
         "keeper_symptom": _symptoms(records.values()),
         "keeper_slots": _conditions(r for slot, r in records.items() if not is_spare(slot)),
         "keeper_spares": _spares(snapshot),
@@ -95,14 +94,13 @@ def gauges(snapshot: Snapshot) -> Samples:
     left_s = runway_s(world.account, burn_dollars_per_hour(world, records))
     if left_s is not None:
         samples["keeper_account_runway_seconds"] = [((), left_s)]
-    return samples | money_gauges(snapshot)
+    return samples | viewer_gauges(snapshot) | money_gauges(snapshot)
 
 
 @dataclass(slots=True)
 class Accruals:
-    """What adds up while keeper looks: dark seconds, dollars, replacements, per stream."""
+    """What adds up while keeper looks: dollars and replacements, per stream."""
 
-    dark_s: dict[StreamName, float] = field(default_factory=dict)
     dollars: dict[StreamName, float] = field(default_factory=dict)
     replacements: dict[StreamName, int] = field(default_factory=dict)
     before: Snapshot | None = None
@@ -111,7 +109,7 @@ class Accruals:
         """Add what happened since the snapshot before. A clock that stepped back adds nothing."""
         before, self.before = self.before, snapshot
         known = {stream_of(slot) for slot in snapshot.records} | spend(snapshot).keys()
-        for totals in (self.dark_s, self.dollars, self.replacements):
+        for totals in (self.dollars, self.replacements):
             for gone in totals.keys() - known:
                 del totals[gone]  # nothing of the stream is left, so nothing more can add up
             for stream in known - totals.keys():
@@ -124,9 +122,6 @@ class Accruals:
                 self.dollars[stream] += dollars * elapsed_s / 3600.0
         for slot, record in snapshot.records.items():
             stream = stream_of(slot)
-            if record.dark_since is not None:
-                dark_s = (snapshot.at - record.dark_since).total_seconds()
-                self.dark_s[stream] += max(0.0, min(elapsed_s, dark_s))
             old = before.records.get(slot)
             is_counted = old is not None and not is_spare(slot)
             if is_counted and old is not None and record.replaced_at != old.replaced_at:
@@ -135,7 +130,6 @@ class Accruals:
     def samples(self) -> Samples:
         """Return the counters that are kept here."""
         return {
-            "keeper_stream_dark_seconds_total": [((s,), n) for s, n in sorted(self.dark_s.items())],
             "keeper_spend_dollars_total": [((s,), n) for s, n in sorted(self.dollars.items())],
             "keeper_replacements_total": [
                 ((s,), float(n)) for s, n in sorted(self.replacements.items())
@@ -233,26 +227,6 @@ def _deploys(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], float]]:
                 hosts["declared" if is_declared else "other"] += 1
         if stream.revision:
             yield from (((stream.name, runs), float(count)) for runs, count in hosts.items())
-
-
-# What readings bring along as numbers: by whom, and under which name.
-_MEASURED = {
-    "keeper_stream_frames_per_second": (Subject.PICTURE, "unique_frames_per_s"),
-    "keeper_stream_generated_frames_per_second": (Subject.WORKLOAD, "generated_frames_per_s"),
-    "keeper_stream_generation_seconds": (Subject.WORKLOAD, "generation_s"),
-    "keeper_stream_queue_age_seconds": (Subject.WORKLOAD, "queue_age_s"),
-}
-
-
-def _measured(
-    snapshot: Snapshot, subject: Subject, number: str
-) -> Iterator[tuple[tuple[str, ...], float]]:
-    for slot, record in snapshot.records.items():
-        if record.tenure is None or record.tenure.instance_id is None:
-            continue
-        reading = snapshot.latest.get((record.tenure.instance_id, subject))
-        if reading is not None and number in reading.numbers:
-            yield (stream_of(slot), slot), reading.numbers[number]
 
 
 def _symptoms(records: Iterable[SlotRecord]) -> list[tuple[tuple[str, ...], float]]:

@@ -20,6 +20,7 @@ from keeper.core.events import (
     InstanceRebooting,
     Level,
     OrphanSeen,
+    StreamOnAir,
     TickFinished,
     WorkloadRestarting,
 )
@@ -28,7 +29,6 @@ from keeper.core.meter import Meter, Stop, Tally
 from keeper.core.model import (
     Condition,
     ConditionKind,
-    Incident,
     InstanceId,
     Remedy,
     Revision,
@@ -74,6 +74,14 @@ AILING = Condition(
 )  # fmt: skip
 
 
+# What a viewer measures.
+MEASURED = replace(
+    picture(1),
+    numbers={
+        **picture(1).numbers, "bitrate_bps": 8e6, "mean_luma": 90.0, "sound_dbfs": -20.0,
+        "keyframe_interval_s": 2.0, "latency_s": 4.0, "newest_age_s": 0.5,
+    },
+)  # fmt: skip
 # What a workload measures of itself.
 DRAWN = replace(
     picture(1),
@@ -96,7 +104,7 @@ def rich() -> Snapshot:
         record("duel/spare-0", tenure=tenure(8, ready_at=NOW), ever_on_air=False),
         condemned=(condemned(), condemned(10, None)),
         orphans_known=frozenset({InstanceId(7055)}),
-        latest={(p.instance_id, p.subject): p for p in (picture(1), DRAWN)},
+        latest={(p.instance_id, p.subject): p for p in (MEASURED, DRAWN)},
         fuses=(Reason.BUDGET,),
         account=AccountSeen(spendable_dollars=9.0, at=NOW),
         slot_pauses={SlotId("duel/1"): Pause(since=NOW, until=None, actor="ada", reason="")},
@@ -191,6 +199,9 @@ def test_every_metric_of_the_table_is_emitted_with_its_help(
     sink.follow(rich, lambda: 2)
     for event in every_event():
         sink.publish(event, at=NOW, tick=1)
+    back = StreamOnAir(slot=SlotId("duel/0"), instance_id=InstanceId(7001), duration_s=9.0)
+    for event in (back, replace(back, started_s=9.0)):
+        sink.publish(event, at=NOW, tick=1)
     sink.observe_call("marketplace", "create", "offer_gone", 0.2)
     families = {
         family.name + ("_total" if family.type == "counter" else ""): family
@@ -272,19 +283,31 @@ def test_series_of_a_dead_slot_vanish(sink: MetricsSink, registry: CollectorRegi
     assert 'slot="duel/0"' in text
 
 
-def test_dark_seconds_and_dollars_add_up_between_snapshots(
-    sink: MetricsSink, registry: CollectorRegistry
-) -> None:
+def test_dollars_add_up_between_snapshots(sink: MetricsSink, registry: CollectorRegistry) -> None:
     sink.render(snapshot(record("duel/0"), at=NOW))
     later = NOW + timedelta(seconds=600)
-    # Dark for the last 60 of the 600 s.
-    sink.render(snapshot(dark("duel/0", since=later - timedelta(seconds=60)), at=later))
-    assert value(registry, "keeper_stream_dark_seconds_total", stream="duel") == 60
-    dollars = value(registry, "keeper_spend_dollars_total", stream="duel")
-    assert dollars == pytest.approx(0.45 / 6)
-    # A clock that steps back adds nothing and takes nothing away.
-    sink.render(snapshot(dark("duel/0", since=NOW), at=NOW))
-    assert value(registry, "keeper_stream_dark_seconds_total", stream="duel") == 60
+    for at in (later, NOW):  # a clock that steps back adds nothing and takes nothing away
+        sink.render(snapshot(record("duel/0"), at=at))
+        dollars = value(registry, "keeper_spend_dollars_total", stream="duel")
+        assert dollars == pytest.approx(0.45 / 6)
+
+
+def test_how_long_viewers_waited_is_counted_by_its_kind(
+    sink: MetricsSink, registry: CollectorRegistry
+) -> None:
+    back = StreamOnAir(slot=SlotId("duel/0"), instance_id=InstanceId(7001), duration_s=40.0)
+    for event in (
+        back,
+        replace(back, duration_s=0.0),
+        replace(back, duration_s=0.0, started_s=900.0),
+    ):
+        sink.publish(event, at=NOW, tick=1)
+    for kind, seconds in (("dark", 40.0), ("start", 900.0)):
+        name = f"keeper_stream_{kind}_duration_seconds"
+        assert value(registry, f"{name}_count", stream="duel") == 1
+        assert value(registry, f"{name}_sum", stream="duel") == seconds
+    sink.render(snapshot(record("sd/0")))
+    assert value(registry, "keeper_stream_dark_duration_seconds_sum", stream="duel") is None
 
 
 def test_a_replacement_is_counted_once(sink: MetricsSink, registry: CollectorRegistry) -> None:
@@ -349,14 +372,3 @@ def test_pause_is_visible(sink: MetricsSink, registry: CollectorRegistry) -> Non
     assert value(registry, "keeper_paused") == 1
     assert value(registry, "keeper_paused_slots") == 1  # a stream's own pause is no slot
     assert value(registry, "keeper_pause_end_timestamp_seconds", slot="") == inf
-
-
-def test_incident_without_darkness_adds_no_dark_time(
-    sink: MetricsSink, registry: CollectorRegistry
-) -> None:
-    sick = record(
-        incident=Incident(incident_id="i", opened_at=NOW, reason=Reason.STUTTERING, dark_since=None)
-    )
-    for seconds in (0, 30):
-        sink.render(snapshot(sick, at=NOW + timedelta(seconds=seconds)))
-    assert value(registry, "keeper_stream_dark_seconds_total", stream="duel") == 0
