@@ -148,7 +148,7 @@ def _stills(job: Job) -> Answer:
         for at_s, still in zip(job["at_s"], stills, strict=True)
         if still is not None
     ]
-    newest = next((still for still in reversed(stills) if still is not None), None)
+    newest = stills[-1] if stills else None
     return {
         "stills": [
             still
@@ -158,8 +158,13 @@ def _stills(job: Job) -> Answer:
         "undecodable": stills.count(None),
         "luma": newest and newest.mean_luma,
         "bright": newest and newest.bright_luma,
+        "motion": None if len(shots) < 2 else _motion(shots[0].grid, shots[-1].grid),  # noqa: PLR2004
         **_compared(job, shots),
     }
+
+
+def _motion(early: bytes, late: bytes) -> float:
+    return sum(abs(a - b) for a, b in zip(early, late, strict=True)) / len(early)
 
 
 def _compared(job: Job, shots: list[Shot]) -> Answer:
@@ -247,11 +252,15 @@ def _watched(container: Any, job: Job, is_over: Callable[[Watching], bool]) -> A
     with container:
         watching = Watching(container)
         watching.watch(lambda: is_over(watching))
-    took_s = time.monotonic() - began_s  # noqa: TID251
+        took_s = time.monotonic() - began_s  # noqa: TID251
+        end_s = job["now_s"] - watching.packets.newest_s
+        end_s += took_s if job["kind"] == "play" else 0.0
+        compared = _compared(job, _shots(watching, end_s))
+        if not compared["change"]:
+            watching.look_closer()
+            compared = _compared(job, _shots(watching, end_s))
     packets, pictures = watching.packets, watching.pictures
     newest = pictures[-1] if pictures else None
-    end_s = job["now_s"] - packets.newest_s + (took_s if job["kind"] == "play" else 0.0)
-    shots = [Shot(at_s=end_s + picture.at_s, grid=picture.grid) for picture in pictures]
     return {
         "frames": packets.count,
         "unique": packets.unique,
@@ -267,8 +276,12 @@ def _watched(container: Any, job: Job, is_over: Callable[[Watching], bool]) -> A
         "motion": watching.motion,
         "jpeg": _text(watching.thumbnail()) if job["wants_frame"] else "",
         "error": watching.error,
-        **_compared(job, shots),
+        **compared,
     }
+
+
+def _shots(watching: Watching, end_s: float) -> list[Shot]:
+    return [Shot(at_s=end_s + each.at_s, grid=each.grid) for each in watching.pictures]
 
 
 def _played(job: Job) -> Answer:

@@ -19,6 +19,8 @@ from keeper.probes.grid import COLUMNS, ROWS
 Samples = npt.NDArray[np.uint8]
 
 _STEP = 8
+# A cell is the mean of at least so many samples a side, or what its noise is would be the picture's.
+_CELL_SAMPLES = 4
 _BYTE = 8  # bits
 _BRIGHT_PERCENTILE = 99.0
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG, libavutil/pixfmt.h
@@ -57,7 +59,14 @@ def picture_of(frame: Any, at_s: float) -> Picture:
 
 def luma_of(frame: Any) -> Samples:
     """Return the luma of every eighth sample in every eighth row, of small pictures more; 0 is black."""
-    step = max(1, min(_STEP, frame.width // COLUMNS, frame.height // ROWS))
+    step = max(
+        1,
+        min(
+            _STEP,
+            frame.width // (COLUMNS * _CELL_SAMPLES),
+            frame.height // (ROWS * _CELL_SAMPLES),
+        ),
+    )
     plane, component = frame.planes[0], frame.format.components[0]
     if component.bits > _BYTE:
         wide = np.frombuffer(plane, np.dtype("<u2")).reshape(-1, plane.line_size // 2)
@@ -97,6 +106,11 @@ def motion_of(early: Picture, late: Picture) -> float:
     return float(np.abs(next(grids) - next(grids)).mean())
 
 
+def size_of(packet: Any) -> int:
+    """Return how many bytes of a packet are no filling; of a keyframe, all."""
+    return int(packet.size) if packet.is_keyframe else len(bytes(packet).rstrip(_FILLER))
+
+
 @dataclass(slots=True)
 class Packets:
     """The packets of a picture's track: how many, how often, and which of them show something new."""
@@ -111,10 +125,7 @@ class Packets:
         self._times_s.append(at_s)
         if packet.is_keyframe:
             self.keyframes_s.append(at_s)
-            self._sizes.append(packet.size)
-        else:
-            data = bytes(packet)
-            self._sizes.append(len(data.rstrip(_FILLER)))
+        self._sizes.append(size_of(packet))
 
     @property
     def count(self) -> int:
@@ -135,10 +146,14 @@ class Packets:
         return span_s * self.count / (self.count - 1)
 
     @property
+    def tiny_bytes(self) -> int:
+        """A packet of no more shows nothing new."""
+        return max(_TINY_BYTES, self.blocks // _BLOCKS_A_BYTE)
+
+    @property
     def unique(self) -> int:
         """How many seem to show something new; the first one always does."""
-        tiny = max(_TINY_BYTES, self.blocks // _BLOCKS_A_BYTE)
-        return max(min(1, self.count), sum(size > tiny for size in self._sizes))
+        return max(min(1, self.count), sum(size > self.tiny_bytes for size in self._sizes))
 
     @property
     def keyframe_interval_s(self) -> float | None:
