@@ -16,16 +16,18 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
-from keeper.adapters.decoder_pool import Answer, Died, Late, Pool
+from keeper.adapters.decoder_pool import Answer, Died, Late, Pool, Still
 from keeper.core.text import plain
 from keeper.ports import PictureLimits, PictureSample
+from keeper.probes.grid import CELLS, Shot, compare
 
 _DECODE_S = 4.0  # a child ends itself at this; it is killed soon after
 _MARGIN_S = 1.0
 _SLOW_S = 0.3  # of processor time; the usual look takes a hundredth of a second
 _SOURCES_MAX = 4_096
+_STILLS_MAX = 1_024  # of a kilobyte each
 _JPEG_MAX = 1_000_000
 _MEMORY_MAX = 100_000
 _TEXT_MAX = 200
@@ -34,6 +36,8 @@ _PLAYERS = 4
 # One crash may be ours. Two in a row in two processes, on looks some seconds apart, are what any player
 # would meet: without this a stream that breaks decoders would be unknown, and left alone, for ever.
 _CRASHES_MAX = 2
+
+_Value = TypeVar("_Value")
 
 
 class _Kind(StrEnum):
@@ -87,6 +91,8 @@ class Decoders:
         }
         self._slow: OrderedDict[str, int] = OrderedDict()
         self._crashes: OrderedDict[str, int] = OrderedDict()
+        # What has been decoded: the same bytes are the same picture.
+        self._stills: OrderedDict[str, Still] = OrderedDict()
 
     async def segments(
         self, parts: Sequence[bytes], limits: PictureLimits, *, source: str = ""
@@ -113,11 +119,18 @@ class Decoders:
 
         ``at_s``: when each came, on the running loop's clock; without it all came now.
         """
-        now_s = asyncio.get_running_loop().time()
-        more = {"at_s": list(at_s) or [now_s] * len(frames)}
         if not frames:
             return Decoded(memory=limits.memory)
-        return _decoded(await self._run(_Kind.STILLS, frames, more, limits, source), limits)
+        now_s = asyncio.get_running_loop().time()
+        times_s = list(at_s) or [now_s] * len(frames)
+        name = _digest(frames[-1])
+        known = self._stills.get(name)
+        if known is not None and len(frames) == 1:
+            return _same(known, times_s[-1], limits)
+        answer = await self._run(_Kind.STILLS, frames, {"at_s": times_s}, limits, source)
+        if answer.stills and (newest := answer.stills[-1]) is not None:
+            _note(self._stills, name, newest, _STILLS_MAX)
+        return _decoded(answer, limits)
 
     async def close(self) -> None:
         """End all children, at once."""
@@ -146,7 +159,7 @@ class Decoders:
         limits: PictureLimits,
         source: str,
     ) -> Answer:
-        name = hashlib.blake2b(source.encode("utf-8", "replace"), digest_size=12).hexdigest()
+        name = _digest(source.encode("utf-8", "replace"))
         deadline_s = limits.timeout_s if kind is _Kind.PLAY else _DECODE_S
         job = {
             "kind": kind.value,
@@ -167,16 +180,16 @@ class Decoders:
         except TimeoutError:
             return _own_fault("no decoder was free in time")
         except Late:
-            _note(self._slow, name, 1)
+            _note(self._slow, name, 1, _SOURCES_MAX)
             return _own_fault("decoding took too long")
         except Died as death:
-            _note(self._slow, name, 1)
+            _note(self._slow, name, 1, _SOURCES_MAX)
             return self._death(death, name)
         except OSError as error:
             return _own_fault(f"no decoder can be started: {type(error).__name__}")
         self._crashes.pop(name, None)
         if answer.cpu_s > _SLOW_S:
-            _note(self._slow, name, 1)
+            _note(self._slow, name, 1, _SOURCES_MAX)
         else:
             self._slow.pop(name, None)
         return answer
@@ -185,17 +198,34 @@ class Decoders:
         if not death.is_crash:
             return _own_fault("the decoder was ended")
         crashes = self._crashes.get(name, 0) + 1
-        _note(self._crashes, name, crashes)
+        _note(self._crashes, name, crashes, _SOURCES_MAX)
         if crashes < _CRASHES_MAX:
             return _own_fault("the decoder has died of it")
         return Answer(error="decoders die of it", undecodable=1)
 
 
-def _note(known: OrderedDict[str, int], name: str, value: int) -> None:
+def _note(known: OrderedDict[str, _Value], name: str, value: _Value, most: int) -> None:
     known[name] = value
     known.move_to_end(name)
-    if len(known) > _SOURCES_MAX:
+    if len(known) > most:
         known.popitem(last=False)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=12).hexdigest()
+
+
+def _same(known: Still, at_s: float, limits: PictureLimits) -> Decoded:
+    """Say what is known of a picture that was decoded before, as if it had been again."""
+    grid = _bytes(known.grid, CELLS)
+    found = compare(limits.memory, [Shot(at_s=at_s, grid=grid)], limits.ignored)
+    return Decoded(
+        mean_luma=known.luma,
+        bright_luma=known.bright,
+        change=found.change,
+        compared_s=max(0.0, found.compared_s),
+        memory=found.memory,
+    )
 
 
 def _own_fault(error: str) -> Answer:

@@ -1,47 +1,16 @@
-"""Takes an MJPEG stream apart into frames, and frames into numbers. No network, no waiting.
+"""Takes an MJPEG stream apart into frames, and counts them. No network, no waiting, no decoding.
 
 What comes in is hostile: no length that it states is believed, nothing is kept beyond a bound.
-Decoding is plain work for a thread.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import re
-import struct
-import warnings
 from dataclasses import dataclass, field
-
-from PIL import Image, ImageChops, ImageStat
 
 FRAME_MAX_BYTES = 4_000_000  # a 4K frame of good quality has 2 MB
 _HEADER_MAX_BYTES = 8_192
-_PIXELS_MAX = 40_000_000  # an 8K frame has 33 million
-_SCANNED_PIXELS_MAX = 9_000_000  # a 4K frame has 8.3 million
-_SCANS_MAX = 16  # a progressive picture has ten
-# Markers, ITU-T T.81, table B.1: start of a scan, of a frame (with its size), and those without a length.
-_SCAN = b"\xff\xda"
-_SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-_BARE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
-# What Pillow thinks of a stranger's picture (of its EXIF data, say) is no line of our log.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-# What Pillow raises for a picture that is none; its own limit on sizes is never reached.
-_UNDECODABLE = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    Image.DecompressionBombError,
-    Warning,
-)
-_LOOK_AT = (64, 64)  # darkness and movement of the whole picture show at this size
 _LENGTH = re.compile(rb"^content-length:\s*(\d{1,9})\s*$", re.IGNORECASE | re.MULTILINE)
 _BOUNDARY = re.compile(r'boundary="?([^";]{1,100})"?', re.IGNORECASE)
 _START, _END = b"\xff\xd8", b"\xff\xd9"
@@ -144,12 +113,15 @@ class FrameTally:
     damaged: int = 0  # do not begin and end as a JPEG must
     first: bytes = b""
     newest: bytes = b""
+    newest_at_s: float = 0.0  # when it came first
+    _first_at_s: float = 0.0
     _earlier: bytes = b""  # the one before the newest
+    _earlier_at_s: float = 0.0
     _hashes: set[bytes] = field(default_factory=set)
     _previous: bytes = b""
 
-    def add(self, frame: bytes) -> None:
-        """Count one frame. The same bytes again are not a new picture."""
+    def add(self, frame: bytes, at_s: float = 0.0) -> None:
+        """Count one frame, that came at a moment. The same bytes again are not a new picture."""
         self.frames += 1
         if frame == self._previous:
             return
@@ -158,8 +130,10 @@ class FrameTally:
         if frame[:2] != _START or frame[-2:] != _END:
             self.damaged += 1
             return
-        self.first = self.first or frame
-        self._earlier, self.newest = self.newest, frame
+        if not self.first:
+            self.first, self._first_at_s = frame, at_s
+        self._earlier, self._earlier_at_s = self.newest, self.newest_at_s
+        self.newest, self.newest_at_s = frame, at_s
 
     @property
     def other(self) -> bytes:
@@ -167,72 +141,12 @@ class FrameTally:
         return self.first if self.first != self.newest else self._earlier or self.first
 
     @property
+    def other_at_s(self) -> float:
+        """When that one came."""
+        is_first = self.first != self.newest or not self._earlier
+        return self._first_at_s if is_first else self._earlier_at_s
+
+    @property
     def unique(self) -> int:
         """How many different frames came."""
         return len(self._hashes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What decoding showed. None: could not be decoded, or there was nothing to compare with."""
-
-    mean_luma: float | None
-    motion: float | None
-    undecodable: int
-
-
-def look_at(other: bytes, newest: bytes) -> Look:
-    """Decode at most two frames, small, and measure them. Runs in a thread."""
-    if not newest:
-        return Look(mean_luma=None, motion=None, undecodable=0)
-    late = _small(newest)
-    early = late if other == newest else _small(other)
-    undecodable = (late is None) + (early is None and other != newest)
-    luma = None if late is None else float(ImageStat.Stat(late).mean[0])
-    motion = None
-    if late is not None and early is not None and other != newest:
-        motion = float(ImageStat.Stat(ImageChops.difference(late, early)).mean[0])
-    return Look(mean_luma=luma, motion=motion, undecodable=undecodable)
-
-
-def _small(frame: bytes) -> Image.Image | None:
-    """Decode one frame in grey and small; the JPEG decoder itself skips the detail."""
-    if not _is_cheap(frame):
-        return None
-    try:
-        with Image.open(io.BytesIO(frame), formats=["JPEG"]) as image:
-            image.draft("L", _LOOK_AT)
-            return image.convert("L").resize(_LOOK_AT)
-    except _UNDECODABLE:
-        return None
-
-
-def _is_cheap(frame: bytes) -> bool:
-    """Whether decoding takes a moment only, told from what stands before the picture's own data.
-
-    A kilobyte can hold sixty thousand pixels square. Where the picture comes in several scans the
-    decoder keeps all of its coefficients, six bytes a pixel, and goes through all of them for each scan.
-    """
-    scans = frame.count(_SCAN)
-    pixels = _pixels(frame)
-    return (
-        0 < pixels <= (_PIXELS_MAX if scans == 1 else _SCANNED_PIXELS_MAX) and scans <= _SCANS_MAX
-    )
-
-
-def _pixels(frame: bytes) -> int:
-    """Return the size stated before the first scan, the largest if there are several; 0 for none."""
-    at, largest = 2, 0
-    while (at := frame.find(b"\xff", at)) >= 0:
-        while frame[at + 1 : at + 2] == b"\xff":  # filled up
-            at += 1
-        kind = frame[at + 1] if at + 1 < len(frame) else _SCAN[1]
-        if kind == _SCAN[1]:
-            break
-        if kind in _SIZES:
-            height, width = frame[at + 5 : at + 7], frame[at + 7 : at + 9]
-            largest = max(largest, int.from_bytes(height, "big") * int.from_bytes(width, "big"))
-        at += 2
-        if kind not in _BARE:
-            at += max(2, int.from_bytes(frame[at : at + 2], "big"))
-    return largest

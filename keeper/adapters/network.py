@@ -12,10 +12,10 @@ from contextlib import suppress
 import aiohttp
 
 import keeper
-from keeper.adapters.decoder import Decoders
+from keeper.adapters.decoder import Decoded, Decoders
 from keeper.adapters.faults import FAULTS, Fault, fault_of
 from keeper.adapters.media import Media
-from keeper.adapters.mjpeg import FrameReader, FrameTally, boundary_of, look_at
+from keeper.adapters.mjpeg import FrameReader, FrameTally, boundary_of
 from keeper.adapters.webrtc import Players
 from keeper.ports import (
     Address,
@@ -49,7 +49,8 @@ class HttpNetwork:
         self._foreign_session = session
         self._own_sessions: dict[bool, aiohttp.ClientSession] = {}
         self._players = Players()
-        self._media = Media(decoders=Decoders())
+        self._decoders = Decoders()
+        self._media = Media(decoders=self._decoders)
 
     def _open(self, *, is_view: bool = False) -> aiohttp.ClientSession:
         """Return the session to use; a view's connection is never used again.
@@ -138,20 +139,39 @@ class HttpNetwork:
         except FAULTS as error:
             watching.fail(fault_of(error))
         tally = watching.tally
-        # Decoding two frames takes longer than a whole SSH check: off the loop with it.
-        look = await asyncio.to_thread(look_at, tally.other, tally.newest)
+        sampled_s = loop.time() - (watching.answered_at or started)
+        look = await self._decoded(tally, limits, url)
         return PictureSample(
             http_status=watching.http_status,
             frames=tally.frames,
             unique_frames=tally.unique,
-            undecodable_frames=tally.damaged + watching.broken_parts + look.undecodable,
+            undecodable_frames=tally.damaged + watching.broken_parts + look.undecodable_frames,
             bytes_read=watching.bytes_read,
-            sampled_s=loop.time() - (watching.answered_at or started),
+            sampled_s=sampled_s,
             mean_luma=look.mean_luma,
+            bright_luma=look.bright_luma,
             motion=look.motion,
+            change=look.change,
+            compared_s=look.compared_s,
             newest_frame=tally.newest if look.mean_luma is not None else b"",
-            error=watching.error,
-            is_own_fault=watching.is_own_fault,
+            newest_age_s=loop.time() - tally.newest_at_s if tally.newest else None,
+            memory=look.memory,
+            error=look.error if look.is_own_fault else watching.error,
+            is_own_fault=watching.is_own_fault or look.is_own_fault,
+        )
+
+    async def _decoded(self, tally: FrameTally, limits: PictureLimits, url: str) -> Decoded:
+        """Have at most two frames decoded: the newest, and one to compare it with."""
+        if not tally.newest:
+            return Decoded(memory=limits.memory)
+        shots = [(tally.newest_at_s, tally.newest)]
+        if tally.other != tally.newest:
+            shots.insert(0, (tally.other_at_s, tally.other))
+        return await self._decoders.jpegs(
+            [frame for _, frame in shots],
+            limits,
+            at_s=[at_s for at_s, _ in shots],
+            source=url,
         )
 
     async def sample_media(self, source: MediaSource, limits: PictureLimits) -> PictureSample:
@@ -219,8 +239,9 @@ async def _read_frames(
             watching.error = "closed"
             return
         watching.bytes_read += len(chunk)
+        now_s = asyncio.get_running_loop().time()
         for frame in reader.feed(chunk):
-            watching.tally.add(frame)
+            watching.tally.add(frame, now_s)
         watching.broken_parts = reader.broken_parts
 
 

@@ -1,7 +1,6 @@
-"""Frames out of chunks, and numbers out of frames."""
+"""Frames out of chunks."""
 
 import io
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from keeper.adapters import mjpeg
-from keeper.adapters.mjpeg import FrameReader, FrameTally, boundary_of, look_at
+from keeper.adapters.mjpeg import FrameReader, FrameTally, boundary_of
 
 
 def jpeg(colour: int, size: tuple[int, int] = (64, 48)) -> bytes:
@@ -128,82 +127,12 @@ def test_frame_that_does_not_end_as_a_jpeg_is_damaged() -> None:
     assert (tally.frames, tally.damaged, tally.newest) == (2, 2, b"")
 
 
-def test_darkness_and_movement_are_measured() -> None:
-    look = look_at(A, C)
-    assert look.mean_luma == pytest.approx(200, abs=2)
-    assert look.motion == pytest.approx(190, abs=3)
-    still = look_at(A, A)
-    assert (still.motion, still.undecodable) == (None, 0)
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        b"\xff\xd8\xff\xd9",
-        b"\xff\xd8" + b"\x00" * 500 + b"\xff\xd9",
-        A[: len(A) // 3] + b"\xff\xd9",
-        b"\x89PNG\r\n\x1a\n",
-    ],
-)
-def test_frame_that_cannot_be_decoded_is_counted(frame: bytes) -> None:
-    look = look_at(frame, frame)
-    assert (look.mean_luma, look.undecodable) == (None, 1)
-    mixed = look_at(frame, B)
-    assert mixed.undecodable == 1
-    assert mixed.mean_luma is not None
-
-
-def test_picture_of_absurd_size_is_not_decoded() -> None:
-    """A few bytes can announce 65,535 by 65,535 pixels."""
-    at = A.index(b"\xff\xc0")
-    bomb = A[: at + 5] + b"\xff\xff\xff\xff" + A[at + 9 :]
-    assert look_at(bomb, bomb).undecodable == 1
-
-
-@pytest.mark.parametrize(
-    ("size", "more"),
-    [
-        ((7680, 4320), {"progressive": True}),
-        ((6300, 6300), {"progressive": True, "subsampling": 0}),
-        ((6400, 6400), {}),
-    ],
-)
-def test_picture_that_costs_hundreds_of_megabytes_is_not_decoded(
-    size: tuple[int, int], more: dict[str, Any]
-) -> None:
-    """All coefficients of a picture in several scans are kept until its end: six bytes a pixel."""
-    out = io.BytesIO()
-    Image.new("RGB", size).save(out, "JPEG", **more)
-    assert look_at(out.getvalue(), out.getvalue()).undecodable == 1
-
-
-@pytest.mark.parametrize(
-    ("size", "more"), [((7680, 4320), {}), ((3840, 2160), {"progressive": True})]
-)
-def test_largest_pictures_that_cameras_send_are_decoded(
-    size: tuple[int, int], more: dict[str, Any]
-) -> None:
-    out = io.BytesIO()
-    Image.new("RGB", size).save(out, "JPEG", **more)
-    assert look_at(out.getvalue(), out.getvalue()).undecodable == 0
-
-
-def test_picture_of_a_thousand_scans_is_not_decoded() -> None:
-    """Each scan goes over the whole picture once more, and takes ten bytes."""
-    out = io.BytesIO()
-    Image.new("RGB", (640, 480)).save(out, "JPEG", progressive=True)
-    whole = out.getvalue()
-    at = whole.rindex(b"\xff\xda")
-    bomb = whole[:-2] + whole[at:-2] * 1000 + b"\xff\xd9"
-    assert look_at(whole, whole).undecodable == 0
-    assert look_at(bomb, bomb).undecodable == 1
-
-
-def test_size_is_looked_for_in_any_bytes() -> None:
-    for frame in (b"", b"\xff", b"\xff\xd8", b"\xff" * 50, b"\xff\xd8\xff", b"\xff\xd8\xff\xc0"):
-        assert look_at(frame, frame).mean_luma is None
-
-
-def test_nothing_to_look_at_is_no_error() -> None:
-    look = look_at(b"", b"")
-    assert (look.mean_luma, look.motion, look.undecodable) == (None, None, 0)
+def test_the_newest_frame_is_compared_with_one_far_apart_and_each_keeps_its_moment() -> None:
+    tally = FrameTally()
+    for at_s, frame in enumerate((A, A, B, B, C), start=1):
+        tally.add(frame, float(at_s))
+    assert (tally.other, tally.other_at_s) == (A, 1.0)
+    assert (tally.newest, tally.newest_at_s) == (C, 5.0)
+    tally.add(A, 6.0)  # back to the first one: then the one before
+    assert (tally.other, tally.other_at_s) == (C, 5.0)
+    assert (tally.newest, tally.newest_at_s) == (A, 6.0)
