@@ -28,6 +28,7 @@ from keeper.cli.rentals import (
     vram,
 )
 from keeper.cli.rollouts import shown_deploys
+from keeper.cli.seen import shown_views
 from keeper.cli.terminal import cell, duration, rough, table
 from keeper.core.model import SlotId, is_spare
 from keeper.core.reasons import SENTENCE, Reason
@@ -78,7 +79,7 @@ def shown_fleet(
         yield Text("This stream has no slot yet.")
     if only is not None or sums_first:
         return
-    if slots and width < _ROOMY_COLUMNS:
+    if slots and (width < _ROOMY_COLUMNS or any(s.view and s.view.strip for s in slots)):
         yield Text()
     yield from _remarks(fleet)
     yield from _sums(fleet)
@@ -218,12 +219,14 @@ def _rows(slots: list[SlotStatus], now: datetime, width: int) -> Iterator[Render
         has_acts = made.columns[-1].header == _LAST
         yield _with_reasons(made, slots, now, with_acts=not has_acts)
         yield from _rentals(slots, now)
+    yield from shown_views(slots, now, width)
 
 
 def shown_slot(slot: SlotStatus, now: datetime, *, width: int) -> Iterator[RenderableType]:
     """Show one slot and its rentals in rows, without reasons."""
     yield _health_table([slot], now, width)
     yield from _rentals([slot], now)
+    yield from shown_views([slot], now, width)
 
 
 def _health_table(slots: list[SlotStatus], now: datetime, width: int) -> Table:

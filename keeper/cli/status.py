@@ -55,6 +55,9 @@ def status(
     expected. What was spent is an estimate. The account's credit lasts as long as said if nothing
     changes, counting every rental of the account.
 
+    What viewers see has a row a slot: the verdict of the latest look, since when, and a sign for each
+    of the last 30 minutes, a letter where something was wrong.
+
     STREAM shows one stream, or one slot (duel/0). While no keeper runs, what the last one knew is
     shown and marked as such; with --exit-code that is 7, because nobody is looking.
     """

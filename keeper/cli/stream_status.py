@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from keeper.cli.client import LocalKeeper
     from keeper.web.asking import StreamReport
+    from keeper.web.shapes import ViewStatus
 
 _AT_ONCE = 4
 _WORD = {"true": ("ok", "green"), "false": ("BAD", "bold red"), "unknown": ("?", "yellow")}
@@ -44,8 +45,9 @@ def stream_status(
 ) -> int:
     """What the workload itself tells of a stream, asked on its host now.
 
-    Of a duel: server health, streaming API, duel context, RTMP bridge, processes and recent logs; of
-    other workloads what they have to tell. Where the host tells nothing, what keeper knows is shown.
+    First what viewers see, since when, and a sign for each of the last 30 minutes, as keeper has looked.
+    Then, of a duel: server health, streaming API, duel context, RTMP bridge, processes and recent logs;
+    of other workloads what they have to tell. Where the host tells nothing, what keeper knows is shown.
     Without STREAM every slot is asked.
 
     --exit-code: 3 if a line is bad or a slot is not on air.
@@ -112,6 +114,7 @@ async def _reports(keeper: LocalKeeper, slots: list[str]) -> list[StreamReport]:
 def _shown(report: StreamReport) -> Iterator[RenderableType]:
     from rich.text import Text
 
+    from keeper.cli.seen import StripLine, key_of, told_view
     from keeper.cli.terminal import cell, table
 
     where = f"instance {report.instance_id}" if report.instance_id is not None else "no host"
@@ -125,12 +128,31 @@ def _shown(report: StreamReport) -> Iterator[RenderableType]:
     made = table("", "", "", fold="")
     made.show_header = False
     made.columns[0].no_wrap = made.columns[1].no_wrap = True
+    if report.view is not None:
+        made.add_row("  Viewers see", cell(*_sight(report.view)), told_view(report.view, report.at))
+        made.add_row("  Last 30 min", "", StripLine(report.view.strip, report.at))
+        if key := key_of(report.view):
+            made.add_row("", "", key)
     for line in report.lines:
         word, style = _WORD[line.status.value]
         rows = line.text.split("\n") or [""]
         text = Text("\n").join([cell(row, length_max=2000) for row in rows])
         made.add_row(cell(f"  {line.title}"), cell(word, style), text)
     yield made
+
+
+def _sight(view: ViewStatus) -> tuple[str, str]:
+    from keeper.core.viewing import Verdict
+
+    match view.verdict:
+        case Verdict.LIVE | Verdict.STATIC | Verdict.STUTTERING:
+            return _WORD["true"]
+        case Verdict.UNKNOWN:
+            return _WORD["unknown"]
+        case None:
+            return _WORD["unknown" if view.since is None else "false"]
+        case _:
+            return _WORD["false"]
 
 
 def _is_well(report: StreamReport) -> bool:

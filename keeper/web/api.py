@@ -37,6 +37,7 @@ from keeper.web.explain import explain
 from keeper.web.shapes import EventPage, EventStatus, OrderStatus, ReloadStatus
 from keeper.web.spending import spending_of
 from keeper.web.status import plan_of, status_of
+from keeper.web.view import is_jpeg
 from keeper.web.words import LEVELS, words
 
 # The tasks of open event streams, so that a stop need not wait for their viewers: one open tab held
@@ -340,8 +341,7 @@ async def get_thumbnail(request: web.Request) -> web.StreamResponse:
     """The newest picture that viewers of a slot saw. Asked for again it is sent only if it is another."""
     slot = SlotId(f"{request.match_info['stream']}/{request.match_info['replica']}")
     found = request.app[CONTROL].thumbnail(slot)
-    # The bytes come from a host; whatever is no JPEG is not passed on.
-    if found is None or not found.jpeg.startswith(b"\xff\xd8\xff"):
+    if found is None or not is_jpeg(found.jpeg):
         raise Problem(404, "no picture", f"no viewer has seen {plain(slot, 100)} yet")
     # Kept by the browser alone, and shown again only after keeper was asked: a picture of a stream may
     # be meant for few eyes, and an old one is worse than none.

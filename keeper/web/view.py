@@ -49,6 +49,8 @@ def view_status(
     # What was measured before nobody looked any more says nothing of now.
     numbers = finite(seen.numbers) if seen and lasting and seen.at >= lasting.since else {}
     thumbnail = looks.thumbnail(slot)
+    if thumbnail is not None and not is_jpeg(thumbnail.jpeg):
+        thumbnail = None
     return ViewStatus(
         verdict=None if lasting is None else lasting.verdict,
         since=None if lasting is None else lasting.since,
@@ -64,6 +66,11 @@ def view_status(
 def strip_of_stream(slots: Iterable[SlotStatus]) -> tuple[RunStatus, ...]:
     """Lay the strips of a stream's slots upon each other."""
     return _told(gravest(slot.view.strip for slot in slots if slot.view is not None))
+
+
+def is_jpeg(content: bytes) -> bool:
+    """Whether it begins as a JPEG does: it comes from a host, and whatever is none is not passed on."""
+    return content.startswith(b"\xff\xd8\xff")
 
 
 def address_of(slot: SlotId) -> str:

@@ -166,6 +166,11 @@ async def test_thumbnails_are_jpeg_or_nothing(serve: Serve) -> None:
     assert headers["Content-Type"] == "image/jpeg"
     assert headers["Cache-Control"] == "private, no-cache"
     assert headers["Last-Modified"] == "Sun, 01 Mar 2026 12:00:00 GMT"
+    known = {"If-None-Match": headers["ETag"]}
+    status, body, _ = await ask(f"{served.url}/thumb/duel/0.jpg", headers=known)
+    assert (status, body) == (304, b"")
+    served.keeper.pictured_at = ago(seconds=1)
+    assert (await ask(f"{served.url}/thumb/duel/0.jpg", headers=known))[:2] == (200, JPEG)
     assert (await ask(f"{served.url}/thumb/a%20b/0.jpg"))[0] == 200
     for path in ("duel/1.jpg", "duel/2.jpg", "duel/x.jpg", "duel/..%2f0.jpg", "duel/0.png"):
         assert (await ask(f"{served.url}/thumb/{path}"))[0] == 404
