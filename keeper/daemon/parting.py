@@ -21,7 +21,9 @@ from keeper.core.decisions import Destroy
 from keeper.core.events import ArchiveUnable, PostMortemKept
 from keeper.core.model import Reading, Subject
 from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.strip import Strip
 from keeper.core.text import plain
+from keeper.core.viewing import verdict_of
 from keeper.daemon.archiving import Archiving
 from keeper.daemon.board import Board
 from keeper.daemon.error_line import describe
@@ -53,6 +55,9 @@ class Leaving:
     frames: tuple[Frame, ...]  # as a viewer saw them, the oldest first
     readings: tuple[Reading, ...]
     record: object
+    strip: (
+        Strip  # what viewers saw in the last half hour; of a host to come, what it showed to nobody
+    )
     files: dict[str, bytes] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     deploy_log: str = ""  # its name in the archive
@@ -105,6 +110,7 @@ class Parting:
                 if (instance_id, subject) in latest
             ),
             record=records.get(target.slot),
+            strip=self._board.strips.of_rental(act.instance_id),
         )
 
     async def keep(self, leaving: Leaving) -> None:
@@ -174,10 +180,11 @@ class Parting:
 
     async def _add_what_is_known(self, leaving: Leaving) -> None:
         slot = leaving.target.slot
-        for number, frame in enumerate(reversed(leaving.frames)):
-            leaving.files[_frame_name(number)] = frame.jpeg
+        for frame in leaving.frames:
+            leaving.files[_frame_name(frame)] = frame.jpeg
         if not leaving.frames and not any(name.startswith(FRAMES) for name in leaving.files):
             leaving.missing.append("no frame was seen")
+        self._add_json(leaving, "seen.json", _seen(leaving))
         self._add_json(leaving, "readings.json", leaving.readings)
         self._add_json(leaving, "record.json", leaving.record)
         try:
@@ -206,10 +213,7 @@ class Parting:
             "because": SENTENCE[act.reason],
             "at": leaving.at,
             "keeper": __version__,
-            "frames_seen_at": {
-                _frame_name(number): frame.at
-                for number, frame in enumerate(reversed(leaving.frames))
-            },
+            "frames_seen_at": {_frame_name(frame): frame.at for frame in leaving.frames},
             "deploy_log": leaving.deploy_log,
             "files": sorted(leaving.files),
             "missing": leaving.missing,
@@ -241,6 +245,34 @@ class Parting:
         self._archiving.note(ArchiveUnable(error=error))
 
 
-def _frame_name(number: int) -> str:
-    """Name the newest frame, and those before it."""
-    return f"last-frame-{number + 1}.jpg" if number else "last-frame.jpg"
+def _frame_name(frame: Frame) -> str:
+    """Name a frame by when it was seen first, so that a folder lists them in their order."""
+    return f"last-frame-{frame.at:%Y%m%dT%H%M%S}.{frame.at.microsecond // 1000:03}Z.jpg"
+
+
+def _seen(leaving: Leaving) -> dict[str, Any]:
+    """Tell what viewers saw, run by run, with what was measured when each began, and the latest look."""
+    runs, latest = leaving.strip.runs, leaving.strip.latest
+    ends = (*(run.since for run in runs[1:]), leaving.at)
+    return {
+        "at": leaving.at,
+        "runs": [
+            {
+                "verdict": "no host" if run.verdict is None else run.verdict,
+                "since": run.since,
+                "until": until,
+                "detail": run.detail,
+                "numbers": run.numbers,
+            }
+            for run, until in zip(runs, ends, strict=False)  # no run, no end
+        ],
+        "latest_look": latest
+        and {
+            "verdict": verdict_of(latest),
+            "at": latest.at,
+            "reason": latest.reason,
+            "because": SENTENCE[latest.reason],
+            "detail": latest.detail,
+            "numbers": latest.numbers,
+        },
+    }

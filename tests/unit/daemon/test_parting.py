@@ -15,7 +15,7 @@ import pytest
 from typing_extensions import override
 
 from keeper.core.events import InstanceDestroying, PostMortemKept
-from keeper.core.model import InstanceId, SlotId
+from keeper.core.model import InstanceId, SlotId, Status, Subject
 from keeper.core.reasons import Reason
 from keeper.core.world import OrderKind
 from keeper.daemon import parting
@@ -112,6 +112,46 @@ def test_the_last_pictures_that_differ_are_kept_with_their_times() -> None:
         # The viewer has looked once more since, perhaps: the newest is whatever it saw then.
         assert {b"jpeg 1", b"jpeg 2"} <= {bundle[name] for name in frames}
         assert all(at.startswith("2") for at in manifest["frames_seen_at"].values())
+        told = {
+            name: at[:19].replace("-", "").replace(":", "")
+            for name, at in manifest["frames_seen_at"].items()
+        }
+        assert all(name.startswith(f"last-frame-{at}.") for name, at in told.items())
+
+    run(play())
+
+
+def test_a_bundle_tells_what_viewers_saw_and_when() -> None:
+    async def play() -> None:
+        archive = MemoryArchive(VirtualClock())
+
+        def see(stage: Stage) -> None:
+            instance_id = stage.snapshot.records[SLOT].tenure.instance_id  # type: ignore[union-attr]
+            assert instance_id is not None
+            board = stage.daemon.crew.board
+            live = board.latest[instance_id, Subject.PICTURE]
+            black = replace(
+                live,
+                status=Status.FALSE,
+                reason=Reason.BLACK,
+                at=stage.clock.now(),
+                detail=f"mean luma 3.0, and {secret_of('duel')}",
+                numbers={"mean_luma": 3.0},
+            )
+            board.pin(black)
+            board.pin(replace(live, at=stage.clock.now() + timedelta(seconds=1)))
+
+        await _play(archive, see)
+        (bundle,) = bundles(archive)
+        seen = json.loads(bundle["seen.json"])
+        verdicts = [run["verdict"] for run in seen["runs"]]
+        assert verdicts[-2:] == ["black", "live"]
+        black = seen["runs"][-2]
+        assert black["numbers"] == {"mean_luma": 3.0}
+        assert black["detail"].startswith("mean luma 3.0")
+        assert black["since"] < black["until"] == seen["runs"][-1]["since"]
+        assert seen["latest_look"]["verdict"] == "live"
+        assert secret_of("duel").encode() not in bundle["seen.json"]
 
     run(play())
 
