@@ -18,7 +18,9 @@ from keeper.cli.terminal import cell, duration, table
 from keeper.core.strip import by_minute
 from keeper.core.viewing import Verdict
 from keeper.web.drawing import measured, word
-from keeper.web.shapes import RunStatus, SlotStatus, ViewStatus
+from keeper.web.objective import in_words, tone_of
+from keeper.web.shapes import RunStatus, SlotStatus, StreamStatus, ViewStatus
+from keeper.web.tone import Tone
 
 _MINUTES = 30
 # The sign of a minute: what is well, or not known, is drawn low, and has another sign without Unicode.
@@ -47,6 +49,7 @@ _STYLE: Final[Mapping[Verdict | None, str]] = {
     Verdict.WRONG: "yellow",
 }
 _BAD = "bold red"
+_KEPT: Final[Mapping[Tone, str]] = {Tone.WARN: "yellow", Tone.BAD: "bold red"}
 _GAP = 2
 
 
@@ -90,6 +93,14 @@ def shown_views(slots: Iterable[SlotStatus], now: datetime, width: int) -> Itera
     yield made
     if said := _key(run for _, view in views for run in view.strip):
         yield said
+
+
+def shown_objectives(streams: Iterable[StreamStatus]) -> Iterator[RenderableType]:
+    """Say how each stream has kept its objective, of which anything is known."""
+    for stream in streams:
+        if stream.objective is not None:
+            style = _KEPT.get(tone_of(stream.objective), "")
+            yield cell(f"{stream.stream}: a picture for {in_words(stream.objective)}", style)
 
 
 def told_view(view: ViewStatus, now: datetime) -> Text:

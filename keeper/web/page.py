@@ -19,6 +19,7 @@ from keeper.web.api import event_status
 from keeper.web.deploys import news_of
 from keeper.web.drawing import legend, measured, strip_svg, token, word
 from keeper.web.money import hours
+from keeper.web.objective import in_words, tone_of
 from keeper.web.shapes import EventStatus, FleetStatus
 from keeper.web.spending import SpendStatus, spending_of
 from keeper.web.status import status_of
@@ -72,6 +73,8 @@ _ENVIRONMENT.filters["allows"] = lambda allow: ALLOWS[allow]
 _ENVIRONMENT.filters["news"] = news_of
 _ENVIRONMENT.filters["measured"] = measured
 _ENVIRONMENT.filters["short"] = lambda condition: CONDITIONS.get(condition, str(condition))
+_ENVIRONMENT.filters["kept"] = in_words
+_ENVIRONMENT.filters["kept_tone"] = tone_of
 _ENVIRONMENT.filters["sold_gb"] = sold_gb
 _ENVIRONMENT.filters["strip"] = strip_svg
 _ENVIRONMENT.filters["token"] = token

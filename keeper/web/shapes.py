@@ -209,6 +209,23 @@ class SlotStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveStatus:
+    """What a stream promises its viewers, and how it has kept it; seconds of all its slots together."""
+
+    ratio: float  # the objective: the share of time in which the picture is as it should be
+    window_s: float  # over so long, which ends now
+    availability_ratio: float | None  # of the time in which somebody knew; null: nobody has, yet
+    good_s: float
+    dark_s: float
+    silent_s: float  # the part of dark_s in which nothing but the sound was missing
+    starting_s: float  # before the first picture: neither good nor dark
+    allowed_s: float  # dark, in the whole window: the error budget
+    remaining_s: float  # below 0: more was used
+    remaining_ratio: float | None  # of allowed_s; null: nothing is allowed
+    burn_ratio: float | None  # how fast it is used, lately: at 1 it lasts for just its window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeployStatus:
     """What a stream is to run, by its fingerprint, and how far it has come."""
 
@@ -242,6 +259,8 @@ class StreamStatus:
     spares: tuple[SlotStatus, ...] = ()  # hosts that would take over; nobody watches them
     spare_max_dollars_per_hour: float | None = None  # None: no spares are declared
     strip: tuple[RunStatus, ...] = ()  # of all slots together: at each moment the gravest
+    objective: ObjectiveStatus | None = None  # null: removed, or nobody has looked for long enough
+    slate: str = ""  # a sentence; "": none is declared, or it is not called for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from keeper.alerts import Alert, Severity
+from keeper.alerts import Alert
 from keeper.alerts.dispatch import inhibited
 from keeper.alerts.rules import firing
 from keeper.core.decisions import Decision, Hold, Wait
@@ -31,6 +31,7 @@ from keeper.core.model import (
     stream_of,
 )
 from keeper.core.reasons import SENTENCE, Reason
+from keeper.core.slate import SlateShown, SlateWhy, slate_sentence
 from keeper.core.spare_state import COMING, MISSING, READY, STARTING, STOPPED, spare_state
 from keeper.core.spend import record_dollars_per_hour
 from keeper.core.strays import is_confirmed, order_to_adopt, order_to_end, spent_dollars, strays
@@ -42,6 +43,8 @@ from keeper.ports import Looks
 from keeper.web.deploys import deploy_of, deploys_of
 from keeper.web.host import host_status
 from keeper.web.money import account_of, others_of
+from keeper.web.objective import objectives_of
+from keeper.web.overall import fleet_tone, sentence
 from keeper.web.shapes import (
     ActStatus,
     AlertStatus,
@@ -63,9 +66,6 @@ from keeper.web.shapes import (
 )
 from keeper.web.tone import Tone, decided_because, tell
 from keeper.web.view import NOBODY_LOOKS, strip_of_stream, view_status
-
-# How many slots the one sentence names.
-_NAMES_MAX = 3
 
 
 def status_of(snapshot: Snapshot, now: datetime, looks: Looks = NOBODY_LOOKS) -> FleetStatus:
@@ -98,8 +98,8 @@ def status_of(snapshot: Snapshot, now: datetime, looks: Looks = NOBODY_LOOKS) ->
         at=snapshot.at,
         now=now,
         tick=snapshot.tick,
-        tone=_fleet_tone(slots, alerts),
-        sentence=_sentence(slots),
+        tone=fleet_tone(slots, alerts),
+        sentence=sentence(slots),
         doing=snapshot.plan.sentence(),
         slots=len(slots),
         on_air=on_air,
@@ -178,7 +178,11 @@ def _streams(look: _Look) -> tuple[StreamStatus, ...]:
     records: dict[StreamName, list[SlotRecord]] = {name: [] for name in look.declared}
     for slot in sorted(look.snapshot.records, key=_natural):
         records.setdefault(stream_of(slot), []).append(look.snapshot.records[slot])
-    return tuple(_stream(look, name, found) for name, found in records.items())
+    objectives = objectives_of(look.snapshot, look.now)
+    return tuple(
+        replace(_stream(look, name, found), objective=objectives.get(name))
+        for name, found in records.items()
+    )
 
 
 def _stream(look: _Look, name: StreamName, records: list[SlotRecord]) -> StreamStatus:
@@ -198,12 +202,18 @@ def _stream(look: _Look, name: StreamName, records: list[SlotRecord]) -> StreamS
         is_declared=declared is not None,
         slots=slots,
         deploy=deploy_of(look.snapshot, declared),
+        slate=_slate(look.snapshot.slates.get(name)),
         spares=spares,
         spare_max_dollars_per_hour=declared.spares.max_dollars_per_hour
         if declared is not None and has_spares
         else None,
         strip=strip_of_stream(slots),
     )
+
+
+def _slate(shown: SlateShown | None) -> str:
+    is_idle = shown is None or shown.why in (SlateWhy.ON_AIR, SlateWhy.NOT_YET)
+    return "" if shown is None or (is_idle and not shown.is_on) else slate_sentence(shown)
 
 
 # What a spare is, in the words of a card.
@@ -439,56 +449,6 @@ def _orphan(look: _Look, instance_id: InstanceId) -> OrphanStatus:
         to_end=order_to_end(instance_id),
         to_adopt=order_to_adopt(instance_id, slot if slot is not None and is_known else "SLOT"),
     )
-
-
-def _fleet_tone(slots: list[SlotStatus], alerts: tuple[AlertStatus, ...]) -> Tone:
-    if any(slot.tone is Tone.BAD for slot in slots):
-        return Tone.BAD
-    if any(alert.severity is Severity.CRITICAL for alert in alerts):
-        return Tone.BAD
-    if any(alert.severity is Severity.WARNING for alert in alerts):
-        return Tone.WARN
-    if any(slot.tone is not Tone.GOOD for slot in slots):
-        return Tone.WORK
-    return Tone.GOOD
-
-
-def _sentence(slots: list[SlotStatus]) -> str:
-    """Say how the fleet is, in the words one would use over the phone."""
-    if not slots:
-        return "No stream is declared."
-    on_air = [slot for slot in slots if slot.is_on_air]
-    if len(on_air) == len(slots):
-        noun = "The stream is" if len(slots) == 1 else f"All {len(slots)} streams are"
-        return f"{noun} on air."
-    dark = [slot for slot in slots if slot.dark_since is not None]
-    left = [slot for slot in slots if not slot.is_on_air and slot.dark_since is None]
-    outbid = [slot for slot in left if slot.host is not None and slot.host.outbid_since is not None]
-    # What was paused without a host, a slot that was destroyed by order for one, waits for a person.
-    resting = [slot for slot in left if slot.host is None and slot.pause is not None]
-    # No offer suits, or none may be rented: nothing comes before that changes.
-    stuck = [
-        slot for slot in left if slot.host is None and slot.pause is None and slot.tone is Tone.WARN
-    ]
-    coming = len(left) - len(outbid) - len(resting) - len(stuck)
-    parts = [f"{len(on_air)} of {len(slots)} on air"]
-    if dark:
-        parts.append(f"{_named(dark)} dark")
-    if outbid:
-        parts.append(f"{_named(outbid)} outbid")
-    if coming:
-        parts.append(f"{coming} on the way")
-    if stuck:
-        parts.append(f"{len(stuck)} without a host")
-    if resting:
-        parts.append(f"{len(resting)} paused")
-    return "; ".join(parts) + "."
-
-
-def _named(slots: list[SlotStatus]) -> str:
-    names = ", ".join(slot.slot for slot in slots[:_NAMES_MAX])
-    more = f" and {len(slots) - _NAMES_MAX} more" if len(slots) > _NAMES_MAX else ""
-    return f"{names}{more}"
 
 
 def _natural(slot: SlotId) -> tuple[str, bool, int]:

@@ -299,6 +299,14 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
         f"on air, after {_s(f)} of darkness" if _is_positive(f) else "on air"
     ),
     "stream.dark": lambda f: f"dark: {f['because']}",
+    "slate.started": lambda f: (
+        f"{f['stream']}: viewers see the slate, after {duration(float(f['dark_s']))} without a picture"
+    ),
+    "slate.yielded": lambda f: (
+        f"{f['stream']}: the slate has made way after {_s(f)}: {f['detail']}"
+    ),
+    "slate.lost": lambda f: f"{f['stream']}: the slate has ended after {_s(f)}: {f['error']}",
+    "slate.refused": lambda f: f"{f['stream']}: no slate: {f['error']}",
     "incident.opened": lambda f: f"sick: {f['because']}",
     "incident.closed": lambda f: (
         f"well again after {_s(f)} and {count(int(f['acts']), 'remedy', 'remedies')}"
