@@ -25,6 +25,8 @@ from keeper.adapters.archive import Bounds, FileArchive
 from keeper.adapters.clock import SystemClock
 from keeper.adapters.network import HttpNetwork
 from keeper.adapters.peek import peek
+from keeper.adapters.slates import ProcessSlates
+from keeper.adapters.slates import is_installed as has_slates
 from keeper.adapters.sql import SqlStore
 from keeper.adapters.ssh import SshHosts
 from keeper.adapters.systemd import SystemdHeartbeat
@@ -50,6 +52,7 @@ from keeper.settings import (
     build_channels,
     build_workloads,
     canary_addresses,
+    declared_slates,
     declared_windows,
     http_address,
     remaker,
@@ -118,6 +121,7 @@ def declare(
     return Declared(
         desired=desired,
         windows=declared_windows(settings),
+        slates=declared_slates(settings),
         workloads=build_workloads(settings),
         channels=build_channels(settings),
         alert_numbers=Numbers(
@@ -200,6 +204,7 @@ async def open_daemon(
                 cadence=CalendarCadence(),
                 heartbeat=SystemdHeartbeat(os.environ),
                 sink=sink,
+                slates=ProcessSlates(settings.state_dir),
                 archive=FileArchive(settings.state_dir, _bounds(settings)),
             ),
             _seen_to(declare(settings, only=only, key=state_folder.marks_key(settings.state_dir))),
@@ -217,6 +222,10 @@ def _seen_to(declared: Declared) -> Declared:
     if ViewKind.WEBRTC in views and not webrtc.is_installed():
         raise ConfigError(
             ["streams: pixel-streaming needs the extra webrtc: pip install 'vast-keeper[webrtc]'"]
+        )
+    if declared.slates and not has_slates():
+        raise ConfigError(
+            ["streams: a slate needs the extra media: pip install 'vast-keeper[media]'"]
         )
     return declared
 

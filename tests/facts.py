@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 from keeper.core.events import EVENT_TYPES, Event
 from keeper.core.model import ConditionKind, Rung, Status
 from keeper.core.reasons import Reason
+from keeper.core.slate import SlateWhy
 
 _BY_NAME: dict[str, Any] = {
     "slot": "duel/0",
@@ -17,6 +18,7 @@ _BY_NAME: dict[str, Any] = {
     "status": Status.FALSE,
     "until": datetime(2026, 3, 1, 12, tzinfo=UTC),
     "paused": True,
+    "why": SlateWhy.DARK,
 }
 _BY_TYPE: dict[Any, Any] = {int: 3, float: 1.5, str: "text", bool: True}
 

@@ -38,6 +38,7 @@ from keeper.core.model import (
     is_spare,
 )
 from keeper.core.reasons import Reason
+from keeper.core.slate import SlateShown
 from keeper.core.under_way import DeployProgress, KeptFor
 from keeper.core.well import is_well
 from keeper.core.windows import Window
@@ -261,6 +262,7 @@ class Snapshot:
     latest: Mapping[tuple[InstanceId, Subject], Reading] = field(default_factory=dict)
     # For people only: nothing is decided upon these.
     deploys: Mapping[SlotId, DeployProgress] = field(default_factory=dict)  # under way
+    slates: Mapping[StreamName, SlateShown] = field(default_factory=dict)  # declared ones
     kept: Mapping[SlotId, KeptFor] = field(default_factory=dict)  # in the archive
     ailing: Mapping[SlotId, SlotRecord] = field(
         init=False

@@ -34,6 +34,7 @@ from keeper.daemon.permit import may_touch, stream_named
 from keeper.daemon.purse import Purse
 from keeper.daemon.rest import Stirring
 from keeper.daemon.revisions import Revisions
+from keeper.daemon.slate import Known, SlateKeeper
 from keeper.daemon.strips import Place
 from keeper.daemon.survey import Survey
 from keeper.daemon.tasks import Tasks
@@ -189,6 +190,14 @@ class Crew:
             parting=self.parting,
             draining=self.draining,
         )
+        self.slates = SlateKeeper(
+            ports.slates,
+            network=ports.network,
+            clock=clock,
+            declared=lambda: ground.declared.slates,
+            known=self._known_to_slates,
+            note=self.facts.note,
+        )
         self.calendar = Calendar(
             ports,
             self.tasks,
@@ -242,6 +251,20 @@ class Crew:
             record.offer_asked
             for record in self._ground.memory.records.values()
             if record.offer_asked is not None and stream_of(record.slot) == stream
+        )
+
+    def _known_to_slates(self) -> Known:
+        ground, in_flight = self._ground, self.executor.slots_in_flight
+        intents = ground.memory.intents.values() if in_flight and ground.has_memory else ()
+        return Known(
+            snapshot=ground.snapshot,
+            latest=self.board.latest,
+            acting=tuple(
+                (each.slot, each.kind)
+                for each in intents
+                if each.slot is not None and each.slot in in_flight
+            ),
+            is_stopping=ground.stopping.is_set(),
         )
 
     def _policy_of(self, slot: SlotId) -> Policy:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from keeper.alerts import Channel
 from keeper.alerts.dispatch import Numbers
 from keeper.core.model import Desired, StreamName
+from keeper.daemon.slate import DeclaredSlate
 from keeper.daemon.windows import DeclaredWindow
 from keeper.ports import (
     Address,
@@ -20,6 +21,7 @@ from keeper.ports import (
     Marketplace,
     Network,
     Sink,
+    Slates,
     Store,
 )
 from keeper.workloads import Workload
@@ -39,6 +41,7 @@ class Ports:
     cadence: Cadence
     heartbeat: Heartbeat
     sink: Sink
+    slates: Slates | None = None  # None: viewers are shown nothing by keeper itself
     archive: Archive | None = None  # None: nothing is kept beside the journal
     foresight: Foresight | None = None  # of a simulated world; None: every beat is kept
 
@@ -65,6 +68,7 @@ class Declared:
     canary_interval_s: float = 30.0
     retention_days: float = 30.0
     windows: tuple[DeclaredWindow, ...] = ()
+    slates: Mapping[StreamName, DeclaredSlate] = field(default_factory=dict)
     register_ssh_key: bool = False  # with the account, where the marketplace's proxy looks for it
     api_url: str = ""  # of the marketplace, for hosts that stop themselves; "": none can
     # What this box has for its looks: addresses that are secrets, and how scenes look.
@@ -89,6 +93,7 @@ def changes(before: Declared, after: Declared) -> tuple[str, ...]:
             and (new[name] != old[name] or after.workloads[name] != before.workloads.get(name))
         ),
         *(("changed fleet",) if before.desired.fleet != after.desired.fleet else ()),
+        *(("changed slates",) if before.slates != after.slates else ()),
         *(("changed windows",) if before.windows != after.windows else ()),
         *(("changed views",) if before.aids != after.aids else ()),
     )

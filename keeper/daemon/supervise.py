@@ -95,6 +95,7 @@ class Daemon:
                 (self.crew.canary.run, "canary"),
                 (self.crew.notifier.run, "notifier"),
                 (self.crew.dead_man.run, "dead_man"),
+                (self.crew.slates.run, "slates"),
             ):
                 self.crew.tasks.for_ever(job, name)
             self.crew.enroll.begin()
@@ -143,9 +144,12 @@ class Daemon:
     def snapshot(self) -> Snapshot | None:
         """Return the last tick's snapshot, with the deploys as far as they are now; None before it."""
         snapshot, deploys = self.ground.snapshot, self.crew.archiving.deploys
-        if snapshot is None or snapshot.deploys is deploys or not (snapshot.deploys or deploys):
+        slates = self.crew.slates.shown
+        if snapshot is None or (snapshot.deploys is deploys and not slates):
             return snapshot
-        return replace(snapshot, deploys=deploys)
+        if not (snapshot.deploys or deploys or slates):
+            return snapshot
+        return replace(snapshot, deploys=deploys, slates=slates)
 
     def is_healthy(self) -> bool:
         """Whether ticks finish."""

@@ -63,6 +63,7 @@ from keeper.ports.network import (
     Reached,
     Region,
 )
+from keeper.ports.slate import Showing, SlateLook, Slates
 from keeper.ports.store import Batch, JournalEntry, NoticeKind, OutboxRow, Saved, Store
 from keeper.ports.time import Cadence, Clock, Heartbeat
 
@@ -121,7 +122,10 @@ __all__ = [
     "SendHeard",
     "SendProgress",
     "SendStage",
+    "Showing",
     "Sink",
+    "SlateLook",
+    "Slates",
     "Store",
     "StoreCorrupt",
     "StoreError",

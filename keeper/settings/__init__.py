@@ -21,6 +21,7 @@ from keeper.settings.desired import (
 from keeper.settings.durations import parse_duration
 from keeper.settings.local_files import unfit
 from keeper.settings.reading import find_socket, load_settings
+from keeper.settings.slates import declared_slates
 from keeper.settings.tree import Settings, parse_address
 from keeper.settings.views import aids_of
 
@@ -30,6 +31,7 @@ __all__ = [
     "build_channels",
     "build_workloads",
     "canary_addresses",
+    "declared_slates",
     "declared_windows",
     "find_socket",
     "http_address",

@@ -118,6 +118,8 @@ def secret_places(settings: Settings) -> Iterator[tuple[Place, str]]:
     for index, stream in enumerate(settings.streams):
         for at, name in enumerate(stream.secrets):
             yield ("streams", index, "secrets", at), name
+        if stream.slate is not None:
+            yield ("streams", index, "slate", "ingest_url_secret"), stream.slate.ingest_url_secret
     yield from address_secrets(settings)
     for index, channel in enumerate(settings.alerts.channels):
         for key, name in _secrets_named(channel).items():

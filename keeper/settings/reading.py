@@ -24,6 +24,7 @@ from keeper.settings.local_files import LocalFile, NamedFile
 from keeper.settings.report import describe
 from keeper.settings.scenes import SceneFile
 from keeper.settings.shape import dotted, field_at, is_secret, place_of
+from keeper.settings.slates import try_slate
 from keeper.settings.sources import (
     Layer,
     LayerSource,
@@ -197,6 +198,8 @@ class _Reading:
         for index, section in enumerate(settings.streams):
             place = self._indexes.original(("streams", index, "workload"))
             yield from self._tried(place, partial(build_workload, settings, section))
+            place = self._indexes.original(("streams", index, "slate"))
+            yield from self._tried(place, partial(try_slate, settings, section))
         for index, channel in enumerate(settings.alerts.channels):
             place = self._indexes.original(("alerts", "channels", index))
             yield from self._tried(place, partial(build_channel, settings, channel))

@@ -37,6 +37,7 @@ from keeper.settings.durations import Duration, Number, Whole
 from keeper.settings.local_files import NamedFile
 from keeper.settings.mirror import AsCore, AsOverrides, Section
 from keeper.settings.plugins import OfKind, channel_models, workload_models
+from keeper.settings.slate_section import SlateSection
 
 VAST_URL = "https://console.vast.ai"
 # Who answers nearly always, by two owners and on a port that nearly every network lets out.
@@ -208,6 +209,7 @@ class StreamSection(Section):
     objective: Annotated[Objective, AsCore(Objective)] = Objective()
     windows: tuple[WindowSection, ...] = ()
     workload: Annotated[BaseModel, OfKind("workload", workload_models)]
+    slate: SlateSection | None = None  # None: viewers are shown nothing by keeper itself
     secrets: tuple[str, ...] = ()
 
 

@@ -232,6 +232,11 @@ METRICS: tuple[Described, ...] = (
         unit="seconds",
     ),
     _state(
+        "keeper_slate_on",
+        "Whether viewers see keeper's own slate; absent: the stream has none declared.",
+        "stream",
+    ),
+    _state(
         "keeper_stream_frames_per_second",
         "Different frames per second, as the viewer saw them last.",
         *("stream", "slot"),

@@ -71,6 +71,9 @@ def gauges(snapshot: Snapshot) -> Samples:
             for slot, record in records.items()
             if not is_spare(slot)
         ],
+        "keeper_slate_on": [
+            ((stream,), float(shown.is_on)) for stream, shown in sorted(snapshot.slates.items())
+        ],
         "keeper_symptom": _symptoms(records.values()),
         "keeper_slots": _conditions(r for slot, r in records.items() if not is_spare(slot)),
         "keeper_spares": _spares(snapshot),

@@ -97,6 +97,12 @@ from keeper.core.events.rentals import (
     SparePromoted,
     SpareReady,
 )
+from keeper.core.events.slates import (
+    SlateLost,
+    SlateRefused,
+    SlateStarted,
+    SlateYielded,
+)
 from keeper.core.events.streams import (
     ConditionChanged,
     IncidentClosed,
@@ -210,6 +216,10 @@ __all__ = [
     "RevisionProven",
     "SearchesAllowed",
     "SearchesRefused",
+    "SlateLost",
+    "SlateRefused",
+    "SlateStarted",
+    "SlateYielded",
     "SlotBug",
     "SparePromoted",
     "SpareReady",
@@ -325,6 +335,10 @@ Event = (
     | IncidentOpened
     | IncidentClosed
     | StreamReported
+    | SlateStarted
+    | SlateYielded
+    | SlateLost
+    | SlateRefused
     | HostKeyChanged
     | OrderAccepted
     | PauseChanged

@@ -28,6 +28,7 @@ SECRETS = {
     "KEEPER_SECRET_SLACK_WEBHOOK_URL": "https://hooks.slack.example/x",
     "KEEPER_SECRET_PAGER_SIGNING_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "KEEPER_SECRET_STREAM_KEY": "live_1",
+    "KEEPER_SECRET_DUEL_INGEST_URL": "rtmp://live.example/app/live_3",
     "KEEPER_SECRET_DATABASE_URL": "postgres://duel@db.example/duel",
     "KEEPER_SECRET_JWT_SECRET": "signs-tokens",
     "KEEPER_SECRET_ADMIN_CODE": "opens-the-admin-calls",

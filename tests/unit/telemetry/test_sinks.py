@@ -41,6 +41,7 @@ from keeper.core.model import (
 )
 from keeper.core.pauses import key_of
 from keeper.core.reasons import Reason
+from keeper.core.slate import SlateShown, SlateWhy
 from keeper.core.world import AccountSeen, Pause, Snapshot
 from keeper.telemetry.logs import configure_logs
 from keeper.telemetry.metrics import METRICS, document
@@ -126,6 +127,7 @@ def rich() -> Snapshot:
         seen,
         world=replace(seen.world, meter=meter, revisions={duel: (bad,)}),
         desired=replace(seen.desired, fleet=fleet, streams=streams),
+        slates={duel: SlateShown(is_on=True, why=SlateWhy.STAYS, since=NOW)},
     )
 
 
@@ -178,6 +180,12 @@ def test_a_bad_deploy_is_shown_with_the_hosts_that_run_something_else(
     assert value(registry, "keeper_deploy_bad", stream="duel") == 1.0
     assert value(registry, "keeper_deploy_hosts", stream="duel", runs="other") == 2.0
     assert value(registry, "keeper_deploy_hosts", stream="duel", runs="declared") == 0.0
+
+
+def test_a_slate_is_shown_while_it_is_on(sink: MetricsSink, registry: CollectorRegistry) -> None:
+    sink.render(rich())
+    assert value(registry, "keeper_slate_on", stream="duel") == 1.0
+    assert value(registry, "keeper_slate_on", stream="sd") is None
 
 
 def test_a_symptom_is_shown_by_its_word(sink: MetricsSink, registry: CollectorRegistry) -> None:
