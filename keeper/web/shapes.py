@@ -261,7 +261,6 @@ class StreamStatus:
     strip: tuple[RunStatus, ...] = ()  # of all slots together: at each moment the gravest
     objective: ObjectiveStatus | None = None  # null: removed, or nobody has looked for long enough
     slate: str = ""  # a sentence; "": none is declared, or it is not called for
-    slate: str = ""  # a sentence; "": none is declared, or it is not called for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
