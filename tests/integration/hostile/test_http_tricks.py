@@ -1,7 +1,7 @@
 """Every trick that a host can play at its viewer's port: it ends in time, in bounds, and as a reading.
 
-Each is looked at in both ways that keeper has, as a picture and as a page, while the good stream of
-another host is looked at over and over.
+Each is looked at in all ways that keeper has over HTTP, as pictures, as a playlist and as a page, while the
+good stream of another host is looked at over and over.
 """
 
 import asyncio
@@ -14,7 +14,15 @@ import pytest_asyncio
 from keeper.adapters.network import HttpNetwork
 from keeper.core.model import InstanceId, Reading, Status
 from keeper.core.reasons import Reason
-from keeper.ports import HttpReply, HttpRequest, PictureLimits, PortError
+from keeper.ports import (
+    HttpReply,
+    HttpRequest,
+    MediaKind,
+    MediaSource,
+    PictureLimits,
+    PictureSample,
+    PortError,
+)
 from keeper.probes.http import read_http
 from keeper.probes.picture import read_picture
 from keeper.workloads import View, ViewKind
@@ -88,8 +96,9 @@ async def there() -> AsyncIterator[Strangers]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def network() -> AsyncIterator[HttpNetwork]:
+async def network(there: Strangers) -> AsyncIterator[HttpNetwork]:
     network = HttpNetwork()
+    await network.sample_mjpeg(url(there, "good"), LIMITS)  # the first decoding loads the decoder
     yield network
     await network.close()
 
@@ -110,11 +119,18 @@ async def as_a_page(network: HttpNetwork, there: Strangers, name: str) -> Readin
     return read_http(answer, VIEW, HOST, NOW)
 
 
+async def as_media(network: HttpNetwork, there: Strangers, name: str) -> PictureSample:
+    # Both go the same way; what plays with pictures is asked for one, all else for a playlist.
+    kind = MediaKind.JPEG if name in EXPECTED else MediaKind.HLS
+    source = MediaSource(kind=kind, url=url(there, name))
+    # An endless answer is cut by the time or by the bytes: both are bounds, and the first is cheap.
+    return await network.sample_media(source, BRIEF)
+
+
 @pytest.mark.parametrize("name", [*TALKS, "redirects_inside"])
 async def test_a_trick_at_the_viewers_port_ends_as_a_reading(
     name: str, there: Strangers, network: HttpNetwork
 ) -> None:
-    await network.sample_mjpeg(url(there, "good"), LIMITS)  # the first decoding loads the decoder
     if name in LATE:
         await network.sample_mjpeg(url(there, name), PictureLimits(sample_s=0.1, timeout_s=20.0))
     limits = PictureLimits(sample_s=0.1, timeout_s=20.0)
@@ -124,14 +140,18 @@ async def test_a_trick_at_the_viewers_port_ends_as_a_reading(
         assert other.frames, other.error
 
     async with measured(look) as seen:
-        sample, page = await asyncio.gather(
+        sample, page, media = await asyncio.gather(
             network.sample_mjpeg(url(there, name), BRIEF if name in MUTE else LIMITS),
             as_a_page(network, there, name),
+            as_media(network, there, name),
         )
     picture = read_picture(sample, VIEW, HOST, NOW)
     assert picture.reason in EXPECTED.get(name, NO_PICTURE), picture
     assert sample.bytes_read < LIMITS.bytes_max + 65_536
-    for reading in (picture, page):
+    other = read_picture(media, VIEW, HOST, NOW)
+    assert other.reason in {*NO_PICTURE, Reason.CORRUPT}, other
+    assert media.bytes_read < LIMITS.bytes_max + 65_536
+    for reading in (picture, page, other):
         assert len(reading.detail) <= 200
         assert reading.detail.isprintable()
         assert reading.status is not Status.TRUE or reading.reason is not Reason.PROBE_FAILED
