@@ -42,7 +42,6 @@ from keeper.core.slate import (
 )
 from keeper.core.windows import Allowance, strictest
 from keeper.core.world import Snapshot
-from keeper.daemon.error_line import describe
 from keeper.ports import (
     Clock,
     HttpRequest,
@@ -118,29 +117,32 @@ class SlateKeeper:
 
     async def run(self) -> None:
         """Keep every declared slate for ever; ends all of them when cancelled."""
-        slates = self._slates
+        if self._slates is None:
+            await asyncio.Event().wait()  # nobody could show one, and not even a look is made
+            return
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    declared = {} if slates is None else self._declared()
-                    for name in [
-                        n for n, (k, _) in self._kept.items() if k.declared != declared.get(n)
-                    ]:
-                        # The one of before is gone for certain before there is another.
-                        _, task = self._kept[name]
-                        task.cancel()
-                        await asyncio.wait([task])
-                        del self._kept[name]
-                    for name in declared.keys() - self._kept.keys():
-                        if slates is not None:
-                            kept = _Kept(name, declared[name], self, slates)
-                            self._kept[name] = (
-                                kept,
-                                group.create_task(kept.keep(), name=f"slate:{name}"),
-                            )
+                    await self._follow(group, self._slates)
                     await asyncio.sleep(_LOOK_S if self._kept else _IDLE_S)
         finally:
             self._kept.clear()
+
+    async def _follow(self, group: asyncio.TaskGroup, slates: Slates) -> None:
+        """Keep what is declared now, and nothing else."""
+        declared = self._declared()
+        others = [
+            name for name, (kept, _) in self._kept.items() if kept.declared != declared.get(name)
+        ]
+        for name in others:
+            # The one of before is gone for certain before there is another.
+            _, task = self._kept[name]
+            task.cancel()
+            await asyncio.wait([task])
+            del self._kept[name]
+        for name in declared.keys() - self._kept.keys():
+            kept = _Kept(name, declared[name], self, slates)
+            self._kept[name] = kept, group.create_task(kept.keep(), name=f"slate:{name}")
 
 
 class _Kept:
@@ -186,7 +188,7 @@ class _Kept:
             try:
                 await self._slates.prepare(self.declared.look)
             except PortError as error:
-                self._fail(describe(error))
+                self._fail(str(error))
                 await asyncio.sleep(max(0.0, self._rest_until_s - self._clock.monotonic()))
             else:
                 self._failures, self._told = 0, ""
@@ -317,7 +319,7 @@ class _Kept:
                 self.stream, self.declared.look, self.declared.ingest_url, left_s
             )
         except PortError as error:
-            self._fail(describe(error))
+            self._fail(str(error))
             return
         now_s = self._clock.monotonic()
         self._showing, self._on_s, self._aimed_s = showing, now_s, now_s
