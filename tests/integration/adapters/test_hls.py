@@ -16,7 +16,7 @@ from keeper.adapters.decoder import Decoders
 from keeper.adapters.kept import grids_of, recalled, written
 from keeper.adapters.media import Media
 from keeper.ports import MediaKind, MediaSource, PictureLimits, PictureSample
-from tests.live_clip import fragments, segment
+from tests.live_clip import fragments, segment, sound
 
 pytestmark = [pytest.mark.xdist_group("hls"), pytest.mark.asyncio(loop_scope="module")]
 
@@ -254,7 +254,7 @@ async def test_sound_that_is_kept_apart_is_heard(media: Media, origin: Origin) -
         '#EXT-X-STREAM-INF:BANDWIDTH=3,RESOLUTION=2x2,AUDIO="a"\nlive.m3u8\n',
         "/master.m3u8",
     )
-    origin.files["/1.aac"] = segment(1, kind="adts", has_picture=False, has_sound=True)
+    origin.files["/1.aac"] = sound(1)
     origin.says("#EXTINF:1,\n1.aac\n", "/sound.m3u8")
     origin.url = origin.url.replace("live", "master")
     sample = await look(media, origin)
