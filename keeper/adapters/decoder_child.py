@@ -259,11 +259,12 @@ def _watched(container: Any, job: Job, is_over: Callable[[Watching], bool]) -> A
         if not compared["change"]:
             watching.look_closer()
             compared = _compared(job, _shots(watching, end_s))
+        watching.count_new(has_moved=bool(compared["change"]))
     packets, pictures = watching.packets, watching.pictures
     newest = pictures[-1] if pictures else None
     return {
         "frames": packets.count,
-        "unique": packets.unique,
+        "unique": packets.repeats.unique,
         "undecodable": watching.undecodable,
         "bytes": watching.bytes_read,
         "media_s": packets.span_s if watching.has_video else watching.sound_s,

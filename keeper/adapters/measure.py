@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from keeper.adapters.repeats import Cells, Repeats
 from keeper.probes.grid import COLUMNS, ROWS
 
 Samples = npt.NDArray[np.uint8]
@@ -28,12 +29,6 @@ _FULL_RANGE = 2  # AVCOL_RANGE_JPEG, libavutil/pixfmt.h
 _STRETCHED = np.clip((np.arange(256) - 16) * (255 / 219), 0, 255).astype(np.uint8)
 SILENCE_DBFS = -120.0  # digital silence has no level; nothing that sounds is as low
 _WINDOW_S = 0.1
-# What an encoder puts where it must fill a bitrate: filler NAL units are 0xFF and end with 0x80 (ITU-T
-# H.264, 7.3.2.7, and H.265 alike).
-_FILLER = b"\xff\x80\x00"
-_TINY_BYTES = 64
-# A picture that repeats the one before is one run of skipped blocks: a hundredth of a byte for each.
-_BLOCKS_A_BYTE = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +79,21 @@ def luma_of(frame: Any) -> Samples:
 
 def grid_of(samples: Samples) -> bytes:
     """Return the mean luma of each cell."""
+    return bytes(cells_of(samples).astype(np.uint8).tobytes())
+
+
+def cells_of(samples: Samples) -> Cells:
+    """Return the mean luma of each cell, with its fraction."""
     height, width = samples.shape
     rows, columns = np.arange(ROWS) * height // ROWS, np.arange(COLUMNS) * width // COLUMNS
     if height < ROWS or width < COLUMNS:
-        return bytes(samples[rows][:, columns].tobytes())
+        few: Cells = samples[rows][:, columns].astype(np.float32)
+        return few
     sums = np.add.reduceat(samples.astype(np.uint32), rows, axis=0)
     sums = np.add.reduceat(sums, columns, axis=1)
     counts = np.outer(np.diff(rows, append=height), np.diff(columns, append=width))
-    return bytes((sums // counts).astype(np.uint8).tobytes())
+    cells: Cells = (sums / counts).astype(np.float32)
+    return cells
 
 
 def bright_of(samples: Samples) -> float:
@@ -106,26 +108,20 @@ def motion_of(early: Picture, late: Picture) -> float:
     return float(np.abs(next(grids) - next(grids)).mean())
 
 
-def size_of(packet: Any) -> int:
-    """Return how many bytes of a packet are no filling; of a keyframe, all."""
-    return int(packet.size) if packet.is_keyframe else len(bytes(packet).rstrip(_FILLER))
-
-
 @dataclass(slots=True)
 class Packets:
     """The packets of a picture's track: how many, how often, and which of them show something new."""
 
     keyframes_s: list[float] = field(default_factory=list)
+    repeats: Repeats = field(default_factory=Repeats)
     _times_s: list[float] = field(default_factory=list)
-    _sizes: list[int] = field(default_factory=list)  # without filling
-    blocks: int = 0  # of 16 by 16 samples
 
     def add(self, packet: Any, at_s: float) -> None:
         """Count one."""
         self._times_s.append(at_s)
         if packet.is_keyframe:
             self.keyframes_s.append(at_s)
-        self._sizes.append(size_of(packet))
+        self.repeats.add(packet)
 
     @property
     def count(self) -> int:
@@ -144,16 +140,6 @@ class Packets:
             return 0.0
         span_s = max(self._times_s) - min(self._times_s)
         return span_s * self.count / (self.count - 1)
-
-    @property
-    def tiny_bytes(self) -> int:
-        """A packet of no more shows nothing new."""
-        return max(_TINY_BYTES, self.blocks // _BLOCKS_A_BYTE)
-
-    @property
-    def unique(self) -> int:
-        """How many seem to show something new; the first one always does."""
-        return max(min(1, self.count), sum(size > self.tiny_bytes for size in self._sizes))
 
     @property
     def keyframe_interval_s(self) -> float | None:

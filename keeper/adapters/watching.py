@@ -14,7 +14,16 @@ from typing import Any
 
 import av
 
-from keeper.adapters.measure import Packets, Picture, Sound, motion_of, picture_of, size_of
+from keeper.adapters.measure import (
+    Packets,
+    Picture,
+    Sound,
+    cells_of,
+    luma_of,
+    motion_of,
+    picture_of,
+)
+from keeper.adapters.repeats import RUN_MAX
 
 PIXELS_MAX = 40_000_000  # an 8K frame has 33 million
 PICTURES_MAX = 24
@@ -82,17 +91,23 @@ class Watching:
         """Take packets until the stream or the look is over."""
         tracks = [track for track in (self._video, self._audio) if track is not None]
         if not tracks:
+            self.error = "there is no track of a kind that is known here"
             return
         try:
             for packet in self._container.demux(*tracks):
                 self._take(packet)
                 if is_over():
                     break
-        except av.error.FFmpegError as error:  # what came before it counts
-            self.error = type(error).__name__
+        except (av.error.FFmpegError, LookupError, ValueError) as error:
+            # What came before it counts. No such track: one has begun under way.
+            self.error = f"it breaks off: {type(error).__name__}"
         if self._video is not None and self.packets.keyframes_s and not self._is_refused:
             self._decode(None)
+            if not self.pictures and not self.undecodable:
+                self.error, self.undecodable = "no picture can be decoded", 1
         self.sound.end_window()
+        if not self.packets.count and not self.sound_s:
+            self.error = self.error or "there is nothing in it"
 
     def look_closer(self) -> None:
         """Look between keyframes, too: a mouth may be shut in each of them, and a loop as long as they are apart.
@@ -103,7 +118,7 @@ class Watching:
         run = max(self._longest, self._run, key=len)
         if len(run) < 2 or not self.pictures or self._is_refused:  # noqa: PLR2004
             return
-        if all(size_of(packet) <= self.packets.tiny_bytes for packet, _ in run[1:]):
+        if all(self.packets.repeats.is_repeat(packet) for packet, _ in run[1:]):
             shown = [each for each in self.pictures if each.at_s <= run[0][1]]
             self._insert(replace((shown or self.pictures)[-1], at_s=run[-1][1]))
             return
@@ -114,11 +129,28 @@ class Watching:
         shown_s = first_s
         for packet, _ in [*run, (None, 0.0)]:
             for frame in self._frames_of(packet):
-                at_s = first_s + float((frame.pts - first_pts) * frame.time_base)
+                at_s = first_s + float((frame.pts - first_pts) * run[0][0].time_base)
                 if at_s - shown_s >= _APART_S:
                     shown_s = at_s
                     with suppress(ValueError, IndexError, AttributeError):
                         self._insert(picture_of(frame, at_s))
+
+    def count_new(self, *, has_moved: bool) -> None:
+        """Count the frames that show something new, by decoding some of them where their sizes leave a doubt."""
+        repeats, run = self.packets.repeats, max(self._longest, self._run, key=len)[:RUN_MAX]
+        if not repeats.is_doubtful or self._is_refused:
+            return
+        if not has_moved and all(repeats.is_repeat(packet) for packet, _ in run[1:]):
+            return  # it stands, and is coded as standing
+        context = self._video.codec_context
+        context.flush_buffers()
+        context.skip_frame = "DEFAULT"
+        cells = []
+        for packet, _ in [*run, (None, 0.0)]:
+            for frame in self._frames_of(packet):
+                with suppress(ValueError, IndexError, AttributeError):
+                    cells.append(cells_of(luma_of(frame)))
+        repeats.settle(cells)
 
     def _frames_of(self, packet: Any) -> list[Any]:
         try:
@@ -153,7 +185,7 @@ class Watching:
         context.thread_count = 1
         context.skip_frame = "NONKEY"
         context.options = {"max_pixels": str(PIXELS_MAX)}
-        self.packets.blocks = video.width * video.height // 256
+        self.packets.repeats.blocks = video.width * video.height // 256
 
     def _take(self, packet: Any) -> None:
         self.bytes_read += packet.size
