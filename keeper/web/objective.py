@@ -14,6 +14,7 @@ from keeper.web.shapes import ObjectiveStatus
 from keeper.web.tone import Tone
 
 _DAY_S = 86_400.0
+_WHOLE = 0.9  # of the window: less than that is not said to be all of it
 _LOW = 0.25  # from here on a person should look
 
 
@@ -45,12 +46,16 @@ def _told(budget: Budget) -> ObjectiveStatus:
 def in_words(objective: ObjectiveStatus) -> str:
     """Say it in a line: what viewers had, what was promised, what is left."""
     days = objective.window_s / _DAY_S
-    had = (
-        ""
-        if objective.availability_ratio is None
-        else f"{_percent(objective.availability_ratio)} of "
-    )
-    said = f"{had}{days:g} {'day' if days == 1 else 'days'}, objective {_percent(objective.ratio)}"
+    window = f"{days:g} {'day' if days == 1 else 'days'}"
+    known_s = objective.good_s + objective.dark_s
+    promised = _percent(objective.ratio)
+    if objective.availability_ratio is None:
+        said = f"(objective {promised} of {window})"
+    elif known_s >= _WHOLE * objective.window_s:
+        said = f"{_percent(objective.availability_ratio)} of {window} (objective {promised})"
+    else:
+        had = f"{_percent(objective.availability_ratio)} of {duration(known_s)}"
+        said = f"{had} (objective {promised} of {window})"
     left = objective.remaining_ratio
     if left is None:
         return f"{said}; no dark time is allowed, and there were {duration(objective.dark_s)}"

@@ -159,8 +159,9 @@ class ViewStatus:
     """What viewers of a slot see, whichever host they get it from.
 
     ``numbers`` are those that the latest look has measured, while it counts, of: ``unique_frames_per_s``, ``frames_per_s``,
-    ``bitrate_bps``, ``mean_luma`` and ``motion`` (0 to 255), ``sound_dbfs``, ``keyframe_interval_s``,
-    ``latency_s`` (behind live, as the source says) and ``newest_age_s`` (of the newest picture).
+    ``bitrate_bps``, ``mean_luma``, ``bright_luma``, ``motion`` and ``change`` (beyond its noise; all 0 to
+    255), ``sound_dbfs``, ``keyframe_interval_s``, ``latency_s`` (behind live, as the source says) and
+    ``newest_age_s`` (of the newest picture).
     """
 
     verdict: Verdict | None  # null: there is no host, or nobody has looked yet

@@ -27,6 +27,9 @@ async def test_a_bid_is_shown_as_one_and_a_beaten_one_with_what_it_takes_now(box
     box.configure("    offer: {pricing: interruptible}")
     await box.daemon(until_on_air=True)
     (instance_id,) = box.live()
+    await shows(
+        box, r"duel/0 +live +\d+s +[·.]{25,}.*[━=] +[\d,]+"
+    )  # what viewers saw, a minute a sign
     await shows(box, rf"{instance_id}  duel/0 +24 GB +120 GB +0\.\d{{3}} bid +0\.\d{{3}} ")
     target = f"instance:{instance_id}"
     box.sim.market.arm(Fault(kind=FaultKind.OUTBID, target=target, params={"by": "rival"}))
@@ -40,6 +43,8 @@ async def test_a_bid_is_shown_as_one_and_a_beaten_one_with_what_it_takes_now(box
     status = (await box.keeper("status", "--json")).json()
     host = status["streams"][0]["slots"][0]["host"]
     assert host["is_bid"]
+    view = status["streams"][0]["slots"][0]["view"]
+    assert "live" in {run["verdict"] for run in view["strip"]}
 
 
 async def test_a_contract_that_ends_is_said_ahead_with_the_host_that_follows(box: Box) -> None:

@@ -38,10 +38,10 @@ def test_a_stream_of_which_nothing_is_known_promises_nothing_yet() -> None:
 @pytest.mark.parametrize(
     ("dark_s", "said", "tone"),
     [
-        (0.0, "100 % of 30 days, objective 99.5 %; 100 % of the error budget left, 3 h 36 min", "good"),
-        (1.0, "99.99 % of 30 days, objective 99.5 %; 99 % of the error budget left, 3 h 35 min", "good"),
-        (11_000.0, "87.28 % of 30 days, objective 99.5 %; 15 % of the error budget left, 32 min", "warn"),
-        (13_560.0, "84.77 % of 30 days, objective 99.5 %; the error budget is used up, 10 min over it", "bad"),
+        (0.0, "100 % of 20 h 58 min (objective 99.5 % of 30 days); 100 % of the error budget left, 3 h 36 min", "good"),
+        (1.0, "99.99 % of 20 h 58 min (objective 99.5 % of 30 days); 99 % of the error budget left, 3 h 35 min", "good"),
+        (11_000.0, "87.28 % of 1 d (objective 99.5 % of 30 days); 15 % of the error budget left, 32 min", "warn"),
+        (13_560.0, "84.77 % of 1 d (objective 99.5 % of 30 days); the error budget is used up, 10 min over it", "bad"),
     ],
 )  # fmt: skip
 def test_what_is_left_is_said_and_never_more_than_that(dark_s: float, said: str, tone: str) -> None:
@@ -52,10 +52,15 @@ def test_what_is_left_is_said_and_never_more_than_that(dark_s: float, said: str,
     assert tone_of(stream.objective) == tone
 
 
+def test_a_whole_window_is_said_as_such() -> None:
+    whole = objective(good_s=29.5 * DAY_S, dark_s=DAY_S / 10, availability_ratio=0.9966)
+    assert in_words(whole).startswith("99.66 % of 30 days (objective 99.5 %); ")
+
+
 def test_an_objective_that_allows_nothing_says_how_long_it_was_dark() -> None:
     strict = objective(ratio=1.0, allowed_s=0.0, remaining_ratio=None, burn_ratio=None)
     assert in_words(strict).endswith(
-        "objective 100 %; no dark time is allowed, and there were 1 min 40 s"
+        "(objective 100 % of 30 days); no dark time is allowed, and there were 1 min 40 s"
     )
     assert tone_of(strict) == "bad"
     assert tone_of(replace(strict, dark_s=0.0)) == "good"
