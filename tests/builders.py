@@ -472,7 +472,7 @@ def applied(world: World, plan: Plan, **changes: Any) -> World:
     slots = {
         act.slot
         for act in plan.acts
-        if act.name in {"rent", "deploy", "restart", "reboot", "rebid"}
+        if act.name in {"rent", "deploy", "restart", "swap", "reboot", "rebid"}
     }
     after = replace(
         world,

@@ -124,7 +124,8 @@ def replace(
 
     The old host, with everything on its disk, is ended when the new one has proven itself, at a moment
     at which viewers lose least if the workload names one in time. Both are paid for until then. Spending
-    limits and the other fuses hold.
+    limits and the other fuses hold. Where the ingest takes one publisher (`publishers: one`), the new host
+    is prepared beside the old one and takes its place in one step; what viewers miss by it is told.
     """
     from keeper.core.world import OrderKind
 

@@ -12,6 +12,7 @@ OF_THE_WORKLOAD = frozenset(
         Reason.UNREACHABLE, Reason.HTTP_ERROR, Reason.PROCESS_GONE, Reason.MANAGER_GAVE_UP,
         Reason.CRASH_LOOP, Reason.DISK_FULL, Reason.BOOT_FAILED, Reason.DEPLOY_FAILED,
         Reason.NO_PICTURE_EVER, Reason.LADDER_SPENT, Reason.SYMPTOM, Reason.WRONG_PICTURE,
+        Reason.SWAP_FAILED,
     }
 )  # fmt: skip
 

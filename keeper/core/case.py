@@ -33,6 +33,7 @@ class Wish(StrEnum):
     DEPLOY = "deploy"
     PREPARE = "prepare"  # a spare: all of a deploy but the start
     RESTART = "restart"
+    SWAP = "swap"  # end the workload on one of a slot's hosts, then start it on the other
     REBOOT = "reboot"
     REPLACE = "replace"  # end this rental; what fills the slot next is another decision
     FORGET = "forget"  # it is gone already
@@ -55,6 +56,7 @@ class Proposal:
     is_ordered: bool = False  # an operator asked for exactly this
     symptom: str = ""  # RESTART: the code of what is to be cured
     is_planned: bool = False  # RESTART: while viewers watch
+    is_back: bool = False  # SWAP: the old host is to publish again
     bid_dollars_per_hour: float = 0.0  # REBID
 
 

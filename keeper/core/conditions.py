@@ -167,6 +167,28 @@ def after_redeploy(tenure: Tenure, at: datetime) -> Tenure:
     )
 
 
+def unstarted(tenure: Tenure, at: datetime) -> Tenure:
+    """Return the tenure as it is when all is on its host and nothing of it is known to run."""
+    conditions = list(complete(tenure, at))
+    for position in (RUNNING, STREAMING, WORKING):
+        conditions[position] = _unjudged(KINDS[position], at)
+    return replace(
+        tenure,
+        prepared_at=tenure.prepared_at or at,
+        deployed_at=None,
+        deploy_unsure_at=None,
+        deploy_failures=0,
+        warm_at=None,
+        good_in_a_row=0,
+        process_identity="",
+        process_restarts=-1,
+        process_changed_at=(),
+        is_left_stopped=False,
+        lull=None,
+        conditions=tuple(conditions),
+    )
+
+
 def is_what_ran_before(tenure: Tenure, identity: str) -> bool:
     """Say whether a process is the one that the latest deploy found: then it has started none."""
     return bool(identity) and identity == tenure.process_before

@@ -113,6 +113,21 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Swap:
+    """End the workload on one host for certain, then start it on another. Twice is like once."""
+
+    name: ClassVar[str] = "swap"
+    slot: SlotId
+    reason: Reason
+    intent_id: IntentId
+    instance_id: InstanceId  # who is to publish
+    revision: str
+    leaving_id: InstanceId  # who must have ended first
+    leaving_revision: str
+    within_s: float  # what is started must be up within this, or the other is started again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reboot:
     """Reboot the container through the marketplace; the GPU stays ours."""
 
@@ -191,7 +206,20 @@ class Hold:
     until: datetime | None = None
 
 
-Act = Rent | Adopt | Promote | Deploy | Prepare | Restart | Reboot | Stop | Start | Rebid | Destroy
+Act = (
+    Rent
+    | Adopt
+    | Promote
+    | Deploy
+    | Prepare
+    | Restart
+    | Swap
+    | Reboot
+    | Stop
+    | Start
+    | Rebid
+    | Destroy
+)
 Decision = Act | Wait | Hold
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
-from keeper.core import incident, revisions, rollout, stillness, stopped
+from keeper.core import incident, revisions, rollout, stillness, stopped, swapping
 from keeper.core.case import Proposal, Wish
 from keeper.core.conditions import after_act, after_reboot, status_of
 from keeper.core.cures import tried
@@ -90,7 +90,7 @@ def enact(  # noqa: C901 - one row a wish
         case Wish.DEPLOY:
             _deploy(draft, slot, stream, proposal)
         case Wish.PREPARE:
-            prepare(draft, slot, stream, proposal)
+            prepare(draft, slot, stream, proposal, _seat(proposal))
             incident.note_act(draft, slot, "prepare", proposal.reason)
         case Wish.STOP:
             stillness.stop(draft, slot, proposal.reason)
@@ -106,7 +106,9 @@ def enact(  # noqa: C901 - one row a wish
         case Wish.FORGET:
             retire(draft, slot, _seat(proposal), proposal.reason)
         case Wish.PROMOTE:
-            retire(draft, slot, Seat.TENURE, Reason.SUPERSEDED)
+            swapping.conclude(draft, slot)
+        case Wish.SWAP:
+            swapping.order(draft, slot, stream, proposal)
         case _:
             assert_never(proposal.wish)
 

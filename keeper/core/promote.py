@@ -50,7 +50,8 @@ def take_over(draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Re
         took_over_dark_s=dark_s,
         took_over_for=why,
     )
-    draft.put(slot, seat, _as_host(draft, spare, attempt))
+    is_to_wait = seat is Seat.INCOMING and stream.takes_one_publisher
+    draft.put(slot, seat, _as_host(draft, spare, attempt, is_to_wait=is_to_wait))
     if seat is Seat.INCOMING:
         count_replacement(draft, slot)
     draft.tell(
@@ -81,8 +82,11 @@ def take_over(draft: Draft, slot: SlotId, stream: Stream, seat: Seat, reason: Re
     return True
 
 
-def _as_host(draft: Draft, spare: Tenure, attempt: int) -> Tenure:
-    """Return the spare's rental as the slot's: it serves, and proves itself, from now on."""
+def _as_host(draft: Draft, spare: Tenure, attempt: int, *, is_to_wait: bool) -> Tenure:
+    """Return the spare's rental as the slot's: it serves, and proves itself, from now on.
+
+    ``is_to_wait``: what is prepared there starts only when the host that serves has ended.
+    """
     if spare.dear_since is not None:  # what it costs by now was known when it was taken
         spare = replace(spare, offered_dollars_per_hour=spare.dollars_per_hour, dear_since=None)
     return replace(
@@ -91,7 +95,7 @@ def _as_host(draft: Draft, spare: Tenure, attempt: int) -> Tenure:
         booted_at=draft.now,
         # One that stood still has no picture yet, whatever it showed before.
         first_live_at=None if _is_dark(spare) else draft.now,
-        prepared_at=None,
+        prepared_at=spare.prepared_at if is_to_wait and spare.deployed_at is None else None,
         ready_at=None,
     )
 

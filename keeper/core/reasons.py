@@ -121,6 +121,8 @@ class Reason(StrEnum):
     # Why keeper acts without a sickness.
     OPERATOR_ASKED = "operator_asked"
     HANDOVER = "handover"
+    SWAP_FAILED = "swap_failed"
+    SWAP_UNABLE = "swap_unable"
     RECYCLE = "recycle"
     ROLLOUT = "rollout"
     DRAINING = "draining"
@@ -251,6 +253,8 @@ SENTENCE: dict[Reason, str] = {
     Reason.ROLLOUT: "what is declared for the stream is not what is on its host",
     Reason.ROLLBACK: "what was deployed last is bad, so what worked before is put back",
     Reason.HANDOVER: "a replacement is proving itself while the old host still serves",
+    Reason.SWAP_FAILED: "the new host showed no picture in the old one's place, which publishes again",
+    Reason.SWAP_UNABLE: "the old host cannot be told to end, so the new one cannot publish",
     Reason.SPARE_WANTED: "the stream keeps spares, and one is missing",
     Reason.SPARE_READY: "the spare is ready to take over",
     Reason.SPARE_WAITS: "a spare comes after every slot that needs a host, and after doubts",

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from keeper.core import books, incident, lulls, recycle, revisions, rollout
+from keeper.core import books, incident, lulls, recycle, revisions, rollout, swap, swapping
 from keeper.core.bind import bind
 from keeper.core.case import Proposal, Wish, case_of
 from keeper.core.conditions import has_just_gone_silent, status_of
@@ -104,7 +104,9 @@ def _judge_all(draft: Draft) -> None:
             readings = draft.readings.get(instance_id, ())
             _judge_tenure(draft, slot, seat, tenure, instance_id, readings)
         if seat is Seat.TENURE and not is_spare(slot):
-            incident.follow(draft, slot)
+            swapping.watch(draft, slot)
+            if not swapping.is_patient(draft, slot):
+                incident.follow(draft, slot)
 
 
 def _judge_tenure(
@@ -241,9 +243,20 @@ def _propose(draft: Draft, slot: SlotId, stream: Stream) -> Proposal:
     if tenure.instance_id is None:
         return Proposal(wish=Wish.WAIT, reason=Reason.CREATE_UNSETTLED)
     record = without_stale_order(draft, record)
+    if record.swap is not None and record.incoming is not None:
+        return swap.propose(draft, slot, stream)
+    return _propose_seated(draft, slot, stream, record, tenure)
+
+
+def _propose_seated(
+    draft: Draft, slot: SlotId, stream: Stream, record: SlotRecord, tenure: Tenure
+) -> Proposal:
+    """Say what a slot needs whose host is rented."""
     proposal = _propose_for_host(draft, stream, record, tenure)
     proposal = rollout.amend(draft, slot, stream, tenure, proposal)
     record = draft.records[slot]
+    if proposal.wish is Wish.DEPLOY and stream.takes_one_publisher and tenure.deployed_at is None:
+        return _ended_first(draft, slot) or proposal  # whoever was to end may publish still
     if proposal.wish is Wish.RENT:  # a successor for the contract's end or for the price
         return _ended_first(draft, slot) or proposal
     is_asked = record.replace_asked_at is not None and not incident.is_as_ordered(record, tenure)
@@ -298,7 +311,9 @@ def _propose_for_incoming(
         return Proposal(wish=Wish.WAIT, reason=Reason.CREATE_UNSETTLED)
     other = _propose_for_host(draft, stream, record, incoming)
     other = rollout.amend_incoming(draft, record.slot, stream, incoming, other)
-    if other.wish is Wish.PROMOTE and record.tenure is not None:
+    if other.wish is Wish.SWAP:
+        other = swap.first(draft, record.slot, stream, other)
+    elif other.wish is Wish.PROMOTE and record.tenure is not None:
         since = incoming.booted_at or draft.now
         no_later = later(since, stream.policy.handover_max_s)
         other = lulls.first(draft, record.slot, stream, record.tenure, other, no_later=no_later)

@@ -57,6 +57,7 @@ from keeper.core.signs import (
     reported_down,
     restart_ordered,
     shows_other_key,
+    stands_ready,
     undeployable,
     unproven_for_long,
     unreachable_at,
@@ -190,7 +191,13 @@ def _deploy(case: Case) -> Proposal:
         ready_at = later(tenure.acted_at, policy.restart_backoff_min_s)
         if not is_due(ready_at, case.now, policy.restart_backoff_min_s):
             return Proposal(wish=Wish.WAIT, reason=Reason.BACKING_OFF, until=ready_at)
-    return Proposal(wish=Wish.DEPLOY, reason=Reason.NOT_DEPLOYED, is_incoming=case.is_incoming)
+    # Where the ingest takes one publisher, a replacement is not started beside the host that serves.
+    is_beside = case.is_incoming and case.stream.takes_one_publisher
+    return Proposal(
+        wish=Wish.PREPARE if is_beside else Wish.DEPLOY,
+        reason=Reason.NOT_DEPLOYED,
+        is_incoming=case.is_incoming,
+    )
 
 
 def _unreachable_at(case: Case) -> datetime | None:
@@ -331,7 +338,7 @@ BOOT_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="not deployed",
-        when=lambda case: case.tenure.deployed_at is None,
+        when=lambda case: case.tenure.deployed_at is None and not stands_ready(case),
         then=_deploy,
         why="The host is up and empty. After a reboot too: files stay, processes do not.",
     ),
@@ -472,6 +479,13 @@ INCOMING_RULES: tuple[Rule, ...] = (
     ),
     *GONE_RULES,
     *BOOT_RULES,
+    Rule(
+        name="ready to publish",
+        when=stands_ready,
+        then=lambda _: Proposal(wish=Wish.SWAP, reason=Reason.HANDOVER, is_incoming=True),
+        why="The ingest takes one publisher: the old host ends before this one starts, and is kept until"
+        " this one has proven itself.",
+    ),
     Rule(
         name="incurable here",
         when=incurable_here,

@@ -35,6 +35,7 @@ _BLAMELESS = (
     Reason.SPARE_UNFIT,
     Reason.STREAM_REMOVED,
     Reason.SUPERSEDED,
+    Reason.SWAP_UNABLE,
 )
 # What took a host away that may have seemed to fail.
 _TAKEN_AWAY = (
@@ -80,6 +81,8 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
         lulls.call_off(draft, slot)
     else:
         _vacate(draft, slot, reason)
+    if draft.records[slot].swap is not None:  # one of the two is left, and the rules of one hold
+        draft.records[slot] = replace(draft.records[slot], swap=None)
     if reason is not Reason.GONE:
         incident.note_act(draft, slot, "destroy", reason)
         draft.conclude(slot, "destroy", reason)

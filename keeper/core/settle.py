@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from keeper.core import creates, incident, stillness
+from keeper.core import creates, incident, stillness, swapping
 from keeper.core.conditions import after_doubt, after_reboot, after_redeploy
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import (
@@ -60,6 +60,8 @@ def _apply_outcomes(draft: Draft) -> None:
                 _deploy_answered(draft, intent, outcome)
             case IntentKind.RESTART:
                 _restart_answered(draft, intent, outcome)
+            case IntentKind.SWAP:
+                swapping.answered(draft, intent, outcome)
             case IntentKind.REBOOT:
                 _reboot_answered(draft, intent, outcome)
             case IntentKind.STOP | IntentKind.START:
@@ -102,6 +104,8 @@ def _cut_short(draft: Draft, intent: Intent) -> None:
         _doubt_deploy(draft, intent)
     elif intent.kind is IntentKind.REBID:
         _doubt_bid(draft, intent)
+    elif intent.kind is IntentKind.SWAP:
+        swapping.cut_short(draft, intent)
     elif intent.kind is IntentKind.RESTART:
         _leave_stopped(draft, intent)
     draft.closed.add(intent.intent_id)

@@ -440,7 +440,17 @@ def is_proven(case: Case) -> bool:
         or case.reachable.reason is Reason.LINK_LOST
     )
     is_seen = case.is_on_air and tenure.good_in_a_row >= case.policy.handover_good_probes
-    return is_seen and not is_doubted
+    return is_seen and not is_doubted and not stands_ready(case)
+
+
+def stands_ready(case: Case) -> bool:
+    """Whether a replacement has everything and publishes nothing, for the old host still does.
+
+    What is seen where viewers look is then the old host's picture.
+    """
+    tenure = case.tenure
+    is_prepared = tenure.prepared_at is not None and tenure.deployed_at is None
+    return case.is_incoming and case.stream.takes_one_publisher and is_prepared
 
 
 def handover_ends_at(case: Case) -> datetime:

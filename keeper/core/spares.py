@@ -278,23 +278,23 @@ def _note_ready(draft: Draft, place: SlotId, tenure: Tenure) -> None:
 # --- written down -----------------------------------------------------------------------------------
 
 
-def prepare(draft: Draft, place: SlotId, stream: Stream, proposal: Proposal) -> None:
-    """Put the workload on a spare without starting it."""
-    tenure = draft.records[place].tenure
-    assert tenure is not None  # a proposal about a host has one
-    assert tenure.instance_id is not None
+def prepare(
+    draft: Draft, place: SlotId, stream: Stream, proposal: Proposal, seat: Seat = Seat.TENURE
+) -> None:
+    """Put the workload on a spare, or on a slot's incoming host, without starting it."""
+    tenure, instance_id = draft.host(place, seat)
     name = rollout.to_deploy(draft, place, stream, tenure, proposal)
     intent_id = draft.open_intent(
-        IntentKind.PREPARE, place, tenure.label, tenure.instance_id, proposal.reason
+        IntentKind.PREPARE, place, tenure.label, instance_id, proposal.reason
     )
     draft.put(
         place,
-        Seat.TENURE,
+        seat,
         replace(tenure, acted_at=draft.now, revision=name, prepared_at=None),
     )
     draft.tell(
         WorkloadDeploying(
-            slot=place, instance_id=tenure.instance_id, reason=proposal.reason, revision=name
+            slot=place, instance_id=instance_id, reason=proposal.reason, revision=name
         )
     )
     draft.decide(
@@ -303,7 +303,7 @@ def prepare(draft: Draft, place: SlotId, stream: Stream, proposal: Proposal) -> 
             slot=place,
             reason=proposal.reason,
             intent_id=intent_id,
-            instance_id=tenure.instance_id,
+            instance_id=instance_id,
             revision=name,
         ),
     )

@@ -132,6 +132,7 @@ class Outcome:
     audition: Audition | None = (
         None  # DEPLOY, PREPARE: what the host showed; None: it was not asked
     )
+    ended_at: datetime | None = None  # SWAP: when the one host had ended; None: nobody knows
 
 
 class OrderKind(StrEnum):

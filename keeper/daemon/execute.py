@@ -24,6 +24,7 @@ from keeper.core.decisions import (
     Restart,
     Start,
     Stop,
+    Swap,
 )
 from keeper.core.events import SlotBug
 from keeper.core.model import InstanceId, IntentId, IntentKind, Rung, SlotId
@@ -38,6 +39,7 @@ from keeper.daemon.jobs import Jobs
 from keeper.daemon.letting_go import LettingGo
 from keeper.daemon.parting import Leaving, Parting
 from keeper.daemon.putting import Putting
+from keeper.daemon.swapping import Swapper
 from keeper.daemon.watch import Watch
 from keeper.ports import (
     Clock,
@@ -75,7 +77,7 @@ _MARKET_DEADLINE_S = 120.0
 _ARCHIVE = "archive"  # as a check of the audition: what keeper is to send
 
 # What has an effect outside of keeper's own records.
-_Outside = Rent | Deploy | Prepare | Restart | Reboot | Stop | Start | Rebid | Destroy
+_Outside = Rent | Deploy | Prepare | Restart | Swap | Reboot | Stop | Start | Rebid | Destroy
 
 
 class _Unfit(Refused):
@@ -120,6 +122,7 @@ class Executor:
         self._auditioning = Auditioning(network=network, clock=clock, redact=redact)
         self._bound = asyncio.Semaphore(_ACTS_AT_ONCE)
         self._shown: dict[IntentId, Shown] = {}  # by hosts, in the acts under way
+        self._swapping = Swapper(watch, self._putting, clock, self._workload)
         self._slots: dict[SlotId, asyncio.Task[None]] = {}
         self._destroys: dict[InstanceId, asyncio.Task[None]] = {}
 
@@ -208,7 +211,7 @@ class Executor:
         self._finished(
             Outcome(
                 intent_id=act.intent_id,
-                intent=_intent_of(act),
+                intent=IntentKind(act.name),
                 kind=kind,
                 slot=act.slot,
                 at=self._clock.now(),
@@ -218,6 +221,7 @@ class Executor:
                 error=shortened(self._redact(error)),
                 retry_after_s=retry_after_s,
                 audition=None if shown is None else shown.audition,
+                ended_at=self._swapping.ended_at(act.intent_id),
             )
         )
 
@@ -260,18 +264,11 @@ class Executor:
                 steps = self._workload(act.slot, act.revision).restart_workload(act.symptom)
                 async with asyncio.timeout(_deadline_s(steps)):
                     await self._deploy(act, steps)
-            case Reboot():
+            case Swap():
+                await self._swapping.swap(act)
+            case Reboot() | Stop() | Start() | Rebid():
                 async with asyncio.timeout(_MARKET_DEADLINE_S):
-                    await self._marketplace.reboot(act.instance_id)
-            case Stop():
-                async with asyncio.timeout(_MARKET_DEADLINE_S):
-                    await self._marketplace.stop(act.instance_id)
-            case Start():
-                async with asyncio.timeout(_MARKET_DEADLINE_S):
-                    await self._marketplace.start(act.instance_id)
-            case Rebid():
-                async with asyncio.timeout(_MARKET_DEADLINE_S):
-                    await self._marketplace.change_bid(act.instance_id, act.bid_dollars_per_hour)
+                    await self._ask_market(act)
             case Destroy():
                 leaving = self._leaving.pop(act.instance_id, None)
                 if self._parting is not None and leaving is not None:
@@ -281,6 +278,19 @@ class Executor:
             case _:
                 assert_never(act)
         return None
+
+    async def _ask_market(self, act: Reboot | Stop | Start | Rebid) -> None:
+        match act:
+            case Reboot():
+                await self._marketplace.reboot(act.instance_id)
+            case Stop():
+                await self._marketplace.stop(act.instance_id)
+            case Start():
+                await self._marketplace.start(act.instance_id)
+            case Rebid():
+                await self._marketplace.change_bid(act.instance_id, act.bid_dollars_per_hour)
+            case _:
+                assert_never(act)
 
     async def _rent(self, act: Rent) -> InstanceId:
         async with asyncio.timeout(_MARKET_DEADLINE_S):
@@ -350,30 +360,6 @@ def _deadline_s(steps: Sequence[Step]) -> float:
     # Beside the ceiling: how long it takes is keeper's own line's affair, and it ends where it stalls.
     sent_s = sum(step.timeout_s for step in steps if isinstance(step, Parcel))
     return sent_s + min(max(_DEPLOY_DEADLINE_S, said_s + _DEPLOY_SLACK_S), _DEPLOY_DEADLINE_MAX_S)
-
-
-def _intent_of(act: _Outside) -> IntentKind:
-    match act:
-        case Rent():
-            return IntentKind.RENT
-        case Deploy():
-            return IntentKind.DEPLOY
-        case Prepare():
-            return IntentKind.PREPARE
-        case Restart():
-            return IntentKind.RESTART
-        case Reboot():
-            return IntentKind.REBOOT
-        case Stop():
-            return IntentKind.STOP
-        case Start():
-            return IntentKind.START
-        case Rebid():
-            return IntentKind.REBID
-        case Destroy():
-            return IntentKind.DESTROY
-        case _:
-            assert_never(act)
 
 
 def _reason_of(error: PortError) -> Reason | None:

@@ -20,6 +20,7 @@ from keeper.core.spare import SpareKind
 from keeper.core.windows import Allowance
 from keeper.settings.auditions import idle_keys
 from keeper.settings.document import Place
+from keeper.settings.publishing import publisher_problems
 from keeper.settings.slates import slate_problems
 from keeper.settings.tree import Settings, WindowSection, parse_address
 from keeper.settings.views import contradicting
@@ -170,6 +171,7 @@ def contradictions(settings: Settings, watchdog_s: float | None) -> Iterator[Con
     yield from _money(settings)
     yield from _spares(settings)
     yield from (Contradiction(each.places, each.what) for each in slate_problems(settings))
+    yield from (Contradiction(*each) for each in publisher_problems(settings))
     yield from _windows(settings)
     yield from _caps(settings)
     yield from _http(settings)

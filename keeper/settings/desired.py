@@ -72,6 +72,7 @@ def _stream(settings: Settings, section: StreamSection, workload: Workload, key:
         recycle_after_s=section.recycle_after_s,
         spares=section.spares,
         objective=section.objective,
+        publishers=section.publishers,
         has_replace_windows=any(
             window.allow is Allowance.REPLACE
             for window in (*settings.maintenance.windows, *section.windows)

@@ -29,7 +29,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
-from keeper.core.model import FleetPolicy, Mode, Objective, OfferNeeds, Policy
+from keeper.core.model import FleetPolicy, Mode, Objective, OfferNeeds, Policy, Publishers
 from keeper.core.spare import Spares
 from keeper.core.windows import Allowance
 from keeper.ports import Address
@@ -207,6 +207,7 @@ class StreamSection(Section):
     recycle_after_s: Annotated[Duration, Field(ge=3600)] | None = None
     spares: Annotated[Spares, AsCore(Spares)] = Spares()
     objective: Annotated[Objective, AsCore(Objective)] = Objective()
+    publishers: Publishers = Publishers.SEVERAL
     windows: tuple[WindowSection, ...] = ()
     workload: Annotated[BaseModel, OfKind("workload", workload_models)]
     slate: SlateSection | None = None  # None: viewers are shown nothing by keeper itself

@@ -24,6 +24,7 @@ CALL_BUCKETS_S = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
 # A tick decides in milliseconds and waits for the store; above the interval it overruns.
 TICK_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
 # Repairs: a restart takes seconds, a reboot minutes, a new host up to half an hour.
+GAP_BUCKETS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 REPAIR_BUCKETS_S = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)
 
 
@@ -283,6 +284,13 @@ METRICS: tuple[Described, ...] = (
         "keeper_repair_duration_seconds",
         "Incidents from opening to closing.",
         REPAIR_BUCKETS_S,
+        "stream",
+    ),
+    _histogram(
+        "keeper_handover_gap_seconds",
+        "What viewers missed while one host took another's place: from the last good look to the first."
+        " 0 where they overlap.",
+        GAP_BUCKETS_S,
         "stream",
     ),
     # Money and rentals.

@@ -29,6 +29,7 @@ from keeper.core.events import (
     ConfigReloaded,
     DecisionMade,
     Event,
+    HandoverSwapped,
     HostRecycling,
     IncidentClosed,
     IncidentOpened,
@@ -177,6 +178,9 @@ class MetricsSink:
             case WorkloadRestarting(slot=slot) | InstanceRebooting(slot=slot):
                 rung = Rung.REBOOT if isinstance(event, InstanceRebooting) else event.rung
                 self._count("keeper_restarts_total", stream_of(slot), rung.value)
+            case HandoverSwapped(slot=slot, gap_s=gap_s):
+                labels = label_value(stream_of(slot))
+                self._histograms["keeper_handover_gap_seconds"].labels(labels).observe(gap_s)
             case HostRecycling(slot=slot):
                 self._count("keeper_recycles_total", stream_of(slot))
             case SparePromoted(slot=slot, reason=reason):
@@ -251,6 +255,7 @@ class MetricsSink:
             _forget(self._counters[name], known)
         for name in (
             "keeper_repair_duration_seconds",
+            "keeper_handover_gap_seconds",
             "keeper_stream_dark_duration_seconds",
             "keeper_stream_start_duration_seconds",
         ):

@@ -93,6 +93,12 @@ def _rung(facts: Facts) -> str:
     )
 
 
+def _swapped(facts: Facts) -> str:
+    gap_s = float(facts["gap_s"])
+    missed = f"viewers missed {duration(gap_s)}" if gap_s else "viewers missed nothing"
+    return f"{facts['slot']} is on air from {facts['instance_id']}: {missed}"
+
+
 WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "keeper.started": lambda f: (
         f"keeper {f['version']} started with {count(int(f['slots']), 'slot', 'slots')} and "
@@ -143,6 +149,17 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
         f" {f['detail']}"
     ),
     "budget.freed": lambda f: f"{_whose(f)} may spend again: its cap per {f['period']} is free",
+    "handover.swapping": lambda f: (
+        f"ending the workload on {f['leaving_id']}, then starting it on {f['instance_id']}, for"
+        f" {f['slot']}{' again' if int(f['attempt']) > 1 else ''}{_because(f)}"
+    ),
+    "handover.swap_failed": lambda f: (
+        f"the two hosts of {f['slot']} did not change places: {f['error']}"
+    ),
+    "handover.swapped": _swapped,
+    "handover.undone": lambda f: (
+        f"{f['leaving_id']} is to publish {f['slot']} again, after {_s(f)}{_because(f)}"
+    ),
     "fuse.tripped": lambda f: (
         f"fuse tripped: {f['because']}"
         + (f" ({f['detail']})" if f["detail"] not in {"", "?", f["because"]} else "")

@@ -142,6 +142,17 @@ class Workload(Protocol):
         """All of a deploy but its start: what a spare gets that must not publish yet. Idempotent."""
         ...
 
+    def start(self) -> tuple[Step, ...]:
+        """Start what is prepared on a host, or was stopped there: the rest of a deploy. Idempotent."""
+        ...
+
+    def stop(self) -> tuple[Command, ...]:
+        """End it for certain, so that nothing on the host starts it again; () where nobody can.
+
+        Idempotent. A Command that cannot see it ended must not end with exit code 0.
+        """
+        ...
+
     def audition(self) -> tuple[Check, ...]:
         """Return what a host must show before it gets the workload, the cheapest looks first."""
         ...

@@ -166,6 +166,14 @@ class OperatorCommand:
         """Upload and set up; start nothing."""
         return self._put("deploy")
 
+    def start(self) -> tuple[Step, ...]:
+        """Make room, start, prove."""
+        return self._start("start")
+
+    def stop(self) -> tuple[Command, ...]:
+        """End it by its manager, and see that it has ended."""
+        return manager_of.end(self.settings.manager, name="stop", workdir=self.settings.workdir)
+
     def remembering(self, keepsake: str) -> Workload:
         """Have nothing to remember."""
         return self
@@ -225,6 +233,9 @@ class OperatorCommand:
         return tuple(dict.fromkeys((*own, *self.settings.ports)))
 
     def _put_and_start(self, act: str) -> tuple[Step, ...]:
+        return (*self._put(act), *self._start(act))
+
+    def _start(self, act: str) -> tuple[Step, ...]:
         manager, workdir = self.settings.manager, self.settings.workdir
         start = manager_of.start(
             manager,
@@ -234,7 +245,6 @@ class OperatorCommand:
             env=self._env(),
         )
         return (
-            *self._put(act),
             *manager_of.stop(manager, name=f"{act}.stop", workdir=workdir),
             *start,
             *manager_of.verify(manager, workdir=workdir),

@@ -28,6 +28,12 @@ from keeper.core.events.deploys import (
     PostMortemKept,
     WorkloadDraining,
 )
+from keeper.core.events.handovers import (
+    HandoverSwapFailed,
+    HandoverSwapped,
+    HandoverSwapping,
+    HandoverUndone,
+)
 from keeper.core.events.keeper import (
     ClockStepped,
     ConfigRejected,
@@ -164,6 +170,10 @@ __all__ = [
     "Event",
     "FuseReset",
     "FuseTripped",
+    "HandoverSwapFailed",
+    "HandoverSwapped",
+    "HandoverSwapping",
+    "HandoverUndone",
     "HostKeyChanged",
     "HostRecycling",
     "IncidentClosed",
@@ -320,6 +330,10 @@ Event = (
     | WorkloadRestarting
     | WorkloadRestarted
     | RestartFailed
+    | HandoverSwapping
+    | HandoverSwapFailed
+    | HandoverSwapped
+    | HandoverUndone
     | InstanceRebooting
     | InstanceRebooted
     | InstanceStopping

@@ -18,6 +18,7 @@ from keeper.core.model.desired import (
     Policy,
     Port,
     Pricing,
+    Publishers,
     RentalSpec,
     Rung,
     Stream,
@@ -50,6 +51,7 @@ from keeper.core.model.kept import (
     RemedyUse,
     Revision,
     SlotRecord,
+    Swapping,
     Tenure,
 )
 from keeper.core.model.seen import (
@@ -95,6 +97,7 @@ __all__ = [
     "Policy",
     "Port",
     "Pricing",
+    "Publishers",
     "Quarantine",
     "Reading",
     "Remedy",
@@ -108,6 +111,7 @@ __all__ = [
     "Stream",
     "StreamName",
     "Subject",
+    "Swapping",
     "Symptom",
     "Tenure",
     "is_spare",

@@ -51,6 +51,13 @@ class DeployWhen(StrEnum):
     BOUNDARY = "boundary"
 
 
+class Publishers(StrEnum):
+    """How many hosts may send a stream to where it is watched, at the same moment."""
+
+    ONE = "one"  # most platforms: one stream key, one publisher
+    SEVERAL = "several"  # a primary and a backup ingest, or viewers come to the host itself
+
+
 class Pricing(StrEnum):
     """How a host is paid for."""
 
@@ -123,6 +130,9 @@ class Policy:
     incident_closed_s: float = 3600.0
     handover_good_probes: int = 6
     handover_max_s: float = 900.0
+    # One publisher only: a host that was started in the other's place shows its picture within this, or
+    # the other one publishes again. Twice what the other took to show its own, where that is longer.
+    swap_max_s: float = 120.0
     no_offer_backoff_s: tuple[float, ...] = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
     offers_max_age_s: float = 60.0
     deploy_attempts_max: int = 2
@@ -240,6 +250,12 @@ class Stream:
     rental_mark: str = ""  # of what is rented for it: another one needs another rental
     spares: Spares = field(default_factory=Spares)
     objective: Objective = field(default_factory=Objective)
+    publishers: Publishers = Publishers.SEVERAL
+
+    @property
+    def takes_one_publisher(self) -> bool:
+        """Whether a second host that publishes at the same moment would disturb the first."""
+        return self.publishers is Publishers.ONE
 
     @property
     def spare_places(self) -> tuple[SlotId, ...]:

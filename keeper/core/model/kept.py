@@ -187,6 +187,25 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Swapping:
+    """One publisher only: a slot's two hosts change places. Who is to publish is seated as its tenure.
+
+    The other one, as incoming, is told to end first, and kept until the new one has proven itself.
+    """
+
+    since: datetime  # when it was decided
+    reason: Reason  # why the slot gets another host; of a swap back, why it does not
+    bound_s: float  # what was started must show its picture within this
+    is_back: bool = False  # the new host did not show its picture: the old one publishes again
+    tries: int = 1
+    done_at: datetime | None = None  # when the one had ended and the other was started
+    ended_at: datetime | None = None  # when the one had ended
+    last_good_at: datetime | None = None  # the last good look before that
+    good_at: tuple[datetime, ...] = ()  # good looks at the new one while nobody knew; bounded
+    first_good_at: datetime | None = None  # the first good look after that
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlotRecord:
     """What keeper remembers of a slot; all of it survives a crash."""
 
@@ -195,6 +214,9 @@ class SlotRecord:
     serial: int = 0  # intents ever written; makes intent ids unique
     tenure: Tenure | None = None
     incoming: Tenure | None = None  # the replacement, while handing over
+    swap: Swapping | None = (
+        None  # the two change places: ``incoming`` is then the one that has ended
+    )
     remedies: tuple[RemedyUse, ...] = ()
     replaced_at: tuple[datetime, ...] = ()
     incident: Incident | None = None
@@ -298,6 +320,7 @@ class IntentKind(StrEnum):
     DEPLOY = "deploy"
     PREPARE = "prepare"  # of a spare: all of a deploy but the start
     RESTART = "restart"
+    SWAP = "swap"
     REBOOT = "reboot"
     STOP = "stop"
     START = "start"

@@ -102,6 +102,14 @@ class HyperscapeDuel:
         """All but the deploy script, which starts the stream."""
         return deploy.prepare(self.settings, self.secrets)
 
+    def start(self) -> tuple[Step, ...]:
+        """The deploy script where it has not run yet; else the start alone. Then the proof."""
+        return deploy.start(self.settings, self.secrets)
+
+    def stop(self) -> tuple[Command, ...]:
+        """End PM2 and all of its own, and what is left of it."""
+        return deploy.stop(self.settings, self.secrets)
+
     def remembering(self, keepsake: str) -> Workload:
         """Have nothing to remember: the duel keeps its own books."""
         return self

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from shlex import quote
 
 from keeper.ports import Command, Job, Upload
@@ -63,6 +64,24 @@ def prepare(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> tup
             timeout_s=settings.deploy_timeout_s,
             mark=_mark(settings, secrets),
         ),
+    )
+
+
+def start(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> tuple[Step, ...]:
+    """Start what is there; the deploy script runs where it has not run in this container."""
+    return (
+        _secrets_file(settings, secrets),
+        _job(settings, secrets),
+        _ensure(settings),
+        verify(settings, secrets, "verify.start"),
+    )
+
+
+def stop(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> tuple[Command, ...]:
+    """End everything of ours and see it gone: nothing begins it again but a start."""
+    return (
+        replace(_stop(settings), name="stop"),
+        scripts.act(settings, secrets, verb="clear", name="stop.clear"),
     )
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "Pm2",
     "Supervisor",
     "Unmanaged",
+    "end",
     "evidence",
     "frames_of",
     "logs",
@@ -79,6 +80,21 @@ def stop(manager: Manager, *, name: str, workdir: str) -> tuple[Command, ...]:
             return (supervisor.stop(manager, name=name),)
         case Unmanaged():
             return ()
+
+
+def end(manager: Manager, *, name: str, workdir: str) -> tuple[Command, ...]:
+    """End the process and see that it has ended; empty when keeper has no means to.
+
+    A stop that a manager did not take is none: two publishers would fight for one ingest.
+    """
+    steps = stop(manager, name=name, workdir=workdir)
+    match manager:
+        case Pm2():
+            return (*steps, pm2.ended(manager, name=f"{name}.proof"))
+        case Supervisor():
+            return (*steps, supervisor.ended(manager, name=f"{name}.proof"))
+        case Background() | Unmanaged():  # the one looks itself; of the other nobody knows
+            return steps
 
 
 def start(

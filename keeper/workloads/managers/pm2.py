@@ -86,6 +86,35 @@ def stop(settings: Pm2, *, name: str) -> Command:
     return Command(name=name, script=script, timeout_s=_TIMEOUT_S)
 
 
+# A daemon that was killed leaves its apps running, and nobody to ask; the files with their pids stay. Those of
+# an app that PM2 has ended are gone (PM2 7.0.4, lib/God/Methods.js).
+_ENDED = r"""
+tries=50
+while :; do
+    left=''
+    for app in $apps; do
+        for file in "${PM2_HOME:-$HOME/.pm2}/pids/$app-"[0-9]*.pid; do
+            pid=$(cat -- "$file" 2>/dev/null)
+            case $pid in '' | *[!0-9]*) continue ;; esac
+            [ -d "/proc/$pid" ] && left="$left $app (pid $pid)"
+        done
+    done
+    [ -n "$left" ] || exit 0
+    [ "$tries" -gt 0 ] || break
+    sleep 0.2
+    tries=$((tries - 1))
+done
+echo "still running:$left" >&2
+exit 1
+"""
+
+
+def ended(settings: Pm2, *, name: str) -> Command:
+    """See that no process of the app is left."""
+    script = f"{_home(settings)}apps={quote(' '.join(settings.names))}\n{_ENDED}"
+    return Command(name=name, script=script, timeout_s=_TIMEOUT_S)
+
+
 def start(
     settings: Pm2, *, name: str, workdir: str, start_line: str, env: Mapping[str, str]
 ) -> Command:

@@ -36,6 +36,24 @@ def stop(settings: Supervisor, *, name: str) -> Command:
     return Command(name=name, script=script, timeout_s=_TIMEOUT_S)
 
 
+def ended(settings: Supervisor, *, name: str) -> Command:
+    """See that the program does not run. A supervisord that says nothing of it is no proof."""
+    script = (
+        "tries=50\n"
+        "while :; do\n"
+        f"    said=$({settings.command} status {quote(settings.name)} 2>&1)\n"
+        "    case $said in\n"
+        '    *STOPPED*|*EXITED*|*FATAL*|*"no such process"*) exit 0 ;;\n'
+        '    *RUNNING*|*STARTING*|*STOPPING*|*BACKOFF*) [ "$tries" -gt 0 ] || break ;;\n'
+        "    *) break ;;\n"
+        "    esac\n"
+        "    sleep 0.2\n    tries=$((tries - 1))\n"
+        "done\n"
+        "printf '%s\\n' \"$said\" >&2\nexit 1"
+    )
+    return Command(name=name, script=script, timeout_s=_TIMEOUT_S)
+
+
 def start(
     settings: Supervisor, *, name: str, workdir: str, start_line: str, env: Mapping[str, str]
 ) -> Command:

@@ -149,16 +149,19 @@ class PixelStreaming:
 
     def deploy(self) -> tuple[Step, ...]:
         """Wait for the boot, fetch or send, unpack, install the program, start it, prove it."""
-        return (
-            *self._put("deploy"),
-            *self._program(),
-            scripts.install(self.settings, name="deploy.install"),
-            *self._start("deploy.start"),
-        )
+        return (*self._put("deploy"), *self._install_and_start("deploy"))
 
     def prepare(self) -> tuple[Step, ...]:
         """Put the project in place; the program comes with the deploy, or a reboot would start it."""
         return self._put("deploy")
+
+    def start(self) -> tuple[Step, ...]:
+        """Install the program, start it, prove it."""
+        return self._install_and_start("start")
+
+    def stop(self) -> tuple[Command, ...]:
+        """End the application by supervisord, and see that it has ended."""
+        return manager_of.end(self._manager, name="stop", workdir=self.settings.workdir)
 
     def remembering(self, keepsake: str) -> Workload:
         """Have nothing to remember: what viewers see is the application's own."""
@@ -298,6 +301,13 @@ class PixelStreaming:
         kept = archive.url_secret if archive is not None else ""
         own = {name: value for name, value in self.secrets.items() if name != kept}
         return scripts.program(self.settings, own)
+
+    def _install_and_start(self, act: str) -> tuple[Step, ...]:
+        return (
+            *self._program(),
+            scripts.install(self.settings, name=f"{act}.install"),
+            *self._start(f"{act}.start"),
+        )
 
     def _start(self, act: str) -> tuple[Command, ...]:
         return (

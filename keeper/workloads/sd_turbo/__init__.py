@@ -103,6 +103,14 @@ class SdTurbo:
         """Put everything in place, the model included, and start nothing."""
         return self._putting().put("deploy", is_new=True)
 
+    def start(self) -> tuple[Step, ...]:
+        """Make room, start, see it stay."""
+        return self._putting().start("start")
+
+    def stop(self) -> tuple[Command, ...]:
+        """End the server for certain, and whatever else of it runs."""
+        return self._putting().stop("stop")
+
     def remembering(self, keepsake: str) -> Workload:
         """Begin with what viewers have asked for last, unless the declared prompt has changed since."""
         shown = remembered(keepsake, self.settings.prompt)

@@ -76,10 +76,13 @@ class Putting:
 
     def start(self, act: str) -> tuple[Step, ...]:
         """End whatever of ours runs, start, and see whether it stays."""
+        return (*self.stop(f"{act}.stop"), *self._start(act))
+
+    def stop(self, name: str) -> tuple[Command, ...]:
+        """End whatever of ours runs, for certain."""
         return (
-            *manager_of.stop(MANAGER, name=f"{act}.stop", workdir=self.settings.workdir),
+            *manager_of.end(MANAGER, name=name, workdir=self.settings.workdir),
             self._end_strays(),
-            *self._start(act),
         )
 
     def restart(self, symptom: str) -> tuple[Command, ...]:

@@ -214,3 +214,30 @@ async def test_evidence_has_eight_fields_of_each_app_and_no_environment(
     line = next(line for text in shown for line in text.splitlines() if line.startswith("{"))
     assert tuple(json.loads(line)) == FIELDS
     assert json.loads(line)["status"] == "online"
+
+
+async def test_app_that_is_to_publish_no_more_is_ended_for_certain_and_can_be_started_again(
+    link: Link, folder: Path
+) -> None:
+    workload = app(folder, "good")
+    async with watching(link, workload) as sentinel:
+        await carry_out(link, workload.stop())  # nothing is there: a success
+        await carry_out(link, workload.start())
+        first = await sentinel.until_up()
+        await carry_out(link, workload.stop())
+        await carry_out(link, workload.stop())
+        assert not is_running(int(first.identity.partition(":")[0]))
+        await sentinel.until(Reason.PROCESS_GONE)
+        await carry_out(link, workload.start())
+        await sentinel.until_up(after=first.identity)
+        await carry_out(link, workload.stop())
+    # What PM2 did not end is no end: its pid file stays.
+    left = await asyncio.create_subprocess_exec("sleep", "600")
+    (folder / "home" / "pids" / "good-7.pid").write_text(str(left.pid))
+    result = await link.run(workload.stop()[-1])
+    left.kill()
+    await left.wait()
+    assert (result.exit_code, result.stderr.strip()) == (
+        1,
+        f"still running: good (pid {left.pid})",
+    )

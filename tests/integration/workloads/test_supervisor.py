@@ -151,3 +151,24 @@ async def test_program_seen_between_its_end_and_its_next_start_is_left_to_superv
         assert '"state":"gone"' not in "".join(sentinel.seen)
         said.write_text("good EXITED Nov 22 06:46 AM\n")
         await sentinel.until(Reason.PROCESS_GONE)
+
+
+async def test_program_that_is_to_publish_no_more_stays_ended_until_it_is_started(
+    link: Link, folder: Path
+) -> None:
+    workload = program(folder, "good")
+    async with watching(link, workload) as sentinel:
+        first = await sentinel.until_up()
+        await carry_out(link, workload.stop())
+        await carry_out(link, workload.stop())
+        await sentinel.until(Reason.PROCESS_STOPPED_ON_PURPOSE)
+        await carry_out(link, workload.start())
+        await sentinel.until_up(after=first.identity)
+
+
+async def test_supervisord_that_does_not_answer_is_no_proof_that_a_program_has_ended(
+    link: Link, folder: Path
+) -> None:
+    workload = program(folder, "good", command="supervisorctl -c /nowhere")
+    result = [await link.run(command) for command in workload.stop()][-1]
+    assert result.exit_code == 1

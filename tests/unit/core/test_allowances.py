@@ -43,7 +43,7 @@ NEVER = frozenset({Wish.WAIT, Wish.HOLD})
 KEEPS = frozenset(
     {
         Wish.DEPLOY, Wish.PREPARE, Wish.RESTART, Wish.REBOOT, Wish.REBID, Wish.FORGET, Wish.PROMOTE,
-        Wish.STOP,
+        Wish.STOP, Wish.SWAP,
     }
 )  # fmt: skip
 LETS = {
