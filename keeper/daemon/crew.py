@@ -34,7 +34,8 @@ from keeper.daemon.permit import may_touch, stream_named
 from keeper.daemon.purse import Purse
 from keeper.daemon.rest import Stirring
 from keeper.daemon.revisions import Revisions
-from keeper.daemon.slate import Known, SlateKeeper
+from keeper.daemon.slate import SlateKeeper
+from keeper.daemon.slate_sight import Known
 from keeper.daemon.strips import Place
 from keeper.daemon.survey import Survey
 from keeper.daemon.tasks import Tasks

@@ -8,64 +8,28 @@ for it: it has no part in repairs, and what goes wrong here is told once and tri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from keeper.core.events import Event, SlateLost, SlateRefused, SlateStarted, SlateYielded
-from keeper.core.model import (
-    Condemned,
-    Instance,
-    InstanceId,
-    IntentKind,
-    Mode,
-    Reading,
-    SlotId,
-    Status,
-    Stream,
-    StreamName,
-    Subject,
-    stream_of,
-)
+from keeper.core.model import IntentKind, StreamName, stream_of
 from keeper.core.slate import (
     SENTENCES,
-    Ingest,
-    Publisher,
-    Rental,
     SlateSeen,
     SlateShown,
     SlateTerms,
     SlateWhy,
     choose,
     picture_in_s,
-    publisher_among,
 )
-from keeper.core.windows import Allowance, strictest
-from keeper.core.world import Snapshot
-from keeper.ports import (
-    Clock,
-    HttpRequest,
-    Network,
-    PortError,
-    Showing,
-    SlateLook,
-    Slates,
-)
-from keeper.probes.ingest import STAT_MAX_BYTES, publishers_at
+from keeper.daemon.slate_sight import IngestWord, Known, Sight, is_barred
+from keeper.ports import Clock, Network, PortError, Showing, SlateLook, Slates
 
 _LOOK_S = 0.2
 _IDLE_S = 1.0
 _GO_ON_S = 2.0
-_STAT_S = 2.0
-_STAT_TIMEOUT_S = 4.0
-_STAT_STALE_S = 10.0
 _RESTS_S = (10.0, 20.0, 60.0, 300.0, 600.0)  # after the first failure, the second, …
-_AIM_S = 10.0
 _WRONG_S = 60.0  # a countdown that is wrong by more is set anew
-_LOOK_OLD_S = (
-    15.0  # a look is pinned as soon as it is judged; what seems older is a clock that was set
-)
-_HOSTS_MAX = 100
 _STARTING = frozenset({IntentKind.DEPLOY, IntentKind.RESTART, IntentKind.START})
 
 
@@ -77,16 +41,6 @@ class DeclaredSlate:
     look: SlateLook
     ingest_url: str = field(repr=False)
     stat_url: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What the rest of the daemon knows, as the slates ask for it at each look."""
-
-    snapshot: Snapshot | None
-    latest: Mapping[tuple[InstanceId, Subject], Reading]
-    acting: tuple[tuple[SlotId, IntentKind], ...]  # acts under way
-    is_stopping: bool
 
 
 class SlateKeeper:
@@ -154,18 +108,20 @@ class _Kept:
         self.stream = stream
         self.declared = declared
         self._slates = slates
-        self._network, self._clock = owner._network, owner._clock  # noqa: SLF001 - a part of it
+        self._clock = owner._clock  # noqa: SLF001 - a part of it
         self._known, self._note = owner._known, owner._note  # noqa: SLF001 - likewise
         now_s = self._clock.monotonic()
         self.shown = SlateShown(is_on=False, why=SlateWhy.NOT_YET, since=self._clock.now())
         self._showing: Showing | None = None
         self._on_s = 0.0  # since when
-        self._good_s = now_s  # the latest good look; before one: since keeper looks
-        self._good: dict[InstanceId, Reading] = {}  # the latest such look at each host
         self._beginning: asyncio.Task[None] | None = None
-        self._publisher: object = None
-        self._publisher_s = now_s
-        self._ingest, self._ingest_s, self._ingest_read_s = Ingest.UNKNOWN, now_s, now_s
+        self._sight = Sight(stream, self._clock)
+        self._word = IngestWord(
+            owner._network,  # noqa: SLF001 - likewise
+            self._clock,
+            stat_url=declared.stat_url,
+            ingest_url=declared.ingest_url,
+        )
         self._rest_until_s, self._failures, self._told = now_s, 0, ""
         self._is_spent = False
         self._left_s, self._left_at_s, self._aimed_s = 0.0, now_s, now_s
@@ -174,8 +130,7 @@ class _Kept:
         """Keep it for ever. Whatever ends this ends the slate first."""
         try:
             async with asyncio.TaskGroup() as group:
-                if self.declared.stat_url:
-                    group.create_task(self._ask_ingest())
+                group.create_task(self._word.ask(self._ours))
                 await self._prepare()
                 while True:
                     await self._look(group)
@@ -216,99 +171,29 @@ class _Kept:
             self._show(choice.why)
             self._go_on(known, showing, now_s)
 
-    # --- what is known --------------------------------------------------------------------------------
-
     def _seen(self, known: Known, now_s: float) -> SlateSeen:
-        snapshot = known.snapshot
-        stream = None if snapshot is None else _stream(snapshot, self.stream)
-        is_on = self._showing is not None
-        if snapshot is None or stream is None:
-            publisher = Publisher.MAYBE
-        else:
-            self._see_pictures(snapshot, known, now_s)
-            publisher = self._see_publisher(snapshot, stream, now_s)
+        sight, word = self._sight, self._word
+        if sight.look(known, now_s):
+            self._is_spent, self._failures = False, 0
         acting = {kind for slot, kind in known.acting if stream_of(slot) == self.stream}
+        bar = is_barred(known.snapshot, known.stream(self.stream), self._clock.now())
         return SlateSeen(
-            is_barred=known.is_stopping or _is_barred(snapshot, stream, self._clock.now()),
-            dark_s=now_s - self._good_s,
-            publisher=publisher,
-            publisher_s=now_s - self._publisher_s,
-            ingest=self._ingest_now(now_s),
-            ingest_s=now_s - self._ingest_s,
+            is_barred=known.is_stopping or bar,
+            dark_s=now_s - sight.good_s,
+            publisher=sight.publisher,
+            publisher_s=now_s - sight.publisher_s,
+            ingest=word.now(now_s),
+            ingest_s=now_s - word.since_s,
             is_starting=bool(acting & _STARTING),
             is_restarting=IntentKind.RESTART in acting,
-            on_s=now_s - self._on_s if is_on else None,
+            on_s=now_s - self._on_s if self._showing is not None else None,
             is_spent=self._is_spent,
             is_resting=now_s < self._rest_until_s,
         )
 
-    def _see_pictures(self, snapshot: Snapshot, known: Known, now_s: float) -> None:
-        """Note the latest good look, as it was: what is believed after several comes too late here."""
-        for rental in _rentals(snapshot, self.stream):
-            instance_id = rental.tenure.instance_id
-            reading = (
-                None if instance_id is None else known.latest.get((instance_id, Subject.PICTURE))
-            )
-            if reading is None or reading.status is not Status.TRUE:
-                continue
-            if self._good.get(reading.instance_id) is not reading:
-                # By identity: a clock that is set must not hide that a host is back.
-                age_s = (self._clock.now() - reading.at).total_seconds()
-                self._good[reading.instance_id] = reading
-                self._good_s = max(self._good_s, now_s - min(max(0.0, age_s), _LOOK_OLD_S))
-                self._is_spent, self._failures = False, 0
-        if len(self._good) > _HOSTS_MAX:
-            self._good.clear()
-
-    def _see_publisher(self, snapshot: Snapshot, stream: Stream, now_s: float) -> Publisher:
-        rentals = tuple(_rentals(snapshot, self.stream))
-        ending = tuple(_ending(snapshot, self.stream))
-        publisher = publisher_among(rentals, ending, stream.policy, self._clock.now())
-        # Another process is another publisher, even where one answers for it as for the one before.
-        mark = (
-            publisher,
-            tuple(
-                (each.tenure.instance_id, each.tenure.process_identity, each.tenure.acted_at)
-                for each in rentals
-            ),
-        )
-        if mark != self._publisher:
-            self._publisher, self._publisher_s = mark, now_s
-        return publisher
-
-    def _ingest_now(self, now_s: float) -> Ingest:
-        is_old = now_s - self._ingest_read_s > _STAT_STALE_S
-        return Ingest.UNKNOWN if is_old else self._ingest
-
-    async def _ask_ingest(self) -> None:
-        """Ask the ingest who publishes, every few seconds."""
-        while True:
-            was_on = self._showing is not None
-            asked_s = self._clock.monotonic()
-            publishers = await self._publishers()
-            if was_on is (self._showing is not None) and asked_s >= self._on_s:
-                said = _said(publishers, is_on=was_on)
-                now_s = self._clock.monotonic()
-                if said is not self._ingest or now_s - self._ingest_read_s > _STAT_STALE_S:
-                    self._ingest, self._ingest_s = said, now_s
-                self._ingest_read_s = now_s
-            await asyncio.sleep(_STAT_S)
-
-    async def _publishers(self) -> int | None:
-        request = HttpRequest(
-            method="GET",
-            url=self.declared.stat_url,
-            timeout_s=_STAT_TIMEOUT_S,
-            reply_max_bytes=STAT_MAX_BYTES,
-        )
-        try:
-            async with asyncio.timeout(_STAT_TIMEOUT_S * 2):
-                reply = await self._network.fetch(request)
-        except (PortError, TimeoutError):
-            return None
-        if reply.status != 200:  # noqa: PLR2004 - HTTP's word for yes
-            return None
-        return publishers_at(reply.body, self.declared.ingest_url)
+    def _ours(self) -> int | None:
+        is_beginning = self._beginning is not None and not self._beginning.done()
+        return None if is_beginning else int(self._showing is not None)
 
     # --- what is done ---------------------------------------------------------------------------------
 
@@ -348,7 +233,7 @@ class _Kept:
 
     async def _yield(self, why: SlateWhy, now_s: float) -> None:
         on_s = now_s - self._on_s
-        called_s = self._good_s if why is SlateWhy.GOOD_FRAME else now_s
+        called_s = self._sight.good_s if why is SlateWhy.GOOD_FRAME else now_s
         await asyncio.shield(self._end())
         ended_s = self._clock.monotonic()
         self._begin_anew(ended_s)
@@ -388,8 +273,8 @@ class _Kept:
 
     def _begin_anew(self, now_s: float) -> None:
         """Count anew what is certain of the ingest: the slate itself was there until now."""
-        self._publisher_s = max(self._publisher_s, now_s)
-        self._ingest, self._ingest_s = Ingest.UNKNOWN, now_s
+        self._sight.begin_anew(now_s)
+        self._word.begin_anew(now_s)
 
     def _fail(self, error: str) -> None:
         rest_s = self._rest(at_least_s=0.0)
@@ -406,7 +291,7 @@ class _Kept:
 
     def _left(self, known: Known) -> float:
         snapshot = known.snapshot
-        stream = None if snapshot is None else _stream(snapshot, self.stream)
+        stream = known.stream(self.stream)
         if snapshot is None or stream is None or not stream.slots:
             return 0.0
         record = snapshot.records.get(stream.slots[0])
@@ -417,53 +302,3 @@ class _Kept:
         if (is_on, why) != (self.shown.is_on, self.shown.why):
             since = self.shown.since if is_on is self.shown.is_on else self._clock.now()
             self.shown = SlateShown(is_on=is_on, why=why, since=since)
-
-
-def _stream(snapshot: Snapshot, name: StreamName) -> Stream | None:
-    return next((each for each in snapshot.desired.streams if each.name == name), None)
-
-
-def _is_barred(snapshot: Snapshot | None, stream: Stream | None, now: datetime) -> bool:
-    """Whether keeper keeps its hands off the stream, or the stream is not wanted."""
-    if snapshot is None or stream is None or len(stream.slots) != 1 or stream.mode is not Mode.ACT:
-        return True
-    world, slot = snapshot.world, stream.slots[0]
-    record = snapshot.records.get(slot)
-    window = strictest(world.windows, stream.name, now)
-    return (
-        not world.is_leader
-        or world.pause is not None
-        or slot in world.slot_pauses
-        or (window is not None and window.allow is Allowance.OBSERVE)
-        or (record is not None and record.destroy_asked_at is not None)
-    )
-
-
-def _listed(snapshot: Snapshot, instance_id: InstanceId | None) -> Instance | None:
-    listing = snapshot.world.listing
-    if listing is None or instance_id is None:
-        return None
-    if (snapshot.at - listing.at).total_seconds() > snapshot.desired.fleet.listing_stale_s:
-        return None
-    return next((each for each in listing.instances if each.instance_id == instance_id), None)
-
-
-def _rentals(snapshot: Snapshot, name: StreamName) -> Iterator[Rental]:
-    """Yield the rentals of a stream's slots, and of its spares: a warm one may have been started."""
-    for slot, record in snapshot.records.items():
-        if stream_of(slot) == name:
-            for tenure in (record.tenure, record.incoming):
-                if tenure is not None:
-                    yield Rental(tenure=tenure, listed=_listed(snapshot, tenure.instance_id))
-
-
-def _ending(snapshot: Snapshot, name: StreamName) -> Iterator[tuple[Condemned, Instance | None]]:
-    for each in snapshot.plan.condemned:
-        if each.slot is not None and stream_of(each.slot) == name:
-            yield each, _listed(snapshot, each.instance_id)
-
-
-def _said(publishers: int | None, *, is_on: bool) -> Ingest:
-    if publishers is None:
-        return Ingest.UNKNOWN
-    return Ingest.TAKEN if publishers > (1 if is_on else 0) else Ingest.EMPTY
