@@ -77,7 +77,7 @@ async def take(reach: Reach, url: str, limits: PictureLimits, kept: Kept, clock:
     if not playlist.segments:
         raise Ended("the playlist is empty", status=HTTP_OK)
     newest = playlist.segments[-1]
-    if (name := _name(newest)) == kept.newest:
+    if (name := name_of(newest)) == kept.newest:
         return _same(playlist, now_s - kept.since_s, clock)
     picture = await _fetched(reach, at, playlist, limits.bytes_max, limits.sample_s)
     digests = [digest_of(each) for each in picture.segments]
@@ -119,7 +119,7 @@ def _latency_s(newest: Segment, clock: Clock) -> float | None:
     return max(0.0, behind_s) if _LATENCY_MIN_S <= behind_s <= _LATENCY_MAX_S else None
 
 
-def _name(segment: Segment) -> str:
+def name_of(segment: Segment) -> str:
     """Name a segment, without what changes from answer to answer: the token in its query."""
     start = segment.byte_range.start if segment.byte_range else 0
     address = segment.uri.partition("?")[0]

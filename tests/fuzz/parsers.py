@@ -5,6 +5,7 @@ is wrong with a value, "" for nothing. None of them may touch a socket, a file o
 """
 
 import asyncio
+import contextlib
 import json
 import math
 import unicodedata
@@ -16,13 +17,16 @@ from typing import Any, Final
 import asyncssh
 
 from keeper.adapters import ssh
-from keeper.adapters.mjpeg import FRAME_MAX_BYTES, FrameReader, FrameTally, boundary_of, look_at
+from keeper.adapters.hls import name_of
+from keeper.adapters.mjpeg import FRAME_MAX_BYTES, FrameReader, FrameTally, boundary_of
+from keeper.adapters.reach import Ended, joined, origin
 from keeper.adapters.ssh_channel import (
     CHATTER_MAX_BYTES,
     LINE_MAX_BYTES,
     CommandSession,
     WatchSession,
 )
+from keeper.adapters.still import still_of
 from keeper.adapters.vastai_addresses import address_of, host_name_of, is_near
 from keeper.adapters.vastai_errors import Judge, is_already_there, says_no_such_instance
 from keeper.adapters.vastai_hints import hint_s, quota_until, threshold_s
@@ -57,8 +61,16 @@ from keeper.core.model import Instance, InstanceId, Offer, Reading, Status
 from keeper.core.text import plain
 from keeper.daemon.jobs import Lines
 from keeper.ports import Account, CommandResult, HttpReply, Malformed, PortError, Transient
+from keeper.probes.grid import CELLS
 from keeper.probes.http import read_http
 from keeper.probes.log_file import CONTENT_MAX_BYTES, Mark, read_chunk, read_list
+from keeper.probes.playlist import (
+    SEGMENTS_KEPT,
+    VARIANTS_MAX,
+    Choice,
+    cheapest,
+    read_playlist,
+)
 from keeper.probes.signalling import Exchange, Finish, watching
 from keeper.telemetry import logs
 from keeper.telemetry.metrics import label_value
@@ -89,6 +101,7 @@ from tests.fuzz.seeds import (
     PAGES,
     PIXELS,
     PLAIN,
+    PLAYLISTS,
     ROW,
     SD_TURBO_REPORTS,
     SD_TURBOS,
@@ -387,15 +400,13 @@ def check_tally(found: FrameTally) -> str:
     return "" if 0 <= found.unique <= found.frames + 1 and found.damaged <= found.frames else "odd"
 
 
-def jpeg_pair(data: bytes) -> Any:
-    return look_at(JPEGS[0], data)
-
-
-def check_look(found: Any) -> str:
-    for value in (found.mean_luma, found.motion):
-        if value is not None and not 0 <= value <= 255:
-            return "an absurd brightness"
-    return ""
+def check_still(found: Any) -> str:
+    if found is None:
+        return ""
+    if len(found.grid) != CELLS:
+        return "a grid of another size"
+    is_sound = 0 <= found.mean_luma <= 255 and 0 <= found.bright_luma <= 255
+    return "" if is_sound else "an absurd brightness"
 
 
 def content_type(data: bytes) -> Any:
@@ -586,6 +597,44 @@ def check_log(found: Any) -> str:
     return "more than was asked for" if len(chunk.text) > CONTENT_MAX_BYTES else ""
 
 
+def playlist(data: bytes) -> Any:
+    found = read_playlist(data)
+    if isinstance(found, Choice):
+        chosen = cheapest(found.variants)
+        return found, [] if chosen is None else _led_to(chosen.uri, chosen.sound_uri)
+    segments = () if found is None else found.segments
+    names = [name_of(segment) for segment in segments]
+    initials = [segment.initial.uri for segment in segments if segment.initial]
+    return found, names + _led_to(*(segment.uri for segment in segments), *initials)
+
+
+def _led_to(*uris: str) -> list[str]:
+    """Follow addresses as far as it is decided whether they may be asked."""
+    found = []
+    for uri in uris:
+        with contextlib.suppress(Ended):
+            found.append(str(origin(joined("http://198.51.100.7:8000/live/x.m3u8?t=1", uri))))
+    return found
+
+
+def check_playlist(found: Any) -> str:
+    listed, _ = found
+    if isinstance(listed, Choice):
+        return "" if len(listed.variants) <= VARIANTS_MAX else "more renditions than are kept"
+    if listed is None:
+        return ""
+    if len(listed.segments) > SEGMENTS_KEPT:
+        return "more segments than are kept"
+    times = (listed.target_duration_s, *(each.duration_s for each in listed.segments))
+    if not all(is_sound_number(each, 3600.0) and each >= 0 for each in times):
+        return "an absurd duration"
+    parts = [each.byte_range for each in listed.segments if each.byte_range]
+    if any(part.length <= 0 or part.start < 0 for part in parts):
+        return "a part that is none"
+    moments = [each.made_at for each in listed.segments if each.made_at]
+    return "a moment without a zone" if any(each.utcoffset() is None for each in moments) else ""
+
+
 PARSERS: Final = (
     Parser("sentinel line", sentinel_line, LINES, check_readings, share=2.0),
     Parser("duel's look", duel_look, DUELS, check_duel),
@@ -600,8 +649,9 @@ PARSERS: Final = (
     Parser("log", log_chunk, CHUNKS, check_log),
     Parser("sentinel bytes", sentinel_bytes, (b"\n".join(LINES), *PLAIN)),
     Parser("command bytes", command_bytes, (b"chatter\nnonce\ndone\n", b"x" * 6000, *LINES), check_command),
+    Parser("playlist", playlist, PLAYLISTS, check_playlist),
     Parser("MJPEG stream", mjpeg_stream, MJPEG, check_tally),
-    Parser("JPEG", jpeg_pair, JPEGS, check_look, share=0.1),
+    Parser("JPEG", still_of, JPEGS, check_still, share=0.1),
     Parser("content type", content_type, PLAIN),
     Parser("rental", rental_row, as_json(ROW, {"id": 5}), check_instance, (Malformed,), 2.0),
     Parser(

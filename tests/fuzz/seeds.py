@@ -157,6 +157,38 @@ SIGNALS: Final = as_json(
     [{"streamerId": "Game", "subscribers": [{"playerId": "Player1"}]}],
 )  # fmt: skip
 
+PLAYLISTS: Final = (
+    b"""#EXTM3U
+#EXT-X-VERSION:3
+#EXT-X-TARGETDURATION:2
+#EXT-X-MEDIA-SEQUENCE:41
+#EXT-X-PROGRAM-DATE-TIME:2026-11-22T08:00:00.123+0000
+#EXTINF:2.000,
+x-41.ts?t=a%2Fb
+#EXT-X-DISCONTINUITY
+#EXTINF:1.5,title
+http://198.51.100.7:8000/x-42.ts
+#EXT-X-ENDLIST
+""",
+    b"""#EXTM3U
+#EXT-X-MAP:URI="all.mp4",BYTERANGE="700@0"
+#EXTINF:2,
+#EXT-X-BYTERANGE:50@700
+all.mp4
+#EXT-X-KEY:METHOD=AES-128,URI="k?a=1,2",IV=0x0A
+#EXTINF:2,
+#EXT-X-GAP
+b.mp4
+""",
+    b"""#EXTM3U
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",DEFAULT=YES,URI="s.m3u8"
+#EXT-X-STREAM-INF:BANDWIDTH=300000,RESOLUTION=160x90,CODECS="avc1.42c00b,mp4a",AUDIO="a"
+160.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=6000000
+../1080.m3u8
+""",
+)
+
 PLAIN: Final = (
     b"Sat, 21 Nov 2026 05:21:51 GMT",
     b"Fri, 31 Dec 9999 23:59:59 GMT",
