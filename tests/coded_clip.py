@@ -35,7 +35,8 @@ def noisy(index: int, size: tuple[int, int]) -> Image:
     rows, columns = np.mgrid[0:height, 0:width]
     texture = np.random.default_rng(5).integers(0, 60, (height // 2, width // 2)).astype(np.int64)
     texture = np.roll(texture.repeat(2, 0).repeat(2, 1), index * 4, 1)
-    return (60 + texture + 40 * np.sin((rows + columns + 9 * index) / 50)).astype(np.uint8)
+    image: Image = (60 + texture + 40 * np.sin((rows + columns + 9 * index) / 50)).astype(np.uint8)
+    return image
 
 
 def coded(
