@@ -20,6 +20,7 @@ from keeper.core.conditions import (
     STREAMING,
     WORKING,
     complete,
+    is_silent,
 )
 from keeper.core.model import (
     Condition,
@@ -254,7 +255,7 @@ class Belief:
         """Move a condition by one reading, with hysteresis."""
         policy = self.policy
         before = self.conditions[position]
-        status, reason, since = before.status, before.reason, before.since
+        status, reason, since, lost = before.status, before.reason, before.since, 0
         if reading.status is Status.TRUE:
             bad, good = 0, min(before.good_streak + 1, policy.successes_to_clear)
             if status is not Status.TRUE and good >= clears_after:
@@ -266,10 +267,13 @@ class Belief:
             bad, good = min(before.bad_streak + weight, policy.failures_to_fail), 0
             if status is not Status.FALSE and bad >= policy.failures_to_fail:
                 status, since = Status.FALSE, min(reading.at, self.now)
-            if status is Status.FALSE:
-                reason = reading.reason
-        if (status, reason, bad, good) == (
-            before.status, before.reason, before.bad_streak, before.good_streak,
+            if is_silent(before) and reading.reason is not Reason.NO_SOUND:
+                # A picture without its sound is one, until as many looks as ever say otherwise.
+                lost = before.lost_streak + weight
+            if status is Status.FALSE and not 0 < lost < policy.failures_to_fail:
+                reason, lost = reading.reason, 0
+        if (status, reason, bad, good, lost) == (
+            before.status, before.reason, before.bad_streak, before.good_streak, before.lost_streak,
         ):  # fmt: skip
             return
         goes_on = before.good_streak if good else before.bad_streak
@@ -280,6 +284,7 @@ class Belief:
             since=since,
             bad_streak=bad,
             good_streak=good,
+            lost_streak=lost,
             streak_since=before.streak_since if goes_on else min(reading.at, self.now),
         )
         if status is not before.status:

@@ -8,7 +8,7 @@ from keeper.core.reasons import Reason
 # What happens before it is started, or to the host, is not here; but its image may not start.
 OF_THE_WORKLOAD = frozenset(
     {
-        Reason.FROZEN, Reason.BLACK, Reason.NO_BYTES, Reason.CORRUPT, Reason.STUTTERING,
+        Reason.FROZEN, Reason.BLACK, Reason.NO_BYTES, Reason.CORRUPT, Reason.STUTTERING, Reason.NO_SOUND,
         Reason.UNREACHABLE, Reason.HTTP_ERROR, Reason.PROCESS_GONE, Reason.MANAGER_GAVE_UP,
         Reason.CRASH_LOOP, Reason.DISK_FULL, Reason.BOOT_FAILED, Reason.DEPLOY_FAILED,
         Reason.NO_PICTURE_EVER, Reason.LADDER_SPENT, Reason.SYMPTOM, Reason.WRONG_PICTURE,

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from keeper.core.conditions import HAS_GPU, HAS_ROOM, REACHABLE, RUNNING, STREAMING, WORKING
+from keeper.core.conditions import (
+    HAS_GPU,
+    HAS_ROOM,
+    REACHABLE,
+    RUNNING,
+    STREAMING,
+    WORKING,
+    is_silent,
+)
 from keeper.core.model import (
     Condition,
     FleetPolicy,
@@ -101,6 +109,11 @@ class Case:
     def is_on_air(self) -> bool:
         """Whether the viewer sees the picture."""
         return self.streaming.status is Status.TRUE
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether the viewer sees a picture, be it without the sound that belongs to it."""
+        return self.is_on_air or is_silent(self.streaming)
 
     @property
     def is_reachable(self) -> bool:

@@ -63,6 +63,15 @@ def symptom_behind(reason: Reason, tenure: Tenure | None) -> str:
     return symptom.code if symptom is not None and is_about_it else ""
 
 
+def is_silent(condition: Condition | None) -> bool:
+    """Whether a picture is there, and the sound that belongs to it is not."""
+    return (
+        condition is not None
+        and condition.status is Status.FALSE
+        and condition.reason is Reason.NO_SOUND
+    )
+
+
 def has_just_gone_silent(tenure: Tenure) -> bool:
     """Say whether a host that served is lost to the link, or to the viewer's first looks.
 
@@ -233,7 +242,9 @@ def after_act(tenure: Tenure, at: datetime) -> Tenure:
 def to_be_seen_again(tenure: Tenure, at: datetime) -> Tenure:
     """Return the tenure as it is when no look at its picture counts any more: what is believed stands."""
     conditions = list(complete(tenure, at))
-    conditions[STREAMING] = replace(conditions[STREAMING], bad_streak=0, good_streak=0)
+    conditions[STREAMING] = replace(
+        conditions[STREAMING], bad_streak=0, good_streak=0, lost_streak=0
+    )
     return replace(tenure, conditions=tuple(conditions))
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
-from keeper.core.conditions import condition_of
+from keeper.core.conditions import condition_of, is_silent
 from keeper.core.flow import Flow, Rate
 from keeper.core.model import (
     Condition,
@@ -23,12 +23,10 @@ from keeper.core.model import (
     Policy,
     SlotId,
     SlotRecord,
-    Status,
     Stream,
     StreamName,
 )
 from keeper.core.moments import elapsed_s
-from keeper.core.reasons import Reason
 
 
 class Unseen(StrEnum):
@@ -45,15 +43,6 @@ def first_look_at(condition: Condition, now: datetime) -> datetime:
     if streak_since is None or not (condition.bad_streak or condition.good_streak):
         return min(condition.since, now)
     return min(streak_since, now)
-
-
-def is_silent(condition: Condition | None) -> bool:
-    """Whether a picture is there, and the sound that belongs to it is not."""
-    return (
-        condition is not None
-        and condition.status is Status.FALSE
-        and condition.reason is Reason.NO_SOUND
-    )
 
 
 def unseen(record: SlotRecord, policy: Policy, now: datetime) -> Unseen | None:

@@ -10,9 +10,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from keeper.core import suspects
-from keeper.core.conditions import condition_of, symptom_behind, symptom_of, to_be_seen_again
+from keeper.core.conditions import (
+    condition_of,
+    is_silent,
+    symptom_behind,
+    symptom_of,
+    to_be_seen_again,
+)
 from keeper.core.cures import cap_of
-from keeper.core.darkness import first_look_at, is_silent
+from keeper.core.darkness import first_look_at
 from keeper.core.draft import Draft
 from keeper.core.events import IncidentClosed, IncidentOpened, StreamDark, StreamOnAir
 from keeper.core.flow import is_on_air

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from keeper.core.backoff import doubling_s
 from keeper.core.case import Case, Proposal, Wish, dark_since, process_is_down
-from keeper.core.conditions import is_crash_looping
+from keeper.core.conditions import is_crash_looping, is_silent
 from keeper.core.cures import cap_of, is_bounded, is_free_again_at, is_too_dear, uses_of
 from keeper.core.model import Remedy, Rung, Status
 from keeper.core.moments import is_due, later
@@ -95,13 +95,15 @@ def _sickness(case: Case) -> Reason:
         return Reason.SYMPTOM
     if process_is_down(case):
         return case.running.reason
-    if case.tenure.warm_at is None:
+    if case.tenure.warm_at is None and not is_silent(case.streaming):
         return Reason.NO_PICTURE_EVER
     return case.streaming.reason
 
 
 def _is_pointless(case: Case, rung: Rung) -> bool:
     if case.symptom is not None and rung in _TOO_MILD.get(case.symptom.remedy, ()):
+        return True
+    if is_silent(case.streaming) and _is_too_much_for_a_sound(case, rung):
         return True
     if rung is not Rung.RESTART_PROCESS:
         return False
@@ -111,6 +113,16 @@ def _is_pointless(case: Case, rung: Rung) -> bool:
     return is_crash_looping(case.tenure.process_changed_at, case.policy, case.now) and bool(
         uses_of(case, rung)
     )
+
+
+def _is_too_much_for_a_sound(case: Case, rung: Rung) -> bool:
+    """Whether a rung would cost viewers more of their picture than the sound is worth.
+
+    Each restart is tried once, for it takes the picture away for seconds; a reboot takes it for minutes,
+    and another host, which comes next, takes nothing.
+    """
+    asked = None if case.symptom is None else case.symptom.remedy
+    return bool(uses_of(case, rung)) or (rung is Rung.REBOOT and asked is not Remedy.REBOOT)
 
 
 def _ready_at(case: Case, rung: Rung, uses: list[datetime]) -> datetime | None:

@@ -5,7 +5,7 @@
     leave    which slots need no look             undisturbed.py, standing.py
     bind     which rental belongs to which slot   bind.py
     judge    what to believe of each rental       health.py, belief.py, incident.py
-    decide   what each slot needs                 remedy.py, rollout.py, lulls.py
+    decide   what each slot needs                 remedy.py, rollout.py, mute.py, lulls.py
     admit    what may be done now                 fuses.py, caps.py, curb.py, rent.py
     enact    write it down                        enact.py, retire.py, books.py
     end      what nobody wants, until it is gone  wind_up.py, ends.py
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from keeper.core import books, incident, lulls, recycle, revisions, rollout, swap, swapping
+from keeper.core import books, incident, lulls, mute, recycle, revisions, rollout, swap, swapping
 from keeper.core.bind import bind
 from keeper.core.case import Proposal, Wish, case_of
 from keeper.core.conditions import has_just_gone_silent, status_of
@@ -255,6 +255,8 @@ def _propose_seated(
     proposal = _propose_for_host(draft, stream, record, tenure)
     proposal = rollout.amend(draft, slot, stream, tenure, proposal)
     record = draft.records[slot]
+    memory_s = draft.fleet.common_cause_memory_s
+    proposal = mute.spared(record, tenure, proposal, draft.now, memory_s)
     if proposal.wish is Wish.DEPLOY and stream.takes_one_publisher and tenure.deployed_at is None:
         return _ended_first(draft, slot) or proposal  # whoever was to end may publish still
     if proposal.wish is Wish.RENT:  # a successor for the contract's end or for the price
@@ -325,7 +327,9 @@ def _propose_for_incoming(
 
 def _propose_ordered_replacement(draft: Draft, record: SlotRecord, tenure: Tenure) -> Proposal:
     """Make, then break, when the old host may still be good; else the other way round (I11)."""
-    is_dark = status_of(tenure, ConditionKind.STREAMING) is Status.FALSE
+    is_dark = status_of(tenure, ConditionKind.STREAMING) is Status.FALSE and not mute.is_mute(
+        tenure
+    )
     if is_dark or tenure.first_live_at is None:
         return Proposal(wish=Wish.REPLACE, reason=Reason.OPERATOR_ASKED)
     return _ended_first(draft, record.slot) or Proposal(

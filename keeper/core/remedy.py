@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from keeper.core.case import Case, Proposal, Wish, dark_since
+from keeper.core.conditions import is_silent
 from keeper.core.ladder import climb
 from keeper.core.model import (
     Rung,
@@ -230,7 +231,7 @@ GONE_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="gone",
-        when=lambda case: not case.is_on_air and is_gone(case),
+        when=lambda case: not case.has_picture and is_gone(case),
         then=_forget,
         why="Two separated complete listings and the answer by id agree; while viewers see a"
         " picture, all three are wrong.",
@@ -353,13 +354,13 @@ TENURE_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="contract ending",
-        when=lambda case: case.is_on_air and case.is_alone and is_ending(case),
+        when=lambda case: case.has_picture and case.is_alone and is_ending(case),
         then=_hand_over(Reason.CONTRACT_ENDING),
         why="The owner takes the machine back at a known moment; the next host is on air before.",
     ),
     Rule(
         name="grown dear",
-        when=lambda case: case.is_on_air and case.is_alone and has_grown_dear(case),
+        when=lambda case: case.has_picture and case.is_alone and has_grown_dear(case),
         then=_hand_over(Reason.PRICE_DRIFT),
         why="An owner may raise the price of a running contract; above the stream's own limit"
         " another host takes over.",
@@ -491,6 +492,12 @@ INCOMING_RULES: tuple[Rule, ...] = (
         when=incurable_here,
         then=_replace_host(Reason.SYMPTOM),
         why="A replacement that says it cannot work will prove nothing.",
+    ),
+    Rule(
+        name="silent for long",
+        when=lambda case: is_silent(case.streaming) and unproven_for_long(case),
+        then=_replace_host(Reason.NO_SOUND),
+        why="It has a picture and no sound, and the old host serves with at least as much.",
     ),
     Rule(
         name="unproven for long",

@@ -150,7 +150,7 @@ def _still_too_dear(
 
 
 def _hold_for(draft: Draft, slot: SlotId, reason: Reason, crossed: Crossed) -> None:
-    if not is_spare(slot):
+    if not is_spare(slot) and reason is not Reason.NO_SOUND:
         draft.short_of.add(crossed.stream)  # a spare gives way
     held = Hold(
         slot=slot,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from keeper.core import incident, lulls, revisions, suspects
+from keeper.core import incident, lulls, mute, revisions, suspects
 from keeper.core.blame import OF_THE_WORKLOAD
 from keeper.core.conditions import spent_by_runs, symptom_behind
 from keeper.core.creates import count_replacement
@@ -67,8 +67,15 @@ def retire(draft: Draft, slot: SlotId, seat: Seat, reason: Reason) -> None:
             spent_dollars=spent_by_runs(tenure, draft.now),
         )
     is_blameless = reason in _BLAMELESS or _failed_by_its_container(tenure, reason)
+    if reason is Reason.SUPERSEDED and mute.is_mute(tenure):
+        # The next host has the sound that this one lacked. It may have been the workload all the same.
+        draft.strike(tenure, Reason.NO_SOUND, is_doubtful=True)
+    if _is_as_silent_as_the_serving_one(draft, slot, seat, reason):
+        is_blameless = True
+        draft.records[slot] = mute.tried_elsewhere(draft.records[slot], draft.now)
     if not is_blameless and not _waited_for_its_turn(tenure):
-        draft.strike(tenure, reason, is_doubtful=_may_be_the_workload(draft, slot, tenure, reason))
+        is_doubtful = reason is Reason.NO_SOUND or _may_be_the_workload(draft, slot, tenure, reason)
+        draft.strike(tenure, reason, is_doubtful=is_doubtful)
         suspects.convict(draft, slot, tenure, reason)
     elif reason in _FOR_MONEY and _has_broken_its_word(tenure):
         draft.strike(tenure, reason, is_doubtful=True)
@@ -98,6 +105,14 @@ def _may_be_the_workload(draft: Draft, slot: SlotId, tenure: Tenure, reason: Rea
         return False
     known = revisions.find(revisions.known_of(draft, stream), tenure.revision)
     return known is not None and known.proven_at is None
+
+
+def _is_as_silent_as_the_serving_one(
+    draft: Draft, slot: SlotId, seat: Seat, reason: Reason
+) -> bool:
+    """Whether a next host goes for a sound that the serving one lacks, too: then it is no host's fault."""
+    is_for_it = seat is Seat.INCOMING and reason is Reason.NO_SOUND
+    return is_for_it and mute.is_mute(draft.records[slot].tenure)
 
 
 def _has_broken_its_word(tenure: Tenure) -> bool:

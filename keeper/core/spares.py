@@ -13,6 +13,7 @@ from datetime import datetime
 
 from keeper.core import revisions, rollout, stopped
 from keeper.core.case import Case, Proposal, Wish, case_of, dark_since
+from keeper.core.conditions import is_silent
 from keeper.core.decisions import Prepare
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import SpareReady, WorkloadDeploying
@@ -247,6 +248,8 @@ def _seen_by_viewers(case: Case) -> Proposal:
         )
     if is_warming_up(case):
         return _wait(Reason.WARMING_UP, warmup_ends_at(case))
+    if is_silent(case.streaming):
+        return _wait(Reason.NO_SOUND)  # it cannot take over, and the next one may be as silent
     if case.streaming.status is Status.UNKNOWN:
         return _wait(Reason.UNKNOWN_IS_NOT_UNHEALTHY)
     if tenure.first_live_at is None:

@@ -48,6 +48,7 @@ class Condition:
     bad_streak: int = 0
     good_streak: int = 0
     streak_since: datetime | None = None  # the first look of the streak that was counted last
+    lost_streak: int = 0  # looks in a row that saw no picture where only its sound was missing
     symptom: Symptom | None = (
         None  # WORKING: what is wrong; ``since`` is then since when it is that
     )

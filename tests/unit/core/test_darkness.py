@@ -7,7 +7,8 @@ from datetime import datetime
 
 import pytest
 
-from keeper.core.darkness import Unseen, first_look_at, is_silent, unseen, with_unseen
+from keeper.core.conditions import is_silent
+from keeper.core.darkness import Unseen, first_look_at, unseen, with_unseen
 from keeper.core.events import StreamOnAir
 from keeper.core.flow import Flow, Rate
 from keeper.core.meter import TOTAL, Meter, caught_up, day_of, seen_since, spent

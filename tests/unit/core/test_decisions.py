@@ -21,10 +21,11 @@ from tests.unit.core.decision_rows_bounds import BOUNDS
 from tests.unit.core.decision_rows_coming import COMING
 from tests.unit.core.decision_rows_market import MARKET
 from tests.unit.core.decision_rows_serving import SERVING
+from tests.unit.core.decision_rows_sound import SOUND
 from tests.unit.core.decision_rows_symptoms import SYMPTOMS
 from tests.unit.core.decision_worlds import Row, listed_as, with_terms
 
-ROWS = (*COMING, *AUDITION, *SERVING, *SYMPTOMS, *MARKET, *BOUNDS)
+ROWS = (*COMING, *AUDITION, *SERVING, *SOUND, *SYMPTOMS, *MARKET, *BOUNDS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.sentence)
@@ -54,7 +55,7 @@ NEVER_DECIDED = {
 }  # fmt: skip
 # A bad picture's reason is passed on by the ladder as it is; one of them stands for all.
 LIKE_FROZEN = {
-    Reason.BLACK, Reason.NO_SOUND, Reason.NO_BYTES, Reason.CORRUPT, Reason.UNREACHABLE, Reason.HTTP_ERROR,
+    Reason.BLACK, Reason.NO_BYTES, Reason.CORRUPT, Reason.UNREACHABLE, Reason.HTTP_ERROR,
     Reason.MANAGER_DOWN,
 }  # fmt: skip
 

@@ -337,8 +337,9 @@ PATHS = (
         },
     ),
 )  # fmt: skip
-# Decided by rules of money and of the guard on the host; they have tables of their own.
-ELSEWHERE = frozenset({"budget", "dead_man_stopped"})
+# Decided by rules of money, of the guard on the host, and of a silent next host, which serves nobody and
+# would go without a word, too; they have tables of their own.
+ELSEWHERE = frozenset({"budget", "dead_man_stopped", "no_sound"})
 
 
 def ended(case: Case) -> set[Reason]:
