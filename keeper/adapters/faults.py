@@ -32,8 +32,12 @@ def fault_of(error: Exception) -> Fault:
             return Fault(word="unreachable")
         case TimeoutError():
             return Fault(word="timeout")
+        case aiohttp.ClientConnectorCertificateError():
+            return Fault(word="its certificate is not trusted")
+        case aiohttp.ClientSSLError():
+            return Fault(word="it does not speak TLS")
         case aiohttp.ClientConnectorError():
-            is_refusal = error.os_error.errno == errno.ECONNREFUSED
+            is_refusal = error.errno == errno.ECONNREFUSED
             return Fault(word="refused" if is_refusal else "unreachable", is_own=_is_own(error))
         case (
             aiohttp.ServerDisconnectedError()
@@ -48,8 +52,5 @@ def fault_of(error: Exception) -> Fault:
 
 
 def _is_own(error: Exception) -> bool:
-    number = getattr(error, "errno", None) or getattr(
-        getattr(error, "os_error", None), "errno", None
-    )
     is_name_lookup = isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror)
-    return number in _OWN_FAULTS or is_name_lookup
+    return is_name_lookup or getattr(error, "errno", None) in _OWN_FAULTS

@@ -55,7 +55,7 @@ class _Look:
         """Return the sample with what the next look is to know."""
         return replace(
             sample,
-            bytes_read=self.reach.bytes_read,
+            bytes_read=sample.bytes_read or self.reach.bytes_read,
             sampled_s=self.sampled_s(),
             memory=written(self.kept, grids or self.limits.memory, self.source.url),
         )
@@ -111,7 +111,10 @@ class Media:
         found = await self._decoders.segments(taken.picture.parts, limits, source=look.source.url)
         if taken.has_sound_apart and not found.is_own_fault:
             found = await self._with_sound(found, taken.sound, look)
-        return _timed(self._decoded(look, found), taken)
+        size = sum(
+            map(len, taken.picture.parts)
+        )  # without the playlists: it is the stream's bitrate
+        return _timed(self._decoded(look, replace(found, bytes_read=size)), taken)
 
     async def _with_sound(self, found: Decoded, sound: hls.Piece | None, look: _Look) -> Decoded:
         """Add the sound that is kept apart from the picture; not known is not silent."""
@@ -132,6 +135,7 @@ class Media:
             return look.ended(
                 replace(
                     kept.sample,
+                    bytes_read=look.reach.bytes_read,
                     frames=tally.frames,
                     unique_frames=tally.unique,
                     motion=None,
@@ -151,6 +155,7 @@ class Media:
             )
         found = replace(
             found,
+            bytes_read=look.reach.bytes_read,
             frames=tally.frames,
             unique_frames=tally.unique,
             newest_frame=tally.newest if found.mean_luma is not None else b"",

@@ -9,6 +9,7 @@ itself. Connections are kept within a look and end with it.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
@@ -177,11 +178,21 @@ def may_lead(declared: str, address: str) -> bool:
         here = urlsplit(declared).hostname or ""
     except ValueError:
         return False
-    return is_near(here) and _is_loopback(here) == _is_loopback(address)
+    return _nearness(here) == _nearness(address) != ""
 
 
-def _is_loopback(host: str) -> bool:
-    return host.startswith("127.") or host in {"::1", "localhost"}
+def _nearness(host: str) -> str:
+    """Say whether this is on this box or in its network; "" for what nobody means to stream from."""
+    if host == "localhost":
+        return "box"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return ""
+    if address.is_loopback:
+        return "box"
+    is_odd = address.is_link_local or address.is_multicast or address.is_unspecified
+    return "network" if address.is_private and not is_odd else ""
 
 
 def origin(url: str) -> tuple[str, str, int] | None:

@@ -1,16 +1,21 @@
 """Live playlists against a real server on loopback: what is asked, what is not, and what comes of it."""
 
 import gzip
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from cryptography.hazmat.primitives import padding
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, padding
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from keeper.adapters.decoder import Decoders
 from keeper.adapters.kept import grids_of, recalled, written
@@ -123,7 +128,7 @@ async def test_the_newest_segments_are_looked_at(media: Media, origin: Origin) -
     assert sample.media_s == pytest.approx(3.0, abs=0.2)
     assert sample.change
     assert sample.newest_age_s == 0.0
-    assert sample.bytes_read > sum(len(segment(number)) for number in (7, 8, 9))
+    assert sample.bytes_read == sum(len(segment(number)) for number in (7, 8, 9))
 
 
 async def test_two_segments_are_enough_where_they_are_long(media: Media, origin: Origin) -> None:
@@ -350,6 +355,30 @@ async def test_an_answer_that_is_none_is_said(media: Media, origin: Origin) -> N
     origin.files["/1.ts"] = origin.files["/2.ts"] = b"<html>" * 100
     sample = await look(media, origin)
     assert (sample.frames, sample.undecodable_frames) == (0, 1)
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_said(media: Media, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    certificate = x509.CertificateBuilder(
+        name, name, key.public_key(), 7, NOW, NOW.replace(year=2099)
+    )
+    (tmp_path / "pem").write_bytes(
+        certificate.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "pem")
+    origin = Origin()
+    server = TestServer(web.Application(), scheme="https")
+    await server.start_server(ssl=context)
+    try:
+        origin.url = str(server.make_url("/live.m3u8"))
+        sample = await look(media, origin)
+        assert (sample.http_status, sample.is_own_fault) == (0, False)
+        assert "certificate" in sample.error
+    finally:
+        await server.close()
 
 
 # --- where a source may lead -----------------------------------------------------------------------
