@@ -140,9 +140,10 @@ def _judge(sample: PictureSample, expected: Expected) -> tuple[Status, Reason, s
         heard = "sound comes, and no picture" if sample.has_sound else "neither picture nor sound"
         return Status.FALSE, Reason.NO_BYTES, heard
     if sample.frames == 0:
+        why = f": {sample.error}" if sample.error else ""
         if sample.undecodable_frames:
-            return Status.FALSE, Reason.CORRUPT, f"{sample.undecodable_frames} broken frames"
-        return Status.FALSE, Reason.NO_BYTES, f"no frame in {sample.sampled_s:.1f} s"
+            return Status.FALSE, Reason.CORRUPT, f"{sample.undecodable_frames} broken frames{why}"
+        return Status.FALSE, Reason.NO_BYTES, f"no frame in {sample.sampled_s:.1f} s{why}"
     return _judge_frames(sample, expected)
 
 

@@ -62,6 +62,20 @@ PARTLY = {"half_a_segment", "drips_a_segment", "segment_longer_than_it_says"}
 UNKNOWN = {"nasty_method"}
 # One that the decoder's process does not survive: said of the source only when it happens again.
 DEADLY = {"rtmp_greets_and_floods"}
+# What an operator reads of those that only a playlist can do.
+SAID = {
+    "gigabyte_playlist": "too long a playlist",
+    "leads_to_itself": "another choice",
+    "leads_to_another_and_back": "another choice",
+    "redirects_from_segment_to_segment": "redirects without end",
+    "segment_is_a_page": "broken frames: it is no stream",
+    "segments_that_are_not_there": "HTTP 404",
+    "no_segments": "the playlist is empty",
+    "ended": "the stream has ended",
+    "metadata": "it leads elsewhere",
+    "nasty_method": "encrypted in a way",
+    **dict.fromkeys(INWARDS, "it leads elsewhere"),
+}
 NO_PICTURE = {Reason.HTTP_ERROR, Reason.NO_BYTES, Reason.UNREACHABLE, Reason.CORRUPT}
 
 
@@ -120,3 +134,4 @@ async def test_a_trick_of_a_source_ends_as_a_reading(
     assert seen.checks >= CHECKS_MIN, "the other stream was not looked at meanwhile"
     assert seen.errors == []
     assert there.told("inside") == [], "it was led to a neighbour"
+    assert SAID.get(name, "") in reading.detail
