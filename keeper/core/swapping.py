@@ -197,7 +197,11 @@ def done(draft: Draft, slot: SlotId, at: datetime, ended_at: datetime | None = N
     assert swap is not None, "what is done was begun"
     coming, _ = draft.host(slot, Seat.TENURE)
     ended_at = ended_at or swap.since
-    last = swap.last_good_at
+    # Where both feed what is looked at, what was seen until then was the old one's picture, whichever was
+    # asked about; and what was seen of the old one later was the new one's.
+    seen = [each for each in swap.good_at if each <= ended_at]
+    if swap.last_good_at is not None:
+        seen.append(min(swap.last_good_at, ended_at))
     draft.records[slot] = replace(
         record,
         tenure=replace(
@@ -207,8 +211,7 @@ def done(draft: Draft, slot: SlotId, at: datetime, ended_at: datetime | None = N
             swap,
             done_at=at,
             ended_at=ended_at,
-            # A look at where viewers look may have shown the new one's picture since.
-            last_good_at=None if last is None else min(last, ended_at),
+            last_good_at=max(seen, default=None),
         ),
     )
 
