@@ -14,7 +14,7 @@ from keeper.alerts.wording import duration
 from keeper.core.strip import GRAVITY, SPAN
 from keeper.core.text import plain
 from keeper.core.viewing import Verdict
-from keeper.web.shapes import RunStatus, StreamStatus
+from keeper.web.shapes import RunStatus, StreamStatus, ViewStatus
 
 _SPAN_S = int(SPAN.total_seconds())
 _HEIGHT = 12
@@ -24,14 +24,21 @@ _LOW: Mapping[Verdict | None, int] = {Verdict.LIVE: 6, Verdict.STATIC: 6, Verdic
 _DRAWN_MAX = 400
 
 
+_WORD: Mapping[Verdict | None, str] = {
+    None: "no host",
+    **{verdict: verdict.replace("_", " ") for verdict in Verdict},
+}
+_TOKEN = {verdict: f"v-{said.replace(' ', '-')}" for verdict, said in _WORD.items()}
+
+
 def word(verdict: Verdict | None) -> str:
     """Say a verdict as people do."""
-    return "no host" if verdict is None else verdict.replace("_", " ")
+    return _WORD[verdict]
 
 
 def token(verdict: Verdict | None) -> str:
     """Name a verdict for a style sheet."""
-    return "v-" + word(verdict).replace(" ", "-")
+    return _TOKEN[verdict]
 
 
 def strip_svg(runs: Sequence[RunStatus], now: datetime, whose: str) -> Markup:
@@ -56,6 +63,17 @@ def _rect(run: RunStatus, since: datetime, until: datetime, now: datetime) -> st
         f'<rect class="{token(run.verdict)}" x="{min(left, _SPAN_S - wide):.0f}" y="{_HEIGHT - high}"'
         f' width="{wide:.0f}" height="{high}"><title>{word(run.verdict)} from {began}, {lasts}'
         "</title></rect>"
+    )
+
+
+def chip(view: ViewStatus | None, now: datetime) -> Markup:
+    """Draw the verdict of the latest look and since when; nothing where there is none."""
+    if view is None or view.verdict is None or view.since is None:
+        return Markup()
+    ago = duration((now - view.since).total_seconds())
+    return Markup(  # noqa: S704 - our own words and numbers
+        f'<span class="seen"><i class="mark {token(view.verdict)}" aria-hidden="true"></i>'
+        f'{word(view.verdict)} <time datetime="{view.since.isoformat()}" data-since>{ago}</time></span>'
     )
 
 

@@ -17,7 +17,7 @@ from keeper.core.windows import ALLOWS
 from keeper.web.answers import CONTROL, now_of
 from keeper.web.api import event_status
 from keeper.web.deploys import news_of
-from keeper.web.drawing import legend, measured, strip_svg, token, word
+from keeper.web.drawing import chip, legend, measured, strip_svg, token, word
 from keeper.web.money import hours
 from keeper.web.objective import in_words, tone_of
 from keeper.web.shapes import EventStatus, FleetStatus
@@ -67,6 +67,7 @@ def _commands(text: str) -> Markup:
 
 
 _ENVIRONMENT.filters["hours"] = hours
+_ENVIRONMENT.filters["chip"] = chip
 _ENVIRONMENT.filters["commands"] = _commands
 _ENVIRONMENT.filters["ago"] = _ago
 _ENVIRONMENT.filters["allows"] = lambda allow: ALLOWS[allow]
