@@ -11,16 +11,19 @@ Whatever the ingest does, or leaves undone, this process is ended by its own wat
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import json
 import os
 import resource
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 # Exit codes. 0: told to end.
@@ -168,6 +171,8 @@ def _publish(job: dict[str, Any], watch: _Watch) -> int:
         strip = _Strip(job)
     except (OSError, av.FFmpegError, IndexError):
         return BROKEN
+    # To connect holds the interpreter, and with it our own watch: then the kernel ends it.
+    signal.setitimer(signal.ITIMER_REAL, job["connect_s"])
     try:
         # Options in the address would be another's to set; these are all that are needed.
         out: Any = av.open(
@@ -179,6 +184,8 @@ def _publish(job: dict[str, Any], watch: _Watch) -> int:
         out.start_encoding()
     except (OSError, av.FFmpegError, ValueError):
         return REFUSED
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
+    _give_up_after(job["stall_s"])
     watch.is_up = True
     watch.came_on()
     print("up", flush=True)  # noqa: T201 - the answer
@@ -194,6 +201,17 @@ def _publish(job: dict[str, Any], watch: _Watch) -> int:
     except (OSError, av.FFmpegError):
         return 0 if watch.is_over.is_set() else LOST
     return 0
+
+
+def _give_up_after(stall_s: float) -> None:
+    """Let the kernel end a connection whose other end confirms nothing: a dead way takes bytes for minutes."""
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if str(each.readlink()).startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(each.name))) as connection:
+                    connection.setsockopt(
+                        socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(stall_s * 1000)
+                    )
 
 
 def _copy(strip: _Strip, out: Any, streams: dict[int, Any], watch: _Watch, chunk_s: int) -> None:

@@ -23,6 +23,7 @@ CHUNK_S = 2  # between two entries: what platforms ask for as the longest distan
 LOOP_S = 8
 SOUND_HZ = 48_000
 _SOUND_FRAME = 1024
+_BEGUN = 20  # sound frames after which the encoder says the same
 _MEMORY_MAX_BYTES = 3 << 30  # of addresses; threads of the encoder reserve much
 
 
@@ -109,18 +110,31 @@ def _frames(painter: Painter, frames_per_s: int, countdown_s: int) -> Iterator[A
 
 
 def _silence(sound: Any, seconds: int) -> Iterator[Any]:
-    """Yield packets of silence. Platforms refuse or mute a broadcast that has no track of sound."""
+    """Yield packets of silence. Platforms refuse or mute a broadcast that has no track of sound.
+
+    Once the encoder has begun, silence is the same packet again and again.
+    """
     import av
 
     blocks = seconds * SOUND_HZ // _SOUND_FRAME
-    for number in range(blocks):
+    time_base = Fraction(1, SOUND_HZ)
+    last, made = b"", 0
+    for number in range(min(blocks, _BEGUN)):
         block = av.AudioFrame(format="fltp", layout="stereo", samples=_SOUND_FRAME)
         for plane in block.planes:
             plane.update(bytes(plane.buffer_size))
         block.sample_rate = SOUND_HZ
-        block.pts, block.time_base = number * _SOUND_FRAME, Fraction(1, SOUND_HZ)
-        yield from sound.encode(block)
-    yield from sound.encode(None)
+        block.pts, block.time_base = number * _SOUND_FRAME, time_base
+        for packet in sound.encode(block):
+            last, made = bytes(packet), made + 1
+            yield packet
+    for number in range(made, blocks):
+        packet = av.Packet(last)
+        packet.stream, packet.time_base = sound, time_base
+        packet.pts = packet.dts = number * _SOUND_FRAME
+        packet.duration = _SOUND_FRAME
+        packet.is_keyframe = True
+        yield packet
 
 
 def _mux_until(out: Any, packets: Iterator[Any], second: float) -> None:

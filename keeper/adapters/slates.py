@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -30,10 +31,6 @@ _DRAWN = (
 _COUNTDOWN_S = 600  # a longer wait is no number any more: it says that it will be soon
 _RENDER_S = 900.0
 _KEPT_MAX = 8  # looks; the oldest goes first
-_CONNECT_S = 12.0
-_STALL_S = 8.0
-# More than any hold of the loop that is not a failure; a daemon tells every two seconds.
-_LEASE_S = 10.0
 _LEAVE_S = 2.0
 _ENDINGS = {
     slate_push.REFUSED: "the ingest could not be reached, or has refused the slate",
@@ -41,6 +38,7 @@ _ENDINGS = {
     slate_push.STALLED: "the ingest does not answer, or takes nothing any more",
     slate_push.BUSY: "the ingest sends without end",
     slate_push.ORPHAN: "it was not told to go on in time",
+    -signal.SIGALRM: "the ingest does not answer, or takes nothing any more",
     slate_push.LOCKED: "another slate of this stream is there",
     slate_push.BROKEN: "the rendered slate cannot be read",
 }
@@ -51,11 +49,25 @@ def is_installed() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("av", "numpy"))
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long an ingest, and keeper itself, may say nothing."""
+
+    connect_s: float = 12.0
+    stall_s: float = 8.0
+    # More than any hold of the loop that is not a failure; a daemon tells every two seconds.
+    lease_s: float = 10.0
+
+
+_PATIENCE = Patience()
+
+
 class ProcessSlates:
     """Slates of this box."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, patience: Patience = _PATIENCE) -> None:
         self._folder = state_dir / "slates"
+        self._patience = patience
         self._rendering = asyncio.Lock()  # one at a time: each takes a core for a minute
 
     async def prepare(self, look: SlateLook) -> None:
@@ -124,9 +136,7 @@ class ProcessSlates:
             "path": str(path),
             "parent": os.getpid(),
             "lock": str(self._folder / f"{stream}.lock"),
-            "connect_s": _CONNECT_S,
-            "stall_s": _STALL_S,
-            "lease_s": _LEASE_S,
+            **dataclasses.asdict(self._patience),
             "left_s": left_s,
             "chunk_s": CHUNK_S,
             "loop_s": LOOP_S,
@@ -138,7 +148,7 @@ class ProcessSlates:
             assert process.stdin is not None
             assert process.stdout is not None
             process.stdin.write(json.dumps(job).encode() + b"\n")
-            async with asyncio.timeout(_CONNECT_S + _LEAVE_S):
+            async with asyncio.timeout(self._patience.connect_s + _LEAVE_S):
                 answer = await process.stdout.readline()
                 if answer != b"up\n":
                     raise _refusal(await process.wait())
@@ -153,7 +163,7 @@ class ProcessSlates:
 
 def _refusal(code: int) -> PortError:
     why = _ENDINGS.get(code, f"the process that shows it ended with {code}")
-    if code == slate_push.STALLED:
+    if code in (slate_push.STALLED, -signal.SIGALRM):
         return TimedOut(why)
     return Unreachable(why) if code == slate_push.REFUSED else Refused(why)
 
