@@ -11,7 +11,7 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 
-from keeper.adapters.kept import Kept, digest_of
+from keeper.adapters.kept import Kept, mark_of
 from keeper.adapters.reach import HTTP_OK, Answer, Ended, Reach, joined
 from keeper.ports import Clock, PictureLimits
 from keeper.probes.playlist import (
@@ -80,12 +80,12 @@ async def take(reach: Reach, url: str, limits: PictureLimits, kept: Kept, clock:
     if (name := name_of(newest)) == kept.newest:
         return _same(playlist, now_s - kept.since_s, clock)
     picture = await _fetched(reach, at, playlist, limits.bytes_max, limits.sample_s)
-    digests = [digest_of(each) for each in picture.segments]
+    marks = [mark_of(each) for each in picture.segments]
     kept.newest = name
-    if kept.has_seen(digests):
+    if kept.has_seen(marks):
         # Listed under new names, and the same bytes: a loop of old segments, or numbers that go backwards.
         return _same(playlist, now_s - kept.since_s, clock)
-    kept.note(digests)
+    kept.note(marks)
     kept.since_s = now_s
     sound = await _sound(reach, kept.sound, limits) if kept.sound else None
     return Taken(

@@ -16,6 +16,7 @@ from keeper.probes.grid import LENGTH, recall
 
 _ADDRESS_MAX = 16_384
 _PIECES_MAX = 8
+_END_BYTES = 16_384
 
 
 class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -26,16 +27,16 @@ class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
     sound: str = ""  # where its sound is, when it is apart
     newest: str = ""  # the newest segment or picture
     since_s: float = 0.0  # when that was first seen
-    pieces: list[bytes] = msgspec.field(default_factory=list)  # what was looked at last, as digests
+    pieces: list[bytes] = msgspec.field(default_factory=list)  # what was looked at last, as marks
     sample: PictureSample | None = None  # what it came to
 
-    def has_seen(self, digests: list[bytes]) -> bool:
+    def has_seen(self, marks: list[bytes]) -> bool:
         """Whether all of this was looked at before: a playlist that repeats itself is no live one."""
-        return bool(digests) and all(digest in self.pieces for digest in digests)
+        return bool(marks) and all(mark in self.pieces for mark in marks)
 
-    def note(self, digests: list[bytes]) -> None:
+    def note(self, marks: list[bytes]) -> None:
         """Remember what is looked at."""
-        self.pieces = [*self.pieces, *digests][-_PIECES_MAX:]
+        self.pieces = [*self.pieces, *marks][-_PIECES_MAX:]
 
 
 def recalled(memory: bytes, source: str) -> Kept:
@@ -63,8 +64,18 @@ def written(kept: Kept, grids: bytes, source: str) -> bytes:
 
 
 def digest_of(data: bytes) -> bytes:
-    """Return the mark of some bytes: equal ones have equal marks."""
+    """Return the digest of some bytes: equal ones have equal digests."""
     return blake2b(data, digest_size=12).digest()
+
+
+def mark_of(segment: bytes) -> bytes:
+    """Return the digest of a segment's size and ends.
+
+    All of its megabytes would take longer to digest than to decode; and where anything in a segment
+    differs, its size does, or its end.
+    """
+    size = len(segment).to_bytes(8, "big")
+    return digest_of(size + segment[:_END_BYTES] + segment[_END_BYTES:][-_END_BYTES:])
 
 
 def _start(memory: bytes) -> int:

@@ -29,7 +29,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_MAX = 3
 # Of a look's time: a connection that takes longer is none; the rest waits for the answer.
 _CONNECT_SHARE = 0.6
-_CHUNK_BYTES = 65_536
+_BUFFER_BYTES = 262_144  # the more comes in one go, the less a segment costs
 _PORTS = {"http": 80, "https": 443}
 # Said of an address that may not be asked.
 _ELSEWHERE = "it leads elsewhere"
@@ -123,21 +123,24 @@ class Reach:
             else:
                 skip = byte_range.start  # it sends all of the file
             limit = min(bytes_max, skip + byte_range.length)
-        body, is_whole, is_late = bytearray(), False, False
+        chunks: list[bytes] = []
+        size, is_whole, is_late = 0, False, False
         try:
             async with asyncio.timeout_at(self._ends_at):
-                while len(body) < limit and not is_whole:
-                    chunk = await response.content.read(min(_CHUNK_BYTES, limit - len(body)))
-                    self.bytes_read += len(chunk)
+                while size < limit and not is_whole:
+                    chunk = await response.content.readany()
+                    size += len(chunk)
                     is_whole = not chunk
-                    body += chunk
+                    chunks.append(chunk)
             is_whole = is_whole or response.content.at_eof() or byte_range is not None
         except FAULTS as error:
             # What came before a cut, or a lie about its length, may be enough to see a picture.
             is_late = isinstance(error, TimeoutError)
-        return Answer(
-            status=status, url=url, body=bytes(body[skip:]), is_whole=is_whole, is_late=is_late
-        )
+        self.bytes_read += min(size, limit)
+        body = b"".join(chunks)
+        if skip or size > limit:
+            body = body[skip:limit]
+        return Answer(status=status, url=url, body=body, is_whole=is_whole, is_late=is_late)
 
     def _session(self, url: str) -> aiohttp.ClientSession:
         server = origin(url)
@@ -155,6 +158,7 @@ class Reach:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": f"keeper/{keeper.__version__}"},
                 auto_decompress=False,
+                read_bufsize=_BUFFER_BYTES,
                 trust_env=False,
             )
         return session
