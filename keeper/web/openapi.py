@@ -40,6 +40,7 @@ class Described:
     body: type | None = None
     is_order: bool = False
     refusals: tuple[int, ...] = ()
+    has_etag: bool = False  # who has it already is told so, with 304
 
 
 _SLOT = ("slot", "Which slot, as STREAM/REPLICA.", {"type": "string"})
@@ -156,9 +157,10 @@ DESCRIBED: tuple[Described, ...] = (
     Described(
         method="GET",
         path="/thumb/{stream}/{replica}.jpg",
-        summary="The newest picture a viewer probe saw",
+        summary="The newest picture that viewers of a slot saw",
         media="image/jpeg",
         refusals=(404,),
+        has_etag=True,
     ),
     Described(
         method="GET",
@@ -235,6 +237,8 @@ def _operation(row: Described) -> dict[str, Any]:
     refusal = {"application/problem+json": {"schema": {"$ref": _REF.format(model="Refusal")}}}
     for status in row.refusals:
         answers[str(status)] = {"description": "a problem", "content": refusal}
+    if row.has_etag:
+        answers["304"] = {"description": "it is still the one that If-None-Match names"}
     operation: dict[str, Any] = {"summary": row.summary, "responses": answers}
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "query", "description": meaning, "schema": schema}

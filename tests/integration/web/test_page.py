@@ -95,6 +95,17 @@ async def test_shows_the_fleet_and_asks_nobody_else(serve: Serve, real_now: date
             assert expected in text
         width = await page.evaluate("document.querySelector('img.picture').naturalWidth")
         assert width == 64
+        # What viewers saw is drawn in colours of its own, without a word of inline style.
+        fills = await page.evaluate(
+            "[...document.querySelectorAll('svg.strip rect.v-live')]"
+            ".map((rect) => getComputedStyle(rect).fill)"
+        )
+        assert len(fills) == 2, "of the slot, and of its stream"
+        assert "rgb(0, 0, 0)" not in fills
+        strip = page.get_by_role("img", name="duel/0, the last 30 minutes: live")
+        box = await strip.bounding_box()
+        assert box is not None
+        assert box["height"] == 12
         assert opened.complaints == []
         assert {url for url in opened.asked if not url.startswith(served.url)} == set()
 

@@ -37,3 +37,17 @@ def test_is_openapi_and_every_reference_leads_somewhere() -> None:
     names = set(re.findall(r'"#/components/schemas/(\w+)"', text))
     assert names <= set(api["components"]["schemas"])
     assert api["info"]["version"] == "1.2.3"
+
+
+def test_what_viewers_saw_is_described_with_the_numbers_that_a_look_may_have() -> None:
+    schemas = document("1.2.3")["components"]["schemas"]
+    told = schemas["ViewStatus"]
+    assert set(told["properties"]) == {
+        *("verdict", "since", "looked_at", "detail", "numbers", "strip"),
+        *("thumbnail", "thumbnail_at"),
+    }
+    for name in ("unique_frames_per_s", "bitrate_bps", "mean_luma", "motion", "sound_dbfs"):
+        assert f"``{name}``" in told["description"]
+    for name in ("keyframe_interval_s", "latency_s", "newest_age_s"):
+        assert f"``{name}``" in told["description"]
+    assert "304" in document("1.2.3")["paths"]["/thumb/{stream}/{replica}.jpg"]["get"]["responses"]
