@@ -10,8 +10,18 @@ from keeper.alerts import Alert, Severity
 from keeper.alerts.about_deploys import is_told_of
 from keeper.alerts.about_workloads import because
 from keeper.alerts.advice import HUMAN, advice, dollars, names, since, to_read
+from keeper.core.conditions import condition_of, is_silent
 from keeper.core.decisions import Hold
-from keeper.core.model import Policy, Rung, SlotId, SlotRecord, StreamName, is_spare, stream_of
+from keeper.core.model import (
+    ConditionKind,
+    Policy,
+    Rung,
+    SlotId,
+    SlotRecord,
+    StreamName,
+    is_spare,
+    stream_of,
+)
 from keeper.core.pauses import of_slots, stream_at
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.terms import is_confirmed
@@ -54,7 +64,7 @@ def stream_dark(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             severity=Severity.WARNING if is_ours_to_fix else Severity.CRITICAL,
             slot=slot,
             stream=stream_of(slot),
-            summary=f"{slot} is dark" if record.ever_on_air else f"{slot} has not come on air",
+            summary=_impact(record),
             why=because(reason, record),
             did="; ".join(filter(None, (_did(record, hold), to_read(snapshot, slot)))),
             needs_human=human,
@@ -66,6 +76,12 @@ def stream_dark(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             acts=incident.acts if incident is not None else 0,
             over=f"{slot} is no longer dark",
         )
+
+
+def _impact(record: SlotRecord) -> str:
+    if is_silent(condition_of(record.tenure, ConditionKind.STREAMING)):
+        return f"{record.slot} has no sound"
+    return f"{record.slot} is dark" if record.ever_on_air else f"{record.slot} has not come on air"
 
 
 def slot_held(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:

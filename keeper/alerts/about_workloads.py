@@ -8,13 +8,14 @@ from datetime import datetime
 
 from keeper.alerts import Alert, Severity
 from keeper.alerts.advice import HUMAN, dollars
-from keeper.core.conditions import condition_of, symptom_of
+from keeper.core.conditions import condition_of, is_silent, symptom_of
 from keeper.core.cures import tried
 from keeper.core.decisions import Hold
 from keeper.core.model import (
     ConditionKind,
     Meaning,
     Remedy,
+    Rung,
     SlotRecord,
     StreamName,
     Tenure,
@@ -26,6 +27,10 @@ from keeper.core.text import plain
 from keeper.core.world import Snapshot
 
 _SENTENCE_MAX = 300
+_FOR_SOUND = {
+    Rung.RESTART_PROCESS: "restarted the process",
+    Rung.RESTART_WORKLOAD: "restarted the workload",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +97,7 @@ def _plea_of(record: SlotRecord, *, is_held: bool) -> _Plea | None:
     tenure = record.tenure
     if tenure is not None:
         own = _of_its_workload(record, tenure, is_held=is_held)
+        own = own or (_of_its_sound(record, tenure) if is_held else None)
         if own is not None:
             return own
     return _of_an_audition(tenure) or _of_an_audition(record.incoming)
@@ -109,6 +115,21 @@ def _of_its_workload(record: SlotRecord, tenure: Tenure, *, is_held: bool) -> _P
             tried=tried(record),
         )
     return None
+
+
+def _of_its_sound(record: SlotRecord, tenure: Tenure) -> _Plea | None:
+    """Return what is asked of a person whose stream is silent on one host after the other."""
+    streaming = condition_of(tenure, ConditionKind.STREAMING)
+    if streaming is None or not is_silent(streaming):
+        return None
+    rungs = {use.rung for use in record.remedies}
+    said = [words for rung, words in _FOR_SOUND.items() if rung in rungs]
+    return _Plea(
+        code=Reason.NO_SOUND.value,
+        sentence=SENTENCE[Reason.NO_SOUND],
+        since=streaming.reason_since or streaming.since,
+        tried=", ".join([*said, "another host, which was silent too"]),
+    )
 
 
 def _of_an_audition(tenure: Tenure | None) -> _Plea | None:

@@ -165,7 +165,13 @@ def _market_mutes_unknowns(louder: Alert, alert: Alert) -> bool:
 def _mass_mutes_slots(louder: Alert, alert: Alert) -> bool:
     """One common cause is one message; but a slot that waits for a person is told."""
     return louder.name == "KeeperMassFailure" and (
-        alert.name in {"KeeperRestartsHideSickness", "KeeperNoOffer", "KeeperMarketUnreadable"}
+        alert.name
+        in {
+            "KeeperRestartsHideSickness",
+            "KeeperNoOffer",
+            "KeeperMarketUnreadable",
+            "KeeperStreamStuttering",
+        }
         or (alert.name == "KeeperStreamDark" and alert.severity is not Severity.CRITICAL)
     )
 

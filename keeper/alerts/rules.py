@@ -17,6 +17,7 @@ from keeper.alerts import about_market as market
 from keeper.alerts import about_money as money
 from keeper.alerts import about_slots as slots
 from keeper.alerts import about_spares as spares
+from keeper.alerts import about_viewers as viewers
 from keeper.alerts import about_workloads as workloads
 from keeper.core.world import Snapshot
 
@@ -25,6 +26,8 @@ Rule = Callable[[Snapshot, datetime], Iterator[Alert]]
 # By the name of the alert, which is also the name of its runbook.
 RULES: dict[str, Rule] = {
     "KeeperStreamDark": slots.stream_dark,
+    "KeeperStreamStuttering": viewers.stream_stuttering,
+    "KeeperErrorBudgetSpent": viewers.error_budget_spent,
     "KeeperSlotHeld": slots.slot_held,
     "KeeperNeedsPerson": workloads.needs_person,
     "KeeperDiskFull": disks.disk_full,

@@ -255,28 +255,28 @@ class Belief:
         """Move a condition by one reading, with hysteresis."""
         policy = self.policy
         before = self.conditions[position]
-        status, reason, since, lost = before.status, before.reason, before.since, 0
+        status, reason, since, other = before.status, before.reason, before.since, 0
+        weight = policy.failures_to_fail if is_certain else 1
+        at = min(reading.at, self.now)
         if reading.status is Status.TRUE:
             bad, good = 0, min(before.good_streak + 1, policy.successes_to_clear)
             if status is not Status.TRUE and good >= clears_after:
-                status, since = Status.TRUE, min(reading.at, self.now)
-            if status is Status.TRUE:
-                reason = reading.reason
+                status, since = Status.TRUE, at
         else:
-            weight = policy.failures_to_fail if is_certain else 1
             bad, good = min(before.bad_streak + weight, policy.failures_to_fail), 0
             if status is not Status.FALSE and bad >= policy.failures_to_fail:
-                status, since = Status.FALSE, min(reading.at, self.now)
-            if is_silent(before) and reading.reason is not Reason.NO_SOUND:
-                # A picture without its sound is one, until as many looks as ever say otherwise.
-                lost = before.lost_streak + weight
-            if status is Status.FALSE and not 0 < lost < policy.failures_to_fail:
-                reason, lost = reading.reason, 0
-        if (status, reason, bad, good, lost) == (
-            before.status, before.reason, before.bad_streak, before.good_streak, before.lost_streak,
+                status, since = Status.FALSE, at
+        if status is reading.status:
+            is_news = status is not before.status or reading.reason is not reason
+            other = before.other_streak + weight if is_news else 0
+            if status is not before.status or other >= self._looks_for(before, reading.reason):
+                reason, other = reading.reason, 0
+        if (status, reason, bad, good, other) == (
+            before.status, before.reason, before.bad_streak, before.good_streak, before.other_streak,
         ):  # fmt: skip
             return
         goes_on = before.good_streak if good else before.bad_streak
+        is_same = (status, reason) == (before.status, before.reason)
         self.conditions[position] = replace(
             before,
             status=status,
@@ -284,11 +284,25 @@ class Belief:
             since=since,
             bad_streak=bad,
             good_streak=good,
-            lost_streak=lost,
-            streak_since=before.streak_since if goes_on else min(reading.at, self.now),
+            streak_since=before.streak_since if goes_on else at,
+            other_streak=other,
+            reason_since=before.reason_since if is_same else at,
         )
         if status is not before.status:
             self.details[before.kind] = reading.detail
+
+    def _looks_for(self, before: Condition, reason: Reason) -> int:
+        """Return how many looks in a row it takes to believe another reason while the status stands.
+
+        A picture without its sound is one until as many looks as ever say otherwise: else one black frame,
+        an advertisement's first, would end the last host that shows anything. Nor is a picture that
+        stutters called so, or cured, by a single look.
+        """
+        if is_silent(before) or reason is Reason.STUTTERING:
+            return self.policy.failures_to_fail
+        if before.reason is Reason.STUTTERING:
+            return self.policy.successes_to_clear
+        return 1
 
     def level(
         self, position: int, status: Status, reason: Reason, at: datetime, detail: str = ""

@@ -243,7 +243,7 @@ def to_be_seen_again(tenure: Tenure, at: datetime) -> Tenure:
     """Return the tenure as it is when no look at its picture counts any more: what is believed stands."""
     conditions = list(complete(tenure, at))
     conditions[STREAMING] = replace(
-        conditions[STREAMING], bad_streak=0, good_streak=0, lost_streak=0
+        conditions[STREAMING], bad_streak=0, good_streak=0, other_streak=0
     )
     return replace(tenure, conditions=tuple(conditions))
 

@@ -175,7 +175,12 @@ def _judged_as_long(tenure: Tenure, ahead: timedelta) -> Tenure:
         dead_since=_later(tenure.dead_since, ahead),
         missing_since=_later(tenure.missing_since, ahead),
         conditions=tuple(
-            replace(each, since=each.since + ahead, streak_since=_later(each.streak_since, ahead))
+            replace(
+                each,
+                since=each.since + ahead,
+                streak_since=_later(each.streak_since, ahead),
+                reason_since=_later(each.reason_since, ahead),
+            )
             for each in tenure.conditions
         ),
         lull=tenure.lull and replace(tenure.lull, since=tenure.lull.since + ahead),

@@ -107,6 +107,7 @@ class Policy:
     probe_stale_s: float = 45.0  # a witness silent for this long is Unknown
     failures_to_fail: int = 3
     successes_to_clear: int = 2
+    stuttering_alert_s: float = 300.0  # a picture that stutters is touched by nobody, and told
     restarts_max: int = 3
     restarts_window_s: float = 1800.0
     restart_backoff_min_s: float = 10.0

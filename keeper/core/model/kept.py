@@ -48,7 +48,9 @@ class Condition:
     bad_streak: int = 0
     good_streak: int = 0
     streak_since: datetime | None = None  # the first look of the streak that was counted last
-    lost_streak: int = 0  # looks in a row that saw no picture where only its sound was missing
+    # STREAMING: looks in a row that give another reason, of those that are not believed at once.
+    other_streak: int = 0
+    reason_since: datetime | None = None  # since when it has this reason; None: as long as it holds
     symptom: Symptom | None = (
         None  # WORKING: what is wrong; ``since`` is then since when it is that
     )

@@ -15,7 +15,7 @@ from keeper.core.cause import Cause, Trait
 from keeper.core.decisions import Decision
 from keeper.core.drift import Compared, Drifted
 from keeper.core.events import OrphanCleared, OrphanSeen
-from keeper.core.meter import Dark, Meter, Stop, Warned
+from keeper.core.meter import Dark, Meter, Stop, Tally, Warned, day_of
 from keeper.core.model import (
     Audition,
     Condition,
@@ -51,6 +51,7 @@ from tests.snapshots import (
     dark,
     hold,
     instance,
+    picture,
     record,
     snapshot,
     tenure,
@@ -89,6 +90,23 @@ def on_disk(status: Status, reason: Reason) -> Tenure:
         kind=ConditionKind.HAS_ROOM, status=status, reason=reason, since=ago(minutes=5)
     )
     return tenure(conditions=(*kinds, room))
+
+
+def looking(status: Status, reason: Reason, since: datetime | None) -> Tenure:
+    """A host of which the viewer believes this, for this reason since then."""
+    kinds = tuple(each for each in conditions() if each.kind is not ConditionKind.STREAMING)
+    picture = Condition(
+        kind=ConditionKind.STREAMING, status=status, reason=reason, since=ago(hours=2),
+        reason_since=since,
+    )  # fmt: skip
+    return tenure(conditions=(*kinds, picture))
+
+
+def promising(today: Tally) -> Snapshot:
+    """A stream with its ordinary objective, and what this day was like."""
+    ledger = Meter(metered_at=NOW, tallies={day_of(NOW): {StreamName("duel"): today}})
+    seen = snapshot(record())
+    return replace(seen, world=replace(seen.world, meter=ledger))
 
 
 AUDITION = Audition(
@@ -612,6 +630,65 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         {},
     ),
     (
+        "a picture that has stuttered for five minutes is told, and nothing else is done",
+        snapshot(record(tenure=looking(Status.TRUE, Reason.STUTTERING, ago(minutes=5)))),
+        {"KeeperStreamStuttering:duel/0": Severity.WARNING},
+    ),
+    (
+        "one that has stuttered for less is not",
+        snapshot(record(tenure=looking(Status.TRUE, Reason.STUTTERING, ago(seconds=299)))),
+        {},
+    ),
+    (
+        "since when an earlier keeper has not written down counts from when it came on air",
+        snapshot(record(tenure=looking(Status.TRUE, Reason.STUTTERING, None))),
+        {"KeeperStreamStuttering:duel/0": Severity.WARNING},
+    ),
+    (
+        "nor is one that moves, a spare, or a host of which nothing is known",
+        snapshot(
+            record(tenure=looking(Status.TRUE, Reason.LIVE, ago(hours=1))),
+            record("duel/1", tenure=tenure(2, conditions=())),
+            record(
+                "duel/spare-0",
+                ever_on_air=False,
+                tenure=looking(Status.TRUE, Reason.STUTTERING, ago(hours=1)),
+            ),
+        ),
+        {},
+    ),
+    (
+        "a stutter that was believed before the picture was lost is no news beside that",
+        snapshot(dark(tenure=looking(Status.FALSE, Reason.STUTTERING, ago(hours=1)))),
+        {"KeeperStreamDark:duel/0": Severity.WARNING},
+    ),
+    (
+        "a stream without its sound says so while keeper tries to bring it back",
+        snapshot(dark(tenure=looking(Status.FALSE, Reason.NO_SOUND, ago(minutes=9)))),
+        {"KeeperStreamDark:duel/0": Severity.WARNING},
+    ),
+    (
+        "and where another host was silent too a person is asked",
+        snapshot(
+            dark(tenure=looking(Status.FALSE, Reason.NO_SOUND, ago(minutes=9))),
+            decisions=[hold(SLOT, Reason.NEEDS_PERSON)],
+        ),
+        {
+            "KeeperStreamDark:duel/0": Severity.CRITICAL,
+            "KeeperNeedsPerson:duel:no_sound": Severity.CRITICAL,
+        },
+    ),
+    (
+        "an error budget that is used up is told, and nothing else is done",
+        promising(Tally(good_s=9e5, dark_s=13_000.0)),
+        {"KeeperErrorBudgetSpent:duel": Severity.WARNING},
+    ),
+    (
+        "one of which some is left is not",
+        promising(Tally(good_s=9e5, dark_s=12_900.0)),
+        {},
+    ),
+    (
         "a machine that leaves the market under a good host is told, once",
         snapshot(record(tenure=tenure(unlisted_since=ago(minutes=1), listed_at=ago(hours=1)))),
         {"KeeperMachineUnlisted:duel/0": Severity.INFO},
@@ -752,6 +829,31 @@ def test_says_what_was_tried_before_a_person_is_asked() -> None:
     assert alert.did == (
         "keeper has tried: restarted the process twice; it watches, and spends nothing more on it"
     )
+
+
+def test_says_what_was_tried_for_a_sound() -> None:
+    uses = tuple(RemedyUse(rung=rung, at=ago(minutes=8)) for rung in list(Rung)[:2])
+    silent = looking(Status.FALSE, Reason.NO_SOUND, ago(minutes=9))
+    held = [hold("duel/0", Reason.NEEDS_PERSON, "repair")]
+    found = firing(snapshot(dark(tenure=silent, remedies=uses), decisions=held), NOW)
+    told = {each.name: each for each in found}
+    assert told["KeeperStreamDark"].summary == "duel/0 has no sound"
+    assert told["KeeperNeedsPerson"].since == ago(minutes=9)
+    assert told["KeeperNeedsPerson"].did == (
+        "keeper has tried: restarted the process, restarted the workload, another host, which was silent"
+        " too; it watches, and spends nothing more on it"
+    )
+
+
+def test_says_how_it_stutters_as_the_viewer_saw_it_last() -> None:
+    stuttering = looking(Status.TRUE, Reason.STUTTERING, ago(minutes=9))
+    look = replace(picture(1), reason=Reason.STUTTERING, detail="3.0 of 30 frames/s\x1b[2J")
+    seen = snapshot(record(tenure=stuttering), latest={(look.instance_id, look.subject): look})
+    (alert,) = firing(seen, NOW)
+    assert (
+        alert.why == "the picture moves, but far below its target rate: 3.0 of 30 frames/s\\x1b[2J"
+    )
+    assert alert.since == ago(minutes=9)
 
 
 def test_an_act_for_what_the_workload_said_says_what_that_was() -> None:

@@ -109,9 +109,42 @@ def test_a_picture_is_believed_after_enough_of_it(
     assert found.since == start.since if before is after else found.since > start.since
 
 
-def test_a_slow_picture_is_a_picture() -> None:
-    found = believed(ConditionKind.STREAMING, a_reading(Subject.PICTURE, T, Reason.STUTTERING))
-    assert (found.status, found.reason) == (T, Reason.STUTTERING)
+@pytest.mark.parametrize(
+    ("marks", "reason", "age_s"),
+    [
+        ("s", Reason.LIVE, None),
+        ("ss", Reason.LIVE, None),
+        ("sss", Reason.STUTTERING, 0),
+        ("ss+s", Reason.LIVE, None),
+        ("sss+", Reason.STUTTERING, 10),
+        ("sss+s+s", Reason.STUTTERING, 40),
+        ("sss++", Reason.LIVE, 0),
+        ("sss-s-s", Reason.STUTTERING, 40),
+        ("s=s+", Reason.LIVE, 0),
+    ],
+)
+def test_a_slow_picture_is_a_picture_and_is_called_slow_by_no_single_look(
+    marks: str, reason: Reason, age_s: float | None
+) -> None:
+    """Nor is it called cured by one. A picture that stands still on purpose is another story at once."""
+    meaning = {
+        "+": (T, Reason.LIVE), "s": (T, Reason.STUTTERING), "-": (F, Reason.BLACK),
+        "=": (T, Reason.STATIC_BY_DESIGN),
+    }  # fmt: skip
+    looks = (
+        a_reading(Subject.PICTURE, *meaning[mark], age_s=10.0 * (len(marks) - 1 - at))
+        for at, mark in enumerate(marks)
+    )
+    found = believed(ConditionKind.STREAMING, *looks)
+    assert (found.status, found.reason) == (T, reason)
+    assert found.reason_since == (None if age_s is None else ago(age_s))
+
+
+def test_what_comes_back_slow_is_called_so_at_once() -> None:
+    lost = a_condition(ConditionKind.STREAMING, F, Reason.FROZEN, bad=3)
+    looks = (a_reading(Subject.PICTURE, T, Reason.STUTTERING, age_s=age_s) for age_s in (10, 0))
+    found = believed(ConditionKind.STREAMING, *looks, before=lost)
+    assert (found.status, found.reason, found.reason_since) == (T, Reason.STUTTERING, NOW)
 
 
 def test_the_reason_of_a_bad_picture_follows_what_is_seen_last() -> None:

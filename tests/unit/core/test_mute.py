@@ -68,7 +68,7 @@ def test_a_silent_picture_is_lost_only_by_as_many_looks_as_ever(
     for left, reason in zip(reversed(range(len(looks))), looks, strict=True):
         belief.read(a_reading(Subject.PICTURE, Status.FALSE, reason, age_s=10.0 * left))
     streaming = belief.conditions[STREAMING]
-    assert (streaming.reason, streaming.lost_streak) == believed
+    assert (streaming.reason, streaming.other_streak) == believed
 
 
 def test_a_process_that_is_gone_for_certain_takes_its_picture_along() -> None:
