@@ -12,7 +12,7 @@ import asyncio
 import ipaddress
 import socket
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import aiohttp
 from yarl import URL
@@ -30,7 +30,6 @@ _REDIRECTS_MAX = 3
 # Of a look's time: a connection that takes longer is none; the rest waits for the answer.
 _CONNECT_SHARE = 0.6
 _BUFFER_BYTES = 262_144  # the more comes in one go, the less a segment costs
-_PORTS = {"http": 80, "https": 443}
 # Said of an address that may not be asked.
 _ELSEWHERE = "it leads elsewhere"
 
@@ -178,10 +177,8 @@ def may_lead(declared: str, address: str) -> bool:
     """Whether a declared source may lead to an address: a public one, or one as near as itself."""
     if not is_near(address):
         return True
-    try:
-        here = urlsplit(declared).hostname or ""
-    except ValueError:
-        return False
+    server = origin(declared)
+    here = "" if server is None else server[1]
     return _nearness(here) == _nearness(address) != ""
 
 
@@ -200,15 +197,18 @@ def _nearness(host: str) -> str:
 
 
 def origin(url: str) -> tuple[str, str, int] | None:
-    """Return the server of an address; None: it is none that is asked over HTTP."""
+    """Return the server of an address; None: it is none that is asked over HTTP.
+
+    Read by what connects, too: two readers that differ about one address are a way around both.
+    """
     try:
-        parts = urlsplit(url)
-        scheme, host, port = parts.scheme.lower(), parts.hostname, parts.port
+        read = _url_of(url)
+        scheme, host, port = read.scheme.lower(), read.host, read.port
     except ValueError:
         return None
-    if scheme not in _PORTS or not host:
+    if scheme not in {"http", "https"} or not host or not port:
         return None
-    return scheme, host, _PORTS[scheme] if port is None else port
+    return scheme, host.lower(), port
 
 
 def joined(base: str, url: str) -> str:
