@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -204,20 +204,19 @@ class Painter:
 def font_for(text: str, size: int, font_file: str = "") -> tuple[Font, str]:
     """Return the first font that has all letters of a text, and the text as it can be drawn in it.
 
-    Where none has all, letters lose their marks rather than be boxes.
+    Where none has all, letters lose their marks rather than be boxes. Raises OSError.
     """
-    fonts = [font_file] if font_file else ["", *_SYSTEM_FONTS]
-    for name in fonts:
+    names = [font_file] if font_file else ["", *_SYSTEM_FONTS]
+    for name in names:
         font = _loaded(name, size)
-        if font is not None and not set(_lacking(font, text)):
+        if font is not None and all(_has(name, each) for each in text):
             return font, text
-    font = _loaded(fonts[0], size)
+    first = names[0]
+    font = _loaded(first, size)
     if font is None:
         raise OSError(f"the font {font_file} cannot be read")
-    lacking = set(_lacking(font, text))
-    bare = "".join(_bare(each) if each in lacking else each for each in text)
-    lacking = set(_lacking(font, bare))
-    return font, "".join(each for each in bare if each not in lacking)
+    bare = "".join(each if _has(first, each) else _bare(each) for each in text)
+    return font, "".join(each for each in bare if _has(first, each))
 
 
 def letters_lacking(text: str, font_file: str = "") -> str:
@@ -236,14 +235,14 @@ def _loaded(name: str, size: int) -> Font | None:
     return font if isinstance(font, ImageFont.FreeTypeFont) else None
 
 
-def _lacking(font: Font, text: str) -> Iterator[str]:
-    box = _shape(font, _ABSENT)
-    return (each for each in set(text) if not each.isspace() and _shape(font, each) == box)
-
-
-def _shape(font: Font, letter: str) -> tuple[tuple[int, int], bytes]:
-    mask = font.getmask(letter)
-    return mask.size, bytes(mask)
+@lru_cache(maxsize=4096)
+def _has(name: str, letter: str) -> bool:
+    """Say whether a font draws a letter otherwise than what it lacks."""
+    font = _loaded(name, 24)
+    if font is None or letter.isspace():
+        return font is not None
+    mask, absent = font.getmask(letter), font.getmask(_ABSENT)
+    return (mask.size, bytes(mask)) != (absent.size, bytes(absent))
 
 
 def _bare(letter: str) -> str:

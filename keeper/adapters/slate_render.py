@@ -89,7 +89,9 @@ def render(
 def _frames(painter: Painter, frames_per_s: int, countdown_s: int) -> Iterator[Any]:
     """Yield every picture of the file, as the encoder wants it."""
     import av
+    from av.video.reformatter import VideoReformatter
 
+    to_video: Any = VideoReformatter()
     card = painter._card  # noqa: SLF001 - one noun in two files: what is drawn, and what it becomes
     lights = [painter.light(at / frames_per_s) for at in range(4 * frames_per_s)]
     words = [card.waiting] * LOOP_S
@@ -105,7 +107,7 @@ def _frames(painter: Painter, frames_per_s: int, countdown_s: int) -> Iterator[A
             patch, at = lights[number % len(lights)]
             page.paste(patch, at)
             frame = av.VideoFrame.from_image(page)  # type: ignore[no-untyped-call]
-            yield frame.reformat(format="yuv420p", dst_colorspace="ITU709")
+            yield to_video.reformat(frame, format="yuv420p", dst_colorspace="ITU709")
             number += 1
 
 

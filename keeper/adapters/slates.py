@@ -30,7 +30,7 @@ _DRAWN = (
 )
 _COUNTDOWN_S = 600  # a longer wait is no number any more: it says that it will be soon
 _RENDER_S = 900.0
-_KEPT_MAX = 8  # looks; the oldest goes first
+_OTHERS_MAX = 2  # looks of an earlier configuration; each may be a hundred megabytes
 _LEAVE_S = 2.0
 _ENDINGS = {
     slate_push.REFUSED: "the ingest could not be reached, or has refused the slate",
@@ -68,11 +68,13 @@ class ProcessSlates:
     def __init__(self, state_dir: Path, patience: Patience = _PATIENCE) -> None:
         self._folder = state_dir / "slates"
         self._patience = patience
+        self._wanted: set[Path] = set()  # by this process
         self._rendering = asyncio.Lock()  # one at a time: each takes a core for a minute
 
     async def prepare(self, look: SlateLook) -> None:
         """Render a look, unless it has been. Raises Refused and TimedOut."""
         path = self._path(look)
+        self._wanted.add(path)
         async with self._rendering:
             if path.exists():
                 path.touch()
@@ -111,8 +113,9 @@ class ProcessSlates:
     def _tidy(self) -> None:
         """Keep the looks that were wanted last."""
         with contextlib.suppress(OSError):
-            made = sorted(self._folder.glob("*.mp4"), key=lambda each: each.stat().st_mtime)
-            for each in made[:-_KEPT_MAX]:
+            others = [each for each in self._folder.glob("*.mp4") if each not in self._wanted]
+            others.sort(key=lambda each: each.stat().st_mtime, reverse=True)
+            for each in others[_OTHERS_MAX:]:
                 each.unlink(missing_ok=True)
 
     def _path(self, look: SlateLook) -> Path:

@@ -200,6 +200,7 @@ class _Kept:
     async def _begin(self, known: Known, seen: SlateSeen) -> None:
         left_s = self._left(known)
         try:
+            await self._slates.prepare(self.declared.look)  # a person may have cleared the folder
             showing = await self._slates.begin(
                 self.stream, self.declared.look, self.declared.ingest_url, left_s
             )

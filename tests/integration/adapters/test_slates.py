@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from tests.relay import Relay
 from tests.rtmp_sink import FrameViewer, RtmpSink, overlaps
 from tests.waiting import eventually, is_running
 
-pytestmark = [pytest.mark.real("nginx-rtmp", "ffmpeg")]
+# One worker: what all of them show is rendered once.
+pytestmark = [pytest.mark.real("nginx-rtmp", "ffmpeg"), pytest.mark.xdist_group("slates")]
 
 DUEL = StreamName("duel")
 LOOK = SlateLook(
@@ -36,6 +38,11 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("studio")
     asyncio.run(ProcessSlates(folder).prepare(LOOK))
     return folder
+
+
+def rendered(studio: Path) -> Path:
+    """Where the look is."""
+    return max((studio / "slates").glob("*.mp4"), key=lambda each: each.stat().st_size)
 
 
 @pytest.fixture
@@ -293,10 +300,21 @@ async def test_strange_ingest_is_given_up_in_time_and_named_without_its_key(
 
 
 async def test_look_is_rendered_once_and_another_one_apart(studio: Path) -> None:
-    (made,) = (studio / "slates").glob("*.mp4")
-    before = made.stat().st_ino
+    before = rendered(studio).stat().st_ino
     await ProcessSlates(studio).prepare(LOOK)
-    assert [each.stat().st_ino for each in (studio / "slates").glob("*.mp4")] == [before]
+    assert rendered(studio).stat().st_ino == before
+
+
+async def test_looks_of_earlier_configurations_are_not_kept_for_ever(tmp_path: Path) -> None:
+    folder = tmp_path / "slates"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.mp4").write_bytes(b"")
+        os.utime(folder / f"{number}.mp4", (number, number))
+    await ProcessSlates(tmp_path).prepare(replace(LOOK, frames_per_s=1))
+    kept = {each.name for each in folder.iterdir()}
+    assert {"3.mp4", "4.mp4"} < kept
+    assert len(kept) == 3
 
 
 async def test_look_that_cannot_be_rendered_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
@@ -313,7 +331,7 @@ async def test_look_that_cannot_be_rendered_is_refused_and_leaves_nothing(tmp_pa
 def test_rendered_file_can_be_entered_every_two_seconds_and_has_sound(studio: Path) -> None:
     import av
 
-    (made,) = (studio / "slates").glob("*.mp4")
+    made = rendered(studio)
     with av.open(str(made)) as media:
         keys = [
             float(packet.pts * packet.time_base)
@@ -364,7 +382,7 @@ def test_letters_that_no_font_has_lose_their_marks_rather_than_be_boxes() -> Non
 
 def test_program_ends_where_it_was_not_started_by_its_keeper(studio: Path) -> None:
     """Between a fork and the kernel's promise to tell of the parent's death, the parent may die."""
-    (made,) = (studio / "slates").glob("*.mp4")
+    made = rendered(studio)
     job = {
         "url": "rtmp://127.0.0.1:1/live/x",
         "path": str(made),

@@ -77,7 +77,7 @@ class Studio:
 
     async def prepare(self, look: SlateLook) -> None:
         self.prepared += 1
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1 if self.prepared == 1 else 0.0)
         if self.unfit:
             raise Unreachable(self.unfit)
 
