@@ -34,6 +34,7 @@ from keeper.probes.signalling import (
     Prepare,
     Send,
     answer_of,
+    connected,
     watching,
 )
 
@@ -42,6 +43,8 @@ _LINE_MAX = 2_000_000  # the last line holds a small JPEG
 _REST_MAX_BYTES = 262_144
 _REST_S = 1.0
 _REST_EVERY_S = 0.5
+# Whoever is refused for keeper's sake tries again soon, or never.
+_REST_OFTEN_S = 0.2
 _END_S = 1.0  # for a player to take its leave and say what it saw
 _CLOSE_S = 0.2
 _JPEG_MAX = 1_000_000
@@ -122,23 +125,40 @@ class _Look:
         return self._sample()
 
     async def _yield_to_others(self) -> None:
-        """Where the server tells who watches: do not begin beside a real player."""
-        if not (self._limits.has_rest and self._limits.is_subscribing):
+        """Do not begin beside a real player, nor where one might find no place for our sake."""
+        if not self._limits.is_subscribing:
             return
-        self._others = await self._ask_others()
-        if self._others:
+        if self._limits.has_rest:
+            self._others = await self._ask_others(ours=0)
+        cannot_tell = self._others is None and self._limits.places > 0
+        if self._others or cannot_tell:
             self._has_left = True
             self._exchange.is_subscribing = False
+            if cannot_tell:
+                self._error = "the server does not say whether a place is free"
 
-    async def _ask_others(self) -> int | None:
+    async def _ask_others(self, *, ours: int) -> int | None:
+        """Count who else watches, or would; ``ours``: so many are this look's own. None: not told."""
+        players = watching(await self._ask("/api/streamers"))
+        if players is None:
+            return None
+        if self._limits.places == 1:
+            # Somebody who was refused the one place is connected all the same, and tries again.
+            sockets = connected(await self._ask("/api/status"))
+            if sockets is None:
+                return None
+            players = max(players, sockets)
+        return max(0, players - ours)
+
+    async def _ask(self, path: str) -> bytes:
         with suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with (
                 asyncio.timeout(_REST_S),
-                self._session.get(f"{self._url}/api/streamers", allow_redirects=False) as reply,
+                self._session.get(f"{self._url}{path}", allow_redirects=False) as reply,
             ):
                 if reply.status == _HTTP_OK:
-                    return watching(await reply.content.read(_REST_MAX_BYTES))
-        return None
+                    return await reply.content.read(_REST_MAX_BYTES)
+        return b""
 
     async def _talk(self) -> None:
         async with await self._connect() as socket:
@@ -244,11 +264,12 @@ class _Look:
 
     async def _look_for_others(self) -> None:
         """Leave at once when somebody else begins to watch."""
+        every_s = _REST_OFTEN_S if self._limits.places == 1 else _REST_EVERY_S
         while True:
-            await asyncio.sleep(_REST_EVERY_S)
-            players = await self._ask_others()
-            if players is not None and players > 1:  # one of them is this look
-                self._others, self._has_left = players - 1, True
+            await asyncio.sleep(every_s)
+            others = await self._ask_others(ours=1)
+            if others:
+                self._others, self._has_left = others, True
                 self._done.set()
                 return
 
@@ -287,6 +308,7 @@ class _Look:
             watched=talk.watched,
             others=self._others,
             is_full=talk.is_full,
+            places=talk.places,
             has_left=self._has_left,
             has_relay=seen.relay,
             picture=picture_of(seen) if reached is Reached.MEDIA else None,

@@ -20,6 +20,11 @@ from keeper.workloads import PlayerView, View
 _LOOKS_TO_BELIEVE = 3
 # What fails in the middle of a look shows no name in that one: then the others name it.
 _LOOKS_TO_NAME = 2
+# The one place of a server is taken this rarely, while all is well: a person would be refused meanwhile.
+_LAST_PLACE_EVERY_S = 600.0
+# Where nobody tells whether a place is free again, the next one to find out is a person: for so many times
+# as long as it watches otherwise keeper does not ask for one.
+_FULL_AWAY_TIMES = 6.0
 # While real viewers watch, or the server is full, keeper stays away; for so long what it saw stands.
 _CARRIED_MAX_S = 300.0
 # For the greeting, the relay, the way for media, and the leave, besides the two that are declared.
@@ -37,6 +42,8 @@ class Player:
     _still_s: float | None = None  # since when the picture stands still
     _suspect: Symptom | None = None
     _times: int = 0
+    _places: int = 0  # by the server's own word
+    _full_s: float | None = None  # when it was full, as far as keeper was told
     _bad: int = 0  # looks in a row that showed no good picture
     _inside: Reading | None = None  # what the host itself says
 
@@ -55,6 +62,9 @@ class Player:
         at, now_s = clock.now(), clock.monotonic()
         if limits.is_subscribing and not (sample.has_left or sample.is_own_fault):
             self._watched_s = now_s
+        self._places = sample.places or self._places
+        if sample.is_full:
+            self._full_s = now_s
         self._suspect_of(sample, declared, is_watching=limits.is_subscribing)
         # One look keeps nothing for the next one here: for how long it stands is counted below.
         reading = read_player(sample, replace(view, still_max_s=0.0), instance_id, at)
@@ -103,9 +113,19 @@ class Player:
 
     def _limits(self, declared: PlayerView, now_s: float) -> PlayerLimits:
         is_well = self._reading is not None and self._reading.status is Status.TRUE
-        is_due = self._watched_s is None or now_s - self._watched_s >= declared.watch_every_s
+        places = declared.places or self._places
+        every_s = declared.watch_every_s
+        is_away = (
+            self._full_s is not None
+            and not declared.has_rest
+            and now_s - self._full_s < every_s * _FULL_AWAY_TIMES
+        )
+        if places == 1:
+            every_s = max(every_s, _LAST_PLACE_EVERY_S)
+        is_due = self._watched_s is None or now_s - self._watched_s >= every_s
         return PlayerLimits(
-            is_subscribing=is_due or not is_well or self._suspect is not None,
+            is_subscribing=not is_away and (is_due or not is_well or self._suspect is not None),
+            places=places if declared.has_rest else declared.places,
             streamer_id=declared.streamer_id,
             has_rest=declared.has_rest,
             offer_s=declared.offer_s,
@@ -133,6 +153,8 @@ class Player:
             found is not None and self._suspect is not None and found.code == self._suspect.code
         )
         self._times = self._times + 1 if is_same else int(found is not None)
+        if sample.is_full:
+            self._times = _LOOKS_TO_BELIEVE  # it says so itself, and is not asked again soon
         self._suspect = found
 
     def _carried(
@@ -148,6 +170,8 @@ class Player:
         why = "others watch, and keeper does not" if sample.has_left else "the server is full"
         if not (sample.has_left or sample.is_full):
             why = "listed, and not watched yet"
+        elif sample.has_left and not sample.others and sample.error:
+            why = sample.error
         return Reading(
             instance_id=instance_id,
             subject=Subject.PICTURE,

@@ -120,6 +120,9 @@ class PlayerLimits:
     is_subscribing: bool = False
     streamer_id: str = ""  # whom to watch; "", or one that is not listed: the first of the list
     has_rest: bool = False  # the server says over HTTP who else watches: then stay away, or leave
+    # The server takes so many players; 0: as many as come. The last place is a person's, and one that cannot
+    # be told to be free is not taken.
+    places: int = 0
     greeting_s: float = 2.0  # a server that hangs accepts the connection and says nothing
     offer_s: float = 4.0  # an application that hangs stays in the list and offers nothing
     sample_s: float = 2.0
@@ -148,6 +151,7 @@ class PlayerSample:
     watched: str = ""  # the streamer that was asked for
     others: int | None = None  # who else watches; None: the server does not tell
     is_full: bool = False  # the server takes no more players
+    places: int = 0  # so many it takes, by its own word; 0: it has not said
     has_left: bool = False  # somebody else watches, so this look was not begun, or was cut short
     has_relay: bool | None = None  # the relay has given a place; None: not asked, or not to be told
     picture: PictureSample | None = None

@@ -7,7 +7,9 @@ not fit is counted. Protocol as of the published library, lib-pixelstreamingcomm
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
 
@@ -24,6 +26,7 @@ NAME_MAX = 80
 _TEXT_MAX = 200
 _TURN_PORT = 3478
 _PORT_MAX = 65_535
+_PLACES = re.compile(r" is full\. Max players = (\d{1,6})\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +126,7 @@ class Exchange:
     streamers: tuple[str, ...] = ()
     watched: str = ""
     is_full: bool = False
+    places: int = 0
     _messages: int = 0
     _garbage: int = 0
     _candidates: int = 0
@@ -148,6 +152,8 @@ class Exchange:
                 return self._choose(seen.ids)
             case "subscribeFailed" if self.reached is Reached.SUBSCRIBED:
                 self.is_full = " is full" in seen.message
+                said = _PLACES.search(seen.message[:_TEXT_MAX])
+                self.places = int(said[1]) if said else 0
                 return (Finish(plain(seen.message, _TEXT_MAX)),)
             case "offer" if self.reached is Reached.SUBSCRIBED:
                 if not 0 < len(seen.sdp) <= SDP_MAX:
@@ -209,8 +215,20 @@ def watching(reply: bytes) -> int | None:
     return sum(len(each.subscribers) for each in seen)
 
 
+def connected(reply: bytes) -> int | None:
+    """Count the players' sockets, by the server's own word; who was refused a place keeps his."""
+    try:
+        return msgspec.json.decode(reply, type=_Status).player_count
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
 class _Streamer(msgspec.Struct, frozen=True):
     subscribers: list[msgspec.Raw]
+
+
+class _Status(msgspec.Struct, frozen=True):
+    player_count: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 
 
 def _ice_servers(options: _Options) -> IceServers:

@@ -42,6 +42,7 @@ class PlayerView:
     offer_s: float = 4.0
     sample_s: float = 2.0
     has_rest: bool = False  # the server says who else watches
+    places: int = 0  # it takes so many players; 0: as many as come
     needs_relay: bool = True
     start_s: float = 180.0  # from the application's start until it streams
 

@@ -7,6 +7,7 @@ settings as well, because derived images move them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -198,6 +199,23 @@ class PixelStreamingSettings(BaseModel):
     player: PlayerSettings = PlayerSettings()
     image_layout: ImageSettings = ImageSettings()
     audition: AuditionSettings = AuditionSettings()
+
+    @property
+    def places(self) -> int:
+        """How many players the server takes, by its own arguments; 0: as many as come."""
+        words = " ".join(self.signalling_args).replace("=", " ").split()
+        found = [after for word, after in pairwise(words) if word.lstrip("-") == "max_players"]
+        return int(found[-1]) if found and found[-1].isascii() and found[-1].isdigit() else 0
+
+    @model_validator(mode="after")
+    def _lets_keeper_look(self) -> PixelStreamingSettings:
+        if self.places and not self.player.rest_api:
+            raise ValueError(
+                f"`signalling_args` let {self.places} players in, and without `player.rest_api` nobody says"
+                " whether a place is free: keeper would take a person's, or never look. Leave rest_api on, or"
+                " --max_players out"
+            )
+        return self
 
     @field_validator("env")
     @classmethod

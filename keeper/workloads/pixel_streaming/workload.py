@@ -281,6 +281,7 @@ class PixelStreaming:
                 offer_s=player.offer_s,
                 sample_s=player.sample_s,
                 has_rest=player.rest_api,
+                places=settings.places,
                 needs_relay=player.needs_relay,
                 start_s=settings.app.stream_s,
             ),

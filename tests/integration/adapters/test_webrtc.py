@@ -245,6 +245,71 @@ async def test_it_leaves_as_soon_as_somebody_begins_to_watch(
     assert not sample.is_own_fault
 
 
+async def sockets(server: Server) -> int:
+    async with aiohttp.ClientSession() as session, session.get(f"{server.url}/api/status") as reply:
+        return int((await reply.json())["player_count"])
+
+
+async def gets_in(server: Server, told: list[str]) -> None:
+    """Play as a page does that asks again when it was refused, and stay for a moment."""
+    async with aiohttp.ClientSession() as session, session.ws_connect(server.url) as socket:
+        await socket.send_json({"type": "subscribe", "streamerId": "Game"})
+        async for message in socket:
+            said = message.json()["type"]
+            if said in {"offer", "subscribeFailed"}:
+                told.append(said)
+            if said == "offer":
+                await look_until(lambda: watchers(server), lambda count: count == 1)
+                return
+            if said == "subscribeFailed":
+                await asyncio.sleep(0.1)
+                await socket.send_json({"type": "subscribe", "streamerId": "Game"})
+
+
+async def test_the_one_place_of_a_server_is_given_up_for_whoever_comes_while_keeper_watches(
+    network: HttpNetwork, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    server = Server(tmp_path, free_port)
+    server.signalling("--rest_api", "--max_players", "1")
+    server.app()
+    limits = PlayerLimits(
+        is_subscribing=True, has_rest=True, places=1, offer_s=20, sample_s=60.0, timeout_s=90
+    )
+    try:
+        await listed(server, network, "Game")
+        told: list[str] = []
+
+        async def come() -> None:
+            await look_until(lambda: watchers(server), lambda count: count == 1)
+            await gets_in(server, told)
+
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(network.sample_webrtc(server.url, limits))
+            group.create_task(come())
+        sample = looking.result()
+        assert (told[0], told[-1]) == ("subscribeFailed", "offer"), (
+            "it was taken, and then given up"
+        )
+        assert (sample.has_left, sample.others) == (True, 1)
+        assert not sample.is_own_fault
+
+        # Nor is it taken while somebody is about to: connected, and not asked for it yet.
+        await look_until(lambda: sockets(server), lambda count: count == 0)
+        async with aiohttp.ClientSession() as session, session.ws_connect(server.url):
+            sample = await network.sample_webrtc(server.url, limits)
+            assert (sample.has_left, sample.reached) == (True, Reached.LISTED)
+            assert await watchers(server) == 0
+
+        # And a look leaves the server's counts as they were.
+        await look_until(lambda: sockets(server), lambda count: count == 0)
+        sample = await network.sample_webrtc(server.url, replace(limits, sample_s=0.6))
+        assert (sample.reached, sample.has_left) == (Reached.MEDIA, False)
+        await look_until(lambda: watchers(server), lambda count: count == 0)
+        await look_until(lambda: sockets(server), lambda count: count == 0)
+    finally:
+        server.close()
+
+
 async def test_an_application_that_ends_under_the_look_is_no_fault_of_this_box(
     server: Server, network: HttpNetwork
 ) -> None:
@@ -325,7 +390,14 @@ async def test_a_full_server_and_one_that_says_nothing_are_told_apart(
         assert read_player(sample, VIEW, ME, AT) is None
         symptom = symptom_of(sample, PlayerView())
         assert symptom is not None
-        assert symptom.code == "server_full"
+        assert (symptom.code, sample.places) == ("server_full", 1)
+
+        # It takes so many, and does not say who watches: a place that may be a person's is left alone.
+        before = (server.folder / "app.log").read_text()
+        sample = await network.sample_webrtc(server.url, replace(WATCH, has_rest=True, places=1))
+        assert (sample.has_left, sample.reached) == (True, Reached.LISTED)
+        assert sample.error == "the server does not say whether a place is free"
+        assert (server.folder / "app.log").read_text() == before
 
         server.send("signalling", signal.SIGSTOP)
         sample = await network.sample_webrtc(server.url, LIST)

@@ -32,6 +32,10 @@ HANGS = PlayerSample(reached=Reached.SUBSCRIBED, streamers=("Game",), watched="G
 NO_RELAY = PlayerSample(
     reached=Reached.MEDIA, streamers=("Game",), watched="Game", has_relay=False, picture=PICTURE
 )
+FULL = PlayerSample(
+    reached=Reached.SUBSCRIBED, streamers=("Game",), watched="Game", is_full=True, places=4,
+    error="Streamer Game is full. Max players = 4.",
+)  # fmt: skip
 OTHERS = PlayerSample(reached=Reached.LISTED, streamers=("Game",), has_left=True, others=1)
 
 
@@ -53,7 +57,7 @@ class Stage:
 
     async def sample_webrtc(self, url: str, limits: PlayerLimits) -> PlayerSample:
         self.asked.append(limits)
-        if self.answer is LIVE and not limits.is_subscribing:
+        if self.answer in (LIVE, FULL) and not limits.is_subscribing:
             return LISTED
         return self.answer
 
@@ -165,6 +169,54 @@ async def test_a_picture_may_stand_still_for_as_long_as_is_declared(stage: Stage
     assert (await stage.look()).reason is Reason.LIVE
     stage.answer = replace(LIVE, picture=still)
     assert (await stage.look()).reason is Reason.STATIC_BY_DESIGN, "counted anew"
+
+
+async def test_a_server_that_was_full_is_left_to_persons_for_long_where_it_does_not_say_who_watches(
+    stage: Stage,
+) -> None:
+    """The next one to find a place free is not keeper."""
+    await stage.look()
+    stage.answer = FULL
+    seen = [await stage.look(after_s=20) for _ in range(30)]
+    watched = [number for number, limits in enumerate(stage.asked[1:]) if limits.is_subscribing]
+    # Found full when it was due; asked for no place in the six minutes after that.
+    assert watched == [2, 20]
+    assert {each.status for each in seen} == {Status.TRUE, Status.UNKNOWN}
+    assert stage.player.symptom is not None
+    assert stage.player.symptom.code == "server_full", "its own word needs no second one"
+    stage.answer = LIVE
+    for _ in range(20):
+        await stage.look(after_s=20)
+    assert stage.player.symptom is None
+
+
+async def test_a_server_that_says_who_watches_needs_no_such_distance(stage: Stage) -> None:
+    stage.view = replace(VIEW, player=PlayerView(watch_every_s=60, has_rest=True))
+    stage.answer = FULL
+    await stage.look()
+    await stage.look(after_s=61)
+    assert stage.has_watched
+    assert stage.asked[-1].places == 4, "and it is told how many there are"
+
+
+async def test_the_one_place_is_taken_rarely_while_all_is_well(stage: Stage) -> None:
+    stage.view = replace(VIEW, player=PlayerView(watch_every_s=60, has_rest=True, places=1))
+    watched = []
+    for _ in range(130):
+        assert (await stage.look()).status is Status.TRUE
+        watched.append(stage.has_watched)
+    assert [number for number, each in enumerate(watched) if each] == [0, 60, 120]
+    assert {limits.places for limits in stage.asked} == {1}
+
+
+async def test_where_no_place_may_be_taken_nothing_is_known_and_it_says_why(stage: Stage) -> None:
+    stage.view = replace(VIEW, player=PlayerView(has_rest=True, places=1))
+    untold = "the server does not say whether a place is free"
+    stage.answer = PlayerSample(
+        reached=Reached.LISTED, streamers=("Game",), has_left=True, error=untold
+    )
+    reading = await stage.look()
+    assert (reading.status, reading.detail) == (Status.UNKNOWN, untold)
 
 
 def said(status: Status, symptom: Symptom | None = None) -> Reading:

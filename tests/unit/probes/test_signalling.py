@@ -93,13 +93,18 @@ def test_the_streamer_that_is_there_is_watched_whatever_it_is_called() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "is_full"),
-    [("Streamer Game is full. Max players = 4.", True), ("Streamer Game does not exist.", False)],
+    ("words", "is_full", "places"),
+    [
+        ("Streamer Game is full. Max players = 4.", True, 4),
+        ("Streamer Game is full. Max players = 99999999.", True, 0),
+        ("It is full of players = 4.", True, 0),
+        ("Streamer Game does not exist.", False, 0),
+    ],
 )
-def test_a_refusal_is_taken_at_its_word(words: str, is_full: bool) -> None:
+def test_a_refusal_is_taken_at_its_word(words: str, is_full: bool, places: int) -> None:
     exchange = subscribed()
     assert said(exchange, {"type": "subscribeFailed", "message": words}) == (Finish(words),)
-    assert exchange.is_full is is_full
+    assert (exchange.is_full, exchange.places) == (is_full, places)
 
 
 GARBAGE = ["", "{", "[]", "1", '{"type":1}', "[" * 10_000, "\x00", '{"type":"offer","sdp":[]}']

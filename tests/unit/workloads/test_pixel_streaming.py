@@ -348,6 +348,30 @@ def test_the_view_is_a_players_past_the_proxy() -> None:
     assert (view.kind, view.container_port) == (ViewKind.WEBRTC, 13_000)
     assert view.player is not None
     assert (view.player.streamer_id, view.player.has_rest) == ("Keeper", True)
+    assert view.player.places == 0
+
+
+@pytest.mark.parametrize(
+    "words", [["--max_players=1"], ["--max_players", "1"], ["--x", "--max_players=1"]]
+)
+def test_it_is_known_how_many_players_the_server_takes(words: list[str]) -> None:
+    """The last place is a person's."""
+    player = build(signalling_args=words).view().player
+    assert player is not None
+    assert player.places == 1
+    with pytest.raises(ValidationError, match=r"Leave rest_api on, or --max_players out"):
+        build(signalling_args=words, player={"rest_api": False})
+
+
+def test_what_may_stand_still_is_declared_as_for_every_picture() -> None:
+    lobby = {"name": "lobby", "image": "/etc/keeper/lobby.png"}
+    corner = {"left": 0.9, "top": 0.0, "width": 0.1, "height": 0.1}
+    view = build(player={"still_max_s": 60, "scenes": [lobby], "ignored": [corner]}).view()
+    assert view.still_max_s == 60
+    assert [(scene.name, scene.image) for scene in view.scenes] == [
+        ("lobby", "/etc/keeper/lobby.png")
+    ]
+    assert [region.left for region in view.ignored] == [0.9]
 
 
 # --- cures and reports --------------------------------------------------------------------------------
