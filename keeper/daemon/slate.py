@@ -30,7 +30,9 @@ _IDLE_S = 1.0
 _GO_ON_S = 2.0
 _RESTS_S = (10.0, 20.0, 60.0, 300.0, 600.0)  # after the first failure, the second, …
 _WRONG_S = 60.0  # a countdown that is wrong by more is set anew
-_STARTING = frozenset({IntentKind.DEPLOY, IntentKind.RESTART, IntentKind.START})
+# Acts that end in a publisher; of these, those that do within seconds.
+_RESTARTING = frozenset({IntentKind.RESTART, IntentKind.SWAP})
+_STARTING = frozenset({IntentKind.DEPLOY, IntentKind.START}) | _RESTARTING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +187,7 @@ class _Kept:
             ingest=word.now(now_s),
             ingest_s=now_s - word.since_s,
             is_starting=bool(acting & _STARTING),
-            is_restarting=IntentKind.RESTART in acting,
+            is_restarting=bool(acting & _RESTARTING),
             on_s=now_s - self._on_s if self._showing is not None else None,
             is_spent=self._is_spent,
             is_resting=now_s < self._rest_until_s,
