@@ -22,7 +22,7 @@ from typing import Any
 
 from bench.measure import Row, now
 
-FIGURES = ("loglines", "journal", "wheel", "vast", "link", "scrape", "tick", "sim", "cli")
+FIGURES = ("loglines", "journal", "wheel", "vast", "link", "scrape", "tick", "sim", "cli", "viewer")
 RESULTS = Path(__file__).with_name("results.json")
 _FIGURE_S = 120
 

@@ -123,13 +123,13 @@ class Decoders:
             return Decoded(memory=limits.memory)
         now_s = asyncio.get_running_loop().time()
         times_s = list(at_s) or [now_s] * len(frames)
-        name = _digest(frames[-1])
+        name = _digest(frames[0]) if len(frames) == 1 else ""  # one alone may have been seen before
         known = self._stills.get(name)
-        if known is not None and len(frames) == 1:
+        if known is not None:
             return _same(known, times_s[-1], limits)
         answer = await self._run(_Kind.STILLS, frames, {"at_s": times_s}, limits, source)
-        if answer.stills and (newest := answer.stills[-1]) is not None:
-            _note(self._stills, name, newest, _STILLS_MAX)
+        if name and answer.stills and (still := answer.stills[0]) is not None:
+            _note(self._stills, name, still, _STILLS_MAX)
         return _decoded(answer, limits)
 
     async def close(self) -> None:

@@ -222,6 +222,9 @@ def _opened() -> Any:
                 "analyzeduration": str(_PROBE_US),
                 "fpsprobesize": "0",
                 "protocol_whitelist": "none",
+                # Nothing is decoded to learn what is in it: that would cost as much as the look, and be
+                # done with no bounds of ours.
+                "codec_whitelist": "none",
                 "format_whitelist": "mpegts,mov,mp4,aac",
             },
         )

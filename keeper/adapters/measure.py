@@ -29,6 +29,8 @@ _FULL_RANGE = 2  # AVCOL_RANGE_JPEG, libavutil/pixfmt.h
 _STRETCHED = np.clip((np.arange(256) - 16) * (255 / 219), 0, 255).astype(np.uint8)
 SILENCE_DBFS = -120.0  # digital silence has no level; nothing that sounds is as low
 _WINDOW_S = 0.1
+_WINDOWS_ENOUGH = 10
+_LOUD_DBFS = -50.0  # far above what anybody would call silence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,16 +157,17 @@ class Sound:
     loudest_dbfs: float | None = None
     _energy: float = 0.0
     _count: int = 0
+    _windows: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether more of it would tell nothing: it is loud enough, and a second of it was heard."""
+        return self._windows >= _WINDOWS_ENOUGH and (self.loudest_dbfs or SILENCE_DBFS) > _LOUD_DBFS
 
     def add(self, frame: Any) -> None:
         """Take one decoded frame."""
-        samples = frame.to_ndarray()
-        if samples.dtype.kind in "iu":
-            half = float(1 << (8 * samples.dtype.itemsize - 1))
-            middle = half if samples.dtype.kind == "u" else 0.0
-            samples = (samples.astype(np.float32) - middle) / half
-        flat = samples.astype(np.float32, copy=False).ravel()
-        self._energy += float(np.dot(flat, flat)) / max(1, frame.layout.nb_channels)
+        for flat in _tracks_of(frame):
+            self._energy += float(np.dot(flat, flat)) / max(1, frame.layout.nb_channels)
         self._count += frame.samples
         if self._count >= _WINDOW_S * frame.sample_rate:
             self.end_window()
@@ -176,4 +179,17 @@ class Sound:
             level = 10 * math.log10(power) if power > 0 and math.isfinite(power) else SILENCE_DBFS
             level = max(SILENCE_DBFS, level)
             self.loudest_dbfs = max(level, self.loudest_dbfs or SILENCE_DBFS)
+            self._windows += 1
         self._energy, self._count = 0.0, 0
+
+
+def _tracks_of(frame: Any) -> list[npt.NDArray[np.float32]]:
+    """Return the samples of all channels, of full scale 1."""
+    if frame.format.name == "fltp":  # as nearly everything is; without a copy
+        return [np.frombuffer(plane, np.float32, frame.samples) for plane in frame.planes]
+    samples = frame.to_ndarray()
+    if samples.dtype.kind in "iu":
+        half = float(1 << (8 * samples.dtype.itemsize - 1))
+        middle = half if samples.dtype.kind == "u" else 0.0
+        samples = (samples.astype(np.float32) - middle) / half
+    return [samples.astype(np.float32, copy=False).ravel()]

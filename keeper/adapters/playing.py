@@ -17,9 +17,10 @@ from keeper.adapters.watching import Watching
 
 _PORT = 1935
 _KEYFRAMES_MIN = 2
-_WATCHED_MIN_S = 1.0
+_SHOWN_MIN_S = 1.5  # a picture that stands for less is not judged (probes/picture.py)
 _LEAVE_S = 0.3  # of the look's time: what was seen is measured, and the server is told
 _READ_MIN_S = 0.05
+_TAKE_S = 1.0
 # A stream that stands still for so long has been seen: the look ends, at most so much late.
 _STALL_S = 1.2
 _REACH_S = 1.0
@@ -67,10 +68,12 @@ class Playing:
                     "rtmp_live": "live",
                     "probesize": str(min(self._bytes_max, _PROBE_BYTES)),
                     # A server may hold the picture back until its next keyframe, and sends sound at once.
-                    "analyzeduration": str(int(left_s * 1e6)),
+                    # Where one of the two never comes it is waited for all the same, so some time must
+                    # be left to take what came meanwhile.
+                    "analyzeduration": str(int(max(left_s - _TAKE_S, left_s / 2) * 1e6)),
                     "fpsprobesize": "0",
-                    "fflags": "nobuffer",
                     "protocol_whitelist": "rtmp,tcp",
+                    "codec_whitelist": "none",  # as for segments
                     "format_whitelist": "flv",
                 },
             )
@@ -88,7 +91,8 @@ class Playing:
         if now_s >= self._ends_s or watching.bytes_read >= self._bytes_max:
             self._has_ended = True
         elif keyframes >= _KEYFRAMES_MIN:
-            self._has_ended = watched_s >= min(_WATCHED_MIN_S, self._sample_s)
+            shown_s = packets.newest_s - packets.keyframes_s[0]
+            self._has_ended = shown_s >= min(_SHOWN_MIN_S, self._sample_s)
         else:  # one picture is enough where there is another one to compare it with
             is_enough = watched_s >= self._sample_s and keyframes > 0
             self._has_ended = is_enough and self._has_memory

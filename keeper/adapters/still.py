@@ -10,7 +10,7 @@ import struct
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image, ImageStat
+from PIL import Image
 
 from keeper.probes.grid import COLUMNS, ROWS
 
@@ -61,18 +61,18 @@ def still_of(frame: bytes) -> Still | None:
             image.draft("L", _LOOK_AT)
             grey = image.convert("L")
             grid = grey.resize((COLUMNS, ROWS), Image.Resampling.BOX)
+            counts = grey.histogram()
             return Still(
                 grid=grid.tobytes(),
-                mean_luma=float(ImageStat.Stat(grey).mean[0]),
-                bright_luma=_bright_of(grey),
+                mean_luma=sum(luma * count for luma, count in enumerate(counts)) / sum(counts),
+                bright_luma=_bright_of(counts),
             )
     except UNDECODABLE:
         return None
 
 
-def _bright_of(grey: Image.Image) -> float:
+def _bright_of(counts: list[int]) -> float:
     """Return the luma that one sample in a hundred exceeds."""
-    counts = grey.histogram()
     left = sum(counts) * _BRIGHT_SHARE
     for luma in range(255, -1, -1):
         left -= counts[luma]

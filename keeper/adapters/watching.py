@@ -7,6 +7,7 @@ processor time are bounded by the kernel.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -32,6 +33,8 @@ _RUN_MAX = 121  # packets: two seconds of sixty a second
 _APART_S = 0.24
 # A clock that jumps further than this has been set anew: another broadcast, or another encoder.
 _JUMP_S = 10.0
+_BLOCK = 16 * 16
+_SOUND_DUE_S = 1.0
 _THUMBNAIL_WIDTH = 320
 _THUMBNAIL_QUALITY = 60
 # What viewers' players decode; the rest of what the library can would only be a larger door.
@@ -52,13 +55,17 @@ class Watching:
         self.packets = Packets()
         self.sound = Sound()
         self.pictures: list[Picture] = []
-        self.undecodable = 0
+        self._heard = 0  # packets
+        self._shown = 0  # keyframes
+        self._raised = 0  # keyframes that could not be decoded at all
+        self._torn = 0  # and those that were, with holes
         self.bytes_read = 0
         self.sound_s = 0.0
         self.error = ""
         self._video = _first(container.streams.video)
         self._audio = _first(container.streams.audio)
         self._is_refused = False
+        self._tick_s = 0.0
         self._newest: Any = None
         self._clock_s: float | None = None  # the stream's own, of the packet before
         self._shift_s = 0.0
@@ -77,8 +84,16 @@ class Watching:
 
     @property
     def has_sound(self) -> bool:
-        """Whether there is a track of sound."""
-        return self._audio is not None
+        """Whether there is a track of sound with something in it: some servers declare one in any case."""
+        is_due = self.packets.span_s >= _SOUND_DUE_S
+        return self._audio is not None and (self._heard > 0 or not is_due)
+
+    @property
+    def undecodable(self) -> int:
+        """How many frames are broken: with a keyframe, all that build upon it."""
+        tried = self._shown + self._raised
+        share = min(1.0, (self._raised + self._torn) / tried) if tried else 0.0
+        return max(self._raised, math.ceil(share * self.packets.count)) if share else 0
 
     @property
     def motion(self) -> float | None:
@@ -103,8 +118,8 @@ class Watching:
             self.error = f"it breaks off: {type(error).__name__}"
         if self._video is not None and self.packets.keyframes_s and not self._is_refused:
             self._decode(None)
-            if not self.pictures and not self.undecodable:
-                self.error, self.undecodable = "no picture can be decoded", 1
+            if not self.pictures and not self._raised:
+                self.error, self._raised = "no picture can be decoded", 1
         self.sound.end_window()
         if not self.packets.count and not self.sound_s:
             self.error = self.error or "there is nothing in it"
@@ -171,21 +186,24 @@ class Watching:
         width = min(frame.width, _THUMBNAIL_WIDTH)
         height = max(2, frame.height * width // frame.width // 2 * 2)
         out = io.BytesIO()
-        frame.to_image(width=max(2, width // 2 * 2), height=min(height, 4 * _THUMBNAIL_WIDTH)).save(
-            out, "JPEG", quality=_THUMBNAIL_QUALITY
+        small = frame.to_image(
+            width=max(2, width // 2 * 2),
+            height=min(height, 4 * _THUMBNAIL_WIDTH),
+            interpolation="AREA",  # a third of the usual one's time
         )
+        small.save(out, "JPEG", quality=_THUMBNAIL_QUALITY)
         return out.getvalue()
 
     def _prepare(self, video: Any) -> None:
         context = video.codec_context
+        self._tick_s = float(video.time_base)
         if video.width * video.height > PIXELS_MAX:
-            self.error, self.undecodable = "the picture is huge", 1
+            self.error, self._raised = "the picture is huge", 1
             self._is_refused = True
             return
         context.thread_count = 1
         context.skip_frame = "NONKEY"
         context.options = {"max_pixels": str(PIXELS_MAX)}
-        self.packets.repeats.blocks = video.width * video.height // 256
 
     def _take(self, packet: Any) -> None:
         self.bytes_read += packet.size
@@ -211,14 +229,14 @@ class Watching:
         stamp = packet.dts if packet.dts is not None else packet.pts
         if stamp is None:
             return 0.0 if self._clock_s is None else self._clock_s + self._shift_s
-        clock_s = float(stamp * packet.time_base)
+        clock_s: float = stamp * self._tick_s
         if self._clock_s is not None and not 0 <= clock_s - self._clock_s <= _JUMP_S:
             self._shift_s += self._clock_s - clock_s
         self._clock_s = clock_s
         return clock_s + self._shift_s
 
     def _is_worth_it(self, at_s: float) -> bool:
-        if len(self.pictures) + self.undecodable >= PICTURES_MAX:
+        if len(self.pictures) + self._raised >= PICTURES_MAX:
             return False
         return not self.pictures or at_s - self.pictures[-1].at_s >= _APART_S
 
@@ -226,20 +244,25 @@ class Watching:
         try:
             frames = self._video.codec_context.decode(packet)
         except (av.error.FFmpegError, ValueError):
-            self.undecodable += 1
+            self._raised += 1
             return
         for frame in frames:
             at_s = self._at_s.get(frame.pts, self.packets.keyframes_s[-1])
             try:
                 picture = picture_of(frame, at_s)
             except (ValueError, IndexError, AttributeError):
-                self.undecodable += 1
+                self._raised += 1
                 continue
-            self.undecodable += bool(frame.is_corrupt)
+            self._shown, self._torn = self._shown + 1, self._torn + bool(frame.is_corrupt)
             self.pictures.append(picture)
+            self.packets.repeats.blocks = frame.width * frame.height // _BLOCK
             self._newest = frame
 
     def _hear(self, packet: Any) -> None:
+        self._heard += 1
+        if self.sound.is_settled:
+            self.sound_s += float((packet.duration or 0) * packet.time_base)
+            return
         try:
             for frame in packet.decode():
                 self.sound.add(frame)
