@@ -259,7 +259,7 @@ class Watching:
             self._newest = frame
 
     def _hear(self, packet: Any) -> None:
-        self._heard += 1
+        self._heard += packet.size > 0  # the last one has nothing in it
         if self.sound.is_settled:
             self.sound_s += float((packet.duration or 0) * packet.time_base)
             return

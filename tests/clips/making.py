@@ -18,7 +18,7 @@ _DONE = ".done"
 def file_of(clip: Clip, folder: Path, way: str) -> Path:
     """Say where a clip lies, in the form that a way of sending it needs."""
     name = hashlib.blake2b(clip.name.encode(), digest_size=6).hexdigest()
-    suffix = "mjpeg" if way == MJPEG else "flv" if "flv1" in clip.codec else "mp4"
+    suffix = "mjpeg" if way == MJPEG else "mkv" if "flv1" in clip.codec else "mp4"
     return folder / f"{name}.{suffix}"
 
 

@@ -40,7 +40,7 @@ HUM = "aevalsrc='0.0001*sin(2*PI*50*t)':s=44100"
 NOTHING = "anullsrc=r=44100:cl=mono"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Clip:
     """One clip and what a person says of it."""
 
@@ -60,11 +60,6 @@ class Clip:
     ways: tuple[str, ...] = ALL
     declared: dict[str, Any] = field(default_factory=dict)  # of the View
     scene: str = ""  # this still is declared as a scene
-
-    @property
-    def is_rtmp_able(self) -> bool:
-        """Whether nginx-rtmp carries it."""
-        return RTMP in self.ways
 
 
 NOISE = "noise=alls=12:allf=t"
@@ -115,7 +110,7 @@ def _live() -> list[Clip]:
         Clip(name="fades to black and back", label=LIVE, stills=("wide_town",), graph=FADES.replace("{fade}", "clip(abs(mod(t,6)-3)-0.5,0,1)")),
         Clip(name="long black between scenes", label=LIVE, stills=("wide_town",), graph=FADES.replace("{fade}", "clip(2*abs(mod(t,8)-4)-2.4,0,1)")),
         Clip(name="cuts", label=LIVE, stills=("town", "head", "stadium"), graph="[0]{loop}[a];[1]{loop}[b];[2]{loop}[c];[a][b]overlay=enable='between(mod(t,6),2,4)'[d];[d][c]overlay=enable='gt(mod(t,6),4)'," + FIT),
-        Clip(name="slow dissolve", label=LIVE, stills=("town", "stadium"), graph="[0]{loop}[a];[1]{loop}[b];[a][b]blend=all_expr='A+(B-A)*(0.5-0.5*cos(T*0.4))'," + FIT),
+        Clip(name="slow dissolve", label=LIVE, stills=("town", "stadium"), graph="[0]{stand}[a];[1]{stand},format=yuva420p,fade=in:st=1:d=6:alpha=1[b];[a][b]overlay"),
         Clip(name="scoreboard clock", label=LIVE, stills=("stadium", "clock"), graph=CLOCK),
         Clip(name="scoreboard clock, sharp", label=LIVE, stills=("stadium", "clock"), graph=CLOCK, size=(640, 360)),
         Clip(name="ticker over a still", label=LIVE, stills=("lobby", "ticker"), graph=TICKER),
@@ -218,7 +213,7 @@ def _other() -> list[Clip]:
         Clip(name="three of thirty a second", label=STUTTERING, stills=("wide_town",), graph=pan + ",fps=3,fps={rate}", rate=30, declared={"target_frames_per_s": 30}),
         Clip(name="five of thirty a second, reordered frames", label=STUTTERING, stills=("wide_town",), graph=pan + ",fps=5,fps={rate}", rate=30, codec=B_FRAMES, declared={"target_frames_per_s": 30}, ways=PLAYED),
         Clip(name="damaged", label=CORRUPT, stills=("wide_town",), graph=pan, damage="noise=amount=300", ways=PLAYED),
-        Clip(name="ruined", label=CORRUPT, stills=("wide_town",), graph=pan, damage="noise=amount=20", ways=PLAYED),
+        Clip(name="ruined", label=CORRUPT, stills=("wide_town",), graph=pan, damage="noise=amount=20", ways=(RTMP,)),
         Clip(name="sound and no picture", label=NO_BYTES, graph="", has_picture=False, sound=MUSIC, ways=PLAYED),
     ]  # fmt: skip
 
