@@ -56,6 +56,7 @@ class Board:
         self.latest[key] = reading
         if reading.subject is Subject.PICTURE:
             self.strips.look(reading)
+            self.frames.judged(reading.instance_id, is_good=reading.status is Status.TRUE)
         was_silent = False
         heard_at = self.heard_at.get(key)
         if reading.status is not Status.UNKNOWN:

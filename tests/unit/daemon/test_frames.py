@@ -2,7 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from keeper.core.model import InstanceId
+from keeper.daemon import frames as frames_module
 from keeper.daemon.frames import BYTES_MAX, FRAMES_MAX, Frame, LastFrames
 
 HOST = InstanceId(7)
@@ -39,6 +42,45 @@ def test_large_pictures_are_fewer_and_the_newest_is_always_there() -> None:
     assert newest is not None
     assert newest.jpeg == b"d" * (2 * BYTES_MAX)
     assert len(seen(b"a", b"d" * (2 * BYTES_MAX)).of(HOST)) == 1
+
+
+def test_the_last_good_picture_stays_whatever_comes_after_it() -> None:
+    """A frozen picture with noise on it is another one in every look; so is a black one."""
+    frames = LastFrames()
+    for second in range(40):
+        frames.add(HOST, b"%d" % second, NOW + timedelta(seconds=second))
+        frames.judged(HOST, is_good=second < 10)
+    assert [each.jpeg for each in frames.of(HOST)] == [b"9", b"36", b"37", b"38", b"39"]
+    frames.add(HOST, b"40", NOW + timedelta(seconds=40))
+    frames.judged(HOST, is_good=True)
+    for second in range(41, 44):
+        frames.add(HOST, b"%d" % second, NOW + timedelta(seconds=second))
+        frames.judged(HOST, is_good=True)
+    assert [each.jpeg for each in frames.of(HOST)] == [b"39", b"40", b"41", b"42", b"43"]
+
+
+def test_a_picture_that_was_good_when_it_came_stays_so_when_it_freezes() -> None:
+    frames = LastFrames()
+    for is_good in (True, False):
+        frames.add(HOST, b"a", NOW)
+        frames.judged(HOST, is_good=is_good)
+    assert [each.is_good for each in frames.of(HOST)] == [True]
+
+
+def test_many_rentals_with_large_pictures_keep_only_their_newest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(frames_module, "ALL_BYTES_MAX", 10)
+    frames = seen(b"a" * 4, b"b" * 4, b"c" * 4)
+    other = InstanceId(8)
+    for second, picture in enumerate((b"x" * 4, b"y" * 4)):
+        frames.add(other, picture, NOW + timedelta(seconds=second))
+    assert [len(frames.of(each)) for each in (HOST, other)] == [3, 1]
+    frames.add(HOST, b"d", NOW + timedelta(seconds=9))
+    assert len(frames.of(HOST)) == 4, "without it there is room"
+    frames.forget(HOST)
+    frames.add(other, b"z", NOW + timedelta(seconds=9))
+    assert [each.jpeg for each in frames.of(other)] == [b"y" * 4, b"z"]
 
 
 def test_a_rental_is_forgotten() -> None:
