@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from keeper.adapters.kept import Kept, mark_of
-from keeper.adapters.reach import HTTP_OK, Answer, Ended, Reach, joined
+from keeper.adapters.reach import HTTP_OK, Answer, Ended, Reach, joined, origin
 from keeper.ports import Clock, PictureLimits
 from keeper.probes.playlist import (
     Choice,
@@ -73,18 +73,19 @@ async def take(reach: Reach, url: str, limits: PictureLimits, kept: Kept, clock:
     now_s = asyncio.get_running_loop().time()
     playlist, at = await _playlist(reach, url, kept)
     if playlist.is_ended:
+        kept.forget_rendition()
         raise Ended("ended", status=HTTP_OK)
     if not playlist.segments:
         raise Ended("the playlist is empty", status=HTTP_OK)
     newest = playlist.segments[-1]
     if (name := name_of(newest)) == kept.newest:
-        return _same(playlist, now_s - kept.since_s, clock)
+        return _same(playlist, now_s, kept, clock)
     picture = await _fetched(reach, at, playlist, limits.bytes_max, limits.sample_s)
     marks = [mark_of(each) for each in picture.segments]
     kept.newest = name
     if kept.has_seen(marks):
         # Listed under new names, and the same bytes: a loop of old segments, or numbers that go backwards.
-        return _same(playlist, now_s - kept.since_s, clock)
+        return _same(playlist, now_s, kept, clock)
     kept.note(marks)
     kept.since_s = now_s
     sound = await _sound(reach, kept.sound, limits) if kept.sound else None
@@ -100,13 +101,17 @@ async def take(reach: Reach, url: str, limits: PictureLimits, kept: Kept, clock:
     )
 
 
-def _same(playlist: Playlist, age_s: float, clock: Clock) -> Taken:
+def _same(playlist: Playlist, now_s: float, kept: Kept, clock: Clock) -> Taken:
+    age_s = now_s - kept.since_s
     target_s = min(playlist.target_duration_s, _TARGET_MAX_S)
+    is_stalled = age_s > max(_STALL_MIN_S, _STALL_TARGETS * target_s)
+    if is_stalled:
+        kept.forget_rendition()
     return Taken(
         playlist=playlist,
         has_advanced=False,
         age_s=age_s,
-        is_stalled=age_s > max(_STALL_MIN_S, _STALL_TARGETS * target_s),
+        is_stalled=is_stalled,
         latency_s=_latency_s(playlist.segments[-1], clock),
     )
 
@@ -135,10 +140,11 @@ async def _playlist(reach: Reach, url: str, kept: Kept) -> tuple[Playlist, str]:
             if isinstance(found, Playlist):
                 return found, at
         except Ended as ended:
-            if not ended.status:
+            is_same_server = origin(kept.playlist) == origin(url)
+            if not ended.status and is_same_server:
                 raise
         # Its address was good for a while only, as tokens are: ask for all of them again.
-        kept.playlist = kept.sound = ""
+        kept.forget_rendition()
     found, at = await _read(reach, url)
     if isinstance(found, Playlist):
         return found, at

@@ -30,6 +30,10 @@ class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
     pieces: list[bytes] = msgspec.field(default_factory=list)  # what was looked at last, as marks
     sample: PictureSample | None = None  # what it came to
 
+    def forget_rendition(self) -> None:
+        """Have all renditions asked for again: a stream that begins anew may do so at new addresses."""
+        self.playlist = self.sound = ""
+
     def has_seen(self, marks: list[bytes]) -> bool:
         """Whether all of this was looked at before: a playlist that repeats itself is no live one."""
         return bool(marks) and all(mark in self.pieces for mark in marks)

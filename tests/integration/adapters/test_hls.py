@@ -245,6 +245,28 @@ async def test_the_cheapest_picture_is_chosen_once(media: Media, origin: Origin)
     assert renewed.frames
 
 
+@pytest.mark.parametrize("how", ["ended", "stalled"])
+async def test_a_stream_that_begins_anew_elsewhere_is_found(
+    media: Media, origin: Origin, how: str
+) -> None:
+    """A platform gives each broadcast its own addresses, and leaves the old playlist where it was."""
+    origin.lists(1, 2)
+    origin.says(MASTER, "/master.m3u8")
+    origin.url = origin.url.replace("live", "master")
+    first = await look(media, origin)
+    if how == "ended":
+        origin.lists(1, 2, tail="#EXT-X-ENDLIST\n")
+    over = await look(media, origin, later(first, origin, 60.0))
+    assert (over.error, over.frames) == (how, 0)
+    old = origin.files["/live.m3u8"]
+    origin.lists(7, 8)
+    origin.files["/new.m3u8"], origin.files["/live.m3u8"] = origin.files["/live.m3u8"], old
+    origin.says(MASTER.replace("live", "new"), "/master.m3u8")
+    anew = await look(media, origin, over)
+    assert (anew.error, anew.newest_age_s) == ("", 0.0)
+    assert anew.frames
+
+
 async def test_a_choice_that_leads_to_a_choice_ends(media: Media, origin: Origin) -> None:
     origin.says(MASTER)
     sample = await look(media, origin)
