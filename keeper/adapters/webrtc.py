@@ -8,21 +8,20 @@ environment. Nothing is raised: whatever happens becomes a sample.
 from __future__ import annotations
 
 import asyncio
-import base64
 import importlib.util
 import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-import msgspec
 
+from keeper.adapters.webrtc_told import Seen, picture_of, told_by
 from keeper.core.text import plain
-from keeper.ports import PictureSample, PlayerLimits, PlayerSample, Reached
+from keeper.ports import PlayerLimits, PlayerSample, Reached
 from keeper.probes.signalling import (
     MESSAGE_MAX_BYTES,
     Action,
@@ -47,7 +46,6 @@ _REST_EVERY_S = 0.5
 _REST_OFTEN_S = 0.2
 _END_S = 1.0  # for a player to take its leave and say what it saw
 _CLOSE_S = 0.2
-_JPEG_MAX = 1_000_000
 _TEXT_MAX = 200
 _HTTP_OK = 200
 # A process each, and a good part of a CPU: a fleet's players take turns.
@@ -311,7 +309,7 @@ class _Look:
             places=talk.places,
             has_left=self._has_left,
             has_relay=seen.relay,
-            picture=picture_of(seen) if reached is Reached.MEDIA else None,
+            picture=picture_of(seen, self._limits.ignored) if reached is Reached.MEDIA else None,
             error=error,
             is_own_fault=is_own_fault,
         )
@@ -356,59 +354,3 @@ def _text_of(message: aiohttp.WSMessage) -> str:
     if message.type is aiohttp.WSMsgType.BINARY:
         return bytes(message.data).decode("utf-8", "replace")
     return ""
-
-
-_Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
-_Amount = Annotated[float, msgspec.Meta(ge=0, le=10**6)]
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """What a player has seen, by its own word."""
-
-    relay: bool | None = None
-    connected: bool = False
-    bytes: _Count = 0
-    error: str = ""
-    frames: _Count = 0
-    unique: _Count = 0
-    sampled_s: _Amount = 0.0
-    luma: _Amount | None = None
-    motion: _Amount | None = None
-    jpeg: str = ""  # in base64
-
-
-class Told(msgspec.Struct, frozen=True):
-    """One line of a player: its answer to the offer, or its last word."""
-
-    answer: str = ""
-    end: Seen | None = None
-
-
-_TOLD = msgspec.json.Decoder(Told)
-
-
-def told_by(line: bytes) -> Told | None:
-    """Read a player's line; None: it is none. It has decoded what strangers sent, and may be theirs."""
-    try:
-        return _TOLD.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def picture_of(seen: Seen) -> PictureSample:
-    """Return the sample of pictures; without a frame that can be shown there is none to show."""
-    try:
-        jpeg = base64.b64decode(seen.jpeg, validate=True)
-    except ValueError:
-        jpeg = b""
-    return PictureSample(
-        http_status=_HTTP_OK,
-        frames=seen.frames,
-        unique_frames=seen.unique,
-        undecodable_frames=0,
-        bytes_read=seen.bytes,
-        sampled_s=seen.sampled_s,
-        mean_luma=seen.luma,
-        motion=seen.motion,
-        newest_frame=jpeg if len(jpeg) <= _JPEG_MAX else b"",
-    )

@@ -22,6 +22,8 @@ from typing import Any
 from PIL import Image, ImageChops, ImageStat
 from typing_extensions import override
 
+from keeper.probes.grid import COLUMNS, ROWS
+
 LINE_MAX = 400_000
 _MEMORY_MAX_BYTES = 3 << 30  # of addresses, not of memory: threads of the decoder reserve much
 _CPU_MAX_S = 20
@@ -302,12 +304,14 @@ class _Tally:
         """Return what a sample of pictures is made of."""
         luma = motion = None
         jpeg = b""
+        grids: list[str] = []
         if self._small is not None and self._first is not None:
             luma = float(ImageStat.Stat(self._small).mean[0])
             if len(self._hashes) > 1:
                 difference = ImageChops.difference(self._small, self._first)
                 motion = float(ImageStat.Stat(difference).mean[0])
             jpeg = _jpeg(self._newest)
+            grids = [_cells(self._first), _cells(self._small)]
         return {
             "frames": self.frames,
             "unique": len(self._hashes),
@@ -315,7 +319,14 @@ class _Tally:
             "luma": luma,
             "motion": motion,
             "jpeg": base64.b64encode(jpeg).decode(),
+            "grids": grids,
         }
+
+
+def _cells(small: Image.Image) -> str:
+    """Return a picture as the judges know it (probes/grid.py)."""
+    cells = small.resize((COLUMNS, ROWS), Image.Resampling.BOX)
+    return base64.b64encode(cells.tobytes()).decode()
 
 
 def _grey(frame: Any) -> Image.Image:

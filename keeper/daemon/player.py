@@ -53,7 +53,7 @@ class Player:
         """Look once. Returns what it means for the picture, and a frame (empty: none)."""
         declared = view.player or PlayerView()
         began_s = clock.monotonic()
-        limits = self._limits(declared, began_s)
+        limits = self._limits(declared, view, began_s)
         self.busy_until_s = began_s + limits.timeout_s + 1.0
         try:
             sample = await network.sample_webrtc(url, limits)
@@ -111,7 +111,7 @@ class Player:
         needed = _LOOKS_TO_NAME if self._bad >= _LOOKS_TO_BELIEVE else _LOOKS_TO_BELIEVE
         return self._suspect if self._times >= needed else None
 
-    def _limits(self, declared: PlayerView, now_s: float) -> PlayerLimits:
+    def _limits(self, declared: PlayerView, view: View, now_s: float) -> PlayerLimits:
         is_well = self._reading is not None and self._reading.status is Status.TRUE
         places = declared.places or self._places
         every_s = declared.watch_every_s
@@ -126,6 +126,7 @@ class Player:
         return PlayerLimits(
             is_subscribing=not is_away and (is_due or not is_well or self._suspect is not None),
             places=places if declared.has_rest else declared.places,
+            ignored=view.ignored,
             streamer_id=declared.streamer_id,
             has_rest=declared.has_rest,
             offer_s=declared.offer_s,

@@ -123,6 +123,7 @@ class PlayerLimits:
     # The server takes so many players; 0: as many as come. The last place is a person's, and one that cannot
     # be told to be free is not taken.
     places: int = 0
+    ignored: tuple[Region, ...] = ()  # as of PictureLimits
     greeting_s: float = 2.0  # a server that hangs accepts the connection and says nothing
     offer_s: float = 4.0  # an application that hangs stays in the list and offers nothing
     sample_s: float = 2.0

@@ -21,9 +21,10 @@ from keeper.bootstrap import open_daemon
 from keeper.core.model import InstanceId, Reading, Status
 from keeper.core.reasons import Reason
 from keeper.ports import ConfigError, PlayerLimits, PlayerSample, Reached
+from keeper.probes.grid import recall
 from keeper.probes.player import read_player, symptom_of
 from keeper.settings import load_settings
-from keeper.workloads import PlayerView, View, ViewKind
+from keeper.workloads import PlayerView, Scene, View, ViewKind
 from tests.components import require
 from tests.waiting import eventually, look_until
 
@@ -198,6 +199,21 @@ async def test_a_picture_that_is_none_is_told(
     server.mood(mood)
     reading = judged(await network.sample_webrtc(server.url, STARE))
     assert (reading.status, reading.reason) == (Status.FALSE, reason)
+
+
+async def test_a_scene_that_stands_is_known_to_a_player(
+    server: Server, network: HttpNetwork
+) -> None:
+    server.mood("frozen")
+    sample = await network.sample_webrtc(server.url, STARE)
+    assert judged(sample).reason is Reason.FROZEN
+    assert sample.picture is not None
+    kept = recall(sample.picture.memory)
+    assert kept is not None
+    view = replace(VIEW, scenes=(Scene(name="menu", grid=kept.newest.grid),))
+    reading = read_player(sample, view, ME, AT)
+    assert reading is not None
+    assert (reading.reason, reading.detail) == (Reason.STATIC_BY_DESIGN, "it shows menu")
 
 
 async def test_an_application_that_hangs_stays_listed_and_is_found(

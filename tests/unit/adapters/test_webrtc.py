@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from keeper.adapters.webrtc import Told, picture_of, told_by
+from keeper.adapters.webrtc_told import Told, picture_of, told_by
+from keeper.ports import Region
+from keeper.probes.grid import COLUMNS, ROWS, recall
 
 SEEN: dict[str, Any] = {
     "relay": True, "connected": True, "bytes": 90_000, "error": "", "frames": 30, "unique": 29,
@@ -26,6 +28,37 @@ def test_what_a_player_says_is_read() -> None:
     assert (picture.frames, picture.unique_frames, picture.mean_luma) == (30, 29, 90.5)
     assert picture.newest_frame == b"\xff\xd8"
     assert told_by(b'{"answer": "v=0"}') == Told(answer="v=0")
+
+
+def cells(left: int, right: int = 0) -> str:
+    """A picture whose right half differs from its left."""
+    row = bytes([left]) * (COLUMNS // 2) + bytes([right or left]) * (COLUMNS // 2)
+    return base64.b64encode(row * ROWS).decode()
+
+
+def test_what_moves_where_nothing_counts_is_no_life() -> None:
+    right = (Region(left=0.5, top=0.0, width=0.5, height=1.0),)
+    moved = told_by(said(grids=[cells(90, 20), cells(90, 200)]))
+    assert moved is not None
+    assert moved.end is not None
+    beside, whole = picture_of(moved.end, right), picture_of(moved.end)
+    assert (beside.change, beside.compared_s) == (0.0, 2.5)
+    # Without such parts it is judged by the frames that were counted, as ever.
+    assert (whole.change, whole.compared_s) == (None, 0.0)
+    kept = recall(whole.memory)
+    assert kept is not None
+    assert kept.newest.grid == base64.b64decode(cells(90, 200))
+
+
+@pytest.mark.parametrize(
+    "grids", [[], ["!", "ä"], ["", ""], [cells(9)], ["AAAA"] * 3, [cells(1)] * 5]
+)
+def test_grids_that_are_none_are_none(grids: list[str]) -> None:
+    told = told_by(said(grids=grids))
+    assert told is not None
+    assert told.end is not None
+    assert picture_of(told.end).change is None
+    assert len(picture_of(told.end).memory) < 2000
 
 
 JUNK = [
