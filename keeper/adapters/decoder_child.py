@@ -264,6 +264,10 @@ def _watched(container: Any, job: Job, is_over: Callable[[Watching], bool]) -> A
             compared = _compared(job, _shots(watching, end_s))
         watching.count_new(has_moved=bool(compared["change"]))
     packets, pictures = watching.packets, watching.pictures
+    # Encoders may leave ten seconds between keyframes: that none came is nothing about the picture.
+    is_too_short = packets.count > 0 and not packets.keyframes_s and not watching.undecodable
+    if is_too_short:
+        watching.error = "no keyframe came while it was looked at"
     newest = pictures[-1] if pictures else None
     return {
         "frames": packets.count,
@@ -280,6 +284,7 @@ def _watched(container: Any, job: Job, is_over: Callable[[Watching], bool]) -> A
         "motion": watching.motion,
         "jpeg": _text(watching.thumbnail()) if job["wants_frame"] else "",
         "error": watching.error,
+        "is_own_fault": is_too_short,
         **compared,
     }
 
@@ -297,6 +302,10 @@ def _played(job: Job) -> Answer:
     except Unplayed as why:
         return {"error": why.error, "status": why.status, "is_own_fault": why.is_own_fault}
     answer = _watched(container, job, playing.is_over)
+    if playing.has_been_left():
+        answer.update(error="closed", is_own_fault=False)
+    elif not answer["is_own_fault"]:
+        answer["error"] = ""  # that the look is over is no error
     return {**answer, **playing.outcome()}
 
 

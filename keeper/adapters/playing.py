@@ -98,16 +98,18 @@ class Playing:
             self._has_ended = is_enough and self._has_memory
         return self._has_ended
 
+    def has_been_left(self) -> bool:
+        """Whether it was the server that ended it."""
+        has_stalled = _now_s() - (self._newest_s or self._opened_s) >= _STALL_S
+        return not self._has_ended and not has_stalled
+
     def outcome(self) -> dict[str, Any]:
         """Say what of the sample this knows."""
         now_s = _now_s()
-        age_s = None if self._newest_s is None else now_s - self._newest_s
-        has_stalled = now_s - (self._newest_s or self._opened_s) >= _STALL_S
         return {
             "status": _LET_IN,
-            "error": "" if self._has_ended or has_stalled else "closed",
             "sampled_s": max(0.0, now_s - self._opened_s),
-            "newest_age_s": age_s,
+            "newest_age_s": None if self._newest_s is None else now_s - self._newest_s,
         }
 
     def _left_s(self) -> float:

@@ -176,6 +176,22 @@ async def test_a_stream_of_one_keyframe_is_seen(decoders: Decoders) -> None:
     assert found.change is not None
 
 
+async def test_a_look_between_two_keyframes_knows_nothing_of_the_picture(
+    decoders: Decoders,
+) -> None:
+    out = io.BytesIO()
+    whole = io.BytesIO(coded(seconds=2.0, gop=1000))
+    with av.open(whole, "r") as source, av.open(out, "w", format="mpegts") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size and not packet.is_keyframe:
+                packet.stream = stream
+                target.mux(packet)
+    found = await decoders.segments([out.getvalue()], LIMITS)
+    assert (found.is_own_fault, found.error) == (True, "no keyframe came while it was looked at")
+    assert (found.frames, found.mean_luma) == (39, None)
+
+
 async def test_a_picture_may_change_its_size_under_way(decoders: Decoders) -> None:
     parts = [
         coded(size=(192, 108), draw=standing(100)),

@@ -274,3 +274,12 @@ async def test_memory_of_another_job_is_no_part_of_this_one() -> None:
     short = await there.segments([CLIP], replace(LIMITS, wants_frame=False))
     assert short.frames == 20
     await there.close()
+
+
+async def test_the_daemon_itself_loads_nothing_that_decodes() -> None:
+    words = "import sys, keeper.adapters.network; print({'av', 'numpy', 'PIL'} & set(sys.modules))"
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", words, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await program.communicate()
+    assert said == b"set()\n"
