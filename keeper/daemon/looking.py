@@ -99,18 +99,16 @@ def _source(view: View) -> tuple[object, ...]:
     return (view.kind, view.container_port, view.path, view.url, view.ignored)
 
 
-def where_to_look(view: View, target: Target, *, is_slate_on: bool) -> View | str:
+def where_to_look(view: View, target: Target) -> View | str:
     """Say what to look at; a sentence: nothing that is seen anywhere would be this host's picture.
 
     What is seen elsewhere is the stream's. It is taken for a host's while that one alone can be its source:
-    not of a replacement that is not on air yet, nor while keeper itself shows its slate there.
+    not for that of a replacement that has yet to prove itself.
     """
     if not (view.url or view.url_secret):
         return view
-    if view.own is not None and (target.is_handing_over or is_slate_on):
+    if view.own is not None and target.is_handing_over:
         return view.own
-    if is_slate_on:
-        return "keeper's own slate is what is seen there"
     if target.is_incoming:
         return "what is seen there may be the old host's, and this one has no picture of its own to look at"
     if not view.url:

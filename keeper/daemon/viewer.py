@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from keeper.core.model import InstanceId, Reading, SlotId, Status, Subject
+from keeper.core.model import InstanceId, Reading, Status, Subject
 from keeper.core.reasons import Reason
 from keeper.daemon.board import Board
 from keeper.daemon.links import SILENT_LINK_S
@@ -27,8 +27,6 @@ from keeper.workloads.viewing import Aids
 # Looks in a row that saw the same picture, before a promise that it stays is worth anything: every
 # streak that is counted in the core is full by then.
 _SAME_LOOKS = 12
-# A platform's playlist is some segments behind what it is sent.
-_PLATFORM_LAG_S = 30.0
 
 
 @dataclass(slots=True)
@@ -63,7 +61,6 @@ class Viewer:
         own_network: Callable[[], Status],
         foresight: Foresight | None,
         aids: Callable[[], Aids] = Aids,
-        is_slate_on: Callable[[SlotId], bool] = lambda _: False,
     ) -> None:
         self._looking = Looking(network=network, clock=clock, board=board)
         self._clock = clock
@@ -74,8 +71,6 @@ class Viewer:
         self._own_network = own_network
         self._foresight = foresight
         self._aids = aids
-        self._is_slate_on = is_slate_on
-        self._slate_until_s: dict[SlotId, float] = {}
         self._rentals: dict[InstanceId, _Viewed] = {}
 
     def begin(self, target: Target) -> None:
@@ -193,7 +188,7 @@ class Viewer:
         target = viewed.target
         instance_id = target.instance.instance_id
         declared = self._aids().complete(target.workload.view())
-        view = where_to_look(declared, target, is_slate_on=self._is_slate_seen(target.slot))
+        view = where_to_look(declared, target)
         viewed.looked_at = None
         try:
             if isinstance(view, str):
@@ -215,13 +210,6 @@ class Viewer:
         if self._own_network() is Status.FALSE and reading.status is Status.FALSE:
             return replace(reading, status=Status.UNKNOWN, reason=Reason.OWN_NETWORK_DOWN)
         return reading
-
-    def _is_slate_seen(self, slot: SlotId) -> bool:
-        """Whether a platform may still show keeper's own slate: it shows what it was sent a while ago."""
-        now_s = self._clock.monotonic()
-        if self._is_slate_on(slot):
-            self._slate_until_s[slot] = now_s + _PLATFORM_LAG_S
-        return now_s < self._slate_until_s.get(slot, now_s)
 
     def _as_the_workload_says(self, reading: Reading) -> Reading:
         """Take a moving picture for a wrong one where the workload says that it is not the stream.

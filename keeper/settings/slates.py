@@ -110,7 +110,7 @@ def slate_problems(settings: Settings) -> Iterator[SlateProblem]:
 
 def slate_view_problem(view: View) -> str | None:
     """Say why a stream that is looked at in this way cannot have a slate; None: it can."""
-    if view.url:
+    if view.url or view.url_secret:
         return (
             "what is looked at is the platform's own output, where keeper would see its slate and take it"
             " for the host's picture: look at the host itself, or leave the slate out"

@@ -283,30 +283,27 @@ BY_SECRET = replace(ELSEWHERE, url="", url_secret="WATCH")
 
 
 @pytest.mark.parametrize(
-    ("view", "target", "is_slate_on", "goes_to"),
+    ("view", "target", "goes_to"),
     [
         # A port is the host's own, whatever else goes on.
-        (PORT, {}, False, PORT),
-        (PORT, {"is_incoming": True, "is_handing_over": True}, True, PORT),
+        (PORT, {}, PORT),
+        (PORT, {"is_incoming": True, "is_handing_over": True}, PORT),
         # What everybody sees is this host's while it is the only one.
-        (ELSEWHERE, {}, False, ELSEWHERE),
-        (OWN, {}, False, OWN),
+        (ELSEWHERE, {}, ELSEWHERE),
+        (OWN, {}, OWN),
         # While another one serves, it is not the replacement's; by its own playlist both are told apart.
-        (ELSEWHERE, {"is_incoming": True, "is_handing_over": True}, False, "may be the old host's"),
-        (ELSEWHERE, {"is_handing_over": True}, False, ELSEWHERE),
-        (OWN, {"is_incoming": True, "is_handing_over": True}, False, PORT),
-        (OWN, {"is_handing_over": True}, False, PORT),
-        # keeper's slate moves, and is not the stream.
-        (ELSEWHERE, {}, True, "keeper's own slate is what is seen there"),
-        (OWN, {}, True, PORT),
+        (ELSEWHERE, {"is_incoming": True, "is_handing_over": True}, "may be the old host's"),
+        (ELSEWHERE, {"is_handing_over": True}, ELSEWHERE),
+        (OWN, {"is_incoming": True, "is_handing_over": True}, PORT),
+        (OWN, {"is_handing_over": True}, PORT),
         # A secret that is gone: nothing is known, and nothing is guessed.
-        (BY_SECRET, {}, False, "the address to look at is not known"),
+        (BY_SECRET, {}, "the address to look at is not known"),
     ],
 )  # fmt: skip
 def test_what_is_seen_elsewhere_is_held_against_no_host_that_does_not_send_it(
-    view: View, target: dict[str, bool], is_slate_on: bool, goes_to: View | str
+    view: View, target: dict[str, bool], goes_to: View | str
 ) -> None:
-    found = where_to_look(view, a_target(**target), is_slate_on=is_slate_on)
+    found = where_to_look(view, a_target(**target))
     if isinstance(goes_to, str):
         assert goes_to in str(found)
     else:
@@ -315,7 +312,5 @@ def test_what_is_seen_elsewhere_is_held_against_no_host_that_does_not_send_it(
 
 def test_a_secret_address_is_put_into_the_look_and_into_nothing_that_is_shown() -> None:
     aids = Aids(urls={"WATCH": PLAYLIST})
-    assert where_to_look(aids.complete(BY_SECRET), a_target(), is_slate_on=False) == replace(
-        BY_SECRET, url=PLAYLIST
-    )
+    assert where_to_look(aids.complete(BY_SECRET), a_target()) == replace(BY_SECRET, url=PLAYLIST)
     assert PLAYLIST not in repr(aids)

@@ -73,7 +73,7 @@ class Moving(MemoryNetwork):
     async def sample_mjpeg(self, url: str, limits: PictureLimits) -> PictureSample:
         return PictureSample(
             http_status=200, frames=30, unique_frames=30, undecodable_frames=0, bytes_read=90_000,
-            sampled_s=2.5, mean_luma=90.0, motion=9.0, newest_frame=b"",
+            sampled_s=2.5, mean_luma=90.0, motion=9.0, newest_frame=b"", has_sound=True, sound_dbfs=-20.0,
         )  # fmt: skip
 
 

@@ -124,6 +124,16 @@ def test_a_box_without_a_decoder_looks_at_jpeg_all_the_same(
     assert view_in(load(stream("{kind: jpeg, port: 80}"))).kind is ViewKind.JPEG
 
 
+@pytest.mark.parametrize("place", ["url: 'https://a.example/x.m3u8'", "url_secret: WATCH"])
+def test_a_slate_is_not_looked_for_where_it_would_be_seen_itself(
+    problems: Problems, place: str
+) -> None:
+    text = stream(f"{{kind: hls, {place}}}") + "    slate: {ingest_url_secret: INGEST}\n"
+    given = {**SECRET, "KEEPER_SECRET_INGEST": "rtmp://live.example/app/k3y"}
+    (said,) = problems(text, given)
+    assert "keeper would see its slate and take it for the host's picture" in said
+
+
 # --- an address that is a secret ----------------------------------------------------------------------
 
 
