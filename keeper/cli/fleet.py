@@ -28,7 +28,7 @@ from keeper.cli.rentals import (
     vram,
 )
 from keeper.cli.rollouts import shown_deploys
-from keeper.cli.seen import shown_objectives, shown_views
+from keeper.cli.seen import shown_streams, shown_views
 from keeper.cli.terminal import cell, duration, rough, table
 from keeper.core.model import SlotId, is_spare
 from keeper.core.reasons import SENTENCE, Reason
@@ -337,7 +337,7 @@ def _remarks(fleet: FleetStatus) -> Iterator[RenderableType]:
         about = f" ({window.stream})" if window.stream else ""
         until = f"{window.until:%Y-%m-%d %H:%M} UTC"
         yield cell(f"window {window.name}{about}: {ALLOWS[window.allow]}, until {until}", "cyan")
-    yield from shown_objectives(fleet.streams)
+    yield from shown_streams(fleet.streams)
     yield from shown_deploys(tuple(s.deploy for s in fleet.streams if s.deploy is not None))
     if fleet.pause is not None:
         rest = "keeper watches and touches nothing. When done: `keeper resume`."

@@ -95,12 +95,14 @@ def shown_views(slots: Iterable[SlotStatus], now: datetime, width: int) -> Itera
         yield said
 
 
-def shown_objectives(streams: Iterable[StreamStatus]) -> Iterator[RenderableType]:
-    """Say how each stream has kept its objective, of which anything is known."""
+def shown_streams(streams: Iterable[StreamStatus]) -> Iterator[RenderableType]:
+    """Say how each stream has kept its objective, of which anything is known, and how its slate is."""
     for stream in streams:
         if stream.objective is not None:
             style = _KEPT.get(tone_of(stream.objective), "")
             yield cell(f"{stream.stream}: a picture for {in_words(stream.objective)}", style)
+        if stream.slate:
+            yield cell(f"{stream.stream}: {stream.slate}", "yellow")
 
 
 def told_view(view: ViewStatus, now: datetime) -> Text:

@@ -15,7 +15,7 @@ from keeper.cli.seen import StripLine
 from keeper.cli.stream_status import _shown
 from keeper.core.viewing import Verdict
 from keeper.web.explain import explain
-from keeper.web.shapes import FleetStatus, RunStatus, ViewStatus
+from keeper.web.shapes import FleetStatus, ObjectiveStatus, RunStatus, ViewStatus
 from tests.snapshots import NOW, picture, record, snapshot
 from tests.unit.cli.fleets import WELL
 from tests.unit.cli.test_fleet import text
@@ -77,6 +77,30 @@ def test_numbers_that_nobody_has_measured_have_no_column() -> None:
     lines = text(shown_fleet(seeing(view((Verdict.LIVE, 5), numbers=numbers)), width=140), 140)
     assert lines[3].split() == ["SLOT", "SEEN", "FOR", "LAST", "30", "MIN", "KBIT/S"]
     assert lines[5] == ""
+
+
+def test_a_line_a_stream_says_what_was_promised_and_that_viewers_see_the_slate() -> None:
+    (stream,) = WELL.streams
+    kept = ObjectiveStatus(
+        ratio=0.995,
+        window_s=2_592_000.0,
+        availability_ratio=0.9962,
+        good_s=2_582_150.0,
+        dark_s=9_850.0,
+        silent_s=0.0,
+        starting_s=0.0,
+        allowed_s=12_960.0,
+        remaining_s=3_110.0,
+        remaining_ratio=0.24,
+        burn_ratio=1.0,
+    )
+    told = replace(stream, objective=kept, slate="The slate is on: no host shows a picture yet.")
+    lines = text(shown_fleet(replace(WELL, streams=(told,)), width=120), 120)
+    assert (
+        "duel: a picture for 99.62 % of 30 days (objective 99.5 %); 24 % of the error budget left,"
+        " 51 min 50 s" in lines
+    )
+    assert "duel: The slate is on: no host shows a picture yet." in lines
 
 
 def test_where_nobody_has_looked_nothing_is_shown() -> None:
