@@ -9,10 +9,11 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
+from keeper.core.model import Publishers
 from keeper.settings.document import Place
 from keeper.settings.scenes import Unreadable, grid_of
 from keeper.settings.tree import Settings, StreamSection
-from keeper.workloads import ViewKind
+from keeper.workloads import ViewKind, registered
 from keeper.workloads.viewing import (
     NEEDS_MEDIA,
     Aids,
@@ -112,12 +113,30 @@ def contradicting(settings: Settings) -> Iterator[tuple[tuple[Place, ...], str]]
                     "it out of the stream's `secrets`"
                 ),
             )
+        if stream.publishers is Publishers.SEVERAL and not _has_own_picture(stream):
+            yield (
+                ((*place, key), ("streams", place[1], "publishers")),
+                (
+                    f"{said}: what is seen at `{key}` does not tell two hosts apart, so while both may publish "
+                    "no replacement could prove itself: say `publishers: one`, or look at the host's own `port`"
+                ),
+            )
         named = view.url or f"secret {view.url_secret}"
         if (before := seen.setdefault(named, (place, stream.name)))[0] != place:
             yield (
                 ((*before[0], key), (*place, key)),
                 f"{said} is looked at where stream '{before[1]}' is: the picture there can be of one alone",
             )
+
+
+def _has_own_picture(stream: StreamSection) -> bool:
+    """Whether a host can be looked at by itself, too."""
+    plugin = registered()[str(getattr(stream.workload, "kind", ""))]
+    try:
+        workload = plugin.build(stream.workload, dict.fromkeys(stream.secrets, ""))
+    except ValueError:  # what is wrong with it is said elsewhere
+        return True
+    return workload.view().own is not None
 
 
 def _kind(view: PictureSettings) -> ViewKind | None:

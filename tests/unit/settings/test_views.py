@@ -21,6 +21,7 @@ SECRET = {"KEEPER_SECRET_WATCH": ADDRESS}
 STREAM = """streams:
   - name: show
     replicas: {replicas}
+    publishers: one
     secrets: {secrets}
     workload:
       kind: command
@@ -42,46 +43,46 @@ def view_in(settings: Settings) -> View:
 @pytest.mark.parametrize(
     ("view", "place", "why"),
     [
-        ("{kind: mjpeg}", "9:7", "a look goes to a `port` of the container, or elsewhere: by `url`"),
+        ("{kind: mjpeg}", "10:7", "a look goes to a `port` of the container, or elsewhere: by `url`"),
         (
-            "{kind: hls, port: 80, url: 'https://a.example/x.m3u8'}", "9:7",
+            "{kind: hls, port: 80, url: 'https://a.example/x.m3u8'}", "10:7",
             "the look goes to the host's own `port` and `path`, or elsewhere by `url`: leave one out",
         ),
-        ("{kind: hls, path: /x, url_secret: WATCH}", "9:7", "or elsewhere by `url`: leave one out"),
-        ("{kind: hls, url: 'rtmp://a.example/x'}", "9:7", "begins with http:// or https://, for `hls`"),
-        ("{kind: rtmp, url: 'http://a.example/x'}", "9:7", "begins with rtmp:// or rtmps://, for `rtmp`"),
-        ("{kind: hls, url: 'file:///etc/passwd'}", "9:7", "expected an address that begins with"),
-        ("{kind: rtmp, url: 'rtmp://a.example:99999/x'}", "9:7", "that is no address"),
-        ("{kind: http, url: 'https://a.example/'}", "9:7", "an answer from elsewhere says nothing of the host"),
-        ("{kind: tcp, url_secret: WATCH}", "9:7", "an answer from elsewhere says nothing of the host"),
-        ("{kind: hls, url_secret: WATCH, url: 'http://a.example/x'}", "9:7", "leave one out"),
+        ("{kind: hls, path: /x, url_secret: WATCH}", "10:7", "or elsewhere by `url`: leave one out"),
+        ("{kind: hls, url: 'rtmp://a.example/x'}", "10:7", "begins with http:// or https://, for `hls`"),
+        ("{kind: rtmp, url: 'http://a.example/x'}", "10:7", "begins with rtmp:// or rtmps://, for `rtmp`"),
+        ("{kind: hls, url: 'file:///etc/passwd'}", "10:7", "expected an address that begins with"),
+        ("{kind: rtmp, url: 'rtmp://a.example:99999/x'}", "10:7", "that is no address"),
+        ("{kind: http, url: 'https://a.example/'}", "10:7", "an answer from elsewhere says nothing of the host"),
+        ("{kind: tcp, url_secret: WATCH}", "10:7", "an answer from elsewhere says nothing of the host"),
+        ("{kind: hls, url_secret: WATCH, url: 'http://a.example/x'}", "10:7", "leave one out"),
         (
-            "{kind: rtmp, url: 'rtmp://me:hunter2@a.example/x'}", "9:7",
+            "{kind: rtmp, url: 'rtmp://me:hunter2@a.example/x'}", "10:7",
             "put the whole address into a secret of keeper's, and name that in `url_secret`",
         ),
         (
-            "{kind: mjpeg, port: 80, expects_sound: true}", "9:7",
+            "{kind: mjpeg, port: 80, expects_sound: true}", "10:7",
             "`mjpeg` carries no sound: look by `hls`, `rtmp`, or leave `expects_sound` out",
         ),
-        ("{kind: tcp, port: 80, scenes: [{name: a, image: /a.png}]}", "9:7", "`tcp` sees no picture"),
-        ("{kind: webrtc, port: 80}", "9:7", "players of Pixel Streaming belong to"),
+        ("{kind: tcp, port: 80, scenes: [{name: a, image: /a.png}]}", "10:7", "`tcp` sees no picture"),
+        ("{kind: webrtc, port: 80}", "10:7", "players of Pixel Streaming belong to"),
         (
-            "{kind: mjpeg, port: 80, ignored: [{left: 0.8, width: 0.3, height: 0.1}]}", "9:47",
+            "{kind: mjpeg, port: 80, ignored: [{left: 0.8, width: 0.3, height: 0.1}]}", "10:47",
             "a region lies inside the picture: left + width is 1.1, and 1 is the whole",
         ),
         (
             "{kind: mjpeg, port: 80, ignored: [{width: 0.5, height: 1}, {left: 0.5, width: 0.5, height: 1}]}",
-            "9:7", "the `ignored` regions together are the whole picture",
+            "10:7", "the `ignored` regions together are the whole picture",
         ),
         (
-            "{kind: mjpeg, port: 80, scenes: [{name: a, image: /a.png}, {name: a, image: /b.png}]}", "9:7",
+            "{kind: mjpeg, port: 80, scenes: [{name: a, image: /a.png}, {name: a, image: /b.png}]}", "10:7",
             "2 scenes are called 'a'; each needs its own",
         ),
         (
-            "{kind: mjpeg, port: 80, is_static_allowed: true, still_max_s: 60}", "9:7",
+            "{kind: mjpeg, port: 80, is_static_allowed: true, still_max_s: 60}", "10:7",
             "every picture may stand still for ever by `is_static_allowed`: leave it out",
         ),
-        ("{kind: hls, url_secret: WATCH}", "9:25", "the secret WATCH is named but not given: set KEEPER_SECRET_WATCH"),
+        ("{kind: hls, url_secret: WATCH}", "10:25", "the secret WATCH is named but not given: set KEEPER_SECRET_WATCH"),
     ],
 )  # fmt: skip
 def test_what_contradicts_itself_is_said_with_its_place_and_its_cure(
@@ -94,9 +95,21 @@ def test_what_contradicts_itself_is_said_with_its_place_and_its_cure(
 
 
 def test_one_picture_of_a_platform_cannot_judge_several_hosts(problems: Problems) -> None:
-    (said,) = problems(stream("{kind: hls, url: 'https://a.example/x.m3u8'}", replicas=2))
-    assert said.startswith("keeper.yaml:9:25: stream 'show': what is seen at `url` is one picture")
+    _, said = problems(stream("{kind: hls, url: 'https://a.example/x.m3u8'}", replicas=2))
+    assert said.startswith("keeper.yaml:10:25: stream 'show': what is seen at `url` is one picture")
     assert "make streams of them with one replica each, or look at the hosts' own" in said
+
+
+def test_where_two_may_publish_a_replacement_needs_a_picture_of_its_own(
+    problems: Problems, load: Load
+) -> None:
+    view = "{kind: hls, url: 'https://a.example/x.m3u8'}"
+    (said,) = problems(stream(view).replace("publishers: one", "publishers: several"))
+    assert said.startswith(
+        "keeper.yaml:10:25: stream 'show': what is seen at `url` does not tell two"
+    )
+    assert "say `publishers: one`, or look at the host's own `port`" in said
+    load(f"streams:\n  - name: s\n    workload: {{kind: hyperscape-duel, view: {view}}}\n")
 
 
 def test_two_streams_are_not_looked_at_in_one_place(problems: Problems) -> None:
@@ -112,7 +125,7 @@ def test_a_box_without_a_decoder_says_what_to_install_or_how_to_look_without(
 ) -> None:
     monkeypatch.setattr(views, "_DECODER", "no_such_package")
     (said,) = problems(stream(f"{{kind: {kind}, port: 80}}"))
-    assert said.startswith("keeper.yaml:9:14: stream 'show': ")
+    assert said.startswith("keeper.yaml:10:14: stream 'show': ")
     assert f"looking by `{kind}` needs the extra media" in said
     assert "pip install 'vast-keeper[media]', or look by `http`" in said
 
@@ -172,7 +185,9 @@ def test_the_address_would_reach_hosts_as_a_secret_of_the_stream(problems: Probl
 def test_a_secret_that_is_no_address_is_refused_without_being_shown(problems: Problems) -> None:
     given = {"KEEPER_SECRET_WATCH": "hunter2-is-no-address"}
     (said,) = problems(stream("{kind: hls, url_secret: WATCH}"), given)
-    assert said.startswith("keeper.yaml:9:25: what the secret WATCH holds is no address to look at")
+    assert said.startswith(
+        "keeper.yaml:10:25: what the secret WATCH holds is no address to look at"
+    )
     assert "hunter2" not in said
 
 
@@ -250,7 +265,7 @@ def test_an_image_that_cannot_be_read_is_said_and_excuses_nothing(
     settings = load(stream(f"{{kind: mjpeg, port: 80, scenes: [{{name: lobby, image: {path}}}]}}"))
     (said,) = unfit(settings.local_files)
     assert said.partition("keeper.yaml:")[2] == (
-        f"9:60: streams[0].workload.view.scenes[0].image: {path} {words}"
+        f"10:60: streams[0].workload.view.scenes[0].image: {path} {words}"
     )
     (scene,) = aids_of(settings).complete(view_in(settings)).scenes
     assert scene.grid == b""
