@@ -86,12 +86,12 @@ def shown_views(slots: Iterable[SlotStatus], now: datetime, width: int) -> Itera
     while numbers and needed + sum(_GAP + _wide(*each) for each in numbers.items()) > width:
         numbers.popitem()
     made = table("SLOT", "SEEN", "FOR", "LAST 30 MIN", *numbers, right=("FOR", *numbers))
-    for index, ((_, view), row) in enumerate(zip(views, rows, strict=True)):
-        measures = (cell(column[index]) for column in numbers.values())
-        made.add_row(*row, StripLine(view.strip, now), *measures)
+    lines = [StripLine(view.strip, now) for _, view in views]
+    for index, (row, line) in enumerate(zip(rows, lines, strict=True)):
+        made.add_row(*row, line, *(cell(column[index]) for column in numbers.values()))
     yield Text()
     yield made
-    if said := _key(run for _, view in views for run in view.strip):
+    if said := key_of(lines):
         yield said
 
 
@@ -114,9 +114,14 @@ def told_view(view: ViewStatus, now: datetime) -> Text:
     return Text.assemble(verdict, " for ", since, cell(f": {numbers}" if numbers else ""))
 
 
-def key_of(view: ViewStatus) -> Text | None:
-    """Say what the letters in a strip mean; None: there are none."""
-    return _key(view.strip)
+def key_of(lines: Iterable[StripLine]) -> Text | None:
+    """Say what the letters in some strips mean; None: there are none."""
+    seen = {minute[0] for line in lines for minute in line.minutes if minute}
+    seen -= {Verdict.LIVE, Verdict.STATIC}
+    said = ", ".join(
+        f"{sign} {word(verdict)}" for verdict, sign in _SIGN.items() if verdict in seen
+    )
+    return cell(said, "dim") if said else None
 
 
 def _sign(seen: tuple[Verdict | None, ...]) -> tuple[str, str]:
@@ -148,11 +153,3 @@ def _columns(views: Sequence[tuple[str, ViewStatus]]) -> dict[str, list[str]]:
 
 def _wide(heading: str, column: list[str]) -> int:
     return max(len(heading), *(len(each) for each in column))
-
-
-def _key(runs: Iterable[RunStatus]) -> Text | None:
-    seen = {run.verdict for run in runs} - {Verdict.LIVE, Verdict.STATIC}
-    said = ", ".join(
-        f"{sign} {word(verdict)}" for verdict, sign in _SIGN.items() if verdict in seen
-    )
-    return cell(said, "dim") if said else None

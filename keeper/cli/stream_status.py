@@ -130,14 +130,15 @@ def _shown(report: StreamReport) -> Iterator[RenderableType]:
     made.columns[0].no_wrap = made.columns[1].no_wrap = True
     if report.view is not None:
         made.add_row("  Viewers see", cell(*_sight(report.view)), told_view(report.view, report.at))
-        made.add_row("  Last 30 min", "", StripLine(report.view.strip, report.at))
-        if key := key_of(report.view):
+        line = StripLine(report.view.strip, report.at)
+        made.add_row("  Last 30 min", "", line)
+        if key := key_of([line]):
             made.add_row("", "", key)
-    for line in report.lines:
-        word, style = _WORD[line.status.value]
-        rows = line.text.split("\n") or [""]
+    for told in report.lines:
+        word, style = _WORD[told.status.value]
+        rows = told.text.split("\n") or [""]
         text = Text("\n").join([cell(row, length_max=2000) for row in rows])
-        made.add_row(cell(f"  {line.title}"), cell(word, style), text)
+        made.add_row(cell(f"  {told.title}"), cell(word, style), text)
     yield made
 
 
