@@ -15,7 +15,19 @@ from keeper.cli.exit_codes import ExitCode
 
 _SEEDS_MAX = 100_000
 # As the simulator's own modules have them; the command line starts without the simulator.
-FLEETS = ("two", "one", "five", "twenty", "bids", "tight", "hours", "modes", "spared", "any")
+FLEETS = (
+    "two",
+    "one",
+    "five",
+    "twenty",
+    "bids",
+    "tight",
+    "hours",
+    "modes",
+    "spared",
+    "keyed",
+    "any",
+)
 SSHD_KINDS = ("built-in", "openssh")
 LIMIT_STYLES = ("text", "threshold", "detail", "msg", "message", "body", "header", "hint")
 

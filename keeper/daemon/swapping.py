@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from keeper.core.decisions import Swap
-from keeper.core.model import InstanceId, IntentId, SlotId
+from keeper.core.model import IntentId, SlotId
 from keeper.daemon.putting import Putting
 from keeper.daemon.watch import Watch
-from keeper.ports import Clock, Link, Refused, Upload
+from keeper.ports import Clock, Refused, Upload
 from keeper.workloads import Step, Workload
 
 _LINK_WAIT_S = 20.0
@@ -57,16 +57,10 @@ class Swapper:
             coming = await self._watch.link(act.instance_id, _LINK_WAIT_S)
             leaving = await self._watch.link(act.leaving_id, _LINK_WAIT_S)
         async with asyncio.timeout(_deadline_s(stop)):
-            await self._put(act.leaving_id, leaving, stop)
+            await self._putting.put(leaving, stop)
         self._ended_at[act.intent_id] = self._clock.now()
         async with asyncio.timeout(min(_deadline_s(start), act.within_s)):
-            await self._put(act.instance_id, coming, start)
-
-    async def _put(self, instance_id: InstanceId, link: Link, steps: Sequence[Step]) -> None:
-        async def relink() -> Link:
-            return await self._watch.link(instance_id, _LINK_WAIT_S)
-
-        await self._putting.put(link, steps, relink=relink)
+            await self._putting.put(coming, start)
 
 
 def _deadline_s(steps: Sequence[Step]) -> float:

@@ -13,6 +13,7 @@ from keeper.sim import promises_alerts as alerts
 from keeper.sim import promises_caps as caps
 from keeper.sim import promises_deploys as deploys
 from keeper.sim import promises_ends as ends
+from keeper.sim import promises_handover as handover
 from keeper.sim import promises_money as money
 from keeper.sim import promises_nerve as nerve
 from keeper.sim import promises_protocol as protocol
@@ -52,7 +53,11 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "I8": (money.only_ours_is_touched,),
     "I9": (nerve.bad_listing_is_not_absence,),
     # streams
-    "I11": (nerve.make_before_break, spares.only_spares_stand_still),
+    "I11": (
+        nerve.make_before_break,
+        spares.only_spares_stand_still,
+        handover.one_publisher_at_a_time,
+    ),
     "I12": (
         nerve.paused_means_hands_off,
         nerve.common_causes_stop_everything,

@@ -37,6 +37,8 @@ BID = "bid"  # what a rental's change of bid is called
 # What the hosts write down about the picture, from the truth and not from a probe.
 PICTURE_LIVE = "picture.live"
 PICTURE_LOST = "picture.lost"
+# A host began to send its stream, and ended; of streams whose ingest takes one publisher.
+PUBLISHES, PUBLISHES_NO_MORE = "publishes", "publishes no more"
 COMMAND = "command"
 COMMAND_ENDED = "command.ended"
 REMEDIES = ("deploy.", "restart.")  # what a command that repairs something is called
@@ -126,6 +128,10 @@ class Bounds:
     ending_s: float = 10_800.0  # a contract that ends sooner is replaced ahead of time
     recycle_after_s: float | None = None  # a host that has served so long is replaced
     spares: Mapping[str, SpareBounds] = field(default_factory=dict)  # by stream
+    one_publisher: frozenset[str] = frozenset()  # streams whose ingest takes no second one
+    publishers_s: float = (
+        5.0  # two of them may be there for so long: one ends while the other begins
+    )
     ending_notice_s: float = 3600.0  # an end known so long ahead is no surprise
     # what one host may cost, by stream, disk included
     price_max_dollars_per_hour: Mapping[str, float] = field(default_factory=dict)

@@ -19,6 +19,7 @@ DEFAULT_STREAMS: Mapping[str, int] = MappingProxyType({"duel": 1, "turbo": 1})
 DEFAULT_BIDDERS: frozenset[str] = frozenset({"turbo"})  # streams that bid, and fall back
 DEFAULT_MACHINES = 56  # some are lost for good in a bad week, and others rent as well
 _MACHINES_A_SLOT = 6
+_KEYED_RATIO = 0.08  # of all seeds that draw their fleet
 
 OBSERVE, SUGGEST, REPAIR, REPLACE = "observe", "suggest", "repair", "replace"
 ANY, DEFAULT = "any", "two"
@@ -69,6 +70,7 @@ class Habits:
     recycle_after_s: float | None = None
     dead_man_after_s: float | None = None  # costs a simulated week some seconds
     spares: Mapping[str, Spared] = field(default_factory=dict)
+    one_publisher: frozenset[str] = frozenset()  # streams whose ingest takes no second one
     audition_max_dollars: float | None = None  # of each host; None: keeper's default
 
 
@@ -109,6 +111,7 @@ class Fleet:
             f"{name} has {each.count} {'stopped' if each.stands_still else 'warm'} spares"
             for name, each in habits.spares.items()
         ]
+        parts += [f"{name} has one publisher" for name in sorted(habits.one_publisher)]
         return "; ".join(parts)
 
 
@@ -117,6 +120,8 @@ def fleet_for(name: str, *, seed: int) -> Fleet:
     rng = random.Random(f"fleet {seed}")
     if name == ANY:
         name = rng.choices(tuple(FLEETS), weights=[weight for weight, _ in FLEETS.values()])[0]
+        if random.Random(f"publishers {seed}").random() < _KEYED_RATIO:
+            name = "keyed"
     if name not in FLEETS:
         known = ", ".join((*FLEETS, ANY))
         raise ValueError(f"{name!r} is none of the fleets: {known}")
@@ -224,6 +229,19 @@ def _spared(rng: random.Random) -> Fleet:
     return Fleet(habits=Habits(spares=spares))
 
 
+def _keyed(rng: random.Random) -> Fleet:
+    """One stream key each: a second publisher is refused. Hosts are recycled often, to see it."""
+    waiting = Spared(is_started=False, stands_still=rng.random() < 0.5)
+    return Fleet(
+        streams={"duel": 1, "turbo": 1, "xr": 1},
+        habits=Habits(
+            one_publisher=rng.choice((frozenset({"duel"}), frozenset({"duel", "turbo", "xr"}))),
+            recycle_after_s=rng.choice((14_400.0, 28_800.0)),
+            spares={"duel": waiting} if rng.random() < 0.4 else {},
+        ),
+    )
+
+
 def _sized(streams: Mapping[str, int], *, strangers: int = 2) -> Fleet:
     machines = max(DEFAULT_MACHINES, _MACHINES_A_SLOT * sum(streams.values()))
     return Fleet(streams=streams, machines=machines, strangers=strangers)
@@ -240,6 +258,7 @@ FLEETS: Mapping[str, tuple[int, Callable[[random.Random], Fleet]]] = {
     "hours": (3, _hours),
     "modes": (2, _modes),
     "spared": (2, _spared),
+    "keyed": (0, _keyed),  # drawn apart, so that all other draws are as they were
 }
 
 

@@ -490,4 +490,4 @@ def _duration_s(name: str) -> float:
     """Return how long a command takes on a host, by its name."""
     if name.startswith(("deploy.", "restart.workload")):
         return 12.0
-    return 1.5 if name.startswith("restart.") else 0.3
+    return 1.5 if name.startswith(("restart.", "swap.")) else 0.3

@@ -25,6 +25,7 @@ from keeper.sim.ledger import Rental
 from keeper.sim.promises_caps import least_told
 from keeper.sim.promises_deploys import ended_with_a_bad_deploy, hopeless, is_of_a_deploy
 from keeper.sim.promises_ends import lists_with
+from keeper.sim.promises_handover import has_given_way, is_of_a_swap
 from keeper.sim.stalls import open_to
 from keeper.sim.symptoms import PASSED, PERSON, asked_ahead, shown_by
 
@@ -150,6 +151,7 @@ def _is_blameless(seen: Evidence, rental: Rental, at: float) -> bool:
         was_taken
         or is_spare
         or is_young
+        or has_given_way(seen, rental, at)
         or is_stray
         or seen.expected_to_move(rental, at)
         or seen.is_leftover(rental)
@@ -188,9 +190,8 @@ def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
         spans = seen.slot_on_air(slot)
         dark_s = 0.0
         for lost_at, again_at in seen.dark(slot):
-            if is_of_a_deploy(seen, slot, lost_at, again_at) or _is_asked_for(
-                seen, slot, lost_at, again_at
-            ):
+            of_its_own = (is_of_a_deploy, _is_asked_for, is_of_a_swap)
+            if any(each(seen, slot, lost_at, again_at) for each in of_its_own):
                 continue
             begins = max(lost_at, deadline)
             if tied_s(seen, slot, lost_at, lost_at + _SAME_S):

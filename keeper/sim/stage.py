@@ -18,6 +18,7 @@ from keeper.core.model import (
     OfferNeeds,
     Policy,
     Pricing,
+    Publishers,
     Stream,
     StreamName,
 )
@@ -132,6 +133,9 @@ def declared(
                     policy=_policy(habits),
                     recycle_after_s=habits.recycle_after_s,
                     spares=_spares(habits.spares.get(name)),
+                    publishers=Publishers.ONE
+                    if name in habits.one_publisher
+                    else Publishers.SEVERAL,
                     has_replace_windows=any(
                         each.allow == REPLACE and each.stream in {"", name}
                         for each in habits.windows
@@ -245,6 +249,7 @@ def bounds(
             if name in bidders or name in habits.bids_only
         },
         bids_only=habits.bids_only,
+        one_publisher=habits.one_publisher,
         spares={
             name: SpareBounds(
                 count=each.count,

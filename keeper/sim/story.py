@@ -184,6 +184,7 @@ class Story:
     async def _play(self) -> Played:
         loop = asyncio.get_running_loop()
         universe = Universe(self.seed, shape=replace(_SHAPE, machines=self.machines))
+        universe.hosts.ingest.streams = self.habits.one_publisher
         began_at = universe.time_s()
         Onlooker(universe.market, declared(*self._wanted).desired.streams[0].needs)
         disk = Disk(keeper_id=f"{self.seed:08x}")

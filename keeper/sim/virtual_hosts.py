@@ -25,9 +25,12 @@ from keeper.sim.evidence import (
     LINKED,
     PICTURE_LIVE,
     PICTURE_LOST,
+    PUBLISHES,
+    PUBLISHES_NO_MORE,
     STARTED,
 )
 from keeper.sim.faults import Fault, FaultKind
+from keeper.sim.ingest import Ingest
 from keeper.sim.ledger import HostEntry
 from keeper.sim.market import Market
 from keeper.sim.sickbed import Sickbed
@@ -139,6 +142,7 @@ class VirtualHost:
     flaps: bool = False  # while it crashes in a loop its manager says "up", and counts on
     listeners: list[Listener] = field(default_factory=list)
     was_on_air: bool = False
+    is_refused: bool = False  # the ingest has another publisher
     jobs: dict[str, _HostJob] = field(default_factory=dict)  # the latest try of each, by name
     # Big files by their path: which one it is, and how many pieces of it have come.
     parcels: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -164,7 +168,7 @@ class VirtualHost:
             return Seen.REFUSED
         if FaultKind.PROCESS_HUNG in self.troubles:
             return Seen.TIMEOUT
-        if not self.is_warm:
+        if not self.is_warm or self.is_refused:
             return Seen.REFUSED
         if self.flaw == FREEZES:
             return Seen.FROZEN
@@ -222,6 +226,7 @@ class VirtualHosts:
         self._market: Market | None = None
         self._next_port = _PORTS.start
         self.sickbed = Sickbed(self)
+        self.ingest = Ingest()
         # How deploys fail wherever they run, by a word that is in what they are started with, or by
         # their image; "": they do not.
         self.flaws: dict[str, str] = {}
@@ -552,6 +557,7 @@ class VirtualHosts:
 
     def look(self, host: VirtualHost) -> None:
         """Note whether the picture is really there, and let the sentinels see what changed."""
+        self._publish(host)
         is_on_air = host.seen() is Seen.LIVE
         if is_on_air is not host.was_on_air:
             host.was_on_air = is_on_air
@@ -559,6 +565,23 @@ class VirtualHosts:
         for listener in tuple(host.listeners):
             listener.changed()
         self.on_change()
+
+    def _publish(self, host: VirtualHost) -> None:
+        """Let the ingest know who sends; whoever waits for its turn is served when the other has gone."""
+        stream = self.ingest.stream_of(host.contract.label)
+        if not stream:
+            return
+        instance_id, before = host.contract.instance_id, self.ingest.served(stream)
+        publishes = host.is_up and host.process == "up"
+        if not self.ingest.note(stream, instance_id, publishes=publishes):
+            return
+        self.write(host, PUBLISHES if publishes else PUBLISHES_NO_MORE)
+        served = self.ingest.served(stream)
+        host.is_refused = publishes and served != instance_id
+        other = None if served in (None, before, instance_id) else self.by_instance.get(served or 0)
+        if other is not None:
+            other.is_refused = False
+            self.look(other)
 
     def _cut(self, host: VirtualHost, why: str) -> None:
         listeners, host.listeners = host.listeners, []

@@ -168,11 +168,13 @@ class OperatorCommand:
 
     def start(self) -> tuple[Step, ...]:
         """Make room, start, prove."""
-        return self._start("start")
+        return self._start("swap")
 
     def stop(self) -> tuple[Command, ...]:
         """End it by its manager, and see that it has ended."""
-        return manager_of.end(self.settings.manager, name="stop", workdir=self.settings.workdir)
+        return manager_of.end(
+            self.settings.manager, name="swap.stop", workdir=self.settings.workdir
+        )
 
     def remembering(self, keepsake: str) -> Workload:
         """Have nothing to remember."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from keeper.sim.evidence import LINKED, STARTED, Bounds, Caps, Deployed, Evidence
 from keeper.sim.ledger import Rental
-from tests.sim import doctored_hosts, doctored_symptoms
+from tests.sim import doctored_handovers, doctored_hosts, doctored_symptoms
 from tests.sim.doctored_spares import SPARE_BREAKS
 from tests.sim.ledgers import BEGAN, DAY, Run
 
@@ -699,4 +699,5 @@ BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
     *doctored_hosts.BREAKS,
     *doctored_symptoms.BREAKS,
     *SPARE_BREAKS,
+    *doctored_handovers.BREAKS,
 )

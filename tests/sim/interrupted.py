@@ -67,6 +67,7 @@ class Story:
     is_alone: bool = (
         False  # a verb without a running keeper, begun again until it has done its work
     )
+    has_one_publisher: bool = False
     has_releases: bool = False  # what the stream runs has a name, and deeds change it
     rentals_max: int = 0  # in all, whenever keeper is cut off; 0: nobody counts
     has_archive: bool = False  # deploys leave logs, and hosts that end leave a bundle
@@ -75,6 +76,11 @@ class Story:
     def declared(self) -> Declared:
         """Return what the operator declares."""
         return self.change(declared({"duel": self.replicas}, self.bidders))
+
+    @property
+    def one_publisher(self) -> frozenset[str]:
+        """The streams of which the ingest takes one publisher."""
+        return frozenset({"duel"}) if self.has_one_publisher else frozenset()
 
     @property
     def alive(self) -> int:
@@ -218,6 +224,7 @@ async def _played(
     story: Story, marked: Marked, cuts: tuple[int, ...], stall_at: int | None
 ) -> Ending:
     universe = Universe(1, shape=_QUIET)
+    universe.hosts.ingest.streams = story.one_publisher
     disk = Disk(keeper_id=_KEEPER_ID)
     tape = _Tape(
         universe=universe, disk=disk, only=cuts[0] if cuts else stall_at, stall_at=stall_at
@@ -272,7 +279,10 @@ async def _until_it_is_right(story: Story, universe: Universe, box: _Box, tape: 
 
 
 def _bounds(story: Story) -> Bounds:
-    habits = Habits(spares={"duel": Spared(count=story.spares)} if story.spares else {})
+    habits = Habits(
+        spares={"duel": Spared(count=story.spares)} if story.spares else {},
+        one_publisher=story.one_publisher,
+    )
     found = bounds(story.calm_s / 2, ("duel",), story.bidders, habits=habits)
     # A verb that has done its work ends, and nobody looks any more.
     return replace(found, silence_s=math.inf) if story.is_alone else found

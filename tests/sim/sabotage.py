@@ -32,7 +32,7 @@ from keeper.core import (
     verdicts,
 )
 from keeper.core.case import Case, Proposal, Wish
-from keeper.core.decisions import Restart
+from keeper.core.decisions import Restart, Swap
 from keeper.core.draft import Draft
 from keeper.core.model import (
     InstanceId,
@@ -48,6 +48,7 @@ from keeper.daemon.declared import Declared, nothing_to_hide
 from keeper.daemon.execute import Executor
 from keeper.daemon.purse import Purse
 from keeper.daemon.survey import Survey
+from keeper.daemon.swapping import Swapper
 from keeper.ports import Batch, JournalEntry, Saved, Uncertain
 from keeper.sim import stage, story
 from keeper.sim.disk import MemoryStore
@@ -55,6 +56,7 @@ from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.fleets import Habits, Spared
 from keeper.sim.lifecycle import Tempo
 from keeper.sim.memory_hosts import MemoryHosts
+from keeper.sim.virtual_hosts import VirtualHost, VirtualHosts
 from keeper.workloads import sd_turbo
 
 HOUR_S = 3600.0
@@ -197,6 +199,9 @@ PLOTS: Mapping[str, Plot] = {
         faults=(_at(0, FaultKind.STATE_REPLY_LOST),),
         habits=Habits(spares={"duel": Spared(stands_still=True)}),
     ),
+    "one publisher": Plot(
+        habits=Habits(one_publisher=frozenset({"duel"}), recycle_after_s=HOUR_S),
+    ),
 }
 
 
@@ -320,6 +325,30 @@ def _stops_what_serves(patch: pytest.MonkeyPatch) -> None:
         await sets(self, host.instance_id, state)
 
     patch.setattr(VastMarketplace, "_set_state", other)
+
+
+def _starts_before_it_ends(patch: pytest.MonkeyPatch) -> None:
+    async def swap(self: Swapper, act: Swap) -> None:
+        start = self._workload_of(act.slot, act.revision).start()
+        await self._putting.put(await self._watch.link(act.instance_id, 20.0), start)
+        await asyncio.sleep(10.0)
+        stop = self._workload_of(act.slot, act.leaving_revision).stop()
+        await self._putting.put(await self._watch.link(act.leaving_id, 20.0), stop)
+
+    patch.setattr(Swapper, "swap", swap)
+
+
+def _leaves_the_old_one_publishing(patch: pytest.MonkeyPatch) -> None:
+    """As where a manager takes a stop for done that was none."""
+    carries_out = VirtualHosts.carry_out
+
+    def carry_out(
+        self: VirtualHosts, host: VirtualHost, name: str, env: Mapping[str, str]
+    ) -> tuple[int, str]:
+        is_none = name == "swap.stop" and host.process == "up"
+        return (0, "") if is_none else carries_out(self, host, name, env)
+
+    patch.setattr(VirtualHosts, "carry_out", carry_out)
 
 
 def _takes_all_for_its_own(patch: pytest.MonkeyPatch) -> None:
@@ -605,6 +634,8 @@ SABOTAGES: tuple[Sabotage, ...] = (
     Sabotage(promises="I11", plot="the contract ends", undo=_breaks_before_it_makes),
     Sabotage(promises="I11", plot="the contract ends", undo=_hands_over_unproven),
     Sabotage(promises="I7 I11", plot="a spare stands still", undo=_stops_what_serves),
+    Sabotage(promises="I11", plot="one publisher", undo=_starts_before_it_ends),
+    Sabotage(promises="I11", plot="one publisher", undo=_leaves_the_old_one_publishing),
     Sabotage(promises="I12", plot="a pause", undo=_does_not_hear_the_pause),
     Sabotage(promises="I12", plot="both hosts go", undo=_suspects_no_common_cause),
     Sabotage(promises="I13 I18", plot="nothing helps", undo=_restarts_for_ever),

@@ -8,11 +8,12 @@ from types import MappingProxyType
 
 from typing_extensions import override
 
-from keeper.core.model import Meaning, Mode, OfferId, RentalSpec, Status, StreamName
+from keeper.core.model import Meaning, Mode, OfferId, Publishers, RentalSpec, Status, StreamName
 from keeper.core.spare import SpareKind, Spares
 from keeper.core.world import OrderKind
 from keeper.daemon.declared import Declared
 from keeper.ports import Command, CommandResult, Job, Parcel
+from keeper.sim.ailments import Cure
 from keeper.sim.faults import Fault, FaultKind
 from keeper.sim.opsbox import OpsBox
 from keeper.sim.universe import Universe
@@ -372,6 +373,23 @@ def _still(declared: Declared) -> Declared:
     return replace(declared, desired=replace(declared.desired, streams=streams))
 
 
+def _keyed(declared: Declared) -> Declared:
+    """Declare that the ingest takes one publisher."""
+    (stream,) = declared.desired.streams
+    streams = (replace(stream, publishers=Publishers.ONE),)
+    return replace(declared, desired=replace(declared.desired, streams=streams))
+
+
+async def _spoil_the_next_host(universe: Universe, box: OpsBox) -> None:
+    """Let what is started on the next host die again and again, and order that host."""
+    known = set(universe.hosts.by_instance)
+    await give(box, OrderKind.REPLACE)
+    async with asyncio.timeout(600.0):
+        while not (new := universe.hosts.by_instance.keys() - known):  # noqa: ASYNC110
+            await asyncio.sleep(1.0)
+    universe.hosts.by_instance[new.pop()].troubles[FaultKind.CRASH_LOOP] = Cure.REPLACE
+
+
 async def _end_the_host(universe: Universe, box: OpsBox) -> None:
     """Let somebody else end the host of the slot, and nothing else."""
     record = box.disk.records.get(SLOT)
@@ -477,6 +495,24 @@ STORIES = (
         over_s=600.0,
         spares=1,
         change=_still,
+    ),
+    Story(
+        name="one publisher",
+        acts=((400.0, OrderKind.REPLACE),),
+        thorough_from_s=500.0,
+        over_s=900.0,
+        change=_keyed,
+        has_one_publisher=True,
+    ),
+    Story(
+        name="one publisher, and the next host shows nothing",
+        acts=((400.0, _spoil_the_next_host),),
+        thorough_from_s=500.0,
+        thorough_until_s=1100.0,
+        over_s=1900.0,
+        calm_s=3000.0,
+        change=_keyed,
+        has_one_publisher=True,
     ),
     Story(name="by http", over_s=400.0, change=_looked_at("http", is_shut=False)),
     Story(name="by tcp through ssh", over_s=400.0, change=_looked_at("tcp", is_shut=True)),

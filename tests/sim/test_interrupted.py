@@ -43,6 +43,11 @@ def test_the_stories_do_what_they_are_to_be_interrupted_in() -> None:
         "a spare that stands still": {
             "instance.stopped": 2, "instance.started": 1, "spare.promoted": 1, "instance.rented": 3,
         },
+        "one publisher": {"workload.prepared": 1, "handover.swapping": 1, "handover.swapped": 1},
+        "one publisher, and the next host shows nothing": {
+            "handover.swapping": 3, "handover.undone": 1, "handover.swapped": 1,
+            "machine.quarantined": 1,
+        },
     }  # fmt: skip
     for name, facts in stated.items():
         found = endings[name].facts

@@ -80,8 +80,8 @@ def start(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> tuple
 def stop(settings: HyperscapeDuelSettings, secrets: Mapping[str, str]) -> tuple[Command, ...]:
     """End everything of ours and see it gone: nothing begins it again but a start."""
     return (
-        replace(_stop(settings), name="stop"),
-        scripts.act(settings, secrets, verb="clear", name="stop.clear"),
+        replace(_stop(settings), name="swap.stop"),
+        scripts.act(settings, secrets, verb="clear", name="swap.clear"),
     )
 
 

@@ -157,11 +157,11 @@ class PixelStreaming:
 
     def start(self) -> tuple[Step, ...]:
         """Install the program, start it, prove it."""
-        return self._install_and_start("start")
+        return self._install_and_start("swap")
 
     def stop(self) -> tuple[Command, ...]:
         """End the application by supervisord, and see that it has ended."""
-        return manager_of.end(self._manager, name="stop", workdir=self.settings.workdir)
+        return manager_of.end(self._manager, name="swap.stop", workdir=self.settings.workdir)
 
     def remembering(self, keepsake: str) -> Workload:
         """Have nothing to remember: what viewers see is the application's own."""

@@ -105,11 +105,11 @@ class SdTurbo:
 
     def start(self) -> tuple[Step, ...]:
         """Make room, start, see it stay."""
-        return self._putting().start("start")
+        return self._putting().start("swap")
 
     def stop(self) -> tuple[Command, ...]:
         """End the server for certain, and whatever else of it runs."""
-        return self._putting().stop("stop")
+        return self._putting().stop("swap.stop")
 
     def remembering(self, keepsake: str) -> Workload:
         """Begin with what viewers have asked for last, unless the declared prompt has changed since."""
