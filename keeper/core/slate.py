@@ -234,6 +234,8 @@ def publisher_of(
             return Publisher.MAYBE
     if _was_never_started(tenure, running):
         return Publisher.NONE
+    if _is_untouched(tenure) and tenure.first_live_at is None:
+        return Publisher.WARMING  # its first deploy has just started it, and is not over yet
     ends_at = picture_due_at(tenure, policy)
     if ends_at is not None and elapsed_s(now, ends_at) > _DUE_MARGIN_S and now < ends_at:
         return Publisher.WARMING
@@ -251,13 +253,16 @@ def _was_never_started(tenure: Tenure, running: Condition | None) -> bool:
     """
     if running is not None and running.status is not Status.UNKNOWN:
         return False
-    is_untouched = (
+    has_served = tenure.first_live_at is not None
+    return _is_untouched(tenure) and (not has_served or tenure.running_at is None)
+
+
+def _is_untouched(tenure: Tenure) -> bool:
+    return (
         tenure.deployed_at is None
         and tenure.deploy_unsure_at is None
         and tenure.deploy_failures == 0
     )
-    has_served = tenure.first_live_at is not None
-    return is_untouched and (not has_served or tenure.running_at is None)
 
 
 def picture_due_at(tenure: Tenure, policy: Policy) -> datetime | None:

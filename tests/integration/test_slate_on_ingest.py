@@ -32,7 +32,7 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.real("nginx-rtmp", "ffmpeg"), pytest.mark.xdist_group("slates")]
 
 DUEL, HOST = StreamName("duel"), InstanceId(7001)
-LOOK = SlateLook(title="Duel", width=160, height=90, frames_per_s=5, bitrate_bps=100_000)
+LOOK = SlateLook(title="Duel", width=160, height=90, frames_per_s=12, bitrate_bps=100_000)
 ON_AIR = snapshot(record())
 LAME = snapshot(
     record(tenure=tenure(conditions=conditions(running=(Status.FALSE, Reason.PROCESS_GONE))))

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.real("nginx-rtmp", "ffmpeg"), pytest.mark.xdist_group(
 
 DUEL = StreamName("duel")
 LOOK = SlateLook(
-    title="Duel", subtitle="soon", width=160, height=90, frames_per_s=5, bitrate_bps=100_000
+    title="Duel", subtitle="soon", width=160, height=90, frames_per_s=12, bitrate_bps=100_000
 )
 KEY = "sk-5ecr3t-0f-the-ingest"
 QUICK = Patience(connect_s=3.0, stall_s=3.0, lease_s=6.0)

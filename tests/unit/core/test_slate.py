@@ -277,8 +277,13 @@ HOSTS: dict[str, tuple[Tenure, MarketState, Publisher]] = {
         MarketState.RUNNING,
         Publisher.MAYBE,
     ),
-    "nothing was put there, and something runs": (
-        a_fresh_tenure(running_at=ago(30), conditions=conditions(running=UP)),
+    "its first deploy has started it, and is not over": (
+        a_fresh_tenure(running_at=ago(30), acted_at=ago(9), conditions=conditions(running=UP)),
+        MarketState.RUNNING,
+        Publisher.WARMING,
+    ),
+    "something runs there, and a deploy has failed": (
+        a_fresh_tenure(running_at=ago(30), deploy_failures=1, conditions=conditions(running=UP)),
         MarketState.RUNNING,
         Publisher.MAYBE,
     ),
