@@ -218,7 +218,7 @@ def _digest(data: bytes) -> str:
 def _same(known: Still, at_s: float, limits: PictureLimits) -> Decoded:
     """Say what is known of a picture that was decoded before, as if it had been again."""
     grid = _bytes(known.grid, CELLS)
-    found = compare(limits.memory, [Shot(at_s=at_s, grid=grid)], limits.ignored)
+    found = compare(limits.memory, [Shot(at_s=at_s, grid=grid)], limits.ignored, are_stills=True)
     return Decoded(
         mean_luma=known.luma,
         bright_luma=known.bright,

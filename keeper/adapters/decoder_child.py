@@ -64,7 +64,7 @@ def main() -> None:
     logging.disable()  # what a decoder thinks of a stranger's stream is no line of our log
     _load(with_video=kind != "stills")
     _limit(is_playing=kind == "play")
-    _say({"ready": True})
+    _say({"ready": True, "rss_kb": _usage()[1]})
     while line := sys.stdin.buffer.readline(LINE_MAX):
         job: Job = json.loads(line)
         _allow_cpu(_JOB_CPU_S)
@@ -107,9 +107,14 @@ def _limit(*, is_playing: bool) -> None:
 
 def _allow_cpu(seconds: int) -> None:
     """End this process when the job takes more: the kernel counts its own time, not a busy box's."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    limit = math.ceil(used.ru_utime + used.ru_stime) + seconds
+    limit = math.ceil(_usage()[0]) + seconds
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+
+
+def _usage() -> tuple[float, int]:
+    """Return the processor time that was used so far, and the most memory there ever was, in kB."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime, used.ru_maxrss
 
 
 def _say(what: Answer) -> None:
@@ -118,6 +123,7 @@ def _say(what: Answer) -> None:
 
 
 def _done(job: Job) -> Answer:
+    began_s = _usage()[0]
     try:
         match job["kind"]:
             case "stills":
@@ -132,8 +138,8 @@ def _done(job: Job) -> Answer:
         answer = {"error": str(error), "undecodable": 1}
     except Exception as error:  # noqa: BLE001 - a fault of ours is not the stream's
         answer = {"error": f"the decoder has failed: {type(error).__name__}", "is_own_fault": True}
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return {**answer, "cpu_s": usage.ru_utime + usage.ru_stime, "rss_kb": usage.ru_maxrss}
+    cpu_s, rss_kb = _usage()
+    return {**answer, "cpu_s": cpu_s - began_s, "rss_kb": rss_kb}
 
 
 # --- single pictures ----------------------------------------------------------------------------------
@@ -159,7 +165,7 @@ def _stills(job: Job) -> Answer:
         "luma": newest and newest.mean_luma,
         "bright": newest and newest.bright_luma,
         "motion": None if len(shots) < 2 else _motion(shots[0].grid, shots[-1].grid),  # noqa: PLR2004
-        **_compared(job, shots),
+        **_compared(job, shots, are_stills=True),
     }
 
 
@@ -167,14 +173,15 @@ def _motion(early: bytes, late: bytes) -> float:
     return sum(abs(a - b) for a, b in zip(early, late, strict=True)) / len(early)
 
 
-def _compared(job: Job, shots: list[Shot]) -> Answer:
+def _compared(job: Job, shots: list[Shot], *, are_stills: bool = False) -> Answer:
     """Say how the pictures differ from each other, and from what was kept of the look before."""
     memory = base64.b64decode(job["memory"])
     kept = recall(memory)
     if kept is not None:  # what was seen before is seen again where looks overlap
         newer = [shot for shot in shots if shot.at_s > kept.newest.at_s]
         shots = newer or shots[-1:]
-    found = compare(memory, shots, tuple(Region(**region) for region in job["ignored"]))
+    ignored = tuple(Region(**region) for region in job["ignored"])
+    found = compare(memory, shots, ignored, are_stills=are_stills)
     return {
         "change": found.change,
         "compared_s": max(0.0, found.compared_s),

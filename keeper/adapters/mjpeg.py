@@ -13,6 +13,8 @@ FRAME_MAX_BYTES = 4_000_000  # a 4K frame of good quality has 2 MB
 _HEADER_MAX_BYTES = 8_192
 _LENGTH = re.compile(rb"^content-length:\s*(\d{1,9})\s*$", re.IGNORECASE | re.MULTILINE)
 _BOUNDARY = re.compile(r'boundary="?([^";]{1,100})"?', re.IGNORECASE)
+_APART_S = 0.25
+_BETWEEN_MAX = 10
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 
 
@@ -114,6 +116,7 @@ class FrameTally:
     first: bytes = b""
     newest: bytes = b""
     newest_at_s: float = 0.0  # when it came first
+    between: list[tuple[float, bytes]] = field(default_factory=list)  # some of the others
     _first_at_s: float = 0.0
     _earlier: bytes = b""  # the one before the newest
     _earlier_at_s: float = 0.0
@@ -132,6 +135,9 @@ class FrameTally:
             return
         if not self.first:
             self.first, self._first_at_s = frame, at_s
+        latest_s = self.between[-1][0] if self.between else self._first_at_s
+        if at_s - latest_s >= _APART_S and len(self.between) < _BETWEEN_MAX:
+            self.between.append((at_s, frame))
         self._earlier, self._earlier_at_s = self.newest, self.newest_at_s
         self.newest, self.newest_at_s = frame, at_s
 

@@ -7,6 +7,7 @@ a probe asks one address one question. aiohttp's exceptions stop here.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import aiohttp
@@ -161,12 +162,22 @@ class HttpNetwork:
         )
 
     async def _decoded(self, tally: FrameTally, limits: PictureLimits, url: str) -> Decoded:
-        """Have at most two frames decoded: the newest, and one to compare it with."""
+        """Have two frames decoded, and some between them where those two show the same picture."""
         if not tally.newest:
             return Decoded(memory=limits.memory)
         shots = [(tally.newest_at_s, tally.newest)]
         if tally.other != tally.newest:
             shots.insert(0, (tally.other_at_s, tally.other))
+        found = await self._jpegs(shots, limits, url)
+        between = [shot for shot in tally.between if shots[0][0] < shot[0] < shots[-1][0]]
+        if found.change is None or found.change > 0 or not between:
+            return found
+        closer = await self._jpegs([shots[0], *between, shots[-1]], limits, url)
+        return found if closer.is_own_fault else closer
+
+    async def _jpegs(
+        self, shots: Sequence[tuple[float, bytes]], limits: PictureLimits, url: str
+    ) -> Decoded:
         return await self._decoders.jpegs(
             [frame for _, frame in shots],
             limits,

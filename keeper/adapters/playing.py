@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import av
 
+from keeper.adapters.measure import Packets
 from keeper.adapters.watching import Watching
 
 _PORT = 1935
@@ -90,18 +91,21 @@ class Playing:
         watched_s, keyframes = now_s - self._opened_s, len(packets.keyframes_s)
         if now_s >= self._ends_s or watching.bytes_read >= self._bytes_max:
             self._has_ended = True
-        elif keyframes >= _KEYFRAMES_MIN:
-            shown_s = packets.newest_s - packets.keyframes_s[0]
-            self._has_ended = shown_s >= min(_SHOWN_MIN_S, self._sample_s)
-        else:  # one picture is enough where there is another one to compare it with
-            is_enough = watched_s >= self._sample_s and keyframes > 0
-            self._has_ended = is_enough and self._has_memory
+        elif keyframes and self._is_shown_enough(packets):
+            # One picture is enough where there is another one to compare it with.
+            is_enough = self._has_memory and watched_s >= self._sample_s
+            self._has_ended = is_enough or keyframes >= _KEYFRAMES_MIN
         return self._has_ended
 
     def has_been_left(self) -> bool:
         """Whether it was the server that ended it."""
         has_stalled = _now_s() - (self._newest_s or self._opened_s) >= _STALL_S
         return not self._has_ended and not has_stalled
+
+    def _is_shown_enough(self, packets: Packets) -> bool:
+        """Whether what came since the first keyframe is long enough to tell a picture that stands."""
+        shown_s = packets.newest_s - packets.keyframes_s[0]
+        return shown_s >= min(_SHOWN_MIN_S, self._sample_s)
 
     def outcome(self) -> dict[str, Any]:
         """Say what of the sample this knows."""

@@ -25,6 +25,10 @@ CELLS = COLUMNS * ROWS
 # up to 3 in four of them together, where the bitrate is poor.
 CELL_FLOOR = 5.0
 BLOCK_FLOOR = 2.2
+# Of pictures that are coded each by itself (JPEG): the same picture gives the same bytes, and the floors are
+# this part of themselves where there is no noise.
+STILL_SHARE = 0.4
+_NOISELESS = 0.3
 # How many times its own spread noise may reach in one place of five hundred. With coding on top, the
 # heaviest noise of the labelled set comes to four fifths of what that allows.
 CELL_SPREADS = 5.0
@@ -76,11 +80,18 @@ class Comparison:
     memory: bytes
 
 
-def compare(memory: bytes, shots: Sequence[Shot], ignored: Iterable[Region] = ()) -> Comparison:
+def compare(
+    memory: bytes,
+    shots: Sequence[Shot],
+    ignored: Iterable[Region] = (),
+    *,
+    are_stills: bool = False,
+) -> Comparison:
     """Compare the pictures of a look, in order, with each other and with what was kept.
 
     A picture that drifts slower than one look can tell is compared with how it stood at first, look after
-    look. Memory that is not ours, or of another clock, counts as none.
+    look. Memory that is not ours, or of another clock, counts as none. ``are_stills``: each picture is coded
+    by itself.
     """
     shots = [shot for shot in shots if len(shot.grid) == CELLS and math.isfinite(shot.at_s)]
     if not shots:
@@ -99,7 +110,8 @@ def compare(memory: bytes, shots: Sequence[Shot], ignored: Iterable[Region] = ()
     deltas = [_measured(standing.grid, shot.grid, places) for shot in others]
     # What comes soon after a keyframe repeats its noise but for a few blocks. The noise is the same for all.
     noise = max(delta.noise for delta in deltas)
-    change = max(delta.beyond(noise) for delta in deltas)
+    floor = STILL_SHARE if are_stills and noise < _NOISELESS else 1.0
+    change = max(delta.beyond(noise, floor) for delta in deltas)
     compared_s = newest.at_s - standing.at_s
     if change > 0:
         standing = newest
@@ -113,7 +125,7 @@ def compare(memory: bytes, shots: Sequence[Shot], ignored: Iterable[Region] = ()
 def difference(early: bytes, late: bytes, places: Sequence[int]) -> float:
     """Say by how much the most changed place differs beyond the noise; 0: by no more than noise."""
     found = _measured(early, late, places)
-    return found.beyond(found.noise)
+    return found.beyond(found.noise, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +137,10 @@ class _Delta:
     block: float  # the most changed mean of four
     together: float  # the power of the means of four against that of the cells; 1: noise
 
-    def beyond(self, noise: float) -> float:
-        """Say how far that is beyond what such noise can reach."""
-        cell = self.cell - CELL_FLOOR - CELL_SPREADS * noise
-        block = self.block - BLOCK_FLOOR - BLOCK_SPREADS * noise / 2
+    def beyond(self, noise: float, floor: float) -> float:
+        """Say how far that is beyond what such noise can reach, with this share of what coding can."""
+        cell = self.cell - CELL_FLOOR * floor - CELL_SPREADS * noise
+        block = self.block - BLOCK_FLOOR * floor - BLOCK_SPREADS * noise / 2
         is_telling = self.noise >= TOGETHER_NOISE_MIN
         together = (self.together - TOGETHER_MIN) * self.noise if is_telling else 0.0
         return max(0.0, cell, block, together)

@@ -44,11 +44,9 @@ class Watched:
     @property
     def verdict(self) -> Verdict:
         """What is believed in the end, in a word."""
-        if self.believed is Status.UNKNOWN:
-            return Verdict.UNKNOWN
-        return verdict_of(
-            next(each for each in reversed(self.readings) if each.status is self.believed)
-        )
+        good = Status.FALSE if self.believed is Status.FALSE else Status.TRUE
+        told = [each for each in self.readings if each.status is good]
+        return verdict_of(told[-1]) if told else Verdict.UNKNOWN
 
     @property
     def is_right(self) -> bool:
