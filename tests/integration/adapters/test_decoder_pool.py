@@ -211,6 +211,22 @@ async def test_sources_that_are_slow_leave_a_child_to_the_others() -> None:
     await there.close()
 
 
+async def test_slow_is_what_takes_long_itself_and_only_as_long_as_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = Decoders(decoders=1)
+    for _ in range(60):
+        await there.segments([CLIP], LIMITS, source="a")
+    assert not there._slow, "what a child has used in its life is not one look's"
+    monkeypatch.setattr(decoder, "_SLOW_S", 0.0)
+    await there.segments([CLIP], LIMITS, source="a")
+    assert len(there._slow) == 1
+    monkeypatch.undo()
+    await there.segments([CLIP], LIMITS, source="a")
+    assert not there._slow
+    await there.close()
+
+
 def _unused() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
