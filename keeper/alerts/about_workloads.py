@@ -52,13 +52,13 @@ def needs_person(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
     a slot's next one at its audition, is told as well: it costs, and the hosts that serve do not say it.
     """
     held = {
-        decision.slot
+        decision.slot: decision.wanted_reason
         for decision in snapshot.plan.decisions
         if isinstance(decision, Hold) and decision.reason is Reason.NEEDS_PERSON
     }
     told: set[tuple[StreamName, str]] = set()
     for slot, record in snapshot.records.items():  # a slot that is well may say so, too
-        plea = _plea_of(record, is_held=slot in held)
+        plea = _plea_of(record, held.get(slot))
         stream = stream_of(slot)
         if plea is None or (stream, plea.code) in told:
             continue
@@ -93,11 +93,12 @@ def because(reason: Reason, record: SlotRecord) -> str:
     return f"{SENTENCE[reason]}: {plain(symptom.sentence, _SENTENCE_MAX)}"
 
 
-def _plea_of(record: SlotRecord, *, is_held: bool) -> _Plea | None:
+def _plea_of(record: SlotRecord, held_for: Reason | None) -> _Plea | None:
     tenure = record.tenure
     if tenure is not None:
-        own = _of_its_workload(record, tenure, is_held=is_held)
-        own = own or (_of_its_sound(record, tenure) if is_held else None)
+        own = _of_its_workload(record, tenure, is_held=held_for is not None)
+        if held_for is Reason.NO_SOUND:
+            own = own or _of_its_sound(record, tenure)
         if own is not None:
             return own
     return _of_an_audition(tenure) or _of_an_audition(record.incoming)

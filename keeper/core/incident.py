@@ -24,6 +24,7 @@ from keeper.core.events import IncidentClosed, IncidentOpened, StreamDark, Strea
 from keeper.core.flow import is_on_air
 from keeper.core.meter import seen_since
 from keeper.core.model import (
+    Condition,
     ConditionKind,
     Incident,
     InstanceId,
@@ -54,12 +55,23 @@ def follow(draft: Draft, slot: SlotId) -> None:
             _on_air(draft, record, tenure)
         elif record.healthy_since and record.remedies and not streaming.bad_streak:
             _forgive(draft, record, record.healthy_since)  # in doubt nothing is forgiven
+        _watch_pace(draft, slot, streaming)
         suspects.prove(draft, slot)
     elif record.ever_on_air and record.dark_since is None:
         go_dark(draft, slot, streaming.reason)
         suspects.remember(draft, slot, tenure, streaming.reason)
     elif record.healthy_since is not None:
         draft.records[slot] = replace(record, healthy_since=None)
+
+
+def _watch_pace(draft: Draft, slot: SlotId, streaming: Condition) -> None:
+    """Look again when a picture that stutters has done so for long enough to be told."""
+    if streaming.reason is Reason.STUTTERING:
+        told_at = later(
+            streaming.reason_since or streaming.since, draft.policy(slot).stuttering_alert_s
+        )
+        if told_at > draft.now:
+            draft.wake(told_at)
 
 
 def go_dark(draft: Draft, slot: SlotId, reason: Reason) -> None:

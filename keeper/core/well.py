@@ -51,6 +51,7 @@ def _serves(tenure: Tenure) -> bool:
         and tenure.conditions[RENTED].status is Status.TRUE
         and tenure.conditions[REACHABLE].status is Status.TRUE
         and tenure.conditions[STREAMING].status is Status.TRUE
+        and tenure.conditions[STREAMING].reason is not Reason.STUTTERING
         and not _has_bad(tenure.conditions)
     )
 

@@ -6,7 +6,7 @@ remedies, with any patience. It asks a fresh host for one thing, which any fault
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -15,7 +15,7 @@ from typing_extensions import override
 from keeper.core.model import InstanceId, Meaning, Reading, Remedy, Rung, Status, Subject, Symptom
 from keeper.core.reasons import Reason
 from keeper.ports import Command, CommandResult
-from keeper.workloads import Workload
+from keeper.workloads import View, Workload
 from keeper.workloads import managers as manager_of
 from keeper.workloads.audition import Check, CheckName, Finding
 from keeper.workloads.sd_turbo import SdTurbo
@@ -55,6 +55,11 @@ class Ailing(SdTurbo):
         look = Command(name=AUDITION, script="show what you can")
         fix = Command(name=FIX, script="put it right")
         return (Check(name=CheckName.GPU, expected=_EXPECTED, look=look, judge=_judge, fix=fix),)
+
+    @override
+    def view(self) -> View:
+        """Look as at the real one, and listen, too: the simulated one has sound."""
+        return replace(SdTurbo.view(self), expects_sound=True)
 
     @override
     def interpret(self, line: str, instance_id: InstanceId, at: datetime) -> tuple[Reading, ...]:

@@ -126,6 +126,7 @@ class Plea:
 
 
 AUDITION_CODE = "gpu"  # the check by which a virtual host fails
+NO_SOUND = "no_sound"  # what keeper asks a person for where one host after the other is silent
 
 
 def ailment_of(fault: Fault) -> Ailment:

@@ -18,6 +18,7 @@ from keeper.sim import promises_money as money
 from keeper.sim import promises_nerve as nerve
 from keeper.sim import promises_protocol as protocol
 from keeper.sim import promises_secrets as secrets
+from keeper.sim import promises_sound as sound
 from keeper.sim import promises_spares as spares
 from keeper.sim import promises_stream as stream
 from keeper.sim import promises_symptoms as symptoms
@@ -55,6 +56,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     # streams
     "I11": (
         nerve.make_before_break,
+        sound.a_silent_host_is_ended_last,
         spares.only_spares_stand_still,
         handover.one_publisher_at_a_time,
     ),

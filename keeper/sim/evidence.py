@@ -37,6 +37,10 @@ BID = "bid"  # what a rental's change of bid is called
 # What the hosts write down about the picture, from the truth and not from a probe.
 PICTURE_LIVE = "picture.live"
 PICTURE_LOST = "picture.lost"
+SOUND_LOST, MUTE_NO_MORE = (
+    "sound.lost",
+    "mute no more",
+)  # between them a picture, and nothing but that
 # A host began to send its stream, and ended; of streams whose ingest takes one publisher.
 PUBLISHES, PUBLISHES_NO_MORE = "publishes", "publishes no more"
 COMMAND = "command"
@@ -388,19 +392,29 @@ class Evidence:
         }
 
     def _stretches(
-        self, instance_id: int, entries: tuple[HostEntry, ...]
+        self,
+        instance_id: int,
+        entries: tuple[HostEntry, ...],
+        begins: str = PICTURE_LIVE,
+        ends: str = PICTURE_LOST,
     ) -> Iterator[tuple[float, float]]:
         since: float | None = None
         for entry in entries:
-            if entry.what == PICTURE_LIVE and since is None:
+            if entry.what == begins and since is None:
                 since = entry.at
-            elif entry.what == PICTURE_LOST and since is not None:
+            elif entry.what == ends and since is not None:
                 yield since, entry.at
                 since = None
         if since is not None:
             rental = self.ledger.rentals.get(instance_id)
             end = rental.ended_at if rental is not None else None
             yield since, end if end is not None else self.ended_at
+
+    def mute(self, instance_id: int) -> tuple[Span, ...]:
+        """Return the stretches in which a viewer of this rental saw the picture and heard nothing."""
+        return tuple(
+            self._stretches(instance_id, self.deeds.get(instance_id, ()), SOUND_LOST, MUTE_NO_MORE)
+        )
 
     def slot_on_air(self, slot: str) -> tuple[tuple[float, float], ...]:
         """Return the stretches in which a slot was on air by any of its rentals, merged."""

@@ -15,6 +15,7 @@ from keeper.sim.ledger import Rental
 from keeper.sim.notices import FIRING, RESOLVED
 from keeper.sim.symptoms import waits_of
 
+_SILENT_S = 60.0  # so long a host was silent when another one is rented beside it
 _DAY_S = 86_400.0
 _CHANNEL_S = 900.0  # a channel that refused is tried again within this
 _AWAY_S = (
@@ -53,14 +54,36 @@ def waits_for_a_person(seen: Evidence, slot: str) -> tuple[Span, ...]:
 
 
 def _waits(seen: Evidence, stream: str) -> tuple[Span, ...]:
-    about = [each for each in seen.notices if each.key == f"KeeperDarkSpend:{stream}"]
+    paid_enough = tuple(
+        wait
+        for wait in _until_answered(seen, f"KeeperDarkSpend:{stream}")
+        if dark_dollars(seen, stream, wait[0]) >= seen.bounds.dark_dollars_max
+    )
+    silent = _until_answered(seen, f"KeeperNeedsPerson:{stream}:no_sound")
+    return (*paid_enough, *(wait for wait in silent if _were_silent(seen, stream, wait[0])))
+
+
+def _until_answered(seen: Evidence, key: str) -> tuple[Span, ...]:
+    """Return when a person was asked for something, and for how long at most that excuses anything."""
+    about = [each for each in seen.notices if each.key == key]
     ends = [each.at for each in about if each.kind == RESOLVED]
     return tuple(
         (told.at, min(at for at in (*ends, told.at + seen.bounds.answer_s) if at > told.at))
         for told in about
         if told.kind == FIRING
-        and dark_dollars(seen, stream, told.at) >= seen.bounds.dark_dollars_max
     )
+
+
+def _were_silent(seen: Evidence, stream: str, at: float) -> bool:
+    """Whether two hosts of a stream have been silent by then: one is no reason to ask a person."""
+    hosts = (
+        rental
+        for slot, rentals in seen.rentals.items()
+        if slot.rpartition("/")[0] == stream
+        for rental in rentals
+    )
+    silent = [h for h in hosts if any(since <= at for since, _ in seen.mute(h.instance_id))]
+    return len(silent) > 1
 
 
 def untied_until(
@@ -78,7 +101,11 @@ def untied_until(
 
 def is_to_be_left(seen: Evidence, slot: str, rental: Rental, at: float) -> bool:
     """Whether a slot may rent a second host beside this one, which is to go then."""
-    return seen.expected_to_move(rental, at) or seen.was_ordered(slot, at)
+    is_silent = any(
+        since <= at - _SILENT_S and until >= at - _SILENT_S
+        for since, until in seen.mute(rental.instance_id)
+    )
+    return is_silent or seen.expected_to_move(rental, at) or seen.was_ordered(slot, at)
 
 
 def side_by_side_s(seen: Evidence, slot: str, two: tuple[Rental, Rental], until: float) -> float:

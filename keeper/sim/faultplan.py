@@ -74,6 +74,11 @@ def _stubborn(rng: random.Random) -> Mapping[str, Any]:
     return {"cured_by": rng.choice(("process", "process", "process", "workload", "reboot"))}
 
 
+def _mute(rng: random.Random) -> Mapping[str, Any]:
+    """No reboot is tried for a sound, so what needs one needs another host."""
+    return {"cured_by": rng.choice(("process", "process", "workload", "replace"))}
+
+
 _BY_AN_ACT = (
     Remedy.RESTART_PROCESS, Remedy.RESTART_WORKLOAD, Remedy.REBOOT, Remedy.REPLACE,
 )  # fmt: skip
@@ -340,6 +345,9 @@ MENU: tuple[Row, ...] = (
     Row(
         kind=FaultKind.AUDITION_FAILS, per_day=0.5, presets="hosts", count=(1, 1), params=draw_flaw
     ),
+    # What has a picture all the same; for plans in files, and not in the presets yet.
+    Row(kind=FaultKind.SOUND_LOST, per_day=0.4, presets="sound", count=(1, 1), params=_mute),
+    Row(kind=FaultKind.PICTURE_STUTTERS, per_day=0.3, presets="sound", for_s=(30, 3600)),
 )
 
 # share of the menu's rates that each preset plays

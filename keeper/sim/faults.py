@@ -88,6 +88,8 @@ class FaultKind(StrEnum):
     PICTURE_FROZEN = "picture_frozen"
     PICTURE_BLACK = "picture_black"
     NO_FRAMES = "no_frames"
+    SOUND_LOST = "sound_lost"  # the picture stays
+    PICTURE_STUTTERS = "picture_stutters"  # far below its rate, and it moves
     PROCESS_KILLED = "process_killed"
     PROCESS_HUNG = "process_hung"
     CRASH_LOOP = "crash_loop"
@@ -142,6 +144,8 @@ HOST_KINDS = frozenset(
         FaultKind.PICTURE_FROZEN,
         FaultKind.PICTURE_BLACK,
         FaultKind.NO_FRAMES,
+        FaultKind.SOUND_LOST,
+        FaultKind.PICTURE_STUTTERS,
         FaultKind.PROCESS_KILLED,
         FaultKind.PROCESS_HUNG,
         FaultKind.CRASH_LOOP,

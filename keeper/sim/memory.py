@@ -239,6 +239,8 @@ def _sample(**numbers: object) -> PictureSample:
         "mean_luma": 112.0,
         "motion": 9.0,
         "newest_frame": _JPEG,
+        "has_sound": True,
+        "sound_dbfs": -18.0,
     }
     return PictureSample(**(values | numbers))  # type: ignore[arg-type]
 
@@ -251,6 +253,8 @@ _NOTHING = {
     "mean_luma": None,
     "motion": None,
     "newest_frame": b"",
+    "has_sound": False,
+    "sound_dbfs": None,
 }
 
 # What a viewer gets, and how long the sample takes; None: until the time is up.
@@ -259,6 +263,8 @@ _SAMPLES: Final[Mapping[Seen, tuple[PictureSample, float | None]]] = {
     Seen.WRONG: (_sample(), 2.5),
     Seen.FROZEN: (_sample(unique_frames=1, motion=None), 2.5),
     Seen.BLACK: (_sample(mean_luma=0.4, motion=0.1), 2.5),
+    Seen.MUTE: (_sample(sound_dbfs=-91.0), 2.5),
+    Seen.STUTTERING: (_sample(unique_frames=4), 2.5),
     Seen.NO_FRAMES: (_sample(**(_NOTHING | {"http_status": 200})), 2.5),
     Seen.REFUSED: (_sample(**_NOTHING, error="refused"), HOST_TRIP_S),
     Seen.TIMEOUT: (_sample(**_NOTHING, error="timeout"), None),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from keeper.core.model import Meaning
 from keeper.sim.ailments import (
     AUDITION_CODE,
+    NO_SOUND,
+    PERSON_S,
     STRENGTH,
     Ailment,
     Cure,
@@ -135,6 +137,8 @@ class Sickbed:
 
     def answered_after_s(self, stream: str, code: str) -> float | None:
         """Return how long after he was told a person has mended this; None: nothing needs him."""
+        if code == NO_SOUND:
+            return PERSON_S
         plea = next((each for each in self._matching(stream, code)), None)
         return None if plea is None else plea.person_s
 
@@ -142,6 +146,10 @@ class Sickbed:
         """Be the person who mends what one stream waits for."""
         for plea in self._matching(stream, code):
             self._mend(plea)
+        if code == NO_SOUND:
+            for host in tuple(self._hosts.by_instance.values()):
+                if stream_in(host.contract.label).rpartition(":")[2] == stream:
+                    self._hosts.heal(host.contract, FaultKind.SOUND_LOST)
 
     def mend(self) -> None:
         """Be the person who mends everything, and let nothing come back."""

@@ -23,10 +23,12 @@ from keeper.sim.evidence import (
     COMMAND,
     COMMAND_ENDED,
     LINKED,
+    MUTE_NO_MORE,
     PICTURE_LIVE,
     PICTURE_LOST,
     PUBLISHES,
     PUBLISHES_NO_MORE,
+    SOUND_LOST,
     STARTED,
 )
 from keeper.sim.faults import Fault, FaultKind
@@ -56,6 +58,8 @@ CURED_BY = {
     FaultKind.PICTURE_FROZEN: Cure.PROCESS,
     FaultKind.PICTURE_BLACK: Cure.PROCESS,
     FaultKind.NO_FRAMES: Cure.PROCESS,
+    FaultKind.SOUND_LOST: Cure.PROCESS,
+    FaultKind.PICTURE_STUTTERS: Cure.REPLACE,
     FaultKind.CRASH_LOOP: Cure.WORKLOAD,
     FaultKind.DISK_FULL: Cure.WORKLOAD,
     FaultKind.SSH_DEAD_WHILE_RUNNING: Cure.REBOOT,
@@ -76,6 +80,8 @@ class Seen(StrEnum):
     FROZEN = "frozen"
     BLACK = "black"
     NO_FRAMES = "no_frames"
+    MUTE = "mute"
+    STUTTERING = "stuttering"
     REFUSED = "refused"
     TIMEOUT = "timeout"
 
@@ -84,7 +90,10 @@ _SPOILED = (
     (FaultKind.NO_FRAMES, Seen.NO_FRAMES),
     (FaultKind.PICTURE_BLACK, Seen.BLACK),
     (FaultKind.PICTURE_FROZEN, Seen.FROZEN),
+    (FaultKind.SOUND_LOST, Seen.MUTE),
+    (FaultKind.PICTURE_STUTTERS, Seen.STUTTERING),
 )
+_MOVES = frozenset({Seen.LIVE, Seen.STUTTERING})  # with the sound that belongs to it
 _OF_AN_AILMENT = {
     Shows.WRONG: Seen.WRONG,
     Shows.BLACK: Seen.BLACK,
@@ -142,6 +151,7 @@ class VirtualHost:
     flaps: bool = False  # while it crashes in a loop its manager says "up", and counts on
     listeners: list[Listener] = field(default_factory=list)
     was_on_air: bool = False
+    was_mute: bool = False
     is_refused: bool = False  # the ingest has another publisher
     jobs: dict[str, _HostJob] = field(default_factory=dict)  # the latest try of each, by name
     # Big files by their path: which one it is, and how many pieces of it have come.
@@ -172,9 +182,10 @@ class VirtualHost:
             return Seen.REFUSED
         if self.flaw == FREEZES:
             return Seen.FROZEN
-        spoiled = next((seen for kind, seen in _SPOILED if kind in self.troubles), None)
+        spoiled = next((seen for kind, seen in _SPOILED if kind in self.troubles), Seen.LIVE)
         ailment = None if self.ailment is None else _OF_AN_AILMENT.get(self.ailment.shows)
-        return spoiled or ailment or Seen.LIVE
+        has_picture = spoiled in (Seen.LIVE, Seen.MUTE, Seen.STUTTERING)
+        return ailment if ailment is not None and has_picture else spoiled
 
     def ssh_trouble(self) -> FaultKind | None:
         """Return what is wrong with its SSH server; None when it answers."""
@@ -365,6 +376,8 @@ class VirtualHosts:
         A process that died of it stays dead.
         """
         self.sickbed.mend()
+        for host in tuple(self.by_instance.values()):
+            self.heal(host.contract, FaultKind.SOUND_LOST)
         self.flaws = dict.fromkeys(self.flaws, "")
         for host in self.by_instance.values():
             if host.flaw:
@@ -558,7 +571,11 @@ class VirtualHosts:
     def look(self, host: VirtualHost) -> None:
         """Note whether the picture is really there, and let the sentinels see what changed."""
         self._publish(host)
-        is_on_air = host.seen() is Seen.LIVE
+        seen = host.seen()
+        is_mute, is_on_air = seen is Seen.MUTE, seen in _MOVES
+        if is_mute is not host.was_mute:
+            host.was_mute = is_mute
+            self.write(host, SOUND_LOST if is_mute else MUTE_NO_MORE)
         if is_on_air is not host.was_on_air:
             host.was_on_air = is_on_air
             self.write(host, PICTURE_LIVE if is_on_air else PICTURE_LOST)

@@ -376,6 +376,16 @@ def ended_before_the_next_was_proven(run: Run) -> Evidence:
     return run.evidence()
 
 
+def ended_while_it_was_only_silent(run: Run) -> Evidence:
+    run.picture(100, 4800.0, live=False)
+    run.silence(100, 4800.0)
+    run.destroy(100, 5000.0)
+    run.silence(100, 5000.5, begins=False)
+    run.rent(101, "k:duel/0:2", at=5010.0)
+    run.picture(101, 5300.0)
+    return run.evidence()
+
+
 def rented_while_only_observed(run: Run) -> Evidence:
     run.picture(100, 5000.0, live=False)
     run.destroy(100, 5100.0)
@@ -650,6 +660,7 @@ BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
     ("I9 I14", failed_listing_then_reboot),
     ("I11", ended_while_on_air),
     ("I11", ended_before_the_next_was_proven),
+    ("I11", ended_while_it_was_only_silent),
     ("I12", paused_but_renting),
     ("I12", paused_but_restarting),
     ("I12", both_slots_at_once),

@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from keeper.sim.evidence import PICTURE_LIVE, PICTURE_LOST, Bounds, Caps, Evidence
+from keeper.sim.evidence import (
+    MUTE_NO_MORE,
+    PICTURE_LIVE,
+    PICTURE_LOST,
+    SOUND_LOST,
+    Bounds,
+    Caps,
+    Evidence,
+)
 from keeper.sim.ledger import Change, HostEntry, Ledger, Rental, Request
 
 BEGAN = 1_767_571_200.0
@@ -175,6 +183,10 @@ class Run:
     def host(self, instance_id: int, at: float, what: str, detail: str = "") -> None:
         entry = HostEntry(at=BEGAN + at, instance_id=instance_id, what=what, detail=detail)
         self.ledger.host(entry)
+
+    def silence(self, instance_id: int, at: float, *, begins: bool = True) -> None:
+        """Let a viewer miss the sound of a picture from then on, or no longer."""
+        self.host(instance_id, at, SOUND_LOST if begins else MUTE_NO_MORE)
 
     def picture(self, instance_id: int, at: float, *, live: bool = True) -> None:
         self.host(instance_id, at, PICTURE_LIVE if live else PICTURE_LOST)

@@ -23,6 +23,7 @@ from keeper.core import (
     ends,
     fuses,
     ladder,
+    mute,
     reconcile,
     remedy,
     retire,
@@ -39,6 +40,7 @@ from keeper.core.model import (
     OfferNeeds,
     OrphanPolicy,
     Remedy,
+    Rung,
     SlotRecord,
     Status,
 )
@@ -137,6 +139,10 @@ PLOTS: Mapping[str, Plot] = {
     "nothing helps": Plot(
         faults=(_at(60, FaultKind.PICTURE_FROZEN, params={"cured_by": "replace"}),)
     ),
+    "no restart brings the sound back": Plot(
+        faults=(_at(60, FaultKind.SOUND_LOST, params={"cured_by": "replace"}),)
+    ),
+    "a picture stutters": Plot(faults=(_at(60, FaultKind.PICTURE_STUTTERS, for_s=1800.0),)),
     "nothing helps, and keeper dies": Plot(
         faults=(
             _at(60, FaultKind.PICTURE_FROZEN, params={"cured_by": "replace"}),
@@ -399,6 +405,19 @@ def _hands_over_unproven(patch: pytest.MonkeyPatch) -> None:
     _proposing(patch, instead)
 
 
+def _ends_what_is_silent(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(mute, "spared", lambda record, tenure, proposal, now, memory_s: proposal)
+
+
+def _restarts_what_stutters(patch: pytest.MonkeyPatch) -> None:
+    def instead(case: Case, _: Proposal) -> Proposal | None:
+        if case.streaming.reason is not Reason.STUTTERING or case.record.remedies:
+            return None
+        return Proposal(wish=Wish.RESTART, reason=Reason.STUTTERING, rung=Rung.RESTART_PROCESS)
+
+    _proposing(patch, instead)
+
+
 def _does_not_hear_the_pause(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fuses, "is_paused", lambda *_: False)
 
@@ -634,6 +653,8 @@ SABOTAGES: tuple[Sabotage, ...] = (
     Sabotage(promises="I11", plot="the contract ends", undo=_breaks_before_it_makes),
     Sabotage(promises="I11", plot="the contract ends", undo=_hands_over_unproven),
     Sabotage(promises="I7 I11", plot="a spare stands still", undo=_stops_what_serves),
+    Sabotage(promises="I11", plot="no restart brings the sound back", undo=_ends_what_is_silent),
+    Sabotage(promises="I14", plot="a picture stutters", undo=_restarts_what_stutters),
     Sabotage(promises="I11", plot="one publisher", undo=_starts_before_it_ends),
     Sabotage(promises="I11", plot="one publisher", undo=_leaves_the_old_one_publishing),
     Sabotage(promises="I12", plot="a pause", undo=_does_not_hear_the_pause),

@@ -307,6 +307,7 @@ PICTURES = [
     (FaultKind.PICTURE_FROZEN, {"http_status": 200, "unique_frames": 1}),
     (FaultKind.PICTURE_BLACK, {"http_status": 200, "mean_luma": 0.4}),
     (FaultKind.NO_FRAMES, {"http_status": 200, "frames": 0}),
+    (FaultKind.SOUND_LOST, {"unique_frames": 50, "has_sound": True, "sound_dbfs": -91.0}),
     (FaultKind.PROCESS_HUNG, {"http_status": 0, "error": "timeout"}),
     (FaultKind.PROCESS_KILLED, {"http_status": 0, "error": "refused"}),
 ]
@@ -328,6 +329,30 @@ def test_a_spoiled_picture_is_seen_and_cured_by_a_restart(
         assert sample.unique_frames > 10
 
     run(story())
+
+
+@in_box
+async def test_a_picture_that_stutters_moves_and_no_restart_makes_it_faster(box: Box) -> None:
+    instance, link = await box.deployed()
+    box.strike(FaultKind.PICTURE_STUTTERS, for_s=600)
+    await link.run(Command(name="restart.process.start", script=""))
+    await asyncio.sleep(30)
+    sample = await box.network.sample_mjpeg(box.url(instance), PictureLimits())
+    assert 1 < sample.unique_frames < 0.25 * 10 * sample.sampled_s
+    await asyncio.sleep(600)
+    sample = await box.network.sample_mjpeg(box.url(instance), PictureLimits())
+    assert sample.unique_frames == 50
+
+
+@in_box
+async def test_the_ledger_knows_a_silent_picture_from_none(box: Box) -> None:
+    await box.deployed()
+    box.strike(FaultKind.SOUND_LOST)
+    box.strike(FaultKind.PROCESS_KILLED)
+    await asyncio.sleep(1)
+    kinds = ("picture", "sound", "mute")
+    seen = [e.what for e in box.universe.market.ledger.hosts if e.what.startswith(kinds)]
+    assert seen == ["picture.live", "sound.lost", "picture.lost", "mute no more"]
 
 
 @in_box

@@ -62,6 +62,7 @@ SLOT = SlotId("duel/0")
 INCIDENT = Incident(
     incident_id="i", opened_at=ago(hours=1), reason=Reason.BOOT_STUCK, dark_since=None
 )
+FOR_SOUND = replace(hold(SLOT, Reason.NEEDS_PERSON, "repair"), wanted_reason=Reason.NO_SOUND)
 REMEDIES = tuple(RemedyUse(rung=Rung.RESTART_PROCESS, at=ago(minutes=m)) for m in (5, 10, 20))
 PAUSE = Pause(since=ago(hours=1), until=None, actor="ada", reason="moving the ingest")
 QUOTA = SearchRefused(
@@ -671,11 +672,25 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         "and where another host was silent too a person is asked",
         snapshot(
             dark(tenure=looking(Status.FALSE, Reason.NO_SOUND, ago(minutes=9))),
-            decisions=[hold(SLOT, Reason.NEEDS_PERSON)],
+            decisions=[FOR_SOUND],
         ),
         {
             "KeeperStreamDark:duel/0": Severity.CRITICAL,
             "KeeperNeedsPerson:duel:no_sound": Severity.CRITICAL,
+        },
+    ),
+    (
+        "but not where the next host waits for another reason",
+        snapshot(
+            dark(
+                tenure=looking(Status.FALSE, Reason.NO_SOUND, ago(minutes=9)),
+                incoming=tenure(2, deployed_at=None, audition=AUDITION),
+            ),
+            decisions=[hold(SLOT, Reason.NEEDS_PERSON)],
+        ),
+        {
+            "KeeperStreamDark:duel/0": Severity.CRITICAL,
+            "KeeperNeedsPerson:duel:ingest": Severity.CRITICAL,
         },
     ),
     (
@@ -834,8 +849,7 @@ def test_says_what_was_tried_before_a_person_is_asked() -> None:
 def test_says_what_was_tried_for_a_sound() -> None:
     uses = tuple(RemedyUse(rung=rung, at=ago(minutes=8)) for rung in list(Rung)[:2])
     silent = looking(Status.FALSE, Reason.NO_SOUND, ago(minutes=9))
-    held = [hold("duel/0", Reason.NEEDS_PERSON, "repair")]
-    found = firing(snapshot(dark(tenure=silent, remedies=uses), decisions=held), NOW)
+    found = firing(snapshot(dark(tenure=silent, remedies=uses), decisions=[FOR_SOUND]), NOW)
     told = {each.name: each for each in found}
     assert told["KeeperStreamDark"].summary == "duel/0 has no sound"
     assert told["KeeperNeedsPerson"].since == ago(minutes=9)
