@@ -19,8 +19,9 @@ from keeper.core.strip import by_minute
 from keeper.core.viewing import Verdict
 from keeper.web.drawing import measured, word
 from keeper.web.objective import in_words, tone_of
-from keeper.web.shapes import RunStatus, SlotStatus, StreamStatus, ViewStatus
+from keeper.web.shapes import SlotStatus, StreamStatus
 from keeper.web.tone import Tone
+from keeper.web.view_shapes import RunStatus, ViewStatus
 
 _MINUTES = 30
 # The sign of a minute: what is well, or not known, is drawn low, and has another sign without Unicode.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from keeper.cli.client import LocalKeeper
     from keeper.web.asking import StreamReport
-    from keeper.web.shapes import ViewStatus
+    from keeper.web.view_shapes import ViewStatus
 
 _AT_ONCE = 4
 _WORD = {"true": ("ok", "green"), "false": ("BAD", "bold red"), "unknown": ("?", "yellow")}

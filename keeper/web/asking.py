@@ -32,7 +32,8 @@ from keeper.web.answers import (
 )
 from keeper.web.api import FOLLOWERS, no_such_slot, number
 from keeper.web.explain import explain
-from keeper.web.shapes import Explained, ViewStatus
+from keeper.web.shapes import Explained
+from keeper.web.view_shapes import ViewStatus
 from keeper.web.way import way_of
 
 _READERS_MAX = 8  # each asks its host once a second

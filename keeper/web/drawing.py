@@ -14,7 +14,8 @@ from keeper.alerts.wording import duration
 from keeper.core.strip import GRAVITY, SPAN
 from keeper.core.text import plain
 from keeper.core.viewing import Verdict
-from keeper.web.shapes import RunStatus, StreamStatus, ViewStatus
+from keeper.web.shapes import StreamStatus
+from keeper.web.view_shapes import RunStatus, ViewStatus
 
 _SPAN_S = int(SPAN.total_seconds())
 _HEIGHT = 12

@@ -10,8 +10,8 @@ from keeper.alerts.wording import duration
 from keeper.core.model import StreamName
 from keeper.core.objective import Budget, budgets_of
 from keeper.core.world import Snapshot
-from keeper.web.shapes import ObjectiveStatus
 from keeper.web.tone import Tone
+from keeper.web.view_shapes import ObjectiveStatus
 
 _DAY_S = 86_400.0
 _WHOLE = 0.9  # of the window: less than that is not said to be all of it

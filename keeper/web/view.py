@@ -12,7 +12,8 @@ from keeper.core.model import InstanceId, Reading, SlotId, stream_of
 from keeper.core.strip import NOTHING_SEEN, Run, Strip, finite, gravest, looked, shown
 from keeper.core.text import plain
 from keeper.ports import Looks, Thumbnail
-from keeper.web.shapes import RunStatus, SlotStatus, ViewStatus
+from keeper.web.shapes import SlotStatus
+from keeper.web.view_shapes import RunStatus, ViewStatus
 
 _NUMBERS_MAX = 16  # a look has ten
 

@@ -15,7 +15,8 @@ from keeper.cli.seen import StripLine
 from keeper.cli.stream_status import _shown
 from keeper.core.viewing import Verdict
 from keeper.web.explain import explain
-from keeper.web.shapes import FleetStatus, ObjectiveStatus, RunStatus, ViewStatus
+from keeper.web.shapes import FleetStatus
+from keeper.web.view_shapes import ObjectiveStatus, RunStatus, ViewStatus
 from tests.snapshots import NOW, picture, record, snapshot
 from tests.unit.cli.fleets import WELL
 from tests.unit.cli.test_fleet import text

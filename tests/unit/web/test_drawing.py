@@ -8,8 +8,8 @@ import pytest
 from keeper.core.viewing import Verdict
 from keeper.web.drawing import in_words, measured, strip_svg, token, word
 from keeper.web.page import render
-from keeper.web.shapes import RunStatus
 from keeper.web.status import status_of
+from keeper.web.view_shapes import RunStatus
 from tests.snapshots import NOW, picture, record, snapshot
 
 

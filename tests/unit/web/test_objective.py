@@ -10,8 +10,8 @@ from keeper.core.model import StreamName
 from keeper.core.world import Snapshot
 from keeper.web.objective import in_words, objectives_of, tone_of
 from keeper.web.page import render
-from keeper.web.shapes import ObjectiveStatus
 from keeper.web.status import status_of
+from keeper.web.view_shapes import ObjectiveStatus
 from tests.snapshots import NOW, record, snapshot
 
 DAY_S = 86_400.0
