@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from keeper.bootstrap import declare
+from keeper.daemon.declared import changes
 from keeper.probes.grid import CELLS, is_same_scene
 from keeper.settings import Settings, aids_of, redacted_dump, secrets_of, to_desired, unfit, views
 from keeper.settings.scenes import grid_of
@@ -236,6 +237,15 @@ def test_a_scene_is_known_by_its_image_whatever_its_size(
     other = lobby(tmp_path / "larger.png", (1280, 720))
     assert is_same_scene(grid_of(other), scene.grid)
     assert not is_same_scene(bytes(CELLS), scene.grid)
+
+
+def test_a_reload_takes_an_image_that_was_exchanged(load: Load, tmp_path: Path) -> None:
+    path = lobby(tmp_path / "lobby.png")
+    text = stream(f"{{kind: mjpeg, port: 80, scenes: [{{name: lobby, image: {path}}}]}}")
+    before, same = declare(load(text)), declare(load(text))
+    assert changes(before, same) == ()
+    Image.new("RGB", (320, 180), "red").save(path)
+    assert changes(before, declare(load(text))) == ("changed views",)
 
 
 def test_a_picture_that_is_partly_transparent_is_black_there(tmp_path: Path) -> None:
