@@ -5,6 +5,7 @@ A picture is one of ffmpeg's graphs over stills (`stills.py`) or sources; a plac
 """
 
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 
 from keeper.core.viewing import Verdict
@@ -222,9 +223,16 @@ CLIPS: tuple[Clip, ...] = (*_live(), *_static(), *_frozen(), *_black(), *_other(
 
 
 def a_few() -> list[tuple[Clip, str]]:
-    """Return clips of every class, each by one way: looked at in a minute."""
-    clips = [clip for clip in CLIPS if not clip.is_spare]
-    return [(clip, clip.ways[at % len(clip.ways)]) for at, clip in enumerate(clips)]
+    """Return clips of every class, each by one way: looked at in a minute.
+
+    RTMP has the fewest, because a look at it lasts until a keyframe comes.
+    """
+    turns = {ALL: cycle((MJPEG, HLS, MJPEG, HLS, RTMP)), PLAYED: cycle((HLS, RTMP, HLS))}
+    return [
+        (clip, next(turns[clip.ways]) if clip.ways in turns else clip.ways[0])
+        for clip in CLIPS
+        if not clip.is_spare
+    ]
 
 
 def all_ways() -> list[tuple[Clip, str]]:
