@@ -8,7 +8,6 @@ It opens no file, and no socket but to play what it is told to. It ends when its
 from __future__ import annotations
 
 import base64
-import ctypes
 import importlib
 import json
 import logging
@@ -39,6 +38,7 @@ _MEMORY_MAX_BYTES = 1 << 30  # beyond what the libraries take: a keyframe of 8K 
 _JOB_CPU_S = 3
 _FILES_MORE = 12  # where something is played: a socket, and what finding its address takes
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_OOM_SCORE = "500"  # of 1000
 _TS_PACKET = 188
 _TS_SYNC = 0x47
 _LOOKED_FOR_SYNC = 1_024
@@ -87,8 +87,13 @@ def _load(*, with_video: bool) -> None:
 
 
 def _die_with_parent() -> None:
-    with suppress(OSError, AttributeError):
+    """Be the first to go: with the daemon, and where memory is short before it."""
+    with suppress(Exception):  # where that cannot be asked for, the end of the input must do
+        import ctypes
+
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
 
 
 def _limit(*, is_playing: bool) -> None:

@@ -149,13 +149,16 @@ class Child:
 
     async def do(self, job: dict[str, Any], parts: Sequence[bytes], deadline_s: float) -> Answer:
         """Have one job done. Raises Died, Late."""
+        line = json.dumps(job).encode() + b"\n"
+        if len(line) >= _LINE_MAX:
+            return Answer(error="the job is too long", is_own_fault=True)
         self._jobs += 1
         try:
             async with asyncio.timeout(deadline_s):
                 size = await self._lay_out(parts)
                 assert self.process.stdin is not None
                 with suppress(OSError, RuntimeError):  # its death is heard below
-                    self.process.stdin.write(json.dumps(job).encode() + b"\n")
+                    self.process.stdin.write(line)
                     await self.process.stdin.drain()
                 answer = await self._answer()
         except TimeoutError as error:

@@ -111,6 +111,7 @@ async def test_a_child_can_open_nothing_and_knows_nothing(
             assert int(files[3]) == (4 if kind == "segments" else 16)
             assert opened >= {0, 1, 2, 3}
             assert max(opened) < 16
+            assert (folder / "oom_score_adj").read_text() == "500\n"
         await there.close()
         await playing
 
@@ -282,6 +283,15 @@ async def test_no_child_outlives_keeper(free_port: Callable[[], int]) -> None:
 def _of(parent: int) -> list[int]:
     listed = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return [int(each) for each in listed]
+
+
+async def test_a_job_of_absurd_length_is_not_begun() -> None:
+    there = Decoders(decoders=1)
+    await there.segments([CLIP], LIMITS)
+    long = await there.segments([CLIP], replace(LIMITS, memory=bytes(600_000)))
+    assert (long.is_own_fault, long.error) == (True, "the job is too long")
+    assert (await there.segments([CLIP], LIMITS)).frames == 20
+    await there.close()
 
 
 async def test_memory_of_another_job_is_no_part_of_this_one() -> None:
