@@ -160,7 +160,8 @@ def why_and_next(slot: SlotStatus, now: datetime) -> str:
     if slot.host is not None and slot.host.outbid_since is not None:
         parts.append(_bids(slot.host))
     if slot.incoming is not None:
-        parts.append(f"next host: {_rental(slot.incoming)}")
+        which = "old host, ended and kept" if slot.has_given_way else "next host"
+        parts.append(f"{which}: {_rental(slot.incoming)}")
     if slot.pause is not None:
         parts.append(f"paused {_pause(slot.pause)}")
     if slot.destroy_asked_at is not None:

@@ -50,6 +50,8 @@ def unseen(record: SlotRecord, policy: Policy, now: datetime) -> Unseen | None:
     streaming = condition_of(record.tenure, ConditionKind.STREAMING)
     if streaming is not None and streaming.good_streak:
         return None  # on air, or seen good once: what the next look says is not known yet
+    if record.swap is not None and record.swap.is_gap:
+        return Unseen.DARK  # it was decided on, and viewers miss it all the same
     if record.dark_since is not None:
         return Unseen.SILENT if is_silent(streaming) else Unseen.DARK
     if record.ever_on_air or record.destroy_asked_at is not None:

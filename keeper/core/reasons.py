@@ -121,6 +121,7 @@ class Reason(StrEnum):
     # Why keeper acts without a sickness.
     OPERATOR_ASKED = "operator_asked"
     HANDOVER = "handover"
+    SWAPPED = "swapped"
     SWAP_FAILED = "swap_failed"
     SWAP_UNABLE = "swap_unable"
     RECYCLE = "recycle"
@@ -253,6 +254,7 @@ SENTENCE: dict[Reason, str] = {
     Reason.ROLLOUT: "what is declared for the stream is not what is on its host",
     Reason.ROLLBACK: "what was deployed last is bad, so what worked before is put back",
     Reason.HANDOVER: "a replacement is proving itself while the old host still serves",
+    Reason.SWAPPED: "a replacement proves itself in the place of the old host, which has ended and is kept",
     Reason.SWAP_FAILED: "the new host showed no picture in the old one's place, which publishes again",
     Reason.SWAP_UNABLE: "the old host cannot be told to end, so the new one cannot publish",
     Reason.SPARE_WANTED: "the stream keeps spares, and one is missing",

@@ -62,7 +62,7 @@ def propose(draft: Draft, slot: SlotId, stream: Stream) -> Proposal:
     found = _by_rules(case)
     if swap.done_at is None and _has_happened(case, other):
         swapping.done(draft, slot, draft.now)
-        return Proposal(wish=Wish.WAIT, reason=Reason.HANDOVER, until=draft.now)
+        return Proposal(wish=Wish.WAIT, reason=Reason.SWAPPED, until=draft.now)
     if swap.done_at is None:
         return _until_done(draft, swap, case, other, found)
     if swap.is_back:
@@ -132,7 +132,7 @@ def _until_done(
         failed = Proposal(wish=Wish.REPLACE, reason=Reason.SWAP_FAILED)
         return _go_back(swap, coming, leaving, failed)
     if not (coming.has_link and leaving.has_link):
-        return Proposal(wish=Wish.WAIT, reason=Reason.HANDOVER, until=ends_at)
+        return Proposal(wish=Wish.WAIT, reason=Reason.SWAPPED, until=ends_at)
     pause_s = coming.policy.restart_backoff_min_s
     ready_at = later(coming.tenure.acted_at or swap.since, pause_s)
     if not is_due(ready_at, draft.now, pause_s):
@@ -155,7 +155,7 @@ def _proving(draft: Draft, swap: Swapping, case: Case) -> Proposal:
     """Wait for the picture of what was started, and then for enough of it."""
     assert swap.done_at is not None, "what proves itself was started"
     if case.is_on_air:
-        return Proposal(wish=Wish.WAIT, reason=Reason.HANDOVER)
+        return Proposal(wish=Wish.WAIT, reason=Reason.SWAPPED)
     since = max(swap.done_at, draft.world.started_at or swap.done_at)
     if case.tenure.first_live_at is not None:
         since = max(since, case.streaming.since)
@@ -165,4 +165,4 @@ def _proving(draft: Draft, swap: Swapping, case: Case) -> Proposal:
     if elapsed_s(since, draft.now) >= bound_s:
         return Proposal(wish=Wish.REPLACE, reason=Reason.SWAP_FAILED)
     draft.wake(later(since, swap.bound_s) if later(since, swap.bound_s) > draft.now else None)
-    return Proposal(wish=Wish.WAIT, reason=Reason.HANDOVER, until=later(since, bound_s))
+    return Proposal(wish=Wish.WAIT, reason=Reason.SWAPPED, until=later(since, bound_s))

@@ -180,6 +180,7 @@ class SlotStatus:
     deploy_log: str = ""  # of the last deploy that failed, by its name in the archive
     post_mortem: str = ""  # the bundle about the last host that has ended, by its name there
     view: ViewStatus | None = None  # what viewers see; null: of a spare, which has none
+    has_given_way: bool = False  # ``incoming`` is the old host: it has ended, and is kept for now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -309,6 +309,7 @@ def _slot(look: _Look, record: SlotRecord) -> SlotStatus:
         deploy_log=look.snapshot.kept.get(slot, KeptFor()).deploy_log,
         post_mortem=look.snapshot.kept.get(slot, KeptFor()).post_mortem,
         view=view,
+        has_given_way=record.swap is not None,
     )
 
 

@@ -207,6 +207,11 @@ class Swapping:
     good_at: tuple[datetime, ...] = ()  # good looks at the new one while nobody knew; bounded
     first_good_at: datetime | None = None  # the first good look after that
 
+    @property
+    def is_gap(self) -> bool:
+        """Whether one host has ended and nobody has seen the other's picture yet."""
+        return self.ended_at is not None and self.first_good_at is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotRecord:

@@ -63,7 +63,7 @@ LIKE_FROZEN = {
 # These have their own table in test_spares.py.
 ABOUT_SPARES = {reason for reason in Reason if reason.value.startswith("spare_")}
 # And these in test_swap.py.
-ABOUT_SWAPS = {Reason.SWAP_FAILED, Reason.SWAP_UNABLE}
+ABOUT_SWAPS = {Reason.SWAPPED, Reason.SWAP_FAILED, Reason.SWAP_UNABLE}
 
 
 def test_every_reason_that_can_be_decided_has_a_row() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from keeper.core.darkness import Unseen, unseen
 from keeper.core.decisions import Hold, Plan, Swap
 from keeper.core.events import (
     HandoverSwapFailed,
@@ -26,7 +27,6 @@ from keeper.core.model import (
     MachineId,
     Publishers,
     Reading,
-    SlotRecord,
     Status,
     Subject,
     Swapping,
@@ -283,7 +283,7 @@ def test_what_is_done_is_waited_for() -> None:
     assert record.tenure is not None
     assert (record.swap.done_at, record.swap.ended_at) == (ago(1), ago(5))
     assert record.tenure.deployed_at == ago(1)
-    assert told(world, DESIRED) == ("wait", Reason.HANDOVER)
+    assert told(world, DESIRED) == ("wait", Reason.SWAPPED)
 
 
 @pytest.mark.parametrize("kind", [OutcomeKind.FAILED, OutcomeKind.UNCERTAIN])
@@ -326,7 +326,7 @@ ROWS: list[tuple[str, dict[str, Any], tuple[str, Reason]]] = [
     ("its tries are spent", {"for_s": 60, "swap": {"tries": 3}}, ("swap", Reason.SWAP_FAILED)),
     ("its time is over", {"for_s": 120}, ("swap", Reason.SWAP_FAILED)),
     ("it may be tried again", {"for_s": 60}, ("swap", Reason.HANDOVER)),
-    ("it waits for a link", {"for_s": 60, **no_link(HOST)}, ("wait", Reason.HANDOVER)),
+    ("it waits for a link", {"for_s": 60, **no_link(HOST)}, ("wait", Reason.SWAPPED)),
 ]
 
 
@@ -365,11 +365,21 @@ def test_a_look_at_where_viewers_look_shows_the_old_picture_until_the_old_host_h
     assert fact.gap_s == 12.0  # from the end, 20 s ago, to the look 8 s ago
 
 
+def test_a_gap_is_dark_for_viewers_and_counts_against_the_objective() -> None:
+    def seen(world: World) -> Unseen | None:
+        record = world.records[SLOT]
+        return unseen(record, ONE.policy, NOW)
+
+    assert seen(swapped(30)) is Unseen.DARK
+    assert seen(swapped(30, swap={"first_good_at": ago(2)})) is None
+    assert seen(handing_over()) is None
+
+
 def test_a_gap_that_was_decided_on_is_no_incident_within_its_bound() -> None:
     dark = looks(ago(21), ago(11), ago(1), status=Status.FALSE)
     plan = decide(swapped(60, readings=dark), DESIRED)
     assert events_of(plan, StreamDark, IncidentOpened) == []
-    assert decision_for(plan).reason is Reason.HANDOVER
+    assert decision_for(plan).reason is Reason.SWAPPED
 
 
 NO_BYTES = {
@@ -395,11 +405,11 @@ def test_what_shows_no_picture_in_time_ends_and_the_old_host_publishes_again() -
 
 
 def test_it_is_given_one_second_less_in_vain() -> None:
-    assert told(swapped(120, new=NO_BYTES), DESIRED) == ("wait", Reason.HANDOVER)
+    assert told(swapped(120, new=NO_BYTES), DESIRED) == ("wait", Reason.SWAPPED)
 
 
 def test_not_knowing_undoes_nothing_for_as_long_as_two_hosts_may_be_paid_for() -> None:
-    assert told(swapped(800), DESIRED) == ("wait", Reason.HANDOVER)
+    assert told(swapped(800), DESIRED) == ("wait", Reason.SWAPPED)
     assert told(swapped(902), DESIRED) == ("swap", Reason.SWAP_FAILED)
 
 
@@ -456,7 +466,7 @@ def test_the_old_host_ends_only_when_viewers_have_seen_the_new_one() -> None:
 def test_a_new_host_that_falls_dark_before_it_is_proven_gives_the_place_back() -> None:
     fallen = {**LIVE, **NO_BYTES, "good_in_a_row": 0}
     world = swapped(400, new=fallen, swap={"first_good_at": ago(390)})
-    assert told(world, DESIRED) == ("wait", Reason.HANDOVER)  # dark for 100 s
+    assert told(world, DESIRED) == ("wait", Reason.SWAPPED)  # dark for 100 s
     plan = decide(world, DESIRED, ahead(21))
     assert (decision_for(plan).name, decision_for(plan).reason) == ("swap", Reason.SWAP_FAILED)
 
@@ -510,8 +520,3 @@ def test_a_host_that_was_to_end_is_not_waited_for_for_ever() -> None:
     alone = a_record(beside(prepared_at=ago(60)), attempt=2, ever_on_air=True)
     stubborn = a_condemned(accepted_at=None, tries=3)
     assert told(a_world(alone, condemned=(stubborn,)), DESIRED) == ("deploy", Reason.NOT_DEPLOYED)
-
-
-def test_records_of_other_slots_are_not_touched() -> None:
-    record: SlotRecord = a_record(a_tenure())
-    assert record.swap is None
