@@ -20,6 +20,9 @@ SPAN = timedelta(minutes=30)
 # A look every ten seconds that sees something else each time makes 180 in half an hour; where looks are
 # closer together than that, the oldest go first.
 RUNS_MAX = 200
+# What was measured when a run began is kept of so many: of all of a thousand slots that flap it would be 150 MB.
+MEASURED_MAX = 24
+_NOTHING: Mapping[str, float] = {}
 # Where a host was changed, what was seen last was over a beat later at the latest.
 _BEAT = timedelta(seconds=10)
 
@@ -30,7 +33,7 @@ class Run:
 
     verdict: Verdict | None  # None: there was no host to look at
     since: datetime
-    # Of the look that began it.
+    # Of the look that began it; of older runs nothing.
     detail: str = ""  # without secrets, plain
     numbers: Mapping[str, float] = field(default_factory=dict)
 
@@ -85,6 +88,9 @@ def looked(strip: Strip, reading: Reading, stale_s: float) -> Strip:
                 numbers=reading.numbers,
             ),
         )
+        if len(runs) > MEASURED_MAX and runs[-MEASURED_MAX - 1].numbers:
+            bare = replace(runs[-MEASURED_MAX - 1], detail="", numbers=_NOTHING)
+            runs = (*runs[: -MEASURED_MAX - 1], bare, *runs[-MEASURED_MAX:])
     if len(runs) > 1 and (runs[1].since <= at - SPAN or len(runs) > RUNS_MAX):
         runs = _recent(runs, at)[-RUNS_MAX:]
     return Strip(runs=runs, latest=reading, stands_until=at + timedelta(seconds=stale_s))

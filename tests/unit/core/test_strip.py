@@ -9,6 +9,7 @@ from keeper.core.model import InstanceId, Reading, Status, Subject
 from keeper.core.reasons import Reason
 from keeper.core.strip import (
     GRAVITY,
+    MEASURED_MAX,
     NOTHING_SEEN,
     RUNS_MAX,
     Run,
@@ -114,6 +115,10 @@ def test_the_number_of_runs_is_bounded() -> None:
     seen = strip(*(look(n, FROZEN if n % 2 else LIVE) for n in range(3 * RUNS_MAX)))
     assert len(seen.runs) == RUNS_MAX
     assert seen.runs[-1].since == at(3 * RUNS_MAX - 1)
+    assert [bool(run.numbers) for run in seen.runs[-MEASURED_MAX - 1 :]] == [
+        False, *([True] * MEASURED_MAX),
+    ]  # fmt: skip
+    assert not any(run.numbers for run in seen.runs[:-MEASURED_MAX])
 
 
 @pytest.mark.parametrize("step_s", [3600, -3600])
