@@ -28,6 +28,9 @@ PLAYLIST_MAX_BYTES = 4_000_000
 _INLINE_BYTES = 65_536  # reading more than this holds the loop for longer than 10 ms
 _SEGMENTS_MAX = 4
 _SEGMENTS_MIN = 2  # two keyframes, where each segment begins with its only one
+# A look each ten seconds at a stream of 6 Mbit/s would cost a rented host fifty gigabytes a day, which are
+# paid for. Where there is a look before to compare with, one such segment does.
+_DEAR_BYTES = 1_000_000
 _INITIAL_MAX_BYTES = 262_144  # codec parameters: a kilobyte
 _KEY_BYTES = 16
 _GZIP = b"\x1f\x8b"
@@ -80,7 +83,9 @@ async def take(reach: Reach, url: str, limits: PictureLimits, kept: Kept, clock:
     newest = playlist.segments[-1]
     if (name := name_of(newest)) == kept.newest:
         return _same(playlist, now_s, kept, clock)
-    picture = await _fetched(reach, at, playlist, limits.bytes_max, limits.sample_s)
+    picture = await _fetched(
+        reach, at, playlist, limits.bytes_max, limits.sample_s, is_compared=bool(limits.memory)
+    )
     marks = [mark_of(each) for each in picture.segments]
     kept.newest = name
     if kept.has_seen(marks):
@@ -201,15 +206,24 @@ async def _sound(reach: Reach, url: str, limits: PictureLimits) -> Piece | None:
         found, at = await _read(reach, url)
         if isinstance(found, Choice) or not found.segments:
             return None
-        return await _fetched(reach, at, found, limits.bytes_max, 0.0)
+        return await _fetched(reach, at, found, limits.bytes_max, 0.0, is_compared=True)
     except Ended:
         return None
 
 
 async def _fetched(
-    reach: Reach, base: str, playlist: Playlist, bytes_max: int, wanted_s: float
+    reach: Reach,
+    base: str,
+    playlist: Playlist,
+    bytes_max: int,
+    wanted_s: float,
+    *,
+    is_compared: bool,
 ) -> Piece:
-    """Fetch the newest segments that belong together, the newest one first."""
+    """Fetch the newest segments that belong together, the newest one first.
+
+    ``is_compared``: their pictures are compared with those of the look before anyway.
+    """
     newest = playlist.segments[-1]
     keys = _Keys(reach, base)
     initial = await _initial(reach, base, newest, keys)
@@ -220,7 +234,9 @@ async def _fetched(
         if (segment.joint, segment.initial) != (newest.joint, newest.initial):
             break
         left = bytes_max - reach.bytes_read
-        if left <= 0 or (bodies and covered_s >= wanted_s and len(bodies) >= _enough(wanted_s)):
+        is_dear = is_compared and sum(map(len, bodies)) > _DEAR_BYTES
+        is_enough = len(bodies) >= (1 if is_dear or not wanted_s else _SEGMENTS_MIN)
+        if left <= 0 or (is_enough and covered_s >= wanted_s):
             break
         answer = await _segment(reach, base, segment, left, is_needed=not bodies)
         if answer is None:
@@ -231,10 +247,6 @@ async def _fetched(
         if not answer.is_whole:
             break  # the time or the bytes of this look are spent
     return Piece(initial=initial, segments=tuple(reversed(bodies)))
-
-
-def _enough(wanted_s: float) -> int:
-    return _SEGMENTS_MIN if wanted_s > 0 else 1
 
 
 async def _segment(

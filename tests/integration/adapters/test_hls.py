@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from keeper.adapters import hls
 from keeper.adapters.decoder import Decoders
 from keeper.adapters.kept import grids_of, recalled, written
 from keeper.adapters.media import Media
@@ -135,6 +136,21 @@ async def test_two_segments_are_enough_where_they_are_long(media: Media, origin:
     origin.lists(1, 2, 3)
     await look(media, origin, sample_s=0.5)
     assert origin.asked == ["/live.m3u8", "/3.ts", "/2.ts"]
+
+
+async def test_of_segments_that_cost_much_one_is_enough_for_a_second_look(
+    media: Media, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hls, "_DEAR_BYTES", 1000)
+    origin.lists(1, 2)
+    first = await look(media, origin, sample_s=0.5)
+    assert origin.asked == ["/live.m3u8", "/2.ts", "/1.ts"]
+    origin.asked.clear()
+    origin.lists(2, 3)
+    second = await look(media, origin, first, sample_s=0.5)
+    assert origin.asked == ["/live.m3u8", "/3.ts"]
+    assert second.frames
+    assert second.keyframe_interval_s
 
 
 async def test_a_playlist_that_has_not_advanced_costs_one_question(
