@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from keeper.core.model import Remedy
+from keeper.core.reasons import Reason
 from keeper.sim.ssh_host import LoopbackHost
 from keeper.workloads import registered
 from tests.components import require
@@ -57,6 +58,8 @@ def declared(stage: Stage, **more: Any) -> dict[str, Any]:
         **more,
     )
     workload["pm2"] = {**workload["pm2"], "home": ""}
+    # What a host says of itself is played apart from its picture, which would be seen to stall first.
+    workload.setdefault("view", {"kind": "http"})
     plugin = registered()["hyperscape-duel"]
     checks = plugin.build(plugin.settings.model_validate(workload), {}).audition()
     return {**workload, "audition": {"force": sorted({check.name for check in checks})}}
@@ -225,3 +228,39 @@ async def test_idle_stream_is_begun_again_before_platforms_drop_it(stage: Stage)
         await play(fleet, rows(stage, "idle_disconnect"))
         environment = (fleet.host.home / "hyperscape/packages/server/.env").read_text()
         assert "STREAM_PLACEHOLDER_ENABLED=true" in environment
+
+
+# --- the picture --------------------------------------------------------------------------------------
+
+ENTER = 'cd hyperscape && export PM2_HOME="$HOME/.pm2" || exit 1\n'
+# Time for a look on a busy box, and for a start of the bridge between two verdicts.
+CALM = {
+    "probe_interval_s": 3, "probe_timeout_s": 2.7, "probe_stale_s": 20, "replace_after_s": 30,
+    "restart_settle_s": 8, "restarts_forgiven_s": 1,
+}  # fmt: skip
+
+
+def drawn(what: str, reason: Reason) -> Row:
+    """Make a row of what only viewers see: process, bridge, server and playlist say that all is well."""
+
+    async def made(fleet: Fleet) -> None:
+        await fleet.host.run(f"{ENTER}printf {what} >faults/drawn")
+
+    return Row(
+        id=f"the picture is {what}",
+        fault=made,
+        remedy=Remedy.RESTART_PROCESS,
+        causes=frozenset({reason}),
+    )
+
+
+@pytest.mark.xdist_group("duel and its platform")
+async def test_what_only_viewers_see_is_cured_though_all_on_the_host_say_that_it_is_well(
+    stage: Stage,
+) -> None:
+    patience = {**PATIENCE, "startup_s": 20, "bridge_start_s": 20, "flat_s": 60}
+    workload = declared(stage, patience=patience, view={"kind": "hls"})
+    async with Fleet(workload, secrets=SECRETS, furnish=furnish, policy=CALM) as fleet:
+        await fleet.on_air()
+        await play(fleet, [drawn("still", Reason.FROZEN), drawn("black", Reason.BLACK)])
+        assert fleet.spent().rented == 1

@@ -143,7 +143,7 @@ class DuelViewSettings(BroadcastSettings):
     """What viewers see and hear of a duel: by its own playlist, or by that of a platform."""
 
     # http: only whether the playlist answers. rtmp: what `url` plays.
-    kind: Literal[ViewKind.HLS, ViewKind.RTMP, ViewKind.HTTP] = ViewKind.HTTP
+    kind: Literal[ViewKind.HLS, ViewKind.RTMP, ViewKind.HTTP] = ViewKind.HLS
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> DuelViewSettings:

@@ -110,6 +110,16 @@ def starting(case: Case) -> str | None:
     return None
 
 
+def bridge_starting(case: Case) -> str | None:
+    """The bridge loads the page; until it is through, the playlist is that of before, or there is none."""
+    playlist = case.facts.hls
+    if not case.answers or playlist is None or case.is_settled:
+        return None
+    if playlist.seen and not playlist.flat_s:
+        return None
+    return "the bridge is starting; its first segment is still to come"
+
+
 def phase_stuck(case: Case) -> str | None:
     """A phase is past its end."""
     if case.state.late_s < case.patience.phase_margin_s:

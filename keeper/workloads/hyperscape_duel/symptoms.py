@@ -83,6 +83,10 @@ def _startup(case: Case) -> float:
     return case.patience.startup_s
 
 
+def _bridge_start(case: Case) -> float:
+    return case.patience.bridge_start_s
+
+
 def _slow(case: Case) -> float:
     return case.patience.slow_s
 
@@ -168,6 +172,8 @@ ROWS: tuple[Row, ...] = (
     Row(code="output_flat", spoils_view=True, rows=("A33",), remedy=Remedy.RESTART_PROCESS, seen=signs.output_flat),
     Row(code="all_platforms_down", spoils_view=True, rows=("A29", "H17"), remedy=Remedy.RESTART_PROCESS,
         seen=signs.all_down, wait_s=_recovery),
+    # No fault: but viewers see none of it yet, and whoever restarts it now begins it anew.
+    Row(code="bridge_starting", rows=(), remedy=Remedy.NOTHING, seen=signs.bridge_starting, wait_s=_bridge_start),
     # --- the duel ---
     Row(code="phase_stuck", dearest=_P, is_partial=True, spoils_view=True, rows=("A5",), remedy=Remedy.RESTART_PROCESS, seen=signs.phase_stuck),
     Row(code="agents_stand_still", dearest=_P, is_partial=True, spoils_view=True, rows=("A6",), remedy=Remedy.RESTART_PROCESS, seen=signs.stand_still,

@@ -83,6 +83,10 @@ DOWN = {"server": {"code": 0, "silent_s": 0}, "state": {"code": 0, "phase": ""}}
 SILENT = {"server": {"code": 0, "silent_s": 90}, "state": {"code": 0, "phase": ""}}
 
 TABLE: tuple[tuple[str, dict[str, Any], str, Remedy], ...] = (
+    ("a bridge that loads its page", {"bridge": {"is_young": True, "flat_s": 90}, "hls": {"flat_s": 90}},
+     "bridge_starting", N),
+    ("and one whose host had no playlist before", {"bridge": {"is_young": True}, "hls": {"seen": False}},
+     "bridge_starting", N),
     ("A1: the log says so while nothing answers", {**DOWN, "log": [said("db", n=1)]}, "database", W),
     ("A1: the log says so again and again", {"log": [said("db")]}, "database", W),
     ("A1: the server says so", {"server": {"db": False}}, "database", W),
@@ -166,7 +170,7 @@ GOOD: tuple[tuple[str, dict[str, Any]], ...] = (
     ("bytes fell, as after a restart", {"bridge": {"flat_s": 0}}),
     ("an announcement: nobody fights yet", {"state": {"phase": "ANNOUNCEMENT"}}),
     ("idle between two duels", {"state": {"phase": "IDLE", "idle_s": 100}}),
-    ("a bridge that has just been begun again", {"bridge": {"is_young": True, "flat_s": 90}, "hls": {"flat_s": 90}}),
+    ("a bridge that has just been begun again and streams", {"bridge": {"is_young": True, "flat_s": 90}}),
     ("no playlist declared", {"hls": None}),
     ("no X and no sound asked for", {"has_display": None, "has_sound": None}),
     ("the port was taken once, long ago", {"log": [said("port_held", n=1)]}),
@@ -404,8 +408,51 @@ def test_what_is_rented_can_draw() -> None:
     assert workload.rungs() == (Rung.RESTART_PROCESS, Rung.RESTART_WORKLOAD, Rung.REBOOT)
     assert {"webgpu", "vulkan_icd", "x_server", "ingest"} <= {c.name for c in workload.audition()}
     assert "ingest" not in {check.name for check in duel(ingest="").audition()}
-    assert workload.view().kind is ViewKind.HTTP
     assert duel(hls_path="").view().kind is ViewKind.TCP
+
+
+def test_a_bridge_that_starts_is_waited_for_only_for_so_long() -> None:
+    """Its picture is missing, and that is no reason to begin it anew."""
+    young = facts(bridge={"is_young": True}, hls={"flat_s": 90})
+    symptom = judge(young).symptom
+    assert symptom is not None
+    assert (symptom.remedy, symptom.wait_s, symptom.spoils_view) == (N, 300.0, False)
+
+
+def test_viewers_see_and_hear_the_duel_by_its_own_playlist() -> None:
+    view = duel().view()
+    assert (view.kind, view.container_port, view.path) == (ViewKind.HLS, 5555, "/live/stream.m3u8")
+    # Sound where the stack sends it; and fighters may be waited for in silence.
+    assert (view.expects_sound, view.silence_max_s) == (True, 660.0)
+    assert not duel(env={"STREAM_AUDIO_ENABLED": "false"}).view().expects_sound
+    own = duel(view={"expects_sound": False, "silence_max_s": 20}).view()
+    assert (own.expects_sound, own.silence_max_s) == (False, 20.0)
+    longer = {"STREAMING_FIGHTING_MS": "1200000"}
+    assert duel(env=longer).view().silence_max_s > 1200
+
+
+def test_a_duel_is_looked_at_where_everybody_watches_it_if_that_is_declared() -> None:
+    view = duel(view={"kind": "rtmp", "url_secret": "WATCH", "target_frames_per_s": 30}).view()
+    assert (view.kind, view.url_secret, view.target_frames_per_s) == (ViewKind.RTMP, "WATCH", 30)
+    # Of two hosts each is told by its own playlist, and `keeper tunnel` leads to its port all the same.
+    assert view.container_port == 5555
+    assert view.own == duel(view={"target_frames_per_s": 30}).view()
+    assert duel(hls_path="", view={"url": "https://a.example/x.m3u8"}).view().own is None
+
+
+@pytest.mark.parametrize(
+    ("view", "why"),
+    [
+        ({"kind": "rtmp"}, "the host itself plays nothing by `rtmp`"),
+        ({"kind": "http", "url": "https://a.example/x"}, "an answer from elsewhere says nothing"),
+        ({"kind": "hls", "url": "rtmp://a.example/x"}, "begins with http:// or https://"),
+        ({"kind": "http", "expects_sound": True}, "`http` hears no sound"),
+        ({"kind": "webrtc"}, "Input should be"),
+    ],
+)
+def test_a_view_that_contradicts_itself_is_refused(view: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        duel(view=view)
 
 
 def test_a_host_that_is_to_encode_on_its_gpu_shows_that_it_can() -> None:

@@ -11,6 +11,9 @@ const outputs = (env.RTMP_DESTINATIONS || "").split(",").filter(Boolean).map((ea
 });
 const LIVE = "packages/server/public/live";
 const started = Date.now();
+// What the browser draws: a fault of its own shows a picture that nobody on the host can tell from the game.
+const DRAWN = { "": "testsrc2=size=160x90:rate=5", still: "smptebars=size=160x90:rate=5", black: "color=c=black:size=160x90:rate=5" };
+let drawn = "";
 let bytes = 0, ffmpeg = null, running = false, ending = false, hung = false, capturing = true;
 let degraded = null, crashes = 0, gaveUp = false, age = 0;
 fs.mkdirSync(LIVE, { recursive: true });
@@ -61,7 +64,7 @@ function encode() {
     const tee = outputs.map((each) => `[f=fifo:fifo_format=flv:drop_pkts_on_overflow=1:attempt_recovery=1:recovery_wait_time=1]${each.url}`);
     tee.push(`[f=hls:hls_time=1:hls_list_size=6:hls_flags=delete_segments+temp_file]${LIVE}/stream.m3u8`);
     out(`[RTMPBridge] Using FFmpeg command ${env.FFMPEG_PATH || "ffmpeg"} ${tee.join("|")}`);
-    ffmpeg = spawn(env.FFMPEG_PATH || "ffmpeg", ["-nostdin", "-hide_banner", "-loglevel", "warning", "-re", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=5",
+    ffmpeg = spawn(env.FFMPEG_PATH || "ffmpeg", ["-nostdin", "-hide_banner", "-loglevel", "warning", "-re", "-f", "lavfi", "-i", DRAWN[drawn] || DRAWN[""],
         "-f", "lavfi", "-i", "sine=r=22050", "-c:v", "libx264", "-preset", "ultrafast", "-threads", "1", "-g", "5", "-pix_fmt", "yuv420p",
         "-c:a", "aac", "-b:a", "32k", "-ac", "1", "-map", "0:v", "-map", "1:a", "-flags", "+global_header", "-f", "tee", tee.join("|")],
         { stdio: ["ignore", "ignore", "pipe"], env: { ...env, PATH: env.PATH } });
@@ -100,6 +103,8 @@ function tick() {
     if (latch("flipping") !== null) latchedFlag.flipping = true;
     if (latch("placeholder") !== null) { latchedFlag.placeholder = true; err("[RTMPBridge] Entering placeholder mode"); }
     if (latch("hang") !== null) hung = true;
+    const drawing = latch("drawn");
+    if (drawing !== null) { drawn = drawing.trim(); ffmpeg?.kill("SIGKILL"); }
     if (latch("output_flat") !== null) { latchedFlag.lies = true; stop(); }
     if (latch("slow") !== null) slow = true;
     if (latch("rotation") !== null) { out("[RTMPBridge] Scheduled browser rotation"); capturing = false; setTimeout(() => { capturing = true; out("[CDP] Screencast capture started"); }, 1500); }
