@@ -45,7 +45,7 @@ class MediaSource:
     """Where a picture comes from. The address may hold a token: it is never logged or put on a command line."""
 
     kind: MediaKind
-    url: str
+    url: str = field(repr=False)
     # The operator has declared the whole address, a public platform's: what it answers may lead to other
     # public addresses. A host's may lead only to itself, or it could have this box ask its own neighbours.
     is_declared: bool = False
@@ -72,7 +72,7 @@ class PictureLimits:
     # Where it may move without being live: a clock over a slate, a ticker.
     ignored: tuple[Region, ...] = ()
     # What the look before at the same source has kept (PictureSample.memory); b"": there was none.
-    memory: bytes = b""
+    memory: bytes = field(default=b"", repr=False)  # may hold addresses, and those tokens
     # Whether a small JPEG of the newest picture is wanted; to make one costs as much as a third of the look.
     wants_frame: bool = True
 
@@ -91,7 +91,7 @@ class PictureSample:
     sampled_s: float
     mean_luma: float | None  # 0..255, of the newest decodable frame
     motion: float | None  # mean absolute luma difference of two unique frames, 0..255
-    newest_frame: bytes  # JPEG, for the thumbnail; empty when none
+    newest_frame: bytes = field(repr=False)  # JPEG, for the thumbnail; empty when none
     error: str = ""  # "refused", "timeout", "reset", "not mjpeg", …
     is_own_fault: bool = False  # the probe failed for a reason on this box
     # The luma that one sample in a hundred of the newest picture exceeds, 0..255: a dark scene has lights.
@@ -107,7 +107,7 @@ class PictureSample:
     keyframe_interval_s: float | None = None
     latency_s: float | None = None  # behind live, where the source says when it was made
     newest_age_s: float | None = None  # since the newest picture came, by this box's clock
-    memory: bytes = b""  # for the next look at the same source; of keeper's own making, bounded
+    memory: bytes = field(default=b"", repr=False)  # for the next look at the same source; of keeper's own making, bounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -520,3 +520,18 @@ async def test_memory_of_another_source_counts_for_nothing(
     assert "/2.ts" in other.asked
     for memory in (b"x", first.memory[:-7], first.memory[40:], bytes(2000)):
         assert (await look(media, other, replace(first, memory=memory))).frames
+
+
+async def test_no_text_of_a_look_shows_the_tokens_of_its_addresses(
+    media: Media, origin: Origin
+) -> None:
+    origin.lists(1, 2)
+    origin.says(MASTER.replace("expires=1", "token=s3cret"), "/master.m3u8")
+    origin.url = origin.url.replace("live.m3u8", "master.m3u8?token=s3cret")
+    limits = replace(LIMITS, memory=(await look(media, origin)).memory)
+    assert b"s3cret" in limits.memory
+    source = MediaSource(kind=MediaKind.HLS, url=origin.url)
+    del origin.files["/live.m3u8"], origin.files["/master.m3u8"]
+    sample = await media.sample(source, limits)
+    assert sample.http_status == 404
+    assert "s3cret" not in f"{source!r} {limits!r} {sample!r}"
