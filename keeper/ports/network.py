@@ -107,7 +107,8 @@ class PictureSample:
     keyframe_interval_s: float | None = None
     latency_s: float | None = None  # behind live, where the source says when it was made
     newest_age_s: float | None = None  # since the newest picture came, by this box's clock
-    memory: bytes = field(default=b"", repr=False)  # for the next look at the same source; of keeper's own making, bounded
+    # For the next look at the same source; of keeper's own making, bounded.
+    memory: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
