@@ -40,8 +40,10 @@ async def on_air(
     try:
         with RtmpSink(folder, free_port) as sink:
             try:
+                pushed = {clip for clip, way in airings if _is_pushed(clip, way)}
+                pushes += [_push(clip, clips, sink.url(_name(clip))) for clip in pushed]
                 addresses = {each: _aired(each, clips, sink, server, pushes) for each in airings}
-                names = [_name(clip) for clip, way in airings if _is_pushed(clip, way)]
+                names = [_name(clip) for clip in pushed]
                 await eventually(lambda: len(sink.publishing(*names)) == len(names))
                 lists = [_playlist(clip, sink) for clip, way in airings if way == HLS]
                 await eventually(lambda: all(path.exists() for path in lists), patience_s=60)
@@ -62,21 +64,27 @@ def _aired(
     pushes: list[subprocess.Popen[bytes]],
 ) -> str:
     clip, way = airing
-    name, source = _name(clip), file_of(clip, clips, way)
     if way == MJPEG:
-        return str(server.make_url(f"/{name}"))
-    command: list[str | Path] = ["nice", "-n", "5", require("ffmpeg"), *_LOOP, source]
-    if _is_pushed(clip, way):
-        command += ["-c", "copy", "-f", "flv", sink.url(name)]
-    else:
-        playlist = _playlist(clip, sink)
+        return str(server.make_url(f"/{_name(clip)}"))
+    if way == RTMP:
+        return sink.url(_name(clip))
+    playlist = _playlist(clip, sink)
+    if not _is_pushed(clip, way):
         playlist.parent.mkdir(parents=True)
         form = ["-hls_segment_type", "fmp4"] if clip.is_fragmented else []
-        command += [*_SEGMENTED, *form, playlist]
-    pushes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
-    if way == HLS:
-        return f"http://127.0.0.1:{sink.http_port}/{_playlist(clip, sink).relative_to(sink.folder)}"
-    return sink.url(name)
+        pushes.append(_copy(clip, clips, [*_SEGMENTED, *form, str(playlist)]))
+    return f"http://127.0.0.1:{sink.http_port}/{playlist.relative_to(sink.folder)}"
+
+
+def _push(clip: Clip, clips: Path, url: str) -> subprocess.Popen[bytes]:
+    return _copy(clip, clips, ["-c", "copy", "-f", "flv", url])
+
+
+def _copy(clip: Clip, clips: Path, words: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start to send a clip's packets as they are, in real time, over and over."""
+    ffmpeg, source = str(require("ffmpeg")), str(file_of(clip, clips, RTMP))
+    command = ["nice", "-n", "5", ffmpeg, *_LOOP, source, *words]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
 
 def _name(clip: Clip) -> str:

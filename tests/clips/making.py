@@ -29,7 +29,8 @@ def make(wanted: Iterable[tuple[Clip, str]], folder: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "logo.png").exists():
             stills.draw_all(folder)
-        missing = [(clip, way) for clip, way in wanted if not file_of(clip, folder, way).exists()]
+        files = {file_of(clip, folder, way): (clip, way) for clip, way in wanted}
+        missing = [row for file, row in files.items() if not file.exists()]
         with ThreadPoolExecutor(_JOBS) as jobs:
             for _ in jobs.map(lambda row: _make(row[0], row[1], folder), missing):
                 pass

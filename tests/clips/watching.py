@@ -24,6 +24,7 @@ from keeper.workloads import Scene, View, ViewKind
 from tests import builders
 from tests.clips.airing import Airing
 from tests.clips.table import MJPEG, RTMP, Clip
+from tests.components import COMPONENTS
 
 BAD = (Verdict.FROZEN, Verdict.BLACK, Verdict.SILENT)  # to be found within three looks
 GOOD = (Verdict.LIVE, Verdict.STATIC)  # never to be taken for broken
@@ -136,6 +137,11 @@ async def _watch(
             break
         await asyncio.sleep(apart_s)
     return watched
+
+
+def is_possible() -> bool:
+    """Whether what streams the clips is on this machine."""
+    return COMPONENTS["ffmpeg"]() is not None and COMPONENTS["nginx-rtmp"]() is not None
 
 
 def false_alarms(rows: Sequence[Watched]) -> list[Watched]:

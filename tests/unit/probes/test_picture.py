@@ -8,6 +8,7 @@ import pytest
 from keeper.core.model import InstanceId, Status, Subject
 from keeper.core.reasons import Reason
 from keeper.ports import PictureSample, Region
+from keeper.probes.grid import CELLS, Memory, Shot, remember
 from keeper.probes.picture import read_picture
 from keeper.workloads import Scene
 
@@ -50,7 +51,22 @@ class Expected:
     silence_max_dbfs: float = -60.0
 
 
+GREY = bytes([90]) * CELLS
+WHITE = bytes([230]) * CELLS
+# A player's look: seconds of video, compared with the look before; it has not moved.
+STANDS = replace(
+    LIVE, frames=75, media_s=2.5, sampled_s=0.4, motion=0.4, change=0.0, compared_s=12.0,
+    bright_luma=180.0, has_sound=True, sound_dbfs=-18.0,
+    memory=remember(Memory(standing=Shot(at_s=0, grid=GREY), newest=Shot(at_s=12, grid=GREY))),
+)  # fmt: skip
+MOVES = replace(STANDS, change=14.0, motion=9.0, unique_frames=70)
+DARK = replace(MOVES, mean_luma=3.0, bright_luma=60.0)
+
 THIRTY = Expected()
+SOUND = Expected(expects_sound=True)
+PATIENT = Expected(still_max_s=60.0)
+LOBBY = Expected(scenes=(Scene(name="menu"), Scene(name="lobby", grid=GREY)))
+OTHER = Expected(scenes=(Scene(name="lobby", grid=WHITE), Scene(name="not known yet")))
 NO_TARGET = Expected(target_frames_per_s=0)
 STILL = Expected(is_static_allowed=True)
 
@@ -86,6 +102,41 @@ ROWS = [
     ("an error page", replace(NOTHING, http_status=502), THIRTY, Status.FALSE, Reason.HTTP_ERROR),
     ("a page instead of a stream", replace(NOTHING, http_status=200, error="not mjpeg"), THIRTY, Status.FALSE, Reason.HTTP_ERROR),
     ("this box has no descriptors left", replace(NOTHING, error="unreachable", is_own_fault=True), THIRTY, Status.UNKNOWN, Reason.PROBE_FAILED),
+    ("moved since the look before", MOVES, THIRTY, Status.TRUE, Reason.LIVE),
+    ("moved, though this look alone shows one picture", replace(MOVES, unique_frames=1, frames=1), NO_TARGET, Status.TRUE, Reason.LIVE),
+    ("new frames that are noise", STANDS, THIRTY, Status.FALSE, Reason.FROZEN),
+    ("stands, and too short a time was seen", replace(STANDS, compared_s=1.1), THIRTY, Status.UNKNOWN, Reason.PROBE_FAILED),
+    ("stands, and a slow target has none due yet", replace(STANDS, compared_s=4.9), Expected(target_frames_per_s=1), Status.UNKNOWN, Reason.PROBE_FAILED),
+    ("stands, and a slow target has several due", replace(STANDS, compared_s=5.0), Expected(target_frames_per_s=1), Status.FALSE, Reason.FROZEN),
+    ("stands by design", STANDS, STILL, Status.TRUE, Reason.STATIC_BY_DESIGN),
+    ("stands in a scene that may", STANDS, LOBBY, Status.TRUE, Reason.STATIC_BY_DESIGN),
+    ("stands in another picture than the scenes", STANDS, OTHER, Status.FALSE, Reason.FROZEN),
+    ("a scene, and no memory to know it by", replace(STANDS, memory=b"garbage"), LOBBY, Status.FALSE, Reason.FROZEN),
+    ("stands no longer than it may", STANDS, PATIENT, Status.TRUE, Reason.STATIC_BY_DESIGN),
+    ("stands longer than it may", replace(STANDS, compared_s=60.0), PATIENT, Status.FALSE, Reason.FROZEN),
+    ("one picture, and nothing to compare it with", replace(STANDS, change=None, motion=None), NO_TARGET, Status.UNKNOWN, Reason.PROBE_FAILED),
+    ("dark with a light in it", DARK, THIRTY, Status.TRUE, Reason.LIVE),
+    ("dark with a light in it, and stands", replace(DARK, change=0.0), THIRTY, Status.FALSE, Reason.FROZEN),
+    ("dark without a light", replace(DARK, bright_luma=23.9), THIRTY, Status.FALSE, Reason.BLACK),
+    ("sound that is wanted", MOVES, SOUND, Status.TRUE, Reason.LIVE),
+    ("no track of sound", replace(MOVES, has_sound=False, sound_dbfs=None), SOUND, Status.FALSE, Reason.NO_SOUND),
+    ("sound at the limit is silence", replace(MOVES, sound_dbfs=-60.0), SOUND, Status.FALSE, Reason.NO_SOUND),
+    ("a quiet room is not silent", replace(MOVES, sound_dbfs=-59.9), SOUND, Status.TRUE, Reason.LIVE),
+    ("silence where no sound is wanted", replace(MOVES, sound_dbfs=-120.0), THIRTY, Status.TRUE, Reason.LIVE),
+    ("sound that could not be read is not missing", replace(MOVES, sound_dbfs=None), SOUND, Status.TRUE, Reason.LIVE),
+    ("a slate without its music", replace(STANDS, sound_dbfs=-120.0), replace(SOUND, is_static_allowed=True), Status.FALSE, Reason.NO_SOUND),
+    ("frozen and silent is frozen", replace(STANDS, sound_dbfs=-120.0), SOUND, Status.FALSE, Reason.FROZEN),
+    ("sound and no picture", replace(NOTHING, http_status=200, has_video=False, has_sound=True), THIRTY, Status.FALSE, Reason.NO_BYTES),
+    ("neither picture nor sound", replace(NOTHING, http_status=200, has_video=False), THIRTY, Status.FALSE, Reason.NO_BYTES),
+    ("a playlist that has ended", replace(NOTHING, http_status=200, error="ended"), THIRTY, Status.FALSE, Reason.NO_BYTES),
+    ("a playlist that no longer advances", replace(NOTHING, http_status=200, error="stalled"), THIRTY, Status.FALSE, Reason.NO_BYTES),
+    ("a page instead of a playlist", replace(NOTHING, http_status=200, error="not playlist"), THIRTY, Status.FALSE, Reason.HTTP_ERROR),
+    ("frames, and no keyframe among them", replace(STANDS, mean_luma=None, change=None), THIRTY, Status.UNKNOWN, Reason.PROBE_FAILED),
+    ("far below a target", replace(MOVES, unique_frames=18), THIRTY, Status.TRUE, Reason.STUTTERING),
+    ("without a target the whole picture jumps", replace(MOVES, unique_frames=12), NO_TARGET, Status.TRUE, Reason.STUTTERING),
+    ("without a target one slide after the other", replace(MOVES, unique_frames=2), NO_TARGET, Status.TRUE, Reason.LIVE),
+    ("without a target a small part changes seldom", replace(MOVES, unique_frames=12, motion=1.0), NO_TARGET, Status.TRUE, Reason.LIVE),
+    ("without a target, in a stream made for few", replace(MOVES, unique_frames=12, frames=25), NO_TARGET, Status.TRUE, Reason.LIVE),
     ("an empty sample", NOTHING, THIRTY, Status.UNKNOWN, Reason.PROBE_FAILED),
 ]  # fmt: skip
 
@@ -108,6 +159,32 @@ def test_numbers_are_rates() -> None:
     assert numbers["frames_per_s"] == pytest.approx(96)
     assert numbers["bitrate_bps"] == pytest.approx(19_200_000)
     assert numbers["mean_luma"] == 90
+
+
+def test_numbers_are_by_the_stream_s_own_time_and_only_those_known() -> None:
+    """Segments come in a moment, and last for seconds."""
+    sample = replace(
+        MOVES, bytes_read=500_000, keyframe_interval_s=2.0, latency_s=7.5, newest_age_s=0.5
+    )
+    numbers = read_picture(sample, THIRTY, InstanceId(7), AT).numbers
+    assert numbers == {
+        "unique_frames_per_s": 28.0,
+        "frames_per_s": 30.0,
+        "bitrate_bps": 1_600_000.0,
+        "mean_luma": 90.0,
+        "bright_luma": 180.0,
+        "motion": 9.0,
+        "change": 14.0,
+        "sound_dbfs": -18.0,
+        "keyframe_interval_s": 2.0,
+        "latency_s": 7.5,
+        "newest_age_s": 0.5,
+    }
+    assert read_picture(NOTHING, THIRTY, InstanceId(7), AT).numbers == {}
+
+
+def test_a_scene_is_named() -> None:
+    assert read_picture(STANDS, LOBBY, InstanceId(7), AT).detail == "it shows lobby"
 
 
 def test_hostile_error_text_is_made_plain() -> None:
