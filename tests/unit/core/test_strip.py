@@ -121,7 +121,7 @@ def test_the_number_of_runs_is_bounded() -> None:
     assert not any(run.numbers for run in seen.runs[:-MEASURED_MAX])
 
 
-@pytest.mark.parametrize("step_s", [3600, -3600])
+@pytest.mark.parametrize("step_s", [600, 3600, -600, -3600])
 def test_a_clock_that_steps_moves_what_was_seen(step_s: int) -> None:
     """A look made after the step, before anybody noticed it, stays where it is."""
     step = timedelta(seconds=step_s)
@@ -130,10 +130,18 @@ def test_a_clock_that_steps_moves_what_was_seen(step_s: int) -> None:
     assert told(after.runs) == [("live", step_s), ("frozen", 10 + step_s)]
     assert after.stands_until == at(20 + step_s + STALE_S)
     late = moved(looked(before, look(30 + step_s), STALE_S), step, at(35 + step_s))
+    if step_s == 600:  # ten minutes that never were are no gap
+        assert told(late.runs) == [("live", 600), ("frozen", 610), ("live", 630)]
     assert late.runs[-1].since == at(30 + step_s)
     assert late.runs[-1].verdict is Verdict.LIVE
     assert list(late.runs) == sorted(late.runs, key=lambda run: run.since)
     assert told(looked(late, look(40 + step_s), STALE_S).runs) == told(late.runs)
+
+
+def test_a_clock_that_was_set_back_leaves_no_run_in_the_future() -> None:
+    """The first look after the step comes before anybody has noticed it."""
+    seen = looked(strip(look(0), look(30, FROZEN), look(60)), look(20, BLACK), STALE_S)
+    assert told(seen.runs) == [("live", 0), ("black", 20)]
 
 
 def test_nothing_seen_stays_nothing() -> None:
