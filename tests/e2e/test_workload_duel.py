@@ -254,7 +254,7 @@ def drawn(what: str, reason: Reason) -> Row:
     )
 
 
-@pytest.mark.xdist_group("duel and its platform")
+@pytest.mark.xdist_group("duel and its bridge")
 async def test_what_only_viewers_see_is_cured_though_all_on_the_host_say_that_it_is_well(
     stage: Stage,
 ) -> None:
