@@ -61,12 +61,10 @@ class Piece:
 class Taken:
     """What one look has found."""
 
-    playlist: Playlist
-    has_advanced: bool
     age_s: float  # of the newest segment, since it was first listed
     is_stalled: bool
     latency_s: float | None = None
-    picture: Piece | None = None  # None: it has not advanced
+    picture: Piece | None = None  # None: the playlist has not advanced
     sound: Piece | None = None  # where it is apart
     has_sound_apart: bool = False
 
@@ -77,7 +75,7 @@ async def take(reach: Reach, url: str, limits: PictureLimits, kept: Kept, clock:
     playlist, at = await _playlist(reach, url, kept)
     if playlist.is_ended:
         kept.forget_rendition()
-        raise Ended("ended", status=HTTP_OK)
+        raise Ended("recording" if playlist.is_recording else "ended", status=HTTP_OK)
     if not playlist.segments:
         raise Ended("the playlist is empty", status=HTTP_OK)
     newest = playlist.segments[-1]
@@ -95,8 +93,6 @@ async def take(reach: Reach, url: str, limits: PictureLimits, kept: Kept, clock:
     kept.since_s = now_s
     sound = await _sound(reach, kept.sound, limits) if kept.sound else None
     return Taken(
-        playlist=playlist,
-        has_advanced=True,
         age_s=0.0,
         is_stalled=False,
         latency_s=_latency_s(newest, clock),
@@ -113,8 +109,6 @@ def _same(playlist: Playlist, now_s: float, kept: Kept, clock: Clock) -> Taken:
     if is_stalled:
         kept.forget_rendition()
     return Taken(
-        playlist=playlist,
-        has_advanced=False,
         age_s=age_s,
         is_stalled=is_stalled,
         latency_s=_latency_s(playlist.segments[-1], clock),

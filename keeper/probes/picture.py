@@ -45,6 +45,7 @@ BROKEN_SHARE_MAX = 0.5
 # What a look says of a source that has stopped, and in which words.
 _ENDED = {
     "ended": "the stream has ended",
+    "recording": "the playlist is a recording",
     "stalled": "the playlist no longer advances",
 }
 _SILENT = "timeout"  # connected, and no answer: the server hangs or has no first frame

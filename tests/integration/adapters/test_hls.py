@@ -208,11 +208,18 @@ async def test_numbers_that_go_backwards_begin_anew(media: Media, origin: Origin
     assert second.frames
 
 
-@pytest.mark.parametrize("tail", ["#EXT-X-ENDLIST\n", "#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-ENDLIST\n"])
-async def test_an_end_is_said(media: Media, origin: Origin, tail: str) -> None:
+@pytest.mark.parametrize(
+    ("tail", "said"),
+    [
+        ("#EXT-X-ENDLIST\n", "ended"),
+        ("#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-ENDLIST\n", "ended"),
+        ("#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-ENDLIST\n", "recording"),
+    ],
+)
+async def test_an_end_is_said(media: Media, origin: Origin, tail: str, said: str) -> None:
     origin.lists(1, 2, tail=tail)
     sample = await look(media, origin)
-    assert (sample.http_status, sample.error, sample.frames) == (200, "ended", 0)
+    assert (sample.http_status, sample.error, sample.frames) == (200, said, 0)
     assert origin.asked == ["/live.m3u8"]
 
 
