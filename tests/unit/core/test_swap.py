@@ -211,7 +211,11 @@ def test_the_picture_where_viewers_look_is_not_taken_for_the_new_hosts() -> None
     """A public platform shows the old host's picture, whichever host is asked about."""
     seen = conditions(deployed=UNSEEN, running=UNSEEN)
     world = handing_over(beside(good_in_a_row=6, conditions=seen, first_live_at=ago(50)))
-    assert decision_for(decide(world, DESIRED)).name == "swap"
+    plan = decide(world, DESIRED)
+    assert decision_for(plan).name == "swap"
+    tenure = record_after(world, plan).tenure
+    assert tenure is not None
+    assert (tenure.first_live_at, tenure.good_in_a_row) == (None, 0)
 
 
 def no_link(instance_id: InstanceId) -> dict[str, Any]:
