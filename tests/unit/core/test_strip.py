@@ -72,6 +72,10 @@ def test_a_run_keeps_what_was_measured_when_it_began() -> None:
 def test_while_nobody_looked_the_picture_was_unknown() -> None:
     seen = strip(look(0), look(10), look(200))
     assert told(seen.runs) == [("live", 0), ("unknown", 10 + STALE_S), ("live", 200)]
+    failed = replace(look(10), status=Status.UNKNOWN, reason=Reason.PROBE_FAILED)
+    assert told(strip(look(0), failed, look(200)).runs) == [
+        ("live", 0), ("unknown", 10), ("live", 200),
+    ]  # fmt: skip
 
 
 def test_when_the_latest_look_is_old_nothing_is_known_of_now() -> None:
