@@ -96,7 +96,8 @@ def because(reason: Reason, record: SlotRecord) -> str:
 def _plea_of(record: SlotRecord, held_for: Reason | None) -> _Plea | None:
     tenure = record.tenure
     if tenure is not None:
-        own = _of_its_workload(record, tenure, is_held=held_for is not None)
+        is_held = held_for not in (None, Reason.NO_SOUND, Reason.AUDITION_FAILED)
+        own = _of_its_workload(record, tenure, is_held=is_held)
         if held_for is Reason.NO_SOUND:
             own = own or _of_its_sound(record, tenure)
         if own is not None:

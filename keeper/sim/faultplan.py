@@ -345,9 +345,9 @@ MENU: tuple[Row, ...] = (
     Row(
         kind=FaultKind.AUDITION_FAILS, per_day=0.5, presets="hosts", count=(1, 1), params=draw_flaw
     ),
-    # What has a picture all the same; for plans in files, and not in the presets yet.
-    Row(kind=FaultKind.SOUND_LOST, per_day=0.4, presets="sound", count=(1, 1), params=_mute),
-    Row(kind=FaultKind.PICTURE_STUTTERS, per_day=0.3, presets="sound", for_s=(30, 3600)),
+    # What has a picture all the same.
+    Row(kind=FaultKind.SOUND_LOST, per_day=0.4, presets="hosts", count=(1, 1), params=_mute),
+    Row(kind=FaultKind.PICTURE_STUTTERS, per_day=0.3, presets="hosts", for_s=(30, 3600)),
 )
 
 # share of the menu's rates that each preset plays

@@ -24,7 +24,7 @@ from keeper.sim.evidence import (
 from keeper.sim.excuses import merged
 from keeper.sim.ledger import Request
 from keeper.sim.promises_deploys import is_being_deployed
-from keeper.sim.symptoms import asked_ahead
+from keeper.sim.symptoms import asked_ahead, unheard
 
 _PROCESS = "restart.process."
 _AFTER_BAD_LISTING_S = 300.0  # an act this soon after it may be because of it
@@ -265,8 +265,10 @@ def _sick(seen: Evidence, slot: str, *, is_seeming: bool) -> Iterator[Span]:
         stops = (c for c in rental.changes if c.what == "stopped" and c.at >= rental.created_at)
         if not is_seeming and any(stops):
             continue
+        hidden = unheard(seen, rental.instance_id)
         for (_, lost_at), (again_at, _) in pairwise([*spans, (end, end)]):
-            if max(lost_at, rental.created_at) < min(again_at, end):
+            is_hidden = any(begins <= lost_at <= ends for begins, ends in hidden)
+            if max(lost_at, rental.created_at) < min(again_at, end) and not is_hidden:
                 since = _unseen_since(seen, lost_at) if is_seeming else lost_at
                 yield max(since, rental.created_at), min(again_at, end)
 

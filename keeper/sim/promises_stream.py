@@ -27,7 +27,7 @@ from keeper.sim.promises_deploys import ended_with_a_bad_deploy, hopeless, is_of
 from keeper.sim.promises_ends import lists_with
 from keeper.sim.promises_handover import has_given_way, is_of_a_swap
 from keeper.sim.stalls import open_to
-from keeper.sim.symptoms import PASSED, PERSON, asked_ahead, shown_by
+from keeper.sim.symptoms import PASSED, PERSON, asked_ahead, shown_by, unheard_in
 
 _SAME_S = 1.0
 _RESTART_S = 60.0
@@ -183,7 +183,11 @@ def on_air_after_the_calm(seen: Evidence) -> Iterator[Broken]:
     """
     for slot in seen.slots:
         since, bound_s = seen.calm_at, seen.bounds.converge_s
-        beside = (*_searches(seen, slot, since, seen.ended_at), *waits_for_a_person(seen, slot))
+        beside = (
+            *_searches(seen, slot, since, seen.ended_at),
+            *waits_for_a_person(seen, slot),
+            *unheard_in(seen, slot),
+        )
         deadline = untied_until(seen, slot, since, bound_s, beside)
         if seen.ended_at <= deadline:
             continue
@@ -219,7 +223,7 @@ def darkness_ends(seen: Evidence) -> Iterator[Broken]:
     """Whatever befalls it, a stream comes back within the bound, not counting when hands were tied."""
     for slot in seen.slots:
         for lost_at, again_at in seen.dark(slot):
-            waits = waits_for_a_person(seen, slot)
+            waits = (*waits_for_a_person(seen, slot), *unheard_in(seen, slot))
             tied = tied_s(seen, slot, lost_at, again_at, waits)
             if again_at - lost_at - tied <= seen.bounds.dark_s:
                 continue

@@ -12,6 +12,7 @@ from math import inf
 from keeper.sim.evidence import AILS, AILS_NO_MORE, MENDED, PLEADS, SHOWN, Evidence, Span
 
 PERSON, PASSED = "person", "passed"
+_WRONG = "wrong"  # what moves, and is not the stream
 MACHINE = "machine"
 
 
@@ -84,6 +85,27 @@ def _said(seen: Evidence) -> Mapping[int, tuple[Said, ...]]:
             )
             found.setdefault(instance_id, []).append(said)
     return {instance_id: tuple(those) for instance_id, those in found.items()}
+
+
+def unheard(seen: Evidence, instance_id: int) -> tuple[Span, ...]:
+    """Return when a host showed another picture than the stream's, and nobody could hear it say so.
+
+    It shows another SSH key than at first contact, so keeper does not enter it (I23); and from outside a
+    picture that moves is a good one. A person is told of the key, and looks.
+    """
+    struck = (e for e in seen.deeds.get(instance_id, ()) if e.what == "struck")
+    changed_at = next((e.at for e in struck if e.detail == "host_key_changed"), inf)
+    return tuple(
+        (max(each.since, changed_at), each.until)
+        for each in said_on(seen, instance_id)
+        if each.shows == _WRONG and each.until > changed_at
+    )
+
+
+def unheard_in(seen: Evidence, slot: str) -> tuple[Span, ...]:
+    """Return when any host of a slot did."""
+    hosts = seen.rentals.get(slot, ())
+    return tuple(span for host in hosts for span in unheard(seen, host.instance_id))
 
 
 def asked_ahead(seen: Evidence, instance_id: int, at: float) -> bool:

@@ -694,6 +694,21 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         },
     ),
     (
+        "nor is what its own workload says what is asked for then",
+        snapshot(
+            record(
+                tenure=ailing(remedy=Remedy.RESTART_PROCESS),
+                incoming=tenure(2, deployed_at=None, audition=AUDITION),
+            ),
+            decisions=[
+                replace(
+                    hold(SLOT, Reason.NEEDS_PERSON, "deploy"), wanted_reason=Reason.AUDITION_FAILED
+                )
+            ],
+        ),
+        {"KeeperNeedsPerson:duel:ingest": Severity.WARNING},
+    ),
+    (
         "an error budget that is used up is told, and nothing else is done",
         promising(Tally(good_s=9e5, dark_s=13_000.0)),
         {"KeeperErrorBudgetSpent:duel": Severity.WARNING},
