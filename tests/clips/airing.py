@@ -7,7 +7,7 @@ import asyncio
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from aiohttp import web
@@ -26,6 +26,7 @@ _SEGMENTED = [
     *("-c", "copy", "-f", "hls", "-hls_time", "1", "-hls_list_size", "6"),
     *("-hls_flags", "delete_segments+omit_endlist"),
 ]
+_HEAD = b"--frame\r\nContent-Type: image/jpeg\r\n\r\n"
 _START = b"\xff\xd8"
 
 
@@ -117,12 +118,12 @@ def _mjpeg_server(clips: Sequence[Clip], folder: Path) -> web.Application:
             response.content_type = "multipart/x-mixed-replace; boundary=frame"
             await response.prepare(request)
             number = int((time.monotonic() - began_s) * clip.rate)
-            while True:
-                frame = frames[number % len(frames)]
-                head = b"--frame\r\nContent-Type: image/jpeg\r\n\r\n"
-                await response.write(head + frame + b"\r\n")
-                number += 1
-                await asyncio.sleep(max(0.0, began_s + number / clip.rate - time.monotonic()))
+            with suppress(ConnectionError):  # whoever looked has seen enough
+                while True:
+                    await response.write(_HEAD + frames[number % len(frames)] + b"\r\n")
+                    number += 1
+                    await asyncio.sleep(max(0.0, began_s + number / clip.rate - time.monotonic()))
+            return response
 
         return send
 
