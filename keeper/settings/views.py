@@ -92,41 +92,53 @@ def contradicting(settings: Settings) -> Iterator[tuple[tuple[Place, ...], str]]
                     "'vast-keeper[media]', or look by `http`, which sees no picture"
                 ),
             )
-        if not isinstance(view, BroadcastSettings) or not view.is_elsewhere:
-            continue
-        key = "url_secret" if view.url_secret else "url"
-        if stream.replicas > 1:
-            yield (
-                ((*place, key), ("streams", place[1], "replicas")),
-                (
-                    f"{said}: what is seen at `{key}` is one picture, and {stream.replicas} replicas would be "
-                    "judged by it, whoever sends it: make streams of them with one replica each, or look at "
-                    "the hosts' own"
-                ),
-            )
-        if view.url_secret and view.url_secret in stream.secrets:
-            at = stream.secrets.index(view.url_secret)
-            yield (
-                ((*place, key), ("streams", place[1], "secrets", at)),
-                (
-                    f"{said}: the secret {view.url_secret} would reach its hosts, and only keeper needs it: leave "
-                    "it out of the stream's `secrets`"
-                ),
-            )
-        if stream.publishers is Publishers.SEVERAL and not _has_own_picture(stream):
-            yield (
-                ((*place, key), ("streams", place[1], "publishers")),
-                (
-                    f"{said}: what is seen at `{key}` does not tell two hosts apart, so while both may publish "
-                    "no replacement could prove itself: say `publishers: one`, or look at the host's own `port`"
-                ),
-            )
-        named = view.url or f"secret {view.url_secret}"
-        if (before := seen.setdefault(named, (place, stream.name)))[0] != place:
-            yield (
-                ((*before[0], key), (*place, key)),
-                f"{said} is looked at where stream '{before[1]}' is: the picture there can be of one alone",
-            )
+        if isinstance(view, BroadcastSettings) and view.is_elsewhere:
+            yield from _elsewhere(place, stream, view)
+            named = view.url or f"secret {view.url_secret}"
+            if (before := seen.setdefault(named, (place, stream.name)))[0] != place:
+                key = _key(view)
+                yield (
+                    ((*before[0], key), (*place, key)),
+                    f"{said} is looked at where stream '{before[1]}' is: the picture there can be of one alone",
+                )
+
+
+def _elsewhere(
+    place: Place, stream: StreamSection, view: BroadcastSettings
+) -> Iterator[tuple[tuple[Place, ...], str]]:
+    """Find what a look elsewhere does not go with: it sees one picture, whoever sends it."""
+    said = f"stream '{stream.name}'"
+    key = _key(view)
+    if stream.replicas > 1:
+        yield (
+            ((*place, key), ("streams", place[1], "replicas")),
+            (
+                f"{said}: what is seen at `{key}` is one picture, and {stream.replicas} replicas would be "
+                "judged by it, whoever sends it: make streams of them with one replica each, or look at "
+                "the hosts' own"
+            ),
+        )
+    elif stream.publishers is Publishers.SEVERAL and not _has_own_picture(stream):
+        yield (
+            ((*place, key), ("streams", place[1], "publishers")),
+            (
+                f"{said}: what is seen at `{key}` does not tell two hosts apart, so while both may publish "
+                "no replacement could prove itself: say `publishers: one`, or look at the host's own `port`"
+            ),
+        )
+    if view.url_secret and view.url_secret in stream.secrets:
+        at = stream.secrets.index(view.url_secret)
+        yield (
+            ((*place, key), ("streams", place[1], "secrets", at)),
+            (
+                f"{said}: the secret {view.url_secret} would reach its hosts, and only keeper needs it: leave "
+                "it out of the stream's `secrets`"
+            ),
+        )
+
+
+def _key(view: BroadcastSettings) -> str:
+    return "url_secret" if view.url_secret else "url"
 
 
 def _has_own_picture(stream: StreamSection) -> bool:

@@ -7,7 +7,7 @@ workload: settings model (pydantic), class, ``register``. Nothing here waits, co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -71,7 +71,8 @@ class View:
     kind: ViewKind
     container_port: int  # 0: none of the host's own is looked at
     path: str = "/"
-    url: str = ""  # HLS, RTMP, JPEG, MJPEG: absolute; then neither port nor path is asked
+    # HLS, RTMP, JPEG, MJPEG: absolute; then neither port nor path is asked. It may hold a token.
+    url: str = field(default="", repr=False)
     url_secret: str = ""  # the name of the secret that is the url; the shell puts it there
     own: View | None = None  # where the look is elsewhere: the host's own picture, for hand-overs
     target_frames_per_s: float = 0.0  # below a quarter of it: stuttering; 0: no target

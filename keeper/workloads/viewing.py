@@ -30,7 +30,7 @@ SCHEMES: Mapping[ViewKind, tuple[str, ...]] = {
     ViewKind.MJPEG: ("http", "https"),
     ViewKind.JPEG: ("http", "https"),
     ViewKind.HLS: ("http", "https"),
-    ViewKind.RTMP: ("rtmp", "rtmps"),
+    ViewKind.RTMP: ("rtmp",),  # what plays it speaks no TLS
 }
 # Where a picture is looked at, and where something is heard with it.
 _WITH_SOUND = frozenset({ViewKind.HLS, ViewKind.RTMP})
