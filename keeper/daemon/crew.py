@@ -176,6 +176,14 @@ class Crew:
             clock=clock,
             spawn=self.tasks.once,
         )
+        self.slates = SlateKeeper(
+            ports.slates,
+            network=ports.network,
+            clock=clock,
+            declared=lambda: ground.declared.slates,
+            known=self._known_to_slates,
+            note=self.facts.note,
+        )
         self.executor = Executor(
             marketplace=ports.marketplace,
             hosts=ports.hosts,
@@ -190,14 +198,7 @@ class Crew:
             archiving=self.archiving,
             parting=self.parting,
             draining=self.draining,
-        )
-        self.slates = SlateKeeper(
-            ports.slates,
-            network=ports.network,
-            clock=clock,
-            declared=lambda: ground.declared.slates,
-            known=self._known_to_slates,
-            note=self.facts.note,
+            make_way=self.slates.make_way,
         )
         self.calendar = Calendar(
             ports,

@@ -8,7 +8,7 @@ slot becomes a failed outcome of that slot and a fact, and the others go on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import assert_never
 
 from keeper.core.decisions import (
@@ -80,6 +80,10 @@ _ARCHIVE = "archive"  # as a check of the audition: what keeper is to send
 _Outside = Rent | Deploy | Prepare | Restart | Swap | Reboot | Stop | Start | Rebid | Destroy
 
 
+async def _nobody_in_the_way(_slot: SlotId, _kind: IntentKind) -> None:
+    """Nobody of keeper's publishes."""
+
+
 class _Unfit(Refused):
     """A host has failed its audition: nothing was put on it."""
 
@@ -103,6 +107,7 @@ class Executor:
         archiving: Archiving | None = None,
         parting: Parting | None = None,
         draining: Draining | None = None,
+        make_way: Callable[[SlotId, IntentKind], Awaitable[None]] = _nobody_in_the_way,
     ) -> None:
         self._marketplace = marketplace
         self._hosts = hosts
@@ -115,6 +120,7 @@ class Executor:
         self._redact = redact
         self._parting = parting
         self._draining = draining
+        self._make_way = make_way
         self._leaving: dict[InstanceId, Leaving] = {}
         self._archiving = archiving or Archiving(None, clock, redact=redact)
         self._letting_go = LettingGo()
@@ -175,6 +181,7 @@ class Executor:
         try:
             async with self._bound:
                 await self._audition(act)
+                await self._have_way_made(act)
                 made = await self._do(act)
             instance_id = made or instance_id
         except Missing as missing:
@@ -238,6 +245,11 @@ class Executor:
         self._show(act, shown)
         if shown.audition.meaning is not None:
             raise _Unfit(f"{shown.audition.check}: {shown.audition.saw}")
+
+    async def _have_way_made(self, act: _Outside) -> None:
+        """Let whoever of keeper's own would stand in the act's way be gone before it begins."""
+        if act.slot is not None:
+            await self._make_way(act.slot, IntentKind(act.name))
 
     def _show(self, act: Deploy | Prepare, shown: Shown) -> None:
         """Keep what a host has shown for the outcome, and tell it now: a deploy takes minutes more."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from keeper.core.events import Event, SlateLost, SlateRefused, SlateStarted, SlateYielded
-from keeper.core.model import IntentKind, StreamName, stream_of
+from keeper.core.model import IntentKind, SlotId, StreamName, stream_of
 from keeper.core.slate import (
     SENTENCES,
     SlateSeen,
@@ -27,6 +28,7 @@ from keeper.ports import Clock, Network, PortError, Showing, SlateLook, Slates
 
 _LOOK_S = 0.2
 _IDLE_S = 1.0
+_WAY_MAX_S = 5.0  # more than an end takes that must be forced
 _GO_ON_S = 2.0
 _RESTS_S = (10.0, 20.0, 60.0, 300.0, 600.0)  # after the first failure, the second, …
 _WRONG_S = 60.0  # a countdown that is wrong by more is set anew
@@ -70,6 +72,12 @@ class SlateKeeper:
     def shown(self) -> Mapping[StreamName, SlateShown]:
         """How each declared slate is now."""
         return {name: kept.shown for name, (kept, _) in self._kept.items()}
+
+    async def make_way(self, slot: SlotId, kind: IntentKind) -> None:
+        """Wait until no slate stands in the way of an act that is under way; seconds at most."""
+        kept = self._kept.get(stream_of(slot))
+        if kept is not None and kind in _STARTING:
+            await kept[0].make_way()
 
     async def run(self) -> None:
         """Keep every declared slate for ever; ends all of them when cancelled."""
@@ -139,6 +147,19 @@ class _Kept:
                     await asyncio.sleep(_LOOK_S)
         finally:
             await asyncio.shield(self._end())
+
+    async def make_way(self) -> None:
+        """Wait until what is seen of the act has ended the slate, if it does; no act waits for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_WAY_MAX_S):
+                while self._is_in_the_way():  # noqa: ASYNC110 - it is looked at, as everything is here
+                    await asyncio.sleep(_LOOK_S / 4)
+
+    def _is_in_the_way(self) -> bool:
+        if self._ours() == 0:
+            return False
+        known, now_s = self._known(), self._clock.monotonic()
+        return not choose(self._seen(known, now_s), self.declared.terms).is_on
 
     async def _prepare(self) -> None:
         while True:

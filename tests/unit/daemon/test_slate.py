@@ -354,6 +354,34 @@ def test_a_restart_gets_the_ingest_and_a_first_deploy_keeps_the_slate() -> None:
     assert [fact.why for fact in play(story).told(SlateYielded)] == [SlateWhy.REPAIR]
 
 
+def test_an_act_begins_once_the_slate_is_gone() -> None:
+    async def story(stage: Stage) -> None:
+        stage.studio.leave_s = 1.5
+        await asyncio.sleep(30.0)
+        stage.knows(acting=((SLOT, IntentKind.DEPLOY),))
+        await stage.keeper.make_way(SLOT, IntentKind.DEPLOY)
+        assert stage.is_on, "a first deploy need not wait"
+        await stage.keeper.make_way(SlotId("other/0"), IntentKind.RESTART)
+        stage.knows(acting=((SLOT, IntentKind.RESTART),))
+        await stage.keeper.make_way(SLOT, IntentKind.RESTART)
+        assert not stage.is_on
+
+    play(story)
+
+
+def test_no_act_waits_for_long() -> None:
+    async def story(stage: Stage) -> None:
+        stage.studio.leave_s = 60.0
+        await asyncio.sleep(30.0)
+        stage.knows(acting=((SLOT, IntentKind.RESTART),))
+        before_s = stage.clock.monotonic()
+        await stage.keeper.make_way(SLOT, IntentKind.RESTART)
+        assert stage.clock.monotonic() - before_s < 6.0
+        await asyncio.sleep(60.0)
+
+    play(story)
+
+
 def test_another_configuration_ends_the_one_before_first() -> None:
     async def story(stage: Stage) -> None:
         await asyncio.sleep(30.0)
