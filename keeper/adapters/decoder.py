@@ -32,7 +32,7 @@ _JPEG_MAX = 1_000_000
 _MEMORY_MAX = 100_000
 _TEXT_MAX = 200
 _DECODERS = 2
-_PLAYERS = 4
+_PLAYERS = 8  # a look lasts two or three seconds: as many as twenty sources in ten
 # One crash may be ours. Two in a row in two processes, on looks some seconds apart, are what any player
 # would meet: without this a stream that breaks decoders would be unknown, and left alone, for ever.
 _CRASHES_MAX = 2

@@ -25,6 +25,7 @@ _KEPT_BYTES = 4_000_000  # of a child's memory file between jobs
 _TURN_S = 8.0
 _START_S = 30.0
 _END_S = 5.0
+_IDLE_S = 300.0  # a burst's children are not kept for ever
 _JOBS_MAX = 1_000
 _GROWTH_MAX_KB = 300_000
 # Ends by which a decoder shows that it could not cope with what it was given; any other is this box's.
@@ -103,6 +104,7 @@ class Child:
         self._first_kb = 0
         self._rss_kb = 0
         self._jobs = 0
+        self.idle_since_s = self._started_s
 
     @classmethod
     async def start(cls, kind: str) -> Self:
@@ -262,8 +264,12 @@ class Pool:
     def _put_back(self, child: Child) -> None:
         if self._is_closed or child.is_worn:
             self._drop(child)
-        else:
-            self._idle.append(child)
+            return
+        child.idle_since_s = now_s = asyncio.get_running_loop().time()
+        self._idle.append(child)
+        # The one that was used last is used next, so the first is the one that nobody needs.
+        if len(self._idle) > 1 and now_s - self._idle[0].idle_since_s > _IDLE_S:
+            self._drop(self._idle.pop(0))
 
     def _drop(self, child: Child) -> None:
         child.kill()  # whoever waits for its end is `close`, or the next start

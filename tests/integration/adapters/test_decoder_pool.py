@@ -76,6 +76,18 @@ async def test_looks_take_turns_and_no_more_children_are_started_than_allowed() 
     await there.close()
 
 
+async def test_children_that_nobody_needs_any_more_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = Decoders(decoders=2)
+    async with hanging() as url:
+        brief = PictureLimits(sample_s=0.2, timeout_s=1.0)
+        await asyncio.gather(*(there.rtmp(url, brief) for _ in range(2)))
+    assert len(children("play")) == 2
+    monkeypatch.setattr(decoder_pool, "_IDLE_S", 0.0)
+    await there.rtmp(f"rtmp://127.0.0.1:{_unused()}/live/x", LIMITS)
+    await eventually(lambda: len(children("play")) == 1)
+    await there.close()
+
+
 async def test_a_child_that_has_done_much_makes_way_for_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
