@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -34,6 +35,7 @@ _APART_S = 0.24
 # A clock that jumps further than this has been set anew: another broadcast, or another encoder.
 _JUMP_S = 10.0
 _BLOCK = 16 * 16
+_WORK_S = 1.5  # of processor time; the kernel ends a decoder at twice as much
 _SOUND_DUE_S = 1.0
 _THUMBNAIL_WIDTH = 320
 _THUMBNAIL_QUALITY = 60
@@ -65,6 +67,7 @@ class Watching:
         self._video = _first(container.streams.video)
         self._audio = _first(container.streams.audio)
         self._is_refused = False
+        self._began_s = time.process_time()
         self._tick_s = 0.0
         self._newest: Any = None
         self._clock_s: float | None = None  # the stream's own, of the packet before
@@ -140,9 +143,11 @@ class Watching:
         context = self._video.codec_context
         context.flush_buffers()
         context.skip_frame = "NONREF"
-        first_pts, first_s = run[0][0].pts, run[0][1]
+        first_pts, first_s = run[0][0].pts or 0, run[0][1]
         shown_s = first_s
         for packet, _ in [*run, (None, 0.0)]:
+            if self._is_spent():
+                break
             for frame in self._frames_of(packet):
                 at_s = first_s + float((frame.pts - first_pts) * run[0][0].time_base)
                 if at_s - shown_s >= _APART_S:
@@ -162,6 +167,8 @@ class Watching:
         context.skip_frame = "DEFAULT"
         cells = []
         for packet, _ in [*run, (None, 0.0)]:
+            if self._is_spent():
+                break
             for frame in self._frames_of(packet):
                 with suppress(ValueError, IndexError, AttributeError):
                     cells.append(cells_of(luma_of(frame)))
@@ -173,6 +180,10 @@ class Watching:
         except (av.error.FFmpegError, ValueError):
             return []
         return [frame for frame in frames if frame.pts is not None]
+
+    def _is_spent(self) -> bool:
+        """Whether this look has cost enough: a picture of 8K that stands must not end its decoder."""
+        return time.process_time() - self._began_s > _WORK_S
 
     def _insert(self, picture: Picture) -> None:
         self.pictures.append(picture)
@@ -236,6 +247,8 @@ class Watching:
         return clock_s + self._shift_s
 
     def _is_worth_it(self, at_s: float) -> bool:
+        if self._is_spent() and len(self.pictures) >= 2:  # noqa: PLR2004 - enough to compare
+            return False
         if len(self.pictures) + self._raised >= PICTURES_MAX:
             return False
         return not self.pictures or at_s - self.pictures[-1].at_s >= _APART_S

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from keeper.adapters import decoder
+from keeper.adapters import decoder, watching
 from keeper.adapters.decoder import Decoded, Decoders
 from keeper.ports import PictureLimits, Region
 from tests.coded_clip import coded, moving, standing
@@ -296,6 +296,22 @@ def _ue(number: int) -> str:
     """Return an Exp-Golomb code (ITU-T H.264, 9.1)."""
     plain = f"{number + 1:b}"
     return "0" * (len(plain) - 1) + plain
+
+
+@pytest.mark.parametrize(("work_s", "most"), [(1.5, 9), (0.0, 2)])
+async def test_a_look_that_has_cost_enough_is_over(
+    monkeypatch: pytest.MonkeyPatch, work_s: float, most: int
+) -> None:
+    """A large picture that stands, looked at closer, would end its decoder, and twice would be corrupt."""
+    monkeypatch.setattr(watching, "_WORK_S", work_s)
+    with av.open(io.BytesIO(coded(seconds=2.0, draw=standing(90), gop=5)), "r") as container:
+        look = watching.Watching(container)
+        look.watch(lambda: False)
+        look.look_closer()
+        look.count_new(has_moved=True)
+    assert 1 <= len(look.pictures) <= most
+    assert look.packets.count == 40
+    assert look.undecodable == 0
 
 
 # --- single pictures ------------------------------------------------------------------------------
