@@ -63,6 +63,7 @@ from keeper.daemon.jobs import Lines
 from keeper.ports import Account, CommandResult, HttpReply, Malformed, PortError, Transient
 from keeper.probes.grid import CELLS
 from keeper.probes.http import read_http
+from keeper.probes.ingest import publishers_at
 from keeper.probes.log_file import CONTENT_MAX_BYTES, Mark, read_chunk, read_list
 from keeper.probes.playlist import (
     SEGMENTS_KEPT,
@@ -90,6 +91,7 @@ from tests.fuzz.seeds import (
     CHUNKS,
     DUEL_REPORTS,
     DUELS,
+    INGESTS,
     JOBS,
     JPEGS,
     KEY,
@@ -617,6 +619,14 @@ def _led_to(*uris: str) -> list[str]:
     return found
 
 
+def ingest_page(data: bytes) -> int | None:
+    return publishers_at(data, "rtmp://ingest.example/live/key")
+
+
+def check_publishers(found: Any) -> str:
+    return "" if found is None or 0 <= found <= 1_000_000 else f"{found} publishers"
+
+
 def check_playlist(found: Any) -> str:
     listed, _ = found
     if isinstance(listed, Choice):
@@ -649,6 +659,7 @@ PARSERS: Final = (
     Parser("log", log_chunk, CHUNKS, check_log),
     Parser("sentinel bytes", sentinel_bytes, (b"\n".join(LINES), *PLAIN)),
     Parser("command bytes", command_bytes, (b"chatter\nnonce\ndone\n", b"x" * 6000, *LINES), check_command),
+    Parser("ingest's page", ingest_page, INGESTS, check_publishers),
     Parser("playlist", playlist, PLAYLISTS, check_playlist),
     Parser("MJPEG stream", mjpeg_stream, MJPEG, check_tally),
     Parser("JPEG", still_of, JPEGS, check_still, share=0.1),

@@ -157,6 +157,14 @@ SIGNALS: Final = as_json(
     [{"streamerId": "Game", "subscribers": [{"playerId": "Player1"}]}],
 )  # fmt: skip
 
+INGESTS: Final = (
+    (
+        b"<rtmp><server><application><name>live</name><live><stream><name>key</name>"
+        b"<client><id>1</id><publishing/></client><client><id>2</id></client><publishing/>"
+        b"</stream></live></application></server></rtmp>"
+    ),
+    b"<rtmp><server><application><name>live</name><live></live></application></server></rtmp>",
+)
 PLAYLISTS: Final = (
     b"""#EXTM3U
 #EXT-X-VERSION:3
