@@ -298,7 +298,7 @@ def _ue(number: int) -> str:
     return "0" * (len(plain) - 1) + plain
 
 
-@pytest.mark.parametrize(("work_s", "most"), [(1.5, 9), (0.0, 2)])
+@pytest.mark.parametrize(("work_s", "most"), [(1.5, 9), (0.0, 3)])
 async def test_a_look_that_has_cost_enough_is_over(
     monkeypatch: pytest.MonkeyPatch, work_s: float, most: int
 ) -> None:
