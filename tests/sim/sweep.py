@@ -37,6 +37,8 @@ _RUNS_COMMANDS = "Putting._run_checked"
 BESIDE: dict[str, str] = {
     "keeper.daemon.preview": "`keeper plan` reads once and decides; it writes and acts on nothing",
     "keeper.daemon.deploy_logs": "`keeper logs` reads what deploys have left; it writes nothing",
+    "keeper.daemon.slate": "a slate touches no rental and no disk of keeper's; test_slate.py cuts its task at every step",
+    "keeper.daemon.slate_sight": "it looks for the slate, and changes nothing",
     "keeper.daemon.asking": "`keeper logs` and `stream-status` ask hosts what changes nothing there",
 }
 
