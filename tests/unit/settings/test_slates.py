@@ -77,7 +77,7 @@ REFUSED = {
         "slate.after_s (20) must be at least 25",
     ),
     "the platform's own output is looked at": (
-        stream(view='{kind: hls, url: "https://cdn.example/live.m3u8"}'),
+        stream(view='{kind: hls, url: "https://cdn.example/live.m3u8"}') + "    publishers: one\n",
         SECRET,
         "keeper would see its slate and take it for the host's picture",
     ),
