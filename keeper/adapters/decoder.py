@@ -83,6 +83,7 @@ class Decoders:
     """Decoders of one box. Made in a running loop or before; closed once."""
 
     def __init__(self, *, decoders: int = _DECODERS, players: int = _PLAYERS) -> None:
+        self._has_extra = importlib.util.find_spec("av") is not None
         most = min(decoders, os.cpu_count() or 1)
         self._pools = {
             _Kind.STILLS: Pool(_Kind.STILLS, most),
@@ -145,7 +146,7 @@ class Decoders:
         limits: PictureLimits,
         source: str,
     ) -> Decoded:
-        if importlib.util.find_spec("av") is None:
+        if not self._has_extra:
             answer = _own_fault("the extra `media` of keeper is not installed")
         else:
             answer = await self._run(kind, parts, more, limits, source)

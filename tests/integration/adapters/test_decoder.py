@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from keeper.adapters import decoder, watching
+from keeper.adapters import watching
 from keeper.adapters.decoder import Decoded, Decoders
 from keeper.ports import PictureLimits, Region
 from tests.coded_clip import coded, moving, standing
@@ -347,13 +347,16 @@ async def test_the_same_picture_again_is_not_decoded_again() -> None:
 
 
 async def test_without_the_extra_pictures_are_decoded_and_streams_are_not(
-    decoders: Decoders, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(decoder.importlib.util, "find_spec", lambda name: None)  # type: ignore[attr-defined]
-    found = await decoders.segments([CLIP], LIMITS)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    there = Decoders()
+    monkeypatch.undo()
+    found = await there.segments([CLIP], LIMITS)
     assert found.is_own_fault
     assert "`media`" in found.error
-    assert (await decoders.jpegs([jpeg(50)], LIMITS)).mean_luma == pytest.approx(50, abs=2)
+    assert (await there.jpegs([jpeg(50)], LIMITS)).mean_luma == pytest.approx(50, abs=2)
+    await there.close()
 
 
 def jpeg(luma: int) -> bytes:
