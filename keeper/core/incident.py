@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from keeper.core import suspects
+from keeper.core import mute, suspects
 from keeper.core.conditions import (
     condition_of,
     is_silent,
@@ -57,7 +57,9 @@ def follow(draft: Draft, slot: SlotId) -> None:
             _forgive(draft, record, record.healthy_since)  # in doubt nothing is forgiven
         _watch_pace(draft, slot, streaming)
         suspects.prove(draft, slot)
-    elif record.ever_on_air and record.dark_since is None:
+        return
+    record = draft.records[slot] = mute.noted(record, draft.now)
+    if record.ever_on_air and record.dark_since is None:
         go_dark(draft, slot, streaming.reason)
         suspects.remember(draft, slot, tenure, streaming.reason)
     elif record.healthy_since is not None:

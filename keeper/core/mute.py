@@ -57,6 +57,20 @@ def is_not_the_host(record: SlotRecord, tenure: Tenure, now: datetime, memory_s:
     )
 
 
+def noted(record: SlotRecord, now: datetime) -> SlotRecord:
+    """Remember that a host which took the place of a silent one is as silent; else the same record.
+
+    One publisher only (swap.py): it goes back, and nothing else would say why it was of no use.
+    """
+    leaving = record.incoming
+    is_new = record.swap is not None and not record.swap.is_back and is_mute(record.tenure)
+    was_silent = leaving is not None and any(
+        each.reason is Reason.NO_SOUND and each.label == leaving.label for each in record.failures
+    )
+    is_known = any(use.rung is Rung.REPLACE for use in record.remedies)
+    return tried_elsewhere(record, now) if is_new and was_silent and not is_known else record
+
+
 def tried_elsewhere(record: SlotRecord, now: datetime) -> SlotRecord:
     """Remember that another host was silent too, until the sound has been good for long."""
     use = RemedyUse(rung=Rung.REPLACE, at=now, symptom=Reason.NO_SOUND.value)

@@ -694,6 +694,11 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         },
     ),
     (
+        "nor where the picture has been lost since",
+        snapshot(dark(), decisions=[FOR_SOUND]),
+        {"KeeperStreamDark:duel/0": Severity.CRITICAL},
+    ),
+    (
         "nor is what its own workload says what is asked for then",
         snapshot(
             record(

@@ -200,3 +200,19 @@ def test_every_fact_can_be_flattened() -> None:
     booted = facts_of.InstanceBooted(slot=SLOT, instance_id=HOST, duration_s=9.0)
     assert "because" not in facts(booted)
     assert dark_fact["because"] == "frames arrive, but it is always the same frame"
+
+
+def test_a_picture_that_stutters_is_looked_at_again_when_it_is_to_be_told() -> None:
+    """Nothing else would happen at that moment."""
+    slow = replace(
+        a_condition(ConditionKind.STREAMING, Status.TRUE, Reason.STUTTERING, good=2),
+        reason_since=ago(100),
+    )
+    world = a_world(a_record(a_tenure(conditions=conditions(streaming=slow))))
+    assert decide(world).next_check_if_heard_at == ahead(200)
+    told = a_tenure(conditions=conditions(streaming=replace(slow, reason_since=ago(301))))
+    at = decide(a_world(a_record(told))).next_check_if_heard_at
+    assert at is None or at > ahead(1)
+    unknown = replace(slow, reason_since=None, since=ago(50))
+    world = a_world(a_record(a_tenure(conditions=conditions(streaming=unknown))))
+    assert decide(world).next_check_if_heard_at == ahead(250)

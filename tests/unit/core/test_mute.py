@@ -12,14 +12,18 @@ from keeper.core.conditions import STREAMING
 from keeper.core.decisions import Hold
 from keeper.core.events import InstanceCondemned, MachineQuarantined
 from keeper.core.model import (
+    Failure,
     InstanceId,
     MachineId,
+    Publishers,
     Rung,
     Status,
     Subject,
+    Swapping,
 )
-from keeper.core.mute import is_mute, spared
+from keeper.core.mute import is_mute, noted, spared
 from keeper.core.reasons import Reason
+from keeper.core.world import World
 from tests.builders import (
     NOW,
     SLOT,
@@ -27,6 +31,7 @@ from tests.builders import (
     a_reading,
     a_stream,
     a_tenure,
+    ago,
     ahead,
     all_heard,
     applied,
@@ -166,3 +171,51 @@ def test_a_ready_spare_that_has_the_sound_takes_over_at_once() -> None:
         Reason.SPARE_TOOK_OVER,
     )
     assert events_of(plan, InstanceCondemned) == []
+
+
+# --- one publisher ----------------------------------------------------------------------------------
+
+
+def swapped(*, is_back: bool = False, **said: object) -> World:
+    """The next host has taken the place of a silent one a while ago."""
+    world = handing_over()
+    record = world.records[SLOT]
+    assert record.incoming is not None
+    assert record.tenure is not None
+    told = {"streaming": muted(200), **said}
+    new = replace(record.incoming, conditions=conditions(**told), first_live_at=None)  # type: ignore[arg-type]
+    swap = Swapping(
+        since=ago(400), reason=Reason.NO_SOUND, bound_s=120.0, is_back=is_back, done_at=ago(300)
+    )
+    old = record.tenure
+    failed = Failure(
+        label=old.label, machine_id=old.machine_id, at=ago(900), reason=Reason.NO_SOUND
+    )
+    record = replace(record, tenure=new, incoming=old, swap=swap, failures=(failed,))
+    return replace(world, records={SLOT: record})
+
+
+def elsewhere(world: World) -> int:
+    plan = decide(world, a_desire(a_stream(publishers=Publishers.ONE)))
+    return sum(use.rung is Rung.REPLACE for use in record_after(world, plan).remedies)
+
+
+def test_a_host_that_took_a_silent_one_s_place_and_is_as_silent_is_remembered_when_it_goes_back() -> (
+    None
+):
+    """Else a third one would be tried, and a fourth: what ends with a swap back says only that."""
+    assert elsewhere(swapped()) == 1
+    assert elsewhere(swapped(streaming=(Status.FALSE, Reason.BLACK))) == 0
+    back = swapped(is_back=True).records[SLOT]
+    assert noted(back, NOW) is back
+    world = swapped()
+    record = replace(world.records[SLOT], failures=())
+    assert elsewhere(replace(world, records={SLOT: record})) == 0
+
+
+def test_it_is_remembered_once() -> None:
+    record = swapped().records[SLOT]
+    once = noted(record, NOW)
+    assert once.remedies[-1].rung is Rung.REPLACE
+    assert noted(once, NOW) is once
+    assert noted(replace(record, incoming=None), NOW) == replace(record, incoming=None)
