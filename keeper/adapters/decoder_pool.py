@@ -19,7 +19,7 @@ import msgspec
 
 _PROGRAM = "keeper.adapters.decoder_child"
 _LINE_MAX = 400_000
-_STRIDE_BYTES = 1 << 20  # a third of a millisecond of copying; then it is the loop's turn
+_STRIDE_BYTES = 1 << 18  # half a millisecond of copying; then it is the turn of others
 _KEPT_BYTES = 4_000_000  # of a child's memory file between jobs
 # For a turn, and for a child that is being started. The next look cancels one that takes as long.
 _TURN_S = 8.0
@@ -175,7 +175,7 @@ class Child:
         for part in parts:
             view = memoryview(part)
             for start in range(0, len(view), _STRIDE_BYTES):
-                if at and start:
+                if at:
                     await asyncio.sleep(0)
                 at += os.pwrite(self._memory, view[start : start + _STRIDE_BYTES], at)
         os.ftruncate(self._memory, at)  # what the job before has left is no part of this one
