@@ -5,7 +5,7 @@
     leave    which slots need no look             undisturbed.py, standing.py
     bind     which rental belongs to which slot   bind.py
     judge    what to believe of each rental       health.py, belief.py, incident.py
-    decide   what each slot needs                 remedy.py, rollout.py, mute.py, lulls.py
+    decide   what each slot needs                 remedy.py, rollout.py, mute.py, lulls.py, swap.py
     admit    what may be done now                 fuses.py, caps.py, curb.py, rent.py
     enact    write it down                        enact.py, retire.py, books.py
     end      what nobody wants, until it is gone  wind_up.py, ends.py
