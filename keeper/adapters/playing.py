@@ -22,6 +22,8 @@ _SHOWN_MIN_S = 1.5  # a picture that stands for less is not judged (probes/pictu
 _LEAVE_S = 0.3  # of the look's time: what was seen is measured, and the server is told
 _READ_MIN_S = 0.05
 _TAKE_S = 1.0
+_AT_ONCE_S = 0.03  # a packet that takes no longer was there before, decoding it included
+_BACKLOG_S = 0.6  # the process is given a second more than the look
 # A stream that stands still for so long has been seen: the look ends, at most so much late.
 _STALL_S = 1.2
 _REACH_S = 1.0
@@ -49,7 +51,7 @@ class Playing:
         self._has_memory = bool(job["memory"])
         self.began_s = _now_s()
         self._ends_s = self.began_s + float(job["timeout_s"]) - _LEAVE_S
-        self._opened_s = self.began_s
+        self._opened_s = self._asked_s = self.began_s
         self._frames = 0
         self._has_ended = False
         self._newest_s: float | None = None
@@ -80,7 +82,7 @@ class Playing:
             )
         except (av.error.FFmpegError, OSError) as error:
             raise self._why_not() from error
-        self._opened_s = _now_s()
+        self._opened_s = self._asked_s = _now_s()
         return container
 
     def is_over(self, watching: Watching) -> bool:
@@ -89,7 +91,10 @@ class Playing:
         if packets.count != self._frames:
             self._frames, self._newest_s = packets.count, now_s
         watched_s, keyframes = now_s - self._opened_s, len(packets.keyframes_s)
-        if now_s >= self._ends_s or watching.bytes_read >= self._bytes_max:
+        # What came while the library looked for a track that is not there still lies there to be taken.
+        is_waiting = now_s - self._asked_s >= _AT_ONCE_S or now_s >= self._ends_s + _BACKLOG_S
+        self._asked_s = now_s
+        if (now_s >= self._ends_s and is_waiting) or watching.bytes_read >= self._bytes_max:
             self._has_ended = True
         elif keyframes and self._is_shown_enough(packets):
             # One picture is enough where there is another one to compare it with.

@@ -238,7 +238,9 @@ def _can_tell(sample: PictureSample, expected: Expected) -> bool:
     target, seen_s = expected.target_frames_per_s, _seen_s(sample)
     if sample.change is not None:
         # A slow target has no new picture due so soon.
-        return sample.compared_s >= max(STILL_MIN_S, DUE_FRAMES_MIN / target if target > 0 else 0.0)
+        due_s = DUE_FRAMES_MIN / target if target > 0 else 0.0
+        # A single keyframe may meet a mouth as it was, however long ago the look before was.
+        return seen_s >= SAMPLE_MIN_S and sample.compared_s >= max(STILL_MIN_S, due_s)
     if target > 0:
         return target * seen_s >= DUE_FRAMES_MIN and seen_s >= SAMPLE_MIN_S
     return sample.frames >= REPEATS_MIN and seen_s >= UNTARGETED_SAMPLE_MIN_S

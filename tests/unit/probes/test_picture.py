@@ -106,6 +106,7 @@ ROWS = [
     ("moved, though this look alone shows one picture", replace(MOVES, unique_frames=1, frames=1), NO_TARGET, Status.TRUE, Reason.LIVE),
     ("new frames that are noise", STANDS, THIRTY, Status.FALSE, Reason.FROZEN),
     ("stands, and too short a time was seen", replace(STANDS, compared_s=1.1), THIRTY, Status.UNKNOWN, Reason.PROBE_FAILED),
+    ("a single keyframe, as it was ten seconds ago", replace(STANDS, frames=1, unique_frames=1, media_s=0.0), NO_TARGET, Status.UNKNOWN, Reason.PROBE_FAILED),
     ("stands, and a slow target has none due yet", replace(STANDS, compared_s=4.9), Expected(target_frames_per_s=1), Status.UNKNOWN, Reason.PROBE_FAILED),
     ("stands, and a slow target has several due", replace(STANDS, compared_s=5.0), Expected(target_frames_per_s=1), Status.FALSE, Reason.FROZEN),
     ("stands by design", STANDS, STILL, Status.TRUE, Reason.STATIC_BY_DESIGN),
