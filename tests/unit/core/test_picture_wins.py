@@ -48,7 +48,7 @@ PLAYED = PlayerSample(
 Answer = PictureSample | PlayerSample | HttpReply | Unreachable | None
 GOOD: dict[ViewKind, Answer] = {
     ViewKind.MJPEG: MJPEG,
-    ViewKind.JPEG: replace(DECODED, frames=2, unique_frames=2, media_s=0.0),
+    ViewKind.JPEG: replace(DECODED, frames=2, unique_frames=2, media_s=0.0, sampled_s=1.2),
     ViewKind.HLS: DECODED,
     ViewKind.RTMP: replace(DECODED, media_s=4.0, sampled_s=4.0),
     ViewKind.WEBRTC: PLAYED,
@@ -57,7 +57,7 @@ GOOD: dict[ViewKind, Answer] = {
 }
 BAD: dict[ViewKind, Answer] = {
     ViewKind.MJPEG: replace(MJPEG, **FROZEN),
-    ViewKind.JPEG: replace(DECODED, **FROZEN, frames=2, media_s=0.0, change=0.0),
+    ViewKind.JPEG: replace(DECODED, **FROZEN, frames=2, media_s=0.0, sampled_s=1.2, change=0.0),
     ViewKind.HLS: replace(DECODED, **FROZEN, change=0.0),
     ViewKind.RTMP: replace(DECODED, **FROZEN, change=0.0, media_s=4.0, sampled_s=4.0),
     ViewKind.WEBRTC: replace(PLAYED, picture=replace(MJPEG, **FROZEN)),
