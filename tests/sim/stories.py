@@ -499,7 +499,8 @@ STORIES = (
     Story(
         name="one publisher",
         acts=((400.0, OrderKind.REPLACE),),
-        thorough_from_s=500.0,
+        thorough_from_s=500.0,  # from the order to change places until the old host is to end
+        thorough_until_s=640.0,
         over_s=900.0,
         change=_keyed,
         has_one_publisher=True,
@@ -507,8 +508,8 @@ STORIES = (
     Story(
         name="one publisher, and the next host shows nothing",
         acts=((400.0, _spoil_the_next_host),),
-        thorough_from_s=500.0,
-        thorough_until_s=1100.0,
+        thorough_from_s=625.0,  # from the order to go back until the new host is to end
+        thorough_until_s=660.0,
         over_s=1900.0,
         calm_s=3000.0,
         change=_keyed,
