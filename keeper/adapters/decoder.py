@@ -177,7 +177,9 @@ class Decoders:
         }
         try:
             async with self._pools[kind].child(is_slow=name in self._slow) as child:
+                began_s = asyncio.get_running_loop().time()
                 answer = await child.do(job, parts, deadline_s + 2 * _MARGIN_S)
+                took_s = asyncio.get_running_loop().time() - began_s
         except TimeoutError:
             return _own_fault("no decoder was free in time")
         except Late:
@@ -189,7 +191,9 @@ class Decoders:
         except OSError as error:
             return _own_fault(f"no decoder can be started: {type(error).__name__}")
         self._crashes.pop(name, None)
-        if answer.cpu_s > _SLOW_S:
+        # A server that says nothing costs no processor time, and yet keeps a child until the end.
+        is_idle = kind is _Kind.PLAY and not answer.frames and took_s > limits.timeout_s / 2
+        if answer.cpu_s > _SLOW_S or is_idle:
             _note(self._slow, name, 1, _SOURCES_MAX)
         else:
             self._slow.pop(name, None)

@@ -224,6 +224,21 @@ async def test_sources_that_are_slow_leave_a_child_to_the_others() -> None:
     await there.close()
 
 
+async def test_servers_that_say_nothing_leave_a_child_to_the_others() -> None:
+    there = Decoders(players=2)
+    async with hanging() as url:
+        assert not (await there.rtmp(url, replace(LIMITS, sample_s=0.2, timeout_s=0.6))).frames
+        waiting = [asyncio.create_task(there.rtmp(url, LONG)) for _ in range(3)]
+        await eventually(lambda: _is_connected(children("play")))
+        found = await there.rtmp(f"rtmp://127.0.0.1:{_unused()}/live/x", LIMITS)
+        assert (found.error, found.is_own_fault) == ("refused", False)
+        assert not any(each.done() for each in waiting)
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    await there.close()
+
+
 async def test_slow_is_what_takes_long_itself_and_only_as_long_as_it_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
