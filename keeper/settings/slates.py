@@ -138,8 +138,15 @@ def try_slate(settings: Settings, stream: StreamSection) -> None:
     """
     if stream.slate is None:
         return
-    secret = settings.named_secrets[stream.slate.ingest_url_secret]
-    if problem := ingest_problem(secret.get_secret_value()):
-        raise ValueError(f"the secret {stream.slate.ingest_url_secret}: {problem}")
+    name = stream.slate.ingest_url_secret
+    address = settings.named_secrets[name].get_secret_value()
+    if problem := ingest_problem(address):
+        raise ValueError(f"the secret {name}: {problem}")
+    others = {each.slate.ingest_url_secret for each in settings.streams if each.slate} - {name}
+    for other in sorted(others & settings.named_secrets.keys()):
+        if settings.named_secrets[other].get_secret_value().strip() == address.strip():
+            raise ValueError(
+                f"the secrets {name} and {other} are one ingest: two slates would be two publishers"
+            )
     if problem := slate_view_problem(build_workload(settings, stream).view()):
         raise ValueError(f"stream '{stream.name}': {problem}")

@@ -135,6 +135,17 @@ def test_two_slates_never_go_to_one_ingest(problems: Problems) -> None:
     assert "they would be two publishers" in problem
 
 
+def test_not_even_where_the_ingest_has_two_names(problems: Problems) -> None:
+    second = stream("{ingest_url_secret: AGAIN}").replace("name: show", "name: other")
+    environ = SECRET | {"KEEPER_SECRET_AGAIN": SECRET["KEEPER_SECRET_INGEST"]}
+    found = problems(stream() + second.removeprefix("streams:\n"), environ)
+    assert len(found) == 2  # at each of the two
+    for problem in found:
+        assert "the secrets" in problem
+        assert "two slates would be two publishers" in problem
+        assert KEY not in problem
+
+
 def test_what_stands_still_or_is_not_started_may_be_spare(load: Load) -> None:
     for spares in ("{count: 1, is_started: false}", "{count: 1, kind: stopped}"):
         assert declared_slates(load(stream(more=f"spares: {spares}"), SECRET))
