@@ -15,7 +15,6 @@ from tests.waiting import eventually, look_until
 
 pytestmark = [
     pytest.mark.real("nginx-rtmp", "ffmpeg"),
-    pytest.mark.xdist_group("slates"),
     pytest.mark.timeout(400),
 ]
 

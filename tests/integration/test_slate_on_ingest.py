@@ -29,7 +29,7 @@ from tests.rtmp_sink import FrameViewer, RtmpSink, end, interrupt
 from tests.snapshots import conditions, record, snapshot, tenure
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.real("nginx-rtmp", "ffmpeg"), pytest.mark.xdist_group("slates")]
+pytestmark = [pytest.mark.real("nginx-rtmp", "ffmpeg")]
 
 DUEL, HOST = StreamName("duel"), InstanceId(7001)
 LOOK = SlateLook(title="Duel", width=160, height=90, frames_per_s=12, bitrate_bps=100_000)
