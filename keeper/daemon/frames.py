@@ -13,7 +13,8 @@ from datetime import datetime
 from keeper.core.model import InstanceId
 
 FRAMES_MAX = 5
-# Of one rental's pictures together; the newest is kept whatever its size, which the network bounds.
+# Of one rental's pictures together; the newest and the last good one are kept whatever their size, which
+# the network bounds.
 BYTES_MAX = 400_000
 # Of all rentals together; beyond it only the newest of each is kept. A thousand streams of large pictures
 # would hold four times as much.
@@ -44,7 +45,9 @@ class LastFrames:
         kept = [*before, Frame(at=at, jpeg=jpeg)]
         held = self._bytes - _size(before)
         bytes_max = BYTES_MAX if held < ALL_BYTES_MAX else 0
-        while len(kept) > FRAMES_MAX or (len(kept) > 1 and _size(kept) > bytes_max):
+        while len(kept) > FRAMES_MAX or (
+            _size(kept) > bytes_max and len(kept) > (1 if bytes_max == 0 else _least_count(kept))
+        ):
             del kept[_least(kept)]
         self._frames[instance_id] = tuple(kept)
         self._bytes = held + _size(kept)
@@ -82,6 +85,11 @@ def _least(frames: Sequence[Frame]) -> int:
     if len(frames) <= 2 or not frames[0].is_good:  # noqa: PLR2004 - the newest always stays
         return 0
     return 0 if any(each.is_good for each in frames[1:]) else 1
+
+
+def _least_count(frames: Sequence[Frame]) -> int:
+    """Say how many are kept whatever their size: the newest, and the last good one before it."""
+    return 2 if frames[0].is_good else 1
 
 
 def _size(frames: Sequence[Frame]) -> int:

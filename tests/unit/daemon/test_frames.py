@@ -59,6 +59,15 @@ def test_the_last_good_picture_stays_whatever_comes_after_it() -> None:
     assert [each.jpeg for each in frames.of(HOST)] == [b"39", b"40", b"41", b"42", b"43"]
 
 
+def test_the_last_good_picture_stays_however_large_it_is() -> None:
+    """A camera's frames are as large as it likes, and two of them may be more than all is to be."""
+    frames, large = LastFrames(), b"x" * BYTES_MAX
+    for second, is_good in enumerate((True, True, False, False, False)):
+        frames.add(HOST, b"%d" % second + large, NOW + timedelta(seconds=second))
+        frames.judged(HOST, is_good=is_good)
+    assert [each.jpeg[:1] for each in frames.of(HOST)] == [b"1", b"4"]
+
+
 def test_a_picture_that_was_good_when_it_came_stays_so_when_it_freezes() -> None:
     frames = LastFrames()
     for is_good in (True, False):
