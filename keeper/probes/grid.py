@@ -29,6 +29,8 @@ BLOCK_FLOOR = 2.2
 # this part of themselves where there is no noise.
 STILL_SHARE = 0.4
 _NOISELESS = 0.3
+# So they are in a dark picture: coding errs by what there is. Mean luma below which it is dark.
+_DARK_LUMA = 16.0
 # How many times its own spread noise may reach in one place of five hundred. With coding on top, the
 # heaviest noise of the labelled set comes to four fifths of what that allows.
 CELL_SPREADS = 5.0
@@ -110,7 +112,8 @@ def compare(
     deltas = [_measured(standing.grid, shot.grid, places) for shot in others]
     # What comes soon after a keyframe repeats its noise but for a few blocks. The noise is the same for all.
     noise = max(delta.noise for delta in deltas)
-    floor = STILL_SHARE if are_stills and noise < _NOISELESS else 1.0
+    is_dark = sum(newest.grid) < _DARK_LUMA * CELLS
+    floor = STILL_SHARE if is_dark or (are_stills and noise < _NOISELESS) else 1.0
     change = max(delta.beyond(noise, floor) for delta in deltas)
     compared_s = newest.at_s - standing.at_s
     if change > 0:

@@ -165,6 +165,8 @@ def _frozen() -> list[Clip]:
         Clip(name="frozen letterbox in noise", label=FROZEN, stills=("town",), graph="[0]{loop}," + NOISE + "," + BOX),
         Clip(name="frozen night", label=FROZEN, stills=("night",), graph="[0]{loop},crop=640:360," + FIT, is_spare=True),
         Clip(name="frozen night in noise", label=FROZEN, stills=("night",), graph="[0]{loop},crop=640:360," + FIT + "," + NOISE),
+        Clip(name="frozen night, low bitrate", label=FROZEN, stills=("night",), graph="[0]{loop},crop=640:360," + FIT, codec=POOR, is_spare=True),
+        Clip(name="frozen night in noise, low bitrate", label=FROZEN, stills=("night",), graph="[0]{loop},crop=640:360," + FIT + "," + NOISE, codec=POOR, is_spare=True),
         Clip(name="frozen head", label=FROZEN, stills=("head",), graph=STAND, is_spare=True),
         Clip(name="frozen head with music", label=FROZEN, stills=("head",), graph=STAND, sound=MUSIC, declared=_SOUND, ways=PLAYED),
         Clip(name="frozen head without sound", label=FROZEN, stills=("head",), graph=STAND, sound=NOTHING, declared=_SOUND, ways=PLAYED),
