@@ -64,7 +64,7 @@ async def rates() -> list[Row]:
     alarms, found = len(false_alarms(rows)), bad - len(missed(rows))
     clips = len({row.clip for row in rows})
     return [
-        _row("viewer.false_alarms", alarms / good, 0.01, f"{alarms} of {good} live; {clips} clips"),
+        _row("viewer.false_alarms", alarms / good, 0.01, f"{alarms} of {good} good; {clips} clips"),
         _row("viewer.found", found / bad, 0.99, f"{found} of {bad} bad in 3 looks", at_least=True),
     ]
 
@@ -73,11 +73,11 @@ def _row(figure: str, value: float, goal: float, note: str, *, at_least: bool = 
     return Row(
         figure=figure,
         goal=goal,
-        value=value,
+        value=float(f"{value:.4g}"),
         floor=None,
         peer=None,
         pairs=ROUNDS,
-        unit="of them",
+        unit="",
         at=now(),
         note=note,
         at_least=at_least,
@@ -85,6 +85,7 @@ def _row(figure: str, value: float, goal: float, note: str, *, at_least: bool = 
 
 
 def _tell(rows: list[Watched]) -> None:
+    print("labelled (down), and what the daemon would believe after three looks (across)")
     print("\n".join(matrix(rows)))
     looks = sum(len(row.readings) + len(row.unknown) for row in rows)
     unknown = sum(len(row.unknown) for row in rows)

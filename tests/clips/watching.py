@@ -30,6 +30,14 @@ BAD = (Verdict.FROZEN, Verdict.BLACK, Verdict.SILENT)  # to be found within thre
 GOOD = (Verdict.LIVE, Verdict.STATIC)  # never to be taken for broken
 _PLAYERS = 4  # that one network plays at once
 _TRIES_MAX = 9
+# Heads of the matrix's columns: all of it fits into a terminal of 80.
+_SHORT = {
+    Verdict.STUTTERING: "stutt.",
+    Verdict.CORRUPT: "corr.",
+    Verdict.NO_BYTES: "none",
+    Verdict.UNREACHABLE: "away",
+    Verdict.UNKNOWN: "?",
+}
 
 
 @dataclass(kw_only=True)
@@ -159,9 +167,8 @@ def matrix(rows: Sequence[Watched]) -> list[str]:
     counts = Counter((row.clip.label, row.verdict) for row in rows)
     labels = [each for each in Verdict if any(row.clip.label is each for row in rows)]
     found = [each for each in Verdict if any(row.verdict is each for row in rows)]
-    head = "labelled \\ judged " + "".join(f"{each.value[:9]:>10}" for each in found)
-    lines = [head]
+    lines = [f"{'':<11}" + "".join(f"{_SHORT.get(each, each.value):>7}" for each in found)]
     for label in labels:
-        cells = "".join(f"{counts[label, each] or '.':>10}" for each in found)
-        lines.append(f"{label.value:<18}{cells}")
+        cells = "".join(f"{counts[label, each] or '.':>7}" for each in found)
+        lines.append(f"{label.value:<11}{cells}")
     return lines
