@@ -518,6 +518,7 @@ STORIES = (
     Story(name="by http", over_s=400.0, change=_looked_at("http", is_shut=False)),
     Story(name="by tcp through ssh", over_s=400.0, change=_looked_at("tcp", is_shut=True)),
     Story(name="by picture", over_s=400.0, change=_looked_at("mjpeg", is_shut=False)),
+    Story(name="by playlist", over_s=400.0, change=_looked_at("hls", is_shut=False)),
     Story(name="by a player", over_s=400.0, change=_running("tcp", _Played)),
     Story(name="an audition", thorough_from_s=0.0, over_s=400.0, change=_running("tcp", _Choosy)),
     Story(
