@@ -111,7 +111,7 @@ def _live() -> list[Clip]:
         Clip(name="talking head, letterbox", label=LIVE, stills=("head", "head_open"), graph=TALK.replace(FIT, BOX), is_spare=True),
         Clip(name="fades to black and back", label=LIVE, stills=("wide_town",), graph=FADES.replace("{fade}", "clip(abs(mod(t,6)-3)-0.5,0,1)")),
         Clip(name="long black between scenes", label=LIVE, stills=("wide_town",), graph=FADES.replace("{fade}", "clip(2*abs(mod(t,8)-4)-2.4,0,1)"), is_spare=True),
-        Clip(name="cuts", label=LIVE, stills=("town", "head", "stadium"), graph="[0]{loop}[a];[1]{loop}[b];[2]{loop}[c];[a][b]overlay=enable='between(mod(t,6),2,4)'[d];[d][c]overlay=enable='gt(mod(t,6),4)'," + FIT),
+        Clip(name="cuts", label=LIVE, stills=("town", "head", "stadium"), graph="[0]{loop}[a];[1]{loop}[b];[2]{loop}[c];[a][b]overlay=enable='between(mod(t,4.5),1.5,3)'[d];[d][c]overlay=enable='gt(mod(t,4.5),3)'," + FIT),
         Clip(name="slow dissolve", label=LIVE, stills=("town", "stadium"), graph="[0]{stand}[a];[1]{stand},format=yuva420p,fade=in:st=1:d=6:alpha=1[b];[a][b]overlay"),
         Clip(name="scoreboard clock", label=LIVE, stills=("stadium", "clock"), graph=CLOCK),
         Clip(name="scoreboard clock, sharp", label=LIVE, stills=("stadium", "clock"), graph=CLOCK, size=(640, 360), is_spare=True),
