@@ -48,7 +48,7 @@ async def costs() -> list[Row]:
             return [
                 *await _segments(there, clips),
                 *await _others(there, clips, _programs(ffmpeg, ffprobe, files[0])),
-                await _stills(there),
+                *await _stills(there),
                 *await _lags(clips[0]),
             ]
         finally:
@@ -125,13 +125,15 @@ async def _others(
     ]
 
 
-async def _stills(there: Decoders) -> Row:
+async def _stills(there: Decoders) -> list[Row]:
     """Two frames of MJPEG, against decoding the same two in a thread of the daemon."""
     frames = [_jpeg(noisy(index, (1280, 720))) for index in (0, 40)]
-    limits = PictureLimits()
 
     async def look() -> Decoded:
-        return await there.jpegs(frames, limits)
+        return await there.jpegs(frames, PictureLimits(wants_frame=False))
+
+    async def pictured() -> Decoded:
+        return await there.jpegs(frames, PictureLimits())
 
     async def bare() -> float:
         began = time.process_time()
@@ -142,15 +144,25 @@ async def _stills(there: Decoders) -> Row:
                     ImageStat.Stat(image.convert("L").resize((64, 64)))
         return (time.process_time() - began) / _LOOKS * 1e3
 
-    ours, floor = await in_turn(_cpu(look), bare)
-    return against(
-        "viewer.mjpeg",
-        ours,
-        floor,
-        goal=1.5,
-        unit=_UNIT,
-        note="bare Pillow, two frames of 720p decoded small",
-    )
+    ours, with_frame, floor = await in_turn(_cpu(look), _cpu(pictured), bare)
+    return [
+        against(
+            "viewer.mjpeg",
+            ours,
+            floor,
+            goal=1.5,
+            unit=_UNIT,
+            note="bare Pillow, two frames of 720p decoded small",
+        ),
+        against(
+            "viewer.mjpeg_and_thumbnail",
+            with_frame,
+            floor,
+            goal=None,
+            unit=_UNIT,
+            note="the same, ours with a small JPEG",
+        ),
+    ]
 
 
 # --- the loop -----------------------------------------------------------------------------------------

@@ -32,7 +32,12 @@ _JPEG_MAX = 1_000_000
 _MEMORY_MAX = 100_000
 _TEXT_MAX = 200
 _DECODERS = 2
-_PLAYERS = 8  # a look lasts two or three seconds: as many as twenty sources in ten
+# Players wait most of the time: what bounds them is memory. A look lasts one distance of keyframes, so eight
+# serve some twenty sources in ten seconds.
+_PLAYERS = (8, 32)
+_PLAYERS_A_CORE = 4
+_PLAYERS_OF_MEMORY = 8  # one part in so many may be theirs
+_PLAYER_BYTES = 90_000_000
 # One crash may be ours. Two in a row in two processes, on looks some seconds apart, are what any player
 # would meet: without this a stream that breaks decoders would be unknown, and left alone, for ever.
 _CRASHES_MAX = 2
@@ -82,18 +87,21 @@ class Decoded:
 class Decoders:
     """Decoders of one box. Made in a running loop or before; closed once."""
 
-    def __init__(self, *, decoders: int = _DECODERS, players: int = _PLAYERS) -> None:
+    def __init__(self, *, decoders: int = _DECODERS, players: int | None = None) -> None:
         self._has_extra = importlib.util.find_spec("av") is not None
         most = min(decoders, os.cpu_count() or 1)
+        self._players = players or players_of(os.cpu_count() or 1, _memory_bytes())
         self._pools = {
             _Kind.STILLS: Pool(_Kind.STILLS, most),
             _Kind.SEGMENTS: Pool(_Kind.SEGMENTS, most),
-            _Kind.PLAY: Pool(_Kind.PLAY, players),  # these wait most of the time
+            _Kind.PLAY: Pool(_Kind.PLAY, self._players),
         }
         self._slow: OrderedDict[str, int] = OrderedDict()
         self._crashes: OrderedDict[str, int] = OrderedDict()
         # What has been decoded: the same bytes are the same picture.
         self._stills: OrderedDict[str, Still] = OrderedDict()
+        # Which picture of a source was handed out small: who looks again has it already.
+        self._shown: OrderedDict[str, str] = OrderedDict()
 
     async def segments(
         self, parts: Sequence[bytes], limits: PictureLimits, *, source: str = ""
@@ -118,7 +126,8 @@ class Decoders:
     ) -> Decoded:
         """Decode two or three JPEGs, the newest last, and compare them.
 
-        ``at_s``: when each came, on the running loop's clock; without it all came now.
+        ``at_s``: when each came, on the running loop's clock; without it all came now. Of one picture
+        that was seen before, the look before (there is a memory of it) has the small one, too.
         """
         if not frames:
             return Decoded(memory=limits.memory)
@@ -126,11 +135,15 @@ class Decoders:
         times_s = list(at_s) or [now_s] * len(frames)
         name = _digest(frames[0]) if len(frames) == 1 else ""  # one alone may have been seen before
         known = self._stills.get(name)
-        if known is not None:
+        whose = _digest(source.encode("utf-8", "replace"))
+        has_frame = bool(limits.memory) and self._shown.get(whose) == name
+        if known is not None and (has_frame or not limits.wants_frame):
             return _same(known, times_s[-1], limits)
         answer = await self._run(_Kind.STILLS, frames, {"at_s": times_s}, limits, source)
         if name and answer.stills and (still := answer.stills[0]) is not None:
             _note(self._stills, name, still, _STILLS_MAX)
+        if answer.jpeg:
+            _note(self._shown, whose, name, _SOURCES_MAX)
         return _decoded(answer, limits)
 
     async def close(self) -> None:
@@ -173,6 +186,7 @@ class Decoders:
             "memory": base64.b64encode(limits.memory).decode("ascii"),
             "ignored": [asdict(region) for region in limits.ignored],
             "wants_frame": limits.wants_frame,
+            "wants_sound": limits.wants_sound,
             **more,
         }
         try:
@@ -181,6 +195,10 @@ class Decoders:
                 answer = await child.do(job, parts, deadline_s + 2 * _MARGIN_S)
                 took_s = asyncio.get_running_loop().time() - began_s
         except TimeoutError:
+            if kind is _Kind.PLAY:
+                return _own_fault(
+                    f"no player was free in time: {self._players} looks play at once, and more are due"
+                )
             return _own_fault("no decoder was free in time")
         except Late:
             _note(self._slow, name, 1, _SOURCES_MAX)
@@ -207,6 +225,17 @@ class Decoders:
         if crashes < _CRASHES_MAX:
             return _own_fault("the decoder has died of it")
         return Answer(error="decoders die of it", undecodable=1)
+
+
+def players_of(cores: int, memory_bytes: int) -> int:
+    """Say how many looks may play at once on a box: by its cores, and an eighth of its memory."""
+    least, most = _PLAYERS
+    by_memory = memory_bytes // _PLAYERS_OF_MEMORY // _PLAYER_BYTES
+    return max(least, min(most, cores * _PLAYERS_A_CORE, by_memory))
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _note(known: OrderedDict[str, _Value], name: str, value: _Value, most: int) -> None:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from keeper.adapters.still import Still, still_of
+from keeper.adapters.still import Still, still_of, thumbnail_of
 from keeper.ports import Region
 from keeper.probes.grid import Shot, compare, recall
 
@@ -151,9 +151,9 @@ def _done(job: Job) -> Answer:
 
 
 def _stills(job: Job) -> Answer:
-    stills: list[Still | None] = []
     os.lseek(_MEMORY_FD, 0, os.SEEK_SET)
-    stills.extend(still_of(os.read(_MEMORY_FD, size)) for size in job["sizes"])
+    frames = [os.read(_MEMORY_FD, size) for size in job["sizes"]]
+    stills: list[Still | None] = [still_of(frame) for frame in frames]
     shots = [
         Shot(at_s=at_s, grid=still.grid)
         for at_s, still in zip(job["at_s"], stills, strict=True)
@@ -170,6 +170,7 @@ def _stills(job: Job) -> Answer:
         "luma": newest and newest.mean_luma,
         "bright": newest and newest.bright_luma,
         "motion": None if len(shots) < 2 else _motion(shots[0].grid, shots[-1].grid),  # noqa: PLR2004
+        "jpeg": _text(thumbnail_of(frames[-1])) if newest and job["wants_frame"] else "",
         **_compared(job, shots, are_stills=True),
     }
 
@@ -312,7 +313,12 @@ def _played(job: Job) -> Answer:
     try:
         container = playing.open()
     except Unplayed as why:
-        return {"error": why.error, "status": why.status, "is_own_fault": why.is_own_fault}
+        return {
+            "error": why.error,
+            "status": why.status,
+            "is_own_fault": why.is_own_fault,
+            "sampled_s": playing.outcome()["sampled_s"],
+        }
     answer = _watched(container, job, playing.is_over)
     if playing.has_been_left():
         answer.update(error="closed", is_own_fault=False)

@@ -29,6 +29,7 @@ class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
     since_s: float = 0.0  # when that was first seen
     pieces: list[bytes] = msgspec.field(default_factory=list)  # what was looked at last, as marks
     sample: PictureSample | None = None  # what it came to
+    is_shown: bool = False  # and it was handed out as a small picture
 
     def forget_rendition(self) -> None:
         """Have all renditions asked for again: a stream that begins anew may do so at new addresses."""

@@ -142,6 +142,7 @@ class Media:
                     change=0.0,
                     compared_s=taken.age_s,
                     newest_age_s=taken.age_s,
+                    newest_frame=await self._not_yet_shown(look, tally.newest),
                 )
             )
         await look.reach.close()
@@ -158,10 +159,19 @@ class Media:
             bytes_read=look.reach.bytes_read,
             frames=tally.frames,
             unique_frames=tally.unique,
-            newest_frame=tally.newest if found.mean_luma is not None else b"",
             undecodable_frames=found.undecodable_frames + tally.damaged,
         )
+        kept.is_shown = bool(found.newest_frame)
         return replace(self._decoded(look, found), newest_age_s=taken.age_s)
+
+    async def _not_yet_shown(self, look: _Look, picture: bytes) -> bytes:
+        """Return the picture of the look before small, if one is wanted that no look has made."""
+        if look.kept.is_shown or not look.limits.wants_frame:
+            return b""
+        alone = replace(look.limits, memory=b"")
+        found = await self._decoders.jpegs([picture], alone, source=look.source.url)
+        look.kept.is_shown = bool(found.newest_frame)
+        return found.newest_frame
 
     def _decoded(self, look: _Look, found: Decoded) -> PictureSample:
         sample = found.sample(http_status=HTTP_OK)

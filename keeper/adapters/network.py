@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import aiohttp
 
@@ -154,7 +155,7 @@ class HttpNetwork:
             motion=look.motion,
             change=look.change,
             compared_s=look.compared_s,
-            newest_frame=tally.newest if look.mean_luma is not None else b"",
+            newest_frame=look.newest_frame,
             newest_age_s=loop.time() - tally.newest_at_s if tally.newest else None,
             memory=look.memory,
             error=look.error if look.is_own_fault else watching.error,
@@ -172,8 +173,10 @@ class HttpNetwork:
         between = [shot for shot in tally.between if shots[0][0] < shot[0] < shots[-1][0]]
         if found.change is None or found.change > 0 or not between:
             return found
-        closer = await self._jpegs([shots[0], *between, shots[-1]], limits, url)
-        return found if closer.is_own_fault else closer
+        closer = await self._jpegs(
+            [shots[0], *between, shots[-1]], replace(limits, wants_frame=False), url
+        )
+        return found if closer.is_own_fault else replace(closer, newest_frame=found.newest_frame)
 
     async def _jpegs(
         self, shots: Sequence[tuple[float, bytes]], limits: PictureLimits, url: str

@@ -18,6 +18,9 @@ _PIXELS_MAX = 40_000_000  # an 8K frame has 33 million
 _SCANNED_PIXELS_MAX = 9_000_000  # a 4K frame has 8.3 million
 _SCANS_MAX = 16  # a progressive picture has ten
 _BRIGHT_SHARE = 0.01
+THUMBNAIL_WIDTH = 320
+THUMBNAIL_QUALITY = 60
+_THUMBNAIL_BOX = (THUMBNAIL_WIDTH, 2 * THUMBNAIL_WIDTH)  # a phone held upright fits
 # Twice the grid's size, so that a cell is a mean and not one sample.
 _LOOK_AT = (2 * COLUMNS, 2 * ROWS)
 # Markers, ITU-T T.81, table B.1: start of a scan, of a frame (with its size), and those without a length.
@@ -69,6 +72,24 @@ def still_of(frame: bytes) -> Still | None:
             )
     except UNDECODABLE:
         return None
+
+
+def thumbnail_of(frame: bytes) -> bytes:
+    """Make a small JPEG of a picture that ``still_of`` has decoded, in its proportions; b"": it cannot be.
+
+    The same bytes come to the same bytes, and nothing but the picture is in them.
+    """
+    out = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(frame), formats=["JPEG"]) as image:
+            # Without a gap the JPEG decoder itself skips most of the detail.
+            image.thumbnail(_THUMBNAIL_BOX, Image.Resampling.BILINEAR, reducing_gap=1.0)
+            small = image if image.mode in {"L", "RGB"} else image.convert("RGB")
+            small.info.clear()  # comments and the like would be written, too
+            small.save(out, "JPEG", quality=THUMBNAIL_QUALITY)
+    except UNDECODABLE:
+        return b""
+    return out.getvalue()
 
 
 def _bright_of(counts: list[int]) -> float:

@@ -26,6 +26,7 @@ from keeper.adapters.measure import (
     picture_of,
 )
 from keeper.adapters.repeats import RUN_MAX
+from keeper.adapters.still import THUMBNAIL_QUALITY, THUMBNAIL_WIDTH
 
 PIXELS_MAX = 40_000_000  # an 8K frame has 33 million
 PICTURES_MAX = 24
@@ -37,8 +38,6 @@ _JUMP_S = 10.0
 _BLOCK = 16 * 16
 _WORK_S = 1.5  # of processor time; the kernel ends a decoder at twice as much
 _SOUND_DUE_S = 1.0
-_THUMBNAIL_WIDTH = 320
-_THUMBNAIL_QUALITY = 60
 # What viewers' players decode; the rest of what the library can would only be a larger door.
 _CODECS = frozenset(
     {
@@ -127,6 +126,12 @@ class Watching:
         if not self.packets.count and not self.sound_s:
             self.error = self.error or "there is nothing in it"
 
+    def show(self) -> None:
+        """Bring out a picture that its decoder holds back until others come; it goes on at a keyframe."""
+        if not self.pictures and self.packets.keyframes_s and not self._is_refused:
+            self._decode(None)
+            self._video.codec_context.flush_buffers()
+
     def look_closer(self) -> None:
         """Look between keyframes, too: a mouth may be shut in each of them, and a loop as long as they are apart.
 
@@ -194,15 +199,15 @@ class Watching:
         frame = self._newest
         if frame is None:
             return b""
-        width = min(frame.width, _THUMBNAIL_WIDTH)
+        width = min(frame.width, THUMBNAIL_WIDTH)
         height = max(2, frame.height * width // frame.width // 2 * 2)
         out = io.BytesIO()
         small = frame.to_image(
             width=max(2, width // 2 * 2),
-            height=min(height, 4 * _THUMBNAIL_WIDTH),
+            height=min(height, 4 * THUMBNAIL_WIDTH),
             interpolation="AREA",  # a third of the usual one's time
         )
-        small.save(out, "JPEG", quality=_THUMBNAIL_QUALITY)
+        small.save(out, "JPEG", quality=THUMBNAIL_QUALITY)
         return out.getvalue()
 
     def _prepare(self, video: Any) -> None:

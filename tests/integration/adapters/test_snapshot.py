@@ -100,6 +100,22 @@ async def test_the_same_bytes_are_the_same_picture_and_are_not_decoded(
     assert again.newest_age_s == again.compared_s
 
 
+async def test_a_picture_comes_back_small_once_and_only_if_wanted(
+    media: Media, camera: Camera
+) -> None:
+    """That it stands still shows in looks that had no use for it; one that has gets it all the same."""
+    out = io.BytesIO()
+    Image.effect_noise((1080, 1920), 80).save(out, "JPEG", quality=95)
+    camera.answers = [out.getvalue()]
+    plain = await look(media, camera, wants_frame=False)
+    shown = await look(media, camera, plain)
+    again = await look(media, camera, shown)
+    assert (plain.newest_frame, again.newest_frame) == (b"", b"")
+    assert Image.open(io.BytesIO(shown.newest_frame)).size == (320, 569)
+    assert len(shown.newest_frame) < len(out.getvalue()) / 5
+    assert (shown.change, shown.mean_luma) == (0.0, plain.mean_luma)
+
+
 async def test_a_picture_that_is_made_anew_seldom_shows_from_look_to_look(
     media: Media, camera: Camera
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from keeper.adapters.still import still_of
+from keeper.adapters.still import still_of, thumbnail_of
 from keeper.probes.grid import CELLS, COLUMNS
 
 
@@ -40,6 +40,36 @@ def test_cells_are_where_they_are_in_the_picture_whatever_its_size(size: tuple[i
         assert still.grid[COLUMNS // 8] < 60
         assert still.grid[COLUMNS - COLUMNS // 8] > 180
         assert 20 < still.mean_luma < 220
+
+
+@pytest.mark.parametrize(
+    ("size", "small"),
+    [
+        ((1920, 1080), (320, 180)),
+        ((1080, 1920), (320, 569)),
+        ((64, 48), (64, 48)),
+        ((640, 4), (320, 2)),
+        ((8, 4000), (1, 640)),
+        ((1, 1), (1, 1)),
+    ],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_small_picture_keeps_its_proportions(
+    size: tuple[int, int], small: tuple[int, int], mode: str
+) -> None:
+    out = io.BytesIO()
+    Image.new(mode, size).save(
+        out, "JPEG", comment=b"s3cret", icc_profile=b"s3cret", exif=b"s3cret"
+    )
+    made = thumbnail_of(out.getvalue())
+    assert Image.open(io.BytesIO(made)).size == pytest.approx(small, abs=1)
+    assert made == thumbnail_of(out.getvalue()), "what stands still comes to the same bytes"
+    assert b"s3cret" in out.getvalue()
+    assert b"s3cret" not in made
+
+
+def test_what_is_no_picture_has_no_small_one() -> None:
+    assert thumbnail_of(b"\xff\xd8\xff\xd9") == b""
 
 
 def test_lights_of_a_dark_picture_are_seen() -> None:
