@@ -104,7 +104,8 @@ async def test_where_the_ingest_takes_two_publishers_viewers_miss_nothing(
         FrameViewer(sink.url("x-backup")) as second,
     ):
         workload = declared(sink, "x", "x-backup", view=page, start_s=5.0)
-        async with Fleet(workload) as fleet:
+        # As many looks as by default, if closer together: a viewer, too, takes some seconds to come in.
+        async with Fleet(workload, policy={"handover_good_probes": 6}) as fleet:
             await fleet.on_air()
             await eventually(lambda: len(first.seen_at) > 50)
             began = now()
