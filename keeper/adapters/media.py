@@ -106,7 +106,7 @@ class Media:
             return look.ended(_timed(replace(_NOTHING, error="stalled"), taken))
         if taken.picture is None:
             # Nothing new is due yet. It is the picture of the last look, and costs nothing.
-            return look.ended(_timed(kept.sample or _NOTHING, taken))
+            return look.ended(replace(_timed(kept.sample or _NOTHING, taken), is_repeat=True))
         await look.reach.close()  # decoding is no reason to keep a server waiting
         found = await self._decoders.segments(taken.picture.parts, limits, source=look.source.url)
         if taken.has_sound_apart and not found.is_own_fault:

@@ -107,6 +107,7 @@ class PictureSample:
     keyframe_interval_s: float | None = None
     latency_s: float | None = None  # behind live, where the source says when it was made
     newest_age_s: float | None = None  # since the newest picture came, by this box's clock
+    is_repeat: bool = False  # there was nothing newer than at the look before: this is its sample again
     # For the next look at the same source; of keeper's own making, bounded.
     memory: bytes = field(default=b"", repr=False)
 

@@ -162,13 +162,14 @@ async def test_a_playlist_that_has_not_advanced_costs_one_question(
     again = await look(media, origin, later(first, origin, 4.0))
     assert origin.asked == ["/live.m3u8"]
     assert (again.frames, again.mean_luma, again.error) == (first.frames, first.mean_luma, "")
+    assert (first.is_repeat, again.is_repeat) == (False, True)
     assert again.newest_age_s is not None
     assert again.newest_age_s >= 4.0
     stalled = await look(media, origin, later(again, origin, 60.0))
     assert (stalled.error, stalled.frames, stalled.http_status) == ("stalled", 0, 200)
     origin.lists(2, 3)
     moved = await look(media, origin, stalled)
-    assert (moved.error, moved.newest_age_s) == ("", 0.0)
+    assert (moved.error, moved.newest_age_s, moved.is_repeat) == ("", 0.0, False)
     assert moved.frames
 
 

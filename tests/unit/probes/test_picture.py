@@ -79,6 +79,8 @@ ROWS = [
     ("one frame and then silence", replace(LIVE, frames=1, unique_frames=1, sampled_s=2.5), THIRTY, Status.FALSE, Reason.FROZEN),
     ("the same frame, no target, long enough", replace(LIVE, unique_frames=1), NO_TARGET, Status.FALSE, Reason.FROZEN),
     ("the same frame, by design", replace(LIVE, unique_frames=1), STILL, Status.TRUE, Reason.STATIC_BY_DESIGN),
+    ("what a look before has judged already", replace(LIVE, unique_frames=1, is_repeat=True), THIRTY, Status.UNKNOWN, Reason.PROBE_FAILED),
+    ("what was well at the look before", replace(LIVE, is_repeat=True), THIRTY, Status.TRUE, Reason.LIVE),
     ("no new frame was due yet", replace(LIVE, unique_frames=1, sampled_s=0.1), THIRTY, Status.UNKNOWN, Reason.PROBE_FAILED),
     ("a slow target, a short sample", replace(LIVE, unique_frames=1), Expected(target_frames_per_s=1), Status.UNKNOWN, Reason.PROBE_FAILED),
     ("few frames, no target", replace(LIVE, frames=3, unique_frames=1), NO_TARGET, Status.UNKNOWN, Reason.PROBE_FAILED),
