@@ -1,9 +1,10 @@
 """When keeper's own slate stands in for a stream whose hosts show nothing, and when it makes way.
 
 Two publishers on one ingest make both flicker, or end the broadcast that the slate is to keep open. So it
-begins only where nobody can be publishing, for certain: there is no host that could, or the ingest itself
+begins only where nobody is publishing, for certain: there is no host that could, or the ingest itself
 says that it has no publisher. A picture that is frozen or black proves the contrary: somebody sends it.
-Not knowing is never taken for an empty ingest.
+Not knowing is never taken for an empty ingest. An ingest that refuses a second publisher holds off a host
+that comes back unasked; for any other it must be certain, too, that none comes.
 
 It makes way in time rather than at the end: for a good look, for a repair, and for a host whose picture is
 due, since what such a host is refused by the ingest would be held against it. No repair waits for it.
@@ -13,15 +14,16 @@ Durations are of a monotonic clock; the shell counts them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
 from keeper.core.conditions import GONE, condition_of
 from keeper.core.model import (
     Condemned,
-    Condition,
     ConditionKind,
     Instance,
     MarketState,
@@ -31,6 +33,7 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.moments import elapsed_s, later
+from keeper.core.reasons import Reason
 
 # An ingest is empty for a moment whenever a publisher comes again after a loss, and a process manager takes
 # about so long to start anew what has ended.
@@ -40,6 +43,8 @@ SETTLED_S = 5.0
 TURN_S = 60.0
 # An act of keeper's on a host has its effect within so long: until then the old process may go on.
 _ACT_SETTLES_S = 60.0
+# What a process manager says of what it will not start by itself.
+_STARTS_NOTHING = (Reason.MANAGER_GAVE_UP, Reason.PROCESS_STOPPED_ON_PURPOSE)
 # So long before the picture is due the ingest is the host's: it comes again every few seconds if refused.
 _DUE_MARGIN_S = 60.0
 
@@ -63,7 +68,9 @@ class Ingest(StrEnum):
 class Publisher(StrEnum):
     """Whether a stream's hosts can be publishing, the safest first."""
 
-    NONE = "none"  # for certain
+    NONE = "none"  # for certain: no rental runs, or nothing was ever started on it
+    DOWN = "down"  # its manager has given up, or was told to stop: it starts nothing by itself
+    ENDED = "ended"  # the process is gone, and something there may start it again at any moment
     WARMING = "warming"  # one has been started, and its picture is not due yet
     MAYBE = "maybe"  # one may be, or may want to
 
@@ -86,12 +93,17 @@ class SlateWhy(StrEnum):
     RESTING = "resting"
 
 
+# Nobody publishes, for certain; where a second publisher is refused, whoever comes after that waits.
+_IS_SILENT = (Publisher.NONE, Publisher.DOWN, Publisher.ENDED)
+# And nobody will before keeper or a person does something.
+_STAYS_SILENT = (Publisher.NONE, Publisher.DOWN)
+
 SENTENCES: dict[SlateWhy, str] = {
-    SlateWhy.DARK: "no host shows a picture, and none can be publishing",
+    SlateWhy.DARK: "no host shows a picture, and none is publishing",
     SlateWhy.STAYS: "no host shows a picture yet",
     SlateWhy.ON_AIR: "a host shows its picture, or did a moment ago",
     SlateWhy.NOT_YET: "the picture is not gone for long enough",
-    SlateWhy.NOT_CERTAIN: "a host may be publishing: whether the ingest is free is not certain",
+    SlateWhy.NOT_CERTAIN: "a host may be publishing, or begin to: whether the ingest stays free is not certain",
     SlateWhy.TAKEN: "somebody else publishes to the ingest",
     SlateWhy.BARRED: "nothing is done for this stream now: paused, not leading, observed only, or ended",
     SlateWhy.GOOD_FRAME: "a host shows its picture",
@@ -159,17 +171,27 @@ def _may_begin(seen: SlateSeen, terms: SlateTerms) -> SlateWhy:
         return SlateWhy.TAKEN
     if seen.is_starting:
         return SlateWhy.REPAIR
-    has_no_host = seen.publisher is Publisher.NONE and seen.publisher_s >= SETTLED_S
+    return SlateWhy.DARK if _is_free(seen, terms) else SlateWhy.NOT_CERTAIN
+
+
+def _is_free(seen: SlateSeen, terms: SlateTerms) -> bool:
+    """Say whether nobody publishes and, where another one would be let in, nobody comes unasked."""
+    is_settled = seen.publisher_s >= SETTLED_S
     # Beside a host the ingest's word holds for as long as the host was free to come: its turn.
     is_left_alone = seen.ingest is Ingest.EMPTY and seen.ingest_s >= max(SETTLED_S, terms.after_s)
-    if terms.second_publisher is SecondPublisher.ACCEPTED:
-        # The host would be let in beside the slate, and only its own absence can be relied upon.
-        is_left_alone = False
-    return SlateWhy.DARK if has_no_host or is_left_alone else SlateWhy.NOT_CERTAIN
+    match terms.second_publisher:
+        case SecondPublisher.REFUSED:
+            return is_left_alone or (is_settled and seen.publisher in _IS_SILENT)
+        case SecondPublisher.REPLACES | SecondPublisher.ACCEPTED:
+            # A process may have left behind a publisher of its own, which its manager does not know.
+            is_down = seen.publisher is Publisher.DOWN and is_left_alone
+            return is_settled and (is_down or seen.publisher is Publisher.NONE)
+        case _:
+            assert_never(terms.second_publisher)
 
 
 def _must_end(seen: SlateSeen, on_s: float, terms: SlateTerms) -> SlateWhy:
-    is_alone = seen.publisher is Publisher.NONE
+    is_alone = seen.publisher in _STAYS_SILENT
     if seen.dark_s < on_s:
         return SlateWhy.GOOD_FRAME
     if seen.ingest is Ingest.TAKEN:
@@ -178,6 +200,11 @@ def _must_end(seen: SlateSeen, on_s: float, terms: SlateTerms) -> SlateWhy:
         return SlateWhy.REPAIR
     if terms.second_publisher is SecondPublisher.ACCEPTED and (seen.is_starting or not is_alone):
         return SlateWhy.REPAIR if seen.is_starting else SlateWhy.HOST_DUE
+    if terms.second_publisher is not SecondPublisher.REFUSED:
+        # It has come up while the slate was on: what is said of it may be of before.
+        is_back = seen.publisher is Publisher.DOWN and seen.publisher_s < on_s
+        if is_back or seen.publisher is Publisher.ENDED:
+            return SlateWhy.HOST_DUE
     if seen.publisher is Publisher.MAYBE:
         if seen.publisher_s < on_s:  # it has come while the slate was on
             return SlateWhy.HOST_DUE
@@ -206,17 +233,12 @@ def publisher_among(
     now: datetime,
 ) -> Publisher:
     """Say whether any of a stream's rentals can be publishing; those that are being ended count too."""
-    found = Publisher.NONE
-    for rental in rentals:
-        each = publisher_of(rental.tenure, rental.listed, policy, now)
-        if each is Publisher.MAYBE:
-            return each
-        found = each if each is Publisher.WARMING else found
+    found = [publisher_of(each.tenure, each.listed, policy, now) for each in rentals]
     for condemned, listed in ending:
         is_down = listed is not None and listed.state is MarketState.STOPPED
         if condemned.absent_since is None and not is_down:
             return Publisher.MAYBE
-    return found
+    return max(found, key=tuple(Publisher).index, default=Publisher.NONE)
 
 
 def publisher_of(
@@ -226,15 +248,22 @@ def publisher_of(
     if tenure.instance_id is None:
         return Publisher.NONE
     running = condition_of(tenure, ConditionKind.RUNNING)
-    if _is_gone(running) or (listed is not None and listed.state is MarketState.STOPPED):
+    is_gone = running is not None and running.status is Status.FALSE and running.reason in GONE
+    is_told = running is not None and running.status is not Status.UNKNOWN
+    if _is_unused(tenure) and (is_gone or not is_told):
         return Publisher.NONE
-    if tenure.acted_at is not None and elapsed_s(tenure.acted_at, now) < _ACT_SETTLES_S:
-        was_up = tenure.warm_at is not None or tenure.first_live_at is not None
-        if was_up:
-            return Publisher.MAYBE
-    if _was_never_started(tenure, running):
-        return Publisher.NONE
-    if _is_untouched(tenure) and tenure.first_live_at is None:
+    if listed is not None and listed.state is MarketState.STOPPED:
+        return Publisher.ENDED if listed.is_meant_to_run else Publisher.NONE
+    acted_s = math.inf if tenure.acted_at is None else elapsed_s(tenure.acted_at, now)
+    if running is not None and is_gone:
+        # What was said before an act may not hold after it.
+        is_down = running.reason in _STARTS_NOTHING and acted_s >= _ACT_SETTLES_S
+        return Publisher.DOWN if is_down else Publisher.ENDED
+    if acted_s < _ACT_SETTLES_S and (tenure.warm_at or tenure.first_live_at) is not None:
+        return Publisher.MAYBE
+    if not is_told and _is_untouched(tenure) and tenure.running_at is None:
+        return Publisher.ENDED  # what comes up again may start by itself what was put there before
+    if _is_unused(tenure):
         return Publisher.WARMING  # its first deploy has just started it, and is not over yet
     ends_at = picture_due_at(tenure, policy)
     if ends_at is not None and elapsed_s(now, ends_at) > _DUE_MARGIN_S and now < ends_at:
@@ -242,19 +271,12 @@ def publisher_of(
     return Publisher.MAYBE
 
 
-def _is_gone(running: Condition | None) -> bool:
-    return running is not None and running.status is Status.FALSE and running.reason in GONE
-
-
-def _was_never_started(tenure: Tenure, running: Condition | None) -> bool:
-    """Say whether nothing of the stream's can run there: nothing was put there, or it only boots.
-
-    A container that comes up again may start by itself what was put there before.
-    """
-    if running is not None and running.status is not Status.UNKNOWN:
-        return False
+def _is_unused(tenure: Tenure) -> bool:
+    """Say whether nothing of the stream's was ever started there, nor may have been."""
+    is_adopted = not tenure.offer_id  # found, not rented: whatever was there before
+    has_booted_once = tenure.booting_since == tenure.rented_at
     has_served = tenure.first_live_at is not None
-    return _is_untouched(tenure) and (not has_served or tenure.running_at is None)
+    return _is_untouched(tenure) and has_booted_once and not has_served and not is_adopted
 
 
 def _is_untouched(tenure: Tenure) -> bool:

@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from keeper.core.model import Condemned, ConditionKind, MarketState, Policy, Status, Tenure
+from keeper.core.model import (
+    Condemned,
+    ConditionKind,
+    MarketState,
+    OfferId,
+    Policy,
+    Status,
+    Tenure,
+)
 from keeper.core.reasons import Reason
 from keeper.core.slate import (
     SENTENCES,
@@ -134,13 +142,75 @@ def test_makes_way_in_time_and_not_before(row: tuple[SlateSeen, SlateWhy]) -> No
     assert choose(look, TERMS) == SlateChoice(is_on=why is SlateWhy.STAYS, why=why)
 
 
-WHERE_BOTH_ARE_LET_IN = {
+def left_alone(**said: Any) -> SlateSeen:
+    """A host whose manager has given up, and an ingest that has said for long that nobody publishes."""
+    down = {"publisher": Publisher.DOWN, "ingest": Ingest.EMPTY, "ingest_s": 300.0}
+    return seen(**{**down, **said})
+
+
+EMPTY = {"ingest": Ingest.EMPTY, "ingest_s": 300.0}
+# Of an ingest that takes another publisher, beside the first or in its place.
+WHERE_ANOTHER_IS_LET_IN = {
     "no host": (seen(), SlateWhy.DARK),
+    "no host for a moment": (seen(publisher_s=SETTLED_S - 0.1), SlateWhy.NOT_CERTAIN),
+    "a process is gone for long, and its manager may start it a moment later": (
+        seen(publisher=Publisher.ENDED),
+        SlateWhy.NOT_CERTAIN,
+    ),
+    "not even if the ingest is empty meanwhile": (
+        seen(publisher=Publisher.ENDED, **EMPTY),
+        SlateWhy.NOT_CERTAIN,
+    ),
+    "its manager has given up, and the ingest is not asked": (
+        seen(publisher=Publisher.DOWN),
+        SlateWhy.NOT_CERTAIN,
+    ),
+    "its manager has given up, and the ingest has been empty for long": (
+        left_alone(),
+        SlateWhy.DARK,
+    ),
+    "its manager has given up, and the ingest has only just become free": (
+        left_alone(ingest_s=19.9),
+        SlateWhy.NOT_CERTAIN,
+    ),
+    "its manager has given up a moment ago": (
+        left_alone(publisher_s=SETTLED_S - 0.1),
+        SlateWhy.NOT_CERTAIN,
+    ),
     "the ingest's word is not enough beside a host": (
-        beside_a_host(ingest=Ingest.EMPTY, ingest_s=300.0),
+        beside_a_host(**EMPTY),
+        SlateWhy.NOT_CERTAIN,
+    ),
+    "nor beside one that warms up": (
+        seen(publisher=Publisher.WARMING, **EMPTY),
         SlateWhy.NOT_CERTAIN,
     ),
     "on, and no host": (seen(on_s=9.0), SlateWhy.STAYS),
+    "on, beside a manager that has given up": (left_alone(on_s=9.0), SlateWhy.STAYS),
+    "on, and a host may start what was there": (
+        seen(on_s=9.0, publisher=Publisher.ENDED, publisher_s=1.0),
+        SlateWhy.HOST_DUE,
+    ),
+    "on, and a host has come of which it was said before that its manager has given up": (
+        left_alone(on_s=9.0, publisher_s=1.0),
+        SlateWhy.HOST_DUE,
+    ),
+}
+OF_SECOND = (SecondPublisher.ACCEPTED, SecondPublisher.REPLACES)
+
+
+@pytest.mark.parametrize("second", OF_SECOND)
+@pytest.mark.parametrize("row", WHERE_ANOTHER_IS_LET_IN.values(), ids=WHERE_ANOTHER_IS_LET_IN)
+def test_where_another_publisher_is_let_in_the_slate_is_never_the_second(
+    row: tuple[SlateSeen, SlateWhy], second: SecondPublisher
+) -> None:
+    look, why = row
+    terms = SlateTerms(second_publisher=second)
+    is_on = why in (SlateWhy.DARK, SlateWhy.STAYS)
+    assert choose(look, terms) == SlateChoice(is_on=is_on, why=why)
+
+
+WHERE_BOTH_ARE_LET_IN = {
     "on, and a deploy begins": (seen(on_s=9.0, is_starting=True), SlateWhy.REPAIR),
     "on, and a host warms up": (seen(on_s=9.0, publisher=Publisher.WARMING), SlateWhy.HOST_DUE),
 }
@@ -152,8 +222,15 @@ def test_where_two_publishers_are_let_in_the_slate_is_gone_before_the_host_comes
 ) -> None:
     look, why = row
     terms = SlateTerms(second_publisher=SecondPublisher.ACCEPTED)
-    is_on = why in (SlateWhy.DARK, SlateWhy.STAYS)
-    assert choose(look, terms) == SlateChoice(is_on=is_on, why=why)
+    assert choose(look, terms) == SlateChoice(is_on=False, why=why)
+    for other in (SecondPublisher.REFUSED, SecondPublisher.REPLACES):  # the host waits, or wins
+        assert choose(look, SlateTerms(second_publisher=other)).is_on
+
+
+@pytest.mark.parametrize("publisher", [Publisher.NONE, Publisher.DOWN, Publisher.ENDED])
+def test_where_the_second_is_refused_a_process_that_is_gone_is_enough(publisher: Publisher) -> None:
+    assert choose(seen(publisher=publisher), TERMS).why is SlateWhy.DARK
+    assert choose(seen(publisher=publisher, on_s=100.0), TERMS).why is SlateWhy.STAYS
 
 
 @pytest.mark.parametrize("why", SlateWhy)
@@ -162,6 +239,7 @@ def test_each_answer_has_a_sentence(why: SlateWhy) -> None:
 
 
 GONE = (Status.FALSE, Reason.PROCESS_GONE)
+GIVEN_UP = (Status.FALSE, Reason.MANAGER_GAVE_UP)
 UP = (Status.TRUE, Reason.PROCESS_UP)
 UNTOLD = (Status.UNKNOWN, Reason.SILENT)
 OUT_OF_ITS_PROCESS = conditions(running=GONE)
@@ -219,12 +297,31 @@ HOSTS: dict[str, tuple[Tenure, MarketState, Publisher]] = {
     "its process is gone for certain": (
         a_tenure(conditions=OUT_OF_ITS_PROCESS),
         MarketState.RUNNING,
-        Publisher.NONE,
+        Publisher.ENDED,
     ),
     "its manager has given up": (
-        a_tenure(conditions=conditions(running=(Status.FALSE, Reason.MANAGER_GAVE_UP))),
+        a_tenure(conditions=conditions(running=GIVEN_UP)),
         MarketState.RUNNING,
-        Publisher.NONE,
+        Publisher.DOWN,
+    ),
+    "somebody has stopped it": (
+        a_tenure(conditions=conditions(running=(Status.FALSE, Reason.PROCESS_STOPPED_ON_PURPOSE))),
+        MarketState.RUNNING,
+        Publisher.DOWN,
+    ),
+    "what its manager said may be of before keeper's own act": (
+        a_tenure(acted_at=ago(10), conditions=conditions(running=GIVEN_UP)),
+        MarketState.RUNNING,
+        Publisher.ENDED,
+    ),
+    "a restart of keeper's broke off, and may have its effect yet": (
+        a_tenure(
+            acted_at=ago(10),
+            is_left_stopped=True,
+            conditions=OUT_OF_ITS_PROCESS,
+        ),
+        MarketState.RUNNING,
+        Publisher.ENDED,
     ),
     "a crash loop is a process now and then": (
         a_tenure(conditions=conditions(running=(Status.FALSE, Reason.CRASH_LOOP))),
@@ -236,7 +333,6 @@ HOSTS: dict[str, tuple[Tenure, MarketState, Publisher]] = {
         MarketState.RUNNING,
         Publisher.MAYBE,
     ),
-    "the marketplace has stopped it": (a_tenure(), MarketState.STOPPED, Publisher.NONE),
     "out of the marketplace's sight it may go on": (
         a_tenure(),
         MarketState.OFFLINE,
@@ -264,7 +360,7 @@ HOSTS: dict[str, tuple[Tenure, MarketState, Publisher]] = {
             conditions=conditions(running=UNTOLD),
         ),
         MarketState.PENDING,
-        Publisher.NONE,
+        Publisher.ENDED,
     ),
     "up again after a reboot it may start by itself what was there": (
         a_tenure(
@@ -276,6 +372,21 @@ HOSTS: dict[str, tuple[Tenure, MarketState, Publisher]] = {
         ),
         MarketState.RUNNING,
         Publisher.MAYBE,
+    ),
+    "up again after a reboot before it was ever seen": (
+        a_fresh_tenure(booting_since=ago(60), running_at=ago(20)),
+        MarketState.RUNNING,
+        Publisher.MAYBE,
+    ),
+    "somebody's rental that keeper has found, and has not heard of": (
+        a_fresh_tenure(offer_id=OfferId(0), running_at=ago(20)),
+        MarketState.RUNNING,
+        Publisher.MAYBE,
+    ),
+    "nothing was ever started on it, and it says so": (
+        a_fresh_tenure(running_at=ago(30), conditions=OUT_OF_ITS_PROCESS),
+        MarketState.RUNNING,
+        Publisher.NONE,
     ),
     "its first deploy has started it, and is not over": (
         a_fresh_tenure(running_at=ago(30), acted_at=ago(9), conditions=conditions(running=UP)),
@@ -299,6 +410,18 @@ def test_host_can_be_publishing_unless_it_is_certain_that_it_cannot(
     assert publisher_of(tenure, listed, POLICY, NOW) is expected
 
 
+def test_host_that_the_marketplace_will_start_again_is_as_good_as_one_with_a_process_to_come() -> (
+    None
+):
+    stopped = an_instance(state=MarketState.STOPPED, is_meant_to_run=False)
+    assert publisher_of(a_tenure(), stopped, POLICY, NOW) is Publisher.NONE
+    coming = an_instance(state=MarketState.STOPPED)
+    rebooted = a_tenure(deployed_at=None, running_at=None, conditions=conditions(running=UNTOLD))
+    for served in (a_tenure(), rebooted):
+        assert publisher_of(served, coming, POLICY, NOW) is Publisher.ENDED
+    assert publisher_of(a_fresh_tenure(), coming, POLICY, NOW) is Publisher.NONE
+
+
 def test_list_that_does_not_show_a_host_proves_nothing() -> None:
     assert publisher_of(a_tenure(), None, POLICY, NOW) is Publisher.MAYBE
 
@@ -307,8 +430,10 @@ def test_worst_host_of_a_stream_counts() -> None:
     gone = Rental(tenure=a_tenure(conditions=OUT_OF_ITS_PROCESS), listed=None)
     warming = Rental(tenure=just_deployed(60.0), listed=None)
     on_air = Rental(tenure=a_tenure(), listed=None)
+    given_up = Rental(tenure=a_tenure(conditions=conditions(running=GIVEN_UP)), listed=None)
     assert publisher_among((), (), POLICY, NOW) is Publisher.NONE
-    assert publisher_among((gone, gone), (), POLICY, NOW) is Publisher.NONE
+    assert publisher_among((given_up,), (), POLICY, NOW) is Publisher.DOWN
+    assert publisher_among((gone, given_up), (), POLICY, NOW) is Publisher.ENDED
     assert publisher_among((warming, gone), (), POLICY, NOW) is Publisher.WARMING
     assert publisher_among((gone, warming, on_air), (), POLICY, NOW) is Publisher.MAYBE
 

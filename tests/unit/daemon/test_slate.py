@@ -22,7 +22,7 @@ from keeper.core.model import (
     Subject,
 )
 from keeper.core.reasons import Reason
-from keeper.core.slate import SlateTerms, SlateWhy
+from keeper.core.slate import SecondPublisher, SlateTerms, SlateWhy
 from keeper.core.world import Pause, Snapshot
 from keeper.daemon.slate import DeclaredSlate, SlateKeeper
 from keeper.daemon.slate_sight import Known
@@ -38,6 +38,9 @@ GONE = conditions(running=(Status.FALSE, Reason.PROCESS_GONE))
 VACANT = snapshot(record(tenure=None), desired=snapshot(record()).desired)
 ON_AIR = snapshot(record())
 LAME = snapshot(record(tenure=tenure(conditions=GONE)))
+GIVEN_UP = snapshot(
+    record(tenure=tenure(conditions=conditions(running=(Status.FALSE, Reason.MANAGER_GAVE_UP))))
+)
 
 
 @dataclass
@@ -208,6 +211,27 @@ def test_looks_that_are_bad_or_failed_do_not_end_it() -> None:
             assert stage.is_on
 
     play(story)
+
+
+@pytest.mark.parametrize("second", [SecondPublisher.ACCEPTED, SecondPublisher.REPLACES])
+def test_a_process_that_may_come_again_gets_no_slate_where_both_would_publish(
+    second: SecondPublisher,
+) -> None:
+    terms = replace(DECLARED.terms, second_publisher=second)
+
+    async def story(stage: Stage) -> None:
+        stage.knows(LAME)
+        await asyncio.sleep(120.0)
+        assert stage.why() is SlateWhy.NOT_CERTAIN
+        assert not stage.studio.tries
+        stage.knows(GIVEN_UP)
+        await asyncio.sleep(30.0)
+        assert stage.is_on
+        stage.knows(LAME)  # somebody has told the manager to try again
+        await asyncio.sleep(1.0)
+        assert not stage.is_on
+
+    play(story, replace(DECLARED, terms=terms, stat_url="http://ingest.example/stat"))
 
 
 def test_a_host_on_air_that_freezes_gets_no_slate() -> None:
