@@ -35,7 +35,7 @@ def check_config(file: Path, as_json: bool) -> int:
     """
     from keeper.cli.terminal import print_json
     from keeper.ports import ConfigError
-    from keeper.settings import unfit
+    from keeper.settings import slate_notes, unfit
 
     try:
         settings, note = _read(file)
@@ -46,8 +46,8 @@ def check_config(file: Path, as_json: bool) -> int:
             raise
         print_json({"ok": False, "problems": list(error.problems)})
         return ExitCode.BAD_CONFIG
-    if note:
-        click.echo(f"note: {note}", err=True)
+    for each in filter(None, (note, *slate_notes(settings))):
+        click.echo(f"note: {each}", err=True)
     slots = sum(stream.replicas for stream in settings.streams)
     names = [stream.name for stream in settings.streams]
     if as_json:

@@ -21,7 +21,7 @@ from keeper.settings.desired import (
 from keeper.settings.durations import parse_duration
 from keeper.settings.local_files import unfit
 from keeper.settings.reading import find_socket, load_settings
-from keeper.settings.slates import declared_slates
+from keeper.settings.slates import declared_slates, slate_notes
 from keeper.settings.tree import Settings, parse_address
 from keeper.settings.views import aids_of
 
@@ -42,6 +42,7 @@ __all__ = [
     "redacted_dump",
     "remaker",
     "secrets_of",
+    "slate_notes",
     "to_desired",
     "unfit",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from keeper.core.model import StreamName
-from keeper.core.slate import SlateTerms
+from keeper.core.slate import SecondPublisher, SlateTerms
 from keeper.core.spare import SpareKind
 from keeper.daemon.slate import DeclaredSlate
 from keeper.ports import SlateLook
@@ -106,6 +106,20 @@ def slate_problems(settings: Settings) -> Iterator[SlateProblem]:
                 f"two slates go to the ingest of the secret {name}: they would be two publishers",
             )
         seen[name] = (*slate, "ingest_url_secret")
+
+
+def slate_notes(settings: Settings) -> Iterator[str]:
+    """Say of which slates less will be seen than their operator may think."""
+    for stream in settings.streams:
+        said = stream.slate
+        if said is None or said.second_publisher is SecondPublisher.REFUSED or said.stat_url:
+            continue
+        yield (
+            f"stream '{stream.name}': the slate begins only while no host runs, or nothing was started on it"
+            " yet, and never beside one whose process has ended: that may come again by itself, and the"
+            f" ingest would let both in (second_publisher: {said.second_publisher}); with slate.stat_url it"
+            " begins, too, where the process manager has given up and the ingest is empty"
+        )
 
 
 def slate_view_problem(view: View) -> str | None:

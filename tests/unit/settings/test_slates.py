@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from click.testing import CliRunner
 
 from keeper.bootstrap import declare
+from keeper.cli.config import check_config
 from keeper.core.slate import SecondPublisher
-from keeper.settings import declared_slates, redacted_dump, secrets_of
+from keeper.settings import declared_slates, redacted_dump, secrets_of, slate_notes
 from tests.unit.settings.conftest import Load, Problems
 
 KEY = "lv-9f3K-the-key"
@@ -149,3 +153,29 @@ def test_not_even_where_the_ingest_has_two_names(problems: Problems) -> None:
 def test_what_stands_still_or_is_not_started_may_be_spare(load: Load) -> None:
     for spares in ("{count: 1, is_started: false}", "{count: 1, kind: stopped}"):
         assert declared_slates(load(stream(more=f"spares: {spares}"), SECRET))
+
+
+LITTLE = "begins only while no host runs, or nothing was started on it yet"
+NOTED = {
+    "{ingest_url_secret: INGEST}": False,
+    "{ingest_url_secret: INGEST, second_publisher: accepted}": True,
+    "{ingest_url_secret: INGEST, second_publisher: replaces}": True,
+    '{ingest_url_secret: INGEST, second_publisher: accepted, stat_url: "http://h/stat"}': False,
+}
+
+
+@pytest.mark.parametrize("slate", NOTED)
+def test_slate_that_will_seldom_be_seen_is_noted(load: Load, slate: str) -> None:
+    notes = list(slate_notes(load(stream(slate), SECRET)))
+    assert [LITTLE in each for each in notes] == [True] * NOTED[slate]
+
+
+def test_check_of_the_configuration_says_so_and_finds_it_good(tmp_path: Path) -> None:
+    file = tmp_path / "keeper.yaml"
+    file.write_text(stream("{ingest_url_secret: INGEST, second_publisher: accepted}"))
+    done = CliRunner().invoke(
+        check_config, [str(file)], env=SECRET | {"VAST_API_KEY": "k"}, standalone_mode=False
+    )
+    assert done.return_value == 0
+    assert done.stderr.startswith("note: stream 'show': the slate")
+    assert KEY not in done.output
