@@ -31,7 +31,7 @@ from keeper.workloads import View, ViewKind
 
 _SAMPLE_MAX_S = 2.5
 # RTMP begins with a keyframe, and comes as slowly as it is watched: two seconds from one keyframe to the next
-# are usual, and four are met.
+# are usual, and four are met. A look whose first keyframe tells enough ends a second after it.
 _PLAYED_S = 4.0
 # What a decoder may take beside the network: to be started, to be free, to decode. A busy box is slow.
 _DECODER_S = 15.0
@@ -51,11 +51,13 @@ class Sight:
     _was_well: bool = False
     _framed_s: float | None = None  # when a frame was made last
     _silent_s: float | None = None  # since when nothing is heard
+    _keyframe_interval_s: float | None = None  # of the latest look that met two
 
     def turn_to(self, view: View) -> None:
         """Begin anew where another picture is looked at: it cannot be compared with the one before."""
         if self._view is None or _source(self._view) != _source(view):
             self._memory, self._framed_s, self._silent_s = b"", None, None
+            self._keyframe_interval_s = None
         self._view = view
 
     def limits(self, view: View, timeout_s: float, now_s: float) -> PictureLimits:
@@ -72,6 +74,7 @@ class Sight:
             ignored=view.ignored,
             memory=self._memory,
             wants_frame=is_due or not self._was_well,
+            wants_sound=view.expects_sound,
         )
 
     def keep(self, sample: PictureSample, now_s: float) -> None:
@@ -80,6 +83,13 @@ class Sight:
             self._memory = sample.memory
         if sample.newest_frame:
             self._framed_s = now_s
+
+    def completed(self, sample: PictureSample) -> PictureSample:
+        """Add what a short look had no time to see, as a longer one has seen it."""
+        self._keyframe_interval_s = sample.keyframe_interval_s or self._keyframe_interval_s
+        if not sample.frames:
+            return sample
+        return replace(sample, keyframe_interval_s=self._keyframe_interval_s)
 
     def judged(self, reading: Reading, heard: Reading, view: View, now_s: float) -> Reading:
         """Let it be silent for as long as is declared. ``heard``: the same, were no sound expected."""
@@ -162,7 +172,7 @@ class Looking:
             sample = await self._network.sample_mjpeg(url, limits)
         else:
             source = MediaSource(kind=MediaKind(view.kind), url=url, is_declared=bool(view.url))
-            sample = await self._network.sample_media(source, limits)
+            sample = sight.completed(await self._network.sample_media(source, limits))
         at, now_s = self._clock.now(), self._clock.monotonic()
         if is_watched():
             sight.keep(sample, now_s)

@@ -75,6 +75,8 @@ class PictureLimits:
     memory: bytes = field(default=b"", repr=False)  # may hold addresses, and those tokens
     # Whether a small JPEG of the newest picture is wanted; to make one costs as much as a third of the look.
     wants_frame: bool = True
+    # Whether sound is expected: a look that could be short listens for longer where it has heard none.
+    wants_sound: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

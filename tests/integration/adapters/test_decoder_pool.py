@@ -201,9 +201,18 @@ async def test_a_look_that_gets_no_turn_is_unknown(monkeypatch: pytest.MonkeyPat
         playing = asyncio.create_task(there.rtmp(url, LONG))
         await asyncio.sleep(0)
         found = await there.rtmp(url, LONG)
-        assert (found.is_own_fault, found.error) == (True, "no decoder was free in time")
+        said = "no player was free in time: 1 looks play at once, and more are due"
+        assert (found.is_own_fault, found.error) == (True, said)
         await there.close()
         await playing
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory_gb", "players"),
+    [(1, 1, 8), (2, 8, 8), (4, 16, 16), (8, 64, 32), (64, 512, 32), (16, 8, 11), (8, 4, 8)],
+)
+async def test_a_larger_box_plays_more_at_once(cores: int, memory_gb: int, players: int) -> None:
+    assert decoder.players_of(cores, memory_gb * 10**9) == players
 
 
 async def test_sources_that_are_slow_leave_a_child_to_the_others() -> None:

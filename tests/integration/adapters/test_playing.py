@@ -86,13 +86,74 @@ async def test_playing_stops_at_its_bound_of_bytes(decoders: Decoders, sink: Rtm
     await eventually(lambda: players(sink) == 0)
 
 
+def keyframes_two_seconds_apart(source: str, sound: str) -> list[str]:
+    """Return ffmpeg's arguments; frames refer ahead, so that decoders hold a picture back."""
+    arguments = picture()
+    for old, new in (
+        ("testsrc2=size=160x90:rate=10", f"{source}=size=160x90:rate=10"),
+        ("sine=frequency=440:sample_rate=44100", sound),
+        ("zerolatency", "animation"),
+    ):
+        arguments[arguments.index(old)] = new
+    arguments[arguments.index("-g") + 1] = "20"
+    return [*arguments, "-bf", "2", "-sc_threshold", "0"]
+
+
+@pytest.mark.real("nginx-rtmp", "ffmpeg")
+async def test_a_picture_that_has_moved_since_the_look_before_is_played_for_a_second(
+    decoders: Decoders, sink: RtmpSink
+) -> None:
+    """Players are few and bytes are paid for: only what may be a fault is looked at for longer."""
+    sink.publish("moving", keyframes_two_seconds_apart("testsrc2", "anullsrc=r=44100"))
+    await eventually(lambda: sink.publishing("moving"))
+    first = await decoders.rtmp(sink.url("moving"), LIMITS)
+    assert first.keyframe_interval_s == pytest.approx(2.0, abs=0.3)
+    later = replace(LIMITS, memory=first.memory)
+    brief = await decoders.rtmp(sink.url("moving"), later)
+    assert (brief.error, brief.is_own_fault, brief.keyframe_interval_s) == ("", False, None)
+    assert brief.change
+    assert brief.mean_luma is not None
+    assert 1.0 <= brief.media_s < 1.8
+    assert brief.unique_frames >= brief.frames * 0.7
+    assert brief.newest_frame[:2] == b"\xff\xd8"
+    assert brief.memory != first.memory
+    silent = await decoders.rtmp(sink.url("moving"), replace(later, wants_sound=True))
+    assert silent.keyframe_interval_s is not None, "silence is listened to for longer"
+    assert silent.sound_dbfs is not None
+    assert silent.sound_dbfs < -100
+    assert silent.change
+    await eventually(lambda: "moving" not in sink.stat() or sink.stat()["moving"].clients == 1)
+
+
+@pytest.mark.real("nginx-rtmp", "ffmpeg")
+async def test_a_picture_that_seems_to_stand_is_played_until_its_second_keyframe(
+    decoders: Decoders, sink: RtmpSink
+) -> None:
+    tone = "sine=frequency=440:sample_rate=44100"
+    sink.publish("standing", keyframes_two_seconds_apart("smptebars", tone))
+    await eventually(lambda: sink.publishing("standing"))
+    first = await decoders.rtmp(sink.url("standing"), LIMITS)
+    again = await decoders.rtmp(sink.url("standing"), replace(LIMITS, memory=first.memory))
+    assert (first.change, again.change) == (0.0, 0.0)
+    assert again.keyframe_interval_s == pytest.approx(2.0, abs=0.3)
+    assert again.compared_s > first.compared_s
+
+
+@pytest.mark.real("nginx-rtmp", "ffmpeg")
+async def test_what_no_look_has_kept_shortens_none(decoders: Decoders, sink: RtmpSink) -> None:
+    await eventually(lambda: sink.publishing(KEY))
+    found = await decoders.rtmp(sink.url(KEY), replace(LIMITS, memory=b"of something else"))
+    assert found.keyframe_interval_s is not None
+
+
 @pytest.mark.real("nginx-rtmp")
 async def test_a_name_that_nobody_publishes_has_no_frame(
     decoders: Decoders, sink: RtmpSink
 ) -> None:
-    found = await decoders.rtmp(sink.url("nobody"), BRIEF)
+    found = await decoders.rtmp(sink.url("nobody"), replace(BRIEF, timeout_s=3.0))
     assert (found.http_status, found.frames, found.is_own_fault) == (200, 0, False)
-    assert "nobody" not in found.error
+    assert found.error == "the server answers, and nothing is published there"
+    assert found.sampled_s > 0, "and how long it was waited for is told"
 
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -137,6 +198,7 @@ async def test_a_server_that_speaks_no_rtmp_shows_no_frame(decoders: Decoders, t
     async with stranger(talk) as url:
         found = await decoders.rtmp(url, BRIEF)
     assert (found.http_status, found.frames, found.is_own_fault) == (200, 0, False)
+    assert "published" not in found.error, "of what is no RTMP nobody knows that"
     assert KEY not in repr(found)
 
 

@@ -175,6 +175,27 @@ async def test_silence_is_a_fault_at_once_where_no_patience_is_declared(stage: S
     assert (await stage.look(replace(PORT, expects_sound=True))).reason is Reason.NO_SOUND
 
 
+async def test_whether_sound_matters_is_told_to_whoever_listens(stage: Stage) -> None:
+    await stage.look()
+    assert not stage.limits.wants_sound
+    await stage.look(replace(PORT, expects_sound=True))
+    assert stage.limits.wants_sound
+
+
+async def test_a_short_look_tells_the_distance_of_keyframes_as_a_longer_one_has_seen_it(
+    stage: Stage,
+) -> None:
+    stage.answer = replace(LIVE, keyframe_interval_s=4.0)
+    await stage.look()
+    stage.answer = LIVE
+    assert (await stage.look()).numbers["keyframe_interval_s"] == 4.0
+    stage.answer = NOBODY
+    assert "keyframe_interval_s" not in (await stage.look()).numbers
+    stage.answer = LIVE
+    elsewhere = await stage.look(replace(PORT, path="/other.m3u8"))
+    assert "keyframe_interval_s" not in elsewhere.numbers
+
+
 # --- how long it may take -----------------------------------------------------------------------------
 
 
