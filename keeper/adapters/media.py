@@ -76,7 +76,11 @@ class Media:
             source=source,
             limits=replace(limits, memory=grids_of(limits.memory)),
             kept=recalled(limits.memory, source.url),
-            reach=Reach(source, timeout_s=limits.timeout_s * _FETCH_SHARE),
+            reach=Reach(
+                source.url,
+                is_declared=source.is_declared,
+                timeout_s=limits.timeout_s * _FETCH_SHARE,
+            ),
             began_s=asyncio.get_running_loop().time(),
         )
         try:

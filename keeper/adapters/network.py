@@ -1,7 +1,7 @@
 """Looks from the outside as a viewer would, and carries messages: ports.Network over aiohttp.
 
-Every exchange is bounded in time and bytes. Redirects are not followed and nothing is decompressed:
-a probe asks one address one question. aiohttp's exceptions stop here.
+Every exchange is bounded in time and bytes. Nothing is decompressed. Redirects are followed only from an
+address that the operator has declared: a probe asks one address one question. aiohttp's exceptions stop here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from keeper.adapters.decoder import Decoded, Decoders
 from keeper.adapters.faults import FAULTS, Fault, fault_of
 from keeper.adapters.media import Media
 from keeper.adapters.mjpeg import FrameReader, FrameTally, boundary_of
+from keeper.adapters.reach import Ended, Reach
 from keeper.adapters.webrtc import Players
 from keeper.ports import (
     Address,
@@ -130,14 +131,22 @@ class HttpNetwork:
             raise Unreachable(f"{address.host}:{address.port}: {_text(error)}") from error
         writer.transport.abort()
 
-    async def sample_mjpeg(self, url: str, limits: PictureLimits) -> PictureSample:
+    async def sample_mjpeg(
+        self, url: str, limits: PictureLimits, *, is_declared: bool = False
+    ) -> PictureSample:
         """Watch a stream for a moment. Whatever happens becomes a sample; nothing is raised."""
         loop = asyncio.get_running_loop()
         watching = _Watching()
         started = loop.time()
         try:
             async with asyncio.timeout(limits.timeout_s):
-                await self._watch(url, limits, watching)
+                if is_declared:
+                    await self._watch_declared(url, limits, watching)
+                else:
+                    await self._watch(url, limits, watching)
+        except Ended as ended:
+            watching.http_status = ended.status
+            watching.fail(Fault(word=ended.word, is_own=ended.is_own))
         except FAULTS as error:
             watching.fail(fault_of(error))
         tally = watching.tally
@@ -197,10 +206,24 @@ class HttpNetwork:
         return await self._players.sample(self._open(is_view=True), url, limits)
 
     async def _watch(self, url: str, limits: PictureLimits, watching: _Watching) -> None:
-        loop = asyncio.get_running_loop()
         timeout = aiohttp.ClientTimeout(total=None, connect=limits.timeout_s * _CONNECT_SHARE)
         session = self._open(is_view=True)
         response = await session.get(url, allow_redirects=False, timeout=timeout)
+        await self._read(response, limits, watching)
+
+    async def _watch_declared(self, url: str, limits: PictureLimits, watching: _Watching) -> None:
+        """Watch what may lead on: a platform's address, not a host's."""
+        reach = Reach(url, is_declared=True, timeout_s=limits.timeout_s)
+        try:
+            response, _ = await reach.opened(url)
+            await self._read(response, limits, watching)
+        finally:
+            await reach.close()
+
+    async def _read(
+        self, response: aiohttp.ClientResponse, limits: PictureLimits, watching: _Watching
+    ) -> None:
+        loop = asyncio.get_running_loop()
         try:
             watching.http_status = response.status
             watching.answered_at = loop.time()

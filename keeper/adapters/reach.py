@@ -20,7 +20,6 @@ from yarl import URL
 import keeper
 from keeper.adapters.faults import FAULTS, fault_of
 from keeper.adapters.vastai_addresses import is_near
-from keeper.ports import MediaSource
 from keeper.probes.playlist import LINE_MAX, ByteRange
 
 HTTP_OK = 200
@@ -56,9 +55,9 @@ class Answer:
 class Reach:
     """The connections of one look. Close it."""
 
-    def __init__(self, source: MediaSource, *, timeout_s: float) -> None:
-        self._declared = source.url
-        self._is_free = source.is_declared
+    def __init__(self, url: str, *, is_declared: bool, timeout_s: float) -> None:
+        self._declared = url
+        self._is_free = is_declared
         self._loop = asyncio.get_running_loop()
         self._ends_at = self._loop.time() + timeout_s
         self._connect_s = timeout_s * _CONNECT_SHARE
@@ -76,17 +75,23 @@ class Reach:
 
         Raises Ended where there is no answer at all, or none that may be asked for.
         """
+        response, url = await self.opened(url, byte_range=byte_range)
+        try:
+            return await self._read(response, url, bytes_max, byte_range)
+        finally:
+            _leave(response)
+
+    async def opened(
+        self, url: str, *, byte_range: ByteRange | None = None
+    ) -> tuple[aiohttp.ClientResponse, str]:
+        """Ask for what is read as it comes, and say where it is in the end; close it. Raises Ended."""
         for _ in range(_REDIRECTS_MAX + 1):
             response = await self._ask(url, byte_range)
-            try:
-                target = response.headers.get("Location", "")
-                if response.status in _REDIRECTS and target:
-                    url = joined(url, target)
-                    continue
-                return await self._read(response, url, bytes_max, byte_range)
-            finally:
-                if not response.content.at_eof():
-                    response.close()  # nobody waits for the rest of it
+            target = response.headers.get("Location", "")
+            if response.status not in _REDIRECTS or not target:
+                return response, url
+            _leave(response)
+            url = joined(url, target)
         raise Ended("redirects without end")
 
     async def _ask(self, url: str, byte_range: ByteRange | None) -> aiohttp.ClientResponse:
@@ -171,6 +176,11 @@ class Reach:
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)  # noqa: FBT003 - the socket's own face
         return made
+
+
+def _leave(response: aiohttp.ClientResponse) -> None:
+    if not response.content.at_eof():
+        response.close()  # nobody waits for the rest of it
 
 
 def may_lead(declared: str, address: str) -> bool:

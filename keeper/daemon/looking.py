@@ -169,7 +169,7 @@ class Looking:
         instance_id = target.instance.instance_id
         limits = sight.limits(view, target.probe_timeout_s, self._clock.monotonic())
         if view.kind is ViewKind.MJPEG:
-            sample = await self._network.sample_mjpeg(url, limits)
+            sample = await self._network.sample_mjpeg(url, limits, is_declared=bool(view.url))
         else:
             source = MediaSource(kind=MediaKind(view.kind), url=url, is_declared=bool(view.url))
             sample = sight.completed(await self._network.sample_media(source, limits))

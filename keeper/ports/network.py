@@ -109,7 +109,9 @@ class PictureSample:
     keyframe_interval_s: float | None = None
     latency_s: float | None = None  # behind live, where the source says when it was made
     newest_age_s: float | None = None  # since the newest picture came, by this box's clock
-    is_repeat: bool = False  # there was nothing newer than at the look before: this is its sample again
+    is_repeat: bool = (
+        False  # there was nothing newer than at the look before: this is its sample again
+    )
     # For the next look at the same source; of keeper's own making, bounded.
     memory: bytes = field(default=b"", repr=False)
 
@@ -175,8 +177,13 @@ class Network(Protocol):
         """Open and close a TCP connection. Raises Unreachable, TimedOut."""
         ...
 
-    async def sample_mjpeg(self, url: str, limits: PictureLimits) -> PictureSample:
-        """Watch an MJPEG stream as a viewer would, within the limits. Never raises PortError."""
+    async def sample_mjpeg(
+        self, url: str, limits: PictureLimits, *, is_declared: bool = False
+    ) -> PictureSample:
+        """Watch an MJPEG stream as a viewer would, within the limits. Never raises PortError.
+
+        ``is_declared``: as of MediaSource; where it is not, redirects lead nowhere.
+        """
         ...
 
     async def sample_media(self, source: MediaSource, limits: PictureLimits) -> PictureSample:

@@ -314,8 +314,11 @@ class MemoryNetwork:
         if seen is Seen.TIMEOUT:
             raise TimedOut("no answer in time")
 
-    async def sample_mjpeg(self, url: str, limits: PictureLimits) -> PictureSample:
+    async def sample_mjpeg(
+        self, url: str, limits: PictureLimits, *, is_declared: bool = False
+    ) -> PictureSample:
         """Watch a virtual host's picture."""
+        del is_declared  # nothing leads on here
         await self._power.gate()
         if self._universe.own_network_is_down:
             await asyncio.sleep(HOST_TRIP_S)

@@ -225,9 +225,12 @@ class InstrumentedNetwork:
         """See Network."""
         await self._meter.measured("dial", self._inner.dial(address, timeout_s))
 
-    async def sample_mjpeg(self, url: str, limits: PictureLimits) -> PictureSample:
+    async def sample_mjpeg(
+        self, url: str, limits: PictureLimits, *, is_declared: bool = False
+    ) -> PictureSample:
         """See Network."""
-        return await self._meter.measured("sample_mjpeg", self._inner.sample_mjpeg(url, limits))
+        look = self._inner.sample_mjpeg(url, limits, is_declared=is_declared)
+        return await self._meter.measured("sample_mjpeg", look)
 
     async def sample_media(self, source: MediaSource, limits: PictureLimits) -> PictureSample:
         """See Network."""

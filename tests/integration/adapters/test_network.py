@@ -327,6 +327,42 @@ async def test_viewer_of_no_picture_gets_a_sample_not_an_exception(
     assert not sample.is_own_fault
 
 
+def leading_to(url: str) -> Talk:
+    head = (
+        f"HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: {url}\r\nContent-Length: 0\r\n\r\n"
+    )
+    return answering(head.encode())
+
+
+async def test_only_what_is_declared_may_lead_a_viewer_to_another_server(
+    network: HttpNetwork,
+) -> None:
+    async with raw(repeating(jpeg(50))) as there, raw(leading_to(there)) as url:
+        followed = await network.sample_mjpeg(url, QUICK, is_declared=True)
+        left = await network.sample_mjpeg(url, QUICK)
+    assert (followed.http_status, followed.error) == (200, "")
+    assert followed.mean_luma == pytest.approx(50, abs=2)
+    assert (left.http_status, left.frames) == (302, 0)
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ("http://169.254.169.254/latest", "it leads elsewhere"),
+        ("http://10.0.0.1/", "it leads elsewhere"),
+        ("file:///etc/passwd", "it leads elsewhere"),
+        ("/", "redirects without end"),
+    ],
+)
+async def test_what_is_declared_leads_a_viewer_to_no_neighbour_and_not_in_circles(
+    network: HttpNetwork, target: str, error: str
+) -> None:
+    async with raw(leading_to(target)) as url:
+        sample = await network.sample_mjpeg(url, QUICK, is_declared=True)
+    assert (sample.http_status, sample.error, sample.frames) == (0, error, 0)
+    assert not sample.is_own_fault
+
+
 async def test_viewer_of_something_that_is_not_http_gets_an_error(network: HttpNetwork) -> None:
     for talk in (_not_http, _headers):
         async with raw(talk) as url:

@@ -59,7 +59,9 @@ class Asked(MemoryNetwork):
     urls: ClassVar[list[str]] = []
 
     @override
-    async def sample_mjpeg(self, url: str, limits: PictureLimits) -> PictureSample:
+    async def sample_mjpeg(
+        self, url: str, limits: PictureLimits, *, is_declared: bool = False
+    ) -> PictureSample:
         self.urls.append(url)
         raise Unreachable("nobody listens")
 

@@ -68,6 +68,12 @@ class Stage:
         self.busy_s.append(self.sight.busy_until_s - self.seconds)
         return self.answer if limits.wants_frame else replace(self.answer, newest_frame=b"")
 
+    async def sample_mjpeg(
+        self, url: str, limits: PictureLimits, *, is_declared: bool = False
+    ) -> PictureSample:
+        source = MediaSource(kind=MediaKind.JPEG, url=url, is_declared=is_declared)
+        return await self.sample_media(source, limits)
+
     async def look(
         self, view: View = PORT, *, after_s: float = 10.0, address: Address | None = HERE
     ) -> Reading:
@@ -280,6 +286,21 @@ async def test_the_hosts_own_address_is_asked_and_may_lead_nowhere_else(stage: S
 async def test_a_declared_address_is_asked_as_it_is(stage: Stage) -> None:
     await stage.look(ELSEWHERE, address=None)
     assert stage.asked[-1][0] == MediaSource(kind=MediaKind.HLS, url=PLAYLIST, is_declared=True)
+
+
+@pytest.mark.parametrize(
+    ("view", "address", "is_declared"),
+    [
+        (replace(PORT, kind=ViewKind.MJPEG), HERE, False),
+        (replace(ELSEWHERE, kind=ViewKind.MJPEG), None, True),
+    ],
+    ids=["a host's", "declared"],
+)
+async def test_only_a_declared_stream_of_pictures_may_lead_on(
+    stage: Stage, view: View, address: Address | None, is_declared: bool
+) -> None:
+    await stage.look(view, address=address)
+    assert stage.asked[-1][0].is_declared is is_declared
 
 
 class Told(MemoryNetwork):

@@ -32,11 +32,13 @@ class Endless(MemoryNetwork):
     asked = 0
 
     @override
-    async def sample_mjpeg(self, url: str, limits: PictureLimits) -> PictureSample:
+    async def sample_mjpeg(
+        self, url: str, limits: PictureLimits, *, is_declared: bool = False
+    ) -> PictureSample:
         self.asked += 1
         if self.asked == 1:
             await asyncio.get_running_loop().create_future()
-        return await super().sample_mjpeg(url, limits)
+        return await super().sample_mjpeg(url, limits, is_declared=is_declared)
 
 
 def test_a_probe_that_never_ends_is_given_up_at_the_next_beat() -> None:
@@ -70,7 +72,9 @@ class Moving(MemoryNetwork):
     """Whatever is looked at moves."""
 
     @override
-    async def sample_mjpeg(self, url: str, limits: PictureLimits) -> PictureSample:
+    async def sample_mjpeg(
+        self, url: str, limits: PictureLimits, *, is_declared: bool = False
+    ) -> PictureSample:
         return PictureSample(
             http_status=200, frames=30, unique_frames=30, undecodable_frames=0, bytes_read=90_000,
             sampled_s=2.5, mean_luma=90.0, motion=9.0, newest_frame=b"", has_sound=True, sound_dbfs=-20.0,
