@@ -7,13 +7,13 @@ scaled or converted. What is given here was made by strangers, and has been boun
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from keeper.adapters.loudness import Loudness
 from keeper.adapters.repeats import Cells, Repeats
 from keeper.probes.grid import COLUMNS, ROWS
 
@@ -27,10 +27,6 @@ _BRIGHT_PERCENTILE = 99.0
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG, libavutil/pixfmt.h
 # Luma of video is 16 to 235 (ITU-R BT.601 and BT.709) where it does not say otherwise.
 _STRETCHED = np.clip((np.arange(256) - 16) * (255 / 219), 0, 255).astype(np.uint8)
-SILENCE_DBFS = -120.0  # digital silence has no level; nothing that sounds is as low
-_WINDOW_S = 0.1
-_WINDOWS_ENOUGH = 10
-_LOUD_DBFS = -50.0  # far above what anybody would call silence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,37 +146,13 @@ class Packets:
         return max((b - a for a, b in itertools.pairwise(times_s)), default=None)
 
 
-@dataclass(slots=True)
-class Sound:
+class Sound(Loudness):
     """The loudest tenth of a second of a track of sound."""
-
-    loudest_dbfs: float | None = None
-    _energy: float = 0.0
-    _count: int = 0
-    _windows: int = 0
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether more of it would tell nothing: it is loud enough, and a second of it was heard."""
-        return self._windows >= _WINDOWS_ENOUGH and (self.loudest_dbfs or SILENCE_DBFS) > _LOUD_DBFS
 
     def add(self, frame: Any) -> None:
         """Take one decoded frame."""
-        for flat in _tracks_of(frame):
-            self._energy += float(np.dot(flat, flat)) / max(1, frame.layout.nb_channels)
-        self._count += frame.samples
-        if self._count >= _WINDOW_S * frame.sample_rate:
-            self.end_window()
-
-    def end_window(self) -> None:
-        """Count what was taken as one window."""
-        if self._count:
-            power = self._energy / self._count
-            level = 10 * math.log10(power) if power > 0 and math.isfinite(power) else SILENCE_DBFS
-            level = max(SILENCE_DBFS, level)
-            self.loudest_dbfs = max(level, self.loudest_dbfs or SILENCE_DBFS)
-            self._windows += 1
-        self._energy, self._count = 0.0, 0
+        energy = sum(float(np.dot(flat, flat)) for flat in _tracks_of(frame))
+        self.take(energy / max(1, frame.layout.nb_channels), frame.samples, frame.sample_rate)
 
 
 def _tracks_of(frame: Any) -> list[npt.NDArray[np.float32]]:

@@ -22,6 +22,7 @@ from typing import Any
 from PIL import Image, ImageChops, ImageStat
 from typing_extensions import override
 
+from keeper.adapters.webrtc_heard import Heard
 from keeper.probes.grid import COLUMNS, ROWS
 
 LINE_MAX = 400_000
@@ -37,6 +38,7 @@ _IS_NEW = [0] * _NEW_LEVELS + [255] * (256 - _NEW_LEVELS)
 _PIXELS_MAX = 40_000_000
 _THUMBNAIL = (480, 480)
 _ICE_S = 5.0
+_BRIGHT_SHARE = 0.01
 
 
 def main() -> None:
@@ -94,6 +96,8 @@ class _Player:
         self._tally = _Tally()
         self._error = ""
         self._bytes = 0
+        self._heard = Heard()
+        self._sound_packets: int | None = None
 
     async def ask_relay(self) -> None:
         """Ask the relay for a place as any player does; where none comes, see whether UDP leads out."""
@@ -199,14 +203,8 @@ class _Player:
             self.ended.set()
 
     def _track(self, track: Any) -> None:
-        watch = self._watch if track.kind == "video" else self._pass
+        watch = self._watch if track.kind == "video" else self._heard.listen
         self._watching.append(asyncio.create_task(watch(track)))  # noqa: TID251 - ended by close
-
-    async def _pass(self, track: Any) -> None:
-        """Take sound and forget it, or it would pile up."""
-        with suppress(Exception):
-            while True:
-                await track.recv()
 
     async def _watch(self, track: Any) -> None:
         loop = asyncio.get_running_loop()
@@ -227,16 +225,21 @@ class _Player:
             self._tally.sampled_s = max(self._tally.sampled_s, loop.time() - began_s)
         except Exception as error:  # noqa: BLE001 - a stranger's stream; its words are the outcome
             self._error = self._error or f"{type(error).__name__}: {error}"[:200]
-        await self._count_bytes()
+        await self._count()
         self.ended.set()
 
-    async def _count_bytes(self) -> None:
+    async def _count(self) -> None:
         with suppress(Exception):
             report = await self._connection.getStats()
             self._bytes = sum(
                 int(getattr(each, "bytesReceived", 0) or 0)
                 for each in report.values()
                 if each.type == "transport"
+            )
+            self._sound_packets = sum(
+                int(each.packetsReceived)
+                for each in report.values()
+                if each.type == "inbound-rtp" and each.kind == "audio"
             )
 
     def outcome(self) -> dict[str, Any]:
@@ -249,6 +252,7 @@ class _Player:
             "connected": self._is_connected or self._tally.frames > 0,
             "bytes": self._bytes,
             "error": self._error,
+            **self._heard.numbers(self._tally.sampled_s, self._sound_packets),
             **self._tally.numbers(),
         }
 
@@ -302,11 +306,12 @@ class _Tally:
 
     def numbers(self) -> dict[str, Any]:
         """Return what a sample of pictures is made of."""
-        luma = motion = None
+        luma = bright = motion = None
         jpeg = b""
         grids: list[str] = []
         if self._small is not None and self._first is not None:
             luma = float(ImageStat.Stat(self._small).mean[0])
+            bright = _bright(self._small)
             if len(self._hashes) > 1:
                 difference = ImageChops.difference(self._small, self._first)
                 motion = float(ImageStat.Stat(difference).mean[0])
@@ -317,10 +322,21 @@ class _Tally:
             "unique": len(self._hashes),
             "sampled_s": self.sampled_s,
             "luma": luma,
+            "bright": bright,
             "motion": motion,
             "jpeg": base64.b64encode(jpeg).decode(),
             "grids": grids,
         }
+
+
+def _bright(small: Image.Image) -> float:
+    """Return the luma that one sample in a hundred exceeds."""
+    left = _GRID[0] * _GRID[1] * _BRIGHT_SHARE
+    for luma, count in reversed(list(enumerate(small.histogram()))):
+        left -= count
+        if left <= 0:
+            return float(luma)
+    return 0.0
 
 
 def _cells(small: Image.Image) -> str:

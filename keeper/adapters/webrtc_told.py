@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from keeper.adapters.loudness import SILENCE_DBFS
 from keeper.ports import PictureSample, Region
 from keeper.probes import grid
 
@@ -18,6 +19,7 @@ _HTTP_OK = 200
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 _Amount = Annotated[float, msgspec.Meta(ge=0, le=10**6)]
+_Level = Annotated[float, msgspec.Meta(ge=SILENCE_DBFS, le=0)]
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -31,9 +33,12 @@ class Seen(msgspec.Struct, frozen=True):
     unique: _Count = 0
     sampled_s: _Amount = 0.0
     luma: _Amount | None = None
+    bright: _Amount | None = None
     motion: _Amount | None = None
     jpeg: str = ""  # in base64
     grids: list[str] = []  # of the first and of the newest picture, the same
+    has_sound: bool = False  # a track of it is offered
+    sound_dbfs: _Level | None = None
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -74,10 +79,13 @@ def picture_of(seen: Seen, ignored: tuple[Region, ...] = ()) -> PictureSample:
         bytes_read=seen.bytes,
         sampled_s=seen.sampled_s,
         mean_luma=seen.luma,
+        bright_luma=seen.bright,
         motion=seen.motion,
         newest_frame=jpeg if len(jpeg) <= _JPEG_MAX else b"",
         change=compared.change if ignored else None,
         compared_s=compared.compared_s if ignored else 0.0,
+        has_sound=seen.has_sound,
+        sound_dbfs=seen.sound_dbfs if seen.has_sound else None,
         memory=compared.memory,
     )
 

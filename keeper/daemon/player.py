@@ -40,6 +40,7 @@ class Player:
     _judged_s: float = 0.0
     _watched_s: float | None = None
     _still_s: float | None = None  # since when the picture stands still
+    _silent_s: float | None = None  # since when nothing is heard
     _suspect: Symptom | None = None
     _times: int = 0
     _places: int = 0  # by the server's own word
@@ -66,10 +67,8 @@ class Player:
         if sample.is_full:
             self._full_s = now_s
         self._suspect_of(sample, declared, is_watching=limits.is_subscribing)
-        # One look keeps nothing for the next one here: for how long it stands is counted below.
-        reading = read_player(sample, replace(view, still_max_s=0.0), instance_id, at)
+        reading = self._judged(sample, view, instance_id, at, now_s)
         if reading is not None:
-            reading = self._with_patience(reading, view, now_s)
             self._reading, self._judged_s = reading, now_s
             if reading.status is not Status.UNKNOWN:
                 self._bad = self._bad + 1 if reading.status is Status.FALSE else 0
@@ -133,6 +132,35 @@ class Player:
             sample_s=declared.sample_s,
             timeout_s=declared.offer_s + declared.sample_s + _OTHER_S,
         )
+
+    def _judged(
+        self, sample: PlayerSample, view: View, instance_id: InstanceId, at: datetime, now_s: float
+    ) -> Reading | None:
+        """Judge what is seen, and what is heard with it where that is good; None: nothing new."""
+        # One look keeps nothing for the next one here: for how long it stands is counted below.
+        mute = replace(view, still_max_s=0.0, expects_sound=False)
+        seen = read_player(sample, mute, instance_id, at)
+        if seen is None:
+            return None
+        seen = self._with_patience(seen, view, now_s)
+        if not view.expects_sound or seen.status is not Status.TRUE:
+            return seen
+        picture = sample.picture
+        is_unheard = picture is not None and picture.has_sound and picture.sound_dbfs is None
+        if is_unheard and self._silent_s is not None:
+            return None  # too short a look to say that the sound has come back
+        # Whether it may stand has been said above.
+        loud = replace(view, is_static_allowed=True)
+        heard = read_player(sample, loud, instance_id, at)
+        if heard is None or heard.reason is not Reason.NO_SOUND:
+            self._silent_s = None
+            return seen
+        self._silent_s = now_s if self._silent_s is None else self._silent_s
+        for_s = now_s - self._silent_s
+        if for_s >= view.silence_max_s:
+            return heard
+        said = f"silent for {for_s:.0f} s, and may be for {view.silence_max_s:g}"
+        return replace(seen, detail=f"{seen.detail}; {said}".removeprefix("; "))
 
     def _with_patience(self, reading: Reading, view: View, now_s: float) -> Reading:
         """Let a picture stand still for as long as is declared: menus do."""

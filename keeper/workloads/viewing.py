@@ -1,7 +1,7 @@
 """What an operator declares of a picture: the common settings of all views, and the View made of them.
 
-Each workload takes as much of it as its picture has: `PictureSettings` what may be seen, `BroadcastSettings`
-also what may be heard and that it is looked at elsewhere, `ViewSettings` everything. The files and secrets
+Each workload takes as much of it as its picture has: `PictureSettings` what may be seen, `HeardSettings` also
+what may be heard, `BroadcastSettings` that it is looked at elsewhere, `ViewSettings` everything. The files and secrets
 that are named here are keeper's own: no host gets them.
 """
 
@@ -108,7 +108,19 @@ class PictureSettings(BaseModel):
         return self
 
 
-class BroadcastSettings(PictureSettings):
+class HeardSettings(PictureSettings):
+    """What may be seen and heard of a stream that is well."""
+
+    # Whether sound belongs to the picture. null: as the workload itself is told; else no.
+    expects_sound: bool | None = None
+    # Sound that stays at or below this is silence, in dB of full scale.
+    silence_max_dbfs: Annotated[float, Field(ge=-120, le=0)] = -60.0
+    # How long it may be silent before that is a fault. null: as long as the workload may be by itself; else
+    # not at all.
+    silence_max_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
+
+
+class BroadcastSettings(HeardSettings):
     """What may be seen and heard of a stream that is well, and where else than on its host."""
 
     # New frames a second; 0: no target.
@@ -117,13 +129,6 @@ class BroadcastSettings(PictureSettings):
     url: Annotated[str, Field(pattern=r"^(?:[a-z]+://[^\s\x00-\x1f]+)?$", max_length=2000)] = ""
     # The name of a secret that holds it, where the address is a key in itself. It reaches no host.
     url_secret: Annotated[str, Field(pattern=r"^(?:[A-Za-z][A-Za-z0-9_]{0,63})?$")] = ""
-    # Whether sound belongs to the picture. null: as the workload itself is told; else no.
-    expects_sound: bool | None = None
-    # Sound that stays at or below this is silence, in dB of full scale.
-    silence_max_dbfs: Annotated[float, Field(ge=-120, le=0)] = -60.0
-    # How long it may be silent before that is a fault. null: as long as the workload may be by itself; else
-    # not at all.
-    silence_max_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
 
     @model_validator(mode="after")
     def _has_one_address(self) -> Self:
@@ -228,17 +233,21 @@ def view_of(
             for each in picture.ignored
         ),
     )
-    if not isinstance(picture, BroadcastSettings):
-        return view
-    return replace(
-        view,
-        url=picture.url,
-        url_secret=picture.url_secret,
-        target_frames_per_s=picture.target_frames_per_s,
-        expects_sound=bool(picture.expects_sound),
-        silence_max_dbfs=picture.silence_max_dbfs,
-        silence_max_s=picture.silence_max_s or 0.0,
-    )
+    if isinstance(picture, HeardSettings):
+        view = replace(
+            view,
+            expects_sound=bool(picture.expects_sound),
+            silence_max_dbfs=picture.silence_max_dbfs,
+            silence_max_s=picture.silence_max_s or 0.0,
+        )
+    if isinstance(picture, BroadcastSettings):
+        view = replace(
+            view,
+            url=picture.url,
+            url_secret=picture.url_secret,
+            target_frames_per_s=picture.target_frames_per_s,
+        )
+    return view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

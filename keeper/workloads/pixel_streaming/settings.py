@@ -13,13 +13,14 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from keeper.workloads.audition_checks import AuditionSettings
-from keeper.workloads.viewing import PictureSettings
+from keeper.workloads.viewing import HeardSettings
 
 _Port = Annotated[int, Field(ge=1, le=65_535)]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
 _EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 _Path = Annotated[str, Field(pattern=r"^/[^\x00-\x1f%]*$", max_length=400)]
 _Seconds = Annotated[float, Field(gt=0, le=3600)]
+_LISTEN_S = 1.0
 
 
 class ArchiveSettings(BaseModel):
@@ -92,8 +93,8 @@ class AppSettings(BaseModel):
     stream_s: _Seconds = 180.0
 
 
-class PlayerSettings(PictureSettings):
-    """How keeper looks as a player, and what may be seen."""
+class PlayerSettings(HeardSettings):
+    """How keeper looks as a player, and what may be seen and heard."""
 
     # A look that watches costs the application an encoder session; one that lists costs nothing.
     watch_every_s: Annotated[float, Field(ge=5, le=3600)] = 60.0
@@ -106,6 +107,20 @@ class PlayerSettings(PictureSettings):
     needs_relay: bool = True
     # New frames a second; 0: no target.
     target_frames_per_s: Annotated[float, Field(ge=0, le=240)] = 0.0
+    # Many applications are silent until somebody plays, and keeper plays nothing: only for one that sounds
+    # by itself.
+    expects_sound: bool = False
+    # Told when it is watched, so up to `watch_every_s` later.
+    silence_max_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+
+    @model_validator(mode="after")
+    def _listens_long_enough(self) -> PlayerSettings:
+        if self.expects_sound and self.sample_s < _LISTEN_S:
+            raise ValueError(
+                f"silence of {self.sample_s:g} s proves nothing: with `expects_sound` a look takes `sample_s` of"
+                f" {_LISTEN_S:g} at least"
+            )
+        return self
 
 
 class ImageSettings(BaseModel):
@@ -214,6 +229,15 @@ class PixelStreamingSettings(BaseModel):
                 f"`signalling_args` let {self.places} players in, and without `player.rest_api` nobody says"
                 " whether a place is free: keeper would take a person's, or never look. Leave rest_api on, or"
                 " --max_players out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_sound_to_expect(self) -> PixelStreamingSettings:
+        if self.player.expects_sound and not self.image_layout.audio:
+            raise ValueError(
+                "`image_layout.audio: []` says that the stream has no sound, and `player.expects_sound` waits for"
+                " it: leave one out"
             )
         return self
 

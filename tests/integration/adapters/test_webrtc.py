@@ -172,6 +172,11 @@ async def test_a_live_stream_is_seen_to_move_and_its_relay_gives_a_place(
     assert sample.picture is not None
     assert sample.picture.newest_frame.startswith(b"\xff\xd8")
     assert sample.picture.bytes_read > 0
+    assert (sample.picture.bright_luma or 0.0) > (sample.picture.mean_luma or 0.0), "a white square"
+    assert (sample.picture.has_sound, sample.picture.sound_dbfs) == (False, None)
+    heard = read_player(sample, replace(VIEW, expects_sound=True), ME, AT)
+    assert heard is not None
+    assert (heard.reason, heard.detail) == (Reason.NO_SOUND, "a picture, and no track of sound")
     assert symptom_of(sample, PlayerView(streamer_id="Game")) is None
     # It has taken its leave: the application counts no player that is gone.
     await look_until(lambda: watchers(server), lambda count: count == 0)
@@ -214,6 +219,26 @@ async def test_a_scene_that_stands_is_known_to_a_player(
     reading = read_player(sample, view, ME, AT)
     assert reading is not None
     assert (reading.reason, reading.detail) == (Reason.STATIC_BY_DESIGN, "it shows menu")
+
+
+@pytest.mark.parametrize(
+    ("mood", "low", "high"),
+    [("tone", -30.0, -10.0), ("hush", -120.0, -90.0), ("mute", -120.0, -120.0)],
+)
+async def test_what_is_heard_is_measured_and_silence_is_found_where_sound_is_expected(
+    server: Server, network: HttpNetwork, mood: str, low: float, high: float
+) -> None:
+    """Over silence the picture moves, and every light is green."""
+    server.mood(mood)
+    sample = await network.sample_webrtc(server.url, replace(WATCH, sample_s=1.0))
+    assert sample.picture is not None
+    assert sample.picture.has_sound
+    assert sample.picture.sound_dbfs is not None
+    assert low <= sample.picture.sound_dbfs <= high
+    assert judged(sample).reason is Reason.LIVE, "nobody expects sound unless it is declared"
+    heard = read_player(sample, replace(VIEW, expects_sound=True), ME, AT)
+    assert heard is not None
+    assert heard.reason is (Reason.LIVE if mood == "tone" else Reason.NO_SOUND)
 
 
 async def test_an_application_that_hangs_stays_listed_and_is_found(

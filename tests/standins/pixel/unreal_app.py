@@ -3,6 +3,8 @@
 It takes the engine's own arguments, refuses root as the engine does, offers media to each player, and
 comes back by itself when its socket is lost. What goes wrong is read from a file while it runs:
 ``live``, ``frozen``, ``black``, ``silent`` (no more frames), ``deaf`` (no offers), ``exit`` or ``exit0``.
+Whoever comes while it says ``tone``, ``hush`` or ``mute`` is offered a track of sound: a tone, digital
+silence, or not one packet.
 """
 
 import argparse
@@ -11,12 +13,13 @@ import json
 import os
 import pwd
 import sys
+from array import array
 from fractions import Fraction
 from pathlib import Path
 
 import aiohttp
 import av
-from aiortc import RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
+from aiortc import AudioStreamTrack, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 from aiortc.sdp import candidate_from_sdp
 from typing_extensions import override
 
@@ -73,6 +76,25 @@ class Picture(VideoStreamTrack):
                     rows[at : at + 24] = bytes([230]) * 24
             plane.update(bytes(rows))
         frame.pts, frame.time_base = self._at * 90_000 // FRAMES_PER_S, Fraction(1, 90_000)
+        return frame
+
+
+class Sound(AudioStreamTrack):
+    """A square wave at a tenth of full scale, or nothing."""
+
+    def __init__(self, mood: str) -> None:
+        super().__init__()
+        self._mood = mood
+
+    @override
+    async def recv(self) -> av.AudioFrame:
+        if self._mood == "mute":
+            await asyncio.Event().wait()
+        frame = await super().recv()
+        assert isinstance(frame, av.AudioFrame)
+        if self._mood == "tone":
+            wave = array("h", ([3277] * 10 + [-3277] * 10) * (frame.samples // 20))
+            frame.planes[0].update(wave.tobytes())
         return frame
 
 
@@ -144,6 +166,8 @@ class App:
         connection = RTCPeerConnection()
         self._players[player] = connection
         connection.addTrack(Picture(self))
+        if (mood := self.mood) in {"tone", "hush", "mute"}:
+            connection.addTrack(Sound(mood))
         connection.createDataChannel("cirrus")
         await connection.setLocalDescription(await connection.createOffer())
         sdp = connection.localDescription.sdp

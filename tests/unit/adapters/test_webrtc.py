@@ -30,6 +30,18 @@ def test_what_a_player_says_is_read() -> None:
     assert told_by(b'{"answer": "v=0"}') == Told(answer="v=0")
 
 
+def test_what_was_heard_is_read_and_is_nothing_without_a_track() -> None:
+    told = told_by(said(has_sound=True, sound_dbfs=-42.5, bright=200.0))
+    assert told is not None
+    assert told.end is not None
+    picture = picture_of(told.end)
+    assert (picture.has_sound, picture.sound_dbfs, picture.bright_luma) == (True, -42.5, 200.0)
+    told = told_by(said(sound_dbfs=-42.5))
+    assert told is not None
+    assert told.end is not None
+    assert picture_of(told.end).sound_dbfs is None
+
+
 def cells(left: int, right: int = 0) -> str:
     """A picture whose right half differs from its left."""
     row = bytes([left]) * (COLUMNS // 2) + bytes([right or left]) * (COLUMNS // 2)
@@ -75,6 +87,10 @@ JUNK = [
     said(sampled_s=float("inf")),
     said(frames="30"),
     said(relay="yes"),
+    said(has_sound=1),
+    said(sound_dbfs=40.0),
+    said(sound_dbfs=-1e9),
+    said(sound_dbfs=float("-inf")),
     said(frames=-1),
     said(sampled_s=-0.5),
     b'{"end": {"frames": ' + b"9" * 5000 + b"}}",

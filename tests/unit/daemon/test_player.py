@@ -171,6 +171,67 @@ async def test_a_picture_may_stand_still_for_as_long_as_is_declared(stage: Stage
     assert (await stage.look()).reason is Reason.STATIC_BY_DESIGN, "counted anew"
 
 
+# --- sound --------------------------------------------------------------------------------------------
+
+LOUD = replace(LIVE, picture=replace(PICTURE, has_sound=True, sound_dbfs=-20.0))
+MUTE = replace(LIVE, picture=replace(PICTURE, has_sound=True, sound_dbfs=-110.0))
+EXPECTING = replace(VIEW, expects_sound=True, player=PlayerView(watch_every_s=10))
+
+
+async def test_a_silent_stream_is_found_where_sound_is_expected_and_watched_until_it_is_back(
+    stage: Stage,
+) -> None:
+    stage.answer, stage.view = MUTE, replace(VIEW, expects_sound=True)
+    for _ in range(3):
+        reading = await stage.look()
+        assert (reading.status, reading.reason) == (Status.FALSE, Reason.NO_SOUND)
+        assert reading.numbers["sound_dbfs"] == -110.0
+        assert stage.has_watched
+    stage.answer = LOUD
+    assert (await stage.look()).reason is Reason.LIVE
+    stage.view, stage.answer = EXPECTING, LIVE
+    assert (await stage.look()).reason is Reason.NO_SOUND
+
+
+async def test_nobody_misses_a_sound_that_is_not_declared(stage: Stage) -> None:
+    stage.answer = MUTE
+    assert (await stage.look()).reason is Reason.LIVE
+
+
+async def test_a_player_may_hear_nothing_for_as_long_as_is_declared(stage: Stage) -> None:
+    stage.answer, stage.view = MUTE, replace(EXPECTING, silence_max_s=30.0)
+    said = [await stage.look() for _ in range(4)]
+    assert [each.reason for each in said] == [Reason.LIVE] * 3 + [Reason.NO_SOUND]
+    assert said[2].detail == "silent for 20 s, and may be for 30"
+    stage.answer = LOUD
+    assert (await stage.look()).reason is Reason.LIVE
+    stage.answer = MUTE
+    assert (await stage.look()).reason is Reason.LIVE, "counted anew"
+
+
+async def test_a_menu_that_may_stand_is_no_excuse_for_its_silence(stage: Stage) -> None:
+    assert MUTE.picture is not None
+    stage.answer = replace(MUTE, picture=replace(MUTE.picture, unique_frames=1, motion=None))
+    stage.view = replace(EXPECTING, still_max_s=15.0)
+    assert (await stage.look()).reason is Reason.NO_SOUND
+    await stage.look()
+    assert (await stage.look()).reason is Reason.FROZEN, "what is worse comes first"
+
+
+async def test_a_look_too_short_to_hear_anything_does_not_say_that_the_sound_is_back(
+    stage: Stage,
+) -> None:
+    stage.answer, stage.view = MUTE, EXPECTING
+    await stage.look()
+    short = replace(PICTURE, has_sound=True, sampled_s=0.3)
+    stage.answer = replace(LIVE, picture=short, has_left=True, others=1)
+    reading = await stage.look()
+    assert (reading.status, reading.detail) == (
+        Status.UNKNOWN,
+        "others watch, and keeper does not",
+    )
+
+
 async def test_a_server_that_was_full_is_left_to_persons_for_long_where_it_does_not_say_who_watches(
     stage: Stage,
 ) -> None:

@@ -222,6 +222,34 @@ def test_what_only_looks_and_waits_is_another_revision_for_nobody() -> None:
     assert name() != name(player={"rest_api": False}), "it reaches the container"
 
 
+def test_what_is_declared_of_its_sound_reaches_the_look_and_no_host() -> None:
+    silent = build().view()
+    assert (silent.expects_sound, silent.silence_max_dbfs, silent.silence_max_s) == (
+        False,
+        -60.0,
+        0,
+    )
+    declared = build(player={"expects_sound": True, "silence_max_dbfs": -50, "silence_max_s": 120})
+    view = declared.view()
+    assert (view.expects_sound, view.silence_max_dbfs, view.silence_max_s) == (True, -50.0, 120.0)
+    assert declared.rental() == build().rental()
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"player": {"expects_sound": True, "sample_s": 0.5}}, "silence of 0.5 s proves nothing"),
+        (
+            {"player": {"expects_sound": True}, "image_layout": {"audio": []}},
+            "says that the stream has no sound",
+        ),
+    ],
+)
+def test_sound_that_cannot_be_heard_is_not_expected(more: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        build(**more)
+
+
 # --- looks --------------------------------------------------------------------------------------------
 
 UP = {
