@@ -12,6 +12,7 @@ import json
 import re
 import urllib.parse
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,30 @@ class Flock:
                 if here := self.found(name.encode() + b"\0" + content, allowed=allowed):
                     seen[name] = here
         return seen
+
+    def found_in_processes(self, top: int) -> dict[str, list[str]]:
+        """Look at the command lines of a process and of all below it, and at the environments of those.
+
+        Its own environment is where it may have been given them.
+        """
+        seen = {}
+        below = processes_below(top)
+        looks = [(pid, "cmdline") for pid in (top, *below)] + [(pid, "environ") for pid in below]
+        for pid, what in looks:
+            with suppress(OSError):  # over meanwhile
+                if here := self.found(Path(f"/proc/{pid}/{what}").read_bytes()):
+                    seen[f"{pid} {what}"] = here
+        return seen
+
+
+def processes_below(top: int) -> list[int]:
+    """Return the processes that a process has started, and those that they have."""
+    found = [top]
+    for pid in found:
+        with suppress(OSError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                found.extend(int(each) for each in (task / "children").read_text().split())
+    return found[1:]
 
 
 def _shapes(secret: str | bytes) -> dict[str, list[bytes]]:

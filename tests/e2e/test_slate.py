@@ -9,7 +9,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.e2e.conftest import Box
+from tests.canaries import Flock, canary, processes_below
+from tests.e2e.conftest import Box, Running
 from tests.rtmp_sink import FrameViewer, RtmpSink
 from tests.waiting import eventually, look_until
 
@@ -18,7 +19,13 @@ pytestmark = [
     pytest.mark.timeout(400),
 ]
 
-KEY = "sk-9Q4t-the-key-of-the-ingest"
+KEY = canary("the key of an ingest")
+FLOCK = Flock({"the ingest's key": KEY})
+# Where keeper tells what it does.
+TELLING = (
+    "/", "/metrics", "/api/openapi.json", "/api/v1/status", "/api/v1/plan", "/api/v1/events?limit=1000",
+    "/api/v1/explain?slot=duel/0", "/api/v1/report?slot=duel/0", "/api/v1/way?slot=duel/0",
+)  # fmt: skip
 # Nothing is to be had below a cent, and everything below five dollars.
 MORE = """\
     offer: {{price_max_dollars_per_hour: {price}}}
@@ -48,6 +55,23 @@ async def metric(address: str, name: str) -> float | None:
     return None if found is None else float(found.group(1))
 
 
+async def hunt(box: Box, running: Running, address: str) -> None:
+    """Look for the ingest's key wherever a keeper whose slate is on could have left it."""
+    top = running.process.pid
+    titles = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes_below(top)]
+    assert any(b"slate_push" in each for each in titles), "nobody publishes"
+    assert FLOCK.found_in_processes(top) == {}
+    assert FLOCK.found_in_files(box.folder) == {}
+    async with aiohttp.ClientSession() as http:
+        for path in TELLING:
+            async with http.get(address + path) as reply:
+                told = repr(reply.headers).encode() + await reply.read()
+            assert FLOCK.found(told) == [], path
+    for verb in (("status", "--json"), ("stream-status", "duel")):
+        done = await box.keeper(*verb)
+        assert FLOCK.found(done.out + done.err) == [], verb
+
+
 async def test_broadcast_is_kept_open_until_a_host_shows_its_picture(
     box: Box, sink: RtmpSink, free_port: Callable[[], int]
 ) -> None:
@@ -60,6 +84,7 @@ async def test_broadcast_is_kept_open_until_a_host_shows_its_picture(
     assert await metric(address, "keeper_slate_on") == 1.0
     async with aiohttp.ClientSession() as http, http.get(address) as reply:
         assert "The slate is on" in await reply.text()
+    await hunt(box, first, address)
 
     with FrameViewer(sink.url(KEY)) as viewer:
         await eventually(lambda: len(viewer.seen_at) > 3)
@@ -88,4 +113,5 @@ async def test_broadcast_is_kept_open_until_a_host_shows_its_picture(
     assert await again.ended() == 0
     assert len(sink.begun) == 2
     for running in (first, again):
-        assert KEY not in running.everything()
+        assert FLOCK.found("".join([*running.out, *running.err])) == []
+    assert FLOCK.found_in_files(box.folder) == {}
