@@ -2,7 +2,7 @@
 
 import pytest
 
-from keeper.probes.ingest import place_of, publishers_at
+from keeper.probes.ingest import STAT_MAX_BYTES, place_of, publishers_at
 
 URL = "rtmp://ingest.example:1935/live/key-1?token=x"
 
@@ -38,7 +38,11 @@ PAGES: dict[str, tuple[bytes, int | None]] = {
         b"<!DOCTYPE rtmp [<!ENTITY a 'aaaa'>]>" + EMPTY,
         None,
     ),
-    "more than is read": (EMPTY + b" " * 2_000_000, None),
+    "as much as is read, whole": (EMPTY + b" " * (STAT_MAX_BYTES - len(EMPTY) - 1), 0),
+    "more than is read, cut where it seems whole": (
+        EMPTY + b" " * (STAT_MAX_BYTES - len(EMPTY)),
+        None,
+    ),
     "another encoding than it says": (
         b"<?xml version='1.0' encoding='x-no'?><rtmp/>",
         None,
@@ -50,6 +54,11 @@ PAGES: dict[str, tuple[bytes, int | None]] = {
 def test_counts_who_publishes_to_one_key(row: tuple[bytes, int | None]) -> None:
     body, expected = row
     assert publishers_at(body, URL) == expected
+
+
+def test_a_page_is_too_small_to_hold_up_the_loop_that_reads_it() -> None:
+    """It is read between two beats of everything else: two megabytes of it would take a sixth of a second."""
+    assert STAT_MAX_BYTES <= 200_000
 
 
 def test_an_address_without_a_key_is_no_place() -> None:
