@@ -22,6 +22,10 @@ pytestmark = [
 KEY = "live_k3y-of-a-stream"
 # Far more time than it takes: on a busy box a look must not end for want of it.
 LIMITS = PictureLimits(timeout_s=30.0)
+MOVING = "testsrc2=size=160x90:rate=10"
+STANDING = (
+    "smptebars=size=160x90:rate=10,noise=alls=8:allf=t"  # no frame is coded as the one before
+)
 BRIEF = PictureLimits(sample_s=0.2, timeout_s=1.0)
 
 
@@ -90,7 +94,7 @@ def keyframes_two_seconds_apart(source: str, sound: str) -> list[str]:
     """Return ffmpeg's arguments; frames refer ahead, so that decoders hold a picture back."""
     arguments = picture()
     for old, new in (
-        ("testsrc2=size=160x90:rate=10", f"{source}=size=160x90:rate=10"),
+        ("testsrc2=size=160x90:rate=10", source),
         ("sine=frequency=440:sample_rate=44100", sound),
         ("zerolatency", "animation"),
     ):
@@ -104,7 +108,7 @@ async def test_a_picture_that_has_moved_since_the_look_before_is_played_for_a_se
     decoders: Decoders, sink: RtmpSink
 ) -> None:
     """Players are few and bytes are paid for: only what may be a fault is looked at for longer."""
-    sink.publish("moving", keyframes_two_seconds_apart("testsrc2", "anullsrc=r=44100"))
+    sink.publish("moving", keyframes_two_seconds_apart(MOVING, "anullsrc=r=44100"))
     await eventually(lambda: sink.publishing("moving"))
     first = await decoders.rtmp(sink.url("moving"), LIMITS)
     assert first.keyframe_interval_s == pytest.approx(2.0, abs=0.3)
@@ -130,7 +134,7 @@ async def test_a_picture_that_seems_to_stand_is_played_until_its_second_keyframe
     decoders: Decoders, sink: RtmpSink
 ) -> None:
     tone = "sine=frequency=440:sample_rate=44100"
-    sink.publish("standing", keyframes_two_seconds_apart("smptebars", tone))
+    sink.publish("standing", keyframes_two_seconds_apart(STANDING, tone))
     await eventually(lambda: sink.publishing("standing"))
     first = await decoders.rtmp(sink.url("standing"), LIMITS)
     again = await decoders.rtmp(sink.url("standing"), replace(LIMITS, memory=first.memory))
