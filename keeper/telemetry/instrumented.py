@@ -58,7 +58,10 @@ class Meter:
         started_s = self._clock.monotonic()
         outcome = "ok"
         try:
-            return await call
+            result = await call
+            if isinstance(result, PictureSample) and result.is_own_fault:
+                outcome = "own_fault"  # this box could not look: nothing is raised for it
+            return result
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise

@@ -97,7 +97,7 @@ METRICS: tuple[Described, ...] = (
     _counter("keeper_events_total", "Facts stated, by name.", "event"),
     _histogram(
         "keeper_port_call_duration_seconds",
-        "Calls to the outside; outcome is ok or the class of the error.",
+        "Calls to the outside; outcome is ok, the class of the error, or own_fault: a look that this box could not take.",
         CALL_BUCKETS_S,
         *("port", "method", "outcome"),
     ),

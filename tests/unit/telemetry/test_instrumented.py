@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from keeper import ports
-from keeper.ports import OfferGone, TimedOut, Unreachable
+from keeper.ports import OfferGone, PictureSample, TimedOut, Unreachable
 from keeper.telemetry.instrumented import (
     InstrumentedHosts,
     InstrumentedLink,
@@ -68,6 +68,17 @@ async def test_outcome_is_ok_or_the_class_of_the_error(call: Any, outcome: str) 
     with raises:
         assert await Meter("store", calls, Clock()).measured("commit", pending) == 1
     assert calls.seen == [("store", "commit", outcome, 0.25)]
+
+
+async def test_a_look_that_this_box_could_not_take_is_told_from_one_that_went_well() -> None:
+    calls = Calls()
+    for is_own_fault in (True, False):
+        sample = PictureSample(
+            http_status=200, frames=0, unique_frames=0, undecodable_frames=0, bytes_read=0,
+            sampled_s=0.0, mean_luma=None, motion=None, newest_frame=b"", is_own_fault=is_own_fault,
+        )  # fmt: skip
+        await Meter("network", calls, Clock()).measured("sample_media", answering(sample))
+    assert [outcome for _, _, outcome, _ in calls.seen] == ["own_fault", "ok"]
 
 
 @pytest.mark.parametrize(
