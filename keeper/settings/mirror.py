@@ -49,7 +49,7 @@ _BOUNDS: Mapping[type, Mapping[str, tuple[BaseMetadata, ...]]] = {
     Policy: {
         "probe_interval_s": (Gt(0.0),),
         "probe_timeout_s": (Gt(0.0),),
-        "failures_to_fail": (Ge(1),),
+        "failures_to_fail": (Ge(2),),  # nothing is done because of one look
         "successes_to_clear": (Ge(1),),
         "crash_loop_changes": (Ge(1),),
         "handover_good_probes": (Ge(1),),

@@ -118,6 +118,10 @@ STREAM = "streams:\n  - name: duel\n    workload: {kind: tiny}\n"
             "keeper.yaml:1:44: streams[0].workload.port: must be at least 1, found 0",
         ),
         (
+            "policy: {failures_to_fail: 1}",
+            "keeper.yaml:1:10: policy.failures_to_fail: must be at least 2, found 1",
+        ),
+        (
             "streams: [{name: a, workload: {kind: tiny, image: latest}}]",
             "keeper.yaml:1:21: name a fixed image; latest is another one tomorrow",
         ),
