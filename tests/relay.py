@@ -67,7 +67,10 @@ class Relay:
                 if is_forth:
                     self.forth_bytes += len(data)
                 await writer.drain()
-            writer.write_eof()
+            if writer.can_write_eof():
+                writer.write_eof()
+            else:  # TLS knows no half of an end
+                writer.close()
         except OSError:
             writer.transport.abort()
 

@@ -34,6 +34,7 @@ BUSY = 14  # it keeps this process at work, with answers without end
 ORPHAN = 15  # keeper is gone, or says nothing
 LOCKED = 16  # another slate of this stream is there
 BROKEN = 17  # the file, or this program
+REFUSED_WITHIN_TLS = 18  # as refused; or nobody whom we trust vouches for it
 
 _PR_SET_PDEATHSIG = 1
 _MEMORY_MAX_BYTES = 3 << 30
@@ -174,16 +175,13 @@ def _publish(job: dict[str, Any], watch: _Watch) -> int:
     # To connect holds the interpreter, and with it our own watch: then the kernel ends it.
     signal.setitimer(signal.ITIMER_REAL, job["connect_s"])
     try:
-        # Options in the address would be another's to set; these are all that are needed.
-        out: Any = av.open(
-            job["url"], "w", format="flv", options={"flvflags": "no_duration_filesize"}
-        )
+        out = _output(job["url"], job["authorities"])
         picture, sound = (
             out.add_stream_from_template(each) for each in (strip.picture, strip.sound)
         )
         out.start_encoding()
     except (OSError, av.FFmpegError, ValueError):
-        return REFUSED
+        return REFUSED if _is_plain(job["url"]) else REFUSED_WITHIN_TLS
     signal.setitimer(signal.ITIMER_REAL, 0.0)
     _give_up_after(job["stall_s"])
     watch.is_up = True
@@ -201,6 +199,32 @@ def _publish(job: dict[str, Any], watch: _Watch) -> int:
     except (OSError, av.FFmpegError):
         return 0 if watch.is_over.is_set() else LOST
     return 0
+
+
+def _is_plain(url: str) -> bool:
+    return url.startswith("rtmp://")
+
+
+def _output(url: str, authorities: str) -> Any:
+    """Return what packets go to. Nothing is said within TLS before the certificate and its name were checked.
+
+    ``authorities``: the file of those whom we trust. libavformat checks nothing unless it is told to, and PyAV
+    tells its muxers alone: of these "tee" tells the connection, too (PyAV 18.1, libavformat 62.12, 2026-11).
+    """
+    import av
+
+    # Options in the address would be another's to set; these are all that are needed.
+    options = {"flvflags": "no_duration_filesize"}
+    if _is_plain(url):
+        return av.open(url, "w", format="flv", options=options)
+    options |= {"f": "flv", "tls_verify": "1", "ca_file": authorities}
+    said = ":".join(f"{name}={_escaped(value, ':]')}" for name, value in options.items())
+    return av.open(_escaped(f"[{said}]{url}", "|"), "w", format="tee")
+
+
+def _escaped(text: str, ends: str) -> str:
+    """Write text so that libavformat takes none of it for an end, a quote or an escape."""
+    return "".join(f"\\{each}" if each in f"\\'{ends}" else each for each in text)
 
 
 def _give_up_after(stall_s: float) -> None:

@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import signal
+import ssl
 import sys
 from pathlib import Path
 
@@ -40,6 +41,10 @@ _ENDINGS = {
     slate_push.ORPHAN: "it was not told to go on in time",
     -signal.SIGALRM: "the ingest does not answer, or takes nothing any more",
     slate_push.LOCKED: "another slate of this stream is there",
+    slate_push.REFUSED_WITHIN_TLS: (
+        "the ingest could not be reached, has refused the slate, or has no certificate for its name that this"
+        " box trusts"
+    ),
     slate_push.BROKEN: "the rendered slate cannot be read",
 }
 
@@ -134,8 +139,15 @@ class ProcessSlates:
         path = self._path(look)
         if not path.exists():
             raise Refused("the slate has not been rendered yet")
+        authorities = _authorities()
+        if ingest_url.startswith("rtmps:") and not authorities:
+            raise Refused(
+                "this box has no file of the certificate authorities that it trusts: install"
+                " ca-certificates, or name one in SSL_CERT_FILE"
+            )
         job = {
             "url": ingest_url,
+            "authorities": authorities,
             "path": str(path),
             "parent": os.getpid(),
             "lock": str(self._folder / f"{stream}.lock"),
@@ -164,11 +176,20 @@ class ProcessSlates:
         return showing
 
 
+def _authorities() -> str:
+    """Return the file of the certificate authorities that this box trusts. "": it has none."""
+    paths = ssl.get_default_verify_paths()
+    # Where OpenSSL has a folder alone (Debian), the file of all of them lies in it.
+    files = (paths.cafile, paths.capath and f"{paths.capath}/ca-certificates.crt")
+    return next((each for each in files if each and Path(each).is_file()), "")
+
+
 def _refusal(code: int) -> PortError:
     why = _ENDINGS.get(code, f"the process that shows it ended with {code}")
     if code in (slate_push.STALLED, -signal.SIGALRM):
         return TimedOut(why)
-    return Unreachable(why) if code == slate_push.REFUSED else Refused(why)
+    is_no_answer = code in (slate_push.REFUSED, slate_push.REFUSED_WITHIN_TLS)
+    return Unreachable(why) if is_no_answer else Refused(why)
 
 
 class _Pushed:
