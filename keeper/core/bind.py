@@ -17,6 +17,7 @@ from keeper.core.creates import (
     absence_span_s,
     begins_anew,
     is_absent_by_id,
+    is_listed,
     note_missing,
     without_search,
 )
@@ -84,7 +85,7 @@ def _bind_tenure(
         instance = draft.world.shown.get(instance_id)
         if instance is not None:
             draft.listed = {**draft.listed, instance_id: instance}
-    if instance is not None and _is_stranger(tenure, instance):
+    if instance is not None and _is_stranger(draft, tenure, instance):
         return _let_go(draft, slot, tenure, instance)
     if instance is not None:
         return _follow(draft, slot, tenure, instance, listing)
@@ -101,9 +102,14 @@ def _bind_tenure(
     return tenure
 
 
-def _is_stranger(tenure: Tenure, instance: Instance) -> bool:
-    """Say whether a rental shows, at first sight, that it is not ours; later a person relabelled it."""
-    return tenure.listed_at is None and instance.label not in ("", tenure.label)
+def _is_stranger(draft: Draft, tenure: Tenure, instance: Instance) -> bool:
+    """Say whether a rental shows, at first sight, that it is not ours; later a person relabelled it.
+
+    One without a label may yet get ours, unless another rental carries it.
+    """
+    if tenure.listed_at is not None or instance.label == tenure.label:
+        return False
+    return instance.label != "" or is_listed(draft, label=tenure.label)
 
 
 def _let_go(draft: Draft, slot: SlotId, tenure: Tenure, instance: Instance) -> Tenure:

@@ -75,7 +75,7 @@ def _is_anothers(draft: Draft, instance_id: InstanceId, intent: Intent) -> bool:
     """Say whether an id that a create's answer names is known to be something else.
 
     It was listed before the create was sent, or it is listed with another label, or keeper has it in
-    another place already.
+    another place already; or another rental is listed with the label that the create was given.
     """
     if instance_id in draft.condemned:
         return True
@@ -84,7 +84,12 @@ def _is_anothers(draft: Draft, instance_id: InstanceId, intent: Intent) -> bool:
     row, listing = draft.listed.get(instance_id), draft.world.listing
     if row is None or listing is None or row.label == intent.label:
         return False
-    return bool(row.label) or listing.at <= intent.opened_at
+    return bool(row.label) or listing.at <= intent.opened_at or is_listed(draft, label=intent.label)
+
+
+def is_listed(draft: Draft, *, label: str) -> bool:
+    """Say whether a rental carries a label. A label may come late; it does not come to another one."""
+    return any(each.label == label for each in draft.listed.values())
 
 
 def take_in(draft: Draft, slot: SlotId, seat: Seat, tenure: Tenure) -> None:

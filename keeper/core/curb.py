@@ -70,9 +70,10 @@ def curb(draft: Draft) -> None:
     if not caps:
         return
     committed = committed_by_stream(draft.records.values(), draft.condemned.values())
-    rented = committed_by_stream(draft.records.values(), ())
     for cap in caps:
         used = used_dollars(draft.ledger, cap, draft.now)
+        # Without what went for another cap.
+        rented = committed_by_stream(draft.records.values(), ())
         _warn(draft, cap, used, committed_to(cap, committed))
         if (rate := committed_to(cap, rented)) > 0:
             _stop(draft, cap, used, rate)

@@ -107,6 +107,14 @@ def test_as_many_go_as_the_rest_can_be_paid_for_and_no_more(
     assert ended(decide(world, capped())) == expected
 
 
+def test_what_goes_for_one_cap_is_counted_against_no_other() -> None:
+    """Counted again for the fleet's, the host that had ended for the stream's would take another along."""
+    world = a_world(*(on_air(f"duel/{n}", n + 1, 1.0) for n in range(2)), meter=used(4.6))
+    streams = (a_stream(replicas=2, spend_max_dollars_total=5.0), a_stream("turbo"))
+    plan = decide(world, a_desire(*streams, spend_max_dollars_total=5.0))
+    assert ended(plan) == [1]
+
+
 def test_a_cheap_replacement_goes_before_a_dear_host_that_shows_no_picture() -> None:
     lit = on_air("duel/0", 1, 0.4, incoming=proving("duel/0", 4, 0.3))
     world = a_world(lit, dark("duel/1", 2, 0.9), meter=used(4.62))

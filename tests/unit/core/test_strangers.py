@@ -128,6 +128,22 @@ def test_a_stranger_at_first_sight_is_let_go_and_our_own_rental_is_found() -> No
     assert found.instance_id == HOST + 5
 
 
+@pytest.mark.parametrize("kind", [None, *OutcomeKind])
+def test_one_without_a_label_is_let_go_where_another_carries_ours(
+    kind: OutcomeKind | None,
+) -> None:
+    """As soon as the answer names it, and when it is listed first; the other one is what was made."""
+    listing = a_listing(replace(an_instance(HOST), label=""), an_instance(HOST + 5, LABEL), age_s=1)
+    known = a_world(a_record(a_fresh_tenure()), listing=listing)
+    world = known if kind is None else answered(listing, kind)
+    plan = decide(world)
+    assert HOST not in touched(plan)
+    found = record_after(after := applied(world, plan), later := decide(after)).tenure
+    assert found is not None
+    assert found.instance_id == HOST + 5
+    assert HOST not in touched(later)
+
+
 def test_a_rental_that_a_person_labels_anew_stays_ours() -> None:
     """Else its slot would be rented for twice."""
     world = a_world(
