@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from keeper.core.model import Reading, Status
+from keeper.core.model import Reading, Status, Subject
 from keeper.core.reasons import Reason
 from keeper.daemon.board import Board
 from keeper.daemon.player import Player
@@ -47,18 +47,24 @@ class Sight:
     player: Player = field(default_factory=Player)  # where the view is a player's
     busy_until_s: float = 0.0  # a look that takes longer than a beat is left alone until then
     _view: View | None = None  # what the latest look went to
+    _process: str = ""  # which incarnation made what was seen; "": nobody has said
     _memory: bytes = b""  # what it has kept for the next one
     _was_well: bool = False
     _framed_s: float | None = None  # when a frame was made last
     _silent_s: float | None = None  # since when nothing is heard
     _keyframe_interval_s: float | None = None  # of the latest look that met two
 
-    def turn_to(self, view: View) -> None:
-        """Begin anew where another picture is looked at: it cannot be compared with the one before."""
-        if self._view is None or _source(self._view) != _source(view):
+    def turn_to(self, view: View, process: str) -> None:
+        """Begin anew where another picture is looked at: it cannot be compared with the one before.
+
+        So is that of a process that was started again. One that begins as the last one did, frame by frame
+        and under the same names, was taken for a playlist that no longer advances, and restarted for ever.
+        """
+        is_other = self._view is None or _source(self._view) != _source(view)
+        if is_other or (process and self._process and process != self._process):
             self._memory, self._framed_s, self._silent_s = b"", None, None
             self._keyframe_interval_s = None
-        self._view = view
+        self._view, self._process = view, process or self._process
 
     def limits(self, view: View, timeout_s: float, now_s: float) -> PictureLimits:
         """Say how the next look goes, and note until when it may go on."""
@@ -143,7 +149,8 @@ class Looking:
         is_watched: Callable[[], bool],
     ) -> Reading:
         """Look once. ``address``: of the host's port; None where the look goes elsewhere."""
-        sight.turn_to(view)
+        made_by = self._board.latest.get((target.instance.instance_id, Subject.PROCESS))
+        sight.turn_to(view, "" if made_by is None else made_by.identity)
         url = view.url if address is None else _url(view, address)
         try:
             match view.kind:

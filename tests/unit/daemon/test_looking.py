@@ -356,3 +356,26 @@ def test_a_secret_address_is_put_into_the_look_and_into_nothing_that_is_shown() 
     aids = Aids(urls={"WATCH": PLAYLIST})
     assert where_to_look(aids.complete(BY_SECRET), a_target()) == replace(BY_SECRET, url=PLAYLIST)
     assert PLAYLIST not in repr(aids)
+
+
+async def test_what_another_process_showed_is_compared_with_nothing() -> None:
+    """An encoder that begins as it did before, frame by frame, was taken for one that repeats itself."""
+    stage = Stage()
+
+    def runs(identity: str) -> None:
+        stage.board.pin(
+            Reading(
+                instance_id=a_target().instance.instance_id,
+                subject=Subject.PROCESS,
+                status=Status.TRUE,
+                reason=Reason.PROCESS_UP,
+                at=stage.now(),
+                identity=identity,
+            )
+        )
+
+    await stage.look()
+    for identity, memory in (("7:100", b"m1"), ("7:100", b"m1"), ("", b"m1"), ("9:200", b"")):
+        runs(identity)
+        await stage.look()
+        assert stage.asked[-1][1].memory == memory, identity
