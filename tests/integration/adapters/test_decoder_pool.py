@@ -199,7 +199,7 @@ async def test_a_look_that_gets_no_turn_is_unknown(monkeypatch: pytest.MonkeyPat
     there = Decoders(players=1)
     async with hanging() as url:
         playing = asyncio.create_task(there.rtmp(url, LONG))
-        await asyncio.sleep(0)
+        await eventually(lambda: _is_connected(children("play")))  # it has its turn, and keeps it
         found = await there.rtmp(url, LONG)
         said = "no player was free in time: 1 looks play at once, and more are due"
         assert (found.is_own_fault, found.error) == (True, said)
