@@ -54,7 +54,7 @@ class Painter:
     """Draws one card. Raises OSError and ValueError for a logo or a font that cannot be used."""
 
     def __init__(self, card: Card) -> None:
-        self._card = card
+        self.card = card
         # Everything is sized by the largest 16:9 picture that fits.
         self._unit = min(card.width / 1280.0, card.height / 720.0)
         self._foreground = _rgb(card.foreground)
@@ -115,7 +115,7 @@ class Painter:
     # --- what does not change -----------------------------------------------------------------------
 
     def _drawn_base(self) -> Image.Image:
-        card = self._card
+        card = self.card
         base = self._ground()
         draw = ImageDraw.Draw(base)
         title_at, title_size = 214.0, 64
@@ -140,7 +140,7 @@ class Painter:
 
     def _ground(self) -> Image.Image:
         """Draw the ground: the colour, darker below, with a breath of the accent above."""
-        card = self._card
+        card = self.card
         size = (card.width, card.height)
         colour = _rgb(card.background)
         base = Image.new("RGB", size, _mix(colour, (255, 255, 255), 0.035))
@@ -189,7 +189,7 @@ class Painter:
 
     def _font(self, text: str, points: int) -> tuple[Font, str]:
         size = max(6, round(points * self._unit))
-        return font_for(text, size, self._card.font_file)
+        return font_for(text, size, self.card.font_file)
 
     def _y(self, y: float) -> float:
         return self._top + y * self._unit

@@ -92,7 +92,7 @@ def _frames(painter: Painter, frames_per_s: int, countdown_s: int) -> Iterator[A
     from av.video.reformatter import VideoReformatter
 
     to_video: Any = VideoReformatter()
-    card = painter._card  # noqa: SLF001 - one noun in two files: what is drawn, and what it becomes
+    card = painter.card
     lights = [painter.light(at / frames_per_s) for at in range(4 * frames_per_s)]
     words = [card.waiting] * LOOP_S
     words += [f"{left // 60:02d}:{left % 60:02d}" for left in range(countdown_s, 0, -1)]

@@ -105,7 +105,15 @@ class SlateKeeper:
             await asyncio.wait([task])
             del self._kept[name]
         for name in declared.keys() - self._kept.keys():
-            kept = _Kept(name, declared[name], self, slates)
+            kept = _Kept(
+                name,
+                declared[name],
+                slates,
+                network=self._network,
+                clock=self._clock,
+                known=self._known,
+                note=self._note,
+            )
             self._kept[name] = kept, group.create_task(kept.keep(), name=f"slate:{name}")
 
 
@@ -113,13 +121,21 @@ class _Kept:
     """One stream's slate."""
 
     def __init__(
-        self, stream: StreamName, declared: DeclaredSlate, owner: SlateKeeper, slates: Slates
+        self,
+        stream: StreamName,
+        declared: DeclaredSlate,
+        slates: Slates,
+        *,
+        network: Network,
+        clock: Clock,
+        known: Callable[[], Known],
+        note: Callable[[Event], None],
     ) -> None:
         self.stream = stream
         self.declared = declared
         self._slates = slates
-        self._clock = owner._clock  # noqa: SLF001 - a part of it
-        self._known, self._note = owner._known, owner._note  # noqa: SLF001 - likewise
+        self._clock = clock
+        self._known, self._note = known, note
         now_s = self._clock.monotonic()
         self.shown = SlateShown(is_on=False, why=SlateWhy.NOT_YET, since=self._clock.now())
         self._showing: Showing | None = None
@@ -127,7 +143,7 @@ class _Kept:
         self._beginning: asyncio.Task[None] | None = None
         self._sight = Sight(stream, self._clock)
         self._word = IngestWord(
-            owner._network,  # noqa: SLF001 - likewise
+            network,
             self._clock,
             stat_url=declared.stat_url,
             ingest_url=declared.ingest_url,
