@@ -37,7 +37,7 @@ fi
     export_lock() {
         "$uv" export --quiet --frozen --format requirements-txt --no-emit-project --no-header "$@"
     }
-    export_lock --extra postgres --extra media --extra webrtc --extra demo >"$work/requirements.lock"
+    export_lock --extra postgres --extra media --extra webrtc --extra apprise --extra demo >"$work/requirements.lock"
     export_lock --all-extras >"$work/requirements-dev.lock"
 )
 
