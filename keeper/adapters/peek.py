@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from keeper.adapters import tables
+from keeper.adapters import schema
+from keeper.adapters.schema import Standing
 from keeper.adapters.sql import BUSY_TIMEOUT_MS, read_journal, read_saved, translated
 from keeper.core.model import SlotId
 from keeper.ports import JournalEntry, Saved, StoreError
@@ -60,15 +61,20 @@ def _looking(path: Path) -> Iterator[Connection | None]:
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            if not inspect(connection).has_table("alembic_version"):
-                yield None
-                return
-            revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-            if revision != tables.REVISIONS[-1]:
-                raise StoreError(
-                    f"{path} was written by another version of keeper (schema {revision}): "
-                    "start this one once, so that it is brought up to date"
-                )
+            match schema.standing(connection):
+                case Standing.NEW:
+                    yield None
+                    return
+                case Standing.BEHIND:
+                    revision = schema.revision_of(connection)
+                    raise StoreError(
+                        f"{path} was written by another version of keeper (schema {revision}): "
+                        "start this one once, so that it is brought up to date"
+                    )
+                case Standing.BEYOND:
+                    raise schema.beyond(connection, path)
+                case Standing.SAME | Standing.AHEAD:
+                    pass
             yield connection
     except (DBAPIError, sqlite3.Error) as error:
         raise translated(error, path) from error

@@ -7,6 +7,7 @@ Every two seconds can be entered, and head and tail join onto themselves.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -31,7 +32,8 @@ def main() -> None:
     """Render what the first line asks for."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_MAX_BYTES, _MEMORY_MAX_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(10)  # nothing that waits for this is in a hurry
+    with contextlib.suppress(OSError):  # a service that may not change priorities renders all the same
+        os.nice(10)  # nothing that waits for this is in a hurry
     job = json.loads(sys.stdin.readline())
     render(
         Card(**job["card"]),

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, Engine, create_engine, delete, event, inspect, select, text
+from sqlalchemy import Connection, Engine, create_engine, delete, event, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from keeper.adapters import tables
+from keeper.adapters import schema, tables
 from keeper.adapters.codec import Unreadable, decode
 from keeper.adapters.ownership import Ownership
+from keeper.adapters.schema import Standing
 from keeper.adapters.wal import commits_lost
 from keeper.adapters.writer import NotStorable, Writer
 from keeper.core.meter import Meter, Tally
@@ -142,8 +143,14 @@ class SqlStore:
     def _open(self, connection: Connection) -> Saved:
         """Check, migrate and read, in one transaction. Runs in the writer's thread."""
         _check(connection, self.path)
-        _migrate(connection, self.path)
-        saved = read_saved(connection, self.path, made_at=self._clock.now())
+        standing = _migrate(connection, self.path)
+        try:
+            saved = read_saved(connection, self.path, made_at=self._clock.now())
+        except StoreCorrupt as error:
+            # A word that came later is no damage, and moving the file aside would be no cure.
+            if standing is Standing.AHEAD and isinstance(error.__cause__, Unreadable):
+                raise schema.beyond(connection, self.path) from error
+            raise
         connection.execute(tables.MARK_RUNNING)
         return saved
 
@@ -238,18 +245,23 @@ def _check(connection: Connection, path: Path) -> None:
         raise _corrupt(path, str(finding))
 
 
-def _migrate(connection: Connection, path: Path) -> None:
-    """Run the steps that this file has not seen yet. Forward only."""
-    revision = None
-    if inspect(connection).has_table("alembic_version"):
-        revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    if revision == tables.REVISIONS[-1]:
-        return
-    if revision is not None and revision not in tables.REVISIONS:
-        raise StoreError(
-            f"{path} was written by a newer keeper (schema {revision}; this one knows "
-            f"{tables.REVISIONS[-1]}): install that version again, or restore an older copy"
-        )
+def _migrate(connection: Connection, path: Path) -> Standing:
+    """Run the steps that this file has not seen yet. Forward only; a newer file is left as it is."""
+    standing = schema.standing(connection)
+    match standing:
+        case Standing.BEYOND:
+            raise schema.beyond(connection, path)
+        case Standing.NEW | Standing.BEHIND:
+            _upgrade(connection)
+            schema.remember_oldest_reader(connection)
+        case Standing.SAME:
+            schema.remember_oldest_reader(connection)
+        case Standing.AHEAD:
+            pass
+    return standing
+
+
+def _upgrade(connection: Connection) -> None:
     # Alembic takes a tenth of a second to import, and only a new or old file needs it.
     from alembic import command
     from alembic.config import Config

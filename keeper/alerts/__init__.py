@@ -14,9 +14,10 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from keeper.core.digest import Digest
 from keeper.core.model import SlotId, StreamName
 from keeper.core.reasons import Reason
-from keeper.ports import HttpReply, HttpRequest, NoticeKind
+from keeper.ports import HttpReply, HttpRequest, NoticeKind, Relayed
 
 
 class Severity(StrEnum):
@@ -52,17 +53,44 @@ class Alert:
     case: str = ""  # which one of several in a row it is about; another one is told
 
 
+class LineStatus(StrEnum):
+    """What a message says of one alert of its incident."""
+
+    NEW = "new"  # told for the first time
+    WORSE = "worse"  # told before; its severity has risen, or it has come a stage further
+    HOLDS = "holds"  # told before, and still so
+    OVER = "over"  # no longer so, told with this message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One alert of an incident, as a message shows it."""
+
+    alert: Alert
+    status: LineStatus
+    dark_s: float = 0.0  # how long its viewers have seen nothing
+    why_now: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A message that is due. The id is the same over every retry and channel restart."""
+    """A message that is due. The id is the same over every retry and channel restart.
+
+    All messages with one ``incident_id`` are one story: FIRING opens it, in full; UPDATE and REPEAT are
+    short follow-ups; RESOLVED closes it. A DIGEST belongs to none.
+    """
 
     notice_id: str
     kind: NoticeKind
-    alert: Alert
+    alert: Alert  # the one that leads the incident: what the first line is about
     at: datetime
     dark_s: float = 0.0  # RESOLVED: how long the viewer saw nothing
     acts: int = 0
     reason: str = ""  # why this message now: first, new severity, repeat after 4 h, resolved
+    incident_id: str = ""
+    lines: tuple[Line, ...] = ()  # every alert of the incident, the leading one first
+    is_page: bool = False  # from this message on the incident needs a person: once for each
+    digest: Digest | None = None
 
 
 class DeliveryKind(StrEnum):
@@ -81,15 +109,52 @@ class Delivery:
     kind: DeliveryKind
     retry_after_s: float | None = None
     error: str = ""
+    # What later messages of the incident must name, such as the thread they belong to. Kept on disk,
+    # by channel and incident; "": nothing.
+    receipt: str = ""
 
 
 class Channel(Protocol):
-    """One place to tell people."""
+    """One place to tell people. Asked in the order in which messages are due."""
 
     name: str
 
-    def compose(self, notice: Notice, *, now: datetime) -> HttpRequest:
-        """Word a notice for this channel. Remote text in it is escaped here."""
+    def wants(self, notice: Notice) -> bool:
+        """Whether this channel is to get a notice at all; asked once, when it is due."""
+        ...
+
+    def compose(self, notice: Notice, *, now: datetime, receipt: str = "") -> HttpRequest | Relayed:
+        """Word a notice for this channel. Remote text in it is escaped here.
+
+        ``receipt``: what the channel itself said of the message that opened the incident.
+        """
+        ...
+
+    def amend(self, notice: Notice, *, now: datetime, receipt: str) -> HttpRequest | None:
+        """Write anew the message that opened the incident, once ``notice`` was delivered; None: not here.
+
+        Tried once: what it would say has been said.
+        """
+        ...
+
+    def classify(self, reply: HttpReply) -> Delivery:
+        """Say what a reply means."""
+        ...
+
+
+class Feed(Protocol):
+    """One place that is shown, again and again, which alerts hold, and makes messages of them itself.
+
+    Nothing of it is kept: the next showing says it all. What is shown no more ends there by itself.
+    """
+
+    name: str
+    interval_s: float  # between two showings, while anything holds; sooner when something changes
+
+    def compose(
+        self, holding: tuple[Alert, ...], ended: tuple[Alert, ...], *, now: datetime
+    ) -> HttpRequest:
+        """Word what holds, and what has ended since the last showing that was taken."""
         ...
 
     def classify(self, reply: HttpReply) -> Delivery:
@@ -103,7 +168,8 @@ class RegisteredChannel:
 
     kind: str
     settings: type[BaseModel]
-    build: Callable[[Any, Mapping[str, str]], Channel]  # settings, secrets by name
+    build: Callable[[Any, Mapping[str, str]], Channel] | None  # settings, secrets by name
+    build_feed: Callable[[Any, Mapping[str, str]], Feed] | None = None  # one of the two
 
 
 _CHANNELS: dict[str, RegisteredChannel] = {}
@@ -112,7 +178,9 @@ _CHANNELS: dict[str, RegisteredChannel] = {}
 def register_channel(
     kind: str,
     settings: type[BaseModel],
-    build: Callable[[Any, Mapping[str, str]], Channel],
+    build: Callable[[Any, Mapping[str, str]], Channel] | None,
+    *,
+    build_feed: Callable[[Any, Mapping[str, str]], Feed] | None = None,
 ) -> None:
     """Make a channel kind known. The settings model has ``kind: Literal[kind]`` and ``name``.
 
@@ -122,7 +190,9 @@ def register_channel(
     if kind in _CHANNELS:
         message = f"channel kind {kind!r} is registered twice"
         raise ValueError(message)
-    _CHANNELS[kind] = RegisteredChannel(kind=kind, settings=settings, build=build)
+    _CHANNELS[kind] = RegisteredChannel(
+        kind=kind, settings=settings, build=build, build_feed=build_feed
+    )
 
 
 def registered_channels() -> Mapping[str, RegisteredChannel]:

@@ -53,7 +53,7 @@ def take_orders(draft: Draft) -> None:
                 if stream is not None:
                     verdicts.pardon(draft, stream)
                 record = replace(record, deploy_asked_at=draft.now, is_at_once=order.is_now)
-            case OrderKind.PAUSE | OrderKind.RESUME:
+            case OrderKind.PAUSE | OrderKind.RESUME | OrderKind.SILENCE | OrderKind.UNSILENCE:
                 continue
             case OrderKind.ADOPT | OrderKind.END:
                 continue  # about a rental that is in no slot: bind looks for it

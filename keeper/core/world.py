@@ -38,6 +38,7 @@ from keeper.core.model import (
     is_spare,
 )
 from keeper.core.reasons import Reason
+from keeper.core.silences import Silence
 from keeper.core.slate import SlateShown
 from keeper.core.under_way import DeployProgress, KeptFor
 from keeper.core.well import is_well
@@ -147,6 +148,8 @@ class OrderKind(StrEnum):
     END = "end"  # end the stray ``instance_id``
     RENT = "rent"  # fill the vacant slot, with ``offer_id`` when one is named
     DEPLOY = "deploy"  # put what is declared on the slot's host now, also what was found to be bad
+    SILENCE = "silence"  # tell nobody of what ``silence`` matches, for a while
+    UNSILENCE = "unsilence"  # end the silence ``silence_id``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +167,8 @@ class Order:
     instance_id: InstanceId | None = None  # ADOPT, END: this one and no other
     stream: StreamName | None = None  # PAUSE, RESUME: all its slots, later ones too
     is_now: bool = False  # RESTART, REPLACE, DEPLOY: viewers are not waited for
+    silence: Silence | None = None  # SILENCE
+    silence_id: str = ""  # UNSILENCE
 
 
 # A pause that nobody said an end for: a morning's or an evening's work. It must not be forgotten.
@@ -245,6 +250,7 @@ class World:
     search_refused: SearchRefused | None = None  # the answer to the latest search
     account: AccountSeen | None = None  # None: not asked yet, or the key may not ask
     meter: Meter = field(default_factory=Meter)  # as last written
+    silences: tuple[Silence, ...] = ()  # of alerts; nothing is decided by them
     revisions: Mapping[StreamName, tuple[Revision, ...]] = field(default_factory=dict)
     # Which of them can be put on a host by this process, besides the declared ones.
     makeable: Mapping[StreamName, Mapping[str, Makeable]] = field(default_factory=dict)

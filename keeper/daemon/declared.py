@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from keeper.alerts import Channel
+from keeper.alerts import Channel, Feed
 from keeper.alerts.dispatch import Numbers
 from keeper.core.model import Desired, StreamName
 from keeper.daemon.slate import DeclaredSlate
@@ -20,6 +20,7 @@ from keeper.ports import (
     Hosts,
     Marketplace,
     Network,
+    Relay,
     Sink,
     Slates,
     Store,
@@ -44,6 +45,7 @@ class Ports:
     slates: Slates | None = None  # None: viewers are shown nothing by keeper itself
     archive: Archive | None = None  # None: nothing is kept beside the journal
     foresight: Foresight | None = None  # of a simulated world; None: every beat is kept
+    relay: Relay | None = None  # None: no library that hands messages on is installed
 
 
 def nothing_to_hide(text: str) -> str:
@@ -57,12 +59,35 @@ def nothing_again(_stream: StreamName, _recipe: str) -> Made | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """Who hears of every interval in which ticks finished. The address is a secret."""
+
+    url: str = field(repr=False)
+    interval_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookSecrets:
+    """What those who may hint prove themselves with; "": nobody may."""
+
+    vast: str = field(default="", repr=False)
+    alertmanager: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
     """A configuration, as core values and plug-ins."""
 
     desired: Desired
     workloads: Mapping[StreamName, Workload]
     channels: tuple[Channel, ...] = ()
+    feeds: tuple[Feed, ...] = ()
+    channel_kinds: Mapping[str, str] = field(default_factory=dict)  # by name
+    channel_marks: Mapping[str, str] = field(default_factory=dict)  # of how each is declared
+    pulse: Pulse | None = None
+    hooks: HookSecrets = field(default_factory=HookSecrets)
+    digest_cron: str = ""  # "": never
+    digest_time_zone: str = "UTC"
     alert_numbers: Numbers = field(default_factory=Numbers)
     canary_addresses: tuple[Address, ...] = ()
     canary_interval_s: float = 30.0

@@ -19,7 +19,17 @@ from keeper.alerts.wording import RETRY_AFTER_MAX_S
 from keeper.core.events import Event, NoticeFailed, NoticeSent
 from keeper.daemon.declared import nothing_to_hide
 from keeper.daemon.error_line import describe
-from keeper.ports import Batch, Clock, Network, OutboxRow, PortError, Store, StoreError
+from keeper.ports import (
+    Batch,
+    Clock,
+    HttpRequest,
+    Network,
+    OutboxRow,
+    PortError,
+    Refused,
+    Store,
+    StoreError,
+)
 
 _RETRY_S = (5.0, 15.0, 60.0, 300.0, 900.0)
 _TRIES_MAX = 50  # about half a day; by then the alert has been repeated or resolved
@@ -149,7 +159,10 @@ class Notifier:
         try:
             notice = from_payload(row.payload)
             async with asyncio.timeout(_SEND_DEADLINE_S):
-                reply = await self._network.fetch(channel.compose(notice, now=self._clock.now()))
+                request = channel.compose(notice, now=self._clock.now())
+                if not isinstance(request, HttpRequest):
+                    raise Refused("no library that hands messages on is installed")
+                reply = await self._network.fetch(request)
             delivery, is_answered = channel.classify(reply), True
             kind, error, retry_after_s = delivery.kind, delivery.error, delivery.retry_after_s
         except (PortError, TimeoutError) as failure:

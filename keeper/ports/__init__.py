@@ -7,7 +7,18 @@ in one place; nothing above an adapter sees an aiohttp, asyncssh or SQLAlchemy e
 from __future__ import annotations
 
 from keeper.ports.archive import Archive, Kept
-from keeper.ports.control import Control, Looks, ReloadReport, Sink, Thumbnail
+from keeper.ports.control import (
+    AlertNow,
+    ChannelNow,
+    ChannelTest,
+    Control,
+    Hint,
+    Looks,
+    ReloadReport,
+    Sink,
+    Telling,
+    Thumbnail,
+)
 from keeper.ports.errors import (
     ArchiveFailed,
     CommandFailed,
@@ -63,17 +74,31 @@ from keeper.ports.network import (
     Reached,
     Region,
 )
+from keeper.ports.relay import Relay, Relayed
 from keeper.ports.slate import Showing, SlateLook, Slates
-from keeper.ports.store import Batch, JournalEntry, NoticeKind, OutboxRow, Saved, Store
+from keeper.ports.store import (
+    Batch,
+    ChannelOff,
+    JournalEntry,
+    NoticeKind,
+    OutboxRow,
+    Receipt,
+    Saved,
+    Store,
+)
 from keeper.ports.time import Cadence, Clock, Heartbeat
 
 __all__ = [
     "Account",
     "Address",
+    "AlertNow",
     "Archive",
     "ArchiveFailed",
     "Batch",
     "Cadence",
+    "ChannelNow",
+    "ChannelOff",
+    "ChannelTest",
     "Clock",
     "Command",
     "CommandFailed",
@@ -83,6 +108,7 @@ __all__ = [
     "Foresight",
     "Heard",
     "Heartbeat",
+    "Hint",
     "HostKeyChanged",
     "Hosts",
     "HttpReply",
@@ -115,8 +141,11 @@ __all__ = [
     "QuotaSpent",
     "RateLimited",
     "Reached",
+    "Receipt",
     "Refused",
     "Region",
+    "Relay",
+    "Relayed",
     "ReloadReport",
     "Saved",
     "SendHeard",
@@ -131,6 +160,7 @@ __all__ = [
     "StoreError",
     "StoreFull",
     "StoreLocked",
+    "Telling",
     "Thumbnail",
     "TimedOut",
     "Transient",

@@ -10,7 +10,7 @@ from keeper.core.events import Event
 from keeper.core.model import SlotId
 from keeper.core.strip import Strip
 from keeper.core.world import Order, Snapshot
-from keeper.ports.store import JournalEntry
+from keeper.ports.store import JournalEntry, OutboxRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,59 @@ class Thumbnail:
     jpeg: bytes  # as it came: whether it is one, nobody has looked
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertNow:
+    """An alert that holds now, and what became of it."""
+
+    name: str
+    key: str
+    severity: str
+    slot: SlotId | None
+    stream: str
+    summary: str
+    why: str
+    did: str
+    needs_human: str
+    since: datetime
+    told_at: datetime | None  # of the latest message about it; None: nobody was told
+    incident_id: str
+    muted_by: str = ""  # the key of the louder alert that says it already
+    silenced_by: str = ""  # the id of the silence
+    dollars: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelNow:
+    """One channel: whether it takes messages, and what waits for it."""
+
+    name: str
+    kind: str
+    pending: int
+    last_error: str = ""  # bounded, redacted; of what waits
+    off_since: datetime | None = None
+    off_why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelTest:
+    """What became of a test message."""
+
+    channel: str
+    is_delivered: bool
+    duration_s: float
+    error: str = ""  # bounded, redacted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """Something said from outside that something may have changed. It wakes, and proves nothing."""
+
+    source: str  # vast, alertmanager
+    hint_id: str  # the same when it comes again
+    said_at: datetime
+    about: str  # bounded, plain: for the journal alone
+
+
 class Looks(Protocol):
     """What viewers of each slot saw."""
 
@@ -38,6 +91,30 @@ class Looks(Protocol):
 
     def strip(self, slot: SlotId) -> Strip:
         """Return what viewers of a slot saw in the last half hour; empty when nobody has looked."""
+        ...
+
+
+class Telling(Protocol):
+    """What people were told, are told, and will be told."""
+
+    def alerts(self) -> tuple[AlertNow, ...]:
+        """Return every alert that holds, the most severe first."""
+        ...
+
+    def channels(self) -> tuple[ChannelNow, ...]:
+        """Return every declared channel, feeds too."""
+        ...
+
+    def outbox(self) -> tuple[OutboxRow, ...]:
+        """Return the messages that no channel has taken yet, the oldest first."""
+        ...
+
+    async def test_channel(self, name: str) -> ChannelTest:
+        """Send a test message now, past the outbox. Raises Missing: there is no such channel."""
+        ...
+
+    def hint(self, hint: Hint) -> bool:
+        """Look at the marketplace again soon. False: it was known, too old, or there were too many."""
         ...
 
 

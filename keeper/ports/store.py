@@ -20,6 +20,7 @@ from keeper.core.model import (
     SlotRecord,
     StreamName,
 )
+from keeper.core.silences import Silence
 from keeper.core.world import Pause
 
 
@@ -42,6 +43,7 @@ class NoticeKind(StrEnum):
     UPDATE = "update"
     REPEAT = "repeat"
     RESOLVED = "resolved"
+    DIGEST = "digest"  # the week in numbers; of no alert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,26 @@ class OutboxRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a channel said of the message that opened an incident, for the messages that follow."""
+
+    incident_id: str
+    channel: str
+    receipt: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelOff:
+    """A channel that wants no more messages; until it is declared otherwise, or tested with success."""
+
+    channel: str
+    since: datetime
+    why: str  # bounded, redacted
+    declared: str  # a mark of how it was declared then: declared otherwise, it is tried again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
     """Everything the store holds that a starting keeper needs."""
 
@@ -77,6 +99,9 @@ class Saved:
     clean_stop: bool = True
     meter: Meter = field(default_factory=Meter)
     revisions: Mapping[StreamName, tuple[Revision, ...]] = field(default_factory=dict)
+    silences: tuple[Silence, ...] = ()
+    receipts: tuple[Receipt, ...] = ()  # of incidents that are not pruned yet
+    channels_off: tuple[ChannelOff, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +124,9 @@ class Batch:
     meter_periods_deleted: tuple[str, ...] = ()
     # The whole new list of each stream in it, oldest first.
     revisions: Mapping[StreamName, tuple[Revision, ...]] = field(default_factory=dict)
+    silences: tuple[Silence, ...] | None = None  # the whole new list; None: unchanged
+    receipts: tuple[Receipt, ...] = ()  # inserted or updated by incident and channel
+    channels_off: tuple[ChannelOff, ...] | None = None  # the whole new list; None: unchanged
 
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""

@@ -6,8 +6,15 @@ at once, each finding as ``file:line:col: what (did you mean …)``.
 
 from __future__ import annotations
 
-from keeper.settings.desired import (
+from keeper.settings.channels import (
     build_channels,
+    build_feeds,
+    build_pulse,
+    channel_kinds,
+    channel_marks,
+    hook_secrets,
+)
+from keeper.settings.desired import (
     build_workloads,
     canary_addresses,
     declared_windows,
@@ -29,11 +36,16 @@ __all__ = [
     "Settings",
     "aids_of",
     "build_channels",
+    "build_feeds",
+    "build_pulse",
     "build_workloads",
     "canary_addresses",
+    "channel_kinds",
+    "channel_marks",
     "declared_slates",
     "declared_windows",
     "find_socket",
+    "hook_secrets",
     "http_address",
     "json_schema",
     "load_settings",

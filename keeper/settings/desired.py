@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from keeper import alerts, workloads
-from keeper.alerts import Channel
+from keeper import workloads
 from keeper.core.model import Desired, Stream, StreamName
 from keeper.core.windows import Allowance
 from keeper.daemon.windows import DeclaredWindow
 from keeper.ports import Address
+from keeper.settings.channels import secrets_named
 from keeper.settings.document import Place
 from keeper.settings.tree import (
     CANARIES,
@@ -103,17 +103,6 @@ def build_workload(settings: Settings, section: StreamSection) -> Workload:
     return plugin.build(section.workload, _secrets(settings, section.secrets))
 
 
-def build_channels(settings: Settings) -> tuple[Channel, ...]:
-    """Build the channels that people are told through."""
-    return tuple(build_channel(settings, section) for section in settings.alerts.channels)
-
-
-def build_channel(settings: Settings, section: BaseModel) -> Channel:
-    """Build one channel. ValueError: its plug-in refuses the settings."""
-    plugin = alerts.registered_channels()[_kind(section)]
-    return plugin.build(section, _secrets(settings, _secrets_named(section).values()))
-
-
 def secret_places(settings: Settings) -> Iterator[tuple[Place, str]]:
     """Name every secret that is asked for by name, and where it is asked for."""
     for index, stream in enumerate(settings.streams):
@@ -123,14 +112,12 @@ def secret_places(settings: Settings) -> Iterator[tuple[Place, str]]:
             yield ("streams", index, "slate", "ingest_url_secret"), stream.slate.ingest_url_secret
     yield from address_secrets(settings)
     for index, channel in enumerate(settings.alerts.channels):
-        for key, name in _secrets_named(channel).items():
+        for key, name in secrets_named(channel).items():
             yield ("alerts", "channels", index, key), name
-
-
-def _secrets_named(channel: BaseModel) -> Mapping[str, str]:
-    """By convention a channel's key that ends in ``_secret`` holds the name of a secret."""
-    keys = (key for key in type(channel).model_fields if key.endswith("_secret"))
-    return {key: str(name) for key in keys if (name := getattr(channel, key))}
+    if settings.alerts.heartbeat.url_secret:
+        yield ("alerts", "heartbeat", "url_secret"), settings.alerts.heartbeat.url_secret
+    for key, name in secrets_named(settings.hooks).items():
+        yield ("hooks", key), name
 
 
 def _secrets(settings: Settings, names: Iterable[str]) -> Mapping[str, str]:

@@ -17,8 +17,9 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 
 from keeper.ports import ConfigError, Parcel
+from keeper.settings.channels import build_channel
 from keeper.settings.crosschecks import Contradiction, contradictions
-from keeper.settings.desired import build_channel, build_workload, secret_places
+from keeper.settings.desired import build_workload, secret_places
 from keeper.settings.document import Document, Place, Problem, places, read_document, value_at
 from keeper.settings.local_files import LocalFile, NamedFile
 from keeper.settings.report import describe

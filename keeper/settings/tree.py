@@ -162,6 +162,10 @@ def _cron(written: str) -> str:
     return written
 
 
+def _cron_or_none(written: str) -> str:
+    return _cron(written) if written else ""
+
+
 def _time_zone(written: str) -> str:
     from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415 - as above
 
@@ -214,6 +218,27 @@ class StreamSection(Section):
     secrets: tuple[str, ...] = ()
 
 
+class DigestSection(Section):
+    """When people get the week in numbers, through every channel that takes it."""
+
+    cron: Annotated[str, AfterValidator(_cron_or_none)] = "0 8 * * mon"  # five fields; "": never
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
+
+
+class HeartbeatSection(Section):
+    """An address that hears of every interval in which ticks finished: the dead man's switch of the ops box."""
+
+    url_secret: str = ""  # name of the secret that holds it; "": none
+    interval_s: Annotated[Duration, Field(ge=10, le=3600)] = 60.0
+
+
+class HooksSection(Section):
+    """Who may tell keeper that something may have changed. Each is a name of a secret; "": nobody."""
+
+    vast_secret: str = ""  # the one that Vast.ai signs its notifications with
+    alertmanager_secret: str = ""  # the bearer token that Alertmanager's webhook brings
+
+
 class AlertsSection(Section):
     """When people are told, and where."""
 
@@ -221,6 +246,10 @@ class AlertsSection(Section):
     group_interval_s: Duration = 300.0
     repeat_s: Annotated[Duration, Field(gt=0)] = 14_400.0
     resolved_after_s: Duration = 300.0
+    page_url: str = ""  # where people reach keeper's page, for the links in messages
+    runbooks_url: str = ""  # where docs/runbooks is served
+    digest: DigestSection = DigestSection()
+    heartbeat: HeartbeatSection = HeartbeatSection()
     channels: tuple[Annotated[BaseModel, OfKind("channel", channel_models)], ...] = ()
 
 
@@ -258,6 +287,7 @@ class Settings(BaseSettings):
     maintenance: MaintenanceSection = MaintenanceSection()
     streams: tuple[StreamSection, ...] = ()
     alerts: AlertsSection = AlertsSection()
+    hooks: HooksSection = HooksSection()
     archive: ArchiveSection = ArchiveSection()
     retention_days: Annotated[Number, Field(gt=0)] = 30.0
 

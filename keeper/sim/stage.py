@@ -103,6 +103,7 @@ def declared(
         name: made_to_ail(kind.build(settings, {"STREAM_KEY": secret_of(name)})) for name in streams
     }
     webhook = registered_channels()["webhook"]
+    assert webhook.build is not None
     channel = webhook.build(
         webhook.settings.model_validate(
             {

@@ -351,6 +351,30 @@ WORDS: Final[Mapping[str, Callable[[Facts], str]]] = {
     "slot.bug": lambda f: f"keeper failed on this slot and holds it: {f['error']}",
     "notice.sent": lambda f: f"told {f['channel']}: {f['alert']}, {f['kind']}",
     "notice.failed": lambda f: f"could not tell {f['channel']}: {f['error']}",
+    "channel.switched": lambda f: (
+        f"channel {f['channel']} takes messages again"
+        if f["is_on"] is True
+        else f"channel {f['channel']} wants no more messages: {f['detail']}"
+    ),
+    "feed.changed": lambda f: (
+        f"{f['channel']} is shown what holds"
+        if f["is_taking"] is True
+        else f"{f['channel']} cannot be shown what holds: {f['error']}"
+    ),
+    "heartbeat.changed": lambda f: (
+        "the heartbeat of this box is heard"
+        if f["is_heard"] is True
+        else f"nobody hears the heartbeat of this box: {f['error']}"
+    ),
+    "alerts.silence_changed": lambda f: (
+        f"{f['actor']} silenced {f['matchers']} until {_at(f, 'until')}"
+        + (f": {f['detail']}" if f["detail"] not in {"", "?"} else "")
+        if f["begun"] is True
+        else f"the silence of {f['matchers']} is over"
+    ),
+    "hint.taken": lambda f: f"{f['source']} hints: {f['about']}",
+    "hint.refused": lambda f: f"a hint of {f['source']} was refused: {f['why']}",
+    "digest.made": lambda f: f"the week was summed up: ${float(f['dollars']):.2f}",
     "task.died": lambda f: f"task {f['task']} died and is started again: {f['error']}",
 }  # fmt: skip
 

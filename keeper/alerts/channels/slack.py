@@ -60,7 +60,15 @@ class Slack:
         self._settings = settings
         self._url = url
 
-    def compose(self, notice: Notice, *, now: datetime) -> HttpRequest:
+    def wants(self, notice: Notice) -> bool:
+        """Take everything."""
+        return True
+
+    def amend(self, notice: Notice, *, now: datetime, receipt: str) -> HttpRequest | None:
+        """Leave what was said: it cannot be reached again."""
+        return None
+
+    def compose(self, notice: Notice, *, now: datetime, receipt: str = "") -> HttpRequest:
         """Word a notice: impact first, then why, what keeper did, and what a person should do."""
         message = {
             # Shown in notifications, where no blocks are; never parsed as markup.

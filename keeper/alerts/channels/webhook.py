@@ -55,7 +55,15 @@ class Webhook:
             message = f"channel {settings.name}: a signing secret must be whsec_ and base64"
             raise ValueError(message) from error
 
-    def compose(self, notice: Notice, *, now: datetime) -> HttpRequest:
+    def wants(self, notice: Notice) -> bool:
+        """Take everything."""
+        return True
+
+    def amend(self, notice: Notice, *, now: datetime, receipt: str) -> HttpRequest | None:
+        """Leave what was said: it cannot be reached again."""
+        return None
+
+    def compose(self, notice: Notice, *, now: datetime, receipt: str = "") -> HttpRequest:
         """Write type, timestamp and data, and sign what is sent, at the time it is sent."""
         body = json.dumps(self._body(notice), ensure_ascii=False, separators=(",", ":"))
         headers = {

@@ -35,15 +35,22 @@ from keeper.core.events.handovers import (
     HandoverUndone,
 )
 from keeper.core.events.keeper import (
+    ChannelSwitched,
     ClockStepped,
     ConfigRejected,
     ConfigReloaded,
+    DigestMade,
+    FeedChanged,
+    HeartbeatChanged,
+    HintRefused,
+    HintTaken,
     KeeperStarted,
     KeeperStopping,
     NoticeFailed,
     NoticeSent,
     OrderAccepted,
     PauseChanged,
+    SilenceChanged,
     SlotBug,
     TaskDied,
     TickFailed,
@@ -152,6 +159,7 @@ __all__ = [
     "BudgetWarned",
     "CauseCleared",
     "CauseNamed",
+    "ChannelSwitched",
     "ClockStepped",
     "ConditionChanged",
     "ConfigRejected",
@@ -164,16 +172,21 @@ __all__ = [
     "DeployFailed",
     "DeployStepEnded",
     "DeployStepStarted",
+    "DigestMade",
     "DrainEnded",
     "DrainOverdue",
     "DrainRefused",
     "Event",
+    "FeedChanged",
     "FuseReset",
     "FuseTripped",
     "HandoverSwapFailed",
     "HandoverSwapped",
     "HandoverSwapping",
     "HandoverUndone",
+    "HeartbeatChanged",
+    "HintRefused",
+    "HintTaken",
     "HostKeyChanged",
     "HostRecycling",
     "IncidentClosed",
@@ -226,6 +239,7 @@ __all__ = [
     "RevisionProven",
     "SearchesAllowed",
     "SearchesRefused",
+    "SilenceChanged",
     "SlateLost",
     "SlateRefused",
     "SlateStarted",
@@ -359,6 +373,13 @@ Event = (
     | SlotBug
     | NoticeSent
     | NoticeFailed
+    | ChannelSwitched
+    | DigestMade
+    | FeedChanged
+    | HeartbeatChanged
+    | HintRefused
+    | HintTaken
+    | SilenceChanged
     | TaskDied
 )
 

@@ -172,6 +172,86 @@ class NoticeFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSwitched:
+    """A channel wants no more messages, or takes them again."""
+
+    name: ClassVar[str] = "channel.switched"
+    level: ClassVar[Level] = Level.WARNING
+    channel: str
+    is_on: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedChanged:
+    """A place that is shown what holds took it, or took it no more. Told on edges only."""
+
+    name: ClassVar[str] = "feed.changed"
+    level: ClassVar[Level] = Level.WARNING
+    channel: str
+    is_taking: bool
+    alerts: int  # shown
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatChanged:
+    """The address that is to hear that this box lives heard it, or heard it no more. Told on edges only."""
+
+    name: ClassVar[str] = "heartbeat.changed"
+    level: ClassVar[Level] = Level.WARNING
+    is_heard: bool
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilenceChanged:
+    """Alerts are told to nobody for a while, or are told again."""
+
+    name: ClassVar[str] = "alerts.silence_changed"
+    level: ClassVar[Level] = Level.WARNING
+    silence: str
+    begun: bool
+    matchers: str
+    until: datetime
+    actor: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HintTaken:
+    """Somebody outside said that something may have changed; the marketplace is looked at sooner."""
+
+    name: ClassVar[str] = "hint.taken"
+    level: ClassVar[Level] = Level.INFO
+    source: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HintRefused:
+    """A hint was forged, late, known already, or one of too many; nothing follows from it."""
+
+    name: ClassVar[str] = "hint.refused"
+    level: ClassVar[Level] = Level.WARNING
+    source: str
+    why: str  # one of few words
+    refused: int  # so many of this kind since the last time it was told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestMade:
+    """The week was summed up for people."""
+
+    name: ClassVar[str] = "digest.made"
+    level: ClassVar[Level] = Level.INFO
+    since: datetime
+    until: datetime
+    streams: int
+    dollars: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskDied:
     """A background task ended with an error and is started again (I21: no task dies quietly)."""
 

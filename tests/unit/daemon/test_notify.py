@@ -33,7 +33,13 @@ class _Told:
     fails: bool = False
     got: list[str] = field(default_factory=list)
 
-    def compose(self, notice: Notice, *, now: datetime) -> HttpRequest:
+    def wants(self, notice: Notice) -> bool:
+        return True
+
+    def amend(self, notice: Notice, *, now: datetime, receipt: str) -> HttpRequest | None:
+        return None
+
+    def compose(self, notice: Notice, *, now: datetime, receipt: str = "") -> HttpRequest:
         if self.fails:
             raise ValueError("a bug of the channel")
         self.got.append(notice.notice_id)

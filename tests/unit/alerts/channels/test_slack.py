@@ -8,7 +8,7 @@ import pytest
 
 from keeper.alerts import DeliveryKind, Notice, registered_channels
 from keeper.alerts.channels.slack import Slack, SlackSettings, escape
-from keeper.ports import HttpReply, NoticeKind
+from keeper.ports import HttpReply, HttpRequest, NoticeKind
 from tests.snapshots import NOW, ago
 from tests.unit.alerts.test_dispatch import alert
 
@@ -154,9 +154,12 @@ def test_is_found_by_its_kind_and_takes_its_address_from_a_secret() -> None:
     settings = registered.settings.model_validate(
         {"kind": "slack", "name": "ops", "url_secret": "HOOK"}
     )
+    assert registered.build is not None
     channel = registered.build(settings, {"HOOK": URL})
     assert channel.name == "ops"
-    assert channel.compose(notice(), now=NOW).url == URL
+    request = channel.compose(notice(), now=NOW)
+    assert isinstance(request, HttpRequest)
+    assert request.url == URL
     assert URL not in repr(settings)
 
 

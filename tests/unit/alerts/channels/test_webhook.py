@@ -113,8 +113,11 @@ def test_is_built_from_named_secrets() -> None:
             "old_signing_secret": "BEFORE",
         }
     )
+    assert registered.build is not None
     channel = registered.build(settings, {"NOW": NEW, "BEFORE": OLD})
-    signatures = channel.compose(notice(NoticeKind.REPEAT), now=NOW).headers["webhook-signature"]
+    request = channel.compose(notice(NoticeKind.REPEAT), now=NOW)
+    assert isinstance(request, HttpRequest)
+    signatures = request.headers["webhook-signature"]
     assert len(signatures.split(" ")) == 2
 
 
