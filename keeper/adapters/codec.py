@@ -18,9 +18,13 @@ from typing import Any, NewType, TypeVar, Union, cast, get_args, get_origin, get
 import orjson
 
 from keeper.core.reasons import Reason
+from keeper.ports import NoticeKind
 
 # A word that a newer keeper has added and this one reads after a downgrade. Neutral by meaning.
-_UNKNOWN_WORD: Mapping[type[Enum], Enum] = {Reason: Reason.NOT_ASKED}
+_UNKNOWN_WORD: Mapping[type[Enum], Enum] = {
+    Reason: Reason.NOT_ASKED,
+    NoticeKind: NoticeKind.UPDATE,
+}
 
 _Decoder = Callable[[Any], Any]
 _T = TypeVar("_T")

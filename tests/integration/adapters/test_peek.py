@@ -88,8 +88,9 @@ async def test_a_store_of_another_version_is_not_guessed_at(path: Path) -> None:
     await store.close()
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("UPDATE meta SET value = '9999' WHERE key = 'oldest_reader'")
     connection.close()
-    with pytest.raises(StoreError, match="another version"):
+    with pytest.raises(StoreError, match="a newer keeper"):
         peek(path)
 
 

@@ -347,6 +347,7 @@ async def test_a_store_of_a_newer_keeper_is_left_alone(path: Path) -> None:
     await made(path)
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.execute("UPDATE meta SET value = '9999' WHERE key = 'oldest_reader'")
         database.commit()
     with pytest.raises(StoreError, match=r"written by a newer keeper \(schema 9999"):
         await SqlStore(path, clock=SystemClock()).load()

@@ -114,7 +114,11 @@ def test_each_failure_is_told_with_its_cure(
 
 async def test_an_older_keeper_says_which_schema_it_knows(path: Path) -> None:
     await filled(path, Batch())
-    changed(path, "UPDATE alembic_version SET version_num = '9999'")
+    changed(
+        path,
+        "UPDATE alembic_version SET version_num = '9999'",
+        "UPDATE meta SET value = '9999' WHERE key = 'oldest_reader'",
+    )
     known = tables.REVISIONS[-1]
     with pytest.raises(StoreError) as told:
         await at(path).load()
