@@ -108,7 +108,8 @@ async def test_a_store_of_each_schema_is_taken_up_and_loses_nothing(
     await store.close()
 
     after, _ = rows_of(path, columns)
-    meta, was = dict(after.pop("meta")), dict(before.pop("meta"))
+    meta: dict[str, str] = dict(after.pop("meta"))
+    was: dict[str, str] = dict(before.pop("meta"))
     assert after == before
     assert {key: meta[key] for key in was if key != "clean_stop"} == {
         key: value for key, value in was.items() if key != "clean_stop"

@@ -87,7 +87,7 @@ def recorded(seed: int) -> tuple[list[Any], tuple[int, ...]]:
         )  # fmt: skip
         return sum(min(count, 1) for count in counts), *counts
 
-    disk.MemoryStore.commit = noted  # type: ignore[method-assign]
+    disk.MemoryStore.commit = noted  # type: ignore[method-assign, assignment]
     try:
         arguments = ["sim", "run", "--seed", str(seed), "--days", "2", "--jobs", "1"]
         CliRunner().invoke(root, arguments)
