@@ -26,6 +26,7 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.reasons import Reason
+from keeper.core.silences import Silence
 from keeper.core.world import Outcome, Pause
 from keeper.ports import Batch, Saved
 
@@ -45,6 +46,7 @@ class Memory:
     started_at: datetime  # of this process, or of its latest return from being away
     meter: Meter
     revisions: Mapping[StreamName, tuple[Revision, ...]] = field(default_factory=dict)
+    silences: tuple[Silence, ...] = ()
     # Not durable: rebuilt by looking again.
     outcomes: list[Outcome] = field(default_factory=list)
     orphans_seen_at: Mapping[InstanceId, datetime] = field(default_factory=dict)  # told of then
@@ -68,6 +70,7 @@ class Memory:
             started_at=started_at,
             meter=reopened(saved.meter, started_at),
             revisions=saved.revisions,
+            silences=saved.silences,
         )
 
     def clock_stepped(self, step_s: float, now: datetime) -> None:

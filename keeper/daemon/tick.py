@@ -23,6 +23,7 @@ from keeper.core.standing import Standing
 from keeper.core.under_way import DeployProgress, KeptFor
 from keeper.core.world import Order, OrderKind, Pause, Snapshot, World
 from keeper.daemon.memory import Memory
+from keeper.daemon.silencing import first_end
 from keeper.ports import Batch, JournalEntry, OutboxRow
 
 # A slot that keeper fails on is left alone this long before it is tried again.
@@ -117,6 +118,7 @@ def decide(
         meter=None if plan.meter is None else newer(world.meter, plan.meter),
         meter_periods_deleted=_periods_forgotten(world, plan),
         revisions=plan.revisions,
+        silences=world.silences if world.silences != memory.silences else None,
     )
     return Ticked(
         world=world,
@@ -129,8 +131,10 @@ def decide(
         alert_state=alert_state,
         orphans_seen_at=_orphans(world, plan),
         bugs=bugs,
-        next_check_at=_first(plan.next_check_at, due_at),
-        next_check_if_heard_at=_first(plan.next_check_if_heard_at, due_at),
+        next_check_at=_first(plan.next_check_at, due_at, first_end(world.silences)),
+        next_check_if_heard_at=_first(
+            plan.next_check_if_heard_at, due_at, first_end(world.silences)
+        ),
     )
 
 

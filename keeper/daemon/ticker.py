@@ -29,6 +29,7 @@ from keeper.daemon.error_line import describe
 from keeper.daemon.ground import Ground
 from keeper.daemon.orders import expanded, facts_of, joined, lapsed
 from keeper.daemon.rest import is_quiet
+from keeper.daemon.silencing import silence_facts, silences_after
 from keeper.daemon.tick import Ticked, decide, hold_until, pauses_after
 from keeper.ports import StoreError
 
@@ -72,7 +73,8 @@ class Ticker:
         over = lapsed(memory.pause, memory.slot_pauses, now)
         held = joined(self._newcomers(), world.slot_pauses)
         ordered = (fact for order in world.orders for fact in facts_of(order))
-        own_events = (*told, *over, *held, *ordered)
+        silenced = silence_facts(world.orders, memory.silences, now)
+        own_events = (*told, *over, *held, *ordered, *silenced)
         try:
             ticked = decide(
                 world,
@@ -159,6 +161,7 @@ class Ticker:
             search_refused=self._search_refused(),
             account=self._crew.purse.seen,
             meter=memory.meter,
+            silences=silences_after(orders, memory.silences, now),
             revisions=memory.revisions,
             makeable=self._crew.revisions.at_hand(memory.revisions),
         )
@@ -174,6 +177,7 @@ class Ticker:
         memory.absorb(ticked.plan)
         memory.pause, memory.slot_pauses = ticked.pause, dict(ticked.slot_pauses)
         memory.alert_state = ticked.alert_state
+        memory.silences = ticked.world.silences
         memory.orphans_seen_at = ticked.orphans_seen_at
         del memory.outcomes[: len(ticked.world.outcomes)]
         self._crew.orders.written()
