@@ -34,7 +34,7 @@ from keeper.adapters.vastai import VastMarketplace
 from keeper.alerts.dispatch import Numbers
 from keeper.core.model import Mode, StreamName
 from keeper.core.world import Snapshot
-from keeper.daemon.cadence import CalendarCadence
+from keeper.daemon.cadence import CalendarCadence, CronOpenings
 from keeper.daemon.declared import Declared, Ports
 from keeper.daemon.preview import preview as decide_once
 from keeper.daemon.supervise import Daemon
@@ -134,8 +134,11 @@ def declare(
         channel_marks=channel_marks(settings, key),
         pulse=build_pulse(settings),
         hooks=hook_secrets(settings),
-        digest_cron=alerts.digest.cron,
-        digest_time_zone=alerts.digest.time_zone,
+        digest=(
+            CronOpenings(alerts.digest.cron, alerts.digest.time_zone)
+            if alerts.digest.cron
+            else None
+        ),
         alert_numbers=Numbers(
             group_wait_s=alerts.group_wait_s,
             group_interval_s=alerts.group_interval_s,

@@ -99,11 +99,24 @@ class SqlStore:
         await writer.submit(lambda connection: _execute(connection, statements), is_sharing=True)
 
     async def journal(
-        self, *, slot: SlotId | None = None, limit: int = 200, after_seq: int = 0
+        self,
+        *,
+        slot: SlotId | None = None,
+        limit: int = 200,
+        after_seq: int = 0,
+        events: frozenset[str] | None = None,
+        since: datetime | None = None,
     ) -> tuple[JournalEntry, ...]:
-        """Read the newest facts after a sequence number, oldest first."""
+        """Read the newest facts (after a number, of some names, since a moment), oldest first."""
         return await self._opened().submit(
-            lambda connection: read_journal(connection, slot=slot, limit=limit, after_seq=after_seq)
+            lambda connection: read_journal(
+                connection,
+                slot=slot,
+                limit=limit,
+                after_seq=after_seq,
+                events=events,
+                since=since,
+            )
         )
 
     async def prune(self, before: datetime) -> int:
@@ -362,9 +375,15 @@ class _Reader:
 
 
 def read_journal(
-    connection: Connection, *, slot: SlotId | None, limit: int, after_seq: int
+    connection: Connection,
+    *,
+    slot: SlotId | None,
+    limit: int,
+    after_seq: int,
+    events: frozenset[str] | None = None,
+    since: datetime | None = None,
 ) -> tuple[JournalEntry, ...]:
-    """Read the newest facts after a sequence number, oldest first."""
+    """Read the newest facts (after a number, of some names, since a moment), oldest first."""
     query = (
         select(tables.JOURNAL)
         .where(tables.JOURNAL.c.seq > after_seq)
@@ -373,6 +392,10 @@ def read_journal(
     )
     if slot is not None:
         query = query.where(tables.JOURNAL.c.slot == slot)
+    if events is not None:
+        query = query.where(tables.JOURNAL.c.event.in_(sorted(events)))
+    if since is not None:
+        query = query.where(tables.JOURNAL.c.at >= since.timestamp())
     return tuple(_entry(row) for row in reversed(connection.execute(query).mappings().all()))
 
 

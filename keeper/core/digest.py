@@ -117,7 +117,10 @@ def digest(
     for fact in facts:
         week.read(fact)
     days = tuple(day_of(since + timedelta(days=n)) for n in range((until - since).days))
-    done = tuple(_stream(ledger, name, days, week) for name in sorted(set(streams)))
+    # What is declared no more has cost money all the same.
+    paid = (name for day in days for name in ledger.tallies.get(day, {}))
+    names = sorted({*streams, *paid})
+    done = tuple(_stream(ledger, name, days, week) for name in names)
     return Digest(
         since=since,
         until=until,

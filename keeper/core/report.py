@@ -25,6 +25,9 @@ class _Sum:
 
 # What counts as a remedy that was carried out.
 _REMEDIES = frozenset({"workload.restarted", "instance.rebooted"})
+_RENTALS = frozenset({"instance.rented", "instance.adopted"})
+# What a report reads of the journal.
+COUNTED = frozenset({"stream.on_air", "incident.opened", *_REMEDIES, *_RENTALS})
 
 
 def report(
@@ -58,7 +61,7 @@ def report(
             counted.dark_s += float(values.get("duration_s", 0.0))
         counted.incidents += name == "incident.opened"
         counted.remedies += name in _REMEDIES
-        counted.rentals += name in {"instance.rented", "instance.adopted"}
+        counted.rentals += name in _RENTALS
     period_s = elapsed_s(since, now)
     return tuple(
         StreamReported(

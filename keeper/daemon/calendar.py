@@ -10,8 +10,9 @@ from typing import Any
 from keeper.core.events import Event
 from keeper.core.model import SlotId, SlotRecord
 from keeper.core.reasons import Reason
-from keeper.core.report import report
+from keeper.core.report import COUNTED, report
 from keeper.daemon.declared import Declared, Ports
+from keeper.daemon.digest import LOOK_EVERY_S, WeeklyDigest
 from keeper.daemon.survey import Survey
 from keeper.daemon.tasks import Tasks
 
@@ -32,6 +33,7 @@ class Calendar:
         records: Callable[[], Mapping[SlotId, SlotRecord]],
         note: Callable[[Event], None],
         nudge: Callable[[], None],
+        weekly: WeeklyDigest,
     ) -> None:
         self._ports = ports
         self._tasks = tasks
@@ -40,6 +42,7 @@ class Calendar:
         self._records = records
         self._note = note
         self._nudge = nudge
+        self._weekly = weekly
         self._scans = 0
 
     def start(self) -> None:
@@ -48,6 +51,7 @@ class Calendar:
         cadence.every("offer_scan", _SCAN_INTERVAL_S, lambda: self._run("offer_scan", self._scan))
         cadence.cron("retention", "17 3 * * *", lambda: self._run("retention", self._forget_old))
         cadence.cron("report", "0 6 * * *", lambda: self._run("report", self._report_day))
+        cadence.every("digest", LOOK_EVERY_S, lambda: self._run("digest", self._weekly.look))
         cadence.start()
 
     async def _run(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -76,8 +80,10 @@ class Calendar:
         """Sum the last day up, a fact for each stream."""
         now = self._ports.clock.now()
         since = now - timedelta(days=1)
-        entries = await self._ports.store.journal(limit=_REPORT_FACTS_MAX)
-        facts = [(entry.event, entry.slot, entry.facts) for entry in entries if entry.at >= since]
+        entries = await self._ports.store.journal(
+            limit=_REPORT_FACTS_MAX, events=COUNTED, since=since
+        )
+        facts = [(entry.event, entry.slot, entry.facts) for entry in entries]
         for each in report(facts, self._records(), since=since, now=now):
             self._note(each)
 

@@ -17,6 +17,7 @@ from keeper.daemon.canary import Canary
 from keeper.daemon.clocks import Clocks
 from keeper.daemon.dead_man import DeadMan
 from keeper.daemon.declared import Ports
+from keeper.daemon.digest import WeeklyDigest
 from keeper.daemon.draining import Draining
 from keeper.daemon.enroll import Enroll
 from keeper.daemon.error_line import describe
@@ -208,6 +209,7 @@ class Crew:
             records=lambda: ground.memory.records,
             note=self.facts.note,
             nudge=nudge,
+            weekly=WeeklyDigest(ports, ground, self.notifier),
         )
         self.following = Following(
             ground,

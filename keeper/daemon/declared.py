@@ -9,7 +9,7 @@ from keeper.alerts import Channel, Feed
 from keeper.alerts.dispatch import Numbers
 from keeper.core.model import Desired, StreamName
 from keeper.daemon.slate import DeclaredSlate
-from keeper.daemon.windows import DeclaredWindow
+from keeper.daemon.windows import DeclaredWindow, Openings
 from keeper.ports import (
     Address,
     Archive,
@@ -86,8 +86,7 @@ class Declared:
     channel_marks: Mapping[str, str] = field(default_factory=dict)  # of how each is declared
     pulse: Pulse | None = None
     hooks: HookSecrets = field(default_factory=HookSecrets)
-    digest_cron: str = ""  # "": never
-    digest_time_zone: str = "UTC"
+    digest: Openings | None = None  # when people get the week in numbers; None: never
     alert_numbers: Numbers = field(default_factory=Numbers)
     canary_addresses: tuple[Address, ...] = ()
     canary_interval_s: float = 30.0

@@ -145,9 +145,15 @@ class Store(Protocol):
         ...
 
     async def journal(
-        self, *, slot: SlotId | None = None, limit: int = 200, after_seq: int = 0
+        self,
+        *,
+        slot: SlotId | None = None,
+        limit: int = 200,
+        after_seq: int = 0,
+        events: frozenset[str] | None = None,
+        since: datetime | None = None,
     ) -> tuple[JournalEntry, ...]:
-        """Read the newest facts (after a sequence number), oldest first."""
+        """Read the newest facts (after a number, of some names, since a moment), oldest first."""
         ...
 
     async def prune(self, before: datetime) -> int:

@@ -184,14 +184,23 @@ class MemoryStore:
         await self._power.gate()
 
     async def journal(
-        self, *, slot: SlotId | None = None, limit: int = 200, after_seq: int = 0
+        self,
+        *,
+        slot: SlotId | None = None,
+        limit: int = 200,
+        after_seq: int = 0,
+        events: frozenset[str] | None = None,
+        since: datetime | None = None,
     ) -> tuple[JournalEntry, ...]:
         """Read the newest facts, oldest first."""
         await self._power.gate()
         found = [
             entry
             for entry in self._disk.journal
-            if entry.seq > after_seq and slot in {None, entry.slot}
+            if entry.seq > after_seq
+            and slot in {None, entry.slot}
+            and (events is None or entry.event in events)
+            and (since is None or entry.at >= since)
         ]
         return tuple(found[-limit:]) if limit > 0 else ()
 

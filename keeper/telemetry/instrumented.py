@@ -261,10 +261,18 @@ class InstrumentedStore:
         await self._meter.measured("commit", self._inner.commit(batch))
 
     async def journal(
-        self, *, slot: SlotId | None = None, limit: int = 200, after_seq: int = 0
+        self,
+        *,
+        slot: SlotId | None = None,
+        limit: int = 200,
+        after_seq: int = 0,
+        events: frozenset[str] | None = None,
+        since: datetime | None = None,
     ) -> tuple[JournalEntry, ...]:
         """See Store."""
-        read = self._inner.journal(slot=slot, limit=limit, after_seq=after_seq)
+        read = self._inner.journal(
+            slot=slot, limit=limit, after_seq=after_seq, events=events, since=since
+        )
         return await self._meter.measured("journal", read)
 
     async def prune(self, before: datetime) -> int:

@@ -231,6 +231,10 @@ async def test_the_journal_gives_the_newest_facts_oldest_first(opened: Opener) -
     later = await store.journal(after_seq=everything[7].seq)
     assert later == everything[8:]
     assert await store.journal(limit=0) == ()
+    assert await store.journal(events=frozenset({"slot.seen"}), limit=2) == everything[-2:]
+    assert await store.journal(events=frozenset({"slot.lost"})) == ()
+    assert await store.journal(since=NOW, limit=100) == everything
+    assert await store.journal(since=NOW + timedelta(seconds=1)) == ()
     await store.close()
 
 
