@@ -32,7 +32,9 @@ def main() -> None:
     """Render what the first line asks for."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_MAX_BYTES, _MEMORY_MAX_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(OSError):  # a service that may not change priorities renders all the same
+    with contextlib.suppress(
+        OSError
+    ):  # a service that may not change priorities renders all the same
         os.nice(10)  # nothing that waits for this is in a hurry
     job = json.loads(sys.stdin.readline())
     render(

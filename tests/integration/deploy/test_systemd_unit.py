@@ -49,9 +49,19 @@ def test_a_line_that_systemd_does_not_know_would_be_seen(startable: Path) -> Non
 
 @pytest.mark.real("systemd-analyze")
 def test_the_unit_is_closed(startable: Path) -> None:
-    answer = analyzed("security", "--offline=true", "--threshold=20", "--no-pager", startable)
+    answer = analyzed("security", "--offline=true", "--threshold=15", "--no-pager", startable)
     assert answer.returncode == 0, answer.stdout
-    assert re.search(r"exposure level .*: \d\.\d OK", answer.stdout)
+    found = re.search(r"exposure level .*: (\d\.\d) OK", answer.stdout)
+    assert found is not None, answer.stdout
+    assert float(found[1]) <= 1.2
+    assert f"about {found[1]}, OK" in " ".join((FOLDER / "README.md").read_text().split())
+
+
+@pytest.mark.real("systemd-analyze")
+def test_a_wall_that_is_taken_down_is_noticed(startable: Path) -> None:
+    startable.write_text(startable.read_text().replace("SystemCallFilter=", "#SystemCallFilter="))
+    answer = analyzed("security", "--offline=true", "--threshold=15", "--no-pager", startable)
+    assert answer.returncode != 0
 
 
 def test_the_unit_keeps_the_promises_of_the_daemon() -> None:
@@ -59,8 +69,29 @@ def test_the_unit_keeps_the_promises_of_the_daemon() -> None:
     assert values("WatchdogSec") == ["60"]
     assert values("RestartPreventExitStatus") == ["78"]
     assert values("ExecReload") == ["/bin/kill -HUP $MAINPID"]
-    assert values("ExecStart") == ["/opt/keeper/bin/keeper run --config /etc/keeper/keeper.yaml"]
-    assert values("DynamicUser") == ["yes"]
+    assert values("ExecStart") == [
+        "/opt/keeper/current/bin/keeper run --config /etc/keeper/keeper.yaml"
+    ]
+
+
+@pytest.mark.real("systemd-analyze")
+def test_the_unit_s_user_is_made_and_its_group_opens_the_socket(tmp_path: Path) -> None:
+    """A unit that names a user whom nobody makes does not start."""
+    assert (values("User"), values("Group")) == (["keeper"], ["keeper"])
+    (tmp_path / "etc").mkdir()
+    made = subprocess.run(
+        ["systemd-sysusers", f"--root={tmp_path}", "-"],
+        input=(FOLDER / "keeper.sysusers").read_text(),
+        capture_output=True, text=True, check=False, timeout=50,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    (user,) = (tmp_path / "etc" / "passwd").read_text().splitlines()
+    (group,) = (tmp_path / "etc" / "group").read_text().splitlines()
+    name, _, number, group_number, _, home, shell = user.split(":")
+    assert (name, home) == ("keeper", str(Settings().state_dir))
+    assert shell.endswith("nologin")
+    assert int(number) > 0
+    assert group.split(":")[0::2] == ["keeper", group_number]
 
 
 def test_no_memory_is_ever_written_to_a_core_file() -> None:
