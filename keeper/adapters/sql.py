@@ -37,12 +37,15 @@ from keeper.core.model import (
     SlotRecord,
     StreamName,
 )
+from keeper.core.silences import Silence
 from keeper.core.world import Pause
 from keeper.ports import (
     Batch,
+    ChannelOff,
     Clock,
     JournalEntry,
     OutboxRow,
+    Receipt,
     Saved,
     StoreCorrupt,
     StoreError,
@@ -120,7 +123,7 @@ class SqlStore:
         )
 
     async def prune(self, before: datetime) -> int:
-        """Forget facts and settled messages older than this, some at a time; returns how many."""
+        """Forget facts, settled messages and receipts older than this, some at a time; says how many."""
         writer = self._opened()
         forgotten = 0
         while count := await writer.submit(lambda connection: _prune(connection, before)):
@@ -314,6 +317,9 @@ def read_saved(connection: Connection, path: Path, *, made_at: datetime) -> Save
         outbox=read.undelivered(),
         meter=read.meter(meta.get("meter")),
         revisions=read.revisions(),
+        silences=read.all(Silence, tables.SILENCES, tables.SILENCES.c.silence_id),
+        receipts=read.receipts(),
+        channels_off=read.all(ChannelOff, tables.CHANNELS_OFF, tables.CHANNELS_OFF.c.channel),
     )
 
 
@@ -343,6 +349,12 @@ class _Reader:
         )
         rows = self._connection.execute(query)
         return tuple(self._record(OutboxRow, outbox, row) for row in rows)
+
+    def receipts(self) -> tuple[Receipt, ...]:
+        columns = tables.RECEIPTS.c
+        query = select(columns.incident_id.label("key"), columns.record)
+        rows = self._connection.execute(query.order_by(columns.incident_id, columns.channel))
+        return tuple(self._record(Receipt, tables.RECEIPTS, row) for row in rows)
 
     def revisions(self) -> dict[StreamName, tuple[Revision, ...]]:
         found: dict[StreamName, tuple[Revision, ...]] = {}
@@ -418,7 +430,8 @@ def _prune(connection: Connection, before: datetime) -> int:
     facts = connection.execute(delete(journal).where(journal.c.seq.in_(old_facts)))
     is_settled = outbox.c.delivered_at.is_not(None) | outbox.c.given_up.is_(True)
     messages = connection.execute(delete(outbox).where(outbox.c.created_at < limit, is_settled))
-    return facts.rowcount + messages.rowcount
+    receipts = connection.execute(delete(tables.RECEIPTS).where(tables.RECEIPTS.c.at < limit))
+    return facts.rowcount + messages.rowcount + receipts.rowcount
 
 
 # --- words for what went wrong -------------------------------------------------------------------

@@ -34,11 +34,12 @@ from sqlalchemy.dialects import sqlite
 
 from keeper.adapters.codec import clean, encode
 from keeper.core.model import Condemned, Intent, Quarantine, SlotId, SlotRecord
+from keeper.core.silences import Silence
 from keeper.core.world import Pause
-from keeper.ports import Batch, JournalEntry, OutboxRow
+from keeper.ports import Batch, JournalEntry, OutboxRow, Receipt
 
 # Newest last. The migrations in versions/ have these names; a test holds the two together.
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 
 METADATA = MetaData(
     naming_convention={
@@ -153,6 +154,33 @@ DEPLOYS = Table(
     Column("record", Text, nullable=False),
 )
 
+# What operators have asked not to be told of, for a while. Written as a whole.
+SILENCES = Table(
+    "silences",
+    METADATA,
+    Column("silence_id", String, primary_key=True),
+    Column("until_at", Double, nullable=False),
+    Column("record", Text, nullable=False),
+)
+
+# What channels said of the message that opened an incident.
+RECEIPTS = Table(
+    "receipts",
+    METADATA,
+    Column("incident_id", String, primary_key=True),
+    Column("channel", String, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("record", Text, nullable=False),
+)
+
+# Channels that want no more messages. Written as a whole.
+CHANNELS_OFF = Table(
+    "channels_off",
+    METADATA,
+    Column("channel", String, primary_key=True),
+    Column("record", Text, nullable=False),
+)
+
 Statement = Insert | Update | Delete
 Row = Mapping[str, Any]
 
@@ -181,6 +209,11 @@ _CLEAR_ALERT_STATE = delete(ALERT_STATE)
 _INSERT_ALERT_STATE = ALERT_STATE.insert()
 _UPSERT_OUTBOX = upsert(OUTBOX)
 _INSERT_JOURNAL = JOURNAL.insert()
+_CLEAR_SILENCES = delete(SILENCES)
+_INSERT_SILENCE = SILENCES.insert()
+_UPSERT_RECEIPT = upsert(RECEIPTS)
+_CLEAR_CHANNELS_OFF = delete(CHANNELS_OFF)
+_INSERT_CHANNEL_OFF = CHANNELS_OFF.insert()
 _UPSERT_TALLY = upsert(TALLIES)
 _DELETE_TALLIES = delete(TALLIES).where(TALLIES.c.period == bindparam("key"))
 _CLEAR_DEPLOYS = delete(DEPLOYS).where(DEPLOYS.c.stream == bindparam("key"))
@@ -194,7 +227,7 @@ def writes(batch: Batch, now_s: float) -> tuple[tuple[Statement, tuple[Row, ...]
     """Say a batch as statements with their rows, in an order in which each may be repeated."""
     found = (
         *_records(batch, now_s), *_pauses(batch), *_messages(batch), *_meter(batch),
-        *_deploys(batch),
+        *_deploys(batch), *_telling(batch),
     )  # fmt: skip
     return tuple((statement, rows) for statement, rows in found if rows)
 
@@ -263,6 +296,20 @@ def _deploys(batch: Batch) -> Iterator[tuple[Statement, tuple[Row, ...]]]:
     )
 
 
+def _telling(batch: Batch) -> Iterator[tuple[Statement, tuple[Row, ...]]]:
+    """Write who is told nothing, what channels said, and which want no more."""
+    if batch.silences is not None:
+        yield _CLEAR_SILENCES, _ONCE
+        yield _INSERT_SILENCE, tuple(map(_silence, batch.silences))
+    yield _UPSERT_RECEIPT, tuple(map(_receipt, batch.receipts))
+    if batch.channels_off is not None:
+        yield _CLEAR_CHANNELS_OFF, _ONCE
+        yield (
+            _INSERT_CHANNEL_OFF,
+            tuple({"channel": off.channel, "record": encode(off)} for off in batch.channels_off),
+        )
+
+
 def _slot(record: SlotRecord, now_s: float) -> Row:
     return {"slot": record.slot, "record": encode(record), "updated_at": now_s}
 
@@ -307,6 +354,23 @@ def _outbox(row: OutboxRow) -> Row:
         "delivered_at": row.delivered_at and row.delivered_at.timestamp(),
         "given_up": row.given_up,
         "record": encode(row),
+    }
+
+
+def _silence(silence: Silence) -> Row:
+    return {
+        "silence_id": silence.silence_id,
+        "until_at": silence.until.timestamp(),
+        "record": encode(silence),
+    }
+
+
+def _receipt(receipt: Receipt) -> Row:
+    return {
+        "incident_id": receipt.incident_id,
+        "channel": receipt.channel,
+        "at": receipt.at.timestamp(),
+        "record": encode(receipt),
     }
 
 

@@ -157,7 +157,7 @@ class Store(Protocol):
         ...
 
     async def prune(self, before: datetime) -> int:
-        """Forget facts and delivered messages older than this; returns how many."""
+        """Forget facts, settled messages and receipts older than this; returns how many."""
         ...
 
     async def close(self) -> None:

@@ -26,11 +26,14 @@ from keeper.core.model import (
     SlotRecord,
     StreamName,
 )
+from keeper.core.silences import Silence
 from keeper.core.world import Pause
 from keeper.ports import (
     Batch,
+    ChannelOff,
     JournalEntry,
     OutboxRow,
+    Receipt,
     Saved,
     StoreError,
     StoreFull,
@@ -58,6 +61,9 @@ class Disk:
     tallies: dict[str, dict[StreamName, Tally]] = field(default_factory=dict)
     revisions: dict[StreamName, tuple[Revision, ...]] = field(default_factory=dict)
     outbox: dict[tuple[str, str], OutboxRow] = field(default_factory=dict)
+    silences: tuple[Silence, ...] = ()
+    receipts: dict[tuple[str, str], Receipt] = field(default_factory=dict)
+    channels_off: tuple[ChannelOff, ...] = ()
     journal: list[JournalEntry] = field(default_factory=list)
     chronicle: list[JournalEntry] = field(default_factory=list)  # the same, never forgotten
     next_seq: int = 1
@@ -83,6 +89,11 @@ class Disk:
         self.quarantine.update((each.machine_id, each) for each in batch.quarantine)
         _forget(self.quarantine, batch.quarantine_deleted)
         self.outbox.update(((row.channel, row.notice_id), row) for row in batch.outbox)
+        self.receipts.update(((each.incident_id, each.channel), each) for each in batch.receipts)
+        if batch.silences is not None:
+            self.silences = batch.silences
+        if batch.channels_off is not None:
+            self.channels_off = batch.channels_off
         if batch.condemned is not None:
             self.condemned = batch.condemned
         if not isinstance(batch.pause, bool):
@@ -166,6 +177,9 @@ class MemoryStore:
             clean_stop=disk.clean_stop,
             revisions=dict(disk.revisions),
             meter=replace(disk.meter, tallies={p: dict(t) for p, t in disk.tallies.items()}),
+            silences=tuple(sorted(disk.silences, key=lambda each: each.silence_id)),
+            receipts=tuple(receipt for _, receipt in sorted(disk.receipts.items())),
+            channels_off=tuple(sorted(disk.channels_off, key=lambda each: each.channel)),
         )
         disk.clean_stop = False
         return saved
@@ -205,7 +219,7 @@ class MemoryStore:
         return tuple(found[-limit:]) if limit > 0 else ()
 
     async def prune(self, before: datetime) -> int:
-        """Forget facts and settled messages older than this; returns how many facts and messages."""
+        """Forget facts, settled messages and receipts older than this; returns how many."""
         await self._power.gate()
         disk = self._disk
         kept = [entry for entry in disk.journal if entry.at >= before]
@@ -214,9 +228,11 @@ class MemoryStore:
             for key, row in disk.outbox.items()
             if (row.delivered_at is not None or row.given_up) and row.created_at < before
         ]
-        forgotten = len(disk.journal) - len(kept) + len(done)
+        old = [key for key, receipt in disk.receipts.items() if receipt.at < before]
+        forgotten = len(disk.journal) - len(kept) + len(done) + len(old)
         disk.journal = kept
         _forget(disk.outbox, done)
+        _forget(disk.receipts, old)
         return forgotten
 
     async def close(self) -> None:

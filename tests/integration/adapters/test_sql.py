@@ -487,8 +487,8 @@ async def test_a_store_of_the_first_schema_keeps_what_it_holds_and_begins_a_ledg
 ) -> None:
     await made(path)
     with contextlib.closing(sqlite3.connect(path)) as old:
-        old.execute("DROP TABLE tallies")
-        old.execute("DROP TABLE deploys")
+        for table in ("tallies", "deploys", "silences", "receipts", "channels_off"):
+            old.execute(f"DROP TABLE {table}")
         old.execute("UPDATE alembic_version SET version_num = '0001'")
         old.commit()
     with pytest.raises(StoreError, match="start this one once"):

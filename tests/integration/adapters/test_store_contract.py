@@ -27,8 +27,18 @@ from keeper.core.model import (
     StreamName,
 )
 from keeper.core.reasons import Reason
+from keeper.core.silences import Matcher, Silence
 from keeper.core.world import Pause
-from keeper.ports import Batch, JournalEntry, NoticeKind, OutboxRow, Store, StoreError
+from keeper.ports import (
+    Batch,
+    ChannelOff,
+    JournalEntry,
+    NoticeKind,
+    OutboxRow,
+    Receipt,
+    Store,
+    StoreError,
+)
 from keeper.sim.disk import Disk, MemoryStore
 from keeper.sim.power import Power
 
@@ -368,3 +378,59 @@ async def test_what_was_declared_is_kept_with_what_came_of_it(opened: Opener) ->
     await store.commit(Batch(revisions={other.stream: ()}))
     await store.close()
     assert (await opened().load()).revisions == {first.stream: (first, second)}
+
+
+def silence(number: int) -> Silence:
+    return Silence(
+        silence_id=f"s-{number}",
+        matchers=(Matcher(field="stream", pattern="duel"), Matcher(field="alert", pattern="*Dark")),
+        since=NOW,
+        until=NOW + timedelta(hours=number),
+        actor="ada",
+        reason="maintenance",
+    )
+
+
+def receipt(incident: str, channel: str, text: str = "1", at: datetime = NOW) -> Receipt:
+    return Receipt(incident_id=incident, channel=channel, receipt=text, at=at)
+
+
+async def test_silences_receipts_and_channels_that_are_off_are_there_after_a_restart(
+    opened: Opener,
+) -> None:
+    off = ChannelOff(channel="ops", since=NOW, why="HTTP 410", declared="mark")
+    store = opened()
+    await store.load()
+    await store.commit(
+        Batch(
+            silences=(silence(1), silence(2)),
+            receipts=(receipt("i-1", "ops"), receipt("i-1", "phone"), receipt("i-2", "ops")),
+            channels_off=(off, replace(off, channel="phone")),
+        )
+    )
+    await store.commit(
+        Batch(silences=(silence(2),), receipts=(receipt("i-1", "ops", "2"),), channels_off=(off,))
+    )
+    await store.commit(Batch(pause=PAUSE))  # which says nothing of them
+    await store.close()
+    store = opened()
+    saved = await store.load()
+    assert saved.silences == (silence(2),)
+    assert saved.receipts == (
+        receipt("i-1", "ops", "2"), receipt("i-1", "phone"), receipt("i-2", "ops"),
+    )  # fmt: skip
+    assert saved.channels_off == (off,)
+    await store.commit(Batch(silences=(), channels_off=()))
+    await store.close()
+    again = await opened().load()
+    assert (again.silences, again.channels_off) == ((), ())
+
+
+async def test_prune_forgets_what_was_said_of_old_incidents(opened: Opener) -> None:
+    store = opened()
+    await store.load()
+    old = receipt("i-1", "ops", at=NOW - timedelta(days=31))
+    await store.commit(Batch(receipts=(old, receipt("i-2", "ops"))))
+    assert await store.prune(NOW - timedelta(days=30)) == 1
+    await store.close()
+    assert (await opened().load()).receipts == (receipt("i-2", "ops"),)
