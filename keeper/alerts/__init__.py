@@ -70,6 +70,7 @@ class Line:
     status: LineStatus
     dark_s: float = 0.0  # how long its viewers have seen nothing
     why_now: str = ""
+    cost_dollars: float = 0.0  # what that dark time has cost so far, where it is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +85,15 @@ class Notice:
     kind: NoticeKind
     alert: Alert  # the one that leads the incident: what the first line is about
     at: datetime
-    dark_s: float = 0.0  # RESOLVED: how long the viewer saw nothing
+    dark_s: float = 0.0  # how long viewers have seen nothing: of the slot that was dark longest
     acts: int = 0
     reason: str = ""  # why this message now: first, new severity, repeat after 4 h, resolved
     incident_id: str = ""
     lines: tuple[Line, ...] = ()  # every alert of the incident, the leading one first
     is_page: bool = False  # from this message on the incident needs a person: once for each
+    cost_dollars: float = (
+        0.0  # what the dark time of all its slots has cost so far, where it is known
+    )
     digest: Digest | None = None
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from keeper.alerts import Alert, Notice, Severity
 from keeper.alerts.advice import HUMAN
-from keeper.core.model import SlotId, StreamName
+from keeper.alerts.payloads import alert_of, flat_alert, from_payload, moment_of, to_payload
 from keeper.core.reasons import Reason
 from keeper.ports import NoticeKind
+
+__all__ = ["Numbers", "dispatch", "from_payload", "inhibited", "next_due_at", "to_payload"]
 
 State = Mapping[str, Any]
 
@@ -342,77 +344,6 @@ def _elapsed_s(since: datetime | None, now: datetime) -> float:
 # --- plain values ---------------------------------------------------------------------------------------
 
 
-def to_payload(notice: Notice) -> dict[str, Any]:
-    """Flatten a notice to JSON values, for the outbox and for the webhook's body."""
-    return {
-        "notice_id": notice.notice_id,
-        "kind": notice.kind.value,
-        "alert": _alert_out(notice.alert),
-        "at": notice.at.isoformat(),
-        "dark_s": notice.dark_s,
-        "acts": notice.acts,
-        "reason": notice.reason,
-    }
-
-
-def from_payload(payload: Mapping[str, Any]) -> Notice:
-    """Read a notice back. Keys of a newer keeper are ignored, missing ones take their defaults."""
-    return Notice(
-        notice_id=str(payload["notice_id"]),
-        kind=NoticeKind(payload["kind"]),
-        alert=_alert_in(payload["alert"]),
-        at=datetime.fromisoformat(payload["at"]),
-        dark_s=float(payload.get("dark_s", 0.0)),
-        acts=int(payload.get("acts", 0)),
-        reason=str(payload.get("reason", "")),
-    )
-
-
-def _alert_out(alert: Alert) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for each in fields(alert):
-        value = getattr(alert, each.name)
-        if isinstance(value, datetime):
-            value = value.isoformat()
-        elif isinstance(value, Severity | Reason):
-            value = value.value
-        elif isinstance(value, Mapping):
-            value = {str(key): str(text) for key, text in value.items()}
-        flat[each.name] = value
-    return flat
-
-
-_REASONS: Mapping[Any, Reason] = {reason.value: reason for reason in Reason}  # unknown: None
-
-
-def _alert_in(flat: Mapping[str, Any]) -> Alert:
-    return Alert(
-        name=flat["name"],
-        key=flat["key"],
-        severity=Severity(flat["severity"]),
-        slot=SlotId(flat["slot"]) if flat.get("slot") is not None else None,
-        stream=StreamName(flat["stream"]) if flat.get("stream") is not None else None,
-        summary=flat.get("summary", ""),
-        why=flat.get("why", ""),
-        did=flat.get("did", ""),
-        needs_human=flat.get("needs_human", ""),
-        since=datetime.fromisoformat(flat["since"]),
-        dollars=float(flat.get("dollars", 0.0)),
-        labels=dict(flat.get("labels", {})),
-        reason=_REASONS.get(flat.get("reason")),
-        dark_since=_moment(flat.get("dark_since")),
-        acts=int(flat.get("acts", 0)),
-        over=flat.get("over", ""),
-        is_once=bool(flat.get("is_once", False)),
-        stage=int(flat.get("stage", 0)),
-        case=str(flat.get("case", "")),
-    )
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
 def _write(told: Mapping[str, _Told], state: State, before: Mapping[str, _Told]) -> dict[str, Any]:
     """Flatten what is remembered; what has not changed is taken over as it is written."""
     return {
@@ -429,7 +360,7 @@ def _flat(each: _Told) -> dict[str, Any]:
         "told": each.told,
         "quiet_since": each.quiet_since.isoformat() if each.quiet_since else None,
         "dark_s": each.dark_s,
-        "alert": _alert_out(each.alert),
+        "alert": flat_alert(each.alert),
     }
 
 
@@ -449,12 +380,12 @@ def _told_in(flat: Mapping[str, Any]) -> _Told:
         return known[1]
     told = _Told(
         fired_at=datetime.fromisoformat(flat["fired_at"]),
-        waiting_since=_moment(flat["waiting_since"]),
-        told_at=_moment(flat["told_at"]),
+        waiting_since=moment_of(flat["waiting_since"]),
+        told_at=moment_of(flat["told_at"]),
         told=int(flat["told"]),
-        quiet_since=_moment(flat["quiet_since"]),
+        quiet_since=moment_of(flat["quiet_since"]),
         dark_s=float(flat["dark_s"]),
-        alert=_alert_in(flat["alert"]),
+        alert=alert_of(flat["alert"]),
     )
     if len(_known) >= _KNOWN_MAX:
         _known.clear()
