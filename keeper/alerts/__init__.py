@@ -122,6 +122,7 @@ class Channel(Protocol):
     """One place to tell people. Asked in the order in which messages are due."""
 
     name: str
+    apart_s: float  # from one message to the next, at least; 0: as they come
 
     def wants(self, notice: Notice) -> bool:
         """Whether this channel is to get a notice at all; asked once, when it is due."""

@@ -51,6 +51,8 @@ class SlackSettings(BaseModel):
 class Slack:
     """Words notices for Slack."""
 
+    apart_s = 1.0  # "1 per second" for each hook or channel (Slack: rate limits, read 2026-11)
+
     def __init__(self, settings: SlackSettings, url: str) -> None:
         """Keep the address to oneself: whoever has it can post. ValueError: it is none."""
         if not url.startswith(("https://", "http://")):

@@ -42,6 +42,8 @@ class WebhookSettings(BaseModel):
 class Webhook:
     """Words and signs notices for a receiver."""
 
+    apart_s = 0.0
+
     def __init__(self, settings: WebhookSettings, signing_secrets: tuple[str, ...]) -> None:
         """Keep the secrets; the first is the current one. ValueError: they cannot be used."""
         if not settings.url.startswith(("https://", "http://")):

@@ -31,6 +31,7 @@ class _Told:
     name: str
     answer: DeliveryKind = DeliveryKind.DELIVERED
     fails: bool = False
+    apart_s: float = 0.0
     got: list[str] = field(default_factory=list)
 
     def wants(self, notice: Notice) -> bool:
