@@ -65,6 +65,7 @@ from keeper.settings import (
     to_desired,
     unfit,
 )
+from keeper.settings.fingerprint import fingerprint
 from keeper.settings.tree import LogFormat
 from keeper.telemetry.instrumented import (
     InstrumentedHosts,
@@ -128,6 +129,7 @@ def declare(
         windows=declared_windows(settings),
         slates=declared_slates(settings),
         workloads=build_workloads(settings),
+        config_hash=fingerprint(settings),
         channels=build_channels(settings),
         feeds=build_feeds(settings),
         channel_kinds=channel_kinds(settings),
@@ -227,7 +229,7 @@ async def open_daemon(
             reload=reload,
         )
         if metrics is not None:
-            metrics.follow(daemon.snapshot, lambda: daemon.outbox_pending)
+            metrics.follow(daemon.snapshot, config_hash=lambda: daemon.ground.declared.config_hash)
         yield daemon
 
 

@@ -80,6 +80,7 @@ class Declared:
 
     desired: Desired
     workloads: Mapping[StreamName, Workload]
+    config_hash: int | None = None  # a number that stands for all of it; None: it was not read
     channels: tuple[Channel, ...] = ()
     feeds: tuple[Feed, ...] = ()
     channel_kinds: Mapping[str, str] = field(default_factory=dict)  # by name

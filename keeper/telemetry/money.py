@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from math import fsum
+
 from keeper.core.caps import every_cap, is_stopped
-from keeper.core.meter import TOTAL, caught_up, day_ends_at, day_of, month_ends_at, month_of
+from keeper.core.meter import TOTAL, Tally, caught_up, day_ends_at, day_of, month_ends_at, month_of
+from keeper.core.model import StreamName, stream_of
 from keeper.core.moments import elapsed_s
 from keeper.core.spend import committed_by_stream
 from keeper.core.world import Snapshot
@@ -22,13 +27,16 @@ def money_gauges(snapshot: Snapshot) -> Samples:
         "keeper_spare_spent_dollars": [],
         "keeper_spend_forecast_dollars": [],
     }
+    # A stream that is gone is part of what the fleet spent, and has no series of its own.
+    known = {each.name for each in snapshot.desired.streams}
+    known |= {stream_of(slot) for slot in snapshot.records}
     periods = (
         ("day", day_of(now), day_ends_at(now)),
         ("month", month_of(now), month_ends_at(now)),
         ("total", TOTAL, None),
     )
     for period, key, end in periods:
-        for stream, tally in sorted(ledger.tallies.get(key, {}).items()):
+        for stream, tally in sorted(_of_known(ledger.tallies.get(key, {}), known).items()):
             labels = (stream, period)
             samples["keeper_spent_dollars"].append((labels, tally.dollars))
             samples["keeper_good_picture_seconds"].append((labels, tally.good_s))
@@ -50,3 +58,21 @@ def money_gauges(snapshot: Snapshot) -> Samples:
         ((cap.stream or "", cap.span.value), float(is_stopped(ledger, cap, now))) for cap in caps
     ]
     return samples
+
+
+def _of_known(
+    tallies: Mapping[StreamName, Tally], known: AbstractSet[StreamName]
+) -> Mapping[StreamName, Tally]:
+    """Add up, under the empty name, what belongs to no stream that there is."""
+    gone = tallies.keys() - known
+    if not gone:
+        return tallies
+    rest = {stream: tally for stream, tally in tallies.items() if stream in known}
+    return {
+        **rest,
+        StreamName(""): Tally(
+            dollars=fsum(tallies[each].dollars for each in gone),
+            good_s=fsum(tallies[each].good_s for each in gone),
+            spare_dollars=fsum(tallies[each].spare_dollars for each in gone),
+        ),
+    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -29,7 +29,11 @@ from keeper.core.events import (
     ConfigReloaded,
     DecisionMade,
     Event,
+    FeedChanged,
     HandoverSwapped,
+    HeartbeatChanged,
+    HintRefused,
+    HintTaken,
     HostRecycling,
     IncidentClosed,
     IncidentOpened,
@@ -46,8 +50,10 @@ from keeper.core.events import (
 )
 from keeper.core.model import Rung, stream_of
 from keeper.core.world import Snapshot
-from keeper.telemetry.metrics import METRICS, MetricType, Samples, StateCollector, label_value
+from keeper.telemetry.described import Described, MetricType
+from keeper.telemetry.metrics import METRICS, Samples, StateCollector, label_value
 from keeper.telemetry.state import Accruals, gauges
+from keeper.telemetry.told import Told, told_gauges
 
 _LEVELS: Final = {
     Level.DEBUG: logging.DEBUG,
@@ -55,6 +61,12 @@ _LEVELS: Final = {
     Level.WARNING: logging.WARNING,
     Level.ERROR: logging.ERROR,
 }
+# Every rung below a new host; what a counter can count starts at zero.
+_RUNGS: Final = tuple(rung for rung in Rung if rung is not Rung.REPLACE)
+_OUTCOMES: Final = ("sent", "failed")
+# Who hints and why it is refused are few words of ours. Should one ever be somebody else's, it is one series.
+_WORDS_MAX: Final = 16
+_OTHER: Final = "other"
 
 
 class EventLog:
@@ -121,8 +133,12 @@ class MetricsSink:
         self._accruals = Accruals()
         self._snapshot: Snapshot | None = None
         self._streams: set[str] = set()
+        self._channels: set[str] = set()
+        self._words: set[tuple[str, ...]] = set()
         self._read_snapshot: Callable[[], Snapshot | None] = lambda: None
-        self._read_outbox: Callable[[], int] = lambda: 0
+        self._read_config_hash: Callable[[], int | None] = lambda: None
+        self._told: Told | None = None
+        self._is_heard: bool | None = None  # None: nobody has been told yet that this box lives
         self._calls: dict[tuple[str, str, str], Histogram] = {}
         registry.register(StateCollector(self._samples))
         ProcessCollector(registry=registry)
@@ -131,19 +147,28 @@ class MetricsSink:
     def follow(
         self,
         snapshot: Callable[[], Snapshot | None],
-        outbox_pending: Callable[[], int] = lambda: 0,
+        told: Told | None = None,
+        config_hash: Callable[[], int | None] = lambda: None,
     ) -> None:
-        """Say where snapshots come from: read after each finished tick, when its fact arrives."""
+        """Say where snapshots come from: read after each finished tick, when its fact arrives.
+
+        ``told`` and ``config_hash`` are asked when somebody scrapes.
+        """
         self._read_snapshot = snapshot
-        self._read_outbox = outbox_pending
-        self._gauges["keeper_outbox_pending"].set_function(lambda: float(self._read_outbox()))
+        self._told = told
+        self._read_config_hash = config_hash
 
     def render(self, snapshot: Snapshot) -> None:
         """Show this snapshot from now on, and add up what happened since the one before."""
         self._snapshot = snapshot
-        self._accruals.add(snapshot)
+        lived = self._accruals.add(snapshot)
         self._gauges["keeper_last_tick_timestamp_seconds"].set(snapshot.at.timestamp())
-        self._forget_streams({stream_of(slot) for slot in snapshot.records})
+        self._know_streams({stream_of(slot) for slot in snapshot.records})
+        self._know_channels()
+        for stream, seconds in lived.detected_s:
+            self._observe("keeper_stream_detection_duration_seconds", stream, seconds)
+        for stream, seconds in lived.started_s:
+            self._observe("keeper_host_start_duration_seconds", stream, seconds)
 
     def publish(  # noqa: C901 - one row a fact that has a metric of its own
         self, event: Event, *, at: datetime, tick: int
@@ -163,32 +188,42 @@ class MetricsSink:
             case IncidentOpened(slot=slot, reason=reason):
                 self._count("keeper_incidents_total", stream_of(slot), reason.value)
             case IncidentClosed(slot=slot, duration_s=duration_s):
-                labels = label_value(stream_of(slot))
-                self._histograms["keeper_repair_duration_seconds"].labels(labels).observe(
-                    duration_s
-                )
+                self._observe("keeper_repair_duration_seconds", stream_of(slot), duration_s)
             case StreamOnAir(slot=slot, duration_s=duration_s, started_s=started_s):
-                labels = label_value(stream_of(slot))
                 if started_s is not None:
                     name = "keeper_stream_start_duration_seconds"
-                    self._histograms[name].labels(labels).observe(started_s)
+                    self._observe(name, stream_of(slot), started_s)
                 elif duration_s:
                     name = "keeper_stream_dark_duration_seconds"
-                    self._histograms[name].labels(labels).observe(duration_s)
+                    self._observe(name, stream_of(slot), duration_s)
             case WorkloadRestarting(slot=slot) | InstanceRebooting(slot=slot):
                 rung = Rung.REBOOT if isinstance(event, InstanceRebooting) else event.rung
                 self._count("keeper_restarts_total", stream_of(slot), rung.value)
             case HandoverSwapped(slot=slot, gap_s=gap_s):
-                labels = label_value(stream_of(slot))
-                self._histograms["keeper_handover_gap_seconds"].labels(labels).observe(gap_s)
+                self._observe("keeper_handover_gap_seconds", stream_of(slot), gap_s)
             case HostRecycling(slot=slot):
                 self._count("keeper_recycles_total", stream_of(slot))
             case SparePromoted(slot=slot, reason=reason):
                 self._count("keeper_spare_promotions_total", stream_of(slot), reason.value)
+            case _:
+                self._count_telling(event, at)
+
+    def _count_telling(self, event: Event, at: datetime) -> None:
+        """Count one fact of those about messages, hints and the configuration."""
+        match event:
             case NoticeSent(channel=channel):
                 self._count("keeper_notices_total", channel, "sent")
             case NoticeFailed(channel=channel):
                 self._count("keeper_notices_total", channel, "failed")
+            case FeedChanged(channel=channel, is_taking=is_taking):
+                self._gauges["keeper_feed_taking"].labels(label_value(channel)).set(is_taking)
+            case HeartbeatChanged(is_heard=is_heard):
+                self._is_heard = is_heard
+            case HintTaken(source=source):
+                self._count("keeper_hints_taken_total", *self._few(source))
+            case HintRefused(source=source, why=why, refused=refused):
+                words = self._few(source, why)
+                self._count("keeper_hints_refused_total", *words, by=max(1, refused))
             case KeeperStarted() | ConfigReloaded():
                 self._gauges["keeper_config_last_reload_successful"].set(1)
                 name = "keeper_config_last_reload_success_timestamp_seconds"
@@ -207,13 +242,31 @@ class MetricsSink:
             self._calls[key] = series
         series.observe(duration_s)
 
-    def _count(self, name: str, *labels: str) -> None:
-        self._counters[name].labels(*(label_value(each) for each in labels)).inc()
+    def _count(self, name: str, *labels: str, by: int = 1) -> None:
+        self._counters[name].labels(*(label_value(each) for each in labels)).inc(by)
+
+    def _observe(self, name: str, stream: str, seconds: float) -> None:
+        self._histograms[name].labels(label_value(stream)).observe(seconds)
+
+    def _few(self, *words: str) -> tuple[str, ...]:
+        """Return words that are few, or ``other`` for each once they are not."""
+        if words not in self._words and len(self._words) >= _WORDS_MAX:
+            return tuple(_OTHER for _ in words)
+        self._words.add(words)
+        return words
 
     def _samples(self) -> Samples:
-        if self._snapshot is None:
-            return {}
-        return {**gauges(self._snapshot), **self._accruals.samples()}
+        samples: Samples = {}
+        number = self._read_config_hash()
+        if number is not None:
+            samples["keeper_config_hash"] = [((), float(number))]
+        if self._is_heard is not None:
+            samples["keeper_heartbeat_heard"] = [((), float(self._is_heard))]
+        if self._told is not None:
+            samples |= told_gauges(self._told)
+        if self._snapshot is not None:
+            samples |= gauges(self._snapshot) | self._accruals.samples()
+        return samples
 
     def _register(self) -> None:
         for metric in METRICS:
@@ -245,29 +298,52 @@ class MetricsSink:
         for event in EVENT_TYPES:
             self._counters["keeper_events_total"].labels(event.name)
 
-    def _forget_streams(self, streams: set[str]) -> None:
-        """Drop the counters of streams of which no slot is left."""
+    def _know_streams(self, streams: set[str]) -> None:
+        """Drop what was counted for streams of which no slot is left; let that of new ones begin at zero."""
         known = {label_value(stream) for stream in streams}
         if known == self._streams:
             return
         self._streams = known
-        for name in ("keeper_incidents_total", "keeper_restarts_total", "keeper_recycles_total"):
-            _forget(self._counters[name], known)
-        for name in (
-            "keeper_repair_duration_seconds",
-            "keeper_handover_gap_seconds",
-            "keeper_stream_dark_duration_seconds",
-            "keeper_stream_start_duration_seconds",
-        ):
-            _forget(self._histograms[name], known)
+        for metric, family in self._families("stream"):
+            _forget(family, "stream", known)
+            for stream in known:
+                match metric.labels:
+                    case ("stream",):
+                        family.labels(stream)
+                    case ("stream", "rung"):
+                        for rung in _RUNGS:
+                            family.labels(stream, rung.value)
+                    case _:
+                        pass  # by a reason: there are too many that never come
+
+    def _know_channels(self) -> None:
+        """Drop what was counted for channels that are declared no more; let that of new ones begin at zero."""
+        if self._told is None:
+            return
+        known = {label_value(each.name) for each in self._told.channels()}
+        if known == self._channels:
+            return
+        self._channels = known
+        for _, family in self._families("channel"):
+            _forget(family, "channel", known)
+        for channel in known:
+            for outcome in _OUTCOMES:
+                self._counters["keeper_notices_total"].labels(channel, outcome)
+
+    def _families(self, label: str) -> Iterator[tuple[Described, Counter | Gauge | Histogram]]:
+        for metric in METRICS:
+            if label in metric.labels and not metric.is_state:
+                name = metric.name
+                family = self._counters.get(name) or self._histograms.get(name)
+                yield metric, family or self._gauges[name]
 
 
-def _forget(family: Counter | Histogram, streams: set[str]) -> None:
+def _forget(family: Counter | Gauge | Histogram, label: str, known: set[str]) -> None:
     for metric in family.collect():
         gone = {
-            sample.labels["stream"]
+            sample.labels[label]
             for sample in metric.samples
-            if sample.labels.get("stream", "") not in streams
+            if sample.labels.get(label, "") not in known
         }
-        for stream in gone:
-            family.remove_by_labels({"stream": stream})
+        for value in gone:
+            family.remove_by_labels({label: value})

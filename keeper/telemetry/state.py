@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from math import inf
 
@@ -49,6 +50,7 @@ def gauges(snapshot: Snapshot) -> Samples:
     tripped = set(snapshot.plan.fuses)
     samples: Samples = {
         "keeper_paused": [((), float(world.pause is not None))],
+        "keeper_silences": [((), float(sum(each.until > snapshot.at for each in world.silences)))],
         "keeper_paused_slots": [((), float(len(of_slots(world.slot_pauses))))],
         "keeper_pause_end_timestamp_seconds": _pauses(world),
         "keeper_open_windows": [
@@ -100,6 +102,14 @@ def gauges(snapshot: Snapshot) -> Samples:
     return samples | viewer_gauges(snapshot) | money_gauges(snapshot)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lived:
+    """What two snapshots in a row show to have ended between them, in seconds, by stream."""
+
+    detected_s: tuple[tuple[StreamName, float], ...] = ()  # first bad look to belief
+    started_s: tuple[tuple[StreamName, float], ...] = ()  # order of a rental to its first good look
+
+
 @dataclass(slots=True)
 class Accruals:
     """What adds up while keeper looks: dollars and replacements, per stream."""
@@ -107,8 +117,9 @@ class Accruals:
     dollars: dict[StreamName, float] = field(default_factory=dict)
     replacements: dict[StreamName, int] = field(default_factory=dict)
     before: Snapshot | None = None
+    spared: set[str] = field(default_factory=set)  # labels of rentals that have been spares
 
-    def add(self, snapshot: Snapshot) -> None:
+    def add(self, snapshot: Snapshot) -> Lived:
         """Add what happened since the snapshot before. A clock that stepped back adds nothing."""
         before, self.before = self.before, snapshot
         known = {stream_of(slot) for slot in snapshot.records} | spend(snapshot).keys()
@@ -117,8 +128,9 @@ class Accruals:
                 del totals[gone]  # nothing of the stream is left, so nothing more can add up
             for stream in known - totals.keys():
                 totals[stream] = 0
+        self._remember_spares(snapshot)
         if before is None:
-            return
+            return Lived()
         elapsed_s = max(0.0, (snapshot.at - before.at).total_seconds())
         for stream, dollars in spend(before).items():
             if stream in self.dollars:
@@ -129,6 +141,19 @@ class Accruals:
             is_counted = old is not None and not is_spare(slot)
             if is_counted and old is not None and record.replaced_at != old.replaced_at:
                 self.replacements[stream] += len(set(record.replaced_at) - set(old.replaced_at))
+        return Lived(
+            detected_s=tuple(_detected(before, snapshot)),
+            started_s=tuple(_started(before, snapshot, self.spared)),
+        )
+
+    def _remember_spares(self, snapshot: Snapshot) -> None:
+        present = set()
+        for slot, record in snapshot.records.items():
+            labels = {each.label for each in _tenures(record)}
+            present |= labels
+            if is_spare(slot):
+                self.spared |= labels
+        self.spared &= present
 
     def samples(self) -> Samples:
         """Return the counters that are kept here."""
@@ -138,6 +163,34 @@ class Accruals:
                 ((s,), float(n)) for s, n in sorted(self.replacements.items())
             ],
         }
+
+
+def _detected(before: Snapshot, after: Snapshot) -> Iterator[tuple[StreamName, float]]:
+    for slot, record in after.records.items():
+        old = before.records.get(slot)
+        if record.dark_since is not None and old is not None and old.dark_since is None:
+            yield stream_of(slot), max(0.0, (after.at - record.dark_since).total_seconds())
+
+
+def _started(
+    before: Snapshot, after: Snapshot, spared: AbstractSet[str]
+) -> Iterator[tuple[StreamName, float]]:
+    """Yield how long hosts took that were seen good for the first time.
+
+    What was seen before and is to be seen anew (a host that takes over) is no start of a new host, and
+    a spare has waited for its turn.
+    """
+    coming = {
+        tenure.label
+        for record in before.records.values()
+        for tenure in _tenures(record)
+        if tenure.first_live_at is None and tenure.warm_at is None and tenure.label not in spared
+    }
+    for slot, record in after.records.items():
+        for tenure in _tenures(record):
+            if tenure.first_live_at is not None and tenure.label in coming:
+                took_s = (tenure.first_live_at - tenure.requested_at).total_seconds()
+                yield stream_of(slot), max(0.0, took_s)
 
 
 def is_on_air(record: SlotRecord) -> bool:

@@ -24,31 +24,20 @@ from keeper.core.events import (
     TickFinished,
     WorkloadRestarting,
 )
-from keeper.core.flow import Rate
-from keeper.core.meter import Meter, Stop, Tally
 from keeper.core.model import (
-    Condition,
-    ConditionKind,
     InstanceId,
-    Remedy,
-    Revision,
     Rung,
     SlotId,
-    Status,
     StreamName,
-    Subject,
-    Symptom,
 )
 from keeper.core.pauses import key_of
 from keeper.core.reasons import Reason
-from keeper.core.slate import SlateShown, SlateWhy
-from keeper.core.world import AccountSeen, Pause, Snapshot
+from keeper.core.world import Pause
 from keeper.telemetry.logs import configure_logs
-from keeper.telemetry.metrics import METRICS, document
 from keeper.telemetry.sinks import EventLog, MetricsSink
-from tests.components import REPOSITORY
 from tests.facts import every_event
-from tests.snapshots import NOW, ago, condemned, conditions, dark, picture, record, snapshot, tenure
+from tests.snapshots import NOW, ago, record, snapshot
+from tests.unit.telemetry.rich import rich
 
 
 @pytest.fixture
@@ -67,68 +56,6 @@ def log() -> Iterator[io.StringIO]:
     configure_logs(format="json", level="debug", stream=stream)
     yield stream
     structlog.reset_defaults()
-
-
-AILING = Condition(
-    kind=ConditionKind.WORKING, status=Status.FALSE, reason=Reason.SYMPTOM, since=NOW,
-    symptom=Symptom(code="flicker", sentence="it flickers", remedy=Remedy.RESTART_PROCESS),
-)  # fmt: skip
-
-
-# What a viewer measures.
-MEASURED = replace(
-    picture(1),
-    numbers={
-        **picture(1).numbers, "bitrate_bps": 8e6, "mean_luma": 90.0, "sound_dbfs": -20.0,
-        "keyframe_interval_s": 2.0, "latency_s": 4.0, "newest_age_s": 0.5,
-    },
-)  # fmt: skip
-# What a workload measures of itself.
-DRAWN = replace(
-    picture(1),
-    subject=Subject.WORKLOAD,
-    numbers={"generated_frames_per_s": 30.0, "generation_s": 0.02, "queue_age_s": 0.0},
-)
-
-
-def rich() -> Snapshot:
-    """A snapshot in which every state metric has something to say."""
-    seen = snapshot(
-        record("duel/0"),
-        dark(
-            "duel/1",
-            tenure=tenure(
-                2, conditions=(*conditions(streaming=(Status.FALSE, Reason.BLACK)), AILING)
-            ),
-        ),
-        record("sd/0", tenure=None, ever_on_air=False, healthy_since=None),
-        record("duel/spare-0", tenure=tenure(8, ready_at=NOW), ever_on_air=False),
-        condemned=(condemned(), condemned(10, None)),
-        orphans_known=frozenset({InstanceId(7055)}),
-        latest={(p.instance_id, p.subject): p for p in (MEASURED, DRAWN)},
-        fuses=(Reason.BUDGET,),
-        account=AccountSeen(spendable_dollars=9.0, at=NOW),
-        slot_pauses={SlotId("duel/1"): Pause(since=NOW, until=None, actor="ada", reason="")},
-    )
-    duel = StreamName("duel")
-    tally = {duel: Tally(dollars=4.0, good_s=7200.0, spare_dollars=1.5)}
-    meter = Meter(
-        metered_at=NOW,
-        rates={duel: Rate(dollars_per_hour=0.5, on_air=1)},
-        tallies={"2026-03-01": tally, "2026-03": tally, "total": tally},
-        stops={"/month@2026-03": Stop(at=NOW, cap_dollars=9.0)},
-    )
-    fleet = replace(seen.desired.fleet, spend_max_dollars_per_month=9.0)
-    bad = Revision(stream=duel, name="r2", declared_at=NOW, bad_at=NOW)
-    streams = tuple(
-        replace(each, revision="r2" if each.name == duel else "") for each in seen.desired.streams
-    )
-    return replace(
-        seen,
-        world=replace(seen.world, meter=meter, revisions={duel: (bad,)}),
-        desired=replace(seen.desired, fleet=fleet, streams=streams),
-        slates={duel: SlateShown(is_on=True, why=SlateWhy.STAYS, since=NOW)},
-    )
 
 
 def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
@@ -199,46 +126,6 @@ def test_a_quiet_level_costs_no_line(log: io.StringIO) -> None:
     EventLog().publish(TickFinished(tick=1, acts=0, duration_s=0.1, detail=""), at=NOW, tick=1)
     EventLog().observe_call("store", "commit", "ok", 0.01)
     assert log.getvalue() == ""
-
-
-def test_every_metric_of_the_table_is_emitted_with_its_help(
-    sink: MetricsSink, registry: CollectorRegistry
-) -> None:
-    sink.follow(rich, lambda: 2)
-    for event in every_event():
-        sink.publish(event, at=NOW, tick=1)
-    back = StreamOnAir(slot=SlotId("duel/0"), instance_id=InstanceId(7001), duration_s=9.0)
-    for event in (back, replace(back, started_s=9.0)):
-        sink.publish(event, at=NOW, tick=1)
-    sink.observe_call("marketplace", "create", "offer_gone", 0.2)
-    families = {
-        family.name + ("_total" if family.type == "counter" else ""): family
-        for family in registry.collect()
-    }
-    for metric in METRICS:
-        family = families[metric.name]
-        assert family.documentation == metric.help
-        assert family.type == metric.type
-        assert family.samples, f"{metric.name} is never emitted"
-        for sample in family.samples:
-            assert set(sample.labels) - {"le"} == set(metric.labels)
-    ours = {name for name in families if name.startswith("keeper_")}
-    assert ours == {metric.name for metric in METRICS}
-
-
-def test_table_keeps_the_conventions() -> None:
-    names = [metric.name for metric in METRICS]
-    assert len(names) == len(set(names))
-    for metric in METRICS:
-        assert metric.name.startswith("keeper_")
-        assert (metric.type == "counter") == metric.name.endswith("_total"), metric.name
-        assert metric.help.endswith(".")
-        assert not {"instance", "instance_id", "offer_id", "machine_id"} & set(metric.labels)
-
-
-def test_page_of_metrics_is_current() -> None:
-    """Print it again: python -m keeper.telemetry.metrics > docs/metrics.md."""
-    assert (REPOSITORY / "docs" / "metrics.md").read_text() == document()
 
 
 def test_shows_the_state_of_the_last_snapshot(
