@@ -136,6 +136,7 @@ def declare(
         channel_marks=channel_marks(settings, key),
         pulse=build_pulse(settings),
         hooks=hook_secrets(settings),
+        runbooks_url=alerts.runbooks_url,
         digest=(
             CronOpenings(alerts.digest.cron, alerts.digest.time_zone)
             if alerts.digest.cron
@@ -370,6 +371,8 @@ async def _listening(
         clock=clock,
         hosts=daemon.crew.asking,
         key_file=str(_key_file(settings).absolute()),
+        hook_secret=lambda source: getattr(daemon.ground.declared.hooks, source),
+        runbooks_url=lambda: daemon.ground.declared.runbooks_url,
     )
     public, local = build(token=token, is_local=False), build(token=None, is_local=True)
     async with contextlib.AsyncExitStack() as stack:

@@ -26,6 +26,7 @@ from keeper.daemon.facts import Facts
 from keeper.daemon.follow import silence_at
 from keeper.daemon.following import Following
 from keeper.daemon.ground import Ground
+from keeper.daemon.hints import Hints
 from keeper.daemon.keys import Keys
 from keeper.daemon.lulls import Lulls
 from keeper.daemon.notify import Notifier
@@ -109,6 +110,13 @@ class Crew:
             nudge=nudge,
             refused=lambda refusal: self.facts.note(AccountUnreadable(error=describe(refusal))),
             drifted=self.facts.note,
+        )
+        self.hints = Hints(
+            clock,
+            look=self.survey.hurry,
+            look_at_account=self.purse.hurry,
+            note=self.facts.note,
+            add=self.facts.add,
         )
         self.enroll = Enroll(
             ports.marketplace,

@@ -87,6 +87,7 @@ class Declared:
     channel_marks: Mapping[str, str] = field(default_factory=dict)  # of how each is declared
     pulse: Pulse | None = None
     hooks: HookSecrets = field(default_factory=HookSecrets)
+    runbooks_url: str = ""  # where docs/runbooks is served
     digest: Openings | None = None  # when people get the week in numbers; None: never
     alert_numbers: Numbers = field(default_factory=Numbers)
     canary_addresses: tuple[Address, ...] = ()
@@ -118,6 +119,7 @@ def changes(before: Declared, after: Declared) -> tuple[str, ...]:
             and (new[name] != old[name] or after.workloads[name] != before.workloads.get(name))
         ),
         *(("changed fleet",) if before.desired.fleet != after.desired.fleet else ()),
+        *(("changed hooks",) if before.hooks != after.hooks else ()),
         *(("changed slates",) if before.slates != after.slates else ()),
         *(("changed windows",) if before.windows != after.windows else ()),
         *(("changed views",) if before.aids != after.aids else ()),

@@ -28,9 +28,16 @@ from keeper.daemon.error_line import describe
 from keeper.daemon.ground import Ground
 from keeper.daemon.memory import Memory
 from keeper.daemon.ticker import Ticker
+from keeper.daemon.told import alerts_now
 from keeper.ports import (
+    AlertNow,
+    ChannelNow,
+    ChannelTest,
     ConfigError,
+    Hint,
     JournalEntry,
+    Missing,
+    OutboxRow,
     ReloadReport,
     Thumbnail,
 )
@@ -233,6 +240,31 @@ class Daemon:
     def strip(self, slot: SlotId) -> Strip:
         """Return what viewers of a slot saw in the last half hour; empty when nobody has looked."""
         return self.crew.board.strips.of_slot(slot)
+
+    def alerts(self) -> tuple[AlertNow, ...]:
+        """Return every alert that holds, the most severe first."""
+        return alerts_now(self.ground, self._ports.clock)
+
+    def channels(self) -> tuple[ChannelNow, ...]:
+        """Return every declared channel, feeds too."""
+        kinds = self.ground.declared.channel_kinds
+        return tuple(ChannelNow(name=name, kind=kind, pending=0) for name, kind in kinds.items())
+
+    def outbox(self) -> tuple[OutboxRow, ...]:
+        """Return the messages that no channel has taken yet, the oldest first."""
+        return ()
+
+    async def test_channel(self, name: str) -> ChannelTest:
+        """Send a test message now, past the outbox. Raises Missing: there is no such channel."""
+        raise Missing(f"there is no channel {name!r}")
+
+    def hint(self, hint: Hint) -> bool:
+        """Look at the marketplace again soon. False: it was known already; nothing follows."""
+        return self.crew.hints.take(hint)
+
+    def hint_refused(self, source: str, why: str) -> None:
+        """Note that something that came as a hint was none."""
+        self.crew.hints.refuse(source, why)
 
     async def changed(self) -> None:
         """Wait for the next snapshot."""

@@ -85,6 +85,7 @@ class Survey:
         self._is_unchanged = False  # the latest reading said what the one before it said
         self._surveyed_s: dict[StreamName, float] = {}
         self._list_soon = asyncio.Event()
+        self._is_hinted = False  # somebody said that another list may show something new
         self._offers_wanted = asyncio.Event()
         self._shows_wanted = asyncio.Event()
         self._wants = Wants()
@@ -111,23 +112,30 @@ class Survey:
         if wants.show_ids:
             self._shows_wanted.set()
 
+    def hurry(self) -> None:
+        """Read the listing sooner than the quiet beat, once, and no sooner than the busy one."""
+        self._is_hinted = True
+        self._rest.end()
+        self._list_soon.set()
+
     async def read_listings(self) -> None:
-        """Read the listing for ever: on the quiet beat, or sooner when the plan asks for it."""
+        """Read the listing for ever: on the quiet beat, or sooner when the plan or a hint asks for it."""
         while True:
             started_s = self._clock.monotonic()
+            self._is_hinted = False  # what is said from now on may be missing in this list
             await self.read_listing_once()
             quiet_s, busy_s = self._list_interval_s()
             if self.unreadable_since is not None:
                 await asyncio.sleep(min(_FAILED_READ_APART_S, quiet_s))
                 continue
             self._read_by_s = self._clock.monotonic()
-            has_rested = self._begin_rest(started_s, quiet_s, busy_s)
+            has_rested = not self._is_hinted and self._begin_rest(started_s, quiet_s, busy_s)
             over_s = await self._rest.over()
             if has_rested:
                 started_s = last_beat_s(started_s, self._rest_beat_s, over_s)
             # Never faster than the busy beat, whatever is wished.
             await asyncio.sleep(max(0.0, busy_s - (self._clock.monotonic() - started_s)))
-            if self._wants.listing_by is None:
+            if self._wants.listing_by is None and not self._is_hinted:
                 self._list_soon.clear()
                 left_s = quiet_s - (self._clock.monotonic() - started_s)
                 await _wait_at_most(self._list_soon, left_s)

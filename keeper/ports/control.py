@@ -48,6 +48,8 @@ class AlertNow:
     muted_by: str = ""  # the key of the louder alert that says it already
     silenced_by: str = ""  # the id of the silence
     dollars: float = 0.0
+    repeat_at: datetime | None = None  # if it still holds then; None: it will not be repeated
+    repeat_to: tuple[str, ...] = ()  # the channels that want it, and are not off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ class Hint:
     hint_id: str  # the same when it comes again
     said_at: datetime
     about: str  # bounded, plain: for the journal alone
+    is_about_money: bool = False  # then the account is looked at, too
 
 
 class Looks(Protocol):
@@ -114,11 +117,15 @@ class Telling(Protocol):
         ...
 
     def hint(self, hint: Hint) -> bool:
-        """Look at the marketplace again soon. False: it was known, too old, or there were too many."""
+        """Look at the marketplace again soon. False: it was known already; nothing follows."""
+        ...
+
+    def hint_refused(self, source: str, why: str) -> None:
+        """Note that something that came as a hint was none. ``why``: one of few words."""
         ...
 
 
-class Control(Looks, Protocol):
+class Control(Looks, Telling, Protocol):
     """What the web layer may ask of the daemon."""
 
     def snapshot(self) -> Snapshot | None:

@@ -6,24 +6,29 @@ import hmac
 import pwd
 import socket
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel, ValidationError
 
 from keeper.core.text import plain
 from keeper.core.world import Snapshot
 from keeper.ports import Clock, Control, StoreError, TimedOut, Uncertain
+
+_B = TypeVar("_B", bound=BaseModel)
 
 CONTROL: Final = web.AppKey("control", Control)
 CLOCK: Final = web.AppKey("clock", Clock)
 METRICS: Final = web.AppKey("metrics", CollectorRegistry)
 TOKEN: Final = web.AppKey("token", str)
 IS_LOCAL: Final = web.AppKey("is_local", bool)
+# Where docs/runbooks is served, as configured now; "": nowhere.
+RUNBOOKS_URL: Final = web.AppKey[Callable[[], str]]("runbooks_url")
 
 # Everything comes from here and nothing may be framed, sniffed, referred to or kept.
 HEADERS: Final[Mapping[str, str]] = {
@@ -116,6 +121,21 @@ async def secure(_request: web.Request, response: web.StreamResponse) -> None:
         response.headers.setdefault(name, value)
     if "Server" in response.headers:
         del response.headers["Server"]
+
+
+def read_body(content: bytes, kind: type[_B], title: str) -> _B:
+    """Read what was asked. Problem 422: it is not understood, with every finding."""
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        # Without the input: it may be anything, invalid UTF-8 included, and is known to the caller.
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        wrong = [
+            {"at": ".".join(str(part) for part in each["loc"]), "what": each["msg"]}
+            for each in found
+        ]
+        detail = "; ".join(f"{each['at'] or 'body'}: {each['what']}" for each in wrong)
+        raise Problem(422, title, plain(detail), problems=wrong) from error
 
 
 def snapshot_of(request: web.Request) -> Snapshot:

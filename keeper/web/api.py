@@ -15,7 +15,7 @@ from weakref import WeakSet
 import orjson
 from aiohttp import web
 from aiohttp_sse import sse_response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from keeper.core.labels import parse
 from keeper.core.model import InstanceId, OfferId, SlotId, StreamName, is_spare, stream_of
@@ -26,11 +26,13 @@ from keeper.core.world import PAUSE_DEFAULT_S, Order, OrderKind
 from keeper.ports import JournalEntry
 from keeper.web.answers import (
     CONTROL,
+    RUNBOOKS_URL,
     Problem,
     allow_order,
     json_answer,
     now_of,
     plain_values,
+    read_body,
     snapshot_of,
 )
 from keeper.web.explain import explain
@@ -83,8 +85,9 @@ class OrderBody(BaseModel):
 
 async def get_status(request: web.Request) -> web.Response:
     """Everything, at one moment."""
-    looks = request.app[CONTROL]
-    return json_answer(status_of(snapshot_of(request), now_of(request), looks))
+    control, runbooks_url = request.app[CONTROL], request.app[RUNBOOKS_URL]()
+    status = status_of(snapshot_of(request), now_of(request), control, control, runbooks_url)
+    return json_answer(status)
 
 
 async def get_plan(request: web.Request) -> web.Response:
@@ -140,17 +143,7 @@ def event_status(entry: JournalEntry) -> EventStatus:
 async def post_order(request: web.Request) -> web.Response:
     """Take an order; the next tick acts on it."""
     actor = allow_order(request)
-    try:
-        body = OrderBody.model_validate_json(await request.read())
-    except ValidationError as error:
-        # Without the input: it may be anything, invalid UTF-8 included, and is known to the caller.
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        wrong = [
-            {"at": ".".join(str(part) for part in each["loc"]), "what": each["msg"]}
-            for each in found
-        ]
-        detail = "; ".join(f"{each['at'] or 'body'}: {each['what']}" for each in wrong)
-        raise Problem(422, "the order is not understood", plain(detail), problems=wrong) from error
+    body = read_body(await request.read(), OrderBody, "the order is not understood")
     if nonsense := _nonsense(body):
         raise Problem(422, "the order is not understood", nonsense)
     if body.stream is not None:
@@ -250,6 +243,8 @@ def _nonsense(body: OrderBody) -> str:
     is_pause = body.kind is OrderKind.PAUSE
     is_wide = body.kind in {OrderKind.PAUSE, OrderKind.RESUME, OrderKind.DEPLOY}
     is_of_stray = body.kind in {OrderKind.ADOPT, OrderKind.END}
+    if body.kind in {OrderKind.SILENCE, OrderKind.UNSILENCE}:
+        return "a silence is asked for, and ended, at /api/v1/silences"
     if is_of_stray is not (body.instance_id is not None):
         return "adopt and end are for one stray rental, by its instance_id, and nothing else is"
     if body.kind is OrderKind.END and body.slot is not None:

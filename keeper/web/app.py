@@ -7,6 +7,7 @@ order). It reads published snapshots and passes orders on.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
@@ -18,8 +19,18 @@ from keeper import __version__
 from keeper.core.text import plain
 from keeper.ports import Clock, Control
 from keeper.ports.asking import Asking
-from keeper.web import api, asking
-from keeper.web.answers import CLOCK, CONTROL, IS_LOCAL, TOKEN, json_answer, problems, secure
+from keeper.web import alerts, api, asking, hooks
+from keeper.web.answers import (
+    CLOCK,
+    CONTROL,
+    IS_LOCAL,
+    RUNBOOKS_URL,
+    TOKEN,
+    json_answer,
+    problems,
+    secure,
+)
+from keeper.web.hints import HintSource
 from keeper.web.openapi import document
 from keeper.web.page import get_asset, get_page
 
@@ -35,10 +46,13 @@ def make_app(
     is_local: bool,
     hosts: Asking | None = None,
     key_file: str = "",
+    hook_secret: Callable[[HintSource], str] = lambda _: "",
+    runbooks_url: Callable[[], str] = lambda: "",
 ) -> web.Application:
     """Build the application. Without ``hosts`` nobody can be asked.
 
-    ``key_file`` is where the private key lies that hosts know.
+    ``key_file`` is where the private key lies that hosts know. ``hook_secret`` and ``runbooks_url`` are
+    asked anew at each call: a reload may change them.
 
     ``is_local`` is for the unix socket: orders need no token there. Over TCP without a token no
     order is taken at all.
@@ -50,6 +64,8 @@ def make_app(
     app[IS_LOCAL] = is_local
     app[api.FOLLOWERS] = WeakSet[asyncio.Task[Any]]()
     app[asking.HOSTS] = asking.Hosts(hosts, key_file)
+    app[hooks.HOOKS] = hooks.Hooks(hook_secret)
+    app[RUNBOOKS_URL] = runbooks_url
     app.on_response_prepare.append(secure)
     app.on_shutdown.append(api.end_followers)
     router = app.router
@@ -72,6 +88,14 @@ def make_app(
     router.add_get("/api/v1/logs", asking.get_host_logs)
     router.add_get("/api/v1/log", asking.get_log, allow_head=False)
     router.add_post("/api/v1/orders", api.post_order)
+    router.add_get("/api/v1/alerts", alerts.get_alerts)
+    router.add_get("/api/v1/outbox", alerts.get_outbox)
+    router.add_post("/api/v1/channels/{name}/test", alerts.post_channel_test)
+    router.add_get("/api/v1/silences", alerts.get_silences)
+    router.add_post("/api/v1/silences", alerts.post_silence)
+    router.add_delete("/api/v1/silences/{id}", alerts.delete_silence)
+    router.add_post("/hooks/vast", hooks.post_vast)
+    router.add_post("/hooks/alertmanager", hooks.post_alertmanager)
     return app
 
 

@@ -9,8 +9,10 @@ from openapi_pydantic import OpenAPI
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from keeper.web.alerts import SilenceBody
 from keeper.web.api import OrderBody
 from keeper.web.asking import HostLogs, StreamReport
+from keeper.web.hooks import AlertmanagerMessage, VastNotification
 from keeper.web.shapes import (
     EventPage,
     Explained,
@@ -21,6 +23,14 @@ from keeper.web.shapes import (
     ReloadStatus,
 )
 from keeper.web.spending import SpendStatus
+from keeper.web.telling_shapes import (
+    AlertPage,
+    ChannelTested,
+    HintAnswer,
+    OutboxStatus,
+    SilenceOrdered,
+    SilencePage,
+)
 from keeper.web.way import WayStatus
 
 _REF = "#/components/schemas/{model}"
@@ -156,6 +166,68 @@ DESCRIBED: tuple[Described, ...] = (
     ),
     Described(
         method="GET",
+        path="/api/v1/alerts",
+        summary="What holds, what became of it, who is told, and what is kept from people",
+        answer=AlertPage,
+        refusals=(503,),
+    ),
+    Described(
+        method="GET",
+        path="/api/v1/outbox",
+        summary="The messages that no channel has taken yet",
+        answer=OutboxStatus,
+    ),
+    Described(
+        method="POST",
+        path="/api/v1/channels/{name}/test",
+        summary="Send a test message through one channel, now",
+        answer=ChannelTested,
+        is_order=True,
+        refusals=(401, 403, 404),
+    ),
+    Described(
+        method="GET",
+        path="/api/v1/silences",
+        summary="The silences that hold",
+        answer=SilencePage,
+        refusals=(503,),
+    ),
+    Described(
+        method="POST",
+        path="/api/v1/silences",
+        summary="Tell nobody of some alerts for a while; it is on disk when this is answered",
+        answer=SilenceOrdered,
+        status=201,
+        body=SilenceBody,
+        is_order=True,
+        refusals=(401, 403, 409, 422, 503, 504),
+    ),
+    Described(
+        method="DELETE",
+        path="/api/v1/silences/{id}",
+        summary="End a silence; it is on disk when this is answered",
+        answer=SilenceOrdered,
+        is_order=True,
+        refusals=(401, 403, 404, 503, 504),
+    ),
+    Described(
+        method="POST",
+        path="/hooks/vast",
+        summary="A notification of Vast.ai: look sooner. Absent unless hooks.vast_secret is set",
+        answer=HintAnswer,
+        body=VastNotification,
+        refusals=(400, 401, 404, 408, 413, 415, 429),
+    ),
+    Described(
+        method="POST",
+        path="/hooks/alertmanager",
+        summary="Alertmanager's webhook: look sooner. Absent unless hooks.alertmanager_secret is set",
+        answer=HintAnswer,
+        body=AlertmanagerMessage,
+        refusals=(400, 401, 404, 408, 413, 415, 429),
+    ),
+    Described(
+        method="GET",
         path="/thumb/{stream}/{replica}.jpg",
         summary="The newest picture that viewers of a slot saw",
         media="image/jpeg",
@@ -202,7 +274,13 @@ def document(version: str) -> dict[str, Any]:
     schemas: dict[str, Any] = {}
     _, shared = TypeAdapter.json_schemas(adapters, ref_template=_REF)
     schemas |= shared.get("$defs", {})
-    _, bodies = models_json_schema([(OrderBody, "validation")], ref_template=_REF)
+    _, bodies = models_json_schema(
+        [
+            (body, "validation")
+            for body in (OrderBody, SilenceBody, VastNotification, AlertmanagerMessage)
+        ],
+        ref_template=_REF,
+    )
     schemas |= bodies.get("$defs", {})
     paths: dict[str, dict[str, Any]] = {}
     for row in DESCRIBED:

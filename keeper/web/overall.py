@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from keeper.alerts import Severity
-from keeper.web.shapes import AlertStatus, SlotStatus
+from keeper.web.shapes import SlotStatus
+from keeper.web.telling_shapes import AlertStatus
 from keeper.web.tone import Tone
 
 # How many slots the one sentence names.

@@ -14,7 +14,7 @@ from keeper.alerts.wording import duration
 from keeper.core.events import Level
 from keeper.core.text import plain, sold_gb
 from keeper.core.windows import ALLOWS
-from keeper.web.answers import CONTROL, now_of
+from keeper.web.answers import CONTROL, RUNBOOKS_URL, now_of
 from keeper.web.api import event_status
 from keeper.web.deploys import news_of
 from keeper.web.drawing import chip, legend, measured, strip_svg, token, word
@@ -117,7 +117,8 @@ async def get_page(request: web.Request) -> web.Response:
     shown = tuple(event for event in events if event.level != Level.DEBUG)[:_EVENTS_SHOWN]
     now = now_of(request)
     spending = spending_of(snapshot, now)
-    return _html(render(status_of(snapshot, now, control), shown, spending=spending))
+    status = status_of(snapshot, now, control, control, request.app[RUNBOOKS_URL]())
+    return _html(render(status, shown, spending=spending))
 
 
 async def get_asset(request: web.Request) -> web.Response:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from keeper.alerts import Severity
 from keeper.core.model import ConditionKind, Mode, Status, Subject
 from keeper.core.viewing import Verdict
 from keeper.core.windows import Allowance
 from keeper.core.world import OrderKind
+from keeper.web.telling_shapes import AlertStatus, ChannelStatus, SilenceStatus
 from keeper.web.tone import Tone
 from keeper.web.view_shapes import ObjectiveStatus, RunStatus, ViewStatus
 
@@ -285,22 +285,6 @@ class OthersStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlertStatus:
-    """Something that holds now and that a person may need to know."""
-
-    name: str
-    key: str
-    severity: Severity
-    slot: str | None
-    summary: str
-    why: str
-    did: str
-    needs_human: str
-    since: datetime
-    is_muted: bool = False  # a louder alert already says it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetStatus:
     """Everything, at one moment. ``at`` is the time of the tick, ``now`` that of the answer."""
 
@@ -324,6 +308,8 @@ class FleetStatus:
     account: AccountStatus | None = None  # None: not asked yet, or the key may not ask
     others: OthersStatus | None = None  # None: there are none, or no listing yet
     windows: tuple[WindowStatus, ...] = ()  # open ones
+    channels: tuple[ChannelStatus, ...] = ()  # through which people are told; none: not known
+    silences: tuple[SilenceStatus, ...] = ()  # that hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from keeper.alerts import Alert
-from keeper.alerts.dispatch import inhibited
-from keeper.alerts.rules import firing
 from keeper.core.decisions import Decision, Hold, Wait
 from keeper.core.labels import parse
 from keeper.core.model import (
@@ -39,7 +36,7 @@ from keeper.core.text import plain
 from keeper.core.under_way import KeptFor
 from keeper.core.windows import Window
 from keeper.core.world import Pause, Snapshot
-from keeper.ports import Looks
+from keeper.ports import Looks, Telling
 from keeper.web.deploys import deploy_of, deploys_of
 from keeper.web.host import host_status
 from keeper.web.money import account_of, others_of
@@ -47,7 +44,6 @@ from keeper.web.objective import objectives_of
 from keeper.web.overall import fleet_tone, sentence
 from keeper.web.shapes import (
     ActStatus,
-    AlertStatus,
     Because,
     CondemnedStatus,
     ConditionStatus,
@@ -64,19 +60,27 @@ from keeper.web.shapes import (
     StreamStatus,
     WindowStatus,
 )
+from keeper.web.telling import alerts_of, channels_of, silences_of
 from keeper.web.tone import Tone, decided_because, tell
 from keeper.web.view import NOBODY_LOOKS, strip_of_stream, view_status
 
 
-def status_of(snapshot: Snapshot, now: datetime, looks: Looks = NOBODY_LOOKS) -> FleetStatus:
-    """Describe a snapshot. ``now`` only measures elapsed times, ``looks`` knows what viewers saw."""
+def status_of(
+    snapshot: Snapshot,
+    now: datetime,
+    looks: Looks = NOBODY_LOOKS,
+    telling: Telling | None = None,
+    runbooks_url: str = "",
+) -> FleetStatus:
+    """Describe a snapshot. ``now`` only measures elapsed times, ``looks`` knows what viewers saw.
+
+    ``telling`` knows what people were told; without it nobody knows whether anybody was.
+    """
     look = _Look(snapshot, now, looks)
     streams = _streams(look)
     slots = [slot for stream in streams for slot in stream.slots]
     on_air = sum(1 for slot in slots if slot.is_on_air)
-    fired = firing(snapshot, now)
-    muted = inhibited(fired)
-    alerts = tuple(_alert(alert, is_muted=alert.key in muted) for alert in fired)
+    alerts = alerts_of(snapshot, now, telling, runbooks_url)
     condemned = tuple(
         CondemnedStatus(
             instance_id=each.instance_id,
@@ -121,6 +125,8 @@ def status_of(snapshot: Snapshot, now: datetime, looks: Looks = NOBODY_LOOKS) ->
         orphans=_orphans(look),
         account=account_of(snapshot, now),
         others=others_of(snapshot),
+        channels=channels_of(telling),
+        silences=silences_of(snapshot, now, alerts),
     )
 
 
@@ -379,21 +385,6 @@ def _decision(decision: Decision, record: SlotRecord | None) -> DecisionStatus:
         instance_id=getattr(decision, "instance_id", None),
         label=getattr(decision, "label", ""),
         dollars_per_hour=getattr(decision, "dollars_per_hour", 0.0),
-    )
-
-
-def _alert(alert: Alert, *, is_muted: bool) -> AlertStatus:
-    return AlertStatus(
-        name=alert.name,
-        key=alert.key,
-        severity=alert.severity,
-        slot=alert.slot,
-        summary=plain(alert.summary),
-        why=plain(alert.why),
-        did=plain(alert.did),
-        needs_human=plain(alert.needs_human),
-        since=alert.since,
-        is_muted=is_muted,
     )
 
 

@@ -1,7 +1,7 @@
 """A keeper that is only its Control, behind the real HTTP server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,17 @@ from keeper.core.events import facts
 from keeper.core.model import SlotId
 from keeper.core.strip import NOTHING_SEEN, Strip
 from keeper.core.world import Order, Snapshot
-from keeper.ports import JournalEntry, ReloadReport, Thumbnail
+from keeper.ports import (
+    AlertNow,
+    ChannelNow,
+    ChannelTest,
+    Hint,
+    JournalEntry,
+    Missing,
+    OutboxRow,
+    ReloadReport,
+    Thumbnail,
+)
 from keeper.ports.asking import Asking
 from keeper.telemetry.sinks import MetricsSink
 from keeper.web.app import make_app
@@ -62,6 +72,12 @@ class Keeper:
     pictures: dict[str, bytes] = field(default_factory=lambda: {"duel/0": JPEG})
     pictured_at: datetime = NOW
     strips: dict[str, Strip] = field(default_factory=dict)
+    holding: tuple[AlertNow, ...] = ()
+    told_through: tuple[ChannelNow, ...] = ()
+    waiting: tuple[OutboxRow, ...] = ()
+    tested: list[str] = field(default_factory=list)
+    hints: list[Hint] = field(default_factory=list)
+    no_hints: list[tuple[str, str]] = field(default_factory=list)
     error: Exception | None = None
     time: datetime = NOW
     ticked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -97,6 +113,29 @@ class Keeper:
 
     def strip(self, slot: SlotId) -> Strip:
         return self.strips.get(slot, NOTHING_SEEN)
+
+    def alerts(self) -> tuple[AlertNow, ...]:
+        return self.holding
+
+    def channels(self) -> tuple[ChannelNow, ...]:
+        return self.told_through
+
+    def outbox(self) -> tuple[OutboxRow, ...]:
+        return self.waiting
+
+    async def test_channel(self, name: str) -> ChannelTest:
+        if all(each.name != name for each in self.told_through):
+            raise Missing(name)
+        self.tested.append(name)
+        return ChannelTest(channel=name, is_delivered=True, duration_s=0.4)
+
+    def hint(self, hint: Hint) -> bool:
+        is_news = all(each.hint_id != hint.hint_id for each in self.hints)
+        self.hints.append(hint)
+        return is_news
+
+    def hint_refused(self, source: str, why: str) -> None:
+        self.no_hints.append((source, why))
 
     async def changed(self) -> None:
         await self.ticked.wait()
@@ -137,6 +176,8 @@ async def serve() -> AsyncIterator[Serve]:
         socket: str = "",
         shutdown_timeout: float = 1.0,
         hosts: Asking | None = None,
+        secrets: Mapping[str, str] | None = None,
+        runbooks_url: str = "",
     ) -> Served:
         keeper = keeper or Keeper()
         registry = CollectorRegistry()
@@ -150,6 +191,8 @@ async def serve() -> AsyncIterator[Serve]:
             is_local=bool(socket),
             hosts=hosts,
             key_file=KEY_FILE,
+            hook_secret=lambda source: (secrets or {}).get(source, ""),
+            runbooks_url=lambda: runbooks_url,
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout)
         await runner.setup()

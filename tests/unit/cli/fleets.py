@@ -9,7 +9,6 @@ from keeper.core.viewing import Verdict
 from keeper.web.shapes import (
     AccountStatus,
     ActStatus,
-    AlertStatus,
     Because,
     CondemnedStatus,
     DecisionStatus,
@@ -22,6 +21,7 @@ from keeper.web.shapes import (
     SlotStatus,
     StreamStatus,
 )
+from keeper.web.telling_shapes import AlertStatus
 from keeper.web.tone import Tone
 
 NOW = datetime(2026, 8, 1, 3, 0, tzinfo=UTC)
