@@ -271,6 +271,10 @@ class VastMarketplace:
         """Register this SSH public key with the account; False: it was there."""
         return await self._account.register_key(public_key)
 
+    async def knows_key(self, public_key: str) -> bool:
+        """Whether this SSH public key is registered with the account. Reads only."""
+        return await self._account.knows_key(public_key)
+
 
 # --------------------------------------------------------------------------------------------------
 # What is sent. Pure.

@@ -63,6 +63,10 @@ class VastAccount:
             raise error
         return error is None
 
+    async def knows_key(self, public_key: str) -> bool:
+        """Whether this SSH public key is registered with the account. Reads only."""
+        return identity_of(public_key) in await self._registered()
+
     async def _registered(self) -> frozenset[tuple[str, str]]:
         """Return the keys of the account."""
         reply = await self._calls.send(Endpoint.LIST_KEYS, "/api/v0/ssh/", effect=Effect.READ)

@@ -154,6 +154,11 @@ FAMILIES: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 line="Find every mistake in a configuration file.",
             ),
             Entry(
+                name="doctor",
+                command="keeper.cli.doctor:doctor",
+                line="What is wrong with this box, and what cures it.",
+            ),
+            Entry(
                 name="schema",
                 command="keeper.cli.config:schema",
                 line="Print the JSON schema of the configuration.",

@@ -29,7 +29,7 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.OK: "done",
     ExitCode.FAILED: "it could not be done; the message says why",
     ExitCode.USAGE: "the command line is wrong",
-    ExitCode.DEGRADED: "status --exit-code: at least one slot is not on air",
+    ExitCode.DEGRADED: "status --exit-code: a slot is not on air; doctor: something fails",
     ExitCode.UNAUTHORIZED: "the marketplace, or the daemon, refuses the credentials",
     ExitCode.NOT_FOUND: "there is no such stream, slot or rental",
     ExitCode.REFUSED: "refused by a safety rule, or not confirmed; nothing was changed",
