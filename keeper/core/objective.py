@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from math import fsum
 
-from keeper.core.meter import Meter, Tally, caught_up, day_of, spent
+from keeper.core.meter import Meter, Tally, caught_up
 from keeper.core.model import Stream, StreamName
 
 _DAY_S = 86_400.0
@@ -85,13 +86,23 @@ def _budget(ledger: Meter, stream: Stream, now: datetime) -> Budget:
 
 def _over(ledger: Meter, stream: StreamName, now: datetime, days: int) -> Tally:
     """Sum a stream's last days up, today included."""
-    each_day = [spent(ledger, day_of(now - timedelta(days=back)), stream) for back in range(days)]
+    each_day = [
+        counted
+        for day in _last_days(now.astimezone(UTC).date(), days)
+        if (tallies := ledger.tallies.get(day)) and (counted := tallies.get(stream))
+    ]
     return Tally(
         good_s=fsum(day.good_s for day in each_day),
         dark_s=fsum(day.dark_s for day in each_day),
         silent_s=fsum(day.silent_s for day in each_day),
         starting_s=fsum(day.starting_s for day in each_day),
     )
+
+
+@lru_cache(maxsize=32)
+def _last_days(today: date, days: int) -> tuple[str, ...]:
+    """Name the last UTC days as the ledger does. Every stream asks at every tick for the same ones."""
+    return tuple((today - timedelta(days=back)).isoformat() for back in range(days))
 
 
 def _ratio(part: float, whole: float) -> float | None:
