@@ -5,29 +5,206 @@ What a channel adds is its own markup and its own escaping.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
-from keeper.alerts import Delivery, DeliveryKind, Notice, Severity
+from keeper.alerts import Alert, Delivery, DeliveryKind, Line, LineStatus, Notice, Severity
 from keeper.core.text import plain
 from keeper.ports import HttpReply, NoticeKind
 
 # A channel that asks for more patience than this is asked again after it anyway.
 RETRY_AFTER_MAX_S = 3600.0
 
-_MARKS = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}
+MARKS = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}
+_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+# Of an alert alone, which no lines are about.
+_STATUS = {
+    NoticeKind.FIRING: LineStatus.NEW,
+    NoticeKind.UPDATE: LineStatus.WORSE,
+    NoticeKind.REPEAT: LineStatus.HOLDS,
+    NoticeKind.RESOLVED: LineStatus.OVER,
+}
+_NEWS = frozenset({LineStatus.NEW, LineStatus.WORSE})
+# The dollars of these were spent; all others' are paid by the hour.
+_SPENT = frozenset({"KeeperBudgetUsed", "KeeperSpendDrift"})
+
+
+# --- who has to care ----------------------------------------------------------------------------------
+
+
+def lines_of(notice: Notice) -> tuple[Line, ...]:
+    """Return what a message says of each alert of its incident, the leading one first."""
+    if notice.lines or notice.digest is not None:
+        return notice.lines
+    status = _STATUS.get(notice.kind, LineStatus.NEW)
+    return (Line(alert=notice.alert, status=status, dark_s=notice.dark_s),)
+
+
+def loudest(lines: Iterable[Line]) -> Severity | None:
+    """Return the highest severity among lines; None: there are none."""
+    severities = (line.alert.severity for line in lines)
+    return max(severities, key=_RANK.__getitem__, default=None)
+
+
+def reaches(severity: Severity | None, severity_min: Severity) -> bool:
+    """Whether a severity is at least this one."""
+    return severity is not None and _RANK[severity] >= _RANK[severity_min]
+
+
+def is_wanted(notice: Notice, severity_min: Severity, *, digest: bool) -> bool:
+    """Whether a channel that takes so much is to get a message: that of its loudest alert, over or not.
+
+    So the end of what a channel was told of comes to it, too.
+    """
+    if notice.kind is NoticeKind.DIGEST:
+        return digest
+    return reaches(loudest(lines_of(notice)), severity_min)
+
+
+# --- the first line -------------------------------------------------------------------------------------
 
 
 def headline(notice: Notice) -> str:
-    """Say impact and what keeper did, in the one line that a phone shows."""
-    alert = notice.alert
+    """Say the impact in the one line that a phone shows. What hosts said in it is not escaped yet."""
+    if notice.digest is not None:
+        return f"📊 {notice.alert.summary}"
+    lines = lines_of(notice)
+    match notice.kind:
+        case NoticeKind.RESOLVED:
+            return state_line(notice)
+        case NoticeKind.UPDATE:
+            return _news(notice, lines)
+        case NoticeKind.REPEAT:
+            return f"{_says(notice, lead(notice), 'Still: ')}{_others_hold(lines)}"
+        case NoticeKind.FIRING | NoticeKind.DIGEST:
+            return state_line(notice)
+
+
+def state_line(notice: Notice) -> str:
+    """Say how things are now, whatever the message is about: the first line of one that is kept up to date."""
+    lines = lines_of(notice)
     if notice.kind is NoticeKind.RESOLVED:
-        dark = f", dark for {duration(notice.dark_s)}" if notice.dark_s else ""
-        acts = f" after {count(notice.acts, 'remedy', 'remedies')}" if notice.acts else ""
-        return f"✅ {alert.over or f'no longer so: {alert.summary}'}{dark}{acts}"
-    mark = _MARKS[alert.severity]
+        return f"✅ {_over(notice.alert)}{_toll(notice)}{_and_more(len(lines) - 1, 'over, too')}"
+    return f"{_says(notice, lead(notice), '')}{_others_hold(lines)}"
+
+
+def lead(notice: Notice) -> Alert:
+    """Return the alert that the first line is about: the leading one, unless it alone is over."""
+    lines = lines_of(notice)
+    holding = [line.alert for line in lines if line.status is not LineStatus.OVER]
+    is_over = any(
+        line.alert.key == notice.alert.key and line.status is LineStatus.OVER for line in lines
+    )
+    return holding[0] if is_over and holding else notice.alert
+
+
+def _news(notice: Notice, lines: tuple[Line, ...]) -> str:
+    """Say what is new in an incident that people know of: what is worse first, then what is over."""
+    news = [line for line in lines if line.status in _NEWS]
+    holding = [line for line in lines if line.status is not LineStatus.OVER]
+    if news:
+        worst = max(news, key=lambda line: _RANK[line.alert.severity])
+        word = "Also: " if worst.status is LineStatus.NEW else "Worse: "
+        return f"{_says(notice, worst.alert, word)}{_and_more(len(news) - 1, 'new')}"
+    over = [line for line in lines if line.status is LineStatus.OVER]
+    if over:
+        rest = (
+            f" · still: {holding[0].alert.summary}{_and_more(len(holding) - 1, '')}"
+            if holding
+            else ""
+        )
+        more = _and_more(len(over) - 1, "over, too")
+        return f"🟢 {_over(over[0].alert)}{_was_dark(over[0].dark_s)}{more}{rest}"
+    return state_line(notice)
+
+
+def _says(notice: Notice, alert: Alert, word: str) -> str:
+    if notice.is_page:
+        word = "You are needed: "
     since = duration((notice.at - alert.since).total_seconds())
-    still = "Still: " if notice.kind is NoticeKind.REPEAT else ""
-    return f"{mark} {still}{alert.summary}, for {since}"
+    return f"{MARKS[alert.severity]} {word}{alert.summary}, for {since}"
+
+
+def _over(alert: Alert) -> str:
+    return alert.over or f"no longer so: {alert.summary}"
+
+
+def _was_dark(dark_s: float) -> str:
+    return f" · was dark for {duration(dark_s)}" if dark_s else ""
+
+
+def _toll(notice: Notice) -> str:
+    """Say what it took: time without a picture, what that has cost, and remedies."""
+    cost = f" · cost about ${notice.cost_dollars:.2f}" if notice.cost_dollars else ""
+    acts = f" · {count(notice.acts, 'remedy', 'remedies')} tried" if notice.acts else ""
+    return f"{_was_dark(notice.dark_s)}{cost}{acts}"
+
+
+def _others_hold(lines: tuple[Line, ...]) -> str:
+    holding = sum(line.status is not LineStatus.OVER for line in lines)
+    return _and_more(holding - 1, "")
+
+
+def _and_more(number: int, word: str) -> str:
+    return f" (+{number} more{f' {word}' if word else ''})" if number > 0 else ""
+
+
+# --- the lines below it ------------------------------------------------------------------------------
+
+
+def ordered(lines: Iterable[Line]) -> list[Line]:
+    """Put news first, the loudest of it at the top, and what is over last. Otherwise the order stays."""
+    places = {
+        LineStatus.NEW: 0,
+        LineStatus.WORSE: 0,
+        LineStatus.HOLDS: 1,
+        LineStatus.OVER: 2,
+    }
+    return sorted(lines, key=lambda line: (places[line.status], -_RANK[line.alert.severity]))
+
+
+def line_text(line: Line, at: datetime) -> str:
+    """Say one alert of an incident in a line. What hosts said in it is not escaped yet."""
+    alert = line.alert
+    if line.status is LineStatus.OVER:
+        return f"✅ {_over(alert)}{_was_dark(line.dark_s)}"
+    word = {LineStatus.NEW: "new: ", LineStatus.WORSE: "worse: "}.get(line.status, "")
+    since = duration((at - alert.since).total_seconds())
+    why = f" ({line.why_now})" if line.why_now and line.status is LineStatus.WORSE else ""
+    return f"{MARKS[alert.severity]} {word}{alert.summary}, for {since}{why}"
+
+
+def left_out(lines: Iterable[Line]) -> str:
+    """Say how many lines are not shown, and what became of them; "" when all are."""
+    words = {
+        LineStatus.NEW: "new",
+        LineStatus.WORSE: "worse",
+        LineStatus.HOLDS: "still so",
+        LineStatus.OVER: "over",
+    }
+    counts = Counter(line.status for line in lines)
+    if not counts:
+        return ""
+    said = ", ".join(f"{counts[status]} {word}" for status, word in words.items() if counts[status])
+    return f"and {sum(counts.values())} more: {said}"
+
+
+def orders(lines: Iterable[Line]) -> tuple[str, ...]:
+    """Return what people should do, each thing once, the first alert's first."""
+    wanted = (line.alert.needs_human for line in lines if line.status is not LineStatus.OVER)
+    return tuple(dict.fromkeys(filter(None, wanted)))
+
+
+# --- numbers ------------------------------------------------------------------------------------------
+
+
+def costs(alert: Alert) -> str:
+    """Say the money of an alert: by the hour, or what was spent; "" for none."""
+    if not alert.dollars:
+        return ""
+    return f"${alert.dollars:.2f}" if alert.name in _SPENT else f"${alert.dollars:.2f}/h"
 
 
 def duration(seconds: float) -> str:
@@ -53,20 +230,31 @@ def moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
+def lateness(notice: Notice, now: datetime) -> str:
+    """Say that a message comes late; "" when it does not."""
+    late_s = (now - notice.at).total_seconds()
+    # The end of something is told once it has been quiet for a while.
+    is_late = late_s > 60 and notice.kind is not NoticeKind.RESOLVED  # noqa: PLR2004 - a minute
+    return f"sent {duration(late_s)} late" if is_late else ""
+
+
 def runbook(base_url: str, alert_name: str) -> str:
     """Name the runbook of an alert; a path in the repository when no address is configured."""
     page = f"{alert_name}.md"
     return f"{base_url.rstrip('/')}/{page}" if base_url else f"docs/runbooks/{page}"
 
 
+# --- what the other side says -----------------------------------------------------------------------
+
+
 def shared_reading(reply: HttpReply) -> Delivery | None:
     """Read what HTTP itself says of a reply: taken, too fast, out of order. None: ask the channel."""
     if 200 <= reply.status < 300:  # noqa: PLR2004 - the 2xx class
         return Delivery(kind=DeliveryKind.DELIVERED)
-    error = f"HTTP {reply.status} {plain(reply.body[:200].decode('utf-8', 'replace'), 200)}".strip()
     # 408 and 425 ask for the same again, 429 for later; 5xx is trouble that passes.
     if reply.status in {408, 425, 429} or reply.status >= 500:  # noqa: PLR2004
-        return Delivery(kind=DeliveryKind.RETRY, retry_after_s=retry_after_s(reply), error=error)
+        later = refused(reply, DeliveryKind.RETRY)
+        return replace(later, retry_after_s=retry_after_s(reply))
     return None
 
 

@@ -53,7 +53,7 @@ from keeper.adapters.vastai_wire import (
     text,
 )
 from keeper.alerts import Delivery, DeliveryKind
-from keeper.alerts.channels.slack import escape
+from keeper.alerts.block_kit import escape
 from keeper.alerts.wording import refused, shared_reading
 from keeper.cli.terminal import cell
 from keeper.core import cause, labels

@@ -8,21 +8,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 from standardwebhooks.webhooks import Webhook as Signer
 
 from keeper.alerts import Delivery, DeliveryKind, Notice, register_channel
-from keeper.alerts.dispatch import to_payload
-from keeper.alerts.wording import headline, refused, runbook, shared_reading
+from keeper.alerts import Severity as Severity  # noqa: PLC0414 - pydantic reads it at run time
+from keeper.alerts.payloads import to_payload
+from keeper.alerts.wording import (
+    headline,
+    is_wanted,
+    lead,
+    ordered,
+    refused,
+    runbook,
+    shared_reading,
+)
 from keeper.core.text import plain
 from keeper.ports import HttpReply, HttpRequest
 
 _TIMEOUT_S = 15.0  # the specification asks for 15 to 30 s
 _GONE = 410
+# What hosts say can be long, and incidents wide; receivers refuse bodies that are too large.
+_TEXT_MAX = 2000
+_LINES_MAX = 50
+_STREAMS_MAX = 200
 
 
 class WebhookSettings(BaseModel):
@@ -35,6 +49,8 @@ class WebhookSettings(BaseModel):
     url: str
     signing_secret: str = ""  # name of the secret, which is whsec_… ; "": unsigned
     old_signing_secret: str = ""  # name of the one that is being rotated out
+    severity_min: Severity = Severity.INFO
+    digest: bool = True  # whether it gets the week in numbers
     page_url: str = ""
     runbooks_url: str = ""
 
@@ -58,8 +74,8 @@ class Webhook:
             raise ValueError(message) from error
 
     def wants(self, notice: Notice) -> bool:
-        """Take everything."""
-        return True
+        """Take what is at least as severe as configured."""
+        return is_wanted(notice, self._settings.severity_min, digest=self._settings.digest)
 
     def amend(self, notice: Notice, *, now: datetime, receipt: str) -> HttpRequest | None:
         """Leave what was said: it cannot be reached again."""
@@ -93,23 +109,36 @@ class Webhook:
         return refused(reply, DeliveryKind.DISABLE if gone else DeliveryKind.DROP)
 
     def _body(self, notice: Notice) -> dict[str, object]:
-        flat = to_payload(notice)
-        alert = {
-            key: plain(value, 2000) if isinstance(value, str) else value
-            for key, value in flat["alert"].items()
-        }
+        lines = ordered(notice.lines)[:_LINES_MAX]
+        shown = {line.alert.key for line in lines}
+        kept = tuple(line for line in notice.lines if line.alert.key in shown)[:_LINES_MAX]
+        flat = to_payload(replace(notice, lines=kept))
         data = {
-            **flat,
-            "alert": alert,
-            "headline": headline(notice),
+            **_plain(flat),
+            "lines_left_out": len(notice.lines) - len(kept),
+            "headline": plain(headline(notice), _TEXT_MAX),
             "page_url": self._settings.page_url,
-            "runbook": runbook(self._settings.runbooks_url, notice.alert.name),
+            "runbook": runbook(self._settings.runbooks_url, lead(notice).name),
         }
+        kind = "keeper.digest" if notice.digest is not None else f"keeper.alert.{notice.kind}"
         return {
-            "type": f"keeper.alert.{notice.kind}",
+            "type": kind,
             "timestamp": notice.at.isoformat(),
             "data": data,
         }
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON may hold
+    """Make every text in it safe to show, and bound what is many."""
+    match value:
+        case str():
+            return plain(value, _TEXT_MAX)
+        case dict():
+            return {plain(key, 100): _plain(each) for key, each in value.items()}
+        case list():
+            return [_plain(each) for each in value[:_STREAMS_MAX]]
+        case _:
+            return value
 
 
 def _build(settings: WebhookSettings, secrets: Mapping[str, str]) -> Webhook:

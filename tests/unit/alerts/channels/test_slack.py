@@ -5,27 +5,22 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from keeper.alerts import DeliveryKind, Notice, registered_channels
-from keeper.alerts.channels.slack import Slack, SlackSettings, escape
+from keeper.alerts import DeliveryKind, LineStatus, Notice, registered_channels
+from keeper.alerts.block_kit import escape
+from keeper.alerts.channels.slack import Slack, SlackSettings
 from keeper.ports import HttpReply, HttpRequest, NoticeKind
-from tests.snapshots import NOW, ago
-from tests.unit.alerts.test_dispatch import alert
+from tests.snapshots import NOW
+from tests.unit.alerts.channels.notices import HOSTILE, line, notice, reply, story, weekly
 
 URL = "https://hooks.slack.example/services/T/B/key"
 CHANNEL = Slack(SlackSettings(kind="slack", name="ops", page_url="https://keeper.example/"), URL)
-
-
-def notice(kind: NoticeKind = NoticeKind.FIRING, **given: Any) -> Notice:
-    return Notice(
-        notice_id="msg_1",
-        kind=kind,
-        alert=alert(since=ago(minutes=3), **given),
-        at=NOW,
-        dark_s=200.0,
-        acts=2,
-        reason="first message",
-    )
+BOT = Slack(
+    SlackSettings(kind="slack", name="bot", url_secret="", token_secret="TOKEN", channel="C0123"),
+    "xoxb-1-secret",
+)
+THREAD = "C0123:1700000000.000100"
 
 
 def composed(given: Notice) -> Any:
@@ -33,6 +28,14 @@ def composed(given: Notice) -> Any:
     assert request.url == URL
     assert request.method == "POST"
     return json.loads(request.body)
+
+
+def posted(given: Notice, receipt: str = "") -> Any:
+    return json.loads(BOT.compose(given, now=NOW, receipt=receipt).body)
+
+
+def said(message: Any) -> str:
+    return "\n".join(text["text"] for text in texts(message["blocks"]))
 
 
 def texts(value: Any) -> list[dict[str, Any]]:
@@ -45,52 +48,193 @@ def texts(value: Any) -> list[dict[str, Any]]:
     return mine + [text for each in value.values() for text in texts(each)]
 
 
-def reply(status: int, body: str = "", **headers: str) -> HttpReply:
-    return HttpReply(status=status, headers=headers, body=body.encode(), elapsed_s=0.1)
-
-
 def test_first_line_is_impact_and_the_rest_is_why_what_and_who() -> None:
-    message = composed(notice(needs_human="Look, then `keeper replace duel/0`.", dollars=0.42))
+    wanted = line(LineStatus.NEW, 200, needs_human="Look, then `keeper replace duel/0`.")
+    message = composed(notice(NoticeKind.FIRING, wanted))
     assert message["text"] == "🟠 duel/0 is dark, for 3 min"
-    shown = "\n".join(text["text"] for text in texts(message))
+    assert message["blocks"][0]["text"]["text"] == (
+        "*🟠 duel/0 is dark, for 3 min*\n"
+        "Last act: restart process, because frames arrive, but it is always the same frame."
+    )
+    shown = said(message)
     for expected in (
-        "*Why*\nfrozen",
-        "*Keeper*\nkeeper restarted it",
+        "*Why*\nframes arrive, but it is always the same frame",
         "*Dark for*\n3 min 20 s",
         "*Tried*\n2 remedies",
+        "*That has cost*\nabout $0.02",
         "*Costs*\n$0.42/h",
+        "*Since*\n2026-03-01 11:57:00 UTC",
         "*You:* Look, then `keeper replace duel/0`.",
         "first message",
         "docs/runbooks/KeeperStreamDark.md",
     ):
         assert expected in shown
-    assert "https://keeper.example/" in json.dumps(message)
+    buttons = [block for block in message["blocks"] if block["type"] == "actions"]
+    assert [each["url"] for each in buttons[0]["elements"]] == ["https://keeper.example/"]
 
 
-def test_the_end_states_the_downtime_and_asks_for_nothing() -> None:
-    over = notice(NoticeKind.RESOLVED, needs_human="do something", over="duel/0 is well")
-    message = composed(over)
-    assert message["text"] == "✅ duel/0 is well, dark for 3 min 20 s after 2 remedies"
+def test_the_end_states_downtime_and_money_and_asks_for_nothing() -> None:
+    over = line(LineStatus.OVER, 200, needs_human="do something")
+    message = composed(notice(NoticeKind.RESOLVED, over))
+    assert message["text"] == (
+        "✅ duel/0 is no longer dark · was dark for 3 min 20 s · cost about $0.02"
+        " · 2 remedies tried"
+    )
     assert "do something" not in json.dumps(message)
-    message = composed(notice(NoticeKind.RESOLVED))
+    message = composed(notice(NoticeKind.RESOLVED, line(LineStatus.OVER, over="")))
     assert message["text"].startswith("✅ no longer so: duel/0 is dark")
 
 
-HOSTILE = [
-    "<!channel> <!here> <@U123> <https://evil.example|click>",
-    "*bold* _it_ ~gone~ `code` ```block```",
-    "&lt;!channel&gt; &amp;",
-    "line\nbreak\r\x1b[31mred\x07\u202e",
-    "@channel @here #general",
-    "x" * 10_000,
-    "<" * 10_000,
-    "\ud800 lone",
-]
+def test_what_follows_is_short_and_says_only_what_is_new() -> None:
+    told = dict(story())
+    sizes = {name: len(said(composed(each))) for name, each in told.items()}
+    joined = said(composed(told["another joins"]))
+    assert "Also: duel/1 is dark, for 50 s" in joined
+    assert "No frame for 20 s." in joined
+    paged = said(composed(told["a person is needed"]))
+    assert "🔴 You are needed: duel/0 is dark, for 34 min" in paged
+    assert "`keeper explain duel/0`" in paged
+    over = said(composed(told["one is over"]))
+    assert "🟢 duel/1 is no longer dark · was dark for 7 min · still: duel/0 is dark" in over
+    assert "*You:*" not in over, "that was said before, and is not new"
+    assert "Still: duel/0 is dark, for 4 h 3 min" in said(composed(told["still"]))
+    assert all(size < 700 for size in sizes.values())
+    assert all(len(composed(each)["blocks"]) <= 5 for name, each in told.items() if name != "first")
+
+
+def test_lines_beyond_what_anybody_reads_are_counted() -> None:
+    lines = [line(LineStatus.HOLDS, about=f"duel/{index}") for index in range(1000)]
+    shown = said(composed(notice(NoticeKind.FIRING, *lines)))
+    assert "duel/0 is dark, for 3 min (+999 more)" in shown
+    assert "and 990 more: 990 still so" in shown
+
+
+def test_a_late_message_says_so() -> None:
+    request = CHANNEL.compose(notice(), now=NOW + timedelta(minutes=20))
+    assert "sent 20 min late" in request.body.decode()
+    assert "late" not in said(composed(notice()))
+
+
+def test_a_week_is_a_table() -> None:
+    message = composed(weekly())
+    assert message["text"] == "📊 last week: 99.93 % on air, $220.10"
+    rows = message["blocks"][1]["text"]["text"].strip("`").splitlines()
+    assert [row.split()[0] for row in rows] == ["stream", "stream-2", "stream-1", "stream-0"]
+    assert len({len(row) for row in rows}) == 1
+    assert "machine 4711: 3 failures, dark for 10 min, $1.20" in said(message)
+
+
+# --- by a bot's token -------------------------------------------------------------------------------
+
+
+def test_a_bot_replies_in_the_thread_and_shows_pages_to_all() -> None:
+    told = dict(story())
+    first = posted(told["first"])
+    assert (first["channel"], first.get("thread_ts")) == ("C0123", None)
+    joined = posted(told["another joins"], receipt=THREAD)
+    assert (joined["thread_ts"], joined["reply_broadcast"]) == ("1700000000.000100", False)
+    assert posted(told["a person is needed"], receipt=THREAD)["reply_broadcast"] is True
+    request = BOT.compose(told["first"], now=NOW)
+    assert request.url == "https://slack.com/api/chat.postMessage"
+    assert request.headers["authorization"] == "Bearer xoxb-1-secret"
+    assert b"xoxb" not in request.body
+
+
+def test_a_bot_keeps_the_first_message_up_to_date() -> None:
+    told = dict(story())
+    assert BOT.amend(told["first"], now=NOW, receipt=THREAD) is None
+    assert BOT.amend(told["still"], now=NOW, receipt="") is None
+    assert CHANNEL.amend(told["still"], now=NOW, receipt=THREAD) is None
+    request = BOT.amend(told["one is over"], now=NOW, receipt=THREAD)
+    assert request is not None
+    assert request.url == "https://slack.com/api/chat.update"
+    message = json.loads(request.body)
+    assert (message["channel"], message["ts"]) == ("C0123", "1700000000.000100")
+    assert message["text"] == "🔴 duel/0 is dark, for 34 min"
+    assert "✅ duel/1 is no longer dark · was dark for 7 min" in said(message)
+    request = BOT.amend(told["the end"], now=NOW, receipt=THREAD)
+    assert request is not None
+    assert json.loads(request.body)["text"].startswith("✅ duel/0 is no longer dark · was dark for")
+
+
+def test_what_begins_with_a_follow_up_is_told_in_full() -> None:
+    """What was beneath ``severity_min`` was not told; the message that it got worse is the first."""
+    paged = dict(story())["a person is needed"]
+    alone = posted(paged)
+    assert "thread_ts" not in alone
+    assert "*Why*" in said(alone)
+    assert "*Why*" not in said(posted(paged, receipt=THREAD))
+    assert "thread_ts" not in posted(paged, receipt="C0123:../../etc")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "receipt"),
+    [
+        ('{"ok":true,"channel":"C0123","ts":"1.2"}', DeliveryKind.DELIVERED, "C0123:1.2"),
+        (
+            '{"ok":true,"channel":"C0123","ts":"3.4","message":{"thread_ts":"1.2"}}',
+            DeliveryKind.DELIVERED,
+            "C0123:1.2",
+        ),
+        ('{"ok":true,"channel":"C0123","ts":"<!here>"}', DeliveryKind.DELIVERED, ""),
+        ('{"ok":true}', DeliveryKind.DELIVERED, ""),
+        ('{"ok":false,"error":"ratelimited"}', DeliveryKind.RETRY, ""),
+        ('{"ok":false,"error":"internal_error"}', DeliveryKind.RETRY, ""),
+        ('{"ok":false,"error":"invalid_auth"}', DeliveryKind.DISABLE, ""),
+        ('{"ok":false,"error":"account_inactive"}', DeliveryKind.DISABLE, ""),
+        ('{"ok":false,"error":"channel_not_found"}', DeliveryKind.DISABLE, ""),
+        ('{"ok":false,"error":"is_archived"}', DeliveryKind.DISABLE, ""),
+        ('{"ok":false,"error":"invalid_blocks"}', DeliveryKind.DROP, ""),
+        ('{"ok":false,"error":"msg_blocks_too_long"}', DeliveryKind.DROP, ""),
+        ('{"ok":false,"error":["\x1b[31m"]}', DeliveryKind.RETRY, ""),
+        ("<html>sign in to the hotel's network</html>", DeliveryKind.RETRY, ""),
+        ("[" * 60_000, DeliveryKind.RETRY, ""),
+    ],
+)
+def test_reads_what_a_token_call_answers(body: str, kind: DeliveryKind, receipt: str) -> None:
+    delivery = BOT.classify(reply(200, body, **{"retry-after": "7"}))
+    assert (delivery.kind, delivery.receipt) == (kind, receipt)
+    assert bool(delivery.error) == (kind is not DeliveryKind.DELIVERED)
+    if "ratelimited" in body:
+        assert delivery.retry_after_s == 7.0
+
+
+def test_a_token_call_that_fails_as_http_costs_one_message_at_most() -> None:
+    assert BOT.classify(reply(429)).kind is DeliveryKind.RETRY
+    assert BOT.classify(reply(404)).kind is DeliveryKind.DROP
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"url_secret": "A", "token_secret": "B", "channel": "C1"}, "either url_secret or"),
+        ({"url_secret": ""}, "either url_secret or token_secret"),
+        ({"token_secret": "B"}, "a token needs the channel"),
+        ({"channel": "C1"}, "a token needs the channel"),
+        ({"severity_min": "loud"}, "critical"),
+    ],
+)
+def test_settings_take_one_way(given: dict[str, str], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        SlackSettings.model_validate({"kind": "slack", "name": "ops", **given})
+
+
+def test_with_a_token_no_webhook_is_asked_for() -> None:
+    settings = SlackSettings.model_validate(
+        {"kind": "slack", "name": "ops", "token_secret": "TOKEN", "channel": "C1"}
+    )
+    assert settings.url_secret == ""
+
+
+# --- hosts ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_remote_text_cannot_mention_format_or_overflow(text: str) -> None:
-    given = notice(summary=text, why=text, did=text, needs_human=text)
+    given = notice(
+        NoticeKind.FIRING,
+        line(LineStatus.NEW, summary=text, why=text, did=text, needs_human=text),
+    )
     message = composed(given)
     assert len(json.dumps(message)) < 40_000
     for each in texts(message):

@@ -10,13 +10,13 @@ import pytest
 from standardwebhooks.webhooks import Webhook as Receiver
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from keeper.alerts import DeliveryKind, registered_channels
+from keeper.alerts import DeliveryKind, LineStatus, registered_channels
 from keeper.alerts.channels.webhook import Webhook, WebhookSettings
 from keeper.alerts.dispatch import from_payload
 from keeper.ports import HttpRequest, NoticeKind
 from tests.components import REPOSITORY
 from tests.snapshots import NOW
-from tests.unit.alerts.channels.test_slack import notice, reply
+from tests.unit.alerts.channels.notices import line, notice, reply, weekly
 
 NEW = "whsec_" + base64.b64encode(b"n" * 24).decode()
 OLD = "whsec_" + base64.b64encode(b"o" * 24).decode()
@@ -68,6 +68,7 @@ def test_body_is_what_the_documentation_says() -> None:
         "cost_dollars",
         "lines",
         "digest",
+        "lines_left_out",
         "headline",
         "page_url",
         "runbook",
@@ -75,10 +76,36 @@ def test_body_is_what_the_documentation_says() -> None:
     assert from_payload(body["data"]) == notice()
 
 
-def test_remote_text_is_plain() -> None:
-    hostile = notice(why="\x1b[2J\ud800")
-    body = Webhook(SETTINGS, ()).compose(hostile, now=NOW).body
-    assert json.loads(body)["data"]["alert"]["why"] == "\\x1b[2J\\ud800"
+def test_remote_text_is_plain_wherever_it_stands() -> None:
+    labels = {"label": "\x07", "\x1b": "\u202e"}
+    hostile = notice(NoticeKind.FIRING, line(LineStatus.NEW, why="\x1b[2J\ud800", labels=labels))
+    data = json.loads(Webhook(SETTINGS, ()).compose(hostile, now=NOW).body)["data"]
+    for alert in (data["alert"], data["lines"][0]["alert"]):
+        assert alert["why"] == "\\x1b[2J\\ud800"
+        assert alert["labels"] == {"label": "\\x07", "\\x1b": "\\u202e"}
+
+
+def test_a_wide_incident_keeps_its_news_and_counts_the_rest() -> None:
+    holds = [line(LineStatus.HOLDS, about=f"duel/{index}") for index in range(999)]
+    wide = notice(NoticeKind.UPDATE, *holds, line(LineStatus.NEW, about="duel/999"))
+    data = json.loads(Webhook(SETTINGS, ()).compose(wide, now=NOW).body)["data"]
+    assert (len(data["lines"]), data["lines_left_out"]) == (50, 950)
+    assert data["lines"][0]["alert"]["slot"] == "duel/0", "the leading one stays first"
+    assert data["lines"][-1]["alert"]["slot"] == "duel/999"
+
+
+def test_a_week_is_numbers() -> None:
+    body = json.loads(Webhook(SETTINGS, ()).compose(weekly(), now=NOW).body)
+    assert body["type"] == "keeper.digest"
+    assert body["data"]["digest"]["people_needed"] == 1
+    assert [each["stream"] for each in body["data"]["digest"]["streams"]][-1] == "stream-2"
+
+
+def test_a_retry_has_the_same_id_and_the_time_of_its_own() -> None:
+    first, again = composed(NEW), composed(NEW, now=NOW.replace(hour=13))
+    assert first.headers["webhook-id"] == again.headers["webhook-id"]
+    assert first.headers["webhook-timestamp"] != again.headers["webhook-timestamp"]
+    assert first.body == again.body
 
 
 @pytest.mark.parametrize(
