@@ -72,12 +72,12 @@ class Hints:
     def _is_known(self, key: tuple[str, str], now_s: float) -> bool:
         """Whether it was taken before, and remember it; the oldest are forgotten first."""
         known = self._known
-        while known and (
-            len(known) >= _KNOWN_MAX or now_s - next(iter(known.values())) >= _KNOWN_S
-        ):
+        while known and now_s - next(iter(known.values())) >= _KNOWN_S:
             known.popitem(last=False)
         if key in known:
             return True
+        if len(known) >= _KNOWN_MAX:
+            known.popitem(last=False)
         known[key] = now_s
         return False
 
