@@ -15,9 +15,10 @@ class HttpRequest:
     """One bounded HTTP exchange."""
 
     method: str
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    # Secrets may be in all three (a webhook's address, a token, a routing key): they are in no repr.
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
     timeout_s: float = 5.0
     reply_max_bytes: int = 65_536
 

@@ -160,7 +160,7 @@ def test_the_schema_knows_every_kind_and_no_secret() -> None:
     text = json.dumps(schema)
     assert '"const": "tiny"' in text
     assert '"const": "bell"' in text
-    assert "password" not in text
+    assert '"password"' not in text, "the format of a secret"
     assert "api_key_file" in text
     assert '"api_key"' not in text
     assert schema["additionalProperties"] is False
