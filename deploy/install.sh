@@ -22,10 +22,11 @@
 # Exit codes: 0 done; 1 failed, and said what runs now; 2 usage; 6 refused, nothing was changed.
 set -euo pipefail
 
+readonly READY_S=200  # longer than the unit's TimeoutStartSec
 readonly KEPT_BACKUPS=5
 readonly KEPT_VERSIONS=3
 
-verb=install from="" root="" ready_s=200 python=python3 wheels=""
+verb=install from="" root="" ready_s=$READY_S python=python3 wheels=""
 is_dry="" may_start=1 is_purge="" even_with_rentals="" skip_config_check=""
 changes=0
 
@@ -333,9 +334,9 @@ check_config() {
 }
 
 # Ready by systemd's word (the store is open, the first complete listing is in), and by keeper's own.
-is_ready() {
+is_ready() { # SECONDS
     systemctl reset-failed keeper.service 2>/dev/null || true  # earlier failures do not count
-    timeout "$ready_s" "$SYSTEMCTL" restart keeper.service || return 1
+    timeout "$1" "$SYSTEMCTL" restart keeper.service || return 1
     is_active || return 1
     # 7: nobody answers on the local socket. How the streams are is another matter.
     local code=0
@@ -351,7 +352,7 @@ tell_log() {
 start_or_go_back() {
     local old="$1"
     would "restart keeper.service, and wait up to $ready_s s until it is ready" || return 0
-    if is_ready; then
+    if is_ready "$ready_s"; then
         say "$version runs and is ready"
         return
     fi
@@ -375,7 +376,8 @@ go_back() {
     fi
     switch_to "$old"
     systemctl daemon-reload
-    if is_ready; then
+    # However short the patience with the new one was: this one has shown that it can.
+    if is_ready "$((ready_s > READY_S ? ready_s : READY_S))"; then
         fail 1 "$version was not ready in time; $old runs again and is ready, and the memory is as it was left"
     fi
     fail 1 "neither $version nor $old is ready; $old is in its place and systemd goes on trying" \

@@ -18,13 +18,24 @@ _WHEEL = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-
 _ENTRY = "[console_scripts]\nkeeper = keeper.__main__:main\n"
 
 
-def libraries(folder: Path) -> Path:
-    """Make the package that stands for all that keeper needs; returns the folder of wheels."""
+def libraries(folder: Path, *, backend: str = "") -> Path:
+    """Make the package that stands for all that keeper needs; returns the folder of wheels.
+
+    With a ``backend``, a package of that source stands for hatchling, too.
+    """
     wheels = folder / "wheels"
     wheels.mkdir()
     found = "".join(f"{path}\n" for path in site.getsitepackages())
     _write_wheel(wheels, "keeper_libraries", "1", {"keeper_libraries.pth": found.encode()}, "")
+    if backend:
+        _write_wheel(wheels, "hatchling", "99", {"hatchling/build.py": backend.encode()}, "")
     return wheels
+
+
+def lock_of(wheels: Path) -> str:
+    """Return the lock that names that package by its hash."""
+    (wheel,) = wheels.glob("keeper_libraries-*.whl")
+    return f"keeper-libraries==1 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
 
 
 def archive(folder: Path, wheels: Path, version: str, changed: Mapping[str, str]) -> Path:
@@ -39,9 +50,7 @@ def archive(folder: Path, wheels: Path, version: str, changed: Mapping[str, str]
     files["keeper/__init__.py"] = f'__version__ = "{version}"\n'.encode()
     files |= {name: text.encode() for name, text in changed.items()}
     _write_wheel(at, "vast_keeper", version, files, _ENTRY)
-    (wheel,) = wheels.glob("*.whl")
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    (at / "requirements.lock").write_text(f"keeper-libraries==1 --hash=sha256:{digest}\n")
+    (at / "requirements.lock").write_text(lock_of(wheels))
     shutil.copytree(REPOSITORY / "deploy", at / "deploy")
     shutil.copytree(REPOSITORY / "config", at / "config")
     return at

@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-_START_S = 60.0
+_START_S = 120.0
 _STOP_S = 90.0
 _LOOK_S = 0.05
 

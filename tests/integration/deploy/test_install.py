@@ -22,6 +22,7 @@ import pytest
 
 from tests.components import REPOSITORY
 from tests.integration.deploy.bundles import archive, libraries
+from tests.integration.deploy.dockerfile import stages
 from tests.waiting import eventually, is_running
 
 # One worker and one order: a box has a history.
@@ -194,6 +195,53 @@ def test_a_dry_run_says_everything_and_does_nothing(stage: Stage, tmp_path: Path
     assert "would: build" in done.stdout
     assert "would: enable" in done.stdout
     assert [path for path in (tmp_path / "box").rglob("*") if path.is_file()] == []
+
+
+def test_a_wheel_and_an_archive_are_the_same_version(stage: Stage, tmp_path: Path) -> None:
+    """Wherever it comes from, a version's folder is named after what is in it."""
+    release = stage.release("9.0.1")
+    packed = tmp_path / "keeper-9.0.1.tar.gz"
+    subprocess.run(["tar", "-czf", packed, "-C", release.parent, release.name], check=True)
+    (wheel,) = release.glob("*.whl")
+    script = release / "deploy" / "install.sh"
+    named = set()
+    for source in (release, packed, wheel):
+        done = subprocess.run(
+            [str(script), "--dry-run", "--root", str(tmp_path / "box"), "--from", str(source)],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        named.add(done.stdout.splitlines()[0])
+    (line,) = named
+    assert "/opt/keeper/versions/9.0.1-" in line
+
+
+def test_an_archive_with_no_lock_is_refused(stage: Stage, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    shutil.copytree(stage.release("9.0.1"), release)
+    (release / "requirements.lock").unlink()
+    done = stage.run("9.0.1", "install", "--from", str(release))
+    assert done.code == 2
+    assert "requirements.lock is missing" in done.err
+
+
+def test_the_image_s_question_is_answered_by_a_running_keeper_alone(stage: Stage) -> None:
+    """HEALTHCHECK, word for word."""
+    stage.settle()
+    (line,) = [
+        each for each in stages(REPOSITORY / "Dockerfile")[-1] if each.startswith("HEALTHCHECK")
+    ]
+    _, *words = json.loads(line.partition(" CMD ")[2])
+
+    def asked(socket: str) -> int:
+        environ = {"KEEPER_SOCKET": str(stage.path(socket))}
+        command = [sys.executable, *words]
+        return subprocess.run(
+            command, env=environ, stderr=subprocess.DEVNULL, check=False
+        ).returncode
+
+    assert asked("run/keeper/keeper.sock") == 0
+    assert asked("run/keeper/another.sock") != 0
 
 
 def test_first_install_waits_for_a_key_and_a_second_run_changes_nothing(stage: Stage) -> None:
