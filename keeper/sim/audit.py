@@ -89,6 +89,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         alerts.the_same_message_says_the_same,
         alerts.old_news_is_not_told_again,
         alerts.darkness_is_told,
+        alerts.who_is_needed_is_called_once,
         symptoms.what_needs_a_person_is_told,
     ),
     "I20": (ends.the_condemned_end,),

@@ -8,7 +8,7 @@ and to let keeper go on. And a workload, or a fresh host, names what no host cur
 
 from __future__ import annotations
 
-from keeper.sim.notices import RESOLVED, read_notice
+from keeper.sim.notices import RESOLVED, Notice, read_message
 from keeper.sim.universe import Mailbox
 
 LOOKS_EVERY_S = 1800.0
@@ -42,7 +42,10 @@ class OnCall:
     def _hear(self, at: float, body: bytes) -> None:
         if not any(name.encode() in body for name in (_STOPPED, _PLEADS)):
             return
-        notice = read_notice(at, body)
+        for notice in read_message(at, body).notices:
+            self._heed(at, notice)
+
+    def _heed(self, at: float, notice: Notice) -> None:
         name, _, stream = notice.key.partition(":")
         if name == _PLEADS:
             of_stream, _, code = stream.partition(":")

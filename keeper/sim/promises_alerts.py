@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from keeper.sim.evidence import LISTING, Broken, Evidence
 from keeper.sim.excuses import covered_s, merged, mute_s
-from keeper.sim.notices import FIRING, RESOLVED, Notice, read_notice
+from keeper.sim.notices import FIRING, RESOLVED, Message, Notice, read_message, read_messages
 
 _LATE_S = 900.0  # grouping, a channel's back-off, a process that starts again
 # Alerts about everything, beside which what is said of one slot may be silent.
@@ -50,6 +50,12 @@ def every_alert_comes_to_an_end(seen: Evidence) -> Iterator[Broken]:
 
 def _lost(notice: Notice, what: str) -> Broken:
     return Broken(invariant="I19", at=notice.at, text=f"{notice.key} {what}")
+
+
+def _bad(message: Message, what: str) -> Broken:
+    keys = ", ".join(each.key for each in message.notices[:3]) or message.kind
+    text = f"{message.notice_id} ({message.kind}, {keys}) {what}"
+    return Broken(invariant="I19", at=message.at, text=text)
 
 
 def _is_silent(seen: Evidence, notice: Notice, until: float) -> bool:
@@ -104,44 +110,51 @@ def _loud_spans(seen: Evidence) -> tuple[tuple[float, float, str], ...]:
 
 def refused_messages_arrive(seen: Evidence) -> Iterator[Broken]:
     """A channel that was down gets what it refused, once it is back."""
-    arrived = {notice.notice_id for notice in seen.notices}
+    arrived = {message.notice_id for message in read_messages(seen.messages or ())}
     told: set[str] = set()
     for at, body in seen.refused:
-        notice = read_notice(at, body)
-        if notice.notice_id in arrived or notice.notice_id in told:
+        message = read_message(at, body)
+        if message.notice_id in arrived or message.notice_id in told:
             continue
         if seen.ended_at - at > seen.bounds.resent_s + mute_s(seen, at, seen.ended_at):
-            told.add(notice.notice_id)
-            yield _lost(notice, f"({notice.kind}) was refused by its channel and never came again")
+            told.add(message.notice_id)
+            yield _bad(message, "was refused by its channel and never came again")
 
 
 def the_same_message_says_the_same(seen: Evidence) -> Iterator[Broken]:
     """Under one id there is one message, so that a receiver can drop the second."""
     bodies: dict[str, bytes] = {}
-    is_back = any(step_s < 0 for _, step_s in seen.clock_steps)  # the same hour twice, to the tick
     for at, body in seen.messages or ():
-        notice = read_notice(at, body)
-        if bodies.setdefault(notice.notice_id, body) != body and not is_back:
-            yield _lost(notice, f"said something else under the same id {notice.notice_id}")
+        message = read_message(at, body)
+        if bodies.setdefault(message.notice_id, body) != body:
+            yield _bad(message, "said something else under the same id")
 
 
 def old_news_is_not_told_again(seen: Evidence) -> Iterator[Broken]:
     """What a channel took comes again soon or never: one crash may lose the note of it, no more."""
     arrived: dict[str, float] = {}
-    anew: dict[
-        str, bool
-    ] = {}  # by key: whether the clock showed the moment of an earlier beginning
     for at, body in seen.messages or ():
-        notice = read_notice(at, body)
-        first_at = arrived.setdefault(notice.notice_id, at)
-        if notice.kind == FIRING:
-            anew[notice.key] = any(
-                first_at <= back_at <= at and by_s < 0 for back_at, by_s in seen.clock_steps
-            )
+        message = read_message(at, body)
+        first_at = arrived.setdefault(message.notice_id, at)
         late_s = at - first_at - seen.bounds.resent_s
-        if late_s > 0 and late_s > mute_s(seen, first_at, at) and not anew.get(notice.key, False):
-            again = f"came again {at - first_at:.0f} s after it had arrived"
-            yield _lost(notice, f"({notice.kind}) {again}")
+        if late_s > 0 and late_s > mute_s(seen, first_at, at):
+            yield _bad(message, f"came again {at - first_at:.0f} s after it had arrived")
+
+
+def who_is_needed_is_called_once(seen: Evidence) -> Iterator[Broken]:
+    """An incident that needs a person pages one, with the first message that says so and no other."""
+    needed: set[str] = set()
+    for message in read_messages(seen.messages or ()):
+        if message.incident_id == "":
+            continue
+        is_told = any(each.needs_person and each.kind != RESOLVED for each in message.notices)
+        is_first = is_told and message.incident_id not in needed
+        if is_first:
+            needed.add(message.incident_id)
+        if message.is_page and not is_first:
+            yield _bad(message, "is a page, and nobody is newly needed")
+        if is_first and not message.is_page:
+            yield _bad(message, "says that a person is needed, and is no page")
 
 
 def darkness_is_told(seen: Evidence) -> Iterator[Broken]:

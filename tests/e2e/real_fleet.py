@@ -274,11 +274,16 @@ class Fleet:
     def alerts(
         self, name: str = "", kind: str = "firing", since: int = 0
     ) -> list[Mapping[str, Any]]:
-        """Return the alerts that a person was told of, of this name; ``since`` counts messages."""
+        """Return the alerts that a person was told of, of this name; ``since`` counts messages.
+
+        ``kind``: told for the first time (firing), or told to be over (resolved).
+        """
+        status = {"firing": "new", "resolved": "over"}[kind]
         return [
-            message["alert"]
+            line["alert"]
             for message in self.messages[since:]
-            if message["kind"] == kind and name in {"", message["alert"]["name"]}
+            for line in message["lines"]
+            if line["status"] == status and name in {"", line["alert"]["name"]}
         ]
 
     # --- waiting --------------------------------------------------------------------------------

@@ -231,7 +231,7 @@ async def _tells_of_a_full_disk(fleet: Fleet) -> None:
     (fleet.host.bin / hardware.DISK_FULL_FILE).touch()
 
     async def told() -> bool:  # this box's own disk may have been nearly full before
-        said = [message["alert"] for message in fleet.messages[since:]]
+        said = [each["alert"] for message in fleet.messages[since:] for each in message["lines"]]
         wanted = ("KeeperDiskFull", "critical", SLOT)
         return wanted in {(each["name"], each["severity"], each["slot"]) for each in said}
 

@@ -508,6 +508,27 @@ def one_id_for_two_messages(run: Run) -> Evidence:
     return run.evidence()
 
 
+def paged_twice_for_one_incident(run: Run) -> Evidence:
+    for slot in ("duel/0", "duel/1"):
+        key = f"KeeperStreamDark:{slot}"
+        run.tell(5000.0, key=key, severity="critical", incident_id="inc_1", is_page=True)
+        run.tell(6000.0, "resolved", key=key, incident_id="inc_1")
+    return run.evidence()
+
+
+def never_paged_though_needed(run: Run) -> Evidence:
+    run.tell(5000.0, incident_id="inc_1")
+    run.tell(5100.0, "update", severity="critical", incident_id="inc_1")
+    run.tell(6000.0, "resolved", severity="critical", incident_id="inc_1")
+    return run.evidence()
+
+
+def paged_for_nothing(run: Run) -> Evidence:
+    run.tell(5000.0, incident_id="inc_1", is_page=True)
+    run.tell(6000.0, "resolved", incident_id="inc_1")
+    return run.evidence()
+
+
 def old_news_told_again(run: Run) -> Evidence:
     for at in (5000.0, 13_000.0):
         run.tell(at, notice_id="msg_1")
@@ -690,6 +711,9 @@ BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
     ("I19", silent_while_it_holds),
     ("I19", refused_and_never_sent_again),
     ("I19", one_id_for_two_messages),
+    ("I19", paged_twice_for_one_incident),
+    ("I19", never_paged_though_needed),
+    ("I19", paged_for_nothing),
     ("I19", old_news_told_again),
     ("I19", dark_and_nobody_told),
     ("I20", costs_on_into_the_calm),

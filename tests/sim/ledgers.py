@@ -171,11 +171,21 @@ class Run:
         notice_id: str = "",
         more: str = "",
         slot: str = "",
+        incident_id: str = "",
+        severity: str = "warning",
+        is_page: bool = False,
     ) -> bytes:
-        """Let a message arrive; returns its body."""
+        """Let a message about one alert arrive; returns its body."""
         name, _, about = key.partition(":")
-        alert = {"name": name, "key": key, "slot": slot or about or None, "why": more}
-        data = {"notice_id": notice_id or f"{kind} {at}", "kind": kind, "alert": alert}
+        alert = {
+            "name": name, "key": key, "slot": slot or about or None, "why": more, "severity": severity,
+        }  # fmt: skip
+        status = {"firing": "new", "update": "worse", "repeat": "holds", "resolved": "over"}[kind]
+        data = {
+            "notice_id": notice_id or f"{kind} {key} {at}", "kind": kind, "alert": alert,
+            "incident_id": incident_id, "is_page": is_page,
+            "lines": [{"alert": alert, "status": status}],
+        }  # fmt: skip
         body = json.dumps({"data": data}).encode()
         self.messages.append((BEGAN + at, body))
         return body

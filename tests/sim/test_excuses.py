@@ -11,7 +11,6 @@ from keeper.sim.evidence import STARTED, Caps, Deployed
 from keeper.sim.faults import FaultKind
 from keeper.sim.fleets import OBSERVE, SUGGEST, Fleet, Habits, Opening, Spell, forbidden, watched
 from keeper.sim.ledger import Change
-from keeper.sim.notices import read_notices
 from keeper.sim.promises_caps import remedies_within_their_caps, spending_within_the_caps
 from keeper.sim.promises_ends import absence_is_confirmed
 from keeper.sim.promises_money import doubtful_create_is_settled_first
@@ -554,30 +553,6 @@ def test_a_machine_is_not_to_blame_for_a_bad_deploy(
     )
     found = bad_machines_are_avoided(replace(run.evidence(), deploys=deploys))
     assert [broken.invariant for broken in found] == ["I16"] * is_blamed
-
-
-@pytest.mark.parametrize(
-    ("kinds", "read"),
-    [
-        pytest.param("fire again", ["firing"], id="a retry of the same message"),
-        pytest.param("fire end end", ["firing", "resolved"], id="a retry of its end"),
-        pytest.param("fire end fire", ["firing", "resolved", "firing"], id="it fires anew"),
-        pytest.param("fire end fire end", ["firing", "resolved"] * 2, id="and ends anew"),
-    ],
-)
-def test_what_fires_anew_is_news_under_the_id_of_the_moment_as_well(
-    kinds: str, read: list[str]
-) -> None:
-    """Seeds 5710, 8609 of any fleet: the clock, set back by an hour, showed the moment of the first one."""
-    run = Run()
-    for number, kind in enumerate(kinds.split()):
-        is_end = kind == "end"
-        run.tell(
-            5000.0 + 60.0 * number,
-            "resolved" if is_end else "firing",
-            notice_id="msg_end" if is_end else "msg_first",
-        )
-    assert [notice.kind for notice in read_notices(run.messages)] == read
 
 
 @pytest.mark.parametrize(

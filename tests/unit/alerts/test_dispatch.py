@@ -12,14 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.alerts import Alert, Notice, Severity
-from keeper.alerts.dispatch import (
-    Numbers,
-    dispatch,
-    from_payload,
-    inhibited,
-    next_due_at,
-    to_payload,
-)
+from keeper.alerts.dispatch import Numbers, dispatch, next_due_at
+from keeper.alerts.inhibitions import inhibited
+from keeper.alerts.payloads import from_payload, to_payload
 from keeper.core.model import SlotId, StreamName
 from keeper.core.reasons import Reason
 from keeper.ports import NoticeKind
@@ -61,6 +56,11 @@ class Play:
         self.state = json.loads(json.dumps(state))
         self.sent += notices
         return [notice.kind for notice in notices]
+
+    @property
+    def remembered(self) -> dict[str, Any]:
+        """What is remembered beside how many incidents there were."""
+        return {key: row for key, row in self.state.items() if key != "@"}
 
 
 def moment(seconds: float) -> datetime:
@@ -185,7 +185,7 @@ def test_resolves_after_quiet_with_the_downtime() -> None:
     assert over.dark_s == 120
     assert over.acts == 3
     assert over.at == moment(120), "it was over when it fell silent, not when we believed it"
-    assert play.state == {}
+    assert play.remembered == {}
 
 
 def test_a_relapse_within_the_quiet_is_the_same_incident() -> None:
@@ -303,9 +303,12 @@ def test_a_muted_alert_waits_its_turn_and_speaks_when_it_stays() -> None:
     for seconds in (0, 60, 120):
         play.at(seconds, MARKET, dark)
     assert [notice.alert.name for notice in play.sent] == ["KeeperMarketUnreadable"]
-    # The market is back: what was unknown gets the group wait to clear up.
+    # The market is back: what was unknown gets the group wait to clear up, and belongs to its story.
     assert play.at(150, dark) == []
-    assert play.at(180, dark) == [NoticeKind.FIRING]
+    assert play.at(359, dark) == []  # the group interval
+    assert play.at(360, dark) == [NoticeKind.UPDATE]
+    assert [line.alert.name for line in play.sent[-1].lines] == ["KeeperStreamDark"]
+    assert play.sent[0].incident_id == play.sent[1].incident_id
 
 
 def test_a_slot_that_a_cap_holds_is_told_and_repeated_by_itself_or_by_the_dark_stream() -> None:
@@ -364,7 +367,7 @@ def test_whatever_happens_a_told_alert_ends_resolved_and_ids_never_repeat(
         play.at(seconds, *([alert(severity=Severity(severity))] if severity else []))
     play.at(seconds + 1)
     play.at(seconds + 1000)
-    assert play.state == {}
+    assert play.remembered == {}
     kinds = [notice.kind for notice in play.sent]
     assert kinds.count(NoticeKind.FIRING) == kinds.count(NoticeKind.RESOLVED)
     assert len({notice.notice_id for notice in play.sent}) == len(play.sent)
