@@ -186,9 +186,8 @@ def _public_key(box: Box) -> str:
     """Read the public half of the SSH key; "" when there is none that can be used."""
     import asyncssh
 
-    path = box.settings.ssh.private_key_file or box.settings.state_dir / "id_ed25519"
     try:
-        return asyncssh.read_private_key(str(path)).export_public_key().decode().strip()
+        return asyncssh.read_private_key(str(box.key)).export_public_key().decode().strip()
     except (OSError, ValueError, asyncssh.KeyImportError):
         return ""
 

@@ -6,6 +6,7 @@ configuration file. Values are used for calls that read, and never shown.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _STAND_IN = "https://not-given.invalid/"
 _NOT_GIVEN = re.compile(r"the secret (\w+) is named but not given")
 _NO_KEY = "there is no Vast.ai API key"
+# What is told by checks of their own, with a cure.
+_TOLD_ELSEWHERE = re.compile(rf"{_NOT_GIVEN.pattern}|{_NO_KEY}|there is no SSH key at ")
 _PLACE = re.compile(r":(\d+):\d+: ")
 _ROUNDS_MAX = 20
 
@@ -34,12 +37,18 @@ class Box:
     config: Path
     settings: Settings  # with stand-ins, or of a part of the file, or defaults
     has_key: bool
-    is_whole: bool  # the file was taken as it is, but for secrets that are not given
+    is_known: bool  # what is declared could be read, but for what has mistakes
     problems: tuple[str, ...]
     missing: frozenset[str]  # secrets that are named and not given
     named: tuple[str, ...]
     credentials: Path
     is_hidden: bool  # that folder may not be looked into
+    key_file: Path | None  # the SSH key that is declared; None: keeper makes its own
+
+    @property
+    def key(self) -> Path:
+        """Where the SSH key is, or will be."""
+        return self.key_file or self.settings.state_dir / "id_ed25519"
 
     @property
     def sudo(self) -> str:
@@ -84,20 +93,20 @@ def box_of(config: Path, environ: Mapping[str, str], overrides: Mapping[str, Any
             trial["VAST_API_KEY"] = "not-given"
     from keeper.settings.desired import secret_places
 
-    is_whole = settings is not None
+    is_known, declared_key = True, None
     if settings is None:
-        settings = _what_can_be_had(config, trial, overrides)
-    others = tuple(each for each in problems if not _NOT_GIVEN.search(each) and _NO_KEY not in each)
+        settings, is_known, declared_key = _what_can_be_had(config, trial, overrides)
     return Box(
         config=config,
         settings=settings,
         has_key=has_key and settings.vast.api_key is not None,
-        is_whole=is_whole,
-        problems=others or (() if is_whole else found),
+        is_known=is_known,
+        problems=tuple(each for each in problems if not _TOLD_ELSEWHERE.search(each)),
         missing=frozenset(missing),
         named=tuple(dict.fromkeys(name for _, name in secret_places(settings))),
         credentials=folder,
         is_hidden=is_hidden,
+        key_file=declared_key or settings.ssh.private_key_file,
     )
 
 
@@ -214,18 +223,40 @@ def _loaded(config: Path, environ: Mapping[str, str], overrides: Mapping[str, An
 
 def _what_can_be_had(
     config: Path, environ: Mapping[str, str], overrides: Mapping[str, Any]
-) -> Settings:
-    """Leave out more and more of a file with mistakes: the rest of the box is worth a look."""
-    from keeper.settings import Settings, load_settings
+) -> tuple[Settings, bool, Path | None]:
+    """Leave out more and more of a file with mistakes: the rest of the box is worth a look.
 
-    without: dict[str, Any] = {"alerts": {"channels": []}}
-    for file, tree in (
-        (config, without),
-        (config, {**without, "streams": []}),
-        (None, {}),
-    ):
-        try:
-            return load_settings(file, environ, overrides={**tree, **overrides})
-        except ConfigError:
-            continue
-    return Settings()
+    Also says whether that is what is declared, or only what holds where nothing is; and the SSH key that
+    is declared, when it is the mistake.
+    """
+    from keeper.settings import Settings, load_settings
+    from keeper.settings.document import read_document
+
+    is_there = config.exists() and os.access(config, os.R_OK)
+    document = read_document(config) if is_there else None
+    written = document.values if document is not None and document.is_readable else {}
+    ssh = written.get("ssh")
+    key = ssh.get("private_key_file") if isinstance(ssh, dict) else None
+    no_key: dict[str, Any] = {"ssh": {"private_key_file": None}} if isinstance(key, str) else {}
+    no_channels: dict[str, Any] = {"alerts": {"channels": []}}
+    mine: dict[str, Any] = {
+        name: written[name] for name in ("state_dir", "socket") if name in written
+    }
+    for name, inner in (("vast", "url"), ("http", "listen")):
+        section = written.get(name)
+        if isinstance(section, dict) and isinstance(section.get(inner), str):
+            mine[name] = {inner: section[inner]}
+    trials: tuple[tuple[Path | None, dict[str, Any]], ...] = (
+        (config, no_key),
+        (config, no_channels),
+        (config, {**no_channels, **no_key}),
+        (config, {**no_channels, **no_key, "streams": []}),
+        (None, mine),
+    )
+    declared = Path(key).expanduser() if isinstance(key, str) else None
+    for file, tree in trials:
+        with contextlib.suppress(ConfigError):
+            settings = load_settings(file, environ, overrides={**tree, **overrides})
+            is_known = bool(written) or not config.exists()
+            return settings, is_known, declared
+    return Settings(), False, declared

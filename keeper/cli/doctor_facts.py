@@ -83,6 +83,7 @@ class Market:
 
     url: str
     has_key: bool = True
+    why_not: str = ""  # it was not asked
     is_reached: bool = False
     error: str = ""
     is_refused: bool = False  # the key, for everything
@@ -253,6 +254,7 @@ class Daemon:
 
     socket: str
     is_running: bool | None  # None: this user may not ask
+    is_ready: bool = True
     version: str = ""
     ours: str = ""
     on_air: int = 0

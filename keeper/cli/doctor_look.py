@@ -82,8 +82,7 @@ def key_of(box: Box) -> Key:
     """Say how the SSH private key is; its content is read and goes nowhere."""
     import asyncssh
 
-    given = box.settings.ssh.private_key_file
-    path = given or box.settings.state_dir / "id_ed25519"
+    given, path = box.key_file, box.key
     sudo = sudo_for(path)
     try:
         content, mode = path.read_bytes(), path.stat().st_mode & 0o777

@@ -40,6 +40,11 @@ _T = TypeVar("_T")
 DIAL_S = 5.0
 _ANSWER_MAX_BYTES = 4_000_000
 _HTTP_OK = 200
+_HTTP_NOT_YET = 503
+
+
+class _NotYet(Exception):
+    """The keeper has not finished its first tick."""
 
 
 # --- the running keeper --------------------------------------------------------------------------
@@ -55,6 +60,7 @@ async def daemon_of(box: Box, path: Path, *, is_installed: bool) -> tuple[Daemon
         "is_installed": is_installed,
         "config": str(box.config),
     }
+    version = ""
     try:
         async with aiohttp.ClientSession(
             connector=aiohttp.UnixConnector(path=str(path)),
@@ -62,7 +68,10 @@ async def daemon_of(box: Box, path: Path, *, is_installed: bool) -> tuple[Daemon
             trust_env=False,
         ) as session:
             document = await _json(session, "http://keeper/api/openapi.json")
+            version = plain(str(document.get("info", {}).get("version", "")), 40)
             fleet = await _json(session, "http://keeper/api/v1/status")
+    except _NotYet:
+        return Daemon(is_running=True, is_ready=False, version=version, **about), {}
     except PermissionError:
         return Daemon(is_running=None, **about), {}
     except aiohttp.ClientConnectorError as error:
@@ -70,7 +79,6 @@ async def daemon_of(box: Box, path: Path, *, is_installed: bool) -> tuple[Daemon
         return Daemon(is_running=None if is_shut else False, **about), {}
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         return Daemon(is_running=True, error=_words(error), **about), {}
-    version = plain(str(document.get("info", {}).get("version", "")), 40)
     slots, on_air = fleet.get("slots"), fleet.get("on_air")
     found = Daemon(
         is_running=True,
@@ -86,6 +94,8 @@ async def _json(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
     import json
 
     async with session.get(url) as reply:
+        if reply.status == _HTTP_NOT_YET:
+            raise _NotYet
         if reply.status != _HTTP_OK:
             raise ValueError(f"it answers {reply.status}")
         found = json.loads(await _read(reply))
@@ -156,12 +166,14 @@ async def market_of(
     key: dict[str, Any] = {
         "will_be": will_be,
         "has_key": bool(public_key),
-        "key": str(box.settings.ssh.private_key_file or box.settings.state_dir / "id_ed25519"),
+        "key": str(box.key),
     }
-    if not box.has_key:
-        nobody = Registered(is_there=None, error="there is no API key", **key)
+    if not box.has_key or not box.is_known:
+        # A key is shown to nobody but the marketplace that is declared.
+        why = "there is no API key" if not box.has_key else "the configuration cannot be read"
+        nobody = Registered(is_there=None, error=why, **key)
         return (
-            Market(has_key=False, **about),
+            Market(has_key=box.has_key, why_not=why, **about),
             Money(spendable_dollars=None, dollars_per_hour=None),
             nobody,
         )

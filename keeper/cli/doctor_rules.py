@@ -78,11 +78,7 @@ CONFIGURATION: tuple[Row[Configuration], ...] = (
         seen="{f.path} is good, and declares no stream",
         cure='{f.sudo}"${{EDITOR:-vi}}" {f.path!q} && keeper check-config {f.path!q}',
     ),
-    Row(
-        when=_always,
-        level=OK,
-        seen="{f.path}: streams {f.streams}, slots {f.slots}",
-    ),
+    Row(when=_always, level=OK, seen="{f.path}: streams {f.streams}, slots {f.slots}"),
 )
 
 SECRET: tuple[Row[Secret], ...] = (
@@ -274,6 +270,12 @@ DAEMON: tuple[Row[Daemon], ...] = (
         level=FAIL,
         seen="a keeper runs and does not answer as it should: {f.error}",
         cure="sudo systemctl restart keeper",
+    ),
+    Row(
+        when=lambda f: not f.is_ready,
+        level=WARN,
+        seen="keeper {f.version} runs and is not ready yet: it waits for the first complete listing",
+        cure="journalctl -u keeper -n 30 --no-pager",
     ),
     Row(
         when=lambda f: bool(f.version) and f.version != f.ours,

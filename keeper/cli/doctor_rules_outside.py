@@ -70,9 +70,9 @@ API_KEY: tuple[Row[Market], ...] = (
 
 MARKET: tuple[Row[Market], ...] = (
     Row(
-        when=lambda f: not f.has_key,
+        when=lambda f: bool(f.why_not),
         level=UNKNOWN,
-        seen="{f.url} was not asked: there is no API key",
+        seen="{f.url} was not asked: {f.why_not}",
     ),
     Row(when=lambda f: f.is_reached, level=OK, seen="{f.url} answers"),
     Row(
