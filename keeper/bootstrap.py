@@ -230,7 +230,7 @@ async def open_daemon(
             reload=reload,
         )
         if metrics is not None:
-            metrics.follow(daemon.snapshot, config_hash=lambda: daemon.ground.declared.config_hash)
+            metrics.follow(daemon.snapshot, daemon, lambda: daemon.ground.declared.config_hash)
         yield daemon
 
 

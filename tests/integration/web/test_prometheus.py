@@ -50,7 +50,12 @@ async def test_promtool_finds_nothing_to_complain_about(serve: Serve, real_now: 
 @pytest.mark.real("promtool")
 def test_rules_are_valid_and_fire_when_they_should() -> None:
     promtool = require("promtool")
-    for command in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
+    tests = ("alerts_test.yml", "alerts_days_test.yml", "rules_test.yml")
+    for command in (
+        ["check", "rules", "alerts.yml", "rules.yml"],
+        ["test", "rules", *tests],
+        ["check", "config", "prometheus.yml"],
+    ):
         answer = subprocess.run(
             [promtool, *command], cwd=RULES, capture_output=True, text=True, check=False
         )
@@ -63,7 +68,7 @@ async def prometheus(target: str, port: int, folder: Path) -> AsyncIterator[str]
     (folder / "prometheus.yml").write_text(
         f"""
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
-rule_files: ["{RULES / "alerts.yml"}"]
+rule_files: ["{RULES / "alerts.yml"}", "{RULES / "rules.yml"}"]
 scrape_configs:
   - job_name: keeper
     static_configs: [{{targets: ["{target}"]}}]

@@ -1,35 +1,86 @@
 """Whoever is woken finds a page, and on it commands that exist."""
 
 import re
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
+from ruamel.yaml import YAML
 
 from keeper.alerts.advice import HUMAN
-from keeper.cli.app import FAMILIES
+from keeper.alerts.rules import RULES
+from keeper.cli.app import FAMILIES, root
 from tests.components import REPOSITORY
 
-PAGES = sorted((REPOSITORY / "docs" / "runbooks").glob("Keeper*.md"))
+RUNBOOKS = REPOSITORY / "docs" / "runbooks"
+PAGES = sorted(each for each in RUNBOOKS.glob("*.md") if each.stem != "README")
 VERBS = {entry.name for _, entries in FAMILIES for entry in entries}
-RULES_FILE = (REPOSITORY / "deploy" / "prometheus" / "alerts.yml").read_text()
+DEPLOYED = REPOSITORY / "deploy" / "prometheus"
+BASE = "{{ with $externalLabels.runbooks }}{{ . }}{{ else }}docs/runbooks{{ end }}/"
+
+
+def read(name: str) -> Any:
+    return YAML(typ="safe").load((DEPLOYED / name).read_text())
+
+
+ALERTS = {rule["alert"]: rule for group in read("alerts.yml")["groups"] for rule in group["rules"]}
+
+
+def lines_of_commands(text: str) -> list[str]:
+    """What is written as code and begins with keeper's own command."""
+    code = re.findall(r"`([^`\n]+)`|^(keeper .*)$", text, re.MULTILINE)
+    return [line for pair in code if (line := "".join(pair)).startswith("keeper ")]
 
 
 def commands(text: str) -> set[str]:
-    """The verbs in whatever is written as code."""
-    code = re.findall(r"`([^`\n]+)`|^(keeper .*)$", text, re.MULTILINE)
+    """The verbs of these."""
     return {
         match.group(1)
-        for pair in code
-        if (match := re.match(r"keeper ([a-z-]+)", "".join(pair))) is not None
+        for line in lines_of_commands(text)
+        if (match := re.match(r"keeper ([a-z-]+)", line)) is not None
     }
 
 
+def unknown_options(line: str) -> set[str]:
+    """Options of a command line that the command does not have."""
+    words = line.partition(" #")[0].split()[1:]
+    command: click.Command = root
+    context = click.Context(root)
+    while words and isinstance(command, click.Group):
+        found = command.get_command(context, words[0])
+        assert found is not None, line
+        command, words = found, words[1:]
+    known = {option for each in command.get_params(context) for option in each.opts}
+    return {word.partition("=")[0] for word in words if word.startswith("-")} - known
+
+
 def test_every_prometheus_rule_names_its_page() -> None:
-    named = re.findall(
-        r"- alert: (\w+).*?runbook_url: docs/runbooks/(\w+)\.md", RULES_FILE, re.DOTALL
-    )
-    assert [alert for alert, _ in named] == [page for _, page in named]
-    assert len(named) == RULES_FILE.count("- alert:")
+    assert [rule["annotations"]["runbook_url"] for rule in ALERTS.values()] == [
+        f"{BASE}{name}.md" for name in ALERTS
+    ]
+
+
+def test_every_prometheus_rule_says_how_bad_it_is_and_waits() -> None:
+    for name, rule in ALERTS.items():
+        assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+        assert rule["labels"]["severity"] in {"critical", "warning", "none"}
+        # What is for no person need not wait; everything else does not fire upon one bad look.
+        assert ("for" in rule) == (rule["labels"]["severity"] != "none"), name
+        # A second way for what keeper tells by itself, and nothing else.
+        is_second = name in RULES or name == "KeeperAlertUntold"
+        assert (rule["labels"].get("told_by_keeper") == "yes") == is_second, name
+
+
+def test_every_prometheus_rule_is_seen_to_fire_and_to_be_quiet() -> None:
+    fired, quiet = Counter[str](), Counter[str]()
+    for name in ("alerts_test.yml", "alerts_days_test.yml"):
+        for test in read(name)["tests"]:
+            for look in test["alert_rule_test"]:
+                (fired if look.get("exp_alerts") else quiet)[look["alertname"]] += 1
+    assert set(fired) == set(ALERTS)
+    assert set(quiet) == set(ALERTS) - {"Watchdog"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -40,12 +91,16 @@ def test_page_begins_with_what_to_run(page: Path) -> None:
     assert lines[4] == "```sh"
     headings = [line for line in lines if line.startswith("## ")]
     assert headings == ["## What it means", "## What keeper does", "## What you do"]
-    assert f"[{page.stem}]({page.name})" in (page.parent / "README.md").read_text()
+    index = (page.parent / "README.md").read_text()
+    assert f"| [{page.stem}]({page.name}) | " in index
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page_names_only_commands_that_exist(page: Path) -> None:
-    assert commands(page.read_text()) <= VERBS
+    text = page.read_text()
+    assert commands(text) <= VERBS
+    for line in lines_of_commands(text):
+        assert not unknown_options(line), line
 
 
 def test_advice_names_only_commands_that_exist() -> None:
