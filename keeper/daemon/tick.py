@@ -88,7 +88,7 @@ def decide(
         kept=kept or {},
     )
     alerts = firing(snapshot, now)
-    alert_state, notices = dispatch(memory.alert_state, alerts, now, numbers)
+    alert_state, notices = dispatch(memory.alert_state, alerts, now, numbers, world.silences)
     due_at = next_due_at(alert_state, alerts, numbers) if alert_state else None
     outbox = tuple(
         OutboxRow(
