@@ -78,6 +78,11 @@ FAMILIES: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 line="What happened, as it was written down.",
             ),
             Entry(
+                name="alerts",
+                command="keeper.cli.alerts:alerts",
+                line="What people are told; silences, and a test of a channel.",
+            ),
+            Entry(
                 name="search",
                 command="keeper.cli.search:search",
                 line="Offers that would do, and what was filtered out.",

@@ -33,7 +33,8 @@ _ANSWER_MAX_BYTES = 64 * 1024 * 1024
 
 _TIMEOUT_S = 15.0
 # What is asked of a host takes as long as the host does, within the daemon's own deadline.
-_PATIENCE_S: Mapping[str, float] = {"report": 90.0, "logs": 45.0}
+# So does what is sent to a channel.
+_PATIENCE_S: Mapping[str, float] = {"report": 90.0, "logs": 45.0, "channels": 45.0}
 # Of what goes on: it says something every few seconds, if only that it is still there.
 _GOES_ON = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_S, sock_read=45.0)
 _LINE_MAX_BYTES = 8 * 1024 * 1024
@@ -70,6 +71,10 @@ class LocalKeeper:
     async def post(self, path: str, body: Mapping[str, Any], kind: type[_T]) -> _T:
         """Order something. It is on disk when this returns."""
         return decoded(await self._call("POST", path, body=body), kind)
+
+    async def delete(self, path: str, kind: type[_T]) -> _T:
+        """End something. It is on disk when this returns."""
+        return decoded(await self._call("DELETE", path), kind)
 
     async def lines(self, path: str, **query: str | int) -> AsyncGenerator[bytes, None]:
         """Read an answer that goes on, line by line, until either side ends it."""
@@ -138,7 +143,8 @@ class LocalKeeper:
     ) -> bytes:
         url = f"http://keeper/api/v1/{path}"
         try:
-            patience = aiohttp.ClientTimeout(total=_PATIENCE_S.get(path, _TIMEOUT_S))
+            patience_s = _PATIENCE_S.get(path.partition("/")[0], _TIMEOUT_S)
+            patience = aiohttp.ClientTimeout(total=patience_s)
             async with self._session.request(
                 method, url, params=query, json=body, timeout=patience
             ) as reply:

@@ -31,7 +31,7 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.DEGRADED: "status --exit-code: a slot is not on air; doctor: something fails",
     ExitCode.UNAUTHORIZED: "the marketplace, or the daemon, refuses the credentials",
-    ExitCode.NOT_FOUND: "there is no such stream, slot or rental",
+    ExitCode.NOT_FOUND: "there is no such stream, slot, rental, channel or silence",
     ExitCode.REFUSED: "refused by a safety rule, or not confirmed; nothing was changed",
     ExitCode.NO_DAEMON: "no keeper answers on its local socket",
     ExitCode.TRY_AGAIN: "not now: busy, in use, full or out of reach; the same may work later",

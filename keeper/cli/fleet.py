@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from keeper.alerts.wording import count
+from keeper.cli.alerts_shown import remarks_on
 from keeper.cli.rentals import (
     gpu_price,
     left_of_contract,
@@ -367,10 +368,11 @@ def _remarks(fleet: FleetStatus) -> Iterator[RenderableType]:
         yield cell(f"  or take it over: {orphan.to_adopt}", "yellow")
     if strangers := others(fleet):
         yield cell(f"not keeper's, and not touched: {strangers}", "dim")
+    yield from remarks_on(fleet.channels, fleet.silences, fleet.now)
     for alert in fleet.alerts:
         # Strays and the fleet's pause have lines above, with their commands.
         is_said = alert.name == "KeeperOrphan" or alert.key == "KeeperPaused"
-        if alert.needs_human and not alert.is_muted and not is_said:
+        if alert.needs_human and not (alert.is_muted or alert.silenced_by or is_said):
             advice = alert.needs_human[:1].upper() + alert.needs_human[1:]
             yield cell(f"{alert.name}: {alert.summary}. {advice}", "bold red", _LINE_MAX)
 

@@ -76,6 +76,7 @@ class Keeper:
     told_through: tuple[ChannelNow, ...] = ()
     waiting: tuple[OutboxRow, ...] = ()
     tested: list[str] = field(default_factory=list)
+    test_error: str = ""
     hints: list[Hint] = field(default_factory=list)
     no_hints: list[tuple[str, str]] = field(default_factory=list)
     error: Exception | None = None
@@ -127,7 +128,9 @@ class Keeper:
         if all(each.name != name for each in self.told_through):
             raise Missing(name)
         self.tested.append(name)
-        return ChannelTest(channel=name, is_delivered=True, duration_s=0.4)
+        return ChannelTest(
+            channel=name, is_delivered=not self.test_error, duration_s=0.4, error=self.test_error
+        )
 
     def hint(self, hint: Hint) -> bool:
         is_news = all(each.hint_id != hint.hint_id for each in self.hints)
