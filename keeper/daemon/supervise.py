@@ -243,7 +243,7 @@ class Daemon:
 
     def alerts(self) -> tuple[AlertNow, ...]:
         """Return every alert that holds, the most severe first."""
-        return alerts_now(self.ground, self._ports.clock)
+        return alerts_now(self.ground, self.channels(), self._ports.clock.now())
 
     def channels(self) -> tuple[ChannelNow, ...]:
         """Return every declared channel, feeds too."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from keeper.alerts import Alert, Severity
-from keeper.alerts.dispatch import inhibited
+from keeper.alerts.inhibitions import inhibited
 from keeper.alerts.rules import firing
 from keeper.alerts.wording import runbook
 from keeper.core.silences import Silence
@@ -43,7 +43,7 @@ def alerts_of(
         return tuple(alert_status(each, runbooks_url) for each in telling.alerts())
     fired = firing(snapshot, now)
     muted = inhibited(fired)
-    return tuple(_fired(each, is_muted=each.key in muted) for each in fired)
+    return tuple(_fired(each, muted_by=muted.get(each.key, "")) for each in fired)
 
 
 def alert_status(alert: AlertNow, runbooks_url: str = "") -> AlertStatus:
@@ -148,7 +148,7 @@ def _message(row: OutboxRow) -> MessageStatus:
     )
 
 
-def _fired(alert: Alert, *, is_muted: bool) -> AlertStatus:
+def _fired(alert: Alert, *, muted_by: str) -> AlertStatus:
     return AlertStatus(
         name=alert.name,
         key=alert.key,
@@ -160,7 +160,8 @@ def _fired(alert: Alert, *, is_muted: bool) -> AlertStatus:
         did=plain(alert.did),
         needs_human=plain(alert.needs_human),
         since=alert.since,
-        is_muted=is_muted,
+        is_muted=bool(muted_by),
+        muted_by=muted_by,
         dollars=alert.dollars,
         runbook=runbook("", alert.name),
     )
