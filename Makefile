@@ -53,9 +53,10 @@ demo: $(VENV)/.runtime ## Watch the real daemon keep simulated streams on air
 # the marketplace's spacing. One of them uses a third of a core.
 WORKERS ?= $(shell expr $$(nproc) \* 2 + 1)
 
+# In the order of tests/turns.py; pytest-xdist would take the groups with the most tests first.
 .PHONY: test
 test: setup system ## Run every test, on all cores; ARGS="-k name" to choose
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: setup ## Format, lint, types, import contract, shell scripts

@@ -1,9 +1,11 @@
 """What every test may rely on: real components by name, free ports, a bare environment.
 
 A test that could not run is never silent here. The end of the run names and counts what is
-absent, and KEEPER_TEST_REQUIRE_ALL=1 turns every skip into a failure.
+absent, and KEEPER_TEST_REQUIRE_ALL=1 turns every skip into a failure. In which order several workers
+take the tests, and where a long one gets its place: tests/turns.py.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -17,7 +19,9 @@ import pytest
 from hypothesis import settings
 
 from tests.components import ABSENT, COMPONENTS, require
+from tests.turns import in_turns
 
+_GC_EVERY = 20_000
 REQUIRE_ALL = os.environ.get("KEEPER_TEST_REQUIRE_ALL") == "1"
 
 # A red run must be the same red run on the next machine; looking for new examples is for soaks.
@@ -30,16 +34,35 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# --- absence is counted ----------------------------------------------------------------------
+# --- what runs, and where ---------------------------------------------------------------------
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a misspelt component at collection: it would be a test that never runs."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None]:
+    """Refuse a misspelt component, which would be a test that never runs; put tests in their order."""
     for item in items:
         for marker in item.iter_markers("real"):
             if unknown := set(marker.args) - set(COMPONENTS):
                 msg = f"{item.nodeid}: no component is called {sorted(unknown)}"
                 raise pytest.UsageError(msg)
+    yield
+    if hasattr(config, "workerinput"):  # one of several workers
+        items[:] = in_turns(items)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage less often: what was imported and collected stays for the whole run.
+
+    At the usual rate the collector walks over twelve thousand tests again and again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_EVERY)
+
+
+# --- absence is counted ----------------------------------------------------------------------
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

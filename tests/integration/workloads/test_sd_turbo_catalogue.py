@@ -34,6 +34,7 @@ from tests.waiting import eventually, is_running, look_until
 pytestmark = [
     pytest.mark.real("sshd"),
     pytest.mark.timeout(120),
+    pytest.mark.xdist_group("sd-turbo"),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
