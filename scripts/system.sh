@@ -47,6 +47,7 @@ survey() {
     want prometheus prometheus have prometheus
     want promtool prometheus have promtool
     want alertmanager prometheus-alertmanager have prometheus-alertmanager
+    want amtool prometheus-alertmanager have amtool
     want chromium chromium have chromium
     want ffmpeg ffmpeg have ffmpeg
     want nginx-rtmp "nginx libnginx-mod-rtmp" test -e "$NGINX_RTMP"

@@ -112,6 +112,7 @@ def _postgres() -> Path | None:
 COMPONENTS: Final[Mapping[str, Callable[[], Path | None]]] = MappingProxyType(
     {
         "alertmanager": _command("prometheus-alertmanager", "alertmanager"),
+        "amtool": _command("amtool"),
         "caddy": _command("caddy"),
         "chromium": _command("chromium", "chromium-browser", "google-chrome"),
         "curl": _command("curl"),
