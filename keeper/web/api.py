@@ -39,6 +39,7 @@ from keeper.web.explain import explain
 from keeper.web.shapes import EventPage, EventStatus, OrderStatus, ReloadStatus
 from keeper.web.spending import spending_of
 from keeper.web.status import plan_of, status_of
+from keeper.web.targets import PORT_DEFAULT, PORT_MAX, targets_of
 from keeper.web.view import is_jpeg
 from keeper.web.words import LEVELS, words
 
@@ -98,6 +99,12 @@ async def get_plan(request: web.Request) -> web.Response:
 async def get_spend(request: web.Request) -> web.Response:
     """What was spent, what runs, the caps and where it leads."""
     return json_answer(spending_of(snapshot_of(request), now_of(request)))
+
+
+async def get_targets(request: web.Request) -> web.Response:
+    """Where Prometheus finds a port of the GPU hosts, in its own format."""
+    port = number(request, "port", PORT_DEFAULT, 1, PORT_MAX)
+    return json_answer(targets_of(snapshot_of(request), port))
 
 
 async def get_explain(request: web.Request) -> web.Response:

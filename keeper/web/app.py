@@ -94,6 +94,7 @@ def make_app(
     router.add_get("/api/v1/silences", alerts.get_silences)
     router.add_post("/api/v1/silences", alerts.post_silence)
     router.add_delete("/api/v1/silences/{id}", alerts.delete_silence)
+    router.add_get("/api/v1/prometheus/targets", api.get_targets)
     router.add_post("/hooks/vast", hooks.post_vast)
     router.add_post("/hooks/alertmanager", hooks.post_alertmanager)
     return app

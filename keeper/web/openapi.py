@@ -23,6 +23,7 @@ from keeper.web.shapes import (
     ReloadStatus,
 )
 from keeper.web.spending import SpendStatus
+from keeper.web.targets import PORT_DEFAULT, PORT_MAX, TargetGroup
 from keeper.web.telling_shapes import (
     AlertPage,
     ChannelTested,
@@ -50,6 +51,7 @@ class Described:
     body: type | None = None
     is_order: bool = False
     refusals: tuple[int, ...] = ()
+    is_list: bool = False  # of such answers
     has_etag: bool = False  # who has it already is told so, with 304
 
 
@@ -236,6 +238,21 @@ DESCRIBED: tuple[Described, ...] = (
     ),
     Described(
         method="GET",
+        path="/api/v1/prometheus/targets",
+        summary="Where Prometheus finds the GPU hosts (http_sd)",
+        answer=TargetGroup,
+        is_list=True,
+        query=(
+            (
+                "port",
+                "The TCP port in the container; hosts that do not open it are left out.",
+                {"type": "integer", "minimum": 1, "maximum": PORT_MAX, "default": PORT_DEFAULT},
+            ),
+        ),
+        refusals=(400, 503),
+    ),
+    Described(
+        method="GET",
         path="/metrics",
         summary="Metrics, as text or OpenMetrics",
     ),
@@ -310,7 +327,7 @@ def document(version: str) -> dict[str, Any]:
 
 
 def _operation(row: Described) -> dict[str, Any]:
-    content = {row.media: {}} if row.answer is None else _json(row.answer)
+    content = {row.media: {}} if row.answer is None else _json(row.answer, is_list=row.is_list)
     answers: dict[str, Any] = {str(row.status): {"description": row.summary, "content": content}}
     refusal = {"application/problem+json": {"schema": {"$ref": _REF.format(model="Refusal")}}}
     for status in row.refusals:
@@ -336,5 +353,8 @@ def _operation(row: Described) -> dict[str, Any]:
     return operation
 
 
-def _json(shape: type) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": _REF.format(model=shape.__name__)}}}
+def _json(shape: type, *, is_list: bool = False) -> dict[str, Any]:
+    schema: dict[str, Any] = {"$ref": _REF.format(model=shape.__name__)}
+    if is_list:
+        schema = {"type": "array", "items": schema}
+    return {"application/json": {"schema": schema}}

@@ -7,15 +7,16 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
+from keeper.core.world import Snapshot
 from tests.components import REPOSITORY, require
 from tests.facts import every_event
 from tests.integration.web.conftest import Keeper, Serve, Served, rich_snapshot
-from tests.waiting import look_until
+from tests.prometheus import config_of, prometheus, until
 
 RULES = REPOSITORY / "deploy" / "prometheus"
 
@@ -63,66 +64,69 @@ def test_rules_are_valid_and_fire_when_they_should() -> None:
 
 
 @contextlib.asynccontextmanager
-async def prometheus(target: str, port: int, folder: Path) -> AsyncIterator[str]:
-    """Start a Prometheus that scrapes the target each second and evaluates keeper's rules."""
-    (folder / "prometheus.yml").write_text(
-        f"""
-global: {{scrape_interval: 1s, evaluation_interval: 1s}}
-rule_files: ["{RULES / "alerts.yml"}", "{RULES / "rules.yml"}"]
-scrape_configs:
-  - job_name: keeper
-    static_configs: [{{targets: ["{target}"]}}]
-"""
-    )
-    process = await asyncio.create_subprocess_exec(
-        str(require("prometheus")),
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'tsdb'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+async def exporter() -> AsyncIterator[int]:
+    """What a host serves beside its stream; yields its port."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text="dcgm_gpu_temp 61\n")
+
+    app = web.Application()
+    app.router.add_get("/metrics", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
     try:
-        yield f"http://127.0.0.1:{port}"
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield runner.addresses[0][1]
     finally:
-        process.kill()
-        await process.wait()
+        await runner.cleanup()
 
 
-async def until(session: aiohttp.ClientSession, url: str, holds: Callable[[Any], bool]) -> Any:
-    """Ask until the answer is as wanted; the test's own time-out ends it."""
-
-    async def look() -> Any:
-        with contextlib.suppress(aiohttp.ClientError):
-            async with session.get(url) as reply:
-                if reply.status == 200 and holds(answer := await reply.json()):
-                    return answer
-        return None
-
-    return await look_until(look, every_s=0.2, patience_s=90.0)
+def with_exporter(shown: Snapshot, port: int) -> Snapshot:
+    """The host of duel/0 opens the port; that of duel/1 does not."""
+    listing = shown.world.listing
+    assert listing is not None
+    first, *others = listing.instances
+    first = replace(first, public_ip="127.0.0.1", ports={"9400/tcp": port})
+    listing = replace(listing, instances=(first, *others))
+    return replace(shown, world=replace(shown.world, listing=listing))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 @pytest.mark.real("prometheus")
-async def test_a_real_prometheus_scrapes_and_its_rules_see_a_stalled_tick(
+async def test_a_real_prometheus_scrapes_keeper_and_its_hosts_as_the_example_says(
     serve: Serve, free_port: Callable[[], int], tmp_path: Path, real_now: datetime
 ) -> None:
+    """And its rules see that a tick has stalled."""
     served = await lived(serve, real_now)
     # The last tick was long ago: the rule must be on its way to firing.
     old = replace(rich_snapshot(), at=real_now - timedelta(hours=1))
-    served.metrics.follow(lambda: old)
-    served.metrics.render(old)
-    target = served.url.removeprefix("http://")
+    config = config_of(tmp_path, keeper=served.url.removeprefix("http://"))
     async with (
-        prometheus(target, free_port(), tmp_path) as url,
+        exporter() as port,
+        prometheus(config, free_port()) as url,
         aiohttp.ClientSession() as session,
     ):
-        targets = await until(
+        served.keeper.shown = old = with_exporter(old, port)
+        served.metrics.follow(lambda: old)
+        served.metrics.render(old)
+        await until(
             session,
             f"{url}/api/v1/targets",
-            lambda answer: [t["health"] for t in answer["data"]["activeTargets"]] == ["up"],
+            lambda answer: (
+                {each["labels"]["job"]: each["health"] for each in answer["data"]["activeTargets"]}
+                == {"keeper": "up", "gpu-hosts": "up"}
+            ),
         )
-        assert targets["data"]["activeTargets"][0]["lastError"] == ""
+        found = await until(
+            session,
+            f"{url}/api/v1/query?query=dcgm_gpu_temp",
+            lambda answer: len(answer["data"]["result"]) == 1,
+        )
+        labels = found["data"]["result"][0]["metric"]
+        assert labels == {
+            "__name__": "dcgm_gpu_temp", "job": "gpu-hosts", "instance": "duel/0",
+            "stream": "duel", "role": "serving", "gpu_name": "RTX 4090",
+        }  # fmt: skip
         found = await until(
             session,
             f"{url}/api/v1/query?query=keeper_stream_on_air",
@@ -141,4 +145,14 @@ async def test_a_real_prometheus_scrapes_and_its_rules_see_a_stalled_tick(
             a for a in alerts["data"]["alerts"] if a["labels"]["alertname"] == "KeeperTickStalled"
         )
         assert stalled["state"] == "pending"
-        assert stalled["annotations"]["runbook_url"].endswith("KeeperTickStalled.md")
+        address = "https://git.example.org/keeper/blob/main/docs/runbooks/KeeperTickStalled.md"
+        assert stalled["annotations"]["runbook_url"] == address
+
+
+@pytest.mark.real("amtool")
+def test_the_example_of_alertmanager_is_valid() -> None:
+    answer = subprocess.run(
+        [require("amtool"), "check-config", RULES / "alertmanager.yml"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stdout + answer.stderr
