@@ -434,7 +434,8 @@ start_it() {
         say "installed, and not started yet:"
         say "  1. say which streams you want:   $CONFIG/keeper.yaml   (keeper check-config finds mistakes)"
         say "  2. write the key of the account: install -m 0600 /dev/stdin $CONFIG/credentials/vast_api_key"
-        say "  3. start it:                     systemctl start keeper"
+        say "  3. ask what lacks:               keeper doctor"
+        say "  4. start it:                     systemctl start keeper"
     elif [[ "$old" != "$version" || -z "$was_active" || "$changed" != 0 ]]; then
         start_or_go_back "$old"
     fi
