@@ -78,13 +78,13 @@ def dispatch(
         for row, members in _opened(book, now, numbers).items()
     ]
     opened = frozenset(notice.incident_id for notice in notices)
-    _assign(book, now, numbers)  # to what has just been opened
     by_row = _members(book)
     for row, incident in tuple(book.incidents.items()):
         members = by_row[row]
         due_at = _follow_up_at(incident, members, fired, numbers)
         if incident.incident_id not in opened and due_at is not None and due_at <= now:
             notices.append(_told(book, row, members, fired, now, numbers))
+    _assign(book, now, numbers)  # to what has just been opened, or has taken something in
     notices.sort(key=lambda notice: -_RANK[notice.alert.severity])
     return write(book, state, before), tuple(notices)
 
@@ -208,6 +208,8 @@ def _assign(book: Book, now: datetime, numbers: Numbers) -> None:
     What a louder alert muted until now belongs to the story of that one: it began within it.
     """
     untold = [told for told in book.alerts.values() if told.told_at is None]
+    if not untold:
+        return
     takes_in = {row for row, each in book.incidents.items() if _takes_in(each, now, numbers)}
     newest = {
         book.incidents[row].group: row
