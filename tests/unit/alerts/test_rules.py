@@ -125,10 +125,10 @@ def with_plan(seen: Snapshot, **changes: Any) -> Snapshot:
     return replace(seen, plan=replace(seen.plan, **changes))
 
 
-def cause(trait: str, value: str = "7") -> Cause:
+def cause(trait: str, value: str = "7", luck: float = 1 / 56) -> Cause:
     return Cause(
         trait=Trait(trait), value=value, failed=3, failed_in_all=3, healthy=0, healthy_in_all=5,
-        luck=1 / 56,
+        luck=luck,
     )  # fmt: skip
 
 
@@ -203,6 +203,11 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         "what the failed share is told, the clearest of it",
         with_plan(snapshot(record()), causes=(cause("owner"), cause("region"))),
         {"KeeperCommonCause:owner": Severity.WARNING},
+    ),
+    (
+        "what may be luck moves offers down, and calls nobody",
+        with_plan(snapshot(record()), causes=(cause("gpu", luck=1 / 35),)),
+        {},
     ),
     (
         "a spare that took over is news for a while",
