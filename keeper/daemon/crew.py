@@ -81,6 +81,9 @@ class Crew:
             channels=lambda: {channel.name: channel for channel in ground.declared.channels},
             publish=self.facts.note,
             redact=self.facts.redact,
+            relay=ports.relay,
+            kinds=lambda: ground.declared.channel_kinds,
+            marks=lambda: ground.declared.channel_marks,
         )
         self.canary = Canary(
             ports.network,

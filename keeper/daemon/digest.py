@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from keeper.alerts.dispatch import to_payload
-from keeper.alerts.weekly import NAME, weekly
+from keeper.alerts.weekly import weekly
 from keeper.core.digest import RENTALS, TROUBLE, Digest, Fact, digest, week_before
 from keeper.core.events import DigestMade
 from keeper.daemon.declared import Ports
 from keeper.daemon.ground import Ground
 from keeper.daemon.notify import Notifier
+from keeper.daemon.outbox import rows_of
 from keeper.daemon.tick import entry
-from keeper.ports import Batch, OutboxRow
+from keeper.ports import Batch
 
 LOOK_EVERY_S = 900.0
 # A box that was off on Monday morning tells on Monday evening; a week later there is another one.
@@ -46,18 +46,7 @@ class WeeklyDigest:
         if not any(each.good_s or each.dark_s or each.dollars for each in told.streams):
             return  # there was no such week: keeper has begun since then
         notice = weekly(told, due_at=due_at, now=now)
-        rows = tuple(
-            OutboxRow(
-                notice_id=notice.notice_id,
-                channel=channel.name,
-                alert=NAME,
-                kind=notice.kind,
-                payload=to_payload(notice),
-                created_at=self._notifier.made_at(now),
-            )
-            for channel in self._ground.declared.channels
-            if channel.wants(notice)
-        )
+        rows = rows_of((notice,), self._ground.declared.channels, self._notifier.made_at(now))
         made = DigestMade(
             since=told.since,
             until=told.until,

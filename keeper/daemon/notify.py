@@ -1,4 +1,4 @@
-"""Delivers due messages from the outbox, each channel on its own, so that a broken one delays nobody.
+"""Delivers due messages from the outbox, each channel by a task of its own: a broken one delays nobody.
 
 A message stays in the store until its channel has taken it or refused it for good. A crash between
 the delivery and the note of it sends the same id again; the receiver can tell. What the store refuses
@@ -8,32 +8,39 @@ to note is noted as soon as it can be, or a crash days later would tell old news
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
-from keeper.alerts import Channel, DeliveryKind
-from keeper.alerts.dispatch import from_payload
-from keeper.alerts.wording import RETRY_AFTER_MAX_S
+from keeper.alerts import Channel, DeliveryKind, Notice
+from keeper.alerts.payloads import from_payload
 from keeper.core.events import Event, NoticeFailed, NoticeSent
+from keeper.daemon.courier import Answer, Courier
 from keeper.daemon.declared import nothing_to_hide
 from keeper.daemon.error_line import describe
+from keeper.daemon.outbox import WAITING_MAX, Tray
+from keeper.daemon.receipts import Receipts
+from keeper.daemon.side_by_side import SideBySide
+from keeper.daemon.switches import Switches
+from keeper.daemon.trial import tried
 from keeper.ports import (
     Batch,
+    ChannelNow,
+    ChannelTest,
     Clock,
-    HttpRequest,
+    Missing,
     Network,
+    NoticeKind,
     OutboxRow,
-    PortError,
-    Refused,
+    Relay,
+    Saved,
     Store,
     StoreError,
 )
 
 _RETRY_S = (5.0, 15.0, 60.0, 300.0, 900.0)
-_TRIES_MAX = 50  # about half a day; by then the alert has been repeated or resolved
-_SEND_DEADLINE_S = 20.0
+_TRIES_MAX = 50  # of a message that got there: about half a day; by then others have said it
 _NOTE_AGAIN_S = 15.0
 _A_MOMENT = timedelta(microseconds=1)
 
@@ -50,31 +57,50 @@ class Notifier:
         channels: Callable[[], Mapping[str, Channel]],
         publish: Callable[[Event], None],
         redact: Callable[[str], str] = nothing_to_hide,
+        relay: Relay | None = None,
+        kinds: Callable[[], Mapping[str, str]] = dict,
+        marks: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        self._network = network
+        """``kinds`` and ``marks``: of which kind each declared channel is, and a mark of how."""
         self._store = store
         self._clock = clock
         self._channels = channels
         self._publish = publish
+        self._kinds = kinds
         self._redact = redact
-        self._rows: dict[str, OutboxRow] = {}
-        self._changed = asyncio.Event()
-        self._disabled: set[str] = set()
-        self._answered: set[str] = set()  # whose channel itself said that it is to come later
+        self._courier = Courier(network=network, relay=relay, clock=clock, redact=redact)
+        self._trays: dict[str, Tray] = {}
+        self._receipts = Receipts(clock)
+        self._switches = Switches(clock, channels=channels, marks=marks, publish=publish)
+        self._woken = asyncio.Event()
+        self._tasks = SideBySide(publish, ended=self._woken.set)
         self._returns = 0  # how often this box's own network came back
-        self._unnoted: dict[str, OutboxRow] = {}  # done with, and the store does not know
-        self._note_again_s = 0.0  # by the clock that nobody sets
+        self._unnoted: dict[tuple[str, str], OutboxRow] = {}  # done with; the store does not know
+        self._note_at_s = 0.0  # by the clock that nobody sets
+
+    # --- what others tell it --------------------------------------------------------------------------
+
+    def remember(self, saved: Saved) -> None:
+        """Take up what the store holds."""
+        self._receipts.remember(saved.receipts)
+        self._switches.remember(saved.channels_off)
+        self.take(saved.outbox)
 
     def take(self, rows: tuple[OutboxRow, ...]) -> None:
         """Take messages that are already in the store."""
         for row in rows:
-            self._rows[f"{row.channel}:{row.notice_id}"] = row
-        if rows:
-            self._changed.set()
+            self._trays.setdefault(row.channel, Tray(row.channel)).put(row)
+        for name in {row.channel for row in rows}:
+            for row in self._trays[name].shed():
+                self._tell_failed(row, row.attempts, f"more than {WAITING_MAX} messages wait")
+                self._give_up(row, "too many waited")
+                self._note_at_s = 0.0
+        self._woken.set()
 
     def trust_again(self) -> None:
-        """Try channels that refused for good once more: the configuration was read again."""
-        self._disabled.clear()
+        """Try those channels again that are declared otherwise now: the configuration was read again."""
+        self._switches.compare()
+        self._wake_all()
 
     def network_is_back(self) -> None:
         """Try at once what never reached its channel. News of a host waited a quarter of an hour.
@@ -82,137 +108,238 @@ class Notifier:
         Why a message of an earlier process waits is not known, so that one is tried too.
         """
         self._returns += 1
-        for key, row in self._rows.items():
-            if row.next_try_at is not None and key not in self._answered:
-                self._rows[key] = replace(row, next_try_at=None)
-                self._changed.set()
+        for tray in self._trays.values():
+            tray.network_is_back()
+
+    # --- what others ask ------------------------------------------------------------------------------
 
     def made_at(self, now: datetime) -> datetime:
         """Return when a message made now counts as made: after all that wait, also by a clock set back.
 
         A channel gets its messages in this order, and what is resolved must not come before it fires.
         """
-        newest = max((row.created_at for row in self._rows.values()), default=None)
+        ends = (tray.newest_at for tray in self._trays.values())
+        newest = max((at for at in ends if at is not None), default=None)
         return now if newest is None or newest < now else newest + _A_MOMENT
 
     @property
     def pending(self) -> int:
         """Messages not delivered yet."""
-        return len(self._rows)
+        return sum(len(tray) for tray in self._trays.values())
+
+    def outbox(self) -> tuple[OutboxRow, ...]:
+        """Return the messages that no channel has taken yet, the oldest first."""
+        rows = (row for tray in self._trays.values() for row in tray.rows)
+        return tuple(sorted(rows, key=lambda row: (row.created_at, row.notice_id, row.channel)))
+
+    def channels_now(self) -> tuple[ChannelNow, ...]:
+        """Return every declared channel, with what waits for it."""
+        kinds = self._kinds()
+        return tuple(self._now(name, kinds.get(name, "")) for name in self._channels())
+
+    def _now(self, name: str, kind: str) -> ChannelNow:
+        rows = self._trays[name].rows if name in self._trays else ()
+        off = self._switches.off(name)
+        return ChannelNow(
+            name=name,
+            kind=kind,
+            pending=len(rows),
+            last_error=next((row.last_error for row in rows if row.last_error), ""),
+            off_since=None if off is None else off.since,
+            off_why="" if off is None else off.why,
+        )
+
+    async def test(self, name: str) -> ChannelTest:
+        """Send a test message now, past the outbox. Raises Missing: there is no such channel.
+
+        A channel that takes it is on again.
+        """
+        channel = self._channels().get(name)
+        if channel is None:
+            raise Missing(f"there is no channel {name!r}")
+        began_s = self._clock.monotonic()
+        answer = await tried(self._courier, channel, self._clock.now())
+        if answer.kind is DeliveryKind.DELIVERED:
+            self._switches.turn_on(name, "it has taken a test message")
+        elif answer.kind is DeliveryKind.DISABLE:
+            self._switches.turn_off(name, answer.error)
+        if self._switches.is_unnoted:
+            await self._note_again()
+        self._wake_all()
+        return ChannelTest(
+            channel=name,
+            is_delivered=answer.kind is DeliveryKind.DELIVERED,
+            duration_s=self._clock.monotonic() - began_s,
+            error=answer.error,
+        )
+
+    # --- tasks ----------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Deliver for ever."""
-        while True:
-            self._changed.clear()
-            due = self._next_due_s()
-            if due is None:
-                await self._changed.wait()
-                continue
-            if due > 0:
-                alarm = asyncio.get_running_loop().call_later(due, self._changed.set)
-                try:
-                    await self._changed.wait()
-                finally:
-                    alarm.cancel()
-                continue
-            await self.deliver_due()
-
-    async def deliver_due(self) -> None:
-        """Send what is due now, one message per channel at a time, channels side by side."""
-        first: dict[str, OutboxRow] = {}
-        now = self._clock.now()
-        for row in sorted(self._rows.values(), key=lambda row: (row.created_at, row.notice_id)):
-            if row.channel not in first:
-                first[row.channel] = row  # order within a channel is kept
-        ready = [row for row in first.values() if _due_in_s(row, now) <= 0]
         async with asyncio.TaskGroup() as group:
-            for row in ready:
-                group.create_task(self._deliver(row))
-            if self._note_again_in_s() <= 0:
-                for row in tuple(self._unnoted.values()):
-                    group.create_task(self._write(row, is_again=True))
+            while True:
+                self._woken.clear()
+                for name, tray in self._trays.items():
+                    if len(tray):
+                        self._tasks.begin(group, f"notifier:{name}", partial(self._serve, tray))
+                if self._has_unnoted() and self._note_at_s <= self._clock.monotonic():
+                    await self._note_again()
+                    continue
+                wait_s = self._note_at_s - self._clock.monotonic() if self._has_unnoted() else None
+                await _until(self._woken, wait_s)
 
-    def _next_due_s(self) -> float | None:
-        if not self._rows and not self._unnoted:
-            return None
-        now = self._clock.now()
-        first: dict[str, OutboxRow] = {}
-        for row in sorted(self._rows.values(), key=lambda row: (row.created_at, row.notice_id)):
-            first.setdefault(row.channel, row)
-        return min([self._note_again_in_s(), *(_due_in_s(row, now) for row in first.values())])
+    async def _serve(self, tray: Tray) -> None:
+        """Deliver what waits for one channel, until nothing does."""
+        while True:
+            tray.woken.clear()
+            found = tray.next(self._clock.now(), self._clock.monotonic())
+            if found is None:
+                return
+            row, wait_s = found
+            channel, off = self._channels().get(tray.channel), self._switches.off(tray.channel)
+            if channel is None or off is not None:
+                await self._give_all_up(tray, "the channel is gone" if off is None else off.why)
+            elif (later := tray.superseded_by(row)) is not None:
+                await self._fold(tray, row, later)
+            elif wait_s > 0:
+                await _until(tray.woken, wait_s)
+            else:
+                tray.in_flight = row.notice_id
+                try:
+                    await self._deliver(tray, channel, row)
+                finally:
+                    tray.in_flight = ""
 
-    def _note_again_in_s(self) -> float:
-        if not self._unnoted:
-            return math.inf
-        return self._note_again_s - self._clock.monotonic()
-
-    async def _deliver(self, row: OutboxRow) -> None:
-        channel = self._channels().get(row.channel)
-        attempt = row.attempts + 1
-        if channel is None or row.channel in self._disabled:
-            error = "the channel is gone" if channel is None else "the channel refuses for good"
-            self._tell_failed(row, attempt, error)
-            await self._settle(replace(row, given_up=True, last_error=error))
-            return
-        kind, error, retry_after_s = DeliveryKind.RETRY, "", None
-        key, returns, is_answered = f"{row.channel}:{row.notice_id}", self._returns, False
+    async def _deliver(self, tray: Tray, channel: Channel, row: OutboxRow) -> None:
+        attempt, returns = row.attempts + 1, self._returns
         try:
             notice = from_payload(row.payload)
-            async with asyncio.timeout(_SEND_DEADLINE_S):
-                request = channel.compose(notice, now=self._clock.now())
-                if not isinstance(request, HttpRequest):
-                    raise Refused("no library that hands messages on is installed")
-                reply = await self._network.fetch(request)
-            delivery, is_answered = channel.classify(reply), True
-            kind, error, retry_after_s = delivery.kind, delivery.error, delivery.retry_after_s
-        except (PortError, TimeoutError) as failure:
-            error = describe(failure)
-        except Exception as bug:  # noqa: BLE001 - one message that cannot be worded must not stop all others
-            kind, error = DeliveryKind.DROP, describe(bug)
-        error = self._redact(error)  # a receiver may repeat the address, which is a secret
-        now = self._clock.now()
-        if kind is DeliveryKind.DELIVERED:
-            self._publish(
-                NoticeSent(channel=row.channel, alert=row.alert, kind=row.kind, attempt=attempt)
-            )
-            await self._settle(replace(row, attempts=attempt, delivered_at=now))
+        except Exception as bug:  # noqa: BLE001 - of another version; it must not stop all others
+            error = self._redact(describe(bug))
+            self._tell_failed(row, attempt, error)
+            await self._settle(tray, replace(row, given_up=True, last_error=error))
             return
-        self._tell_failed(row, attempt, error)
-        if kind is DeliveryKind.DISABLE:
-            self._disabled.add(row.channel)
-        if kind is not DeliveryKind.RETRY or attempt >= _TRIES_MAX:
-            await self._settle(replace(row, attempts=attempt, given_up=True, last_error=error))
+        receipt = self._receipts.of(notice, tray.channel)
+        answer = await self._courier.deliver(channel, notice, receipt)
+        tray.free_at_s = self._clock.monotonic() + channel.apart_s
+        if answer.kind is DeliveryKind.DELIVERED:
+            await self._delivered(tray, channel, replace(row, attempts=attempt), notice, answer)
             return
-        if is_answered:
-            self._answered.add(key)
-        else:
-            self._answered.discard(key)
-        step = attempt - 1 if is_answered or returns == self._returns else 0
-        wait_s = retry_after_s or _RETRY_S[min(step, len(_RETRY_S) - 1)]
-        later = replace(
-            row, attempts=attempt, last_error=error, next_try_at=now + timedelta(seconds=wait_s)
+        self._tell_failed(row, attempt, answer.error)
+        row = replace(row, attempts=attempt, last_error=answer.error)
+        if answer.kind is DeliveryKind.DISABLE:
+            self._switches.turn_off(tray.channel, answer.error)
+            await self._give_all_up(tray, answer.error)
+            return
+        if answer.has_reached:
+            tray.reached[row.notice_id] = tray.reached.get(row.notice_id, 0) + 1
+        is_enough = tray.reached.get(row.notice_id, 0) >= _TRIES_MAX
+        if answer.kind is not DeliveryKind.RETRY or is_enough:
+            await self._settle(tray, replace(row, given_up=True))
+            return
+        await self._later(tray, row, answer, is_network_new=returns != self._returns)
+
+    async def _delivered(
+        self, tray: Tray, channel: Channel, row: OutboxRow, notice: Notice, answer: Answer
+    ) -> None:
+        opening = self._receipts.of(notice, tray.channel)
+        self._publish(
+            NoticeSent(channel=row.channel, alert=row.alert, kind=row.kind, attempt=row.attempts)
         )
-        self._rows[key] = later
-        await self._write(later)
+        self._receipts.delivered(notice, tray.channel, answer.receipt)
+        await self._settle(tray, replace(row, delivered_at=self._clock.now()))
+        if opening:
+            error = await self._courier.amend(channel, notice, opening)
+            tray.free_at_s = self._clock.monotonic() + channel.apart_s
+            if error:
+                said = f"the first message of the incident was not written anew: {error}"
+                self._tell_failed(row, row.attempts, said)
+        if notice.kind is NoticeKind.RESOLVED:
+            self._receipts.forget(notice, tray.channel)
 
-    async def _settle(self, row: OutboxRow) -> None:
-        key = f"{row.channel}:{row.notice_id}"
-        self._rows.pop(key, None)
-        self._answered.discard(key)
-        self._unnoted[key] = row
-        await self._write(row)
+    async def _later(
+        self, tray: Tray, row: OutboxRow, answer: Answer, *, is_network_new: bool
+    ) -> None:
+        if answer.has_answered:
+            tray.answered.add(row.notice_id)
+        else:
+            tray.answered.discard(row.notice_id)
+        step = 0 if is_network_new and not answer.has_answered else row.attempts - 1
+        wait_s = answer.retry_after_s or _RETRY_S[min(step, len(_RETRY_S) - 1)]
+        if answer.retry_after_s:  # said of the channel, not of this message
+            tray.free_at_s = self._clock.monotonic() + answer.retry_after_s
+        later = replace(row, next_try_at=self._clock.now() + timedelta(seconds=wait_s))
+        tray.put(later)
+        await self._write(Batch(outbox=(later,)), later)
 
-    async def _write(self, row: OutboxRow, *, is_again: bool = False) -> None:
+    # --- the store ------------------------------------------------------------------------------------
+
+    async def _fold(self, tray: Tray, row: OutboxRow, later: OutboxRow) -> None:
+        """Let a later message stand for a follow-up; it waits as long as that one would have."""
+        if row.next_try_at is not None:
+            waits = replace(later, attempts=row.attempts, next_try_at=row.next_try_at)
+            tray.put(waits)
+            if row.notice_id in tray.answered:
+                tray.answered.add(waits.notice_id)
+        said = f"superseded by {later.notice_id}"
+        await self._settle(tray, replace(row, given_up=True, last_error=said))
+
+    async def _give_all_up(self, tray: Tray, why: str) -> None:
+        """Let go of all that waits for a channel that will not take it."""
+        rows = tray.rows
+        for row in rows:
+            self._tell_failed(row, row.attempts, why)
+            self._give_up(row, why)
+        await self._write(self._unnoted_now(tray.channel), rows[0])
+
+    def _give_up(self, row: OutboxRow, why: str) -> None:
+        self._trays[row.channel].remove(row.notice_id)
+        gone = replace(row, given_up=True, last_error=why)
+        self._unnoted[row.channel, row.notice_id] = gone
+
+    async def _settle(self, tray: Tray, row: OutboxRow) -> None:
+        tray.remove(row.notice_id)
+        self._unnoted[row.channel, row.notice_id] = row
+        await self._write(self._unnoted_now(row.channel, row.notice_id), row)
+
+    def _has_unnoted(self) -> bool:
+        return bool(self._unnoted or self._receipts.unnoted or self._switches.is_unnoted)
+
+    def _unnoted_now(self, channel: str = "", notice_id: str = "") -> Batch:
+        """Return what the store does not know: of all, of one channel, of one message."""
+        return Batch(
+            outbox=tuple(
+                row
+                for row in self._unnoted.values()
+                if channel in {"", row.channel} and notice_id in {"", row.notice_id}
+            ),
+            receipts=tuple(
+                each for each in self._receipts.unnoted if channel in {"", each.channel}
+            ),
+            channels_off=self._switches.all_off if self._switches.is_unnoted else None,
+        )
+
+    async def _note_again(self) -> None:
+        await self._write(self._unnoted_now(), None)
+
+    async def _write(self, batch: Batch, row: OutboxRow | None) -> None:
+        """Note something. ``row``: the message to tell of when the store refuses."""
+        self._note_at_s = self._clock.monotonic() + _NOTE_AGAIN_S
         try:
-            await asyncio.shield(self._store.commit(Batch(outbox=(row,))))
+            await asyncio.shield(self._store.commit(batch))
         except StoreError as error:
             # The message went out; until that is noted it would go out again after a restart, under
             # the same id. Losing it would be worse.
-            self._note_again_s = self._clock.monotonic() + _NOTE_AGAIN_S
-            if not is_again:
+            if row is not None:
                 self._tell_failed(row, row.attempts, describe(error))
-        else:
-            self._unnoted.pop(f"{row.channel}:{row.notice_id}", None)
+            self._woken.set()
+            return
+        for each in batch.outbox:
+            if self._unnoted.get((each.channel, each.notice_id)) is each:
+                del self._unnoted[each.channel, each.notice_id]
+        self._receipts.noted(batch.receipts)
+        self._switches.noted(batch.channels_off)
 
     def _tell_failed(self, row: OutboxRow, attempt: int, error: str) -> None:
         self._publish(
@@ -221,8 +348,20 @@ class Notifier:
             )
         )
 
+    def _wake_all(self) -> None:
+        self._note_at_s = 0.0
+        for tray in self._trays.values():
+            tray.woken.set()
+        self._woken.set()
 
-def _due_in_s(row: OutboxRow, now: datetime) -> float:
-    """Return the seconds until the next try; what lies too far ahead is of a clock that stepped."""
-    wait_s = (row.next_try_at - now).total_seconds() if row.next_try_at else 0.0
-    return wait_s if wait_s <= RETRY_AFTER_MAX_S else 0.0
+
+async def _until(woken: asyncio.Event, wait_s: float | None) -> None:
+    """Wait until somebody calls, or the time is up."""
+    if wait_s is None:
+        await woken.wait()
+        return
+    alarm = asyncio.get_running_loop().call_later(wait_s, woken.set)
+    try:
+        await woken.wait()
+    finally:
+        alarm.cancel()

@@ -75,7 +75,7 @@ class Daemon:
             return
         saved = await self._ports.store.load()
         self.ground.remember(Memory.of(saved, self._ports.clock.now()))
-        self.crew.notifier.take(saved.outbox)
+        self.crew.notifier.remember(saved)
         self.crew.purse.remember(saved.meter)
         await self.crew.archiving.recall()
         self._loaded.set()
@@ -205,9 +205,9 @@ class Daemon:
             return self._rejected(error.problems)
         except Exception as bug:  # noqa: BLE001 - whatever a file does to us, the old one is good
             return self._rejected((describe(bug),))
-        self.crew.notifier.trust_again()
         changed = changes(self.ground.declared, declared)
         self.ground.declared = declared
+        self.crew.notifier.trust_again()
         self.crew.revisions.declare(declared)
         self.config_ok, self.config_at = True, self._ports.clock.now()
         self.crew.facts.note(ConfigReloaded(detail=", ".join(changed) or "nothing changed"))

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from keeper.alerts.dispatch import Numbers, dispatch, next_due_at, to_payload
+from keeper.alerts import Channel
+from keeper.alerts.dispatch import Numbers, dispatch, next_due_at
 from keeper.alerts.rules import firing
 from keeper.core import pauses
 from keeper.core.decisions import Plan
@@ -23,8 +24,9 @@ from keeper.core.standing import Standing
 from keeper.core.under_way import DeployProgress, KeptFor
 from keeper.core.world import Order, OrderKind, Pause, Snapshot, World
 from keeper.daemon.memory import Memory
+from keeper.daemon.outbox import rows_of
 from keeper.daemon.silencing import first_end
-from keeper.ports import Batch, JournalEntry, OutboxRow
+from keeper.ports import Batch, JournalEntry
 
 # A slot that keeper fails on is left alone this long before it is tried again.
 _BUG_HOLD_S = 300.0
@@ -57,7 +59,7 @@ def decide(
     memory: Memory,
     own_events: tuple[Event, ...],
     latest: Mapping[Any, Any],
-    channels: tuple[str, ...],
+    channels: tuple[Channel, ...],
     numbers: Numbers,
     redact: Callable[[str], str],
     standing: Standing | None = None,
@@ -90,18 +92,7 @@ def decide(
     alerts = firing(snapshot, now)
     alert_state, notices = dispatch(memory.alert_state, alerts, now, numbers, world.silences)
     due_at = next_due_at(alert_state, alerts, numbers) if alert_state else None
-    outbox = tuple(
-        OutboxRow(
-            notice_id=notice.notice_id,
-            channel=channel,
-            alert=notice.alert.key,
-            kind=notice.kind,
-            payload=to_payload(notice),
-            created_at=made_at or now,
-        )
-        for notice in notices
-        for channel in channels
-    )
+    outbox = rows_of(notices, channels, made_at or now)
     batch = Batch(
         records=plan.records,
         records_deleted=plan.slots_forgotten,

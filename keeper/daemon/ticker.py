@@ -84,7 +84,7 @@ class Ticker:
                 memory=memory,
                 own_events=own_events,
                 latest=dict(self._crew.board.latest),
-                channels=tuple(channel.name for channel in self._ground.declared.channels),
+                channels=self._ground.declared.channels,
                 numbers=self._ground.declared.alert_numbers,
                 redact=self._crew.facts.redact,
                 standing=self._standing,

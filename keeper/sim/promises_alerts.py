@@ -11,7 +11,16 @@ from itertools import pairwise
 
 from keeper.sim.evidence import LISTING, Broken, Evidence
 from keeper.sim.excuses import covered_s, merged, mute_s
-from keeper.sim.notices import FIRING, RESOLVED, Message, Notice, read_message, read_messages
+from keeper.sim.notices import (
+    FIRING,
+    REPEAT,
+    RESOLVED,
+    UPDATE,
+    Message,
+    Notice,
+    read_message,
+    read_messages,
+)
 
 _LATE_S = 900.0  # grouping, a channel's back-off, a process that starts again
 # Alerts about everything, beside which what is said of one slot may be silent.
@@ -110,15 +119,35 @@ def _loud_spans(seen: Evidence) -> tuple[tuple[float, float, str], ...]:
 
 def refused_messages_arrive(seen: Evidence) -> Iterator[Broken]:
     """A channel that was down gets what it refused, once it is back."""
-    arrived = {message.notice_id for message in read_messages(seen.messages or ())}
+    messages = read_messages(seen.messages or ())
+    arrived = {message.notice_id for message in messages}
     told: set[str] = set()
     for at, body in seen.refused:
         message = read_message(at, body)
         if message.notice_id in arrived or message.notice_id in told:
             continue
+        if any(_stands_for(later, message) for later in messages):
+            continue
         if seen.ended_at - at > seen.bounds.resent_s + mute_s(seen, at, seen.ended_at):
             told.add(message.notice_id)
             yield _bad(message, "was refused by its channel and never came again")
+
+
+def _stands_for(later: Message, message: Message) -> bool:
+    """Whether a later message reminds of all that this one would have reminded of, and it did no more."""
+    reminded = _reminded(message)
+    is_reminder = not message.is_page and len(reminded) == len(message.notices)
+    return (
+        is_reminder
+        and bool(reminded)
+        and later.at > message.at
+        and later.incident_id == message.incident_id
+        and reminded <= _reminded(later)
+    )
+
+
+def _reminded(message: Message) -> frozenset[str]:
+    return frozenset(each.key for each in message.notices if each.kind in {UPDATE, REPEAT})
 
 
 def the_same_message_says_the_same(seen: Evidence) -> Iterator[Broken]:

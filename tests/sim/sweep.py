@@ -39,6 +39,15 @@ BESIDE: dict[str, str] = {
     "keeper.daemon.deploy_logs": "`keeper logs` reads what deploys have left; it writes nothing",
     "keeper.daemon.slate": "a slate touches no rental and no disk of keeper's; test_slate.py cuts its task at every step",
     "keeper.daemon.slate_sight": "it looks for the slate, and changes nothing",
+    **dict.fromkeys(
+        (
+            "keeper.daemon.notify",
+            "keeper.daemon.courier",
+            "keeper.daemon.trial",
+            "keeper.daemon.side_by_side",
+        ),
+        "messages change nothing on hosts; test_telling_cut_off.py cuts them at every await",
+    ),
     "keeper.daemon.asking": "`keeper logs` and `stream-status` ask hosts what changes nothing there",
 }
 
