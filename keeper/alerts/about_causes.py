@@ -21,7 +21,7 @@ _OVER = {
 _DETAIL_MAX = 600
 # A name costs an offer only its rank, so one in twenty may be luck. Seven traits are asked for day and night,
 # and a person is not called for that: in simulated weeks of five slots six such names of seven were luck.
-_LUCK_TOLD_MAX = 0.02
+_LUCK_TOLD_MAX = 0.025
 
 
 def mass_failure(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
