@@ -81,7 +81,7 @@ def remarks_on(
 ) -> Iterator[RenderableType]:
     """Say what keeps people from being told, for the foot of other tables."""
     for channel in channels:
-        if channel.off_since is not None or (channel.pending and channel.last_error):
+        if channel.is_mute:
             yield cell(f"channel {channel.channel}: {_state(channel, now)}", "yellow", _LINE_MAX)
     if silences:
         ends = min(silence.until for silence in silences)
@@ -102,7 +102,6 @@ def _alerts(page: AlertPage) -> Table:
     made.add_column(no_wrap=True)
     made.add_column(overflow="fold")
     for alert in page.alerts:
-        is_quiet = bool(alert.muted_by or alert.silenced_by)
         lasts = duration((page.now - alert.since).total_seconds())
         lines = [
             Text.assemble(_named(alert, "bold"), (f", for {lasts}{_cost(alert)}", "dim")),
@@ -111,7 +110,7 @@ def _alerts(page: AlertPage) -> Table:
         if alert.needs_human:
             lines.append(Text.assemble(("You: ", "bold"), cell(alert.needs_human, "", _LINE_MAX)))
         lines.append(cell(_became(alert, page.now, named, until), "dim", _LINE_MAX))
-        style = "dim" if is_quiet else STYLE[alert.severity]
+        style = "dim" if alert.is_quiet else STYLE[alert.severity]
         made.add_row(cell(alert.severity.value, style), Text("\n").join(lines))
     return made
 
@@ -150,12 +149,11 @@ def _became(
 def _channels(channels: tuple[ChannelStatus, ...], now: datetime) -> Table:
     made = table("CHANNEL", "KIND", "WAITING", "STATE", right=("WAITING",), fold="STATE")
     for each in channels:
-        is_well = each.off_since is None and not (each.pending and each.last_error)
         made.add_row(
             cell(each.channel, length_max=24),
             cell(each.kind, length_max=14),
             cell(str(each.pending) if each.pending else "-"),
-            cell(_state(each, now), "" if is_well else "yellow", 300),
+            cell(_state(each, now), "yellow" if each.is_mute else "", 300),
         )
     return made
 

@@ -372,7 +372,7 @@ def _remarks(fleet: FleetStatus) -> Iterator[RenderableType]:
     for alert in fleet.alerts:
         # Strays and the fleet's pause have lines above, with their commands.
         is_said = alert.name == "KeeperOrphan" or alert.key == "KeeperPaused"
-        if alert.needs_human and not (alert.is_muted or alert.silenced_by or is_said):
+        if alert.needs_human and not (alert.is_quiet or is_said):
             advice = alert.needs_human[:1].upper() + alert.needs_human[1:]
             yield cell(f"{alert.name}: {alert.summary}. {advice}", "bold red", _LINE_MAX)
 

@@ -32,6 +32,11 @@ class AlertStatus:
     dollars: float = 0.0  # what it has cost so far, as far as it is known
     runbook: str = ""  # where it is explained: an address, or a path in the repository
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether something keeps it from people."""
+        return bool(self.is_muted or self.silenced_by)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelStatus:
@@ -43,6 +48,11 @@ class ChannelStatus:
     last_error: str = ""  # of what waits
     off_since: datetime | None = None  # it wants no more messages; null: it is on
     off_why: str = ""
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether people do not get through it what they should."""
+        return self.off_since is not None or bool(self.pending and self.last_error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

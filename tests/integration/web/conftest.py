@@ -10,6 +10,8 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from keeper.alerts import Alert
+from keeper.alerts.rules import firing
 from keeper.core.events import facts
 from keeper.core.model import SlotId
 from keeper.core.strip import NOTHING_SEEN, Strip
@@ -59,6 +61,24 @@ def journal_of(*events: Any) -> list[JournalEntry]:
     ]
 
 
+def untold(alert: Alert) -> AlertNow:
+    return AlertNow(
+        name=alert.name,
+        key=alert.key,
+        severity=alert.severity.value,
+        slot=alert.slot,
+        stream=alert.stream or "",
+        summary=alert.summary,
+        why=alert.why,
+        did=alert.did,
+        needs_human=alert.needs_human,
+        since=alert.since,
+        told_at=None,
+        incident_id="",
+        dollars=alert.dollars,
+    )
+
+
 @dataclass
 class Keeper:
     """Fulfils Control and Clock."""
@@ -72,7 +92,7 @@ class Keeper:
     pictures: dict[str, bytes] = field(default_factory=lambda: {"duel/0": JPEG})
     pictured_at: datetime = NOW
     strips: dict[str, Strip] = field(default_factory=dict)
-    holding: tuple[AlertNow, ...] = ()
+    holding: tuple[AlertNow, ...] | None = None  # None: what fires, told to nobody
     told_through: tuple[ChannelNow, ...] = ()
     waiting: tuple[OutboxRow, ...] = ()
     tested: list[str] = field(default_factory=list)
@@ -116,7 +136,9 @@ class Keeper:
         return self.strips.get(slot, NOTHING_SEEN)
 
     def alerts(self) -> tuple[AlertNow, ...]:
-        return self.holding
+        if self.holding is not None or self.shown is None:
+            return self.holding or ()
+        return tuple(untold(alert) for alert in firing(self.shown, self.time))
 
     def channels(self) -> tuple[ChannelNow, ...]:
         return self.told_through

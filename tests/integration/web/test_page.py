@@ -17,10 +17,14 @@ from keeper.core.events import TickFailed
 from keeper.core.meter import TOTAL, Meter, Tally, day_of
 from keeper.core.model import InstanceId, SlotId, StreamName
 from keeper.core.reasons import Reason
+from keeper.core.silences import Matcher, Silence
 from keeper.core.under_way import DeployProgress, KeptFor
 from keeper.core.world import AccountSeen, Listing, Pause, Snapshot
+from keeper.ports import ChannelNow
 from tests.components import require
 from tests.integration.web.conftest import Keeper, Serve, journal_of, rich_snapshot
+from tests.integration.web.test_alerts import SILENCE
+from tests.integration.web.test_alerts import keeper as keeper_of_alerts
 from tests.snapshots import NOW, ago, dark, hold, instance, record, snapshot, tenure
 from tests.waiting import PATIENCE_S
 
@@ -169,6 +173,7 @@ async def test_what_hosts_write_is_inert(serve: Serve, real_now: datetime) -> No
         slot_pauses={SlotId("duel/0"): Pause(since=real_now, until=None, actor=EVIL, reason=EVIL)},
         unreadable_since=real_now.replace(year=2020),
         unreadable_error=EVIL,
+        silences=(silence_of(EVIL, real_now),),
     )
     shown = {
         SlotId("duel/0"): record(tenure=tenure(gpu_name=EVIL), incoming=tenure(3, gpu_name=EVIL)),
@@ -187,6 +192,7 @@ async def test_what_hosts_write_is_inert(serve: Serve, real_now: datetime) -> No
         time=real_now,
         entries=journal_of(TickFailed(tick=1, error=EVIL)),
         pictures={"duel/0": EVIL.encode()},
+        told_through=channels_of(EVIL, real_now),
     )
     served = await serve(keeper)
     async with browser(served.url) as opened:
@@ -208,9 +214,26 @@ async def test_fits_the_screen(serve: Serve, real_now: datetime, width: int) -> 
     long = "x" * 120
     slots = [record(f"{long}/{n}") for n in range(2)]
     shown = snapshot(*slots, at=real_now, unreadable_since=real_now, unreadable_error=long * 4)
-    served = await serve(Keeper(shown=shown, time=real_now))
+    shown = replace(shown, world=replace(shown.world, silences=(silence_of(long, real_now),)))
+    keeper = Keeper(shown=shown, time=real_now, told_through=channels_of(long, real_now))
+    served = await serve(keeper)
     async with browser(served.url, width=width) as opened:
         assert await opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def silence_of(text: str, now: datetime) -> Silence:
+    matchers = (Matcher(field="slot", pattern=text), Matcher(field="alert", pattern="*"))
+    until = now + timedelta(hours=1)
+    return Silence(
+        silence_id=text, matchers=matchers, since=now, until=until, actor=text, reason=text
+    )
+
+
+def channels_of(text: str, now: datetime) -> tuple[ChannelNow, ...]:
+    return (
+        ChannelNow(name=text, kind=text, pending=1, last_error=text),
+        ChannelNow(name=f"{text}2", kind=text, pending=0, off_since=now, off_why=text),
+    )
 
 
 def costly_snapshot(**given: Any) -> Snapshot:
@@ -256,6 +279,28 @@ async def test_page_says_what_things_cost_and_what_is_about_to_end(serve: Serve)
         "7080 not keeper&#39;s never touched $0.45/h",
     ):
         assert expected.replace("&#39;", "'") in text.replace("&#39;", "'"), expected
+
+
+async def test_page_says_who_was_told_what_is_kept_quiet_and_through_whom(serve: Serve) -> None:
+    served = await serve(keeper_of_alerts(SILENCE), runbooks_url="https://git.example/runbooks")
+    async with aiohttp.ClientSession() as session, session.get(served.url) as reply:
+        html = await reply.text()
+    text = " ".join(re.sub(r"<[^>]*>", " ", html).split())
+    for said in (
+        "You: look at the host: keeper ssh duel/1",
+        "KeeperStreamDark · critical · for 12 min · told 11 min ago, again in 4 h",
+        "KeeperDiskFull duel/0, for 12 min",
+        "KeeperStreamDark duel/1 says it already",
+        "Silence stream=duel ends in 1 h 30 min · by local:ada: new ingest",
+        "keeper alerts unsilence 5f2a9c01",
+        "Channel ops has not taken 1 message: HTTP 503",
+        "Channel pager has been off for 1 h : HTTP 410. Try it: keeper alerts test pager",
+    ):
+        assert said in text
+    assert 'href="https://git.example/runbooks/KeeperStreamDark.md"' in html
+    # A link in a message leads to the card that it is about.
+    for anchor in ("duel", "duel/0", "duel/1"):
+        assert html.count(f'id="{anchor}"') == 1
 
 
 async def test_page_has_spares_below_the_cards_of_their_stream(serve: Serve) -> None:
