@@ -124,6 +124,9 @@ systemctl() {
     if [[ -n "$has_systemd" ]]; then "$SYSTEMCTL" "$@"; else [[ "$1" != is-* ]]; fi
 }
 is_active() { systemctl is-active --quiet keeper.service; }
+# Stopped on purpose: somebody who has stopped keeper does not want an upgrade to start it. One that failed, or
+# that systemd tries again and again, is another matter, and so is one that has never run.
+is_stopped() { [[ -s "$STATE/keeper.db" && "$(systemctl is-active keeper.service || true)" == inactive ]]; }
 current() { readlink -- "$OPT/current" 2>/dev/null | sed 's|^versions/||' || true; }
 previous() { readlink -- "$OPT/previous" 2>/dev/null | sed 's|^versions/||' || true; }
 
@@ -335,9 +338,10 @@ check_config() {
 
 # Ready by systemd's word (the store is open, the first complete listing is in), and by keeper's own.
 is_ready() { # SECONDS
+    # The old one finishes its acts first; that time is not the new one's.
+    systemctl stop keeper.service || return 1
     systemctl reset-failed keeper.service 2>/dev/null || true  # earlier failures do not count
-    timeout "$1" "$SYSTEMCTL" restart keeper.service || return 1
-    is_active || return 1
+    timeout "$1" "$SYSTEMCTL" start keeper.service || return 1
     # 7: nobody answers on the local socket. How the streams are is another matter.
     local code=0
     "$OPT/current/bin/keeper" status --exit-code --config "$CONFIG/keeper.yaml" >/dev/null 2>"$scratch/status" || code=$?
@@ -401,8 +405,9 @@ install_it() {
     [[ ! -e "$OLD_UNIT" ]] || fail 6 \
         "$OLD_UNIT hides the unit that is installed here" \
         "put what you changed in it into a drop-in (systemctl edit keeper), and remove it"
-    local old was_active=""
+    local old was_stopped="" was_active=""
     old="$(current)"
+    ! is_stopped || was_stopped=1
     ! is_active || was_active=1
     [[ -z "$root" && -z "$is_dry" && ! -d /run/systemd/system ]] && warn "systemd does not run here"
     build
@@ -418,7 +423,11 @@ install_it() {
     if ! systemctl is-enabled --quiet keeper.service; then
         if would "enable keeper.service"; then systemctl enable --quiet keeper.service; fi
     fi
-    start_it "$old" "$was_active" "$((changes - before))"
+    if [[ -n "$was_stopped" && -n "$old" ]]; then
+        say "it was stopped and stays so: systemctl start keeper"
+    elif [[ "$old" != "$version" || -z "$was_active" || "$changes" != "$before" ]]; then
+        start_it "$old"
+    fi
     if [[ -n "$old" && "$old" != "$version" ]]; then link "versions/$old" "$OPT/previous"; fi
     forget_old_versions
     if ((changes == 0)); then
@@ -427,7 +436,6 @@ install_it() {
 }
 
 start_it() {
-    local old="$1" was_active="$2" changed="$3"
     if [[ -z "$may_start" ]]; then
         say "not started, as asked: systemctl restart keeper"
     elif [[ -z "$is_dry" ]] && ! is_told_all; then
@@ -436,8 +444,8 @@ start_it() {
         say "  2. write the key of the account: install -m 0600 /dev/stdin $CONFIG/credentials/vast_api_key"
         say "  3. ask what lacks:               keeper doctor"
         say "  4. start it:                     systemctl start keeper"
-    elif [[ "$old" != "$version" || -z "$was_active" || "$changed" != 0 ]]; then
-        start_or_go_back "$old"
+    else
+        start_or_go_back "$1"
     fi
 }
 
@@ -452,8 +460,9 @@ forget_old_versions() {
 }
 
 roll_back() {
-    local old new why
+    local old new why was_stopped=""
     new="$(current)" old="$(previous)"
+    ! is_stopped || was_stopped=1
     [[ -n "$old" && -f "$OPT/versions/$old/.complete" ]] || fail 6 "there is no version before $new"
     why="$(can_read "$old" 2>&1)" || fail 6 "$old cannot use the memory any more: ${why##*$'\n'}" "$new goes on"
     version="$old"
@@ -461,7 +470,7 @@ roll_back() {
     switch_to "$old"
     link "versions/$new" "$OPT/previous"
     [[ -n "$is_dry" ]] || systemctl daemon-reload
-    if [[ -n "$may_start" ]]; then start_or_go_back "$new"; fi
+    if [[ -n "$may_start" && -z "$was_stopped" ]]; then start_or_go_back "$new"; fi
 }
 
 # What would go on and cost when nobody is there to end it, by keeper's own word.

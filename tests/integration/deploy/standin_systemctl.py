@@ -31,6 +31,7 @@ class Service:
         self.memory.mkdir(exist_ok=True)
         self.enabled = self.memory / "enabled"
         self._pid = self.memory / "pid"
+        self.failed = self.memory / "failed"
 
     def told(self, words: list[str]) -> None:
         with (self.memory / "calls").open("a") as file:
@@ -50,7 +51,14 @@ class Service:
         while self.is_active() and time.monotonic() < by:
             time.sleep(_LOOK_S)
         self._pid.unlink(missing_ok=True)
+        self.failed.unlink(missing_ok=True)
         return 0
+
+    def state(self) -> str:
+        """The word that ``is-active`` prints."""
+        if self.is_active():
+            return "active"
+        return "failed" if self.failed.exists() else "inactive"
 
     def start(self) -> int:
         """Start it and wait for READY=1; 1 when it ends before that, or is too late."""
@@ -86,6 +94,7 @@ class Service:
         if process.poll() is None:
             process.kill()
             process.wait()
+        self.failed.touch()
         print("Job for keeper.service failed.", file=sys.stderr)
         return 1
 
@@ -125,13 +134,12 @@ def main() -> int:
         case "is-enabled":
             return 0 if service.enabled.exists() else 1
         case "is-active":
+            if "--quiet" not in rest:
+                print(service.state())
             return 0 if service.is_active() else 3
         case "stop":
             return service.stop()
         case "start":
-            return service.start()
-        case "restart":
-            service.stop()
             return service.start()
         case _:
             print(f"the stand-in knows no {verb}", file=sys.stderr)

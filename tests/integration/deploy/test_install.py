@@ -146,7 +146,10 @@ class Stage:
         config = CONFIG.format(url=self.url, root=self.root)
         self.path("etc/keeper/keeper.yaml").write_text(config)
         done = self.run(release, "install")
-        assert (done.code, self.runs) == (0, release), done.err + done.out
+        assert done.code == 0, done.err
+        if not self.runs:  # somebody had stopped it
+            subprocess.run([str(self._systemctl), "start"], check=True)
+        assert self.runs == release, done.out
 
     async def until_rented(self) -> int:
         """Wait for the one rental and return its number."""
@@ -283,6 +286,17 @@ async def test_an_upgrade_keeps_rentals_memory_and_configuration_and_can_be_take
     assert back.code == 0, back.err
     assert (stage.current, stage.runs) == ("9.0.1", "9.0.1")
     assert [each["instance_id"] for each in stage.rentals()] == [rental]
+
+
+def test_what_somebody_has_stopped_is_not_started_by_an_upgrade(stage: Stage) -> None:
+    """It could rent."""
+    stage.settle()
+    subprocess.run([str(stage._systemctl), "stop"], check=True)
+    for release in ("9.0.2", "9.0.1"):
+        done = stage.run(release, "install")
+        assert done.code == 0, done.err
+        assert "stays so" in done.out
+        assert (stage.current, stage.runs) == (release, "")
 
 
 @pytest.mark.parametrize(("how", "ready_s"), [("dies", "60"), ("hangs", "3")])
