@@ -17,6 +17,7 @@ from keeper.alerts.inhibitions import inhibited
 from keeper.alerts.payloads import from_payload, to_payload
 from keeper.core.model import SlotId, StreamName
 from keeper.core.reasons import Reason
+from keeper.core.silences import Silence
 from keeper.ports import NoticeKind
 from tests.snapshots import NOW
 
@@ -50,9 +51,10 @@ class Play:
         self.numbers = numbers
         self.state: Mapping[str, Any] = {}
         self.sent: list[Notice] = []
+        self.silences: tuple[Silence, ...] = ()
 
     def at(self, seconds: float, *firing: Alert) -> list[NoticeKind]:
-        state, notices = dispatch(self.state, firing, moment(seconds), self.numbers)
+        state, notices = dispatch(self.state, firing, moment(seconds), self.numbers, self.silences)
         self.state = json.loads(json.dumps(state))
         self.sent += notices
         return [notice.kind for notice in notices]
