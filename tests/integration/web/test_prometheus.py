@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -13,10 +14,13 @@ import pytest
 from aiohttp import web
 
 from keeper.core.world import Snapshot
+from keeper.ports import ChannelNow
 from tests.components import REPOSITORY, require
+from tests.expressions import asked_by_the_dashboard
 from tests.facts import every_event
 from tests.integration.web.conftest import Keeper, Serve, Served, rich_snapshot
 from tests.prometheus import config_of, prometheus, until
+from tests.telling import Teller
 
 RULES = REPOSITORY / "deploy" / "prometheus"
 
@@ -63,6 +67,21 @@ def test_rules_are_valid_and_fire_when_they_should() -> None:
         assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
+@pytest.mark.real("promtool")
+def test_promtool_understands_every_expression_of_the_dashboard(tmp_path: Path) -> None:
+    rules = [
+        {"record": f"of_the_dashboard:{number}", "expr": expression}
+        for number, (_, expression) in enumerate(asked_by_the_dashboard())
+    ]
+    assert len(rules) > 50
+    file = tmp_path / "dashboard.yml"
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    answer = subprocess.run(
+        [require("promtool"), "check", "rules", file], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
 @contextlib.asynccontextmanager
 async def exporter() -> AsyncIterator[int]:
     """What a host serves beside its stream; yields its port."""
@@ -107,7 +126,8 @@ async def test_a_real_prometheus_scrapes_keeper_and_its_hosts_as_the_example_say
         aiohttp.ClientSession() as session,
     ):
         served.keeper.shown = old = with_exporter(old, port)
-        served.metrics.follow(lambda: old)
+        teller = Teller(declared=(ChannelNow(name="text", kind="webhook", pending=2),))
+        served.metrics.follow(lambda: old, teller, lambda: 1)
         served.metrics.render(old)
         await until(
             session,
@@ -134,6 +154,11 @@ async def test_a_real_prometheus_scrapes_keeper_and_its_hosts_as_the_example_say
         )
         seen = {r["metric"]["slot"]: r["value"][1] for r in found["data"]["result"]}
         assert seen == {"duel/0": "1", "duel/1": "0"}
+        # What can be parsed can still be nonsense: several series where one is expected.
+        for title, expression in asked_by_the_dashboard():
+            asked = {"query": expression}
+            async with session.get(f"{url}/api/v1/query", params=asked) as reply:
+                assert reply.status == 200, (title, expression, await reply.text())
         alerts = await until(
             session,
             f"{url}/api/v1/alerts",

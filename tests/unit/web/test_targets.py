@@ -1,6 +1,7 @@
 """Prometheus is told where the hosts are, and nothing that a host made up."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.snapshots import instance, record, snapshot, tenure
 OPEN = {"22/tcp": 40022, "9400/tcp": 40400}
 
 
-def shown(**more: object) -> Snapshot:
+def shown(**more: Any) -> Snapshot:
     """A slot that serves with a host to come, a spare that stands still, a slot without a host."""
     seen = snapshot(
         record("duel/0", incoming=tenure(2)),
@@ -21,9 +22,9 @@ def shown(**more: object) -> Snapshot:
     )
     listing = seen.world.listing
     assert listing is not None
-    given = {1: more, 2: {"public_ip": "2001:db8::7"}, 3: {"is_meant_to_run": False}}
+    given: dict[int, dict[str, Any]] = {1: more, 2: {"public_ip": "2001:db8::7"}, 3: {"is_meant_to_run": False}}
     instances = tuple(
-        replace(instance(number), **{"ports": OPEN, **facts})  # type: ignore[arg-type]
+        replace(instance(number), **{"ports": OPEN, **facts})
         for number, facts in given.items()
     )
     return replace(seen, world=replace(seen.world, listing=replace(listing, instances=instances)))
