@@ -49,6 +49,8 @@ class Alert:
     acts: int = 0  # remedies tried in this incident
     over: str = ""  # the summary once it no longer holds: "duel/0 is no longer dark"
     is_once: bool = False  # news, not a reminder: not repeated while it holds
+    # The newest look was good, and one is not believed: whoever was not told yet is not told now.
+    is_passing: bool = False
     stage: int = 0  # how far it has come; each further one is told, once
     case: str = ""  # which one of several in a row it is about; another one is told
 

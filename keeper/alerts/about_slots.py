@@ -22,6 +22,7 @@ from keeper.core.model import (
     is_spare,
     stream_of,
 )
+from keeper.core.moments import elapsed_s
 from keeper.core.pauses import of_slots, stream_at
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.terms import is_confirmed
@@ -41,6 +42,8 @@ _ORDER = {
     "deploy": "If you agree: `keeper deploy {stream}`.",
     "destroy": "If you agree: `keeper destroy {slot}`.",
 }
+# Restarts that a window allows, twice, in so many windows: too many though each was forgiven.
+_RATE_WINDOWS = 6
 _WHY_MAX = 300
 _DETAIL_MAX = 600  # an error with its cure
 _DEFAULT_POLICY = Policy()  # of slots whose stream is no longer declared
@@ -75,7 +78,23 @@ def stream_dark(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             dark_since=record.dark_since,
             acts=incident.acts if incident is not None else 0,
             over=f"{slot} is no longer dark",
+            is_passing=_was_seen_good(record, now),
         )
+
+
+# A second look comes within this, whatever it shows; else nobody knows, and who waits has waited enough.
+_SECOND_LOOK_S = 60.0
+
+
+def _was_seen_good(record: SlotRecord, now: datetime) -> bool:
+    """Whether the newest look at a dark slot was good, and the next one is still to come.
+
+    A process that was killed was back on air after twelve seconds, and told of after thirty.
+    """
+    streaming = condition_of(record.tenure, ConditionKind.STREAMING)
+    if streaming is None or streaming.streak_since is None or not streaming.good_streak:
+        return False
+    return elapsed_s(streaming.streak_since, now) < _SECOND_LOOK_S
 
 
 def _impact(record: SlotRecord) -> str:
@@ -111,16 +130,26 @@ def slot_held(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
 
 
 def restarts_hide_sickness(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
-    """Every restart helps and there are far too many of them: a sickness behind a cure."""
-    for slot, record in snapshot.ailing.items():
+    """Every restart helps and there are far too many of them: a sickness behind a cure.
+
+    As many as are allowed at once, or a third of that rate for hours: what dies every quarter of an hour
+    is forgiven each time, and dark for too short to be told.
+    """
+    for slot, record in snapshot.records.items():  # a slot that is well may have been restarted
+        if not (record.remedies or record.forgiven_at):
+            continue
         # A host that is being replaced takes its sickness along: no news about its processes.
-        if not record.remedies or record.dark_since is not None or record.incoming is not None:
+        if record.dark_since is not None or record.incoming is not None:
             continue
         policy = _policy(snapshot, slot)
-        recent = _sicknesses(record, policy, now)
-        if len(recent) < max(2, policy.restarts_max):
+        times, window_s = max(2, policy.restarts_max), policy.restarts_window_s
+        recent = _sicknesses(record, policy, now, window_s)
+        if len(recent) < times:
+            times, window_s = 2 * times, _RATE_WINDOWS * window_s
+            recent = _sicknesses(record, policy, now, window_s)
+        if len(recent) < times:
             continue
-        minutes = round(policy.restarts_window_s / 60)
+        minutes = round(window_s / 60)
         yield Alert(
             name="KeeperRestartsHideSickness",
             key=f"KeeperRestartsHideSickness:{slot}",
@@ -128,7 +157,7 @@ def restarts_hide_sickness(snapshot: Snapshot, now: datetime) -> Iterator[Alert]
             slot=slot,
             stream=stream_of(slot),
             summary=f"{slot} is on air only because it keeps being restarted",
-            why=f"it fell sick at least {max(2, policy.restarts_max)} times within {minutes} minutes, "
+            why=f"it fell sick at least {times} times within {minutes} minutes, "
             "and a restart helped each time",
             did="keeper goes on; when the restarts are used up it replaces the host",
             needs_human=f"Look for what kills it: `keeper events --slot {slot}`, and its own logs.",
@@ -291,7 +320,9 @@ def _pauses_by_order(
 # --- what they look at ---
 
 
-def _sicknesses(record: SlotRecord, policy: Policy, now: datetime) -> list[datetime]:
+def _sicknesses(
+    record: SlotRecord, policy: Policy, now: datetime, window_s: float
+) -> list[datetime]:
     """Return when each sickness within the window was first treated.
 
     Remedies that follow one another closely climbed the ladder in one sickness; telling that as
@@ -300,12 +331,13 @@ def _sicknesses(record: SlotRecord, policy: Policy, now: datetime) -> list[datet
     begun: list[datetime] = []
     last: datetime | None = None
     apart = timedelta(seconds=policy.replace_after_s)
-    for use in sorted(record.remedies, key=lambda use: use.at):
-        if use.rung is Rung.REPLACE or use.at <= now - timedelta(seconds=policy.restarts_window_s):
+    treated = [use.at for use in record.remedies if use.rung is not Rung.REPLACE]
+    for at in sorted((*record.forgiven_at, *treated)):
+        if at <= now - timedelta(seconds=window_s):
             continue
-        if last is None or use.at - last > apart:
-            begun.append(use.at)
-        last = use.at
+        if last is None or at - last > apart:
+            begun.append(at)
+        last = at
     return begun
 
 

@@ -237,7 +237,7 @@ def _unassigned(book: Book) -> dict[str, list[Told]]:
     """Return by group what waits to be told and opens an incident with that."""
     found: dict[str, list[Told]] = defaultdict(list)
     for told in book.alerts.values():
-        if told.told_at is None and told.incident == "" and told.is_speakable:
+        if told.incident == "" and told.is_to_be_told:
             found[group_of(told.alert)].append(told)
     return found
 
@@ -299,7 +299,7 @@ def _moments(
     incident: Incident, members: Iterable[Told], fired: Mapping[str, Alert], numbers: Numbers
 ) -> Iterator[datetime]:
     spaced_at = incident.told_at + timedelta(seconds=numbers.group_interval_s)
-    waiting = [each for each in members if each.told_at is None and each.is_speakable]
+    waiting = [each for each in members if each.is_to_be_told]
     told = [each for each in members if each.told_at is not None]
     for each in waiting:
         at = _first_word_at(each, numbers)

@@ -157,7 +157,7 @@ def _line(
         return None
     alert = fired[told.alert.key]
     if told.told_at is None:
-        if elapsed_s(told.waiting_since, now) < numbers.group_wait_s:
+        if not told.is_to_be_told or elapsed_s(told.waiting_since, now) < numbers.group_wait_s:
             return None
         alert = replace(told.alert, severity=alert.severity, stage=alert.stage, case=alert.case)
         status, why = LineStatus.NEW, "first message" if is_first else "joins what was told"

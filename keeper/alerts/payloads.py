@@ -93,6 +93,7 @@ def alert_of(flat: Mapping[str, Any]) -> Alert:
         acts=int(flat.get("acts", 0)),
         over=flat.get("over", ""),
         is_once=bool(flat.get("is_once", False)),
+        is_passing=bool(flat.get("is_passing", False)),
         stage=int(flat.get("stage", 0)),
         case=str(flat.get("case", "")),
     )

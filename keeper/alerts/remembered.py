@@ -42,6 +42,11 @@ class Told:
         """Whether anybody is to be told what becomes of it, but for its end."""
         return self.waiting_since is not None and not self.silenced_by
 
+    @property
+    def is_to_be_told(self) -> bool:
+        """Whether it waits for its first message. What may be over with the next look waits longer."""
+        return self.told_at is None and self.is_speakable and not self.alert.is_passing
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
