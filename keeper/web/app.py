@@ -31,7 +31,6 @@ from keeper.web.answers import (
     secure,
 )
 from keeper.web.hints import HintSource
-from keeper.web.openapi import document
 from keeper.web.page import get_asset, get_page
 
 _BODY_MAX = 65_536
@@ -121,5 +120,7 @@ _DOCUMENT: dict[str, Any] = {}
 async def get_openapi(_request: web.Request) -> web.Response:
     """Describe the API. Built when first asked for: it costs as much as a start."""
     if not _DOCUMENT:
+        from keeper.web.openapi import document  # noqa: PLC0415 - 60 ms that few processes need
+
         _DOCUMENT.update(document(__version__))
     return json_answer(_DOCUMENT)
