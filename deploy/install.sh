@@ -225,8 +225,8 @@ build() {
     install -D -m 0644 -- "$source_dir/deploy/systemd/keeper.service" "$at/share/keeper/keeper.service"
     install -D -m 0644 -- "$source_dir/deploy/systemd/keeper.sysusers" "$at/share/keeper/keeper.sysusers"
     install -D -m 0644 -- "$source_dir/config/keeper.example.yaml" "$at/share/keeper/keeper.example.yaml"
-    "$at/bin/keeper" completion bash >"$at/share/keeper/completion.bash"
-    "$at/bin/keeper" --version >/dev/null || fail 1 "what was built does not start; nothing else was changed"
+    "$at/bin/keeper" completion bash >"$at/share/keeper/completion.bash" ||
+        fail 1 "what was built does not start; nothing else was changed"
     touch -- "$at/.complete"
 }
 
@@ -439,11 +439,11 @@ start_it() {
     if [[ -z "$may_start" ]]; then
         say "not started, as asked: systemctl restart keeper"
     elif [[ -z "$is_dry" ]] && ! is_told_all; then
-        say "installed, and not started yet:"
-        say "  1. say which streams you want:   $CONFIG/keeper.yaml   (keeper check-config finds mistakes)"
-        say "  2. write the key of the account: install -m 0600 /dev/stdin $CONFIG/credentials/vast_api_key"
-        say "  3. ask what lacks:               keeper doctor"
-        say "  4. start it:                     systemctl start keeper"
+        say "installed, and not started yet; what is left to do:"
+        say "  streams   \$EDITOR $CONFIG/keeper.yaml"
+        say "  key       install -m 0600 /dev/stdin $CONFIG/credentials/vast_api_key"
+        say "  check     keeper doctor"
+        say "  start     systemctl start keeper"
     else
         start_or_go_back "$1"
     fi
