@@ -59,12 +59,13 @@ test: setup system ## Run every test, on all cores; ARGS="-k name" to choose
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
-lint: setup ## Format, lint, types, import contract, shell scripts
+lint: setup ## Format, lint, types, import contract, shell, workflows
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@scripts/lint-shell.sh
+	@$(BIN)/python scripts/lint_workflows.py
 
 .PHONY: format
 format: setup ## Format the code and repair what the linter can
