@@ -15,7 +15,7 @@ def trial_alert(now: datetime) -> Alert:
     return Alert(
         name=NAME,
         key=NAME,
-        severity=Severity.INFO,
+        severity=Severity.CRITICAL,  # what is milder, a pager is not asked to take
         slot=None,
         stream=None,
         summary="this is a test message of keeper, nothing is wrong",

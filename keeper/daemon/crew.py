@@ -23,6 +23,7 @@ from keeper.daemon.enroll import Enroll
 from keeper.daemon.error_line import describe
 from keeper.daemon.execute import Executor
 from keeper.daemon.facts import Facts
+from keeper.daemon.feed import Feeds
 from keeper.daemon.follow import silence_at
 from keeper.daemon.following import Following
 from keeper.daemon.ground import Ground
@@ -33,6 +34,7 @@ from keeper.daemon.notify import Notifier
 from keeper.daemon.orders import Orders
 from keeper.daemon.parting import Parting
 from keeper.daemon.permit import may_touch, stream_named
+from keeper.daemon.pulse import Beacon
 from keeper.daemon.purse import Purse
 from keeper.daemon.rest import Stirring
 from keeper.daemon.revisions import Revisions
@@ -84,6 +86,21 @@ class Crew:
             relay=ports.relay,
             kinds=lambda: ground.declared.channel_kinds,
             marks=lambda: ground.declared.channel_marks,
+        )
+        self.feeds = Feeds(
+            network=ports.network,
+            clock=clock,
+            ground=ground,
+            publish=self.facts.note,
+            redact=self.facts.redact,
+        )
+        self.beacon = Beacon(
+            network=ports.network,
+            clock=clock,
+            declared=lambda: ground.declared,
+            ticked_s=lambda: ground.ticked_s,
+            note=self.facts.note,
+            redact=self.facts.redact,
         )
         self.canary = Canary(
             ports.network,

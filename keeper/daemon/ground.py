@@ -19,6 +19,7 @@ class Ground:
     def __init__(self, declared: Declared) -> None:
         self.declared = declared  # as last loaded
         self.snapshot: Snapshot | None = None  # the last tick's
+        self.ticked_s: float | None = None  # when it finished, by the clock that nobody sets
         self.stopping = asyncio.Event()
         self._memory: Memory | None = None
         self._changed = asyncio.Event()

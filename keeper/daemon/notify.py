@@ -24,6 +24,7 @@ from keeper.daemon.receipts import Receipts
 from keeper.daemon.side_by_side import SideBySide
 from keeper.daemon.switches import Switches
 from keeper.daemon.trial import tried
+from keeper.daemon.until import until
 from keeper.ports import (
     Batch,
     ChannelNow,
@@ -187,7 +188,7 @@ class Notifier:
                     await self._note_again()
                     continue
                 wait_s = self._note_at_s - self._clock.monotonic() if self._has_unnoted() else None
-                await _until(self._woken, wait_s)
+                await until(self._woken, wait_s)
 
     async def _serve(self, tray: Tray) -> None:
         """Deliver what waits for one channel, until nothing does."""
@@ -203,7 +204,7 @@ class Notifier:
             elif (later := tray.superseded_by(row)) is not None:
                 await self._fold(tray, row, later)
             elif wait_s > 0:
-                await _until(tray.woken, wait_s)
+                await until(tray.woken, wait_s)
             else:
                 tray.in_flight = row.notice_id
                 try:
@@ -353,15 +354,3 @@ class Notifier:
         for tray in self._trays.values():
             tray.woken.set()
         self._woken.set()
-
-
-async def _until(woken: asyncio.Event, wait_s: float | None) -> None:
-    """Wait until somebody calls, or the time is up."""
-    if wait_s is None:
-        await woken.wait()
-        return
-    alarm = asyncio.get_running_loop().call_later(wait_s, woken.set)
-    try:
-        await woken.wait()
-    finally:
-        alarm.cancel()

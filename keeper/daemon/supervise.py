@@ -7,8 +7,9 @@ Only a finished tick feeds the watchdog. It is the Control that the local API ta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 from keeper.core.events import (
     ConfigRejected,
@@ -36,7 +37,6 @@ from keeper.ports import (
     ConfigError,
     Hint,
     JournalEntry,
-    Missing,
     OutboxRow,
     ReloadReport,
     Thumbnail,
@@ -101,6 +101,8 @@ class Daemon:
                 (self.crew.wheel.run, "wheel"),
                 (self.crew.canary.run, "canary"),
                 (self.crew.notifier.run, "notifier"),
+                (self.crew.feeds.run, "feeds"),
+                (self.crew.beacon.run, "beacon"),
                 (self.crew.dead_man.run, "dead_man"),
                 (self.crew.slates.run, "slates"),
             ):
@@ -208,6 +210,8 @@ class Daemon:
         changed = changes(self.ground.declared, declared)
         self.ground.declared = declared
         self.crew.notifier.trust_again()
+        self.crew.feeds.declared_anew()
+        self.crew.beacon.declared_anew()
         self.crew.revisions.declare(declared)
         self.config_ok, self.config_at = True, self._ports.clock.now()
         self.crew.facts.note(ConfigReloaded(detail=", ".join(changed) or "nothing changed"))
@@ -247,16 +251,16 @@ class Daemon:
 
     def channels(self) -> tuple[ChannelNow, ...]:
         """Return every declared channel, feeds too."""
-        kinds = self.ground.declared.channel_kinds
-        return tuple(ChannelNow(name=name, kind=kind, pending=0) for name, kind in kinds.items())
+        return (*self.crew.notifier.channels_now(), *self.crew.feeds.channels_now())
 
     def outbox(self) -> tuple[OutboxRow, ...]:
         """Return the messages that no channel has taken yet, the oldest first."""
-        return ()
+        return self.crew.notifier.outbox()
 
-    async def test_channel(self, name: str) -> ChannelTest:
+    def test_channel(self, name: str) -> Coroutine[Any, Any, ChannelTest]:
         """Send a test message now, past the outbox. Raises Missing: there is no such channel."""
-        raise Missing(f"there is no channel {name!r}")
+        crew = self.crew
+        return crew.feeds.test(name) if name in crew.feeds.names() else crew.notifier.test(name)
 
     def hint(self, hint: Hint) -> bool:
         """Look at the marketplace again soon. False: it was known already; nothing follows."""

@@ -212,6 +212,7 @@ class Ticker:
             self.is_ready = True
             self._ports.heartbeat.ready(sentence)
         self._ports.heartbeat.alive(sentence)
+        self._ground.ticked_s = self._clock.monotonic()
         self._ground.tell_changed()
 
     def _fail_tick(self, error: str, told: tuple[Event, ...]) -> None:

@@ -45,9 +45,12 @@ BESIDE: dict[str, str] = {
             "keeper.daemon.courier",
             "keeper.daemon.trial",
             "keeper.daemon.side_by_side",
+            "keeper.daemon.until",
         ),
         "messages change nothing on hosts; test_telling_cut_off.py cuts them at every await",
     ),
+    "keeper.daemon.feed": "what a feed is shown is kept nowhere, and is shown again; test_feed.py",
+    "keeper.daemon.pulse": "a beat changes nothing here; test_pulse.py",
     "keeper.daemon.asking": "`keeper logs` and `stream-status` ask hosts what changes nothing there",
 }
 
