@@ -1,10 +1,10 @@
-"""Alerts about a slot or a stream: dark, held, restarted too often, its contract ends, paused."""
+"""Alerts about a slot or a stream: dark, held, its contract ends, paused."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from keeper.alerts import Alert, Severity
 from keeper.alerts.about_deploys import is_told_of
@@ -15,7 +15,6 @@ from keeper.core.decisions import Hold
 from keeper.core.model import (
     ConditionKind,
     Policy,
-    Rung,
     SlotId,
     SlotRecord,
     StreamName,
@@ -42,8 +41,6 @@ _ORDER = {
     "deploy": "If you agree: `keeper deploy {stream}`.",
     "destroy": "If you agree: `keeper destroy {slot}`.",
 }
-# Restarts that a window allows, twice, in so many windows: too many though each was forgiven.
-_RATE_WINDOWS = 6
 _WHY_MAX = 300
 _DETAIL_MAX = 600  # an error with its cure
 _DEFAULT_POLICY = Policy()  # of slots whose stream is no longer declared
@@ -126,46 +123,6 @@ def slot_held(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             reason=reason,
             case=_host_of(reason, records),
             over=f"keeper may act for {names(slots)} again",
-        )
-
-
-def restarts_hide_sickness(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
-    """Every restart helps and there are far too many of them: a sickness behind a cure.
-
-    As many as are allowed at once, or a third of that rate for hours: what dies every quarter of an hour
-    is forgiven each time, and dark for too short to be told.
-    """
-    for slot, record in snapshot.records.items():  # a slot that is well may have been restarted
-        if not (record.remedies or record.forgiven_at):
-            continue
-        # A host that is being replaced takes its sickness along: no news about its processes.
-        if record.dark_since is not None or record.incoming is not None:
-            continue
-        policy = _policy(snapshot, slot)
-        times, window_s = max(2, policy.restarts_max), policy.restarts_window_s
-        recent = _sicknesses(record, policy, now, window_s)
-        if len(recent) < times:
-            times, window_s = 2 * times, _RATE_WINDOWS * window_s
-            recent = _sicknesses(record, policy, now, window_s)
-        if len(recent) < times:
-            continue
-        minutes = round(window_s / 60)
-        yield Alert(
-            name="KeeperRestartsHideSickness",
-            key=f"KeeperRestartsHideSickness:{slot}",
-            severity=Severity.WARNING,
-            slot=slot,
-            stream=stream_of(slot),
-            summary=f"{slot} is on air only because it keeps being restarted",
-            why=f"it fell sick at least {times} times within {minutes} minutes, "
-            "and a restart helped each time",
-            did="keeper goes on; when the restarts are used up it replaces the host",
-            needs_human=f"Look for what kills it: `keeper events --slot {slot}`, and its own logs.",
-            since=min(recent),
-            dollars=dollars(record),
-            labels={"stream": stream_of(slot), "slot": slot},
-            reason=Reason.CRASH_LOOP,
-            over=f"{slot} has gone without a restart for a while",
         )
 
 
@@ -318,27 +275,6 @@ def _pauses_by_order(
 
 
 # --- what they look at ---
-
-
-def _sicknesses(
-    record: SlotRecord, policy: Policy, now: datetime, window_s: float
-) -> list[datetime]:
-    """Return when each sickness within the window was first treated.
-
-    Remedies that follow one another closely climbed the ladder in one sickness; telling that as
-    "restarts that help" would be a second message about the same incident.
-    """
-    begun: list[datetime] = []
-    last: datetime | None = None
-    apart = timedelta(seconds=policy.replace_after_s)
-    treated = [use.at for use in record.remedies if use.rung is not Rung.REPLACE]
-    for at in sorted((*record.forgiven_at, *treated)):
-        if at <= now - timedelta(seconds=window_s):
-            continue
-        if last is None or at - last > apart:
-            begun.append(at)
-        last = at
-    return begun
 
 
 def _held(snapshot: Snapshot) -> dict[SlotId, Hold]:

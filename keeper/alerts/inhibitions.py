@@ -56,7 +56,7 @@ def _its_causes(louder: Alert, alert: Alert) -> bool:
         alert.slot is not None
         and louder.slot == alert.slot
         and (
-            alert.name in {"KeeperRestartsHideSickness", "KeeperNoOffer", "KeeperHandoverUndone"}
+            alert.name in {"KeeperRestartsHideSickness", "KeeperNoOffer"}
             or (alert.name == "KeeperSlotHeld" and louder.severity is Severity.CRITICAL)
         )
     )

@@ -13,8 +13,10 @@ from keeper.alerts import Alert, Severity
 from keeper.alerts import about_causes as causes
 from keeper.alerts import about_deploys as deploys
 from keeper.alerts import about_disks as disks
+from keeper.alerts import about_handovers as handovers
 from keeper.alerts import about_market as market
 from keeper.alerts import about_money as money
+from keeper.alerts import about_restarts as restarts
 from keeper.alerts import about_slots as slots
 from keeper.alerts import about_spares as spares
 from keeper.alerts import about_viewers as viewers
@@ -38,7 +40,8 @@ RULES: dict[str, Rule] = {
     "KeeperNoOffer": market.no_offer,
     "KeeperOrphan": market.orphan,
     "KeeperDestroyStuck": market.destroy_stuck,
-    "KeeperRestartsHideSickness": slots.restarts_hide_sickness,
+    "KeeperRestartsHideSickness": restarts.restarts_hide_sickness,
+    "KeeperHandoverUndone": handovers.handover_undone,
     "KeeperContractEnding": slots.contract_ending,
     "KeeperMachineUnlisted": slots.machine_unlisted,
     "KeeperCreditLow": market.credit_low,

@@ -38,6 +38,8 @@ from keeper.core.model import (
 from keeper.core.moments import elapsed_s, later
 from keeper.core.reasons import Reason
 
+_FORGIVEN_MAX = 16  # more than the alert on their rate looks for
+
 
 def follow(draft: Draft, slot: SlotId) -> None:
     """Open or close a slot's incident by what the viewer sees now."""
@@ -222,4 +224,9 @@ def _forgive(draft: Draft, record: SlotRecord, since: datetime) -> None:
             and elapsed_s(use.at, now) < cap_of(policy, use.rung)[1]
         )
         if kept != record.remedies:
-            draft.records[record.slot] = replace(record, remedies=kept)
+            gone = (use.at for use in record.remedies if use not in kept)
+            draft.records[record.slot] = replace(
+                record,
+                remedies=kept,
+                forgiven_at=(*record.forgiven_at, *gone)[-_FORGIVEN_MAX:],
+            )

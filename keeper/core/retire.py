@@ -156,6 +156,7 @@ def _vacate(draft: Draft, slot: SlotId, reason: Reason) -> None:
         incoming=None,
         keepsake=keepsake or record.keepsake,
         remedies=(),  # they were of the host that goes
+        forgiven_at=(),
         restart_asked_at=None,
         replace_asked_at=record.replace_asked_at if is_open and is_wanted else None,
         next_rent_at=None,

@@ -126,6 +126,7 @@ def _turn_back(draft: Draft, slot: SlotId, reason: Reason) -> Swapping:
         )
     )
     _change_seats(draft, slot)
+    draft.records[slot] = replace(draft.records[slot], undone_at=draft.now, undone_for=reason)
     return replace(swap, since=draft.now, reason=reason, is_back=True, tries=1, done_at=None)
 
 
@@ -313,6 +314,7 @@ def conclude(draft: Draft, slot: SlotId) -> None:
         swap=None,
         keepsake=(left.keepsake if left is not None else "") or record.keepsake,
         remedies=(),  # they were of the host that goes
+        forgiven_at=(),
         restart_asked_at=None,
         replace_asked_at=None,
         next_rent_at=None,

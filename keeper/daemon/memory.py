@@ -148,6 +148,7 @@ def _moved(record: SlotRecord, by: timedelta) -> SlotRecord:
         record,
         remedies=tuple(replace(use, at=use.at + by) for use in record.remedies),
         replaced_at=tuple(at + by for at in record.replaced_at),
+        forgiven_at=tuple(at + by for at in record.forgiven_at),
         next_rent_at=_later(record.next_rent_at, by),
         outbid_at=_later(record.outbid_at, by),
     )

@@ -259,6 +259,10 @@ class SlotRecord:
     took_over_at: datetime | None = None  # the last time that a spare became its host
     took_over_dark_s: float = 0.0  # how long nobody had seen a picture then
     took_over_for: Reason = Reason.VACANT  # why the slot needed another host
+    undone_at: datetime | None = None  # the last time that a hand-over was taken back
+    undone_for: Reason = Reason.VACANT  # what was wrong with the new host
+    # When its host was restarted for what a restart cured, and that no longer counts; bounded.
+    forgiven_at: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -419,6 +419,26 @@ ROWS: list[tuple[str, Snapshot, dict[str, Severity]]] = [
         {},
     ),
     (
+        "restarts that were forgiven one by one are told by their rate",
+        snapshot(record(forgiven_at=tuple(ago(minutes=m) for m in (25, 50, 75, 100, 125, 150)))),
+        {"KeeperRestartsHideSickness:duel/0": Severity.WARNING},
+    ),
+    (
+        "five restarts in three hours are not so many",
+        snapshot(record(forgiven_at=tuple(ago(minutes=m) for m in (25, 50, 75, 100, 125, 181)))),
+        {},
+    ),
+    (
+        "a hand-over that was undone is told for half an hour",
+        snapshot(record(undone_at=ago(minutes=9), undone_for=Reason.SWAP_FAILED)),
+        {"KeeperHandoverUndone:duel/0": Severity.WARNING},
+    ),
+    (
+        "after that it is no news",
+        snapshot(record(undone_at=ago(minutes=31), undone_for=Reason.SWAP_FAILED)),
+        {},
+    ),
+    (
         "old restarts are forgiven",
         snapshot(record(remedies=tuple(replace(u, at=ago(hours=2)) for u in REMEDIES))),
         {},

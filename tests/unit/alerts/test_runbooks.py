@@ -105,7 +105,7 @@ def test_page_names_only_commands_that_exist(page: Path) -> None:
 
 def test_advice_names_only_commands_that_exist() -> None:
     modules = sorted((REPOSITORY / "keeper" / "alerts").glob("about_*.py"))
-    assert len(modules) == 9
+    assert len(modules) == 11
     source = "".join(module.read_text() for module in modules)
     found = {match for text in (*HUMAN.values(), source) for match in commands(text)}
     assert found

@@ -132,7 +132,8 @@ def test_remedies_are_forgiven_after_a_good_while() -> None:
     assert plan.next_check_at is not None
     assert plan.next_check_at <= ahead(10)
     done = a_world(a_record(a_tenure(), remedies=uses, healthy_since=ago(600)))
-    assert record_after(done, decide(done)).remedies == ()
+    forgiven = record_after(done, decide(done))
+    assert (forgiven.remedies, forgiven.forgiven_at) == ((), (ago(700),))
     bad_once = conditions(streaming=a_condition(ConditionKind.STREAMING, bad=1))
     doubted = a_world(
         a_record(a_tenure(conditions=bad_once), remedies=uses, healthy_since=ago(600))

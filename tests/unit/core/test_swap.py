@@ -405,7 +405,9 @@ def test_what_shows_no_picture_in_time_ends_and_the_old_host_publishes_again() -
     (fact,) = events_of(plan, HandoverUndone)
     assert (fact.reason, fact.instance_id, fact.duration_s) == (Reason.SWAP_FAILED, NEW_HOST, 121.0)
     assert len(events_of(plan, StreamDark)) == 1  # now it is told, since when it was
-    assert record_after(world, plan).dark_since == ago(125)
+    record = record_after(world, plan)
+    assert record.dark_since == ago(125)
+    assert (record.undone_at, record.undone_for) == (NOW, Reason.SWAP_FAILED)
 
 
 def test_it_is_given_one_second_less_in_vain() -> None:
