@@ -16,8 +16,13 @@ digest() { # IMAGE
 }
 
 printed=""
-base="$(sed -n 's/^ARG PYTHON_IMAGE=//p' ../Dockerfile)"
-printed+="PYTHON_DIGEST=$(digest "$base")"$'\n'
+if [[ -f ../Dockerfile ]]; then
+    base="$(sed -n 's/^ARG PYTHON_IMAGE=//p' ../Dockerfile)"
+    printed+="PYTHON_DIGEST=$(digest "$base")"$'\n'
+else
+    # From a release archive nothing is built: name the released image yourself.
+    printed+="PYTHON_DIGEST=none"$'\n'"KEEPER_IMAGE=${KEEPER_IMAGE:?name the released image, with its digest}"$'\n'
+fi
 while read -r image name; do
     printed+="$name=$(digest "$image")"$'\n'
 done < <(sed -n 's/^ *image: "\(.*\)@${\([A-Z_]*\):?.*"$/\1 \2/p' compose.yaml)

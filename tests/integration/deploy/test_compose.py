@@ -1,5 +1,6 @@
 """The compose file and what it mounts, judged by the programs that will read it, as far as they run here."""
 
+import json
 import os
 import re
 import subprocess
@@ -64,8 +65,6 @@ def test_everything_that_is_mounted_is_there() -> None:
     mounts = [mount for service in SERVICES.values() for mount in service.get("volumes", [])]
     for mount in mounts:
         source, _, rest = re.sub(r"\$\{\w+:-([^}]+)\}", r"\1", mount).partition(":")
-        if source == "./grafana":
-            continue
         if source.startswith("."):
             assert (DEPLOY / source).exists(), mount
             assert rest.endswith(":ro"), mount
@@ -148,6 +147,17 @@ def test_the_hint_goes_where_keeper_takes_it_with_the_secret_of_both() -> None:
     declared = read(DEPLOY / "compose/keeper.yaml")["hooks"]["alertmanager_secret"]
     secrets = COMPOSE["secrets"]
     assert secrets[file.name]["file"] == secrets[f"secret_{declared.lower()}"]["file"]
+
+
+def test_grafana_finds_its_dashboard_and_what_it_asks() -> None:
+    (source,) = read(DEPLOY / "compose/grafana/datasources/prometheus.yml")["datasources"]
+    (provider,) = read(DEPLOY / "compose/grafana/dashboards/keeper.yml")["providers"]
+    assert source["url"] == "http://prometheus:9090"
+    mounted = dict(m.split(":")[1::-1] for m in SERVICES["grafana"]["volumes"])
+    folder = DEPLOY / mounted[provider["options"]["path"]]
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    dashboard = json.loads((folder / Path(home).name).read_text())
+    assert dashboard["uid"]
 
 
 def test_what_pins_prints_everything_that_compose_asks_for(tmp_path: Path) -> None:
