@@ -25,6 +25,8 @@ from keeper.adapters.archive import Bounds, FileArchive
 from keeper.adapters.clock import SystemClock
 from keeper.adapters.network import HttpNetwork
 from keeper.adapters.peek import peek
+from keeper.adapters.relay import AppriseRelay
+from keeper.adapters.relay import is_installed as has_relay
 from keeper.adapters.slates import ProcessSlates
 from keeper.adapters.slates import is_installed as has_slates
 from keeper.adapters.sql import SqlStore
@@ -224,6 +226,7 @@ async def open_daemon(
                 sink=sink,
                 slates=ProcessSlates(settings.state_dir),
                 archive=FileArchive(settings.state_dir, _bounds(settings)),
+                relay=AppriseRelay() if has_relay() else None,
             ),
             _seen_to(declare(settings, only=only, key=state_folder.marks_key(settings.state_dir))),
             version=__version__,

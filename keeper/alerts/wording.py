@@ -100,14 +100,29 @@ def lead(notice: Notice) -> Alert:
     return holding[0] if is_over and holding else notice.alert
 
 
+def subject(notice: Notice) -> Alert | None:
+    """Return the alert of which a message has something new to tell; None: there is nothing but its end."""
+    if notice.kind is NoticeKind.FIRING:
+        return lead(notice)
+    if notice.kind is not NoticeKind.UPDATE:
+        return None
+    worst = _worst_news(lines_of(notice))
+    return None if worst is None else worst.alert
+
+
+def _worst_news(lines: Iterable[Line]) -> Line | None:
+    news = (line for line in lines if line.status in _NEWS)
+    return max(news, key=lambda line: _RANK[line.alert.severity], default=None)
+
+
 def _news(notice: Notice, lines: tuple[Line, ...]) -> str:
     """Say what is new in an incident that people know of: what is worse first, then what is over."""
-    news = [line for line in lines if line.status in _NEWS]
+    worst = _worst_news(lines)
     holding = [line for line in lines if line.status is not LineStatus.OVER]
-    if news:
-        worst = max(news, key=lambda line: _RANK[line.alert.severity])
+    if worst is not None:
+        news = sum(line.status in _NEWS for line in lines)
         word = "Also: " if worst.status is LineStatus.NEW else "Worse: "
-        return f"{_says(notice, worst.alert, word)}{_and_more(len(news) - 1, 'new')}"
+        return f"{_says(notice, worst.alert, word)}{_and_more(news - 1, 'new')}"
     over = [line for line in lines if line.status is LineStatus.OVER]
     if over:
         rest = (

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import importlib.util
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from pydantic import BaseModel
 
 from keeper import alerts
 from keeper.alerts import Channel, Feed
 from keeper.daemon.declared import HookSecrets, Pulse
+from keeper.settings.document import Place
 from keeper.settings.tree import Settings
 
 _MARK_LENGTH = 16
+# What a kind of channel needs beyond keeper's own libraries: the library, and the extra, which is called alike.
+_EXTRAS: Final[Mapping[str, str]] = MappingProxyType({"apprise": "apprise"})
 
 
 def build_channels(settings: Settings) -> tuple[Channel, ...]:
@@ -48,6 +54,20 @@ def build_channel(settings: Settings, section: BaseModel) -> tuple[Channel | Non
         None if plugin.build is None else plugin.build(section, secrets),
         None if plugin.build_feed is None else plugin.build_feed(section, secrets),
     )
+
+
+def lacking_extras(settings: Settings) -> Iterator[tuple[tuple[Place, ...], str]]:
+    """Find channels whose library is not there, with the command that brings it."""
+    for index, section in enumerate(settings.alerts.channels):
+        extra = _EXTRAS.get(_kind(section))
+        if extra is not None and importlib.util.find_spec(extra) is None:
+            yield (
+                (("alerts", "channels", index, "kind"),),
+                (
+                    f"channel '{_name(section)}': the kind '{extra}' needs the extra {extra}, which is not "
+                    f"installed: pip install 'vast-keeper[{extra}]'"
+                ),
+            )
 
 
 def build_pulse(settings: Settings) -> Pulse | None:

@@ -19,6 +19,7 @@ from keeper.core.model import FleetPolicy, Policy, Pricing
 from keeper.core.spare import SpareKind
 from keeper.core.windows import Allowance
 from keeper.settings.auditions import idle_keys
+from keeper.settings.channels import lacking_extras
 from keeper.settings.document import Place
 from keeper.settings.publishing import publisher_problems
 from keeper.settings.slates import slate_problems
@@ -178,7 +179,7 @@ def contradictions(settings: Settings, watchdog_s: float | None) -> Iterator[Con
     yield from _ssh(settings)
     for place, what in idle_keys(settings):
         yield Contradiction((place,), what)
-    for places, what in contradicting(settings):
+    for places, what in (*contradicting(settings), *lacking_extras(settings)):
         yield Contradiction(places, what)
 
 

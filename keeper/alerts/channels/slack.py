@@ -51,6 +51,7 @@ from keeper.alerts.wording import (
     runbook,
     shared_reading,
     state_line,
+    subject,
 )
 from keeper.core.text import plain
 from keeper.ports import HttpReply, HttpRequest, NoticeKind
@@ -267,8 +268,8 @@ class Slack:
             for line in lines_of(notice)
             if line.status in {LineStatus.NEW, LineStatus.WORSE} and is_news
         ]
-        if len(news) == 1:
-            blocks.append(section(escape(_because(news[0].alert), SECTION_MAX)))
+        if about := subject(notice):
+            blocks.append(section(escape(_because(about), _HEAD_MAX)))
         if len(lines_of(notice)) > 1:
             blocks.append(section(_list(notice)))
         if notice.kind is not NoticeKind.RESOLVED:
@@ -312,7 +313,7 @@ def _message(first_line: str) -> dict[str, Any]:
 
 def _fields(notice: Notice, alert: Alert) -> list[dict[str, Any]]:
     is_over = notice.kind is NoticeKind.RESOLVED
-    rows = [("Why", alert.why), ("Keeper did", alert.did if is_over else "")]
+    rows = [("Why", alert.why), ("Keeper", alert.did.removeprefix("keeper ") if is_over else "")]
     if notice.dark_s:
         rows.append(("Dark for", duration(notice.dark_s)))
     if notice.acts:

@@ -28,6 +28,7 @@ SECRETS = {
     "KEEPER_SECRET_SLACK_WEBHOOK_URL": "https://hooks.slack.example/x",
     "KEEPER_SECRET_PAGER_SIGNING_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "KEEPER_SECRET_PAGERDUTY_ROUTING_KEY": "R0123456789abcdef0123456789abcde",
+    "KEEPER_SECRET_APPRISE_URL": "mailtos://user:pass@example.org",
     "KEEPER_SECRET_STREAM_KEY": "live_1",
     "KEEPER_SECRET_DUEL_INGEST_URL": "rtmp://live.example/app/live_3",
     "KEEPER_SECRET_DATABASE_URL": "postgres://duel@db.example/duel",

@@ -43,6 +43,7 @@ DECLARED = {
         1_500_000,
     ),
     "pagerduty": Declared({"kind": "pagerduty"}, {"PAGERDUTY_ROUTING_KEY": SECRET}, 512_000),
+    "apprise": Declared({"kind": "apprise"}, {"APPRISE_URL": f"json://h.example/{SECRET}"}, 8000),
 }
 
 
