@@ -109,6 +109,11 @@ def sim() -> None:
     help="How much faster than real time it boots and bills.",
 )
 @click.option(
+    "--deliver-webhooks",
+    is_flag=True,
+    help="Deliver notifications, signed, also to http addresses of this machine.",
+)
+@click.option(
     "--sshd",
     "sshd_kind",
     type=click.Choice(SSHD_KINDS),
@@ -128,6 +133,7 @@ def serve(
     searches_per_day: int,
     old_host: bool,
     time_scale: float,
+    deliver_webhooks: bool,
     sshd_kind: str,
 ) -> None:
     """Serve a marketplace and its hosts on loopback.
@@ -163,6 +169,7 @@ def serve(
                 searches_per_day=searches_per_day,
                 has_old_host=old_host,
                 sshd=Sshd(sshd_kind),
+                delivers_webhooks=deliver_webhooks,
                 stop=stop,
             )
 

@@ -32,6 +32,10 @@ class Control(Protocol):
         """Do something to a host. False: nothing there to do it to. Raises KeyError, ValueError."""
         ...
 
+    def lie(self, lie: str, count: int) -> None:
+        """Spoil the next deliveries of notifications. Raises ValueError."""
+        ...
+
 
 class ControlFace:
     """The handlers of the control API."""
@@ -54,6 +58,7 @@ class ControlFace:
         router.add_delete("/sim/keys", _local(self._take_key))
         router.add_put("/sim/limits", _local(self._limit))
         router.add_post("/sim/credit", _local(self._credit))
+        router.add_post("/sim/notifications", _local(self._notify))
         router.add_get("/sim/ledger", _local(self._ledger))
         router.add_get("/sim/hosts", _local(self._hosts))
         router.add_post("/sim/hosts/{id}/{verb}", _local(self._act))
@@ -149,6 +154,15 @@ class ControlFace:
         except (ValueError, TypeError, AttributeError) as problem:
             return _json({"error": str(problem)}, status=400)
         return _json({"credit": market.credit(market.now())})
+
+    async def _notify(self, request: web.Request) -> web.Response:
+        """Let the next deliveries of notifications be lost, doubled, late or forged."""
+        try:
+            for row in await _rows(request):
+                self._control.lie(str(row.get("lie", "")), int(row.get("count", 1)))
+        except (ValueError, TypeError, AttributeError) as problem:
+            return _json({"error": str(problem)}, status=400)
+        return _json({"done": True})
 
     # --- the truth ----------------------------------------------------------------------------
 

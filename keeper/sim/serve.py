@@ -30,6 +30,7 @@ from keeper.sim.ledger import Ledger
 from keeper.sim.lifecycle import Tempo
 from keeper.sim.limits import Limits
 from keeper.sim.market import Market, MarketShape
+from keeper.sim.notifications import Lie, Notifications
 from keeper.sim.script import Cue
 from keeper.sim.ssh_door import Sshd
 from keeper.sim.ssh_host import Furnish
@@ -61,7 +62,8 @@ class SimServer:
     ``spacing_scale`` scales the marketplace's own rate limits; 0 switches them off. ``time_scale``
     makes the marketplace's clock (and so its boots and bills) run faster than real time. ``sshd`` says
     what serves SSH on the hosts; raises NoSshd when this box cannot. ``furnish`` is done to each host at
-    each start, as its image would.
+    each start, as its image would. ``delivers_webhooks``: notifications are sent, also to http addresses of
+    this machine.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class SimServer:
         tap: Tap = untapped,
         sshd: Sshd = Sshd.BUILT_IN,
         furnish: Furnish | None = None,
+        delivers_webhooks: bool = False,
     ) -> None:
         if sshd is Sshd.OPENSSH:
             programs()  # said now, not when a host boots
@@ -98,6 +101,8 @@ class SimServer:
         self._cues = tuple(cues)
         self._searches_per_day = searches_per_day
         self._has_old_host = has_old_host
+        self._delivers_webhooks = delivers_webhooks
+        self.notifications: Notifications | None = None
         self._began = (time.time(), time.monotonic())
         self.url = ""
         self.old_url = ""  # a former address, which answers 308 to everything
@@ -146,6 +151,11 @@ class SimServer:
             read_logs=self.hosts.read_logs,
             execute=self.hosts.execute,
         )
+        if self._delivers_webhooks:
+            self.api.routes.webhooks.takes_loopback = True
+            self.notifications = Notifications(
+                self.market, self.api.routes.webhooks, luck=random.Random(run), wall=time.time
+            )
         self._runner = web.AppRunner(
             HttpFace(self.api, self, self._tap).app(), access_log=None, shutdown_timeout=1.0
         )
@@ -175,6 +185,8 @@ class SimServer:
             with suppress(asyncio.CancelledError):
                 await self._beat
             self._beat = None
+        if self.notifications is not None:
+            await self.notifications.close()
         for runner in (self._runner, self._old_runner):
             if runner is not None:
                 await runner.cleanup()
@@ -222,6 +234,8 @@ class SimServer:
         beats = 0
         while True:
             self.market.advance()
+            if self.notifications is not None:
+                self.notifications.look()
             beats += 1
             if beats % WATCH_EVERY_BEATS == 0:
                 self.hosts.watch()
@@ -232,6 +246,15 @@ class SimServer:
     def describe(self) -> list[dict[str, Any]]:
         """Return every living host as plain values."""
         return self.hosts.describe()
+
+    def lie(self, lie: str, count: int) -> None:
+        """Spoil the next deliveries of notifications, as ``POST /sim/notifications`` does.
+
+        Raises ValueError: there is no such lie, or nothing is delivered.
+        """
+        if self.notifications is None:
+            raise ValueError("no notifications are delivered: serve with --deliver-webhooks")
+        self.notifications.lie(Lie(lie), count)
 
     def act(self, instance_id: int, verb: str) -> bool:
         """Do something to a host, as ``POST /sim/hosts/{id}/{verb}`` does.
@@ -295,6 +318,7 @@ async def serve(
     searches_per_day: int = 0,
     has_old_host: bool = False,
     sshd: Sshd = Sshd.BUILT_IN,
+    delivers_webhooks: bool = False,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Serve until ``stop`` is set or the task is cancelled. Prints the address when it is open.
@@ -314,6 +338,7 @@ async def serve(
         searches_per_day=searches_per_day,
         has_old_host=has_old_host,
         sshd=sshd,
+        delivers_webhooks=delivers_webhooks,
     )
     await sim.start(port)
     try:

@@ -1,12 +1,13 @@
-"""Webhooks for notifications: kept and checked as documented, and never delivered.
+"""Webhooks for notifications: kept and checked as documented; ``notifications`` delivers where asked to.
 
 Rules follow Vast.ai's page on notification webhooks (read 2026-08). Deliveries go to public
-addresses over HTTPS alone, and a simulator has none.
+addresses over HTTPS alone, and a simulator has none: where it delivers, this machine's own are taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ipaddress
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from keeper.sim.calls import OK, Answer, Call, Handler, bad, words_of
 
 WEBHOOKS_MAX = 4
 URL_MAX, NAME_MAX = 2048, 120
+TEST = "webhook_test"
 # The keys that the documents name for renters.
 EVENTS = (
     "client:low_credit",
@@ -33,6 +35,20 @@ class Webhooks:
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
     secrets: dict[int, str] = field(default_factory=dict)
     made: int = 0
+    takes_loopback: bool = False  # http addresses of this machine too: somebody delivers there
+    _tests: list[int] = field(default_factory=list)  # asked for, and not delivered yet
+
+    def wanting(self, kind: str) -> Iterator[tuple[str, str]]:
+        """Yield address and secret of those that are told of this; a test names its webhook."""
+        for number, row in self.rows.items():
+            if kind in row["event_types"] or kind == f"{TEST}#{number}":
+                yield row["webhook_url"], self.secrets[number]
+
+    def tests(self) -> Iterator[tuple[str, str]]:
+        """Yield the tests that were asked for, once."""
+        tests, self._tests = self._tests, []
+        for number in tests:
+            yield f"{TEST}#{number}", "A test"
 
     def table(self, now: Any) -> Mapping[str, Handler]:  # noqa: ANN401 - a clock
         """Return the calls about webhooks. ``now``: a function."""
@@ -51,7 +67,7 @@ class Webhooks:
     def _create(self, call: Call, now: float) -> Answer:
         if len(self.rows) >= WEBHOOKS_MAX:
             return bad("invalid_args", f"At most {WEBHOOKS_MAX} webhooks are allowed.")
-        if why := _problem(call.body, is_new=True):
+        if why := _problem(call.body, is_new=True, takes_loopback=self.takes_loopback):
             return bad("invalid_args", why)
         self.made += 1
         row = {
@@ -70,7 +86,7 @@ class Webhooks:
         row = self.rows.get(call.ids[0])
         if row is None:
             return _absent()
-        if why := _problem(call.body, is_new=False):
+        if why := _problem(call.body, is_new=False, takes_loopback=self.takes_loopback):
             return bad("invalid_args", why)
         names = ("name", "webhook_url", "event_types")
         row |= {name: call.body[name] for name in names if name in call.body}
@@ -88,6 +104,8 @@ class Webhooks:
     def _test(self, call: Call) -> Answer:
         if call.ids[0] not in self.rows:
             return _absent()
+        if self.takes_loopback:
+            self._tests.append(call.ids[0])
         return Answer(body={"success": True, "msg": "Test delivery accepted."})
 
     def _with_secret(self, row: dict[str, Any], more: Mapping[str, Any]) -> Answer:
@@ -116,12 +134,14 @@ def _types(_: Call) -> Answer:
     return Answer(body={"success": True, "notification_types": rows})
 
 
-def _problem(body: Mapping[str, Any], *, is_new: bool) -> str:
+def _problem(body: Mapping[str, Any], *, is_new: bool, takes_loopback: bool) -> str:
     """Return what is wrong with a webhook; "" when nothing is."""
     url, name, events = body.get("webhook_url"), body.get("name"), body.get("event_types")
     if url is not None or is_new:
         parts = urlsplit(url) if isinstance(url, str) else None
-        if parts is None or parts.scheme != "https" or not parts.hostname:
+        is_near = takes_loopback and parts is not None and _is_loopback(parts.hostname or "")
+        schemes = ("https", "http") if is_near else ("https",)
+        if parts is None or parts.scheme not in schemes or not parts.hostname:
             return "webhook_url: an https address with a host is required"
         if len(str(url)) > URL_MAX:
             return f"webhook_url: longer than {URL_MAX}"
@@ -135,6 +155,13 @@ def _problem(body: Mapping[str, Any], *, is_new: bool) -> str:
         if unknown := [one for one in events if one not in EVENTS]:
             return f"event_types: {unknown[0]} is none"
     return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _absent() -> Answer:
