@@ -19,5 +19,6 @@ def silenced_by(alert: Alert, silences: Iterable[Silence]) -> str:
         "stream": alert.stream or "",
         "slot": alert.slot or "",
         "severity": alert.severity.value,
+        "key": alert.key,
     }
     return next((each.silence_id for each in silences if each.matches(shown)), "")

@@ -159,9 +159,10 @@ def silence(
 ) -> int:
     """Tell nobody of the alerts that all matchers match, for a while. No repair is stopped by it.
 
-    A matcher is FIELD=PATTERN, of alert, stream, slot or severity; in a pattern * and ? stand for
-    letters, as in a file name. A name alone is that of an alert. It is on disk when this returns, is
-    shown by `keeper alerts` and on the page, and always ends.
+    A matcher is FIELD=PATTERN, of alert, stream, slot, severity or key; in a pattern * and ? stand for
+    letters, as in a file name. A name alone is that of an alert; a key is that of one alert alone, as
+    `keeper alerts --json` shows it. It is on disk when this returns, is shown by `keeper alerts` and on
+    the page, and always ends.
     """
     from keeper.cli.alerts_shown import shown_silenced
     from keeper.cli.client import encoded

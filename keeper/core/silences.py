@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing_extensions import override
 
 # What a matcher may look at, by the word that an operator writes.
-FIELDS = ("alert", "stream", "slot", "severity")
+FIELDS = ("alert", "stream", "slot", "severity", "key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 from keeper.alerts import Severity
-from keeper.alerts.rules import RULES
+from keeper.alerts.rules import RULES, firing
 from keeper.core.model import stream_of
 from keeper.core.silences import FIELDS, Matcher
 from keeper.core.text import plain
@@ -65,7 +65,10 @@ def _matcher(text: str, known: Mapping[str, frozenset[str]]) -> Matcher:
     raise NotUnderstood(f"there is no {field} {plain(pattern, 100)!r}", cure)
 
 
-_FORMS = "write alert=NAME, stream=NAME, slot=STREAM/REPLICA or severity=critical; * and ? stand for letters"
+_FORMS = (
+    "write alert=NAME, stream=NAME, slot=STREAM/REPLICA, severity=critical, or key=KEY for one alert alone;"
+    " * and ? stand for letters"
+)
 
 
 def _known(snapshot: Snapshot) -> Mapping[str, frozenset[str]]:
@@ -79,6 +82,7 @@ def _known(snapshot: Snapshot) -> Mapping[str, frozenset[str]]:
         "stream": declared | {str(stream_of(slot)) for slot in snapshot.records},
         "slot": slots,
         "severity": frozenset(each.value for each in Severity),
+        "key": frozenset(alert.key for alert in firing(snapshot, snapshot.at)),
     }
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from keeper.web.matchers import NotUnderstood, read_matchers
-from tests.snapshots import record, snapshot
+from tests.snapshots import dark, record, snapshot
 
-SHOWN = snapshot(record("duel/0"), record("duel/1"), record("paint/0"))
+SHOWN = snapshot(dark("duel/0"), record("duel/1"), record("paint/0"))
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ SHOWN = snapshot(record("duel/0"), record("duel/1"), record("paint/0"))
         (["severity=warning", "severity=warning"], ["severity=warning"]),
         ([" slot=paint/0 "], ["slot=paint/0"]),
         (["stream=gone-*"], ["stream=gone-*"]),
+        (["key=KeeperStreamDark:duel/0"], ["key=KeeperStreamDark:duel/0"]),
     ],
 )
 def test_matchers_are_read_as_they_are_written(written: list[str], read: list[str]) -> None:
