@@ -113,15 +113,41 @@ def test_prometheus_takes_its_file_and_the_rules_in_it(tmp_path: Path) -> None:
     assert "2 rule files found" in done.stdout
 
 
+def test_prometheus_watches_as_the_example_does() -> None:
+    """Two files, one meaning: only addresses differ."""
+    text = (DEPLOY / "prometheus/prometheus.yml").read_text()
+    text = text.replace("127.0.0.1:9093", "alertmanager:9093").replace(
+        "127.0.0.1:9877", "keeper:9877"
+    )
+    example, ours = YAML(typ="safe", pure=True).load(text), read(DEPLOY / "compose/prometheus.yml")
+    ours["rule_files"] = [Path(each).name for each in ours["rule_files"]]
+    assert ours == example
+
+
+def test_alertmanager_hands_on_as_the_example_does_and_hints_besides() -> None:
+    example, ours = (read(DEPLOY / name / "alertmanager.yml") for name in ("prometheus", "compose"))
+    routes = ours["route"].pop("routes")
+    hints = [each for each in routes if each["receiver"] == "keeper"]
+    rest = [each for each in routes if each["receiver"] not in {"keeper", "people"}]
+    assert len(hints) == 1
+    assert rest == example["route"].pop("routes")
+    assert ours["route"] == example["route"]
+    assert ours["inhibit_rules"] == example["inhibit_rules"]
+    names = {each["name"] for each in ours["receivers"]}
+    assert names == {each["name"] for each in example["receivers"]} | {"keeper"}
+
+
 @pytest.mark.real("amtool")
 @pytest.mark.parametrize(
     ("labels", "receivers"),
     [
-        ("alertname=KeeperStreamDark severity=critical stream=duel", "people-now"),
+        ("alertname=KeeperStreamDark severity=critical stream=duel", "pager"),
         ("alertname=KeeperSpareMissing severity=warning", "people"),
+        ("alertname=KeeperSpeaks severity=none", "nobody"),
+        ("alertname=Watchdog severity=none", "dead-mans-switch"),
         # Somebody else's: people are told, and keeper looks.
         ("alertname=PictureGone severity=warning", "keeper,people"),
-        ("alertname=PictureGone severity=critical", "keeper,people-now"),
+        ("alertname=PictureGone severity=critical", "keeper,pager"),
     ],
 )
 def test_alertmanager_tells_people_and_hints_only_what_keeper_does_not_know(
