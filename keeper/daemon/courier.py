@@ -25,7 +25,7 @@ _DEADLINE_S = 20.0
 _RECEIPT_MAX = 500
 NO_RELAY = (
     "no library that hands such messages on is installed: install keeper with its extra `apprise` "
-    "(pip install 'keeper[apprise]') and start it again"
+    "(pip install 'vast-keeper[apprise]') and start it again"
 )
 
 

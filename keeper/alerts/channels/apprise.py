@@ -43,7 +43,7 @@ from keeper.alerts.wording import (
 )
 from keeper.ports import HttpReply, NoticeKind, Relayed
 
-_TIMEOUT_S = 15.0
+_TIMEOUT_S = 20.0
 _TITLE_MAX = 200
 _TEXT_MAX = 300
 _LINES_SHOWN = 8
