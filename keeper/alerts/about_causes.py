@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from math import fsum
 
 from keeper.alerts import Alert, Severity
-from keeper.alerts.advice import names
+from keeper.alerts.advice import dollars, names
 from keeper.core.cause import AVOIDABLE
 from keeper.core.reasons import SENTENCE, Reason
 from keeper.core.text import plain
@@ -30,7 +31,8 @@ def mass_failure(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
     if reason is None:
         return
     records = snapshot.records.values()
-    sick = [record.slot for record in records if record.incident is not None]
+    ill = [record for record in records if record.incident is not None]
+    sick = [record.slot for record in ill]
     opened = [record.incident.opened_at for record in records if record.incident is not None]
     is_alike = reason is Reason.COMMON_CAUSE
     alike = plain(snapshot.plan.alike, _DETAIL_MAX)
@@ -52,6 +54,7 @@ def mass_failure(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
         needs_human="Look for what they share: this box's network, the image, the ingest, "
         "the marketplace. If the hosts really are gone: `keeper replace SLOT`.",
         since=max(opened, default=now),
+        dollars=fsum(dollars(record) for record in ill),
         labels={"slots": names(sorted(sick))},
         reason=reason,
         over=_OVER[reason],

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from keeper.alerts import Alert, Severity
-from keeper.alerts.advice import to_read
+from keeper.alerts.advice import dollars, to_read
 from keeper.core.model import Revision, Stream
 from keeper.core.reasons import Reason
 from keeper.core.revisions import changes, find, last_proven
@@ -26,6 +26,7 @@ def deploy_bad(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
             continue
         before = last_proven(known, stream.revision)
         is_back = before is not None and before.name in snapshot.world.makeable.get(stream.name, {})
+        record = snapshot.records.get(bad.bad_slot) if bad.bad_slot is not None else None
         yield Alert(
             name="KeeperDeployBad",
             key=f"KeeperDeployBad:{stream.name}",
@@ -44,10 +45,14 @@ def deploy_bad(snapshot: Snapshot, _now: datetime) -> Iterator[Alert]:
             needs_human="Mend what was changed and reload keeper, or put the file back. To try it"
             f" once more as it is: `keeper deploy {stream.name}`.",
             since=bad.bad_at,
+            dollars=0.0 if record is None else dollars(record),
+            dark_since=None if record is None else record.dark_since,
             labels={"stream": stream.name, "revision": bad.name},
             reason=Reason.BAD_DEPLOY,
             case=f"{bad.name} at {bad.bad_at.isoformat()}",
             over=f"what is declared for {stream.name} is no longer known to be bad",
+            # Put back, it hurts nobody; whoever declared it has read it, and the next one is another case.
+            is_once=is_back,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
+from math import fsum
 
 from keeper.alerts import Alert, Severity
 from keeper.alerts.about_deploys import is_told_of
@@ -119,8 +120,10 @@ def slot_held(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             did="; ".join(filter(None, ("keeper watches and holds", to_read(snapshot, only)))),
             needs_human=HUMAN[reason].format(slot=slots[0]),
             since=min((since(record, now) for record in records), default=now),
+            dollars=fsum(dollars(record) for record in records),
             labels={"reason": reason},
             reason=reason,
+            dark_since=records[0].dark_since if only is not None and records else None,
             case=_host_of(reason, records),
             over=f"keeper may act for {names(slots)} again",
         )

@@ -824,6 +824,14 @@ def test_every_alert_tells_what_why_and_what_is_done(given: Snapshot) -> None:
         assert replace(later[alert.key], since=alert.since) == alert
 
 
+@pytest.mark.parametrize("given", [r[1] for r in ROWS], ids=[r[0] for r in ROWS])
+def test_what_is_wrong_with_a_rented_slot_says_what_it_costs(given: Snapshot) -> None:
+    for alert in firing(given, NOW):
+        slot = None if alert.slot is None else given.records.get(alert.slot)
+        if slot is not None and slot.tenure is not None and alert.severity is not Severity.INFO:
+            assert alert.dollars > 0, alert.key
+
+
 def test_a_table_row_exists_for_every_rule() -> None:
     fired = {alert.name for row in ROWS for alert in firing(row[1], NOW)}
     assert fired == set(RULES)
