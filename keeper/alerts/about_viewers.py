@@ -78,6 +78,7 @@ def error_budget_spent(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             since=now,
             labels={"stream": name},
             over=f"{name} keeps its objective again",
+            is_once=True,  # it holds for weeks, of darkness that was told when it came
         )
 
 
