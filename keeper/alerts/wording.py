@@ -56,11 +56,13 @@ def reaches(severity: Severity | None, severity_min: Severity) -> bool:
 def is_wanted(notice: Notice, severity_min: Severity, *, digest: bool) -> bool:
     """Whether a channel that takes so much is to get a message: that of its loudest alert, over or not.
 
-    So the end of what a channel was told of comes to it, too.
+    So the end of what a channel was told of comes to it, too. The last message of an incident is led by
+    the worst of it, which may have been told to be over before: an incident is closed where it was opened.
     """
     if notice.kind is NoticeKind.DIGEST:
         return digest
-    return reaches(loudest(lines_of(notice)), severity_min)
+    loud = reaches(loudest(lines_of(notice)), severity_min)
+    return loud or reaches(notice.alert.severity, severity_min)
 
 
 # --- the first line -------------------------------------------------------------------------------------

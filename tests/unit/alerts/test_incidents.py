@@ -11,6 +11,7 @@ from keeper.alerts.inhibitions import INHIBITIONS, inhibited
 from keeper.alerts.remembered import read
 from keeper.alerts.rules import RULES
 from keeper.alerts.standing import standing, told
+from keeper.alerts.wording import is_wanted
 from keeper.core.model import StreamName
 from keeper.core.reasons import Reason
 from keeper.core.silences import Matcher, Silence
@@ -133,6 +134,21 @@ def test_what_a_fleet_wide_cause_muted_belongs_to_its_story() -> None:
     assert lines(end) == [("duel/0", OVER), ("duel/1", OVER)]
     assert len({notice.incident_id for notice in play.sent}) == 1
     assert [notice.is_page for notice in play.sent] == [True, False, False, False]
+
+
+def test_a_channel_that_hears_of_critical_things_alone_hears_the_end_of_their_story() -> None:
+    play = Play()
+    play.at(0, CRITICAL, SECOND)
+    play.at(30, CRITICAL, SECOND)
+    play.at(60, SECOND)
+    play.at(360, SECOND)
+    play.at(700)
+    play.at(1000)
+    assert [notice.kind for notice in play.sent] == [
+        NoticeKind.FIRING, NoticeKind.UPDATE, NoticeKind.RESOLVED,
+    ]  # fmt: skip
+    assert lines(play.sent[-1]) == [("duel/1", OVER)]
+    assert all(is_wanted(each, Severity.CRITICAL, digest=False) for each in play.sent)
 
 
 def test_the_end_says_how_long_it_was_dark_and_what_that_cost() -> None:
