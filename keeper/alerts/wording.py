@@ -27,6 +27,8 @@ _STATUS = {
     NoticeKind.RESOLVED: LineStatus.OVER,
 }
 _NEWS = frozenset({LineStatus.NEW, LineStatus.WORSE})
+# Said where an alert asks nothing of anybody: whoever is woken by it may sleep on.
+NOTHING_TO_DO = "nothing now; a message says so when that changes"
 # The dollars of these were spent; all others' are paid by the hour.
 _SPENT = frozenset({"KeeperBudgetUsed", "KeeperSpendDrift"})
 
@@ -140,8 +142,12 @@ def _news(notice: Notice, lines: tuple[Line, ...]) -> str:
 def _says(notice: Notice, alert: Alert, word: str) -> str:
     if notice.is_page:
         word = "You are needed: "
-    since = duration((notice.at - alert.since).total_seconds())
-    return f"{MARKS[alert.severity]} {word}{alert.summary}, for {since}"
+    return f"{MARKS[alert.severity]} {word}{alert.summary}{_for(alert, notice.at)}"
+
+
+def _for(alert: Alert, at: datetime) -> str:
+    since_s = (at - alert.since).total_seconds()
+    return f", for {duration(since_s)}" if since_s >= 1 else ""
 
 
 def _over(alert: Alert) -> str:
@@ -188,9 +194,8 @@ def line_text(line: Line, at: datetime) -> str:
     if line.status is LineStatus.OVER:
         return f"✅ {_over(alert)}{_was_dark(line.dark_s)}"
     word = {LineStatus.NEW: "new: ", LineStatus.WORSE: "worse: "}.get(line.status, "")
-    since = duration((at - alert.since).total_seconds())
     why = f" ({line.why_now})" if line.why_now and line.status is LineStatus.WORSE else ""
-    return f"{MARKS[alert.severity]} {word}{alert.summary}, for {since}{why}"
+    return f"{MARKS[alert.severity]} {word}{alert.summary}{_for(alert, at)}{why}"
 
 
 def left_out(lines: Iterable[Line]) -> str:

@@ -23,6 +23,7 @@ from keeper.alerts import Severity as Severity  # noqa: PLC0414 - pydantic reads
 from keeper.alerts.digest_wording import figures, machine_lines, period, stream_lines
 from keeper.alerts.inert import inert, pieces
 from keeper.alerts.wording import (
+    NOTHING_TO_DO,
     costs,
     duration,
     headline,
@@ -108,7 +109,8 @@ class Apprise:
     def _lines(self, notice: Notice, now: datetime) -> list[str]:
         lines = ordered(lines_of(notice))
         is_over = notice.kind is NoticeKind.RESOLVED
-        wanted = () if is_over else orders(lines)
+        calm = (NOTHING_TO_DO,) if notice.kind is NoticeKind.FIRING else ()
+        wanted = () if is_over else orders(lines) or calm
         said = [f"You: {_advice(each)}" for each in wanted[:_ORDERS_SHOWN]]
         if len(lines) > 1:
             said += [_quiet(line_text(line, notice.at), _TEXT_MAX) for line in lines[:_LINES_SHOWN]]

@@ -33,6 +33,7 @@ from keeper.alerts.block_kit import (
 )
 from keeper.alerts.digest_wording import figures, machine_lines, period, table
 from keeper.alerts.wording import (
+    NOTHING_TO_DO,
     costs,
     count,
     duration,
@@ -75,7 +76,6 @@ _PASSING = frozenset(
         "request_timeout",
         "team_added_to_org",
         "org_login_required",
-        "external_channel_migrating",
     }
 )
 # These meet every message until somebody changes the token, its scopes or the channel:
@@ -95,7 +95,6 @@ _GONE = frozenset(
         "channel_not_found",
         "not_in_channel",
         "is_archived",
-        "is_inactive",
         "restricted_action",
         "restricted_action_read_only_channel",
         "restricted_action_thread_only_channel",
@@ -254,7 +253,8 @@ class Slack:
         blocks += _fields(notice, alert)
         if len(lines_of(notice)) > 1:
             blocks.append(section(_list(notice)))
-        blocks += _you(() if is_over else orders(lines_of(notice)))
+        wanted = orders(lines_of(notice)) or (NOTHING_TO_DO,)
+        blocks += _you(() if is_over else wanted)
         blocks += self._buttons(alert)
         blocks.append(self._foot(notice, alert, now, is_linked=False))
         return blocks

@@ -73,6 +73,10 @@ def test_first_line_is_impact_and_the_rest_is_why_what_and_who() -> None:
     assert [each["url"] for each in buttons[0]["elements"]] == ["https://keeper.example/"]
 
 
+def test_whoever_need_not_act_is_told_so() -> None:
+    assert "*You:* nothing now; a message says so when that changes" in said(composed(notice()))
+
+
 def test_the_end_states_downtime_and_money_and_asks_for_nothing() -> None:
     over = line(LineStatus.OVER, 200, needs_human="do something")
     message = composed(notice(NoticeKind.RESOLVED, over))
