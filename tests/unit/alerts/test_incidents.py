@@ -16,6 +16,7 @@ from keeper.core.model import StreamName
 from keeper.core.reasons import Reason
 from keeper.core.silences import Matcher, Silence
 from keeper.ports import NoticeKind
+from tests.components import REPOSITORY
 from tests.unit.alerts.test_dispatch import (
     CRITICAL,
     HELD,
@@ -319,6 +320,13 @@ def test_every_alert_has_its_place_and_every_row_a_reason() -> None:
     assert len({row.why for row in GROUPINGS.values()}) == len(GROUPINGS)
     muting = frozenset().union(*(row.by for row in INHIBITIONS))
     assert muting <= set(RULES)
+
+
+def test_the_manual_names_whoever_mutes() -> None:
+    page = (REPOSITORY / "docs" / "alerts.md").read_text()
+    muted = page[page.index("### Muted") : page.index("### Silenced")]
+    for row in INHIBITIONS:
+        assert all(f"`{name}`" in muted for name in row.by), row.why
 
 
 @pytest.mark.parametrize(
