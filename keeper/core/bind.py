@@ -6,12 +6,12 @@ Rentals without keeper's label do not exist for keeper (I8).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf
 
 from keeper.core import stillness, terms
 from keeper.core.cause import network_of
 from keeper.core.conditions import is_as_ordered, is_fatal
+from keeper.core.copying import replace
 from keeper.core.creates import (
     absence_settled_at,
     absence_span_s,

@@ -6,11 +6,11 @@ name one that is somebody else's; the label that went with it tells in every cas
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from keeper.core.backoff import stepped_s
 from keeper.core.conditions import in_the_past
+from keeper.core.copying import replace
 from keeper.core.decisions import Adopt
 from keeper.core.draft import Draft, Seat
 from keeper.core.events import (

@@ -8,12 +8,12 @@ object, so that the shell writes nothing.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
 from keeper.core.cause import Cause
 from keeper.core.conditions import symptom_behind
+from keeper.core.copying import replace
 from keeper.core.credit import was_starved
 from keeper.core.decisions import Decision, Hold, Plan, Wait, Wants
 from keeper.core.events import DecisionMade, Event, InstanceCondemned, MachineQuarantined

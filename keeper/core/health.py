@@ -6,7 +6,7 @@ What a reading changes, belief.py says; whose silence makes what unknown, silenc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from keeper.core.belief import Belief
@@ -23,6 +23,7 @@ from keeper.core.conditions import (
     is_fatal,
     is_what_ran_before,
 )
+from keeper.core.copying import replace
 from keeper.core.model import (
     Condition,
     FleetPolicy,

@@ -6,7 +6,6 @@ keeps the story it had.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from keeper.core import mute, suspects
@@ -17,6 +16,7 @@ from keeper.core.conditions import (
     symptom_of,
     to_be_seen_again,
 )
+from keeper.core.copying import replace
 from keeper.core.cures import cap_of
 from keeper.core.darkness import first_look_at
 from keeper.core.draft import Draft
