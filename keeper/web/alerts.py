@@ -44,7 +44,7 @@ class SilenceBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    # Each is FIELD=PATTERN, of alert, stream, slot and severity, or the name of an alert alone. In a
+    # Each is FIELD=PATTERN, of alert, stream, slot, severity and key, or the name of an alert alone. In a
     # pattern * and ? stand for letters.
     matchers: Annotated[
         list[Annotated[str, StringConstraints(min_length=1, max_length=200)]],

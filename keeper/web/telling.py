@@ -123,6 +123,7 @@ def matched(silence: Silence, alerts: tuple[AlertStatus, ...]) -> tuple[AlertSta
                 "stream": alert.stream,
                 "slot": alert.slot or "",
                 "severity": alert.severity.value,
+                "key": alert.key,
             }
         )
     )

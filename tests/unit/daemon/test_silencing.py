@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from keeper.core.silences import Matcher, Silence
 from keeper.core.world import Order, OrderKind
 from keeper.daemon.silencing import first_end, silence_facts, silences_after
+from keeper.sim.disk import Disk
+from keeper.sim.loop import run
+from tests.stage import Stage
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -73,3 +78,31 @@ def test_the_end_of_a_silence_that_is_over_or_unknown_is_not_told_again() -> Non
     assert len(silence_facts(ending, held, late)) == 1
     assert silence_facts((order(OrderKind.UNSILENCE, silence_id="none"),), held, NOW) == ()
     assert silences_after((order(OrderKind.UNSILENCE, silence_id="none"),), held, NOW) is held
+
+
+def test_a_silence_is_on_disk_when_it_is_answered_outlives_a_restart_and_ends_by_itself() -> None:
+    async def play() -> None:
+        disk = Disk(keeper_id="00000001")
+        async with Stage(disk=disk) as stage:
+            asked = replace(
+                silence(for_s=0.0),
+                matchers=(Matcher(field="alert", pattern="KeeperPaused"),),
+                until=stage.clock.now() + timedelta(hours=1),
+            )
+            wanted = replace(stage.order(OrderKind.SILENCE, None), silence=asked)
+            await stage.daemon.order(wanted)
+            assert disk.silences == (asked,)
+            await stage.daemon.order(stage.order(OrderKind.PAUSE, None))
+            (paused,) = stage.daemon.alerts()
+            assert (paused.name, paused.silenced_by) == ("KeeperPaused", asked.silence_id)
+        async with Stage(disk=disk, universe=stage.universe) as stage:
+            await stage.until(lambda: stage.daemon.snapshot() is not None)
+            (paused,) = stage.daemon.alerts()
+            assert paused.silenced_by == asked.silence_id
+            left_s = (asked.until - stage.clock.now()).total_seconds()
+            await asyncio.sleep(left_s + 30.0)
+            assert disk.silences == ()
+            assert [each.silenced_by for each in stage.daemon.alerts()] == [""]
+            assert len(stage.facts.named("alerts.silence_changed")) == 1, "its end, once"
+
+    run(play())
