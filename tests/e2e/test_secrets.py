@@ -50,6 +50,11 @@ PLANTED: dict[str, str] = {
     "old signing secret": SIGNING_OLD.removeprefix("whsec_"),
     "password in an address": canary("a password"),
     "token in an address": canary("a token in a query"),
+    "bot's token": canary("a bot of the chat"),
+    "pager's key": canary("the pager").replace("+", "x"),
+    "Alertmanager's token": canary("alertmanager"),
+    "password of an address of apprise's": canary("mail, password"),
+    "path of an address of apprise's": canary("mail, path"),
     "somebody else's variable": canary("AWS"),
     "another secret of the box": canary("nobody names it"),
 }
@@ -149,10 +154,13 @@ class Receiver:
     async def take(self, request: web.Request) -> web.Response:
         own = {"Authorization", "webhook-signature"}  # its own, or made of a secret by one way
         headers = {name: text for name, text in request.headers.items() if name not in own}
-        self.got.append(f"{headers}\n{await request.text()}")
         kind = request.path.split("/")[1]
+        text = await request.text()
+        if kind == "pager":
+            text = text.replace(PLANTED["pager's key"], "", 1)  # its own
+        self.got.append(f"{kind}\n{headers}\n{text}")
         if kind in self._refused:
-            return web.Response(text="ok")
+            return web.json_response({"ok": True, "channel": "C0123", "ts": "1.2"})
         self._refused.add(kind)
         return web.Response(status=500, text=f"cannot serve {request.url} now")
 
@@ -232,6 +240,9 @@ def _configure(box: Box, receiver: Receiver, port: int) -> dict[str, str]:
     (box.folder / "token").write_text(TOKEN)
     (box.folder / "key").write_text(PLANTED["API key of a file that is overruled"])
     user = f"ops:{PLANTED['password in an address']}"
+    password, path = (
+        PLANTED[f"{part} of an address of apprise's"] for part in ("password", "path")
+    )
     alerts = f"""\
 alerts:
   group_wait_s: 0.5
@@ -243,6 +254,10 @@ alerts:
       url: http://{user}@{receiver.url}/hook?token={PLANTED["token in an address"]}
       signing_secret: OPS_SIGNING
       old_signing_secret: OPS_SIGNING_OLD
+    - {{kind: slack, name: bot, token_secret: BOT, channel: C0123, api_url: "http://{receiver.url}/bot"}}
+    - {{kind: pagerduty, name: pager, url: "http://{receiver.url}/pager", severity_min: info}}
+    - {{kind: apprise, name: mail, url_secret: MAIL}}
+    - {{kind: alertmanager, name: am, url: "http://{receiver.url}/am", interval_s: 1, bearer_secret: AM}}
 """
     box.configure(alerts, listen=f"127.0.0.1:{port}")
     text = box.config.read_text()
@@ -261,6 +276,10 @@ alerts:
         "KEEPER_SECRET_DUEL_KEY": DUEL_KEY,
         "KEEPER_SECRET_OPS_SIGNING": SIGNING,
         "KEEPER_SECRET_OPS_SIGNING_OLD": SIGNING_OLD,
+        "KEEPER_SECRET_BOT": PLANTED["bot's token"],
+        "KEEPER_SECRET_PAGERDUTY_ROUTING_KEY": PLANTED["pager's key"],
+        "KEEPER_SECRET_AM": PLANTED["Alertmanager's token"],
+        "KEEPER_SECRET_MAIL": f"json://ops:{password}@{receiver.url}/mail/{path}",
         "KEEPER_LOG__LEVEL": "debug",
         "AWS_SECRET_ACCESS_KEY": PLANTED["somebody else's variable"],
     }
@@ -329,7 +348,7 @@ async def test_no_secret_is_where_it_need_not_be(
     await daemon.says(r'"event":"workload.restart_failed"')
     await daemon.says(r'"event":"market.unreadable"')
     await daemon.says(r'"event":"market.readable"')
-    for channel in ("chat", "ops"):
+    for channel in ("chat", "ops", "bot", "pager", "mail"):
         await daemon.says(rf'"event":"notice.failed","channel":"{channel}"')
         await daemon.says(rf'"event":"notice.sent","channel":"{channel}"')
     said = await _ask_everything(port, box.socket)
@@ -359,7 +378,8 @@ async def test_no_secret_is_where_it_need_not_be(
     assert "abnormal termination" in said["log"]  # and the manager
     assert "cannot serve" in said["log"]  # and the receiver
     assert "CONTAINER_API_KEY" in "".join(said.values())  # and Docker
-    assert len(receiver.got) >= 4
+    kinds = {each.partition("\n")[0] for each in receiver.got}
+    assert kinds >= {"services", "hook", "bot", "pager", "mail", "am"}
     ssh_key = asyncssh.read_private_key(box.state / "id_ed25519").pyca_key
     assert isinstance(ssh_key, Ed25519PrivateKey)
     made: dict[str, str | bytes] = {"SSH key": ssh_key.private_bytes_raw()}
