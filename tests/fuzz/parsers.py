@@ -6,6 +6,8 @@ is wrong with a value, "" for nothing. None of them may touch a socket, a file o
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import json
 import math
 import unicodedata
@@ -60,7 +62,7 @@ from keeper.core import cause, labels
 from keeper.core.model import Instance, InstanceId, Offer, Reading, Status
 from keeper.core.text import plain
 from keeper.daemon.jobs import Lines
-from keeper.ports import Account, CommandResult, HttpReply, Malformed, PortError, Transient
+from keeper.ports import Account, CommandResult, Hint, HttpReply, Malformed, PortError, Transient
 from keeper.probes.grid import CELLS
 from keeper.probes.http import read_http
 from keeper.probes.ingest import publishers_at
@@ -77,6 +79,7 @@ from keeper.telemetry import logs
 from keeper.telemetry.metrics import label_value
 from keeper.telemetry.redact import Redactor
 from keeper.web.answers import plain_values
+from keeper.web.hints import Why, read_alertmanager, read_vast
 from keeper.workloads import jobs, registered
 from keeper.workloads.audition import judged
 from keeper.workloads.audition_checks import AuditionSettings, Demands, Ingest, audition
@@ -91,6 +94,7 @@ from tests.fuzz.seeds import (
     CHUNKS,
     DUEL_REPORTS,
     DUELS,
+    HINTS,
     INGESTS,
     JOBS,
     JPEGS,
@@ -568,6 +572,35 @@ def shown(data: bytes) -> Any:
     )
 
 
+_HINTED_AT: Final = datetime(2026, 3, 2, 22, 21, 40, tzinfo=UTC)
+
+
+def hints(data: bytes) -> tuple[Hint | Why, ...]:
+    """Read what is signed by who knows the secret, and what is not."""
+    stamp = str(int(_HINTED_AT.timestamp()))
+    digest = hmac.new(SECRET.encode(), stamp.encode() + b"." + data, hashlib.sha256).hexdigest()
+    true = {"X-Vast-Timestamp": stamp, "X-Vast-Signature-256": f"sha256={digest}"}
+    said = data.decode("utf-8", "surrogateescape")
+    false = dict.fromkeys((*true, "Authorization"), said)
+    bearer = {"Authorization": f"Bearer {SECRET}"}
+    return (
+        read_vast(SECRET, true, data, _HINTED_AT),
+        read_alertmanager(SECRET, bearer, data, _HINTED_AT),
+        read_vast(SECRET, false, data, _HINTED_AT),
+        read_alertmanager(SECRET, false, data, _HINTED_AT),
+    )
+
+
+def check_hints(found: Any) -> str:
+    *true, forged, also_forged = found
+    if (forged, also_forged) != (Why.FORGED, Why.FORGED):
+        return "it was taken without a proof"
+    told = [each for each in true if isinstance(each, Hint)]
+    if any(not 0 < len(each.hint_id) <= 200 for each in told):
+        return "a hint without a bounded id"
+    return _all(*(shown_badly(each.about, 300) for each in told))
+
+
 def check_shown(found: Any) -> str:
     line, slack, terminal, log, *rest = found
     if any(each in slack.replace("&lt;", "").replace("&gt;", "") for each in "<>*`~@"):
@@ -689,6 +722,7 @@ PARSERS: Final = (
     Parser("labels", label, PLAIN, check_label),
     Parser("host keys", host_keys, PLAIN),
     Parser("receiver's reply", receivers_reply, (*PLAIN, *NOES), check_delivery),
+    Parser("hints", hints, HINTS, check_hints),
     Parser("page", page_reply, (b"<html>", *PLAIN), check_reading),
     Parser("every sink", shown, (*PLAIN, *NOES, *LINES), check_shown),
 )  # fmt: skip

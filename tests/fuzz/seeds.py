@@ -220,3 +220,10 @@ MJPEG: Final = tuple(
     for frames in (JPEGS[:2], (JPEGS[3],) * 3, (b"\xff\xd8x\xff\xd9", b"\xff\xd8yy\xff\xd9"))
 )
 KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKeeper me@here"
+HINTS: Final = as_json(
+    {"event_id": "7e9a2c4e6f9e4a24", "user_id": 150_412, "notif_type": "outbid", "subject": "Outbid",
+     "message": "Instance 7001 was outbid", "timestamp": 1_772_490_000.123},
+    {"version": "4", "groupKey": "{}:{}", "status": "firing", "receiver": "keeper", "truncatedAlerts": 0,
+     "alerts": [{"status": "firing", "labels": {"alertname": "PictureGone", "stream": "duel"},
+                 "annotations": {}, "startsAt": "2026-03-02T22:21:40Z", "fingerprint": "c0ff"}]},
+)  # fmt: skip
