@@ -50,7 +50,7 @@ ROWS: tuple[Described, ...] = (
     ),
     counter(
         "keeper_hints_refused_total",
-        "Hints that were forged, late, known already or too many; nothing followed from them.",
+        "Hints that were forged, late, malformed or known already; nothing followed from them.",
         *("source", "why"),
     ),
 )
