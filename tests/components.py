@@ -118,6 +118,7 @@ COMPONENTS: Final[Mapping[str, Callable[[], Path | None]]] = MappingProxyType(
         "curl": _command("curl"),
         "diffusion": _diffusion,
         "ffmpeg": _command("ffmpeg"),
+        "jq": _command("jq"),
         "lavapipe": _lavapipe,
         "nginx-rtmp": _nginx_rtmp,
         "node": _command("node"),
