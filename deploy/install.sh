@@ -21,6 +21,8 @@
 # before; the memory is never put back, because an older copy has forgotten what was rented since.
 # Exit codes: 0 done; 1 failed, and said what runs now; 2 usage; 6 refused, nothing was changed.
 set -euo pipefail
+# Whoever installs may have a stricter one; the service's user has to read the program.
+umask 022
 
 readonly READY_S=200  # longer than the unit's TimeoutStartSec
 readonly KEPT_BACKUPS=5
@@ -204,6 +206,10 @@ build() {
     local at="$OPT/versions/$version"
     # The stamp comes last: what was interrupted is done anew.
     [[ -f "$at/.complete" ]] && return
+    if [[ -z "$root" && "$(realpath -- "$(command -v "$python" || true)")" =~ ^/(root|home|run/user)/ ]]; then
+        fail 6 "$python lies in somebody's home, which the service cannot see (ProtectHome)" \
+            "take the system's: --python /usr/bin/python3"
+    fi
     would "build $at" || return 0
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         fail 6 "keeper needs Python 3.11 or newer, and $python is $("$python" --version 2>&1)"
