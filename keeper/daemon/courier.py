@@ -63,19 +63,11 @@ class Courier:
             message = channel.compose(notice, now=self._clock.now(), receipt=receipt)
             if isinstance(message, Relayed):
                 return await self._relayed(message)
-            delivery = await self._exchanged(channel, message)
+            return self._answered(await self._exchanged(channel, message))
         except (PortError, TimeoutError) as failure:
             return self._failed(failure)
         except Exception as bug:  # noqa: BLE001 - one message that cannot be worded must not stop all others
             return self._dropped(bug)
-        return Answer(
-            kind=delivery.kind,
-            error=self._redact(delivery.error),  # a receiver may repeat the address, a secret
-            retry_after_s=delivery.retry_after_s,
-            receipt=delivery.receipt if len(delivery.receipt) <= _RECEIPT_MAX else "",
-            has_answered=True,
-            has_reached=True,
-        )
 
     async def amend(self, channel: Channel, notice: Notice, receipt: str) -> str:
         """Write the message anew that opened the incident, once; returns what went wrong, or ""."""
@@ -105,6 +97,16 @@ class Courier:
         except Refused as refusal:
             return self._dropped(refusal)
         return Answer(kind=DeliveryKind.DELIVERED, has_answered=True, has_reached=True)
+
+    def _answered(self, delivery: Delivery) -> Answer:
+        return Answer(
+            kind=delivery.kind,
+            error=self._redact(delivery.error),  # a receiver may repeat the address, a secret
+            retry_after_s=delivery.retry_after_s,
+            receipt=delivery.receipt if len(delivery.receipt) <= _RECEIPT_MAX else "",
+            has_answered=True,
+            has_reached=True,
+        )
 
     def _failed(self, failure: PortError | TimeoutError) -> Answer:
         has_reached = not isinstance(failure, Unreachable | TimedOut)

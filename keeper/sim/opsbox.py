@@ -19,7 +19,7 @@ from keeper.core.model import SlotId
 from keeper.core.world import Order, OrderKind
 from keeper.daemon.declared import Declared, Ports
 from keeper.daemon.supervise import Daemon
-from keeper.ports import Archive, PortError
+from keeper.ports import Archive, PortError, Relay
 from keeper.sim.deploys import Releases
 from keeper.sim.disk import Disk, MemoryStore
 from keeper.sim.faults import Fault, FaultKind
@@ -96,6 +96,7 @@ class OpsBox:
         has_foresight: bool = True,
         archive: Archive | None = None,  # None: nothing is kept of deploys and of hosts that end
         has_releases: bool = False,  # streams run what `releases` says, not what is declared
+        relay: Callable[[Power], Relay] | None = None,  # None: no library hands messages on
     ) -> None:
         self._universe = universe
         self.releases = Releases(universe) if has_releases else None
@@ -103,6 +104,7 @@ class OpsBox:
         self._declare_else = declare
         self._has_foresight = has_foresight
         self._archive = archive
+        self._relay = relay
         self._loop = asyncio.get_running_loop()
         self.disk = disk
         self.clock = VirtualClock()
@@ -175,6 +177,7 @@ class OpsBox:
             heartbeat=MemoryHeartbeat(power),
             sink=SimSink(power, self.unhandled, self.counts, self.said),
             archive=self._archive,
+            relay=None if self._relay is None else self._relay(power),
         )
         return Daemon(ports, self._declare(), version=__version__, reload=self._declare)
 
