@@ -87,7 +87,9 @@ async def exporter() -> AsyncIterator[int]:
     """What a host serves beside its stream; yields its port."""
 
     async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text="dcgm_gpu_temp 61\n")
+        # And what the owner of the machine would like keeper's operator to believe.
+        lie = 'keeper_stream_on_air{stream="duel",slot="duel/7"} 0'
+        return web.Response(text=f"dcgm_gpu_temp 61\n{lie}\n")
 
     app = web.Application()
     app.router.add_get("/metrics", answer)
