@@ -9,7 +9,14 @@ import click
 from typing_extensions import override
 
 from keeper.cli.app import Verb
-from keeper.cli.options import config_option, json_option, reason_option, socket_option
+from keeper.cli.options import (
+    complete_channels,
+    complete_matchers,
+    config_option,
+    json_option,
+    reason_option,
+    socket_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -90,7 +97,7 @@ def outbox(as_json: bool, config: Path, socket: Path | None) -> int:
     short_help="Send a test message through a channel, now.",
     examples=("keeper alerts test ops",),
 )
-@click.argument("channel")
+@click.argument("channel", shell_complete=complete_channels)
 @json_option
 @config_option
 @socket_option
@@ -136,7 +143,9 @@ def test(channel: str, as_json: bool, config: Path, socket: Path | None) -> int:
         "keeper alerts silence severity=info --for 7d",
     ),
 )
-@click.argument("matchers", metavar="MATCHER…", nargs=-1, required=True)
+@click.argument(
+    "matchers", metavar="MATCHER…", nargs=-1, required=True, shell_complete=complete_matchers
+)
 @click.option(
     "--for",
     "for_text",

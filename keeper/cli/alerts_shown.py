@@ -131,6 +131,8 @@ def _became(
     told = "not told to anybody"
     if alert.told_at is not None:
         told = f"told {rough((now - alert.told_at).total_seconds())} ago"
+        if alert.waiting_for:
+            told += f", but {' and '.join(alert.waiting_for)} did not take all of it yet"
     if alert.silenced_by:
         ends = until.get(alert.silenced_by)
         return f"{told}; silenced by {alert.silenced_by}" + (

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from keeper.settings import Settings
 
 CONFIG_DEFAULT = Path("/etc/keeper/keeper.yaml")
 SOCKET_DEFAULT = Path("/run/keeper/keeper.sock")
@@ -30,20 +33,46 @@ def complete_slots(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
     return [slot for slot in slots if slot.startswith(incomplete)]
 
 
+def complete_channels(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the channels that are declared."""
+    settings = _settings(ctx)
+    names = [] if settings is None else [str(c.name) for c in settings.alerts.channels]  # type: ignore[attr-defined]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_matchers(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Complete what a silence may be of: names of alerts, and streams, slots and severities that there are."""
+    from keeper.alerts import Severity
+    from keeper.alerts.rules import RULES
+
+    declared = _declared(ctx)
+    known = [
+        *RULES,
+        *(f"stream={name}" for name, _ in declared),
+        *(f"slot={name}/{n}" for name, replicas in declared for n in range(replicas)),
+        *(f"severity={each.value}" for each in Severity),
+    ]
+    return [each for each in known if each.startswith(incomplete)]
+
+
 def _complete_streams(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     return [name for name, _ in _declared(ctx) if name.startswith(incomplete)]
 
 
 def _declared(ctx: click.Context) -> list[tuple[str, int]]:
     """Read streams and replicas from the file; a bad one completes nothing."""
+    settings = _settings(ctx)
+    return [] if settings is None else [(each.name, each.replicas) for each in settings.streams]
+
+
+def _settings(ctx: click.Context) -> Settings | None:
     from keeper.cli.client import settings_to_look
     from keeper.ports import ConfigError
 
     try:
-        settings = settings_to_look(ctx.params.get("config") or CONFIG_DEFAULT)
+        return settings_to_look(ctx.params.get("config") or CONFIG_DEFAULT)
     except ConfigError:
-        return []
-    return [(stream.name, stream.replicas) for stream in settings.streams]
+        return None
 
 
 def config_option(function: _F) -> _F:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from keeper.alerts import Alert, Severity
@@ -40,13 +41,19 @@ def alerts_of(
 ) -> tuple[AlertStatus, ...]:
     """Describe what holds, the most severe first; without ``telling``, as far as a snapshot shows it."""
     if telling is not None:
-        return tuple(alert_status(each, runbooks_url) for each in telling.alerts())
+        waiting = _waiting(telling.outbox())
+        return tuple(
+            alert_status(each, runbooks_url, waiting.get(each.incident_id, ()))
+            for each in telling.alerts()
+        )
     fired = firing(snapshot, now)
     muted = inhibited(fired)
     return tuple(_fired(each, muted_by=muted.get(each.key, "")) for each in fired)
 
 
-def alert_status(alert: AlertNow, runbooks_url: str = "") -> AlertStatus:
+def alert_status(
+    alert: AlertNow, runbooks_url: str = "", waiting_for: tuple[str, ...] = ()
+) -> AlertStatus:
     """Describe an alert and what became of it."""
     return AlertStatus(
         name=alert.name,
@@ -66,6 +73,7 @@ def alert_status(alert: AlertNow, runbooks_url: str = "") -> AlertStatus:
         incident_id=alert.incident_id,
         repeat_at=alert.repeat_at,
         repeat_to=alert.repeat_to,
+        waiting_for=waiting_for,
         dollars=alert.dollars,
         runbook=runbook(runbooks_url, alert.name),
     )
@@ -132,6 +140,15 @@ def matched(silence: Silence, alerts: tuple[AlertStatus, ...]) -> tuple[AlertSta
 def outbox_of(telling: Telling, now: datetime) -> OutboxStatus:
     """Describe the messages that wait."""
     return OutboxStatus(now=now, messages=tuple(_message(row) for row in telling.outbox()))
+
+
+def _waiting(rows: tuple[OutboxRow, ...]) -> Mapping[str, tuple[str, ...]]:
+    """Return the channels that have not taken everything yet, by incident."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if incident_id := str(row.payload.get("incident_id", "")):
+            found.setdefault(incident_id, {})[row.channel] = None
+    return {incident_id: tuple(channels) for incident_id, channels in found.items()}
 
 
 def _message(row: OutboxRow) -> MessageStatus:

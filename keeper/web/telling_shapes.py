@@ -29,6 +29,7 @@ class AlertStatus:
     incident_id: str = ""  # of the story that messages about it belong to
     repeat_at: datetime | None = None  # if it still holds then; null: it will not be repeated
     repeat_to: tuple[str, ...] = ()  # the channels that will get it
+    waiting_for: tuple[str, ...] = ()  # channels that have yet to take a message of its incident
     dollars: float = 0.0  # what it has cost so far, as far as it is known
     runbook: str = ""  # where it is explained: an address, or a path in the repository
 

@@ -62,7 +62,7 @@ async def test_without_a_verb_it_lists_what_holds_and_what_became_of_it(terminal
     for said in (
         "critical  KeeperStreamDark duel/1, for 12m00s",
         "You: look at the host: `keeper ssh duel/1`",
-        "told 11m ago; again in 4h00m to ops",
+        "told 11m ago, but ops did not take all of it yet; again in 4h00m to ops",
         "not told to anybody; KeeperStreamDark duel/1 says it already",
         "off for 1h00m: HTTP 410; try it: keeper alerts test pager",
         "stream=duel",

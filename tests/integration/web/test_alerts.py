@@ -60,7 +60,7 @@ ROW = OutboxRow(
     channel="ops",
     alert=DARK.key,
     kind=NoticeKind.FIRING,
-    payload={"alert": {"summary": "duel/1 is dark \x1b[2J"}},
+    payload={"alert": {"summary": "duel/1 is dark \x1b[2J"}, "incident_id": "inc_1"},
     created_at=ago(seconds=5),
     attempts=1,
     next_try_at=NOW + timedelta(seconds=10),
@@ -83,6 +83,7 @@ async def test_alerts_say_what_became_of_them(serve: Serve) -> None:
     dark, quiet = page["alerts"]
     assert dark["summary"] == "duel/1 is dark \\x1b[2J"
     assert (dark["incident_id"], dark["repeat_to"]) == ("inc_1", ["ops"])
+    assert dark["waiting_for"] == ["ops"]
     assert dark["runbook"] == "https://git.example/runbooks/KeeperStreamDark.md"
     assert (quiet["is_muted"], quiet["muted_by"], quiet["told_at"]) == (True, DARK.key, None)
     assert [(c["channel"], c["pending"], c["off_why"]) for c in page["channels"]] == [

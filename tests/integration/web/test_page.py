@@ -288,7 +288,7 @@ async def test_page_says_who_was_told_what_is_kept_quiet_and_through_whom(serve:
     text = " ".join(re.sub(r"<[^>]*>", " ", html).split())
     for said in (
         "You: look at the host: keeper ssh duel/1",
-        "KeeperStreamDark · critical · for 12 min · told 11 min ago, again in 4 h",
+        "KeeperStreamDark · critical · for 12 min · told 11 min ago (ops did not take all of it yet), again in 4 h",
         "KeeperDiskFull duel/0, for 12 min",
         "KeeperStreamDark duel/1 says it already",
         "Silence stream=duel ends in 1 h 30 min · by local:ada: new ingest",

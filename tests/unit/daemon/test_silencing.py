@@ -101,7 +101,7 @@ def test_a_silence_is_on_disk_when_it_is_answered_outlives_a_restart_and_ends_by
             assert paused.silenced_by == asked.silence_id
             left_s = (asked.until - stage.clock.now()).total_seconds()
             await asyncio.sleep(left_s + 30.0)
-            assert disk.silences == ()
+            assert not disk.silences
             assert [each.silenced_by for each in stage.daemon.alerts()] == [""]
             assert len(stage.facts.named("alerts.silence_changed")) == 1, "its end, once"
 
