@@ -72,36 +72,49 @@ def is_wanted(notice: Notice, severity_min: Severity, *, digest: bool) -> bool:
 
 def headline(notice: Notice) -> str:
     """Say the impact in the one line that a phone shows. What hosts said in it is not escaped yet."""
-    if notice.digest is not None:
-        return f"📊 {notice.alert.summary}"
-    lines = lines_of(notice)
     match notice.kind:
-        case NoticeKind.RESOLVED:
-            return state_line(notice)
         case NoticeKind.UPDATE:
-            return _news(notice, lines)
+            return _news(notice, lines_of(notice))
         case NoticeKind.REPEAT:
-            return f"{_says(notice, lead(notice), 'Still: ')}{_others_hold(lines)}"
-        case NoticeKind.FIRING | NoticeKind.DIGEST:
+            return f"{_says(notice, lead(notice), 'Still: ')}{_others_hold(notice)}"
+        case NoticeKind.FIRING | NoticeKind.RESOLVED | NoticeKind.DIGEST:
             return state_line(notice)
 
 
 def state_line(notice: Notice) -> str:
     """Say how things are now, whatever the message is about: the first line of one that is kept up to date."""
-    lines = lines_of(notice)
+    if notice.digest is not None:
+        return f"📊 {notice.alert.summary}"
     if notice.kind is NoticeKind.RESOLVED:
-        return f"✅ {_over(notice.alert)}{_toll(notice)}{_and_more(len(lines) - 1, 'over, too')}"
-    return f"{_says(notice, lead(notice), '')}{_others_hold(lines)}"
+        more = _and_more(len(others(notice)), "over, too")
+        return f"✅ {_over(notice.alert)}{_toll(notice)}{more}"
+    lines = lines_of(notice)
+    if not holding(notice):
+        return _news(notice, lines)  # the rest of it is quiet, and not yet said to be over
+    return f"{_says(notice, lead(notice), '')}{_others_hold(notice)}"
+
+
+def holding(notice: Notice) -> tuple[Line, ...]:
+    """Return what a message says of alerts that are not over. What is quiet for a moment is in none."""
+    return tuple(line for line in lines_of(notice) if line.status is not LineStatus.OVER)
+
+
+def others(notice: Notice) -> tuple[Line, ...]:
+    """Return what a message says of other alerts than the one that its first line is about.
+
+    The last message may be led by one that was told to be over before.
+    """
+    about = lead(notice).key
+    return tuple(line for line in lines_of(notice) if line.alert.key != about)
 
 
 def lead(notice: Notice) -> Alert:
     """Return the alert that the first line is about: the leading one, unless it alone is over."""
-    lines = lines_of(notice)
-    holding = [line.alert for line in lines if line.status is not LineStatus.OVER]
+    lines, still = lines_of(notice), holding(notice)
     is_over = any(
         line.alert.key == notice.alert.key and line.status is LineStatus.OVER for line in lines
     )
-    return holding[0] if is_over and holding else notice.alert
+    return still[0].alert if is_over and still else notice.alert
 
 
 def subject(notice: Notice) -> Alert | None:
@@ -122,18 +135,15 @@ def _worst_news(lines: Iterable[Line]) -> Line | None:
 def _news(notice: Notice, lines: tuple[Line, ...]) -> str:
     """Say what is new in an incident that people know of: what is worse first, then what is over."""
     worst = _worst_news(lines)
-    holding = [line for line in lines if line.status is not LineStatus.OVER]
+    still = holding(notice)
     if worst is not None:
         news = sum(line.status in _NEWS for line in lines)
         word = "Also: " if worst.status is LineStatus.NEW else "Worse: "
         return f"{_says(notice, worst.alert, word)}{_and_more(news - 1, 'new')}"
     over = [line for line in lines if line.status is LineStatus.OVER]
     if over:
-        rest = (
-            f" · still: {holding[0].alert.summary}{_and_more(len(holding) - 1, '')}"
-            if holding
-            else ""
-        )
+        left = _and_more(len(still) - 1, "")
+        rest = f" · still: {still[0].alert.summary}{left}" if still else ""
         more = _and_more(len(over) - 1, "over, too")
         return f"🟢 {_over(over[0].alert)}{_was_dark(over[0].dark_s)}{more}{rest}"
     return state_line(notice)
@@ -165,9 +175,8 @@ def _toll(notice: Notice) -> str:
     return f"{_was_dark(notice.dark_s)}{cost}{acts}"
 
 
-def _others_hold(lines: tuple[Line, ...]) -> str:
-    holding = sum(line.status is not LineStatus.OVER for line in lines)
-    return _and_more(holding - 1, "")
+def _others_hold(notice: Notice) -> str:
+    return _and_more(len(holding(notice)) - 1, "")
 
 
 def _and_more(number: int, word: str) -> str:

@@ -127,6 +127,7 @@ class Alertmanager:
             "runbook_url": runbook(self._settings.runbooks_url, alert.name),
             "dashboard": self._settings.page_url,
         }
+        # An end before its beginning is refused, and with it all that is shown.
         return self._posted(_identity(alert), said, min(alert.since, now), ends_at)
 
     def _left_out(self, left: Iterable[Alert], now: datetime, ends_at: datetime) -> dict[str, Any]:
@@ -138,7 +139,8 @@ class Alertmanager:
             "dashboard": self._settings.page_url,
         }
         labels = {"alertname": _LEFT_OUT, "severity": Severity.WARNING.value}
-        return self._posted(labels, said, min(alert.since for alert in alerts), ends_at)
+        since = min(alert.since for alert in alerts)
+        return self._posted(labels, said, min(since, now), ends_at)
 
     def _posted(
         self,
@@ -150,8 +152,7 @@ class Alertmanager:
         posted = {
             "labels": {**self._settings.labels, **labels},
             "annotations": {key: plain(text, _TEXT_MAX) for key, text in said.items() if text},
-            # An end before its beginning is refused, and with it all that is shown.
-            "startsAt": min(starts_at, ends_at).isoformat(),
+            "startsAt": starts_at.isoformat(),
             "endsAt": ends_at.isoformat(),
         }
         page = self._settings.page_url

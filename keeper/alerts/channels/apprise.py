@@ -37,6 +37,7 @@ from keeper.alerts.wording import (
     moment,
     ordered,
     orders,
+    others,
     refused,
     runbook,
     shared_reading,
@@ -112,7 +113,7 @@ class Apprise:
         calm = (NOTHING_TO_DO,) if notice.kind is NoticeKind.FIRING else ()
         wanted = () if is_over else orders(lines) or calm
         said = [f"You: {_advice(each)}" for each in wanted[:_ORDERS_SHOWN]]
-        if len(lines) > 1:
+        if others(notice):
             said += [_quiet(line_text(line, notice.at), _TEXT_MAX) for line in lines[:_LINES_SHOWN]]
             said += filter(None, [left_out(lines[_LINES_SHOWN:])])
         if about := subject(notice):

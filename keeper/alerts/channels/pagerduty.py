@@ -15,11 +15,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from keeper.alerts import Delivery, DeliveryKind, LineStatus, Notice, register_channel
+from keeper.alerts import Delivery, DeliveryKind, Notice, register_channel
 from keeper.alerts import Severity as Severity  # noqa: PLC0414 - pydantic reads it at run time
 from keeper.alerts.wording import (
     costs,
     duration,
+    holding,
     is_wanted,
     lead,
     left_out,
@@ -83,20 +84,26 @@ class PagerDuty:
         self._routing_key = routing_key
 
     def wants(self, notice: Notice) -> bool:
-        """Take what is severe enough, and its end; no numbers of a week."""
-        return is_wanted(notice, self._settings.severity_min, digest=False)
+        """Take what is severe enough while it holds, and the end of its incident.
+
+        That one alert of it is over ends nothing: another may only be quiet for a moment.
+        """
+        severity_min = self._settings.severity_min
+        if notice.kind is NoticeKind.RESOLVED:
+            return is_wanted(notice, severity_min, digest=False)
+        return reaches(loudest(holding(notice)), severity_min)
 
     def amend(self, notice: Notice, *, now: datetime, receipt: str) -> HttpRequest | None:
         """Leave what was said: the next event of the incident is shown with it."""
         return None
 
     def compose(self, notice: Notice, *, now: datetime, receipt: str = "") -> HttpRequest:
-        """Trigger while anything severe enough holds, else resolve what was triggered."""
+        """Trigger, and resolve with the end of the incident."""
         event: dict[str, Any] = {
             "routing_key": self._routing_key,
             "dedup_key": plain(notice.incident_id or notice.alert.key, _DEDUP_MAX),
         }
-        if self._is_over(notice):
+        if notice.kind is NoticeKind.RESOLVED:
             event["event_action"] = "resolve"
         else:
             event |= self._trigger(notice)
@@ -119,16 +126,8 @@ class PagerDuty:
             return Delivery(kind=later.kind, retry_after_s=retry_after_s(reply), error=later.error)
         return refused(reply, DeliveryKind.DROP)
 
-    def _is_over(self, notice: Notice) -> bool:
-        """Whether nothing that is severe enough for somebody to be called holds any more."""
-        if notice.kind is NoticeKind.RESOLVED:
-            return True
-        holding = (line for line in lines_of(notice) if line.status is not LineStatus.OVER)
-        return not reaches(loudest(holding), self._settings.severity_min)
-
     def _trigger(self, notice: Notice) -> dict[str, Any]:
         alert = lead(notice)
-        holding = [line for line in lines_of(notice) if line.status is not LineStatus.OVER]
         page, base = self._settings.page_url, self._settings.runbooks_url
         links = [{"href": page, "text": "keeper"}] if page else []
         if base:
@@ -139,7 +138,7 @@ class PagerDuty:
             "payload": {
                 "summary": plain(state_line(notice), _SUMMARY_MAX),
                 "source": plain(alert.slot or alert.stream or "keeper", 200),
-                "severity": (loudest(holding) or alert.severity).value,
+                "severity": (loudest(holding(notice)) or alert.severity).value,
                 "timestamp": notice.at.isoformat(),
                 "component": plain(alert.slot or "", 200),
                 "group": plain(alert.stream or "", 200),

@@ -38,6 +38,7 @@ from keeper.alerts.wording import (
     count,
     duration,
     headline,
+    holding,
     is_wanted,
     lateness,
     lead,
@@ -47,6 +48,7 @@ from keeper.alerts.wording import (
     moment,
     ordered,
     orders,
+    others,
     refused,
     retry_after_s,
     runbook,
@@ -247,11 +249,11 @@ class Slack:
     def _whole(self, notice: Notice, now: datetime) -> list[dict[str, Any]]:
         """Say all of it: impact and what keeper did, why, what it costs, and what a person should do."""
         alert = lead(notice)
-        is_over = notice.kind is NoticeKind.RESOLVED
+        is_over = not holding(notice)
         did = "" if is_over else f"\n{escape(_sentence(alert.did), _HEAD_MAX // 2)}"
         blocks = [section(f"*{escape(state_line(notice), _HEAD_MAX // 2)}*{did}")]
         blocks += _fields(notice, alert)
-        if len(lines_of(notice)) > 1:
+        if others(notice):
             blocks.append(section(_list(notice)))
         wanted = orders(lines_of(notice)) or (NOTHING_TO_DO,)
         blocks += _you(() if is_over else wanted)
@@ -262,18 +264,14 @@ class Slack:
     def _short(self, notice: Notice, now: datetime) -> list[dict[str, Any]]:
         """Say what is new since the last message, and no more."""
         blocks = [section(f"*{escape(headline(notice), _HEAD_MAX // 2)}*")]
-        is_news = notice.kind is NoticeKind.UPDATE
-        news = [
-            line
-            for line in lines_of(notice)
-            if line.status in {LineStatus.NEW, LineStatus.WORSE} and is_news
-        ]
+        lines, is_news = lines_of(notice), notice.kind is NoticeKind.UPDATE
+        news = [line for line in lines if line.status in {LineStatus.NEW, LineStatus.WORSE}]
         if about := subject(notice):
             blocks.append(section(escape(_because(about), _HEAD_MAX)))
-        if len(lines_of(notice)) > 1:
+        if others(notice):
             blocks.append(section(_list(notice)))
         if notice.kind is not NoticeKind.RESOLVED:
-            blocks += _you(orders(news if is_news else lines_of(notice)))
+            blocks += _you(orders(news if is_news else lines))
         blocks.append(self._foot(notice, lead(notice), now, is_linked=True))
         return blocks
 
@@ -312,7 +310,7 @@ def _message(first_line: str) -> dict[str, Any]:
 
 
 def _fields(notice: Notice, alert: Alert) -> list[dict[str, Any]]:
-    is_over = notice.kind is NoticeKind.RESOLVED
+    is_over = not holding(notice)
     rows = [("Why", alert.why), ("Keeper", alert.did.removeprefix("keeper ") if is_over else "")]
     if notice.dark_s:
         rows.append(("Dark for", duration(notice.dark_s)))

@@ -66,13 +66,16 @@ def test_a_trigger_says_what_wakes_and_what_to_do() -> None:
     ]
 
 
-def test_it_ends_when_what_called_somebody_is_over_and_milder_things_go_on() -> None:
+def test_it_ends_with_the_incident_and_not_before() -> None:
+    """Of what is quiet for a moment no message speaks: an end of the rest must not end a call for it."""
     over = line(LineStatus.OVER, severity=Severity.CRITICAL)
     mild = line(LineStatus.HOLDS, about="duel/1")
-    partly = notice(NoticeKind.UPDATE, over, mild)
-    assert CHANNEL.wants(partly)
-    assert event(partly)["event_action"] == "resolve"
-    assert not CHANNEL.wants(notice(NoticeKind.RESOLVED, replace(mild, status=LineStatus.OVER)))
+    assert not CHANNEL.wants(notice(NoticeKind.UPDATE, over, mild))
+    assert not CHANNEL.wants(notice(NoticeKind.UPDATE, over))
+    # The last message is led by the worst of the story, though that was over before.
+    end = notice(NoticeKind.RESOLVED, replace(mild, status=LineStatus.OVER), alert=over.alert)
+    assert CHANNEL.wants(end)
+    assert event(end)["event_action"] == "resolve"
 
 
 def test_severity_is_that_of_the_loudest_that_holds() -> None:

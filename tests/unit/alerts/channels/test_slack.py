@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from keeper.alerts import DeliveryKind, LineStatus, Notice, registered_channels
+from keeper.alerts import DeliveryKind, LineStatus, Notice, Severity, registered_channels
 from keeper.alerts.block_kit import escape
 from keeper.alerts.channels.slack import Slack, SlackSettings
 from keeper.ports import HttpReply, HttpRequest, NoticeKind
@@ -104,6 +104,27 @@ def test_what_follows_is_short_and_says_only_what_is_new() -> None:
     assert "Still: duel/0 is dark, for 4 h 3 min" in said(composed(told["still"]))
     assert all(size < 700 for size in sizes.values())
     assert all(len(composed(each)["blocks"]) <= 5 for name, each in told.items() if name != "first")
+
+
+def test_what_is_quiet_and_not_yet_over_is_neither() -> None:
+    """An alert that has been quiet for less than ``resolved_after_s`` is in no line."""
+    over = line(LineStatus.OVER, 200, needs_human="do something")
+    partly = notice(NoticeKind.UPDATE, over)
+    expected = "🟢 duel/0 is no longer dark · was dark for 3 min 20 s"
+    assert composed(partly)["text"] == expected
+    request = BOT.amend(partly, now=NOW, receipt=THREAD)
+    assert request is not None
+    assert json.loads(request.body)["text"] == expected
+    assert "do something" not in request.body.decode()
+
+
+def test_the_end_is_led_by_the_worst_though_that_was_over_before() -> None:
+    worst = line(LineStatus.OVER, severity=Severity.CRITICAL)
+    last = line(LineStatus.OVER, 60, about="duel/1")
+    message = composed(notice(NoticeKind.RESOLVED, last, alert=worst.alert))
+    assert message["text"].startswith("✅ duel/0 is no longer dark")
+    assert message["text"].endswith("(+1 more over, too)")
+    assert "✅ duel/1 is no longer dark · was dark for 1 min" in said(message)
 
 
 def test_lines_beyond_what_anybody_reads_are_counted() -> None:
