@@ -1,12 +1,12 @@
-"""`keeper alerts` as a person and a script meet it: the installed command against a served keeper."""
+"""`keeper alerts` as a person and a script meet it: the command against a served keeper."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from keeper.cli.app import run
 from keeper.cli.exit_codes import ExitCode
 from keeper.core.world import OrderKind
 from keeper.web.app import make_app
@@ -24,40 +25,56 @@ from tests.waiting import PATIENCE_S
 
 @dataclass
 class Terminal:
-    """Runs the command against one keeper."""
+    """Runs the command in this process, against a keeper that is served by a thread."""
 
     keeper: Keeper
     socket: Path
+    capsys: pytest.CaptureFixture[str]
 
-    async def run(self, *words: str) -> tuple[int, str, str]:
-        started = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "keeper", "alerts", *words, "--socket", str(self.socket),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={name: value for name, value in os.environ.items() if name != "COLUMNS"},
-        )  # fmt: skip
-        async with asyncio.timeout(PATIENCE_S):
-            out, err = await started.communicate()
-        assert started.returncode is not None
-        return started.returncode, out.decode(), err.decode()
+    def run(self, *words: str) -> tuple[int, str, str]:
+        code = run(["alerts", *words, "--socket", str(self.socket)])
+        shown = self.capsys.readouterr()
+        return code, shown.out, shown.err
 
 
 @pytest.fixture
-async def terminal(short_path: Path) -> AsyncIterator[Terminal]:
+def terminal(
+    short_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Terminal]:
+    monkeypatch.delenv("COLUMNS", raising=False)  # as in a pipe
     double, socket = keeper(SILENCE), short_path / "keeper.sock"
-    app = make_app(
-        control=double, metrics=CollectorRegistry(), clock=double, token=None, is_local=True
-    )
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.UnixSite(runner, str(socket)).start()
-    yield Terminal(double, socket)
-    await runner.cleanup()
+    with served(double, socket):
+        yield Terminal(double, socket, capsys)
 
 
-async def test_without_a_verb_it_lists_what_holds_and_what_became_of_it(terminal: Terminal) -> None:
-    code, out, err = await terminal.run()
+@contextmanager
+def served(double: Keeper, socket: Path) -> Iterator[None]:
+    """Serve a keeper from a thread of its own: a command has its own loop."""
+    is_open, is_over = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        app = make_app(
+            control=double, metrics=CollectorRegistry(), clock=double, token=None, is_local=True
+        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.UnixSite(runner, str(socket)).start()
+        is_open.set()
+        await asyncio.to_thread(is_over.wait)
+        await runner.cleanup()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        assert is_open.wait(PATIENCE_S)
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def test_without_a_verb_it_lists_what_holds_and_what_became_of_it(terminal: Terminal) -> None:
+    code, out, err = terminal.run()
     assert (code, err) == (0, "")
     for said in (
         "critical  KeeperStreamDark duel/1, for 12m00s",
@@ -70,12 +87,12 @@ async def test_without_a_verb_it_lists_what_holds_and_what_became_of_it(terminal
     ):
         assert said in out
     assert "\x1b" not in out
-    code, out, _ = await terminal.run("--json")
+    code, out, _ = terminal.run("--json")
     assert (code, len(json.loads(out)["alerts"])) == (0, 2)
 
 
-async def test_silence_says_what_it_keeps_quiet_and_how_to_end_it(terminal: Terminal) -> None:
-    code, out, err = await terminal.run(
+def test_silence_says_what_it_keeps_quiet_and_how_to_end_it(terminal: Terminal) -> None:
+    code, out, err = terminal.run(
         "silence", "KeeperStreamDark", "slot=duel/*", "--for", "30m", "--reason", "works"
     )
     (order,) = terminal.keeper.orders
@@ -87,43 +104,43 @@ async def test_silence_says_what_it_keeps_quiet_and_how_to_end_it(terminal: Term
     assert mutes == "  KeeperStreamDark duel/1: duel/1 is dark \\x1b[2J"
     assert f"keeper alerts unsilence {order.silence.silence_id}" in err
     assert "the end is told" in err
-    code, _, err = await terminal.run("silence", "stream=dual")
+    code, _, err = terminal.run("silence", "stream=dual")
     assert (code, len(terminal.keeper.orders)) == (ExitCode.USAGE, 1)
     assert "did you mean stream=duel?" in err
-    code, _, err = await terminal.run("silence", "KeeperOrphan", "--for", "40d")
+    code, _, err = terminal.run("silence", "KeeperOrphan", "--for", "40d")
     assert (code, len(terminal.keeper.orders)) == (ExitCode.USAGE, 1)
     assert "at most 30 days" in err
 
 
-async def test_unsilence_ends_it_and_knows_what_was_meant(terminal: Terminal) -> None:
-    code, out, _ = await terminal.run("unsilence", SILENCE.silence_id)
+def test_unsilence_ends_it_and_knows_what_was_meant(terminal: Terminal) -> None:
+    code, out, _ = terminal.run("unsilence", SILENCE.silence_id)
     assert (code, terminal.keeper.orders[0].silence_id) == (0, SILENCE.silence_id)
     assert "the silence of stream=duel is over" in out
-    code, _, err = await terminal.run("unsilence", "5f2a9c0")
+    code, _, err = terminal.run("unsilence", "5f2a9c0")
     assert code == ExitCode.NOT_FOUND
     assert "did you mean 5f2a9c01?" in err
 
 
-async def test_a_test_message_that_is_not_taken_is_a_failure(terminal: Terminal) -> None:
-    code, out, _ = await terminal.run("test", "ops")
+def test_a_test_message_that_is_not_taken_is_a_failure(terminal: Terminal) -> None:
+    code, out, _ = terminal.run("test", "ops")
     assert (code, terminal.keeper.tested) == (0, ["ops"])
     assert "ops took the test message" in out
     terminal.keeper.test_error = "HTTP 403 invalid_token"
-    code, _, err = await terminal.run("test", "ops")
+    code, _, err = terminal.run("test", "ops")
     assert code == ExitCode.FAILED
     assert "ops did not take it: HTTP 403 invalid_token" in err
-    code, _, err = await terminal.run("test", "../orders")
+    code, _, err = terminal.run("test", "../orders")
     assert code == ExitCode.NOT_FOUND
     assert "there is: ops, pager" in err
 
 
-async def test_the_outbox_and_a_keeper_that_is_not_there(terminal: Terminal) -> None:
-    code, out, _ = await terminal.run("outbox")
+def test_the_outbox_and_a_keeper_that_is_not_there(terminal: Terminal) -> None:
+    code, out, _ = terminal.run("outbox")
     assert code == 0
     assert "firing: duel/1 is dark" in out
     assert "HTTP 503" in out
     assert DARK.key not in out
     terminal.socket = terminal.socket.with_name("nobody.sock")
-    code, out, err = await terminal.run("list")
+    code, out, err = terminal.run("list")
     assert (code, out) == (ExitCode.NO_DAEMON, "")
     assert "no keeper is running behind" in err
