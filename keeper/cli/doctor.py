@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from keeper.cli.doctor_finding import Finding
 
 # The slowest question is a page of rentals behind the marketplace's spacing.
-_DEADLINE_S = 30.0
+_DEADLINE_S = 45.0
 
 
 @click.command(

@@ -35,13 +35,13 @@ SERVICE_USER = "keeper"
 # The daemon itself, and for each slot its link, its probes and what a look decodes (docs/performance.md).
 _DAEMON_BYTES, _SLOT_BYTES = 150_000_000, 3_000_000
 _DAEMON_FILES, _SLOT_FILES = 128, 8
-_COMMAND_S = 5.0
+_COMMAND_S = 10.0
 _ANSWER_MAX_BYTES = 65_536
 
 
 def extras_of(box: Box) -> tuple[Extra, ...]:
     """Say which parts the declared streams and channels need, and whether they are here."""
-    from keeper.adapters import media, webrtc
+    from keeper.adapters import media, relay, webrtc
     from keeper.settings import build_workloads
     from keeper.workloads import ViewKind
 
@@ -64,18 +64,12 @@ def extras_of(box: Box) -> tuple[Extra, ...]:
     there: dict[str, Callable[[], bool]] = {
         "media": media.is_installed,
         "webrtc": webrtc.is_installed,
-        "apprise": lambda: _is_importable("apprise"),
+        "apprise": relay.is_installed,
     }
     return tuple(
         Extra(name=name, by=by[0], is_there=there[name](), python=sys.executable)
         for name, by in needs.items()
     )
-
-
-def _is_importable(name: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec(name) is not None
 
 
 def key_of(box: Box) -> Key:

@@ -9,14 +9,11 @@ from keeper.cli.doctor_box import Box
 from keeper.cli.doctor_facts import Receiver
 from keeper.cli.doctor_reach import receiver_of
 from keeper.core.text import plain
-from keeper.ports import HttpRequest, PortError
+from keeper.ports import HttpRequest
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from keeper.alerts import Channel, Notice
-
-_SEND_S = 20.0
+    from keeper.alerts import Channel
+    from keeper.ports import Clock
 
 
 async def receivers_of(box: Box, *, is_sending: bool) -> tuple[Receiver, ...]:
@@ -24,18 +21,22 @@ async def receivers_of(box: Box, *, is_sending: bool) -> tuple[Receiver, ...]:
     from yarl import URL
 
     from keeper.adapters.clock import SystemClock
+    from keeper.alerts.trial import trial
     from keeper.settings import build_channels, build_feeds, build_pulse
 
-    now = SystemClock().now()
+    clock = SystemClock()
+    now = clock.now()
+    begins, _ = trial("doctor", now)  # to learn the address; it is not sent
     asked = []
     for channel in build_channels(box.settings):
         name = f"channel {channel.name}"
-        request = channel.compose(_test_notice(now), now=now)
-        if is_sending:
-            asked.append(_sent(name, channel, request, box))
+        message = channel.compose(begins, now=now)
+        url = URL(message.url) if isinstance(message, HttpRequest) else None
+        host = (url.host or "") if url is not None else ""
+        if is_sending and not host.endswith(".invalid"):  # which stands for what is not given
+            asked.append(_sent(name, host, channel, box, clock))
         else:
-            is_ours = isinstance(request, HttpRequest)
-            asked.append(receiver_of(name, URL(request.url) if is_ours else None))
+            asked.append(receiver_of(name, url))
     for feed in build_feeds(box.settings):
         shown = feed.compose((), (), now=now)
         asked.append(receiver_of(f"channel {feed.name}", URL(shown.url)))
@@ -44,56 +45,30 @@ async def receivers_of(box: Box, *, is_sending: bool) -> tuple[Receiver, ...]:
     return tuple(await asyncio.gather(*asked))
 
 
-async def _sent(name: str, channel: Channel, request: object, box: Box) -> Receiver:
-    """Hand over one test message, once."""
-    from yarl import URL
-
+async def _sent(name: str, host: str, channel: Channel, box: Box, clock: Clock) -> Receiver:
+    """Test a channel as `keeper alerts test` does, but from this process."""
     from keeper.adapters.network import HttpNetwork
+    from keeper.adapters.relay import AppriseRelay, is_installed
     from keeper.alerts import DeliveryKind
+    from keeper.daemon.courier import Courier
+    from keeper.daemon.trial import tried
     from keeper.settings import secrets_of
     from keeper.telemetry.redact import Redactor
 
-    if not isinstance(request, HttpRequest):
-        return Receiver(name=name, is_by_library=True)
-    host = URL(request.url).host or ""
-    if host.endswith(".invalid"):
-        return Receiver(name=name, is_reached=None, error="its secret is not given")
     network = HttpNetwork()
-    hide = Redactor(secrets_of(box.settings)).text
+    courier = Courier(
+        network=network,
+        relay=AppriseRelay() if is_installed() else None,
+        clock=clock,
+        redact=Redactor(secrets_of(box.settings)).text,
+    )
     try:
-        async with asyncio.timeout(_SEND_S):
-            delivery = channel.classify(await network.fetch(request))
-    except (PortError, TimeoutError) as error:
-        said = plain(hide(str(error)), 200) or "no answer in time"
-        return Receiver(name=name, host=host, is_sent=False, error=said)
+        answer = await tried(courier, channel, clock.now())
     finally:
         await network.close()
-    is_sent = delivery.kind is DeliveryKind.DELIVERED
-    return Receiver(name=name, host=host, is_sent=is_sent, error=plain(hide(delivery.error), 200))
-
-
-def _test_notice(now: datetime) -> Notice:
-    """Make a message that says of itself that it is a test."""
-    import socket
-    import uuid
-
-    from keeper.alerts import Alert, Notice, Severity
-    from keeper.ports import NoticeKind
-
-    ident = uuid.uuid4().hex
-    alert = Alert(
-        name="KeeperTest",
-        key=f"KeeperTest:{ident}",
-        severity=Severity.INFO,
-        slot=None,
-        stream=None,
-        summary=f"a test message of keeper doctor on {plain(socket.gethostname(), 80)}",
-        why="somebody ran `keeper doctor --send`",
-        did="nothing",
-        needs_human="",
-        since=now,
-        over="the test is over",
-    )
-    return Notice(
-        notice_id=f"test-{ident}", kind=NoticeKind.FIRING, alert=alert, at=now, incident_id=ident
+    return Receiver(
+        name=name,
+        host=host or "the service behind apprise",
+        is_sent=answer.kind is DeliveryKind.DELIVERED,
+        error=plain(answer.error, 200) or "it said nothing",
     )
