@@ -5,6 +5,7 @@ What a channel adds is its own markup and its own escaping.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -27,6 +28,8 @@ _STATUS = {
     NoticeKind.RESOLVED: LineStatus.OVER,
 }
 _NEWS = frozenset({LineStatus.NEW, LineStatus.WORSE})
+# What the page calls a place: a stream, a slot of it, or a spare.
+_PLACE = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*")
 # Said where an alert asks nothing of anybody: whoever is woken by it may sleep on.
 NOTHING_TO_DO = "nothing now; a message says so when that changes"
 # The dollars of these were spent; all others' are paid by the hour.
@@ -170,7 +173,8 @@ def _was_dark(dark_s: float) -> str:
 
 def _toll(notice: Notice) -> str:
     """Say what it took: time without a picture, what that has cost, and remedies."""
-    cost = f" · cost about ${notice.cost_dollars:.2f}" if notice.cost_dollars else ""
+    spent = cost_so_far(notice)
+    cost = f" · cost {spent}" if spent else ""
     acts = f" · {count(notice.acts, 'remedy', 'remedies')} tried" if notice.acts else ""
     return f"{_was_dark(notice.dark_s)}{cost}{acts}"
 
@@ -238,6 +242,12 @@ def costs(alert: Alert) -> str:
     return f"${alert.dollars:.2f}" if alert.name in _SPENT else f"${alert.dollars:.2f}/h"
 
 
+def cost_so_far(notice: Notice) -> str:
+    """Say what the dark time has cost, as far as that is known; "" below a cent."""
+    dollars = round(notice.cost_dollars, 2)
+    return f"about ${dollars:.2f}" if dollars > 0 else ""
+
+
 def duration(seconds: float) -> str:
     """Say a duration in its two largest units: "3 min 20 s", "2 h 5 min", "4 d 1 h"."""
     left = max(0, round(seconds))
@@ -267,6 +277,15 @@ def lateness(notice: Notice, now: datetime) -> str:
     # The end of something is told once it has been quiet for a while.
     is_late = late_s > 60 and notice.kind is not NoticeKind.RESOLVED  # noqa: PLR2004 - a minute
     return f"sent {duration(late_s)} late" if is_late else ""
+
+
+def page(base_url: str, alert: Alert) -> str:
+    """Name keeper's page where it shows what an alert is about: its slot, or its stream; "" for no page."""
+    about = alert.slot or alert.stream or ""
+    # Whatever else stands there is no place on the page, and no part of an address.
+    if not base_url or "#" in base_url or not _PLACE.fullmatch(about):
+        return base_url
+    return f"{base_url}#{about}"
 
 
 def runbook(base_url: str, alert_name: str) -> str:

@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from keeper.alerts import Alert, Delivery, DeliveryKind, register_channel
 from keeper.alerts import Severity as Severity  # noqa: PLC0414 - pydantic reads it at run time
-from keeper.alerts.wording import costs, reaches, refused, runbook, shared_reading
+from keeper.alerts.wording import costs, page, reaches, refused, runbook, shared_reading
 from keeper.core.text import plain
 from keeper.ports import HttpReply, HttpRequest
 
@@ -125,7 +125,7 @@ class Alertmanager:
             "needs_human": alert.needs_human,
             "costs": costs(alert),
             "runbook_url": runbook(self._settings.runbooks_url, alert.name),
-            "dashboard": self._settings.page_url,
+            "dashboard": page(self._settings.page_url, alert),
         }
         # An end before its beginning is refused, and with it all that is shown.
         return self._posted(_identity(alert), said, min(alert.since, now), ends_at)
@@ -155,8 +155,8 @@ class Alertmanager:
             "startsAt": starts_at.isoformat(),
             "endsAt": ends_at.isoformat(),
         }
-        page = self._settings.page_url
-        return posted | ({"generatorURL": page} if page else {})
+        here = said["dashboard"]
+        return posted | ({"generatorURL": here} if here else {})
 
 
 def _identity(alert: Alert) -> dict[str, str]:

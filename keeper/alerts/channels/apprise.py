@@ -24,6 +24,7 @@ from keeper.alerts.digest_wording import figures, machine_lines, period, stream_
 from keeper.alerts.inert import inert, pieces
 from keeper.alerts.wording import (
     NOTHING_TO_DO,
+    cost_so_far,
     costs,
     duration,
     headline,
@@ -38,6 +39,7 @@ from keeper.alerts.wording import (
     ordered,
     orders,
     others,
+    page,
     refused,
     runbook,
     shared_reading,
@@ -122,7 +124,7 @@ class Apprise:
             said += [f"Keeper: {_quiet(did, _TEXT_MAX)}"] if did else []
         said += [] if is_over else _numbers(notice)
         if self._settings.page_url:
-            said.append(self._settings.page_url)
+            said.append(page(self._settings.page_url, lead(notice)))
         said.append(f"Runbook: {runbook(self._settings.runbooks_url, lead(notice).name)}")
         foot = (_quiet(notice.reason, _TEXT_MAX), moment(notice.at), lateness(notice, now))
         return [*said, " · ".join(filter(None, foot))]
@@ -130,10 +132,10 @@ class Apprise:
 
 def _numbers(notice: Notice) -> list[str]:
     """Say what it costs: time, money, and by the hour while it goes on."""
-    hourly = costs(lead(notice))
+    hourly, spent = costs(lead(notice)), cost_so_far(notice)
     said = (
         f"dark for {duration(notice.dark_s)}" if notice.dark_s else "",
-        f"cost about ${notice.cost_dollars:.2f}" if notice.cost_dollars else "",
+        f"cost {spent}" if spent else "",
         f"costs {hourly}" if hourly else "",
     )
     text = ", ".join(filter(None, said))

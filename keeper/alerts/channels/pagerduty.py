@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from keeper.alerts import Delivery, DeliveryKind, Notice, register_channel
 from keeper.alerts import Severity as Severity  # noqa: PLC0414 - pydantic reads it at run time
 from keeper.alerts.wording import (
+    cost_so_far,
     costs,
     duration,
     holding,
@@ -29,6 +30,7 @@ from keeper.alerts.wording import (
     loudest,
     ordered,
     orders,
+    page,
     reaches,
     refused,
     retry_after_s,
@@ -128,8 +130,8 @@ class PagerDuty:
 
     def _trigger(self, notice: Notice) -> dict[str, Any]:
         alert = lead(notice)
-        page, base = self._settings.page_url, self._settings.runbooks_url
-        links = [{"href": page, "text": "keeper"}] if page else []
+        here, base = page(self._settings.page_url, alert), self._settings.runbooks_url
+        links = [{"href": here, "text": "keeper"}] if here else []
         if base:
             links.append({"href": runbook(base, alert.name), "text": "Runbook"})
         event: dict[str, Any] = {
@@ -147,10 +149,10 @@ class PagerDuty:
             },
             "links": links,
         }
-        return event | ({"client_url": page} if page else {})
+        return event | ({"client_url": here} if here else {})
 
 
-def _details(notice: Notice, page: str) -> dict[str, Any]:
+def _details(notice: Notice, runbook_url: str) -> dict[str, Any]:
     """Say the rest: why, what keeper did, what a person should do, and the other alerts."""
     alert = lead(notice)
     lines = ordered(lines_of(notice))
@@ -162,12 +164,12 @@ def _details(notice: Notice, page: str) -> dict[str, Any]:
         "why_now": plain(notice.reason, _TEXT_MAX),
         "dark_for": duration(notice.dark_s) if notice.dark_s else "",
         "costs": costs(alert),
-        "cost_so_far": f"${notice.cost_dollars:.2f}" if notice.cost_dollars else "",
+        "cost_so_far": cost_so_far(notice),
         "remedies_tried": notice.acts,
         "since": alert.since.isoformat(),
         "alerts": [plain(line_text(line, notice.at), 500) for line in lines[:_LINES_SHOWN]],
         "more_alerts": left_out(lines[_LINES_SHOWN:]),
-        "runbook": page,
+        "runbook": runbook_url,
     }
     return {key: value for key, value in said.items() if value}
 

@@ -34,6 +34,7 @@ from keeper.alerts.block_kit import (
 from keeper.alerts.digest_wording import figures, machine_lines, period, table
 from keeper.alerts.wording import (
     NOTHING_TO_DO,
+    cost_so_far,
     costs,
     count,
     duration,
@@ -49,6 +50,7 @@ from keeper.alerts.wording import (
     ordered,
     orders,
     others,
+    page,
     refused,
     retry_after_s,
     runbook,
@@ -276,7 +278,7 @@ class Slack:
         return blocks
 
     def _buttons(self, alert: Alert) -> list[dict[str, Any]]:
-        urls = {"Open keeper": self._settings.page_url}
+        urls = {"Open keeper": page(self._settings.page_url, alert)}
         if self._settings.runbooks_url:
             urls["Runbook"] = runbook(self._settings.runbooks_url, alert.name)
         return buttons({label: url for label, url in urls.items() if url})
@@ -286,13 +288,12 @@ class Slack:
     ) -> dict[str, Any]:
         said = [escape(notice.reason, 300), moment(notice.at), lateness(notice, now)]
         base = self._settings.runbooks_url
-        page = runbook(base, alert.name)
         if not base:
-            said.append(f"runbook: {escape(page)}")
+            said.append(f"runbook: {escape(runbook(base, alert.name))}")
         elif is_linked:
-            said.append(link(page, "runbook"))
+            said.append(link(runbook(base, alert.name), "runbook"))
         if is_linked and self._settings.page_url:
-            said.append(link(self._settings.page_url, "keeper"))
+            said.append(link(page(self._settings.page_url, alert), "keeper"))
         return context(" · ".join(filter(None, said)))
 
 
@@ -316,9 +317,8 @@ def _fields(notice: Notice, alert: Alert) -> list[dict[str, Any]]:
         rows.append(("Dark for", duration(notice.dark_s)))
     if notice.acts:
         rows.append(("Tried", count(notice.acts, "remedy", "remedies")))
-    if notice.cost_dollars:
-        rows.append(("That has cost", f"about ${notice.cost_dollars:.2f}"))
-    rows += [("Costs", costs(alert)), ("Since", moment(alert.since))]
+    rows += [("That has cost", cost_so_far(notice)), ("Costs", costs(alert))]
+    rows.append(("Since", moment(alert.since)))
     return fields({name: text for name, text in rows if text})
 
 

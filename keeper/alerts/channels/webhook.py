@@ -24,6 +24,7 @@ from keeper.alerts.wording import (
     is_wanted,
     lead,
     ordered,
+    page,
     refused,
     runbook,
     shared_reading,
@@ -117,7 +118,7 @@ class Webhook:
             **_plain(flat),
             "lines_left_out": len(notice.lines) - len(kept),
             "headline": plain(headline(notice), _TEXT_MAX),
-            "page_url": self._settings.page_url,
+            "page_url": page(self._settings.page_url, lead(notice)),
             "runbook": runbook(self._settings.runbooks_url, lead(notice).name),
         }
         kind = "keeper.digest" if notice.digest is not None else f"keeper.alert.{notice.kind}"

@@ -51,11 +51,11 @@ def test_an_alert_is_its_key_and_what_is_said_of_it() -> None:
             "needs_human": NEEDED,
             "costs": "$0.42/h",
             "runbook_url": "https://git.example/runbooks/KeeperStreamDark.md",
-            "dashboard": "https://keeper.example/",
+            "dashboard": "https://keeper.example/#duel/0",
         },
         "startsAt": "2026-03-01T11:57:00+00:00",
         "endsAt": "2026-03-01T12:03:00+00:00",
-        "generatorURL": "https://keeper.example/",
+        "generatorURL": "https://keeper.example/#duel/0",
     }
 
 

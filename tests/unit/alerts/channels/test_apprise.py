@@ -27,7 +27,7 @@ def test_what_to_do_comes_first_and_the_rest_is_short() -> None:
         "Why: frames arrive, but it is always the same frame",
         "Keeper: holds: the replacements allowed in 6 h are used up",
         "Dark for 34 min, cost about $0.02, costs $0.42/h",
-        "https://keeper.example/",
+        "https://keeper.example/#duel/0",
         "Runbook: docs/runbooks/KeeperStreamDark.md",
         "now critical, was warning · 2026-03-01 12:00:00 UTC",
     ]

@@ -55,13 +55,13 @@ def test_a_trigger_says_what_wakes_and_what_to_do() -> None:
     assert "`keeper explain duel/0`" in details["you"][0]
     assert details["why"] == "frames arrive, but it is always the same frame"
     assert details["dark_for"] == "34 min"
-    assert details["cost_so_far"] == "$0.02"
+    assert details["cost_so_far"] == "about $0.02"
     assert details["alerts"] == [
         "🔴 worse: duel/0 is dark, for 34 min",
         "🟠 duel/1 is dark, for 50 s",
     ]
     assert said["links"] == [
-        {"href": "https://keeper.example/", "text": "keeper"},
+        {"href": "https://keeper.example/#duel/0", "text": "keeper"},
         {"href": "https://git.example/runbooks/KeeperStreamDark.md", "text": "Runbook"},
     ]
 

@@ -70,7 +70,7 @@ def test_first_line_is_impact_and_the_rest_is_why_what_and_who() -> None:
     ):
         assert expected in shown
     buttons = [block for block in message["blocks"] if block["type"] == "actions"]
-    assert [each["url"] for each in buttons[0]["elements"]] == ["https://keeper.example/"]
+    assert [each["url"] for each in buttons[0]["elements"]] == ["https://keeper.example/#duel/0"]
 
 
 def test_whoever_need_not_act_is_told_so() -> None:
