@@ -51,7 +51,7 @@ demo: $(VENV)/.runtime ## Watch the real daemon keep simulated streams on air
 
 # More than there are cores: the tests of whole commands mostly wait, for a simulated host to boot and for
 # the marketplace's spacing. One of them uses a third of a core.
-WORKERS ?= $(shell expr $$(nproc) \* 2 + 1)
+WORKERS ?= $(shell expr $$(nproc) \* 2 + 2)
 
 # In the order of tests/turns.py; pytest-xdist would take the groups with the most tests first.
 .PHONY: test
