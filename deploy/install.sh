@@ -33,11 +33,12 @@ is_dry="" may_start=1 is_purge="" even_with_rentals="" skip_config_check=""
 changes=0
 
 say() { printf '%s\n' "$*"; }
-warn() { printf 'warning: %s\n' "$*" >&2; }
+warn() { printf 'warning: %s\n' "$*" | folded >&2; }
+folded() { if [[ -t 2 ]]; then fold -s -w 80; else cat; fi; }
 fail() {
     local code="$1"
     shift
-    printf 'error: %s\n' "$@" >&2
+    printf 'error: %s\n' "$@" | folded >&2
     exit "$code"
 }
 usage() {
@@ -366,7 +367,7 @@ start_or_go_back() {
         say "$version runs and is ready"
         return
     fi
-    warn "$version was not ready within $ready_s s"
+    warn "$version was not ready (it had $ready_s s)"
     tell_log
     if [[ -z "$old" || "$old" == "$version" ]]; then
         fail 1 "there is no other version to go back to; see: journalctl -u keeper"
@@ -379,7 +380,9 @@ go_back() {
     local old="$1" why
     systemctl stop keeper.service || true
     if ! why="$(can_read "$old" 2>&1)"; then
-        fail 1 "$version was not ready, and $old cannot use the memory any more: ${why##*$'\n'}" \
+        why="${why##*$'\n'}"
+        # Its own advice ends with an older copy, which is the last thing to do here.
+        fail 1 "$version was not ready, and $old cannot use the memory any more: ${why%%: install that version*}" \
             "$version is installed and stopped; rentals go on and cost, and nobody looks after them" \
             "see: journalctl -u keeper; then correct the cause and: systemctl start keeper" \
             "do not put a copy from $BACKUPS back: it has forgotten what was rented since, and that is rented twice"
@@ -488,7 +491,7 @@ import sys
 fleet = json.load(sys.stdin)
 slots = [slot for stream in fleet["streams"] for slot in stream["slots"]]
 hosts = [host for slot in slots for host in (slot["host"], slot["incoming"]) if host]
-print(len(hosts) + len(fleet["condemned"]) + len(fleet["orphans"]))'
+print(len(hosts) + len(fleet["condemned"]) + len(fleet["orphans"]))' 2>/dev/null
 }
 
 uninstall_it() {
