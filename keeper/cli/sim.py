@@ -187,6 +187,7 @@ def serve(
         "keeper sim run --seeds 1..50 --days 7 --jobs 2",
         "keeper sim run --seeds 1..50 --fleet any    # each seed with a fleet of its own",
         "keeper sim run --seed 7 --journal a.jsonl    # the same seed, the same bytes",
+        "keeper sim run --seed 7 --fleet five --storm 2 --messages    # a bad week, as people heard of it",
     ),
 )
 @click.option("--seed", type=click.IntRange(min=0), help="One seed.")
@@ -214,6 +215,19 @@ def serve(
     default=FLEETS[0],
     show_default=True,
     help="What the operator declares; any: each seed draws it.",
+)
+@click.option(
+    "--storm",
+    type=click.IntRange(1, 10),
+    default=1,
+    show_default=True,
+    help="So many plans of faults at once.",
+)
+@click.option(
+    "--messages",
+    "is_told",
+    is_flag=True,
+    help="Show what people were told, and hold it against what really happened; of one seed.",
 )
 @click.option(
     "--journal",
@@ -247,6 +261,8 @@ def run(
     jobs: int,
     faults: str,
     fleet: str,
+    storm: int,
+    is_told: bool,
     journal: Path | None,
     shrink_s: float,
     plans: Path,
@@ -273,7 +289,12 @@ def run(
         journal=journal,
         shrink_s=shrink_s,
         plans=plans,
+        storm=storm,
+        is_told=is_told,
     )
+    if is_told and len(campaign.seeds) > 1:
+        message = "the messages are those of one seed: give --seed"
+        raise click.BadParameter(message, param_hint="--messages")
     return main(campaign, as_json=as_json)
 
 

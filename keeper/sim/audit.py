@@ -23,6 +23,7 @@ from keeper.sim import promises_spares as spares
 from keeper.sim import promises_stream as stream
 from keeper.sim import promises_symptoms as symptoms
 from keeper.sim import promises_terms as terms
+from keeper.sim import told
 from keeper.sim.evidence import Broken, Evidence
 
 Check = Callable[[Evidence], Iterator[Broken]]
@@ -90,6 +91,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         alerts.old_news_is_not_told_again,
         alerts.darkness_is_told,
         alerts.who_is_needed_is_called_once,
+        told.nobody_is_called_in_vain,
         symptoms.what_needs_a_person_is_told,
     ),
     "I20": (ends.the_condemned_end,),

@@ -202,6 +202,8 @@ class Evidence:
     # What an operator ordered, when and for which slot; None: nobody has kept it, so it may be
     # anything.
     ordered: tuple[tuple[float, str], ...] | None = None
+    # What he asked not to be told of any more, when and by the alert's key.
+    silenced: tuple[tuple[float, str], ...] = ()
     deploys: tuple[Deployed, ...] = ()  # in order
     # What reached a channel of the operator's; None: nobody has kept it.
     messages: tuple[tuple[float, bytes], ...] | None = None

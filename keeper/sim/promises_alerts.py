@@ -77,7 +77,7 @@ def _is_silent(seen: Evidence, notice: Notice, until: float) -> bool:
 def _patience_s(seen: Evidence, notice: Notice, until: float) -> float:
     """Return how long an alert may be silent: its repeat, and while a louder one stood above it."""
     bounds = seen.bounds
-    if notice.is_news:
+    if notice.is_news or any(at <= until and key == notice.key for at, key in seen.silenced):
         return float("inf")  # a share of a budget that is used: it stays so, and is said once
     muted = (
         (begins, ends)

@@ -20,12 +20,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from keeper.sim import telling
 from keeper.sim.evidence import Broken
 from keeper.sim.faultplan import lines_of
 from keeper.sim.fleets import DEFAULT
 from keeper.sim.loop import EPOCH
 from keeper.sim.shrink import Plan, Shrunk, shrink
-from keeper.sim.story import SeedResult, days_for, run_plan, run_seed
+from keeper.sim.story import SeedResult, days_for, play_seed, run_plan, run_seed
+from keeper.sim.told import RATIO_MAX, tally
 
 _REPLAY_DAYS = 1.0
 _GC_EVERY = 100_000
@@ -45,15 +47,20 @@ class Campaign:
     journal: Path | None = None
     shrink_s: float = 0.0  # at most so long for a broken seed; 0: its plan is left as it is
     plans: Path = Path()  # the folder for the plans that are left
+    storm: int = 1  # so many plans of faults at once
+    is_told: bool = False  # the messages are shown; of one seed
 
     def command(self, seed: int) -> str:
         """Return the command that repeats one seed."""
         fleet = "" if self.fleet == DEFAULT else f" --fleet {self.fleet}"
-        return f"keeper sim run --seed {seed} --days {self.days:g} --faults {self.faults}{fleet}"
+        storm = "" if self.storm == 1 else f" --storm {self.storm}"
+        return f"keeper sim run --seed {seed} --days {self.days:g} --faults {self.faults}{fleet}{storm}"
 
 
 def main(campaign: Campaign, *, as_json: bool = False) -> int:
     """Run a campaign; returns the exit code: 0, or 1 when a promise was broken."""
+    if campaign.is_told:
+        return _main_told(campaign, as_json=as_json)
     results: list[SeedResult] = []
     for done, result in enumerate(_results(campaign), start=1):
         results.append(result)
@@ -64,6 +71,19 @@ def main(campaign: Campaign, *, as_json: bool = False) -> int:
         campaign.journal.write_bytes(b"".join(result.journal for result in results))
     print(json.dumps(summary(results) | ({"shrunk": shrunk} if shrunk else {})), flush=True)
     return 1 if any(result.broken for result in results) else 0
+
+
+def _main_told(campaign: Campaign, *, as_json: bool) -> int:
+    """Run one seed, and show what people were told; exit 1 too when they were called too often."""
+    (seed,) = campaign.seeds
+    played = play_seed(seed, campaign.days, campaign.faults, campaign.fleet, storm=campaign.storm)
+    told = tally(played.evidence)
+    telling.show(played.messages, told)
+    _tell(campaign, played.result, 1, as_json=as_json)
+    if campaign.journal is not None:
+        campaign.journal.write_bytes(played.result.journal)
+    print(json.dumps(summary([played.result]) | {"told": telling.numbers(told)}), flush=True)
+    return 1 if played.result.broken or told.ratio > RATIO_MAX or told.unpaged else 0
 
 
 def summary(results: Iterable[SeedResult]) -> dict[str, Any]:
@@ -159,12 +179,13 @@ class Ticker:
 def run_and_replay(seed: int, campaign: Campaign) -> SeedResult:
     """Run one seed; now and then prove, on a shorter run, that it writes the same journal twice."""
     _spare_garbage()
-    result = run_seed(seed, campaign.days, campaign.faults, campaign.fleet)
+    result = run_seed(seed, campaign.days, campaign.faults, campaign.fleet, storm=campaign.storm)
     if len(campaign.seeds) > 1 and seed % _REPLAY_EACH != 1:
         return result
     days = min(campaign.days, _REPLAY_DAYS)
     first, second = (
-        run_seed(seed, days, campaign.faults, campaign.fleet).journal for _ in range(2)
+        run_seed(seed, days, campaign.faults, campaign.fleet, storm=campaign.storm).journal
+        for _ in range(2)
     )
     if first == second:
         return result

@@ -56,6 +56,7 @@ _SHAPE = MarketShape(
     tempo=Tempo(strike_retry_s=20.0),  # most faults wait for something to strike, some for days
 )
 _DRAIN_S = 120.0
+_STORMS_APART = 1_000_003  # so far are the seeds of a storm's plans from each other
 _STRIKES_S = 600.0  # the last fault of a plan gets so long to do its harm
 _READ_S = 1200.0  # so long into the calm has the operator gone through the alerts
 _HEALED = (FaultKind.HOST_OFFLINE, FaultKind.MACHINE_UNLISTED)  # by the calm
@@ -86,12 +87,37 @@ class Played:
     counted: Mapping[str, float] = field(default_factory=dict)  # keeper's own dollars, by period
 
 
-def run_seed(seed: int, days: float, faults: str = "all", fleet: str = DEFAULT) -> SeedResult:
-    """Run one seed to its end and audit it.
+def run_seed(
+    seed: int, days: float, faults: str = "all", fleet: str = DEFAULT, *, storm: int = 1
+) -> SeedResult:
+    """Run one seed to its end and audit it. The arguments are those of ``play_seed``."""
+    wanted = fleet_for(fleet, seed=seed)
+    return replace(
+        play_seed(seed, days, faults, fleet, storm=storm).result, fleet=wanted.sentence()
+    )
 
-    ``faults``: a preset's name or a file's path. ``fleet``: the name of one, or ``any``.
+
+def play_seed(
+    seed: int, days: float, faults: str = "all", fleet: str = DEFAULT, *, storm: int = 1
+) -> Played:
+    """Run one seed to its end and audit it; returns it with all that others wrote down.
+
+    ``faults``: a preset's name or a file's path. ``fleet``: the name of one, or ``any``. ``storm``: so many
+    plans of faults at once, on a market that is as many times as large, or it would run out of hosts.
     """
-    return _run(seed, days, plan_for(faults, seed=seed, until_s=storm_s(days)), fleet)
+    wanted = fleet_for(fleet, seed=seed)
+    plans = (
+        plan_for(faults, seed=seed + _STORMS_APART * number, until_s=storm_s(days))
+        for number in range(storm)
+    )
+    plan = tuple(sorted((fault for plan in plans for fault in plan), key=lambda fault: fault.at))
+    story = story_of(
+        replace(wanted, machines=wanted.machines * storm),
+        seed=seed,
+        duration_s=days * DAY_S,
+        plan=plan,
+    )
+    return story.run()
 
 
 def run_plan(seed: int, days: float, plan: tuple[Fault, ...], fleet: str = DEFAULT) -> SeedResult:
@@ -274,6 +300,7 @@ class Story:
             clock_steps=steps,
             vouched=tuple((each.begins_at, each.ends_at) for each in universe.vouched),
             ordered=tuple(box.ordered),
+            silenced=tuple(box.silenced),
             deploys=() if box.releases is None else tuple(box.releases.told),
             messages=tuple((each.at, each.body) for each in universe.mailbox.messages),
             refused=tuple((each.at, each.body) for each in universe.mailbox.refused),

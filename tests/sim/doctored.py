@@ -529,6 +529,14 @@ def paged_for_nothing(run: Run) -> Evidence:
     return run.evidence()
 
 
+def told_of_what_was_over_at_once(run: Run) -> Evidence:
+    run.picture(100, 5000.0, live=False)
+    run.picture(100, 5012.0)
+    run.tell(5031.0, incident_id="inc_1")
+    run.tell(6000.0, "resolved", incident_id="inc_1")
+    return run.evidence()
+
+
 def old_news_told_again(run: Run) -> Evidence:
     for at in (5000.0, 13_000.0):
         run.tell(at, notice_id="msg_1")
@@ -714,6 +722,7 @@ BREAKS: tuple[tuple[str, Callable[[Run], Evidence]], ...] = (
     ("I19", paged_twice_for_one_incident),
     ("I19", never_paged_though_needed),
     ("I19", paged_for_nothing),
+    ("I19", told_of_what_was_over_at_once),
     ("I19", old_news_told_again),
     ("I19", dark_and_nobody_told),
     ("I20", costs_on_into_the_calm),
