@@ -135,8 +135,11 @@ class Feeds:
         if not self._ground.has_memory:
             return (), ()
         holding = told(self._ground.memory.alert_state)
-        keys = {alert.key for alert in holding}
-        ended = tuple(alert for key, alert in shown.alerts.items() if key not in keys)
+        now = {alert.key: alert.severity for alert in holding}
+        # A feed may tell alerts apart by severity, too: one that has risen has ended as what it was.
+        ended = tuple(
+            each for key, each in shown.alerts.items() if now.get(key) is not each.severity
+        )
         return holding, ended[-_ENDED_MAX:]
 
     async def _show_now(

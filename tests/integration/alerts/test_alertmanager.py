@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,18 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from keeper.adapters.clock import SystemClock
 from keeper.adapters.network import HttpNetwork
-from keeper.alerts import Alert, DeliveryKind
+from keeper.alerts import Alert, Severity
 from keeper.alerts.channels.alertmanager import Alertmanager, AlertmanagerSettings
+from keeper.alerts.dispatch import Numbers, dispatch
+from keeper.core.events import Event
+from keeper.daemon.declared import Declared
+from keeper.daemon.feed import Feeds, _Shown
+from keeper.daemon.ground import Ground
+from keeper.daemon.memory import Memory
+from keeper.ports import Saved
+from tests.builders import a_desire
 from tests.components import require
 from tests.unit.alerts.channels.notices import HOSTILE, NEEDED, alert
 from tests.waiting import look_until
@@ -21,17 +31,19 @@ from tests.waiting import look_until
 # An alert that is shown no more is over after three of these; a box that stalls for longer only makes
 # Alertmanager tell it again.
 INTERVAL_S = 2.0
+AT_ONCE = Numbers(group_wait_s=0, group_interval_s=0, resolved_after_s=0)
 
 
 class Receiver:
-    """Whoever Alertmanager tells: which alert fires or is resolved, in the order of its messages."""
+    """Whoever Alertmanager tells: what fires or is resolved, and how bad it is, in order."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[str, str]] = []
+        self.heard: list[tuple[str, str, str]] = []
 
     async def take(self, request: web.Request) -> web.Response:
         for told in (await request.json())["alerts"]:
-            self.heard.append((told["labels"]["about"], told["status"]))
+            labels = told["labels"]
+            self.heard.append((labels.get("about", ""), told["status"], labels["severity"]))
         return web.Response()
 
 
@@ -53,7 +65,7 @@ async def alertmanager(folder: Path, port: int, tells: int) -> AsyncIterator[str
     """Start one that tells at once, each alert for itself."""
     (folder / "am.yml").write_text(
         f"""
-route: {{receiver: hook, group_by: [about], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}}
+route: {{receiver: hook, group_by: [about, severity], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}}
 receivers:
   - name: hook
     webhook_configs: [{{url: "http://127.0.0.1:{tells}/", send_resolved: true}}]
@@ -89,29 +101,49 @@ async def amtool(url: str, *words: str) -> str:
 
 
 class Keeper:
-    """Shows what holds, as the daemon does; what it shows can be changed meanwhile."""
+    """What shows a feed what holds, with the memory that it reads."""
 
     def __init__(self, url: str) -> None:
-        self.feed = Alertmanager(
-            AlertmanagerSettings(
-                kind="alertmanager",
-                name="am",
-                url=url,
-                interval_s=INTERVAL_S,
-                labels={"team": "streams"},
-            )
+        settings = AlertmanagerSettings(
+            kind="alertmanager",
+            name="am",
+            url=url,
+            interval_s=INTERVAL_S,
+            labels={"team": "streams"},
         )
+        feed = Alertmanager(settings)
         self.network = HttpNetwork()
-        self.holding: list[Alert] = []
+        self.facts: list[Event] = []
+        self._state: Mapping[str, Any] = {}
+        self._ground = Ground(Declared(desired=a_desire(), workloads={}, feeds=(feed,)))
+        self.feeds = Feeds(
+            network=self.network,
+            clock=SystemClock(),
+            ground=self._ground,
+            publish=self.facts.append,
+            redact=str,
+        )
 
-    async def show(self, *ended: Alert) -> DeliveryKind:
-        request = self.feed.compose(tuple(self.holding), ended, now=datetime.now(UTC))
-        return self.feed.classify(await self.network.fetch(request)).kind
+    def hold(self, *alerts: Alert) -> None:
+        """Let people be told of these, and of the end of all others, as a tick does."""
+        now = datetime.now(UTC)
+        self._state, _ = dispatch(self._state, alerts, now, AT_ONCE)
+        self._state, _ = dispatch(self._state, alerts, now, AT_ONCE)  # what is quiet is over
+        self._ground.remember(Memory.of(Saved(keeper_id="k", alert_state=self._state), now))
+        self._ground.tell_changed()
 
-    async def live(self) -> None:
-        while True:
-            await self.show()
-            await asyncio.sleep(INTERVAL_S / 2)
+
+async def test_what_turns_worse_is_over_as_what_it_was(free_port: Callable[[], int]) -> None:
+    """Or it would be there twice until the milder one has had its three intervals."""
+    keeper, shown = Keeper(f"http://127.0.0.1:{free_port()}"), _Shown()
+    mild = alert(since=datetime.now(UTC))
+    keeper.hold(mild)
+    shown.alerts = {each.key: each for each in keeper.feeds._compared(shown)[0]}
+    keeper.hold(replace(mild, severity=Severity.CRITICAL))
+    holding, ended = keeper.feeds._compared(shown)
+    assert [each.severity for each in holding] == [Severity.CRITICAL]
+    assert [each.severity for each in ended] == [Severity.WARNING]
+    await keeper.network.close()
 
 
 @pytest.mark.timeout(240)
@@ -133,39 +165,43 @@ async def test_seen_silenced_ended_and_over_by_itself_when_keeper_dies(
         stack.push_async_callback(keeper.network.close)
 
         async def is_up() -> bool:
-            with contextlib.suppress(Exception):
-                return await keeper.show() is DeliveryKind.DELIVERED
-            return False
+            return (await keeper.feeds.test("am")).is_delivered
 
         await look_until(is_up, every_s=0.1)
         await amtool(url, "silence", "add", "--comment=known", "slot=duel/1")
-        keeper.holding = [dark, muted, lasting]
-        assert await keeper.show() is DeliveryKind.DELIVERED
-        living = asyncio.create_task(keeper.live())
+        keeper.hold(dark, muted, lasting)
+        living = asyncio.create_task(keeper.feeds.run())
 
-        async def seen() -> dict[str, Any]:
+        async def seen() -> dict[tuple[str, str], Any]:
             found = json.loads(await amtool(url, "alert", "query", "-a", "-s", "-o", "json"))
-            return {each["labels"]["about"]: each for each in found}
+            return {
+                (each["labels"].get("about"), each["labels"]["severity"]): each for each in found
+            }
 
-        found = await look_until(seen, lambda found: len(found) == 3, every_s=0.2)
-        assert found["duel/0"]["labels"]["team"] == "streams"
-        assert found["duel/0"]["annotations"]["needs_human"] == NEEDED
-        assert found["duel/1"]["status"]["state"] == "suppressed"
-        await heard(receiver, ("duel/0", "firing"))
-        await heard(receiver, ("duel", "firing"))
+        found = await look_until(seen, lambda found: len(found) >= 3, every_s=0.2)
+        shown = found["duel/0", "warning"]
+        assert shown["labels"]["team"] == "streams"
+        assert shown["annotations"]["needs_human"] == NEEDED
+        assert found["duel/1", "warning"]["status"]["state"] == "suppressed"
+        await heard(receiver, ("duel/0", "firing", "warning"))
+        await heard(receiver, ("duel", "firing", "warning"))
+
+        # What turns worse is another alert to Alertmanager: the one it was is over.
+        keeper.hold(replace(dark, severity=Severity.CRITICAL), muted, lasting)
+        await heard(receiver, ("duel/0", "firing", "critical"))
+        await heard(receiver, ("duel/0", "resolved", "warning"))
 
         # What ends is told at once, though it was shown with an end some seconds ahead.
-        keeper.holding = [muted, lasting]
-        assert await keeper.show(dark) is DeliveryKind.DELIVERED
-        await heard(receiver, ("duel/0", "resolved"))
+        keeper.hold(muted, lasting)
+        await heard(receiver, ("duel/0", "resolved", "critical"))
 
         # keeper dies: nobody says that anything is over, and it is over all the same.
         living.cancel()
-        await heard(receiver, ("duel", "resolved"))
-        assert "duel/1" not in {about for about, _ in receiver.heard}, "it was silenced"
+        await heard(receiver, ("duel", "resolved", "warning"))
+        assert "duel/1" not in {about for about, _, _ in receiver.heard}, "it was silenced"
 
 
-async def heard(receiver: Receiver, what: tuple[str, str]) -> None:
+async def heard(receiver: Receiver, what: tuple[str, str, str]) -> None:
     async def look() -> bool:
         return what in receiver.heard
 
