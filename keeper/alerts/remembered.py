@@ -202,7 +202,7 @@ def _flat(at: datetime | None) -> str | None:
 
 # What was read of a written state, by the identity of what is written, which is never changed in
 # place: reading all of it again cost a third of a tick in which an alert fires.
-_KNOWN_MAX = 1000
+_KNOWN_MAX = 10_000
 _Row = Told | Incident | int | None
 _known: dict[int, tuple[Any, _Row]] = {}
 
