@@ -186,7 +186,10 @@ exec {sys.executable} "$@"
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     folder = Path(tempfile.mkdtemp(prefix="k-", dir="/tmp"))
-    command = [str(KEEPER), "sim", "serve", "--port", "0", "--state", str(folder / "sim")]
+    # So slow that no host ever boots: what is on one is no part of these acts.
+    command = [
+        str(KEEPER), "sim", "serve", "--port", "0", "--time-scale", "0.01", "--state", str(folder / "sim")
+    ]  # fmt: skip
     market = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert market.stdout is not None
