@@ -229,35 +229,6 @@ print(next(f["cure"] for f in json.load(open("{tmp_path}/before"))["findings"] i
     assert "0.1 GB free" in after["disk"]["seen"]
 
 
-async def test_systemd_is_asked_about_the_service(patient: Patient) -> None:
-    """A stand-in for systemctl, which needs systemd as process 1: what it prints is from Debian 12."""
-    box = patient.box
-    commands = box.folder / "bin"
-    commands.mkdir()
-    told = {
-        "LoadState": "loaded", "ActiveState": "inactive", "UnitFileState": "disabled",
-        "NRestarts": "0", "WatchdogUSec": "1min", "NeedDaemonReload": "no",
-    }  # fmt: skip
-    systemctl = commands / "systemctl"
-
-    async def unit() -> dict[str, Any]:
-        lines = "\n".join(f"{key}={value}" for key, value in told.items())
-        systemctl.write_text(f"#!/bin/sh\ncat <<'EOF'\n{lines}\nEOF\n")
-        systemctl.chmod(0o755)
-        _, findings = await patient.told(PATH=f"{commands}:{os.environ['PATH']}")
-        (found,) = (each for each in findings if each["check"] == "service")
-        return found
-
-    found = await unit()
-    assert (found["level"], found["cure"]) == ("warn", "sudo systemctl enable keeper")
-    told |= {"UnitFileState": "enabled", "ActiveState": "active"}
-    found = await unit()
-    assert found["seen"] == "the service is active and enabled, with a watchdog of 60 s"
-    told["WatchdogUSec"] = "1.5s"
-    found = await unit()
-    assert found["level"] == "fail"
-
-
 async def test_a_terminal_of_80_columns_gets_commands_that_can_be_copied(box: Box) -> None:
     key = box.folder / ("a-folder-with-a-long-name" * 4) / "id_ed25519"
     box.configure(f"ssh: {{private_key_file: '{key}'}}")
