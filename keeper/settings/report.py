@@ -32,10 +32,13 @@ def _unknown_key(place: Place, values: Mapping[str, Any]) -> str:
     """Look for the same key elsewhere (it was indented wrongly), then for the nearest one here."""
     *above, name = place
     elsewhere = [dotted(known) for known in key_places() if known[-1] == name]
-    if elsewhere:
+    model = model_at(tuple(above), values)
+    if model is not None and f"{name}_secret" in model.model_fields:
+        # What is written here is the secret itself, as likely as not.
+        hint = f" (did you mean '{name}_secret', the name of a secret?)"
+    elif elsewhere:
         hint = f" (did you mean '{elsewhere[0]}'?)"
     else:
-        model = model_at(tuple(above), values)
         hint = suggestion(str(name), model.model_fields if model else ())
     return f"unknown key '{name}' in {_inside(tuple(above))}{hint}"
 

@@ -56,6 +56,7 @@ from keeper.adapters.vastai_wire import (
 )
 from keeper.alerts import Delivery, DeliveryKind
 from keeper.alerts.block_kit import escape
+from keeper.alerts.channels.slack import Slack, SlackSettings
 from keeper.alerts.wording import refused, shared_reading
 from keeper.cli.terminal import cell
 from keeper.core import cause, labels
@@ -538,7 +539,18 @@ def receivers_reply(data: bytes) -> Any:
     return shared_reading(reply) or refused(reply, DeliveryKind.DROP)
 
 
+_BOT: Final = Slack(
+    SlackSettings(kind="slack", name="ops", url_secret="", token_secret="T", channel="C1"), "xoxb-1"
+)
+
+
+def bots_reply(data: bytes) -> Any:
+    return _BOT.classify(HttpReply(status=200, headers={}, body=data, elapsed_s=0.1))
+
+
 def check_delivery(found: Delivery) -> str:
+    if len(found.receipt) > 100:
+        return "a receipt without a bound"
     if found.retry_after_s is not None and not 0 <= found.retry_after_s <= 86_400:
         return "an absurd wait"
     return shown_badly(found.error, 300)
@@ -722,6 +734,15 @@ PARSERS: Final = (
     Parser("labels", label, PLAIN, check_label),
     Parser("host keys", host_keys, PLAIN),
     Parser("receiver's reply", receivers_reply, (*PLAIN, *NOES), check_delivery),
+    Parser(
+        "bot's reply",
+        bots_reply,
+        as_json(
+            {"ok": True, "channel": "C1", "ts": "1.2", "message": {"thread_ts": "1.1"}},
+            {"ok": False, "error": "ratelimited"},
+        ),
+        check_delivery,
+    ),
     Parser("hints", hints, HINTS, check_hints),
     Parser("page", page_reply, (b"<html>", *PLAIN), check_reading),
     Parser("every sink", shown, (*PLAIN, *NOES, *LINES), check_shown),

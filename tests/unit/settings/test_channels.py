@@ -48,7 +48,10 @@ def declared(channel: str) -> str:
         ),
         (
             "kind: pagerduty, routing_key: R012",
-            f"keeper.yaml:3:36: unknown key 'routing_key' in {HERE} (did you mean 'routing_key_secret'?)",
+            (
+                f"keeper.yaml:3:36: unknown key 'routing_key' in {HERE} "
+                "(did you mean 'routing_key_secret', the name of a secret?)"
+            ),
         ),
         (
             "kind: pagerduty, routing_key_secret: OTHER",
@@ -72,7 +75,10 @@ def declared(channel: str) -> str:
         ),
         (
             "kind: apprise, url: 'mailtos://user:pass@example.org'",
-            f"keeper.yaml:3:34: unknown key 'url' in {HERE}",
+            (
+                f"keeper.yaml:3:34: unknown key 'url' in {HERE} "
+                "(did you mean 'url_secret', the name of a secret?)"
+            ),
         ),
     ],
 )
