@@ -1,8 +1,8 @@
 """What waits for one channel, and in which order it goes out. Waits for nothing itself.
 
-The order within an incident is always kept. Between incidents it is kept too, but for a message that its
-channel takes amiss again and again: it lets those of other incidents pass, or one that nobody can digest
-would hold up all news for half a day.
+The order within an incident is always kept, and so is that of what is said of one alert, in whichever
+incident. Otherwise it is kept too, but for a message that its channel takes amiss again and again: it lets
+those of other incidents pass, or one that nobody can digest would hold up all news for half a day.
 """
 
 from __future__ import annotations
@@ -109,13 +109,14 @@ class Tray:
         """Yield the messages that no earlier one holds up."""
         held_up: set[str] = set()
         for row in self.rows:
-            story = _story(row)
-            if story in held_up:
+            about = _about(row)
+            if held_up & about:
+                held_up |= about
                 continue
             yield row
             if self.reached.get(row.notice_id, 0) < _PATIENCE:
                 return
-            held_up.add(story)
+            held_up |= about
 
     def superseded_by(self, row: OutboxRow) -> OutboxRow | None:
         """Return a later message of the same incident that says all that a reminder says, newer.
@@ -162,6 +163,13 @@ class Tray:
 def _story(row: OutboxRow) -> str:
     """Return what a message belongs to: its incident, or the alert where it names none."""
     return str(row.payload.get("incident_id") or row.alert)
+
+
+def _about(row: OutboxRow) -> frozenset[str]:
+    """Return what a message belongs to: its incident, and every alert that it says something of."""
+    lines = row.payload.get("lines") or ()
+    keys = (str((line.get("alert") or {}).get("key", "")) for line in lines)
+    return frozenset({_story(row), row.alert, *keys})
 
 
 def _held(row: OutboxRow) -> frozenset[str]:
