@@ -55,6 +55,8 @@ PLANTED: dict[str, str] = {
     "Alertmanager's token": canary("alertmanager"),
     "password of an address of apprise's": canary("mail, password"),
     "path of an address of apprise's": canary("mail, path"),
+    "secret of Vast.ai's hints": canary("hints of the marketplace"),
+    "token of Alertmanager's hints": canary("hints of alertmanager"),
     "somebody else's variable": canary("AWS"),
     "another secret of the box": canary("nobody names it"),
 }
@@ -139,7 +141,8 @@ PATHS = (
     "/api/v1/events?limit=1000", "/api/v1/explain?slot=card/0", "/api/v1/explain?slot=talk/0",
     "/api/v1/explain?slot=duel/0", "/api/v1/explain?slot=none/0", "/api/v1/way?slot=duel/0",
     "/api/v1/report?slot=duel/0", "/api/v1/report?slot=card/0", "/api/v1/logs?slot=duel/0",
-    "/api/v1/log?slot=duel/0", "/api/v1/log?slot=card/0",
+    "/api/v1/log?slot=duel/0", "/api/v1/log?slot=card/0", "/api/v1/alerts", "/api/v1/outbox",
+    "/api/v1/silences",
 )  # fmt: skip
 
 
@@ -258,6 +261,7 @@ alerts:
     - {{kind: pagerduty, name: pager, url: "http://{receiver.url}/pager", severity_min: info}}
     - {{kind: apprise, name: mail, url_secret: MAIL}}
     - {{kind: alertmanager, name: am, url: "http://{receiver.url}/am", interval_s: 1, bearer_secret: AM}}
+hooks: {{vast_secret: VAST_HOOK, alertmanager_secret: AM_HOOK}}
 """
     box.configure(alerts, listen=f"127.0.0.1:{port}")
     text = box.config.read_text()
@@ -279,6 +283,8 @@ alerts:
         "KEEPER_SECRET_BOT": PLANTED["bot's token"],
         "KEEPER_SECRET_PAGERDUTY_ROUTING_KEY": PLANTED["pager's key"],
         "KEEPER_SECRET_AM": PLANTED["Alertmanager's token"],
+        "KEEPER_SECRET_VAST_HOOK": PLANTED["secret of Vast.ai's hints"],
+        "KEEPER_SECRET_AM_HOOK": PLANTED["token of Alertmanager's hints"],
         "KEEPER_SECRET_MAIL": f"json://ops:{password}@{receiver.url}/mail/{path}",
         "KEEPER_LOG__LEVEL": "debug",
         "AWS_SECRET_ACCESS_KEY": PLANTED["somebody else's variable"],
@@ -315,6 +321,10 @@ async def _ask_everything(port: int, path: Path) -> dict[str, str]:
             order = {"kind": "restart", "slot": "none/0", "reason": "?"}
             async with client.post("/api/v1/orders", json=order) as answer:
                 said[f"{base}/orders"] = await answer.text()
+            for hook in ("vast", "alertmanager"):
+                async with client.post(f"/hooks/{hook}", data=b"{}") as answer:
+                    assert answer.status == 401
+                    said[f"{base}/hooks/{hook}"] = repr(answer.headers) + await answer.text()
     return said
 
 
