@@ -42,7 +42,7 @@ def told_gauges(told: Told) -> Samples:
         oldest[row.channel] = min(oldest.get(row.channel, row.created_at), row.created_at)
     return {
         "keeper_alerts": [(labels, float(count)) for labels, count in kinds.items()],
-        "keeper_alerts_muted": [
+        "keeper_alerts_hidden": [
             (("louder",), float(sum(bool(each.muted_by) for each in holding))),
             (("silence",), float(sum(bool(each.silenced_by) for each in holding))),
         ],

@@ -11,7 +11,7 @@ ROWS: tuple[Described, ...] = (
         *("alert", "severity"),
     ),
     state(
-        "keeper_alerts_muted",
+        "keeper_alerts_hidden",
         "Alerts that hold now and of which nobody is told: a louder one says it, or a silence hides it.",
         "by",
     ),
