@@ -128,6 +128,9 @@ async def test_a_store_of_each_schema_is_taken_up_and_loses_nothing(
     assert saved.outbox
     assert held.get("tallies", 0) == sum(map(len, saved.meter.tallies.values()))
     assert held.get("deploys", 0) == sum(map(len, saved.revisions.values()))
+    assert held.get("silences", 0) == len(saved.silences)
+    assert held.get("receipts", 0) == len(saved.receipts)
+    assert held.get("channels_off", 0) == len(saved.channels_off)
     assert saved.keeper_id == was["keeper_id"]
     assert not saved.clean_stop
 
