@@ -22,7 +22,7 @@ from tests.components import REPOSITORY
 from tests.e2e.conftest import API_KEY, KEEPER, Box
 from tests.real_sshd import RealSshd, running_sshd
 
-pytestmark = [pytest.mark.real("sshd", "jq"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real("sshd", "jq"), pytest.mark.slow, pytest.mark.timeout(600)]
 
 WORKFLOW = lint.read(REPOSITORY / ".github" / "workflows" / "deploy-stream.yml")
 STEPS: list[dict[str, Any]] = WORKFLOW["jobs"]["deploy"]["steps"]
