@@ -18,7 +18,7 @@ from math import inf
 from typing import Any, TypeVar
 
 from keeper.sim.ledger import NAMED, HostEntry, Ledger, Rental, Request
-from keeper.sim.notices import Notice, read_notices
+from keeper.sim.notices import Message, Notice, read_messages, read_notices
 
 LISTING = ("GET", "/instances/")
 EMPTY_LIST, STALE_LIST = "list_empty", "list_stale"  # notes of lists that were not true
@@ -333,6 +333,11 @@ class Evidence:
     def notices(self) -> tuple[Notice, ...]:
         """What the operator was told, in the order of arrival, each message once."""
         return read_notices(self.messages or ())
+
+    @cached_property
+    def told_messages(self) -> tuple[Message, ...]:
+        """The messages by which the operator was told so, each once."""
+        return read_messages(self.messages or ())
 
     @cached_property
     def penniless(self) -> tuple[tuple[float, float], ...]:

@@ -23,7 +23,7 @@ from typing import Any
 from keeper.sim import telling
 from keeper.sim.evidence import Broken
 from keeper.sim.faultplan import lines_of
-from keeper.sim.fleets import DEFAULT
+from keeper.sim.fleets import DEFAULT, fleet_for
 from keeper.sim.loop import EPOCH
 from keeper.sim.shrink import Plan, Shrunk, shrink
 from keeper.sim.story import SeedResult, days_for, play_seed, run_plan, run_seed
@@ -79,7 +79,8 @@ def _main_told(campaign: Campaign, *, as_json: bool) -> int:
     played = play_seed(seed, campaign.days, campaign.faults, campaign.fleet, storm=campaign.storm)
     told = tally(played.evidence)
     telling.show(played.messages, told)
-    _tell(campaign, played.result, 1, as_json=as_json)
+    result = replace(played.result, fleet=fleet_for(campaign.fleet, seed=seed).sentence())
+    _tell(campaign, result, 1, as_json=as_json)
     if campaign.journal is not None:
         campaign.journal.write_bytes(played.result.journal)
     print(json.dumps(summary([played.result]) | {"told": telling.numbers(told)}), flush=True)

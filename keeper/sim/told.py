@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from keeper.sim.evidence import Broken, Evidence
 from keeper.sim.excuses import mute_s
-from keeper.sim.notices import FIRING, REPEAT, Message, read_messages
+from keeper.sim.notices import FIRING, REPEAT, Message
 from keeper.sim.troubles import GROUP_WAIT_S, Trouble, troubles, unseen
 
 RATIO_MAX = 1.2  # messages for each incident, in a week of faults that people answer
@@ -43,7 +43,7 @@ class Tally:
 
 def tally(seen: Evidence) -> Tally:
     """Hold every message of a run against what really happened."""
-    messages = read_messages(seen.messages or ())
+    messages = seen.told_messages
     known: set[Trouble] = set()
     verdicts: dict[str, list[Message]] = {"twice": [], "unfounded": [], "hasty": []}
     for message in messages:
