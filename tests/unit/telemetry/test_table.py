@@ -195,6 +195,17 @@ def test_hostile_words_make_no_series(slots: int, words: list[str]) -> None:
     generate_latest(registry)  # whatever they are, they can be written
 
 
+def test_words_of_hints_are_few_whoever_says_them(
+    sink: MetricsSink, registry: CollectorRegistry
+) -> None:
+    for number in range(500):
+        event = HintRefused(source="vast", why=f"because {number}", refused=1)
+        sink.publish(event, at=NOW, tick=1)
+    found = [f for f in registry.collect() if f.name == "keeper_hints_refused"]
+    assert len(found[0].samples) <= 17
+    assert value(registry, "keeper_hints_refused_total", source="other", why="other") == 484
+
+
 # --- how long things took ---------------------------------------------------------------------------
 
 
