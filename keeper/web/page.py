@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -76,6 +77,8 @@ _ENVIRONMENT.filters["measured"] = measured
 _ENVIRONMENT.filters["short"] = lambda condition: CONDITIONS.get(condition, str(condition))
 _ENVIRONMENT.filters["kept"] = in_words
 _ENVIRONMENT.filters["kept_tone"] = tone_of
+# Commands are there to be copied, and what a host calls itself may be in one.
+_ENVIRONMENT.filters["shell"] = lambda text: shlex.quote(plain(str(text), 300))
 _ENVIRONMENT.filters["sold_gb"] = sold_gb
 _ENVIRONMENT.filters["strip"] = strip_svg
 _ENVIRONMENT.filters["token"] = token

@@ -3,9 +3,11 @@
 import contextlib
 import io
 import re
+import shlex
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from html import unescape
 from typing import Any
 
 import aiohttp
@@ -23,7 +25,7 @@ from keeper.core.world import AccountSeen, Listing, Pause, Snapshot
 from keeper.ports import ChannelNow
 from tests.components import require
 from tests.integration.web.conftest import Keeper, Serve, journal_of, rich_snapshot
-from tests.integration.web.test_alerts import SILENCE
+from tests.integration.web.test_alerts import DARK, SILENCE
 from tests.integration.web.test_alerts import keeper as keeper_of_alerts
 from tests.snapshots import NOW, ago, dark, hold, instance, record, snapshot, tenure
 from tests.waiting import PATIENCE_S
@@ -293,6 +295,7 @@ async def test_page_says_who_was_told_what_is_kept_quiet_and_through_whom(serve:
         "KeeperStreamDark duel/1 says it already",
         "Silence stream=duel ends in 1 h 30 min · by local:ada: new ingest",
         "keeper alerts unsilence 5f2a9c01",
+        "keeper alerts silence key=KeeperStreamDark:duel/1 --for 2h",
         "Channel ops has not taken 1 message: HTTP 503",
         "Channel pager has been off for 1 h : HTTP 410. Try it: keeper alerts test pager",
     ):
@@ -301,6 +304,15 @@ async def test_page_says_who_was_told_what_is_kept_quiet_and_through_whom(serve:
     # A link in a message leads to the card that it is about.
     for anchor in ("duel", "duel/0", "duel/1"):
         assert html.count(f'id="{anchor}"') == 1
+
+
+async def test_a_command_to_copy_runs_nothing_that_a_host_has_put_into_it(serve: Serve) -> None:
+    evil = replace(DARK, key="KeeperCommonCause:driver=$(reboot)';reboot;'", muted_by="")
+    served = await serve(Keeper(holding=(evil,)))
+    async with aiohttp.ClientSession() as session, session.get(served.url) as reply:
+        shown = unescape(await reply.text())
+    (line,) = re.findall(r"keeper alerts silence (.*) --for 2h", shown)
+    assert shlex.split(line) == [f"key={evil.key}"]
 
 
 async def test_page_has_spares_below_the_cards_of_their_stream(serve: Serve) -> None:
