@@ -55,6 +55,7 @@ _BY_FILE = {
     "sim/test_mutated_market.py": 3.5,
     "sim/test_spending.py": 3.4,
     "sim/test_story.py": 3.8,
+    "sim/test_telling_cut_off.py": 3.0,
 }
 _WAIT = {"e2e", "integration"}
 _COMPUTE = {"property", "sim"}
