@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from keeper.adapters.relay import AppriseRelay, is_installed
-from keeper.adapters.relay_child import schema_of
+from keeper.adapters.relay_child import hand_on, schema_of
 from keeper.ports import PortError, Refused, Relayed, TimedOut, Unreachable
 from tests.waiting import eventually
 
@@ -25,10 +25,15 @@ class Receiver:
         self.hangs = False
         self.url = ""
 
-    async def take(self, request: web.Request) -> web.Response:
+    async def take(self, request: web.Request) -> web.StreamResponse:
         self.taken.append(await request.json())
         if self.hangs:
-            await asyncio.sleep(3600)
+            # A byte now and then: no time-out between two of them ends it.
+            endless = web.StreamResponse()
+            await endless.prepare(request)
+            while True:
+                await endless.write(b".")
+                await asyncio.sleep(0.2)
         return web.Response(status=self.status, text=f"no, {SECRET}")
 
 
@@ -114,7 +119,8 @@ def children() -> list[str]:
 
 async def test_who_stops_waiting_leaves_no_process_behind(receiver: Receiver) -> None:
     receiver.hangs = True
-    sending = asyncio.create_task(AppriseRelay().send(message(receiver.url)))
+    patient = message(receiver.url, timeout_s=3600)
+    sending = asyncio.create_task(AppriseRelay().send(patient))
     await eventually(lambda: receiver.taken)
     assert len(children()) == 1
     assert SECRET not in children()[0], "an argument can be read by everybody on the box"
@@ -140,6 +146,8 @@ async def test_who_stops_waiting_leaves_no_process_behind(receiver: Receiver) ->
 async def test_an_address_of_this_box_is_refused(url: str) -> None:
     caught = await refusal(url)
     assert type(caught) is Refused
+    answer = hand_on(url=url, title="t", body="b", severity="info", timeout_s=1.0)
+    assert (answer["outcome"], "reaches this box" in answer["error"]) == ("refused", True)
 
 
 async def test_what_is_no_address_is_refused_and_not_repeated() -> None:

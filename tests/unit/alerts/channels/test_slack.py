@@ -212,6 +212,7 @@ def test_what_begins_with_a_follow_up_is_told_in_full() -> None:
         ('{"ok":false,"error":"invalid_blocks"}', DeliveryKind.DROP, ""),
         ('{"ok":false,"error":"msg_blocks_too_long"}', DeliveryKind.DROP, ""),
         ('{"ok":false,"error":["\x1b[31m"]}', DeliveryKind.RETRY, ""),
+        ('{"ok":false,"error":"\\u001b[31m' + "x" * 9999 + '"}', DeliveryKind.DROP, ""),
         ("<html>sign in to the hotel's network</html>", DeliveryKind.RETRY, ""),
         ("[" * 60_000, DeliveryKind.RETRY, ""),
     ],
@@ -219,6 +220,8 @@ def test_what_begins_with_a_follow_up_is_told_in_full() -> None:
 def test_reads_what_a_token_call_answers(body: str, kind: DeliveryKind, receipt: str) -> None:
     delivery = BOT.classify(reply(200, body, **{"retry-after": "7"}))
     assert (delivery.kind, delivery.receipt) == (kind, receipt)
+    assert "\x1b" not in delivery.error
+    assert len(delivery.error) < 300
     assert bool(delivery.error) == (kind is not DeliveryKind.DELIVERED)
     if "ratelimited" in body:
         assert delivery.retry_after_s == 7.0
