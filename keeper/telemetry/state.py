@@ -13,6 +13,7 @@ from keeper.core.conditions import condition_of
 from keeper.core.model import (
     ConditionKind,
     InstanceId,
+    SlotId,
     SlotRecord,
     Status,
     StreamName,
@@ -52,7 +53,7 @@ def gauges(snapshot: Snapshot) -> Samples:
         "keeper_paused": [((), float(world.pause is not None))],
         "keeper_silences": [((), float(sum(each.until > snapshot.at for each in world.silences)))],
         "keeper_paused_slots": [((), float(len(of_slots(world.slot_pauses))))],
-        "keeper_pause_end_timestamp_seconds": _pauses(world),
+        "keeper_pause_end_timestamp_seconds": _pauses(world, records.keys()),
         "keeper_open_windows": [
             ((allow.value,), float(sum(each.allow is allow for each in world.windows)))
             for allow in Allowance
@@ -257,8 +258,10 @@ def _spares(snapshot: Snapshot) -> list[tuple[tuple[str, ...], float]]:
     return [(labels, float(count)) for labels, count in sorted(counts.items())]
 
 
-def _pauses(world: World) -> list[tuple[tuple[str, ...], float]]:
-    every: dict[str, Pause] = dict(of_slots(world.slot_pauses).items())
+def _pauses(world: World, slots: AbstractSet[SlotId]) -> list[tuple[tuple[str, ...], float]]:
+    """Give the ends of pauses. One may outlive its slot, and is then nobody's."""
+    paused = of_slots(world.slot_pauses).items()
+    every: dict[str, Pause] = {slot: pause for slot, pause in paused if slot in slots}
     if world.pause is not None:
         every[""] = world.pause
     return [

@@ -111,7 +111,9 @@ def test_nothing_of_a_stream_is_left_once_it_is_gone(
     lives(sink)
     assert 'stream="duel"' in generate_latest(registry).decode()
     left = snapshot(record("sd/0"), at=NOW + timedelta(seconds=30))
-    sink.render(replace(left, world=replace(left.world, meter=rich().world.meter)))
+    before = rich().world
+    world = replace(left.world, meter=before.meter, slot_pauses=before.slot_pauses)
+    sink.render(replace(left, world=world))
     text = generate_latest(registry).decode()
     assert "duel" not in text
     assert 'stream="sd"' in text
