@@ -246,7 +246,13 @@ class Notifier:
     ) -> None:
         opening = self._receipts.of(notice, tray.channel)
         self._publish(
-            NoticeSent(channel=row.channel, alert=row.alert, kind=row.kind, attempt=row.attempts)
+            NoticeSent(
+                channel=row.channel,
+                alert=row.alert,
+                kind=row.kind,
+                attempt=row.attempts,
+                is_page=notice.is_page,
+            )
         )
         self._receipts.delivered(notice, tray.channel, answer.receipt)
         await self._settle(tray, replace(row, delivered_at=self._clock.now()))

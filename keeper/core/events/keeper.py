@@ -156,6 +156,7 @@ class NoticeSent:
     alert: str
     kind: str
     attempt: int
+    is_page: bool = False  # from it on its incident needed a person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
