@@ -112,4 +112,7 @@ async def _body(request: web.Request) -> bytes:
                     raise Problem(413, "too long", f"at most {_BODY_MAX} bytes are read")
     except TimeoutError as error:
         raise Problem(408, "too slow", f"it must be whole within {_BODY_S:g} s") from error
+    except (ConnectionError, web.RequestPayloadError) as error:
+        # A stranger may go at any time; it is no error of ours, and no traceback in the log.
+        raise Problem(400, "not whole") from error
     return bytes(body)

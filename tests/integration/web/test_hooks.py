@@ -14,7 +14,7 @@ from keeper.web import hooks
 from tests.integration.web.conftest import Keeper, Serve
 from tests.integration.web.test_app import BEARER, ask
 from tests.unit.web.test_hints import AT, BODY, GROUP, SECRET, signed
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, eventually
 
 SECRETS = {"vast": SECRET, "alertmanager": "Zk39qLw7"}
 
@@ -109,6 +109,31 @@ async def test_who_never_ends_a_body_is_let_go(
         writer.write(b"POST /hooks/vast HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
         assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
         writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"Content-Length: 900\r\n\r\n{",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
+    ],
+)
+async def test_who_goes_in_the_middle_leaves_no_trace(
+    serve: Serve, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Anybody could have filled the log with tracebacks."""
+    served = await serve(Keeper(time=AT), secrets=SECRETS)
+    _, writer = await asyncio.open_connection("127.0.0.1", served.runner.addresses[0][1])
+    writer.write(b"POST /hooks/vast HTTP/1.1\r\nHost: a\r\n" + sent)
+    await writer.drain()
+    found = served.runner.app[hooks.HOOKS]
+    await eventually(lambda: found.at_once == 1)
+    writer.close()
+    await eventually(lambda: found.at_once == 0)
+    # Once more, so that whatever the first one has left behind is written down.
+    status, _, _ = await ask(f"{served.url}/hooks/vast", "POST", data=BODY, headers=signed())
+    assert status == 200
+    assert [each for each in caplog.records if each.levelname in {"ERROR", "WARNING"}] == []
 
 
 async def test_too_many_at_once_are_told_to_come_again(
