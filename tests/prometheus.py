@@ -1,7 +1,7 @@
 """A real Prometheus that runs on deploy/prometheus itself, only faster.
 
 What is changed of it for a test, and nothing else: addresses; how often is scraped, discovered and
-evaluated (a fraction of a second); and how long an alert must hold before it fires (``for``: at once,
+evaluated (each second); and how long an alert must hold before it fires (``for``: at once,
 where asked). No expression is touched.
 """
 
@@ -18,7 +18,7 @@ from tests.components import REPOSITORY, require
 from tests.waiting import look_until
 
 DEPLOYED = REPOSITORY / "deploy" / "prometheus"
-EVERY = "500ms"
+EVERY = "1s"
 
 
 def config_of(
