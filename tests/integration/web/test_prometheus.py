@@ -112,6 +112,25 @@ def with_exporter(shown: Snapshot, port: int) -> Snapshot:
     return replace(shown, world=replace(shown.world, listing=listing))
 
 
+async def test_discovery_refuses_nonsense_and_says_nothing_before_it_knows(serve: Serve) -> None:
+    """Anything but 200 leaves Prometheus with the list that it had; an empty list would end all targets."""
+    served, starting = await serve(), await serve(Keeper(shown=None))
+    async with aiohttp.ClientSession() as session:
+        for url, port, status in (
+            (served.url, "0", 400),
+            (served.url, "65536", 400),
+            (served.url, "ssh", 400),
+            (served.url, "9400", 200),
+            (starting.url, "9400", 503),
+        ):
+            address = f"{url}/api/v1/prometheus/targets?port={port}"
+            async with session.get(address) as reply:
+                assert reply.status == status
+                if status == 200:
+                    assert reply.content_type == "application/json"
+                    assert await reply.json() == []
+
+
 @pytest.mark.timeout(180)
 @pytest.mark.real("prometheus")
 async def test_a_real_prometheus_scrapes_keeper_and_its_hosts_as_the_example_says(
