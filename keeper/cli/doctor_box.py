@@ -56,9 +56,17 @@ class Box:
         return sudo_for(self.config.parent)
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path is seen to be there; what lies in a folder that is shut is not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def sudo_for(path: Path) -> str:
     """Say "sudo " where this user may not write here, or in the folder that would hold it."""
-    while not path.exists() and path != path.parent:
+    while not is_there(path) and path != path.parent:
         path = path.parent
     return "" if os.access(path, os.W_OK) else "sudo "
 
@@ -117,13 +125,13 @@ def configuration_of(box: Box) -> Configuration:
     return Configuration(
         path=str(path),
         folder=str(path.absolute().parent),
-        is_there=path.exists() or not _can_be_seen(path),
-        is_readable=not path.exists() or os.access(path, os.R_OK),
-        problems=len(box.problems) if path.exists() else 0,
+        is_there=is_there(path) or not _can_be_seen(path),
+        is_readable=_can_be_seen(path) and (not is_there(path) or os.access(path, os.R_OK)),
+        problems=len(box.problems) if is_there(path) else 0,
         line=int(place[1]) if place else 1,
         streams=len(box.settings.streams),
         slots=sum(stream.replicas for stream in box.settings.streams),
-        sudo=sudo_for(path if path.exists() else path.absolute().parent),
+        sudo=sudo_for(path if is_there(path) else path.absolute().parent),
     )
 
 
@@ -144,7 +152,7 @@ def secrets_of(box: Box) -> tuple[Secret, ...]:
 def secret_files_of(box: Box) -> tuple[SecretFile, ...]:
     """Say how the files are that hold secrets: those beside the configuration, and those it names."""
     paths: list[Path] = []
-    if not box.is_hidden and box.credentials.is_dir():
+    if not box.is_hidden and is_there(box.credentials):
         paths += sorted(each for each in box.credentials.rglob("*") if each.is_file())
     vast, http = box.settings.vast, box.settings.http
     paths += [each for each in (vast.api_key_file, http.token_file) if each is not None]
@@ -188,11 +196,11 @@ def _can_be_seen(path: Path) -> bool:
 def _as_the_service(config: Path, environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Give the environment that the service would have: its file of variables, its credentials."""
     given = {**_variables(config.absolute().parent / "keeper.env"), **environ}
-    if "CREDENTIALS_DIRECTORY" in given or not folder.is_dir() or _is_hidden(folder):
+    if "CREDENTIALS_DIRECTORY" in given or _is_hidden(folder) or not is_there(folder):
         return given
     given["CREDENTIALS_DIRECTORY"] = str(folder)
     secrets = folder / "secret"
-    if secrets.is_dir() and os.access(secrets, os.R_OK | os.X_OK):
+    if is_there(secrets) and os.access(secrets, os.R_OK | os.X_OK):
         for file in secrets.iterdir():
             try:
                 value = file.read_text(encoding="utf-8").strip()
@@ -232,8 +240,8 @@ def _what_can_be_had(
     from keeper.settings import Settings, load_settings
     from keeper.settings.document import read_document
 
-    is_there = config.exists() and os.access(config, os.R_OK)
-    document = read_document(config) if is_there else None
+    is_readable = is_there(config) and os.access(config, os.R_OK)
+    document = read_document(config) if is_readable else None
     written = document.values if document is not None and document.is_readable else {}
     ssh = written.get("ssh")
     key = ssh.get("private_key_file") if isinstance(ssh, dict) else None
@@ -257,6 +265,6 @@ def _what_can_be_had(
     for file, tree in trials:
         with contextlib.suppress(ConfigError):
             settings = load_settings(file, environ, overrides={**tree, **overrides})
-            is_known = bool(written) or not config.exists()
+            is_known = bool(written) or (_can_be_seen(config) and not is_there(config))
             return settings, is_known, declared
     return Settings(), False, declared

@@ -83,6 +83,7 @@ class Market:
 
     url: str
     has_key: bool = True
+    is_hidden: bool = False  # where the service's key is, this user may not look
     why_not: str = ""  # it was not asked
     is_reached: bool = False
     error: str = ""
@@ -213,7 +214,7 @@ class StateFolder:
     is_folder: bool = True
     mode: int = 0o700
     owner: str = ""
-    is_ours: bool = True  # of this user, or of the service's
+    is_ours: bool | None = True  # of who runs keeper; None: this user cannot say
     can_be_made: bool = True
     sudo: str = ""
     service_user: str = "keeper"

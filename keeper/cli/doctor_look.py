@@ -12,12 +12,13 @@ import pwd
 import resource
 import shutil
 import sqlite3
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from keeper.cli.doctor_box import Box, sudo_for
+from keeper.cli.doctor_box import Box, is_there, sudo_for
 from keeper.cli.doctor_facts import (
     Disk,
     Extra,
@@ -32,6 +33,7 @@ from keeper.cli.doctor_facts import (
 )
 
 SERVICE_USER = "keeper"
+SERVICE_STATE = Path("/var/lib/keeper")  # the unit's StateDirectory
 # The daemon itself, and for each slot its link, its probes and what a look decodes (docs/performance.md).
 _DAEMON_BYTES, _SLOT_BYTES = 150_000_000, 3_000_000
 _DAEMON_FILES, _SLOT_FILES = 128, 8
@@ -107,7 +109,7 @@ def disk_of(box: Box) -> Disk:
     """Say how much room there is where keeper remembers things."""
     folder = box.settings.state_dir
     at = folder
-    while not at.exists() and at != at.parent:
+    while not is_there(at) and at != at.parent:
         at = at.parent
     try:
         found = os.statvfs(at)
@@ -125,7 +127,7 @@ def state_folder_of(box: Box) -> StateFolder:
     """Say whose the state folder is, and who may look into it."""
     path = box.settings.state_dir
     above = path.parent
-    while not above.exists() and above != above.parent:
+    while not is_there(above) and above != above.parent:
         above = above.parent
     try:
         found = path.stat()
@@ -142,25 +144,25 @@ def state_folder_of(box: Box) -> StateFolder:
 
 
 def _state_folder(path: Path, found: os.stat_result, owner: str) -> StateFolder:
-    service = _uid_of(SERVICE_USER)
-    user = SERVICE_USER if service is not None and os.geteuid() == 0 else _user()
     return StateFolder(
         path=str(path),
         is_there=True,
-        is_folder=path.is_dir(),
+        is_folder=stat.S_ISDIR(found.st_mode),
         mode=found.st_mode & 0o777,
         owner=owner,
-        # A systemd that makes users up as it goes has them above 61,184 (systemd.exec(5), DynamicUser=).
-        is_ours=found.st_uid in {os.geteuid(), service} or found.st_uid >= 61_184,  # noqa: PLR2004 - said above
+        is_ours=_is_ours(path, found.st_uid),
         sudo=sudo_for(path),
-        service_user=user,
+        service_user=SERVICE_USER,
     )
 
 
-def _user() -> str:
-    with contextlib.suppress(KeyError):
-        return pwd.getpwuid(os.geteuid()).pw_name
-    return str(os.geteuid())
+def _is_ours(path: Path, owner: int) -> bool | None:
+    """Whether a state folder is of who runs keeper; None: a user other than its owner cannot say."""
+    service = _uid_of(SERVICE_USER)
+    if path == SERVICE_STATE and service is not None:
+        # A systemd that makes users up as it goes has them above 61,184 (systemd.exec(5), DynamicUser=).
+        return owner == service or owner >= 61_184  # noqa: PLR2004 - said above
+    return True if os.geteuid() in {0, owner} else None
 
 
 def _uid_of(name: str) -> int | None:
@@ -324,12 +326,15 @@ async def _told_by(*words: str) -> str:
     """Run a command that only reads, for a few seconds; "" when it is not there or says nothing."""
     if shutil.which(words[0]) is None:
         return ""
-    process = await asyncio.create_subprocess_exec(
-        *words,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:  # no process may be started: that is of no use here, and no fault of the box
+        return ""
     try:
         async with asyncio.timeout(_COMMAND_S):
             assert process.stdout is not None

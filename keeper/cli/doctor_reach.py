@@ -161,6 +161,7 @@ async def market_of(
         "url": box.settings.vast.url,
         "credential": credential_of_key(box),
         "sudo": box.sudo,
+        "is_hidden": box.is_hidden,
     }
     will_be = box.settings.vast.register_ssh_key
     key: dict[str, Any] = {

@@ -193,6 +193,9 @@ STATE_FOLDER: tuple[Row[StateFolder], ...] = (
         seen="{f.path} is not a folder",
         cure="{f.sudo}mv {f.path!q} {f.path!q}.aside",
     ),
+    Row(when=lambda f: f.is_ours is None, level=UNKNOWN,
+        seen="{f.path} belongs to {f.owner}; this user is another one",
+        cure="sudo keeper doctor"),
     Row(
         when=lambda f: not f.is_ours,
         level=FAIL,

@@ -30,6 +30,12 @@ def _always(_: object) -> bool:
 
 API_KEY: tuple[Row[Market], ...] = (
     Row(
+        when=lambda f: not f.has_key and f.is_hidden,
+        level=UNKNOWN,
+        seen="this user may not look where the service's API key is",
+        cure="sudo keeper doctor",
+    ),
+    Row(
         when=lambda f: not f.has_key,
         level=FAIL,
         seen="no API key of the marketplace account is given",

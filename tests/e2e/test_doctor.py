@@ -161,6 +161,34 @@ async def test_a_key_that_is_refused_or_lacks_a_right_is_told_as_such(
     assert set(fails) == {"marketplace"}
 
 
+async def test_what_this_user_may_not_see_is_unknown_and_no_fault(patient: Patient) -> None:
+    """`keeper doctor` without sudo, on the box of a service."""
+    box = patient.box
+    box.configure("    secrets: [admin_code]")
+    hidden = [box.state, box.folder / "credentials"]
+    words: list[str] = []
+    if os.geteuid() == 0:
+        # A superuser without the right to pass over permissions is one like everybody else.
+        words = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+        words += ["--inh-caps=-dac_override"]
+    for folder in hidden:
+        folder.mkdir()
+        (folder / "keeper.db").write_text("x")
+        folder.chmod(0)
+    try:
+        running = await box._spawn(*words, KEEPER, "doctor", "--json", environ={"VAST_API_KEY": ""})
+        await running.ended()
+    finally:
+        for folder in hidden:
+            folder.chmod(0o700)
+    findings = json.loads("".join(running.out))["findings"]
+    unknown = {each["check"]: each for each in findings if each["level"] == "unknown"}
+    assert {"secret", "SSH key", "store", "API key"} <= set(unknown)
+    assert [each for each in findings if each["level"] == "fail"] == []
+    again = f"sudo keeper doctor --config {box.config}"
+    assert {unknown[name]["cure"] for name in ("secret", "SSH key", "store", "API key")} == {again}
+
+
 async def test_a_clock_that_is_wrong_is_seen_in_the_marketplaces_answers(patient: Patient) -> None:
     async with another_time(patient.box.sim.url, ahead_s=3600) as url:
         fails = await patient.ill("--vast-url", url)
