@@ -229,7 +229,8 @@ def test_reason_has_a_sentence(reason: Reason) -> None:
 def test_alert_and_runbook_come_in_pairs() -> None:
     """Whoever is woken has a page of the alert's own name to read, and no page outlives its alert."""
     words = re.compile(r"\bKeeper[A-Z]\w+\b")
-    named = set(words.findall((PACKAGE / "alerts" / "rules.py").read_text()))
+    sources = [PACKAGE / "alerts" / f"{name}.py" for name in ("rules", "trial")]
+    named = {name for each in sources for name in words.findall(each.read_text())}
     rules = (REPOSITORY / "deploy" / "prometheus" / "alerts.yml").read_text()
     named |= set(re.findall(r"^\s*- alert: (\w+)", rules, re.MULTILINE))
     pages = {page.stem for page in (REPOSITORY / "docs" / "runbooks").glob("*.md")}
