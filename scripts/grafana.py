@@ -301,7 +301,11 @@ def _options(kind: str) -> dict[str, Any]:
         case "heatmap":
             return {
                 "calculate": False, "cellGap": 1, "yAxis": {"unit": "s", "axisPlacement": "left"},
-                "color": {"mode": "scheme", "scheme": "Oranges", "steps": 64, "fill": "dark-orange"},
+                "color": {
+                    "mode": "scheme", "scheme": "Oranges", "steps": 64, "exponent": 0.5,
+                    "reverse": False, "fill": "dark-orange",
+                },
+                "exemplars": {"color": "rgba(255,0,255,0.7)"},
                 "tooltip": {"mode": "single", "showColorScale": False, "yHistogram": False},
                 "legend": {"show": True}, "filterValues": {"le": 1e-9}, "rowsFrame": {"layout": "auto"},
             }  # fmt: skip
