@@ -206,6 +206,7 @@ class Watching:
             width=max(2, width // 2 * 2),
             height=min(height, 4 * THUMBNAIL_WIDTH),
             interpolation="AREA",  # a third of the usual one's time
+            threads=1,  # a decoder may start none, and only root is let
         )
         small.save(out, "JPEG", quality=THUMBNAIL_QUALITY)
         return out.getvalue()

@@ -90,10 +90,10 @@ def _members(name: str) -> set[str]:
     return {call for each in _SETS[name] for call in _members(each)}
 
 
-class _Filter:
+class Filter:
     """A filter of libseccomp, as systemd makes them."""
 
-    def __init__(self, otherwise: int) -> None:
+    def __init__(self, otherwise: int = _ALLOW) -> None:
         self._lib = ctypes.CDLL(ctypes.util.find_library("seccomp") or "libseccomp.so.2")
         self._lib.seccomp_init.restype = ctypes.c_void_p
         self._lib.seccomp_init.argtypes = [ctypes.c_uint32]
@@ -103,6 +103,10 @@ class _Filter:
             ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p
         ]  # fmt: skip
         self._filter = self._lib.seccomp_init(otherwise)
+
+    def deny(self, call: str, error: int, *bits: tuple[int, int]) -> None:
+        """Refuse a call with an error, where an argument has all these bits."""
+        self.rule(_ERRNO | error, call, *[(at, _MASKED_EQ, mask, mask) for at, mask in bits])
 
     def rule(self, action: int, call: str, *compares: tuple[int, int, int, int]) -> None:
         """Add a rule; a call that this architecture does not have is passed over."""
@@ -137,7 +141,7 @@ def close_in(unit: Unit, scratch: Path, writable: Sequence[Path]) -> None:
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _forbid(unit)
     refused = _ERRNO | getattr(errno, unit.values("SystemCallErrorNumber")[-1])
-    rest = _Filter(refused)
+    rest = Filter(refused)
     for call in sorted(calls):
         rest.rule(_ALLOW, call)
     rest.load()
@@ -146,7 +150,7 @@ def close_in(unit: Unit, scratch: Path, writable: Sequence[Path]) -> None:
 def _forbid(unit: Unit) -> None:
     """Load what is refused by the arguments of a call; a filter each, as systemd does."""
     denied = _ERRNO | errno.EPERM
-    some = _Filter(_ALLOW)
+    some = Filter(_ALLOW)
     if unit.has("MemoryDenyWriteExecute"):
         some.rule(denied, "mmap", (2, _MASKED_EQ, 6, 6))
         some.rule(denied, "mprotect", (2, _MASKED_EQ, 4, 4))
@@ -170,7 +174,7 @@ def _forbid(unit: Unit) -> None:
         getattr(socket, name) for name in unit.values("RestrictAddressFamilies")[-1].split()
     ]
     absent = _ERRNO | errno.EAFNOSUPPORT
-    others = _Filter(_ALLOW)
+    others = Filter(_ALLOW)
     for family in range(46):
         if family not in families:
             others.rule(absent, "socket", (0, _EQ, family, 0))

@@ -83,6 +83,16 @@ def test_pictures_slates_and_players_work_behind_them(short_path: Path) -> None:
     assert told == {"frames": 20, "decoding": "", "slates": [True], "addresses": "gathered"}
 
 
+def test_a_picture_is_decoded_without_a_thread() -> None:
+    """Every look of a keeper that is not root failed: its thumbnail was scaled by threads."""
+    command = [sys.executable, "-m", "tests.integration.deploy.threadless"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=100, cwd=REPOSITORY
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"frames": 20, "has_jpeg": True}
+
+
 @pytest.fixture
 async def box(short_path: Path) -> AsyncIterator[Box]:
     shape = MarketShape(
