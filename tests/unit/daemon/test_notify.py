@@ -11,9 +11,9 @@ from typing_extensions import override
 
 from keeper.alerts import Alert, Channel, Delivery, DeliveryKind, Notice, Severity
 from keeper.alerts.dispatch import to_payload
-from keeper.core.events import Event
+from keeper.core.events import Event, NoticeFailed
 from keeper.daemon.notify import Notifier
-from keeper.ports import HttpReply, HttpRequest, NoticeKind, OutboxRow, Unreachable
+from keeper.ports import HttpReply, HttpRequest, NoticeKind, OutboxRow, Saved, Unreachable
 from keeper.sim.disk import Disk, MemoryStore
 from keeper.sim.loop import EPOCH, VirtualClock, run
 from keeper.sim.memory import MemoryNetwork
@@ -310,3 +310,161 @@ def test_a_keeper_whose_clock_is_set_back_tells_the_beginning_before_the_end() -
             assert _kinds(stage) == ["firing", "resolved"]
 
     run(play())
+
+
+# --- pace, patience, threads ------------------------------------------------------------------------
+
+
+def test_a_channel_gets_its_messages_as_far_apart_as_it_says() -> None:
+    async def play() -> None:
+        told, other = _Told("ops", apart_s=30.0), _Told("other")
+        post = _Post(told, other)
+        post.notifier.take(tuple(_row(n, each) for n in range(3) for each in ("ops", "other")))
+        await post.deliver(for_s=20.0)
+        assert (len(told.got), len(other.got)) == (1, 3)
+        await post.deliver(for_s=45.0)
+        assert told.got == ["0", "1", "2"]
+
+    _play(play)
+
+
+@dataclass(slots=True)
+class _Busy(_Told):
+    """A channel that asks for a while."""
+
+    @override
+    def classify(self, reply: HttpReply) -> Delivery:
+        return Delivery(kind=self.answer, retry_after_s=600.0, error="slower")
+
+
+def test_what_a_channel_asks_to_wait_holds_for_all_its_messages() -> None:
+    """One that came meanwhile, of another incident, was sent at once, and the wait began anew."""
+
+    async def play() -> None:
+        told = _Busy("ops", answer=DeliveryKind.RETRY)
+        post = _Post(told)
+        await post.deliver(_row(1, "ops"), for_s=10.0)
+        tray = post.notifier.outbox()[0]
+        assert (tray.attempts, tray.last_error) == (1, "slower")
+        told.answer = DeliveryKind.DELIVERED
+        await post.deliver(_of_incident(2, "other"), for_s=580.0)
+        assert told.got == ["1"]
+        await post.deliver(for_s=20.0)
+        assert told.got == ["1", "1", "2"]
+
+    _play(play)
+
+
+def _of_incident(number: int, incident: str) -> OutboxRow:
+    row = _row(number, "ops")
+    return replace(row, alert=incident, payload={**row.payload, "incident_id": incident})
+
+
+@dataclass(slots=True)
+class _Thread(_Told):
+    """A channel that gives receipts, and whose first message cannot be written anew."""
+
+    receipts: list[str] = field(default_factory=list)
+
+    @override
+    def compose(self, notice: Notice, *, now: datetime, receipt: str = "") -> HttpRequest:
+        self.receipts.append(receipt)
+        return _Told.compose(self, notice, now=now)
+
+    @override
+    def classify(self, reply: HttpReply) -> Delivery:
+        return Delivery(kind=DeliveryKind.DELIVERED, receipt=f"thread {len(self.got)}")
+
+    @override
+    def amend(self, notice: Notice, *, now: datetime, receipt: str) -> HttpRequest | None:
+        raise ValueError(f"{receipt} cannot be written anew")
+
+
+def test_that_a_first_message_is_not_brought_up_to_date_costs_no_message() -> None:
+    async def play() -> None:
+        told = _Thread("ops")
+        post = _Post(told)
+        await post.deliver(*(_of_incident(number, "i") for number in (1, 2, 3)))
+        assert told.got == ["1", "2", "3"]
+        assert told.receipts == ["", "thread 1", "thread 1"]
+        failed = [event for event in post.facts if isinstance(event, NoticeFailed)]
+        assert len(failed) == 2
+        assert "thread 1 cannot be written anew" in failed[0].error
+        assert all(row.delivered_at for row in post.disk.outbox.values())
+
+    _play(play)
+
+
+def test_a_thread_is_known_after_a_restart_and_forgotten_after_the_end() -> None:
+    async def play() -> None:
+        told = _Thread("ops")
+        post = _Post(told)
+        await post.deliver(_of_incident(1, "i"))
+        again = _Post(told)
+        again.notifier.remember(Saved(keeper_id="1", receipts=tuple(post.disk.receipts.values())))
+        again.clock.step(2 * 86_400.0)
+        await again.deliver(_of_incident(2, "i"))
+        assert told.receipts == ["", "thread 1"]
+        # It is kept for as long as the incident goes on.
+        (kept,) = again.disk.receipts.values()
+        assert kept.at > next(iter(post.disk.receipts.values())).at
+        end = _of_incident(3, "i")
+        end = replace(
+            end, kind=NoticeKind.RESOLVED, payload={**end.payload, "kind": "resolved"}
+        )  # fmt: skip
+        await again.deliver(end, _of_incident(4, "i"))
+        assert told.receipts == ["", "thread 1", "thread 1", ""]
+
+    _play(play)
+
+
+def test_a_message_that_is_refused_again_and_again_holds_up_its_own_incident_only() -> None:
+    async def play() -> None:
+        told = _Fussy("ops")
+        post = _Post(told)
+        other = _of_incident(3, "other")
+        await post.deliver(_of_incident(1, "i"), _of_incident(2, "i"), other, for_s=1800.0)
+        assert told.got.count("3") == 1
+        assert told.got.count("2") == 0
+        await post.deliver(for_s=86_400.0)
+        assert post.row(1, "ops").given_up
+        assert post.row(2, "ops").delivered_at is not None
+
+    _play(play)
+
+
+@dataclass(slots=True)
+class _Fussy(_Told):
+    """A channel that has trouble with one message."""
+
+    @override
+    def classify(self, reply: HttpReply) -> Delivery:
+        is_bad = self.got[-1] == "1"
+        return Delivery(kind=DeliveryKind.RETRY if is_bad else DeliveryKind.DELIVERED)
+
+
+def test_what_waits_for_a_channel_that_wants_no_more_is_let_go_with_a_word_each() -> None:
+    async def play() -> None:
+        told = _Told("ops", answer=DeliveryKind.DISABLE)
+        post = _Post(told)
+        await post.deliver(*(_row(number, "ops") for number in range(4)))
+        assert told.got == ["0"]
+        assert all(row.given_up for row in post.disk.outbox.values())
+        assert sum(event.name == "notice.failed" for event in post.facts) == 5
+        (off,) = post.notifier.channels_now()
+        assert (off.pending, off.off_why) == (0, "no")
+
+    _play(play)
+
+
+def test_too_many_messages_are_let_go_with_a_word_each_and_written_down() -> None:
+    async def play() -> None:
+        told = _Told("ops", answer=DeliveryKind.RETRY)
+        post = _Post(told)
+        await post.deliver(*(_of_incident(number, f"i{number}") for number in range(510)))
+        assert post.notifier.pending == 500
+        assert sum(row.given_up for row in post.disk.outbox.values()) == 10
+        said = [event for event in post.facts if isinstance(event, NoticeFailed)]
+        assert sum("more than 500 messages wait" in event.error for event in said) == 10
+
+    _play(play)
