@@ -233,7 +233,12 @@ async def open_daemon(
             reload=reload,
         )
         if metrics is not None:
-            metrics.follow(daemon.snapshot, daemon, lambda: daemon.ground.declared.config_hash)
+            metrics.follow(
+                daemon.snapshot,
+                daemon,
+                config_hash=lambda: daemon.ground.declared.config_hash,
+                heartbeat=lambda: daemon.crew.beacon.is_heard,
+            )
         yield daemon
 
 

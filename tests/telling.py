@@ -34,7 +34,10 @@ class Teller:
     """What is counted of those who tell."""
 
     holding: tuple[AlertNow, ...] = (alert_now(),)
-    declared: tuple[ChannelNow, ...] = (ChannelNow(name="slack", kind="slack", pending=2),)
+    declared: tuple[ChannelNow, ...] = (
+        ChannelNow(name="slack", kind="slack", pending=2),
+        ChannelNow(name="am", kind="alertmanager", pending=0, is_taking=True),
+    )
     rows: tuple[OutboxRow, ...] = field(default_factory=lambda: (waiting(), waiting(minutes=9.0)))
 
     def alerts(self) -> tuple[AlertNow, ...]:

@@ -72,6 +72,7 @@ class Feeds:
                 kind=kinds.get(name, ""),
                 pending=0,
                 last_error=self._shown[name].error if name in self._shown else "",
+                is_taking=name not in self._shown or self._shown[name].is_taking,
             )
             for name in self._feeds()
         )

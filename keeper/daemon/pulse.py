@@ -45,6 +45,11 @@ class Beacon:
         self._is_heard = True  # until it is not
         self._called = asyncio.Event()
 
+    @property
+    def is_heard(self) -> bool | None:
+        """Whether the latest beat was heard; None: nobody is to hear any."""
+        return None if self._declared().pulse is None else self._is_heard
+
     def declared_anew(self) -> None:
         """The configuration was read again."""
         self._called.set()

@@ -62,6 +62,7 @@ class ChannelNow:
     last_error: str = ""  # bounded, redacted; of what waits
     off_since: datetime | None = None
     off_why: str = ""
+    is_taking: bool | None = None  # of a feed: whether it took the latest showing; None: no feed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,9 +29,7 @@ from keeper.core.events import (
     ConfigReloaded,
     DecisionMade,
     Event,
-    FeedChanged,
     HandoverSwapped,
-    HeartbeatChanged,
     HintRefused,
     HintTaken,
     HostRecycling,
@@ -138,7 +136,7 @@ class MetricsSink:
         self._read_snapshot: Callable[[], Snapshot | None] = lambda: None
         self._read_config_hash: Callable[[], int | None] = lambda: None
         self._told: Told | None = None
-        self._is_heard: bool | None = None  # None: nobody has been told yet that this box lives
+        self._read_heartbeat: Callable[[], bool | None] = lambda: None
         self._calls: dict[tuple[str, str, str], Histogram] = {}
         registry.register(StateCollector(self._samples))
         ProcessCollector(registry=registry)
@@ -149,14 +147,17 @@ class MetricsSink:
         snapshot: Callable[[], Snapshot | None],
         told: Told | None = None,
         config_hash: Callable[[], int | None] = lambda: None,
+        heartbeat: Callable[[], bool | None] = lambda: None,
     ) -> None:
         """Say where snapshots come from: read after each finished tick, when its fact arrives.
 
-        ``told`` and ``config_hash`` are asked when somebody scrapes.
+        The others are asked when somebody scrapes. ``heartbeat``: whether the latest beat was heard;
+        None: nobody is to hear any.
         """
         self._read_snapshot = snapshot
         self._told = told
         self._read_config_hash = config_hash
+        self._read_heartbeat = heartbeat
 
     def render(self, snapshot: Snapshot) -> None:
         """Show this snapshot from now on, and add up what happened since the one before."""
@@ -215,10 +216,6 @@ class MetricsSink:
                 self._count("keeper_notices_total", channel, "sent")
             case NoticeFailed(channel=channel):
                 self._count("keeper_notices_total", channel, "failed")
-            case FeedChanged(channel=channel, is_taking=is_taking):
-                self._gauges["keeper_feed_taking"].labels(label_value(channel)).set(is_taking)
-            case HeartbeatChanged(is_heard=is_heard):
-                self._is_heard = is_heard
             case HintTaken(source=source):
                 self._count("keeper_hints_taken_total", *self._few(source))
             case HintRefused(source=source, why=why, refused=refused):
@@ -260,8 +257,9 @@ class MetricsSink:
         number = self._read_config_hash()
         if number is not None:
             samples["keeper_config_hash"] = [((), float(number))]
-        if self._is_heard is not None:
-            samples["keeper_heartbeat_heard"] = [((), float(self._is_heard))]
+        is_heard = self._read_heartbeat()
+        if is_heard is not None:
+            samples["keeper_heartbeat_heard"] = [((), float(is_heard))]
         if self._told is not None:
             samples |= told_gauges(self._told)
         if self._snapshot is not None:

@@ -55,6 +55,9 @@ def told_gauges(told: Told) -> Samples:
             for each in channels
             if each.name in oldest
         ],
+        "keeper_feed_taking": [
+            ((each.name,), float(each.is_taking)) for each in channels if each.is_taking is not None
+        ],
         "keeper_channel_off": [
             ((each.name,), float(each.off_since is not None)) for each in channels
         ],

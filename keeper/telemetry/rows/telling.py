@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keeper.telemetry.described import Described, counter, gauge, state
+from keeper.telemetry.described import Described, counter, state
 
 ROWS: tuple[Described, ...] = (
     state(
@@ -34,14 +34,15 @@ ROWS: tuple[Described, ...] = (
         "Whether a channel has said that it wants no more messages, and gets none.",
         "channel",
     ),
-    gauge(
+    state(
         "keeper_feed_taking",
-        "Whether a place that is shown what holds took the latest showing; absent: nothing was shown yet.",
+        "Whether a place that is shown what holds took the latest showing; 1 before there was one.",
         "channel",
     ),
     state(
         "keeper_heartbeat_heard",
-        "Whether the address that is to hear that this box lives heard it; absent: it was not tried yet.",
+        "Whether the address that is to hear that this box lives heard the latest beat; 1 before there was one,"
+        " absent: none is declared.",
     ),
     counter(
         "keeper_hints_taken_total",

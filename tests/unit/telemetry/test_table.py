@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from keeper.core.events import FeedChanged, HintRefused, HintTaken, IncidentOpened, StreamOnAir
+from keeper.core.events import HintRefused, HintTaken, IncidentOpened, StreamOnAir
 from keeper.core.model import (
     Condition,
     ConditionKind,
@@ -50,7 +50,7 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None
 
 def lives(sink: MetricsSink, shown: Snapshot | None = None, teller: Teller | None = None) -> None:
     """Let everything happen that can."""
-    sink.follow(lambda: shown or rich(), teller or Teller(), lambda: 77)
+    sink.follow(lambda: shown or rich(), teller or Teller(), lambda: 77, lambda: True)
     sink.render(replace(shown or rich(), at=ago(seconds=10)))
     sink.render(shown or rich())
     for event in every_event():
@@ -191,8 +191,6 @@ def test_hostile_words_make_no_series(slots: int, words: list[str]) -> None:
     for word in words:
         sink.publish(HintTaken(source=word, about=word), at=NOW, tick=1)
         sink.publish(HintRefused(source="vast", why=word, refused=1), at=NOW, tick=1)
-        feed = FeedChanged(channel="slack", is_taking=False, alerts=1, error=word)
-        sink.publish(feed, at=NOW, tick=1)
     assert series(registry) <= PER_SLOT * slots + AT_ALL
     generate_latest(registry)  # whatever they are, they can be written
 
@@ -277,6 +275,7 @@ def test_what_holds_and_who_was_told_is_counted(
         declared=(
             ChannelNow(name="slack", kind="slack", pending=2, off_since=NOW),
             ChannelNow(name="pager", kind="pagerduty", pending=0),
+            ChannelNow(name="am", kind="alertmanager", pending=0, is_taking=False),
         ),
     )
     sink.follow(lambda: None, teller)
@@ -294,6 +293,16 @@ def test_what_holds_and_who_was_told_is_counted(
     assert value(registry, "keeper_outbox_oldest_timestamp_seconds", channel="pager") is None
     assert value(registry, "keeper_channel_off", channel="slack") == 1
     assert value(registry, "keeper_channel_off", channel="pager") == 0
+    assert value(registry, "keeper_feed_taking", channel="am") == 0
+    assert value(registry, "keeper_feed_taking", channel="pager") is None
+
+
+@pytest.mark.parametrize(("is_heard", "shown"), [(True, 1), (False, 0), (None, None)])
+def test_a_heartbeat_that_nobody_is_to_hear_is_no_unheard_one(
+    sink: MetricsSink, registry: CollectorRegistry, is_heard: bool | None, shown: float | None
+) -> None:
+    sink.follow(lambda: None, heartbeat=lambda: is_heard)
+    assert value(registry, "keeper_heartbeat_heard") == shown
 
 
 def test_refused_hints_count_as_many_as_there_were(
