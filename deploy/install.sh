@@ -124,7 +124,8 @@ gone() { # PATH...
     done
 }
 systemctl() {
-    if [[ -n "$has_systemd" ]]; then "$SYSTEMCTL" "$@"; else [[ "$1" != is-* ]]; fi
+    # By `command`: its name may be that of this function.
+    if [[ -n "$has_systemd" ]]; then command "$SYSTEMCTL" "$@"; else [[ "$1" != is-* ]]; fi
 }
 is_active() { systemctl is-active --quiet keeper.service; }
 # Stopped on purpose: somebody who has stopped keeper does not want an upgrade to start it. One that failed, or
@@ -429,7 +430,7 @@ install_it() {
         [[ -n "$root" ]] || systemd-sysusers "$SYSUSERS"
         systemctl daemon-reload
     fi
-    if ! systemctl is-enabled --quiet keeper.service; then
+    if ! systemctl is-enabled --quiet keeper.service 2>/dev/null; then
         if would "enable keeper.service"; then systemctl enable --quiet keeper.service; fi
     fi
     if [[ -n "$was_stopped" && -n "$old" ]]; then
@@ -506,10 +507,11 @@ uninstall_it() {
         [[ "$count" == 0 ]] || fail 6 "rentals go on ($count), and would cost without anybody to end them" \
             "end them with: keeper destroy --all; or add --even-with-rentals"
     fi
-    if is_active; then
+    # Also one that is not active at the moment: systemd tries one that fails again and again.
+    if [[ -n "$has_systemd" && "$(systemctl is-active keeper.service || true)" != inactive ]]; then
         if would "stop keeper.service"; then systemctl stop keeper.service; fi
     fi
-    if systemctl is-enabled --quiet keeper.service; then
+    if systemctl is-enabled --quiet keeper.service 2>/dev/null; then
         if would "disable keeper.service"; then systemctl disable --quiet keeper.service; fi
     fi
     gone "$UNIT" "$SYSUSERS" "$COMPLETION" "$COMMAND" "$OPT/current" "$OPT/previous" "$OPT/versions" "$OPT/.lock"
@@ -518,7 +520,7 @@ uninstall_it() {
     if [[ -n "$is_purge" ]]; then
         gone "$CONFIG" "$STATE" "$BACKUPS"
         if [[ -z "$root" ]] && getent passwd keeper >/dev/null; then
-            if would "remove the user keeper"; then userdel keeper; fi
+            if would "remove the user keeper"; then userdel keeper || warn "the user keeper is still there"; fi
         fi
     else
         say "kept: $CONFIG, $STATE and $BACKUPS (--purge removes them)"

@@ -116,12 +116,12 @@ exec {sys.executable} "$@"
         return self._releases[version]
 
     def run(self, release: str, *words: str) -> Said:
-        """Run a release's own script."""
+        """Run a release's own script. It finds the stand-in where it would find the real one, by its name."""
         script = self.release(release) / "deploy" / "install.sh"
         options = ["--root", str(self.root), "--wheels", str(self.wheels)]
         done = subprocess.run(
             [str(script), *words, *options, "--python", str(self._python)],
-            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "SYSTEMCTL": str(self._systemctl)},
+            env={"PATH": f"{self.folder}:{os.environ['PATH']}", "HOME": str(self.folder), "SYSTEMCTL": "systemctl"},
             capture_output=True, text=True, check=False, timeout=200, umask=0o077,
         )  # fmt: skip
         assert KEY not in done.stdout + done.stderr
@@ -381,6 +381,8 @@ async def test_uninstall_refuses_while_rentals_go_on_and_keeps_what_is_yours(sta
     done = stage.run("9.0.1", "uninstall", "--even-with-rentals")
     assert done.code == 0, done.err
     assert stage.runs == ""
+    assert "stop keeper.service" in done.out
+    assert not stage.path("systemd/enabled").exists()
     left = {name.split("/")[0] for name in stage.everything()}
     assert left == {"etc"}
     assert stage.path("var/lib/keeper/keeper.db").exists()
