@@ -22,10 +22,13 @@ def shown(**more: Any) -> Snapshot:
     )
     listing = seen.world.listing
     assert listing is not None
-    given: dict[int, dict[str, Any]] = {1: more, 2: {"public_ip": "2001:db8::7"}, 3: {"is_meant_to_run": False}}
+    given: dict[int, dict[str, Any]] = {
+        1: more,
+        2: {"public_ip": "2001:db8::7"},
+        3: {"is_meant_to_run": False},
+    }
     instances = tuple(
-        replace(instance(number), **{"ports": OPEN, **facts})
-        for number, facts in given.items()
+        replace(instance(number), **{"ports": OPEN, **facts}) for number, facts in given.items()
     )
     return replace(seen, world=replace(seen.world, listing=replace(listing, instances=instances)))
 
