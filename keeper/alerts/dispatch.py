@@ -72,7 +72,7 @@ def dispatch(
         opened=before.opened,
     )
     _adopt(book)
-    _assign(book, now, numbers)
+    _assign(book, fired, now, numbers)
     notices = [
         _told(book, row, members, fired, now, numbers)
         for row, members in _opened(book, now, numbers).items()
@@ -84,7 +84,7 @@ def dispatch(
         due_at = _follow_up_at(incident, members, fired, numbers)
         if incident.incident_id not in opened and due_at is not None and due_at <= now:
             notices.append(_told(book, row, members, fired, now, numbers))
-    _assign(book, now, numbers)  # to what has just been opened, or has taken something in
+    _assign(book, fired, now, numbers)  # to what has just been opened, or has taken something in
     notices.sort(key=lambda notice: -_RANK[notice.alert.severity])
     return write(book, state, before), tuple(notices)
 
@@ -202,27 +202,43 @@ def _adopt(book: Book) -> None:
         book.incidents[row] = replace(book.incidents[row], told=1, is_paged=is_paged)
 
 
-def _assign(book: Book, now: datetime, numbers: Numbers) -> None:
+def _assign(book: Book, fired: Mapping[str, Alert], now: datetime, numbers: Numbers) -> None:
     """Let what waits to be told join an open incident, if there is one for it.
 
-    What a louder alert muted until now belongs to the story of that one: it began within it.
+    What a louder alert muted until now belongs to the story of that one: it began within it. What needs
+    a person joins none that paged for somebody who is needed no more: there it would page nobody.
     """
     untold = [told for told in book.alerts.values() if told.told_at is None]
     if not untold:
         return
     takes_in = {row for row, each in book.incidents.items() if _takes_in(each, now, numbers)}
-    newest = {
-        book.incidents[row].group: row
-        for row in sorted(takes_in, key=lambda row: book.incidents[row].joined_at)
-    }
+    paged = {row for row, each in book.incidents.items() if each.is_paged}
+    served = paged - {told.incident for told in book.alerts.values() if _waits_for_person(told)}
+    newest = _newest(book, takes_in)
+    newest_for_needed = _newest(book, takes_in - served)
     for told in untold:
+        is_needed = fired[told.alert.key].severity is Severity.CRITICAL
         row = told.incident if told.is_speakable and told.incident in book.incidents else ""
+        row = "" if is_needed and row in served else row
         if row == "" and told.is_speakable:
             louder = book.alerts.get(told.muted_by)
-            is_within = louder is not None and louder.incident in takes_in
-            row = louder.incident if louder and is_within else newest.get(group_of(told.alert), "")
+            above = "" if louder is None else louder.incident
+            is_within = above in (takes_in - served if is_needed else takes_in)
+            known = newest_for_needed if is_needed else newest
+            row = above if is_within else known.get(group_of(told.alert), "")
         if row != told.incident:
             book.alerts[told.alert.key] = replace(told, incident=row)
+
+
+def _newest(book: Book, rows: Iterable[str]) -> dict[str, str]:
+    """Return by group the incident that took something in last."""
+    ordered = sorted(rows, key=lambda row: book.incidents[row].joined_at)
+    return {book.incidents[row].group: row for row in ordered}
+
+
+def _waits_for_person(told: Told) -> bool:
+    is_told = told.told_at is not None and told.quiet_since is None
+    return is_told and told.alert.severity is Severity.CRITICAL
 
 
 def _takes_in(incident: Incident, now: datetime, numbers: Numbers) -> bool:

@@ -102,6 +102,20 @@ def test_a_second_slot_that_needs_a_person_is_told_at_once_and_is_no_second_page
     assert [notice.is_page for notice in play.sent] == [True, False]
 
 
+def test_who_is_needed_after_the_first_one_was_served_is_paged_again() -> None:
+    """The incident goes on for a warning, and its page is long forgotten: another one would be swallowed."""
+    play = Play()
+    needy = replace(THIRD, severity=Severity.CRITICAL)
+    play.at(0, CRITICAL, SECOND)
+    play.at(30, CRITICAL, SECOND)
+    play.at(60, SECOND)
+    play.at(100, SECOND, needy)
+    assert play.at(130, SECOND, needy) == [NoticeKind.FIRING]
+    assert lines(play.sent[-1]) == [("duel/2", NEW)]
+    assert [notice.is_page for notice in play.sent] == [True, True]
+    assert len({notice.incident_id for notice in play.sent}) == 2
+
+
 def test_what_begins_long_after_the_story_is_a_story_and_a_page_of_its_own() -> None:
     """A stream that somebody leaves dark for days must not swallow the page of its next slot."""
     play = Play()
