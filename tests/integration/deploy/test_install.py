@@ -94,16 +94,15 @@ class Stage:
             f'#!/bin/sh\nexec {sys.executable} -I -S {standin} {self.root} "$@"\n'
         )
         self._systemctl.chmod(0o755)
-        # Making an environment takes seconds of a core, nearly all for pip: made once, and copied.
+        # An environment is nearly all pip, in two thousand files: there once, and found by the others.
         self._python = folder / "python"
         made = folder / "environment"
+        packages = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
         self._python.write_text(
             f"""#!/bin/sh
-if [ "$1 $2" = "-m venv" ]; then
-    [ -d {made} ] || {sys.executable} -m venv {made} || exit
-    exec cp -a {made}/. "$3"
-fi
-exec {sys.executable} "$@"
+[ "$1 $2" = "-m venv" ] || exec {sys.executable} "$@"
+[ -d {made} ] || {sys.executable} -m venv {made} || exit
+{sys.executable} -m venv --without-pip "$3" && echo {made}/{packages} > "$3/{packages}/pip.pth"
 """
         )
         self._python.chmod(0o755)
