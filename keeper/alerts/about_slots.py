@@ -76,7 +76,7 @@ def stream_dark(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             dark_since=record.dark_since,
             acts=incident.acts if incident is not None else 0,
             over=f"{slot} is no longer dark",
-            is_passing=_was_seen_good(record, now),
+            is_passing=_was_seen_good(record, now) or _has_just_begun(snapshot, now),
         )
 
 
@@ -93,6 +93,12 @@ def _was_seen_good(record: SlotRecord, now: datetime) -> bool:
     if streaming is None or streaming.streak_since is None or not streaming.good_streak:
         return False
     return elapsed_s(streaming.streak_since, now) < _SECOND_LOOK_S
+
+
+def _has_just_begun(snapshot: Snapshot, now: datetime) -> bool:
+    """Whether this process is too young to have looked twice at what the one before it believed."""
+    started_at = snapshot.world.started_at
+    return started_at is not None and elapsed_s(started_at, now) < _SECOND_LOOK_S
 
 
 def _impact(record: SlotRecord) -> str:

@@ -46,6 +46,14 @@ def test_who_was_told_hears_what_becomes_of_it() -> None:
     assert play.at(700) == [NoticeKind.RESOLVED]
 
 
+def test_who_was_just_started_looks_before_it_tells_what_the_one_before_it_believed() -> None:
+    """A keeper that was killed while a process came back told of it with its first tick."""
+    for started_at, is_passing in ((ago(seconds=5), True), (ago(seconds=90), False)):
+        seen = snapshot(dark())
+        (found,) = firing(replace(seen, world=replace(seen.world, started_at=started_at)), NOW)
+        assert found.is_passing is is_passing
+
+
 @pytest.mark.parametrize(
     ("streak", "since", "is_passing"),
     [
