@@ -8,6 +8,7 @@ to note is noted as soon as it can be, or a crash days later would tell old news
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -43,6 +44,7 @@ from keeper.ports import (
 _RETRY_S = (5.0, 15.0, 60.0, 300.0, 900.0)
 _TRIES_MAX = 50  # of a message that got there: about half a day; by then others have said it
 _NOTE_AGAIN_S = 15.0
+_FINISH_S = 5.0  # a stop waits no longer for deliveries that are under way
 _A_MOMENT = timedelta(microseconds=1)
 
 
@@ -74,6 +76,8 @@ class Notifier:
         self._receipts = Receipts(clock)
         self._switches = Switches(clock, channels=channels, marks=marks, publish=publish)
         self._woken = asyncio.Event()
+        self._is_finishing = False
+        self._landed = asyncio.Event()  # a delivery is over
         self._tasks = SideBySide(publish, ended=self._woken.set)
         self._returns = 0  # how often this box's own network came back
         self._unnoted: dict[tuple[str, str], OutboxRow] = {}  # done with; the store does not know
@@ -111,6 +115,15 @@ class Notifier:
         self._returns += 1
         for tray in self._trays.values():
             tray.network_is_back()
+
+    async def finish(self) -> None:
+        """Begin no more deliveries, and wait a moment for those under way: cut off, they would be repeated."""
+        self._is_finishing = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FINISH_S):
+                while any(tray.in_flight for tray in self._trays.values()):
+                    self._landed.clear()
+                    await self._landed.wait()
 
     # --- what others ask ------------------------------------------------------------------------------
 
@@ -182,7 +195,7 @@ class Notifier:
             while True:
                 self._woken.clear()
                 for name, tray in self._trays.items():
-                    if len(tray):
+                    if len(tray) and not self._is_finishing:
                         self._tasks.begin(group, f"notifier:{name}", partial(self._serve, tray))
                 if self._has_unnoted() and self._note_at_s <= self._clock.monotonic():
                     await self._note_again()
@@ -192,7 +205,7 @@ class Notifier:
 
     async def _serve(self, tray: Tray) -> None:
         """Deliver what waits for one channel, until nothing does."""
-        while True:
+        while not self._is_finishing:
             tray.woken.clear()
             found = tray.next(self._clock.now(), self._clock.monotonic())
             if found is None:
@@ -211,6 +224,7 @@ class Notifier:
                     await self._deliver(tray, channel, row)
                 finally:
                     tray.in_flight = ""
+                    self._landed.set()
 
     async def _deliver(self, tray: Tray, channel: Channel, row: OutboxRow) -> None:
         attempt, returns = row.attempts + 1, self._returns

@@ -111,6 +111,7 @@ class Daemon:
             try:
                 await self._tick_until_stopped()
                 await self.crew.executor.drain(_DRAIN_S)
+                await self.crew.notifier.finish()
                 await self._ticker.tick_once()
             finally:
                 self.crew.orders.close()

@@ -1,5 +1,6 @@
 """Channels of all tempers, whose messages end in the simulator's mailbox."""
 
+import asyncio
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,13 +46,13 @@ class Pigeon(Thread):
 
     apart_s = 0.0
 
-    def __init__(self) -> None:
-        super().__init__("pigeon")
+    def __init__(self, name: str = "pigeon") -> None:
+        super().__init__(name)
 
     @override
     def compose(self, notice: Notice, *, now: datetime, receipt: str = "") -> HttpRequest | Relayed:
         body = _request(self.name, notice, receipt).body.decode()
-        return Relayed(url="pigeon://key@loft", title="t", body=body, severity="info")
+        return Relayed(url="pigeon://key@loft", title=self.name, body=body, severity="info")
 
 
 class Gone(Thread):
@@ -140,15 +141,17 @@ class Board:
 
 @dataclass(slots=True)
 class Loft:
-    """The relay of the pigeons: it leaves what it is given in the mailbox."""
+    """The relay of the pigeons: it leaves what it is given in the mailbox, and takes its time."""
 
     universe: Universe
     power: Power
 
     async def send(self, message: Relayed) -> None:
         await self.power.gate()
+        await asyncio.sleep(1.0)
+        await self.power.gate()
         at = self.universe.time_s()
-        url = f"{MAILBOX_URL}pigeon"
+        url = f"{MAILBOX_URL}{message.title}"
         self.universe.mailbox.messages.append(Message(at=at, url=url, body=message.body.encode()))
         await self.power.gate()
 

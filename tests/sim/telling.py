@@ -15,7 +15,9 @@ from typing_extensions import override
 
 from keeper.alerts import Channel
 from keeper.alerts.dispatch import Numbers
+from keeper.alerts.trial import trial
 from keeper.daemon.declared import Declared
+from keeper.daemon.outbox import rows_of
 from keeper.daemon.supervise import Daemon
 from keeper.ports import NoticeKind, OutboxRow
 from keeper.sim.disk import Disk
@@ -44,11 +46,12 @@ _DOWN_UNTIL_S, _DOWN_AGAIN_S, _DOWN_AGAIN_UNTIL_S = 130.0, 190.0, 290.0
 _TESTED_AT_S = 640.0
 _FREEZE_S = 60.0
 _TEST = "test_"
+_LATE = "late"  # a channel to which a message is under way when keeper is stopped
 
 
 def _told_by_all() -> Declared:
     given = declared({})
-    listeners: tuple[Channel, ...] = (Thread(), Pigeon(), Gone(), Poor(), Mad())
+    listeners: tuple[Channel, ...] = (Thread(), Pigeon(), Gone(), Poor(), Mad(), Pigeon(_LATE))
     channels = (*given.channels, *listeners)
     return replace(given, channels=channels, feeds=(Board(),), alert_numbers=_NUMBERS)
 
@@ -145,6 +148,9 @@ async def _told(marked: Marked, cuts: tuple[int, ...], stall_at: int | None) -> 
         await asyncio.sleep(_OVER_S)
         moments = tape.powers[0].moments
         await fate
+        if box.daemon is not None:
+            box.daemon.crew.notifier.take((_late_row(),))
+            await asyncio.sleep(0.1)
         await box.stop()
         await asyncio.wait({life}, timeout=120.0)
     assert life.done(), "keeper does not stop"
@@ -165,6 +171,12 @@ def _leave_an_old_row(disk: Disk) -> None:
         payload={"from": "another version"}, created_at=EPOCH,
     )  # fmt: skip
     disk.outbox[row.channel, row.notice_id] = row
+
+
+def _late_row() -> OutboxRow:
+    begins, _ = trial("late", EPOCH)
+    (row,) = rows_of((begins,), (Pigeon(_LATE),), EPOCH)
+    return row
 
 
 async def _fate(universe: Universe, box: OpsBox) -> None:
@@ -239,7 +251,7 @@ def wrong(told: Told, *, again_max: int) -> Iterator[str]:
 
 
 def _left_over(told: Told) -> Iterator[str]:
-    rows = told.disk.outbox.values()
+    rows = [row for row in told.disk.outbox.values() if row.channel != _LATE]
     waiting = [row for row in rows if row.delivered_at is None and not row.given_up]
     if waiting:
         yield f"{len(waiting)} messages still wait"

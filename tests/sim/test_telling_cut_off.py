@@ -61,6 +61,8 @@ def test_undisturbed_all_are_told_once_and_what_a_channel_says_is_kept() -> None
     assert [kind for kind, _ in told.said("amended") if kind == "resolved"] != []
     assert told.facts["channel.switched"] == 2
     assert told.disk.outbox["mailbox", "old"].given_up
+    # What was under way when keeper was stopped came to its end.
+    assert told.disk.outbox["late", "msg_late"].delivered_at is not None
 
 
 @pytest.mark.slow

@@ -468,3 +468,39 @@ def test_too_many_messages_are_let_go_with_a_word_each_and_written_down() -> Non
         assert sum("more than 500 messages wait" in event.error for event in said) == 10
 
     _play(play)
+
+
+def test_a_stop_lets_a_delivery_come_to_its_end_and_begins_no_other() -> None:
+    """Cut off, it had been repeated by the next process."""
+
+    async def play() -> None:
+        told = _Told("ops")
+        post = _Post(told)
+        post.network.hangs_s = 3.0
+        post.notifier.take((_row(1, "ops"), _row(2, "ops")))
+        running = asyncio.create_task(post.notifier.run())
+        await asyncio.sleep(1.0)
+        await post.notifier.finish()
+        running.cancel()
+        await asyncio.wait({running})
+        assert told.got == ["1"]
+        assert post.row(1, "ops").delivered_at is not None
+        assert post.notifier.pending == 1
+
+    _play(play)
+
+
+def test_a_stop_does_not_wait_for_a_channel_that_hangs() -> None:
+    async def play() -> None:
+        post = _Post(_Told("ops"))
+        post.network.hangs_s = 3600.0
+        post.notifier.take((_row(1, "ops"),))
+        running = asyncio.create_task(post.notifier.run())
+        await asyncio.sleep(1.0)
+        began_s = post.clock.monotonic()
+        await post.notifier.finish()
+        assert post.clock.monotonic() - began_s < 10.0
+        running.cancel()
+        await asyncio.wait({running})
+
+    _play(play)
