@@ -18,7 +18,9 @@ from keeper.core.model import (
     Policy,
     SlotId,
     SlotRecord,
+    Status,
     StreamName,
+    Subject,
     is_spare,
     stream_of,
 )
@@ -76,12 +78,15 @@ def stream_dark(snapshot: Snapshot, now: datetime) -> Iterator[Alert]:
             dark_since=record.dark_since,
             acts=incident.acts if incident is not None else 0,
             over=f"{slot} is no longer dark",
-            is_passing=_was_seen_good(record, now) or _has_just_begun(snapshot, now),
+            is_passing=_was_seen_good(record, now)
+            or _has_come_back_unseen(snapshot, record, now)
+            or _has_just_begun(snapshot, now),
         )
 
 
 # A second look comes within this, whatever it shows; else nobody knows, and who waits has waited enough.
 _SECOND_LOOK_S = 60.0
+_SEEN_DARK_S = 30.0  # the group wait, by default
 
 
 def _was_seen_good(record: SlotRecord, now: datetime) -> bool:
@@ -93,6 +98,22 @@ def _was_seen_good(record: SlotRecord, now: datetime) -> bool:
     if streaming is None or streaming.streak_since is None or not streaming.good_streak:
         return False
     return elapsed_s(streaming.streak_since, now) < _SECOND_LOOK_S
+
+
+def _has_come_back_unseen(snapshot: Snapshot, record: SlotRecord, now: datetime) -> bool:
+    """Whether the process is up again since it grew dark, and the look that tells is still to come.
+
+    Seed 46: a process was back on air after 24 seconds, told of after 30, and looked at after 31.
+    """
+    running = condition_of(record.tenure, ConditionKind.RUNNING)
+    begun, tenure = record.dark_since, record.tenure
+    if begun is None or tenure is None or tenure.instance_id is None or running is None:
+        return False
+    if running.status is not Status.TRUE or running.since < begun:
+        return False
+    looked_at = snapshot.world.heard_at.get((tenure.instance_id, Subject.PICTURE), begun)
+    # What is seen to be dark for half a minute is told, and so is what nobody looks at.
+    return elapsed_s(begun, looked_at) < _SEEN_DARK_S and elapsed_s(begun, now) < _SECOND_LOOK_S
 
 
 def _has_just_begun(snapshot: Snapshot, now: datetime) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from keeper.alerts.dispatch import next_due_at
 from keeper.alerts.rules import firing
-from keeper.core.model import Condition, ConditionKind, Status
+from keeper.core.model import Condition, ConditionKind, Status, Subject
 from keeper.core.reasons import Reason
 from keeper.ports import NoticeKind
 from tests.snapshots import NOW, ago, dark, snapshot
@@ -52,6 +52,34 @@ def test_who_was_just_started_looks_before_it_tells_what_the_one_before_it_belie
         seen = snapshot(dark())
         (found,) = firing(replace(seen, world=replace(seen.world, started_at=started_at)), NOW)
         assert found.is_passing is is_passing
+
+
+@pytest.mark.parametrize(
+    ("up_s", "looked_s", "dark_s", "is_passing"),
+    [
+        (20, 15, 31, True),
+        (20, 0, 31, False),
+        (40, 15, 31, False),
+        (20, 15, 61, False),
+    ],
+    ids=["up, and not looked at", "seen to be dark", "up all the time", "nobody looks"],
+)
+def test_a_process_that_came_back_is_looked_at_before_anybody_is_told(
+    up_s: int, looked_s: int, dark_s: int, *, is_passing: bool
+) -> None:
+    """The picture had been back for six seconds, and the look that showed it came a second too late."""
+    record = dark(since=ago(seconds=dark_s))
+    assert record.tenure is not None
+    running = Condition(
+        kind=ConditionKind.RUNNING, status=Status.TRUE, reason=Reason.PROCESS_UP,
+        since=ago(seconds=up_s),
+    )  # fmt: skip
+    others = tuple(c for c in record.tenure.conditions if c.kind is not ConditionKind.RUNNING)
+    seen = snapshot(replace(record, tenure=replace(record.tenure, conditions=(*others, running))))
+    assert record.tenure.instance_id is not None
+    heard_at = {(record.tenure.instance_id, Subject.PICTURE): ago(seconds=looked_s)}
+    (found,) = firing(replace(seen, world=replace(seen.world, heard_at=heard_at)), NOW)
+    assert found.is_passing is is_passing
 
 
 @pytest.mark.parametrize(
