@@ -31,11 +31,13 @@ from keeper.core.model import (
     Tenure,
 )
 from keeper.core.reasons import Reason
+from keeper.core.silences import Silence
 from keeper.core.world import Pause
-from keeper.ports import Batch, JournalEntry, OutboxRow
+from keeper.ports import Batch, ChannelOff, JournalEntry, OutboxRow, Receipt
 
 DURABLE: tuple[type, ...] = (
-    SlotRecord, Condemned, Intent, Quarantine, Pause, OutboxRow, Meter, Revision,
+    SlotRecord, Condemned, Intent, Quarantine, Pause, OutboxRow, Meter, Revision, Silence, Receipt,
+    ChannelOff,
 )  # fmt: skip
 NOW = datetime(2026, 11, 21, 3, 4, 5, 678_901, tzinfo=UTC)
 

@@ -7,8 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from keeper.daemon.declared import Declared
-from keeper.sim.disk import Disk
+from keeper.daemon.digest import WeeklyDigest
+from keeper.ports import NoticeKind
+from keeper.sim.disk import Disk, MemoryStore
 from keeper.sim.loop import EPOCH, VirtualClock, run
+from keeper.sim.power import Power
 from keeper.sim.universe import Universe
 from tests.stage import QUIET, Stage
 
@@ -76,6 +79,42 @@ def test_a_box_that_was_off_in_the_morning_tells_when_it_is_back() -> None:
         async with Stage(change=_weekly, universe=universe, disk=disk) as stage:
             await asyncio.sleep(3600.0)
             assert len(_digests(stage)) == 1, "a restart told the same week again"
+
+    run(play())
+
+
+def test_cut_off_at_any_call_a_week_is_told_once() -> None:
+    """Killed before and after each reading and the writing, keeper tells it with its next look."""
+
+    async def play() -> None:
+        async with Stage(change=_weekly) as stage:
+            await _until(DUE - timedelta(minutes=1), stage)
+            stage.daemon.ground.declared = replace(stage.declared, digest=None)  # nobody else looks
+            await _until(DUE + timedelta(minutes=1), stage)
+            ports, ground = stage.daemon._ports, stage.daemon.ground
+            ground.declared = replace(stage.declared, digest=Mornings())
+            moments = 0
+            for cut in range(1, 20):
+                disk, power = Disk(keeper_id="00000001"), Power()
+                disk.journal, disk.outbox = list(stage.disk.journal), dict(stage.disk.outbox)
+                store = MemoryStore(disk, power)
+                notifier = stage.daemon.crew.notifier
+                weekly = WeeklyDigest(replace(ports, store=store), ground, notifier)
+                power.cut_at(cut)
+                dying = asyncio.create_task(weekly.look())
+                await asyncio.wait({dying}, timeout=1.0)
+                is_cut = not dying.done()
+                moments += is_cut
+                dying.cancel()
+                after = WeeklyDigest(
+                    replace(ports, store=MemoryStore(disk, Power())), ground, notifier
+                )
+                await after.look()
+                await after.look()
+                rows = [row for row in disk.outbox.values() if row.kind is NoticeKind.DIGEST]
+                made = [entry for entry in disk.journal if entry.event == "digest.made"]
+                assert (len(rows), len(made)) == (1, 1), cut
+            assert moments >= 5, "it was cut nowhere"
 
     run(play())
 
