@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.components import ABSENT, COMPONENTS, require
 from tests.turns import in_turns
@@ -25,8 +25,22 @@ _GC_EVERY = 20_000
 REQUIRE_ALL = os.environ.get("KEEPER_TEST_REQUIRE_ALL") == "1"
 
 # A red run must be the same red run on the next machine; looking for new examples is for soaks.
-settings.register_profile("check", deadline=None, derandomize=True, print_blob=True)
-settings.register_profile("explore", deadline=None, max_examples=2000, print_blob=True)
+# How fast examples come is not asked, either: on a busy box a large value takes its time.
+_AT_ANY_SPEED = (HealthCheck.too_slow,)
+settings.register_profile(
+    "check",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=_AT_ANY_SPEED,
+)
+settings.register_profile(
+    "explore",
+    deadline=None,
+    max_examples=2000,
+    print_blob=True,
+    suppress_health_check=_AT_ANY_SPEED,
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 
 # A job in the background of a script begins with Ctrl-C ignored, and so would all that it starts.
