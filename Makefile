@@ -134,6 +134,11 @@ worlds: setup ## Every small world; HOSTS=4: in every shade, for hours
 mutate: setup ## Change dangerous code, watch the tests; ONLY="core.rent"
 	@$(BIN)/python scripts/mutate.py $(ONLY) $(ARGS)
 
+# A minute, as root: the unit and the installer under a systemd of their own, in namespaces.
+.PHONY: systemd
+systemd: setup ## Play the installer under a real systemd (root)
+	@$(BIN)/python -m tests.integration.deploy.real_systemd $(ARGS)
+
 .PHONY: lock
 lock: ## Write the locks again; ARGS=--upgrade for newer versions
 	@scripts/lock.sh $(ARGS)

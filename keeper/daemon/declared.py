@@ -123,4 +123,15 @@ def changes(before: Declared, after: Declared) -> tuple[str, ...]:
         *(("changed slates",) if before.slates != after.slates else ()),
         *(("changed windows",) if before.windows != after.windows else ()),
         *(("changed views",) if before.aids != after.aids else ()),
+        *(("changed alerts",) if _told_by(before) != _told_by(after) else ()),
+    )
+
+
+def _told_by(declared: Declared) -> tuple[object, ...]:
+    """Return what says whom keeper tells, and when."""
+    return (
+        declared.channel_marks,
+        declared.alert_numbers,
+        declared.pulse,
+        declared.digest,
     )
