@@ -247,7 +247,7 @@ class Notifier:
             self._switches.turn_off(tray.channel, answer.error)
             await self._give_all_up(tray, answer.error)
             return
-        if answer.has_reached:
+        if answer.has_reached and not answer.retry_after_s:  # who asks for time will take it
             tray.reached[row.notice_id] = tray.reached.get(row.notice_id, 0) + 1
         is_enough = tray.reached.get(row.notice_id, 0) >= _TRIES_MAX
         if answer.kind is not DeliveryKind.RETRY or is_enough:

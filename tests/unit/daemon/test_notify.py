@@ -332,9 +332,11 @@ def test_a_channel_gets_its_messages_as_far_apart_as_it_says() -> None:
 class _Busy(_Told):
     """A channel that asks for a while."""
 
+    asks_s: float = 600.0
+
     @override
     def classify(self, reply: HttpReply) -> Delivery:
-        return Delivery(kind=self.answer, retry_after_s=600.0, error="slower")
+        return Delivery(kind=self.answer, retry_after_s=self.asks_s, error="slower")
 
 
 def test_what_a_channel_asks_to_wait_holds_for_all_its_messages() -> None:
@@ -351,6 +353,19 @@ def test_what_a_channel_asks_to_wait_holds_for_all_its_messages() -> None:
         assert told.got == ["1"] * 5
         await post.deliver(for_s=20.0)
         assert told.got == [*["1"] * 5, "1", "2"]
+
+    _play(play)
+
+
+def test_a_channel_that_asks_for_a_second_again_and_again_gets_its_message_in_the_end() -> None:
+    """Fifty such seconds were fifty tries, after which a page was given up."""
+
+    async def play() -> None:
+        told = _Busy("ops", answer=DeliveryKind.RETRY, asks_s=1.0)
+        post = _Post(told)
+        await post.deliver(_row(1, "ops"), for_s=120.0)
+        assert len(told.got) > 50
+        assert [each.notice_id for each in post.notifier.outbox()] == ["1"]
 
     _play(play)
 
