@@ -23,7 +23,6 @@ from keeper.alerts import Alert, Notice, Severity
 from keeper.alerts.grouping import group_of
 from keeper.alerts.inhibitions import DARK, inhibited
 from keeper.alerts.messages import Numbers, composed, elapsed_s, is_further, is_newly_needed, marks
-from keeper.alerts.payloads import from_payload, to_payload
 from keeper.alerts.remembered import (
     COUNT,
     Book,
@@ -38,14 +37,7 @@ from keeper.alerts.remembered import (
 from keeper.alerts.silencing import silenced_by
 from keeper.core.silences import Silence
 
-__all__ = [
-    "Numbers",
-    "dispatch",
-    "from_payload",
-    "inhibited",
-    "next_due_at",
-    "to_payload",
-]
+__all__ = ["Numbers", "dispatch", "next_due_at"]
 
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 

@@ -10,7 +10,7 @@ import pytest
 from typing_extensions import override
 
 from keeper.alerts import Alert, Channel, Delivery, DeliveryKind, Notice, Severity
-from keeper.alerts.dispatch import to_payload
+from keeper.alerts.payloads import to_payload
 from keeper.core.events import Event, NoticeFailed
 from keeper.daemon.notify import Notifier
 from keeper.ports import HttpReply, HttpRequest, NoticeKind, OutboxRow, Saved, Unreachable

@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from keeper.alerts import DeliveryKind, LineStatus, registered_channels
 from keeper.alerts.channels.webhook import Webhook, WebhookSettings
-from keeper.alerts.dispatch import from_payload
+from keeper.alerts.payloads import from_payload
 from keeper.ports import HttpRequest, NoticeKind
 from tests.components import REPOSITORY
 from tests.snapshots import NOW
