@@ -54,6 +54,8 @@ def composed(
         for told in members
         if (line := _line(told, fired, now, numbers, is_first=incident.told == 0)) is not None
     ]
+    if all(line.status is LineStatus.HOLDS for _, line in said):
+        said = [each for each in said if not each[1].alert.is_once]  # news is no reminder
     lines = [line for _, line in said]
     over = tuple(told for told, line in said if line.status is LineStatus.OVER)
     is_end = len(over) == sum(told.told_at is not None for told in members) and len(over) == len(
@@ -164,8 +166,6 @@ def _line(
     elif is_further(alert, told.alert):
         status = LineStatus.WORSE
         alert, why = _worse(alert, told.alert)
-    elif told.alert.is_once:
-        return None
     else:
         status, alert, why = LineStatus.HOLDS, told.alert, ""
     cost = told.cost_dollars + told.alert.dollars * elapsed_s(told.cost_since, now) / 3600
@@ -213,12 +213,12 @@ def _lead(incident: Incident, lines: list[Line]) -> Alert:
 
 
 def _closing(incident: Incident, lines: list[Line]) -> Alert:
-    """Return what the last message is about first: the worst of the story, though it was over before.
+    """Return what the last message is about first: what is over now, unless something worse was before.
 
     So every channel that was told of the worst is told of the end.
     """
-    newest = (line.alert for line in lines if line.alert.key == incident.lead.key)
-    return next(newest, replace(incident.lead, needs_human=""))
+    worst = (line.alert for line in lines if line.alert.severity is incident.lead.severity)
+    return next(worst, replace(incident.lead, needs_human=""))
 
 
 def _place(line: Line) -> tuple[int, int, datetime, str]:

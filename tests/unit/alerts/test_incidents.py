@@ -116,6 +116,22 @@ def test_who_is_needed_after_the_first_one_was_served_is_paged_again() -> None:
     assert len({notice.incident_id for notice in play.sent}) == 2
 
 
+def test_news_that_holds_is_named_beside_what_is_new_and_reminds_nobody() -> None:
+    play = Play()
+    bad = alert("KeeperDeployBad", "duel/0", is_once=True, over="mended")
+    play.at(0, FIRST, bad)
+    play.at(30, FIRST, bad)
+    play.at(60, bad)
+    assert play.at(360, bad) == [NoticeKind.UPDATE]
+    assert [(line.alert.name, line.status) for line in play.sent[-1].lines] == [
+        ("KeeperDeployBad", HOLDS), ("KeeperStreamDark", OVER),
+    ]  # fmt: skip
+    assert play.at(100_000, bad) == []
+    play.at(100_001)
+    assert play.at(100_301) == [NoticeKind.RESOLVED]
+    assert play.sent[-1].alert.over == "mended", "the end is about what has ended now"
+
+
 def test_what_begins_long_after_the_story_is_a_story_and_a_page_of_its_own() -> None:
     """A stream that somebody leaves dark for days must not swallow the page of its next slot."""
     play = Play()
