@@ -241,7 +241,9 @@ class Notifier:
         if answer.kind is DeliveryKind.DELIVERED:
             await self._delivered(tray, channel, replace(row, attempts=attempt), notice, answer)
             return
-        self._tell_failed(row, attempt, answer.error)
+        # A second apart, for ever, they would fill the journal.
+        if attempt <= _TRIES_MAX or attempt % _TRIES_MAX == 0:
+            self._tell_failed(row, attempt, answer.error)
         row = replace(row, attempts=attempt, last_error=answer.error)
         if answer.kind is DeliveryKind.DISABLE:
             self._switches.turn_off(tray.channel, answer.error)
