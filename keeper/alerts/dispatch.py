@@ -48,6 +48,8 @@ def dispatch(
     now: datetime,
     numbers: Numbers,
     silences: tuple[Silence, ...] = (),
+    *,
+    is_blind: bool = False,
 ) -> tuple[dict[str, Any], tuple[Notice, ...]]:
     """Return what to remember and which messages are due, the most severe first.
 
@@ -59,7 +61,7 @@ def dispatch(
     before = read(state)
     fired = {alert.key: alert for alert in firing}
     book = Book(
-        alerts=_brought_up(before, firing, now, silences),
+        alerts=_brought_up(before, firing, now, silences, is_blind=is_blind),
         incidents={k: incident_not_ahead(each, now) for k, each in before.incidents.items()},
         opened=before.opened,
     )
@@ -101,7 +103,12 @@ def next_due_at(state: State, firing: tuple[Alert, ...], numbers: Numbers) -> da
 
 
 def _brought_up(
-    before: Book, firing: tuple[Alert, ...], now: datetime, silences: tuple[Silence, ...]
+    before: Book,
+    firing: tuple[Alert, ...],
+    now: datetime,
+    silences: tuple[Silence, ...],
+    *,
+    is_blind: bool,
 ) -> dict[str, Told]:
     """Bring what is remembered of alerts up to what fires now, without saying anything."""
     muted = inhibited(firing) if len(firing) > 1 else {}
@@ -119,7 +126,9 @@ def _brought_up(
         if (
             key not in after and told.told_at is not None
         ):  # else it was cured before anybody was told
-            after[key] = _quieten(not_ahead(told, now), now)
+            quiet = _quieten(not_ahead(told, now), now)
+            # What nobody can see is not over: its quiet begins when there is something to see again.
+            after[key] = replace(quiet, quiet_since=now) if is_blind else quiet
     return after
 
 

@@ -18,7 +18,7 @@ from keeper.core import pauses
 from keeper.core.decisions import Plan
 from keeper.core.events import Event, OrphanCleared, OrphanSeen, SlotBug, facts
 from keeper.core.meter import newer
-from keeper.core.model import Desired, InstanceId, SlotId, SlotRecord
+from keeper.core.model import Desired, InstanceId, SlotId, SlotRecord, Status
 from keeper.core.reconcile import reconcile
 from keeper.core.standing import Standing
 from keeper.core.under_way import DeployProgress, KeptFor
@@ -90,7 +90,10 @@ def decide(
         kept=kept or {},
     )
     alerts = firing(snapshot, now)
-    alert_state, notices = dispatch(memory.alert_state, alerts, now, numbers, world.silences)
+    is_blind = world.own_network is Status.FALSE
+    alert_state, notices = dispatch(
+        memory.alert_state, alerts, now, numbers, world.silences, is_blind=is_blind
+    )
     due_at = next_due_at(alert_state, alerts, numbers) if alert_state else None
     outbox = rows_of(notices, channels, made_at or now)
     batch = Batch(
