@@ -112,7 +112,14 @@ class Alertmanager:
         )
 
     def classify(self, reply: HttpReply) -> Delivery:
-        """Read the answer; what was refused is shown again with the next showing anyway."""
+        """Read the answer; what was refused is shown again with the next showing anyway.
+
+        Alertmanager answers in JSON or with nothing: a page is that of a proxy, such as one to log in.
+        """
+        is_page = reply.headers.get("content-type", "").strip().lower().startswith("text/html")
+        if is_page and reply.status < 300:  # noqa: PLR2004 - it would count as taken
+            why = f"HTTP {reply.status} with a page: not Alertmanager's answer"
+            return Delivery(kind=DeliveryKind.RETRY, error=why)
         return shared_reading(reply) or refused(reply, DeliveryKind.DROP)
 
     def _is_wanted(self, alert: Alert) -> bool:

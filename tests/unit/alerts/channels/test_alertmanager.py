@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from keeper.alerts import Alert, DeliveryKind, Feed, Severity, registered_channels
 from keeper.alerts.channels.alertmanager import Alertmanager, AlertmanagerSettings
 from keeper.core.model import SlotId, StreamName
+from keeper.ports import HttpReply
 from tests.snapshots import NOW, ago
 from tests.unit.alerts.channels.notices import HOSTILE, NEEDED, alert, reply
 
@@ -191,3 +192,16 @@ def test_what_cannot_be_sent_is_refused(url: str, authorization: str, why: str) 
 )
 def test_reads_replies(status: int, kind: DeliveryKind) -> None:
     assert FEED.classify(reply(status)).kind is kind
+
+
+def test_a_page_for_people_is_not_its_answer() -> None:
+    """A proxy's page to log in came with 200, and everything that held counted as shown."""
+    html = {"content-type": "text/html; charset=utf-8"}
+    page = HttpReply(status=200, headers=html, body=b"<html>Log in</html>", elapsed_s=0.1)
+    found = FEED.classify(page)
+    assert found.kind is DeliveryKind.RETRY
+    assert "not Alertmanager's answer" in found.error
+    own = replace(page, headers={"content-type": "application/json"}, body=b"")
+    assert FEED.classify(own).kind is DeliveryKind.DELIVERED
+    late = replace(page, status=503, headers={**html, "retry-after": "7"})
+    assert FEED.classify(late).retry_after_s == 7.0
