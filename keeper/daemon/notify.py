@@ -19,6 +19,7 @@ from keeper.alerts.payloads import from_payload
 from keeper.core.events import Event, NoticeFailed, NoticeSent
 from keeper.daemon.courier import Answer, Courier
 from keeper.daemon.declared import nothing_to_hide
+from keeper.daemon.drops import Drops
 from keeper.daemon.error_line import describe
 from keeper.daemon.outbox import WAITING_MAX, Tray
 from keeper.daemon.receipts import Receipts
@@ -74,6 +75,7 @@ class Notifier:
         self._courier = Courier(network=network, relay=relay, clock=clock, redact=redact)
         self._trays: dict[str, Tray] = {}
         self._receipts = Receipts(clock)
+        self._drops = Drops()
         self._switches = Switches(clock, channels=channels, marks=marks, publish=publish)
         self._woken = asyncio.Event()
         self._is_finishing = False
@@ -97,7 +99,9 @@ class Notifier:
             self._trays.setdefault(row.channel, Tray(row.channel)).put(row)
         for name in {row.channel for row in rows}:
             for row in self._trays[name].shed():
-                self._tell_failed(row, row.attempts, f"more than {WAITING_MAX} messages wait")
+                why = f"more than {WAITING_MAX} messages wait"
+                self._tell_failed(row, row.attempts, why)
+                self._drops.dropped(row.channel, self._clock.now(), why)
                 self._give_up(row, "too many waited")
                 self._note_at_s = 0.0
         self._woken.set()
@@ -153,7 +157,7 @@ class Notifier:
 
     def _now(self, name: str, kind: str) -> ChannelNow:
         rows = self._trays[name].rows if name in self._trays else ()
-        off = self._switches.off(name)
+        off, lost = self._switches.off(name), self._drops.of(name)
         return ChannelNow(
             name=name,
             kind=kind,
@@ -161,6 +165,9 @@ class Notifier:
             last_error=next((row.last_error for row in rows if row.last_error), ""),
             off_since=None if off is None else off.since,
             off_why="" if off is None else off.why,
+            dropped=lost.count,
+            last_dropped_at=lost.last_at,
+            dropped_why=lost.why,
         )
 
     async def test(self, name: str) -> ChannelTest:
@@ -175,6 +182,7 @@ class Notifier:
         answer = await tried(self._courier, channel, self._clock.now())
         if answer.kind is DeliveryKind.DELIVERED:
             self._switches.turn_on(name, "it has taken a test message")
+            self._drops.taken(name)
         elif answer.kind is DeliveryKind.DISABLE:
             self._switches.turn_off(name, answer.error)
         if self._switches.is_unnoted:
@@ -233,7 +241,7 @@ class Notifier:
         except Exception as bug:  # noqa: BLE001 - of another version; it must not stop all others
             error = self._redact(describe(bug))
             self._tell_failed(row, attempt, error)
-            await self._settle(tray, replace(row, given_up=True, last_error=error))
+            await self._drop(tray, replace(row, last_error=error))
             return
         receipt = self._receipts.of(notice, tray.channel)
         answer = await self._courier.deliver(channel, notice, receipt)
@@ -253,7 +261,7 @@ class Notifier:
             tray.reached[row.notice_id] = tray.reached.get(row.notice_id, 0) + 1
         is_enough = tray.reached.get(row.notice_id, 0) >= _TRIES_MAX
         if answer.kind is not DeliveryKind.RETRY or is_enough:
-            await self._settle(tray, replace(row, given_up=True))
+            await self._drop(tray, row)
             return
         await self._later(tray, row, answer, is_network_new=returns != self._returns)
 
@@ -270,6 +278,7 @@ class Notifier:
                 is_page=notice.is_page,
             )
         )
+        self._drops.taken(tray.channel)
         self._receipts.delivered(notice, tray.channel, answer.receipt)
         await self._settle(tray, replace(row, delivered_at=self._clock.now()))
         if opening:
@@ -307,6 +316,11 @@ class Notifier:
                 tray.answered.add(waits.notice_id)
         said = f"superseded by {later.notice_id}"
         await self._settle(tray, replace(row, given_up=True, last_error=said))
+
+    async def _drop(self, tray: Tray, row: OutboxRow) -> None:
+        """Lose one message for good, and show it in the state of its channel, which is on."""
+        self._drops.dropped(tray.channel, self._clock.now(), row.last_error)
+        await self._settle(tray, replace(row, given_up=True))
 
     async def _give_all_up(self, tray: Tray, why: str) -> None:
         """Let go of all that waits for a channel that will not take it."""

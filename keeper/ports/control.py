@@ -63,6 +63,9 @@ class ChannelNow:
     off_since: datetime | None = None
     off_why: str = ""
     is_taking: bool | None = None  # of a feed: whether it took the latest showing; None: no feed
+    dropped: int = 0  # messages that were lost for good since it took one; of this process
+    last_dropped_at: datetime | None = None
+    dropped_why: str = ""  # of the last one; bounded, redacted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -472,6 +472,55 @@ def test_what_waits_for_a_channel_that_wants_no_more_is_let_go_with_a_word_each(
     _play(play)
 
 
+def test_a_channel_that_loses_messages_shows_how_many_until_it_takes_one() -> None:
+    """A webhook that answered 307 lost everything, and was shown to be on."""
+
+    async def play() -> None:
+        told = _Told("ops", answer=DeliveryKind.DROP)
+        post = _Post(told)
+        await post.deliver(_row(1, "ops"), _row(2, "ops"))
+        (lost,) = post.notifier.channels_now()
+        assert (lost.pending, lost.off_since) == (0, None)
+        assert (lost.dropped, lost.dropped_why) == (2, "no")
+        assert lost.last_dropped_at is not None
+        assert not (await post.notifier.test("ops")).is_delivered
+        assert post.notifier.channels_now()[0].dropped == 2
+        told.answer = DeliveryKind.DELIVERED
+        await post.deliver(_row(3, "ops"))
+        (well,) = post.notifier.channels_now()
+        assert (well.dropped, well.last_dropped_at) == (0, lost.last_dropped_at)
+
+    _play(play)
+
+
+def test_a_channel_that_takes_a_test_has_lost_nothing_since() -> None:
+    async def play() -> None:
+        told = _Told("ops", answer=DeliveryKind.DROP)
+        post = _Post(told)
+        await post.deliver(_row(1, "ops"))
+        told.answer = DeliveryKind.DELIVERED
+        assert (await post.notifier.test("ops")).is_delivered
+        assert post.notifier.channels_now()[0].dropped == 0
+
+    _play(play)
+
+
+def test_what_cannot_be_read_or_is_too_much_counts_as_lost_and_what_is_off_does_not() -> None:
+    async def play() -> None:
+        post = _Post(
+            _Told("ops", answer=DeliveryKind.RETRY),
+            _Told("off", answer=DeliveryKind.DISABLE),
+            _Told("new"),
+        )
+        many = (_of_incident(number, f"i{number}") for number in range(505))
+        broken = replace(_row(900, "new"), payload={"from": "another version"})
+        await post.deliver(broken, *many, _row(1, "off"), _row(2, "off"))
+        lost = {each.name: each.dropped for each in post.notifier.channels_now()}
+        assert lost == {"ops": 5, "off": 0, "new": 1}
+
+    _play(play)
+
+
 def test_too_many_messages_are_let_go_with_a_word_each_and_written_down() -> None:
     async def play() -> None:
         told = _Told("ops", answer=DeliveryKind.RETRY)
