@@ -29,7 +29,7 @@ readonly KEPT_BACKUPS=5
 readonly KEPT_VERSIONS=3
 
 verb=install from="" root="" ready_s=$READY_S python=python3 wheels=""
-is_dry="" may_start=1 is_purge="" even_with_rentals="" skip_config_check=""
+is_dry="" may_start=1 is_purge="" even_with_rentals="" skip_config_check="" has_said_why=""
 changes=0
 
 say() { printf '%s\n' "$*"; }
@@ -38,6 +38,7 @@ folded() { if [[ -t 2 ]]; then fold -s -w 80; else cat; fi; }
 fail() {
     local code="$1"
     shift
+    has_said_why=1
     printf 'error: %s\n' "$@" | folded >&2
     exit "$code"
 }
@@ -54,7 +55,12 @@ while (($# > 0)); do
         --root) value "$@"; root="$2"; shift ;;
         --ready-s) value "$@"; ready_s="$2"; shift ;;
         --python) value "$@"; python="$2"; shift ;;
-        --wheels) value "$@"; wheels="$(realpath -- "$2")"; shift ;;
+        --wheels)
+            value "$@"
+            [[ -d "$2" ]] || fail 2 "there is no folder $2 (--wheels)"
+            wheels="$(realpath -- "$2")"
+            shift
+            ;;
         --dry-run) is_dry=1 ;;
         --no-start) may_start="" ;;
         --purge) is_purge=1 ;;
@@ -66,6 +72,14 @@ while (($# > 0)); do
     shift
 done
 [[ "$ready_s" =~ ^[1-9][0-9]*$ ]] || fail 2 "--ready-s wants whole seconds, not '$ready_s'"
+if ! command -v -- "$python" >/dev/null; then
+    [[ "$python" == python3 ]] || fail 2 "there is no Python at $python (--python)"
+    fail 6 "there is no python3 here; take one: apt-get install python3-venv, or --python PATH"
+fi
+if [[ "$verb" == install ]]; then
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+        fail 6 "keeper needs Python 3.11 or newer, and $python is $("$python" --version 2>&1 | sed -n 1p)"
+fi
 if [[ -n "$root" ]]; then
     mkdir -p -- "$root"
     root="$(realpath -- "$root")"
@@ -80,6 +94,8 @@ readonly OLD_UNIT="$root/etc/systemd/system/keeper.service"
 readonly SYSUSERS="$root/usr/local/lib/sysusers.d/keeper.conf"
 readonly COMMAND="$root/usr/local/bin/keeper"
 readonly COMPLETION="$root/usr/local/share/bash-completion/completions/keeper"
+# What `systemctl enable` makes of the unit's WantedBy.
+readonly WANTED="$root/etc/systemd/system/multi-user.target.wants/keeper.service"
 # Below another root there is no systemd to ask, unless a test brings one.
 has_systemd=1
 if [[ -n "$root" && -z "${SYSTEMCTL:-}" ]]; then
@@ -128,16 +144,37 @@ systemctl() {
     if [[ -n "$has_systemd" ]]; then command "$SYSTEMCTL" "$@"; else [[ "$1" != is-* ]]; fi
 }
 is_active() { systemctl is-active --quiet keeper.service; }
+is_enabled() {
+    if [[ -n "$has_systemd" ]]; then systemctl is-enabled --quiet keeper.service 2>/dev/null; else [[ -L "$WANTED" ]]; fi
+}
 # Stopped on purpose: somebody who has stopped keeper does not want an upgrade to start it. One that failed, or
 # that systemd tries again and again, is another matter, and so is one that has never run.
 is_stopped() { [[ -s "$STATE/keeper.db" && "$(systemctl is-active keeper.service || true)" == inactive ]]; }
 current() { readlink -- "$OPT/current" 2>/dev/null | sed 's|^versions/||' || true; }
 previous() { readlink -- "$OPT/previous" 2>/dev/null | sed 's|^versions/||' || true; }
+what_runs() { # one line, for whoever has to read why something failed
+    local now
+    now="$(current)"
+    if [[ -z "$now" ]]; then
+        say "no version is installed"
+    elif [[ -z "$has_systemd" ]]; then
+        say "$now is installed"
+    else
+        say "$now is installed, and keeper.service is $(systemctl is-active keeper.service || true)"
+    fi
+}
 
 # --- what to install --------------------------------------------------------------------------------
 
-source_dir="" wheel="" lock="" version="" scratch=""
-clean_up() { [[ -z "$scratch" ]] || rm -rf -- "$scratch"; }
+source_dir="" wheel="" lock="" version="" scratch="" half_built=""
+clean_up() {
+    local code=$?
+    [[ -z "$scratch" ]] || rm -rf -- "$scratch"
+    [[ -z "$half_built" ]] || rm -rf -- "$half_built"
+    [[ "$code" != 0 && -z "$has_said_why" ]] || return 0
+    # No space, a signal, a file that is in the way: what failed has said so itself, in its own words.
+    fail 1 "not done to the end: $(what_runs)" "correct the cause, and run this again"
+}
 trap clean_up EXIT
 
 find_source() {
@@ -145,7 +182,8 @@ find_source() {
     [[ -e "$at" ]] || fail 2 "there is no $at"
     at="$(realpath -- "$at")"
     if [[ -f "$at" && "$at" == *.tar.gz ]]; then
-        tar -xzf "$at" -C "$scratch" --no-same-owner --one-top-level=source --strip-components=1
+        tar -xzf "$at" -C "$scratch" --no-same-owner --one-top-level=source --strip-components=1 ||
+            fail 1 "$at cannot be unpacked; nothing was changed: $(what_runs)"
         at="$scratch/source"
     fi
     if [[ -f "$at" && "$at" == *.whl ]]; then
@@ -204,6 +242,9 @@ name_version() {
 
 # --- building a version -----------------------------------------------------------------------------
 
+# The folder goes again, by clean_up.
+not_built() { fail 1 "$1; nothing was changed: $(what_runs)"; }
+
 build() {
     local at="$OPT/versions/$version"
     # The stamp comes last: what was interrupted is done anew.
@@ -212,30 +253,32 @@ build() {
         fail 6 "$python lies in somebody's home, which the service cannot see (ProtectHome)" \
             "take the system's: --python /usr/bin/python3"
     fi
-    would "build $at" || return 0
-    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-        fail 6 "keeper needs Python 3.11 or newer, and $python is $("$python" --version 2>&1)"
     "$python" -c 'import ensurepip' 2>/dev/null || fail 6 "$python makes no environments: apt-get install python3-venv"
+    would "build $at" || return 0
+    half_built="$at"
     rm -rf -- "$at"
-    mkdir -p -- "$at"
-    "$python" -m venv "$at"
+    mkdir -p -- "$at" || not_built "$at cannot be made"
+    "$python" -m venv "$at" || not_built "the environment $at cannot be made"
     local pip=("$at/bin/python" -m pip --quiet --disable-pip-version-check --no-input)
     local index=()
     [[ -z "$wheels" ]] || index=(--no-index --find-links "$wheels")
     local made="$wheel"
     if [[ -z "$made" ]]; then
-        "${pip[@]}" wheel --no-deps "${index[@]}" --wheel-dir "$scratch/wheel" "$source_dir"
+        "${pip[@]}" wheel --no-deps "${index[@]}" --wheel-dir "$scratch/wheel" "$source_dir" ||
+            not_built "packages to build with cannot be had, or $source_dir cannot be built"
         made="$(echo "$scratch"/wheel/vast_keeper-*.whl)"
     fi
     # By hash, all of them; the lock is complete, so nothing is resolved.
     printf '%s --hash=sha256:%s\n' "$made" "$(sha256sum <"$made" | cut -d' ' -f1)" >"$scratch/own.txt"
-    "${pip[@]}" install --no-deps --require-hashes "${index[@]}" -r "$lock" -r "$scratch/own.txt"
+    "${pip[@]}" install --no-deps --require-hashes "${index[@]}" -r "$lock" -r "$scratch/own.txt" ||
+        not_built "packages cannot be had, or are not those of requirements.lock"
     install -D -m 0644 -- "$source_dir/deploy/systemd/keeper.service" "$at/share/keeper/keeper.service"
     install -D -m 0644 -- "$source_dir/deploy/systemd/keeper.sysusers" "$at/share/keeper/keeper.sysusers"
     install -D -m 0644 -- "$source_dir/config/keeper.example.yaml" "$at/share/keeper/keeper.example.yaml"
     "$at/bin/keeper" completion bash >"$at/share/keeper/completion.bash" ||
-        fail 1 "what was built does not start; nothing else was changed"
+        not_built "what was built does not start"
     touch -- "$at/.complete"
+    half_built=""
 }
 
 # What does not depend on the version that runs.
@@ -430,12 +473,12 @@ install_it() {
         [[ -n "$root" ]] || systemd-sysusers "$SYSUSERS"
         systemctl daemon-reload
     fi
-    if ! systemctl is-enabled --quiet keeper.service 2>/dev/null; then
-        if would "enable keeper.service"; then systemctl enable --quiet keeper.service; fi
+    if ! is_enabled; then
+        if would "enable keeper.service"; then enable_it; fi
     fi
     if [[ -n "$was_stopped" && -n "$old" ]]; then
         say "it was stopped and stays so: systemctl start keeper"
-    elif [[ "$old" != "$version" || -z "$was_active" || "$changes" != "$before" ]]; then
+    elif [[ "$old" != "$version" || (-n "$has_systemd" && -z "$was_active") || "$changes" != "$before" ]]; then
         start_it "$old"
     fi
     if [[ -n "$old" && "$old" != "$version" ]]; then link "versions/$old" "$OPT/previous"; fi
@@ -445,8 +488,20 @@ install_it() {
     fi
 }
 
+# Below another root it is enabled for the system that is once started from there.
+enable_it() {
+    if [[ -n "$has_systemd" ]]; then
+        systemctl enable --quiet keeper.service
+    else
+        mkdir -p -- "$(dirname -- "$WANTED")"
+        ln -sfn -- "${UNIT#"$root"}" "$WANTED"
+    fi
+}
+
 start_it() {
-    if [[ -z "$may_start" ]]; then
+    if [[ -z "$has_systemd" ]]; then
+        say "not started: below $root there is no systemd"
+    elif [[ -z "$may_start" ]]; then
         say "not started, as asked: systemctl restart keeper"
     elif [[ -z "$is_dry" ]] && ! is_told_all; then
         say "installed, and not started yet; what is left to do:"
@@ -511,8 +566,10 @@ uninstall_it() {
     if [[ -n "$has_systemd" && "$(systemctl is-active keeper.service || true)" != inactive ]]; then
         if would "stop keeper.service"; then systemctl stop keeper.service; fi
     fi
-    if systemctl is-enabled --quiet keeper.service 2>/dev/null; then
-        if would "disable keeper.service"; then systemctl disable --quiet keeper.service; fi
+    if is_enabled; then
+        if would "disable keeper.service"; then
+            if [[ -n "$has_systemd" ]]; then systemctl disable --quiet keeper.service; else rm -f -- "$WANTED"; fi
+        fi
     fi
     gone "$UNIT" "$SYSUSERS" "$COMPLETION" "$COMMAND" "$OPT/current" "$OPT/previous" "$OPT/versions" "$OPT/.lock"
     [[ -n "$is_dry" ]] || systemctl daemon-reload

@@ -114,14 +114,19 @@ class Stage:
             self._releases[version] = at
         return self._releases[version]
 
-    def run(self, release: str, *words: str) -> Said:
-        """Run a release's own script. It finds the stand-in where it would find the real one, by its name."""
+    def run(self, release: str, *words: str, root: Path | None = None) -> Said:
+        """Run a release's own script. It finds the stand-in where it would find the real one, by its name.
+
+        Below another root there is no systemd, and so no stand-in for it. The last of two options counts.
+        """
         script = self.release(release) / "deploy" / "install.sh"
-        options = ["--root", str(self.root), "--wheels", str(self.wheels)]
+        options = ["--root", str(root or self.root), "--wheels", str(self.wheels)]
+        environ = {"PATH": f"{self.folder}:{os.environ['PATH']}", "HOME": str(self.folder)}
+        if root is None:
+            environ["SYSTEMCTL"] = "systemctl"
         done = subprocess.run(
-            [str(script), *words, *options, "--python", str(self._python)],
-            env={"PATH": f"{self.folder}:{os.environ['PATH']}", "HOME": str(self.folder), "SYSTEMCTL": "systemctl"},
-            capture_output=True, text=True, check=False, timeout=200, umask=0o077,
+            [str(script), *options, "--python", str(self._python), *words],
+            env=environ, capture_output=True, text=True, check=False, timeout=200, umask=0o077,
         )  # fmt: skip
         assert KEY not in done.stdout + done.stderr
         return Said(code=done.returncode, out=done.stdout, err=done.stderr)
@@ -286,6 +291,84 @@ def test_first_install_waits_for_a_key_and_a_second_run_changes_nothing(stage: S
     assert stage.path("usr/local/lib/systemd/system/keeper.service").stat().st_mode & 0o044 == 0o044
 
 
+def test_below_another_root_a_second_run_changes_nothing_and_says_nothing_else(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """Nobody asked that it should not start, and there is nothing that could start it."""
+    box = tmp_path / "box"
+    first = stage.run("9.0.1", root=box)
+    assert first.code == 0, first.err
+    assert first.out.splitlines()[-1] == f"not started: below {box} there is no systemd"
+    wanted = box / "etc/systemd/system/multi-user.target.wants/keeper.service"
+    assert (box / str(wanted.readlink()).removeprefix("/")).is_file()
+    (said,) = stage.run("9.0.1", root=box).out.splitlines()
+    assert said.startswith("nothing to change: 9.0.1-")
+    gone = stage.run("9.0.1", "uninstall", root=box)
+    assert gone.code == 0, gone.err
+    assert not wanted.is_symlink()
+
+
+@pytest.mark.parametrize("fails", ["packages", "environment"])
+def test_what_cannot_be_built_changes_nothing_and_says_what_runs(
+    stage: Stage, tmp_path: Path, fails: str
+) -> None:
+    """No network, no space: keeper's word comes last, after that of whoever failed."""
+    stage.settle()
+    before = stage.everything()
+    if fails == "packages":
+        words, found = ["--wheels", str(tmp_path)], "packages cannot be had"
+    else:
+        python = tmp_path / "python"
+        python.write_text(f'#!/bin/sh\n[ "$2" = venv ] && exit 1\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+        words, found = ["--python", str(python)], "cannot be made"
+    done = stage.run("9.0.2", *words)
+    assert done.code == 1
+    last = done.err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert found in last
+    assert "nothing was changed: 9.0.1-" in last
+    assert "is installed, and keeper.service is active" in last
+    assert stage.everything() == before
+    assert stage.runs == "9.0.1"
+
+
+def test_what_fails_anywhere_else_says_what_runs_as_well(stage: Stage, tmp_path: Path) -> None:
+    """A file where a folder has to be, by nobody's foresight."""
+    box = tmp_path / "box"
+    (box / "opt/keeper").mkdir(parents=True)
+    (box / "etc").write_text("")
+    done = stage.run("9.0.1", root=box)
+    assert done.code == 1
+    assert done.err.splitlines()[-2:] == [
+        "error: not done to the end: no version is installed",
+        "error: correct the cause, and run this again",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "code", "said"),
+    [(None, 2, "there is no Python at"), ("Python 3.9.2", 6, "needs Python 3.11 or newer")],
+)
+def test_a_python_that_will_not_do_is_refused_before_anything_is_said_or_done(
+    tmp_path: Path, version: str | None, code: int, said: str
+) -> None:
+    python, box = tmp_path / "python", tmp_path / "box"
+    if version:
+        python.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo {version} && exit\nexit 1\n')
+        python.chmod(0o755)
+    script = REPOSITORY / "deploy" / "install.sh"
+    done = subprocess.run(
+        [str(script), "--root", str(box), "--python", str(python)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (code, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+    assert not box.exists()
+
+
 async def test_an_upgrade_keeps_rentals_memory_and_configuration_and_can_be_taken_back(
     stage: Stage,
 ) -> None:
@@ -399,6 +482,7 @@ async def test_uninstall_refuses_while_rentals_go_on_and_keeps_what_is_yours(sta
         (["--ready-s", "soon"], "--ready-s wants whole seconds"),
         (["--from", "/nowhere"], "there is no /nowhere"),
         (["--root"], "--root needs a value"),
+        (["--wheels", "/nowhere"], "there is no folder /nowhere"),
     ],
 )
 def test_a_wrong_word_is_said_and_nothing_is_done(words: list[str], said: str) -> None:
