@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -27,6 +28,7 @@ from keeper.ports import Hint
 AGE_MAX_S: Final = 300.0
 _NAME_MAX, _ID_MAX, _NAMES_MAX = 60, 200, 3
 _SIGNED_AS = "sha256="
+_SIGNATURE = re.compile(rf"{_SIGNED_AS}[0-9a-f]{{64}}")
 # What Vast.ai's notifications about money are called by; a wrong guess costs a look at the account.
 _MONEY = ("credit", "billing", "balance", "payment")
 
@@ -44,6 +46,18 @@ class Why(StrEnum):
     FORGED = "forged"
     LATE = "late"
     MALFORMED = "malformed"
+
+
+def may_be_vast(_secret: str, headers: Mapping[str, str]) -> bool:
+    """Whether the headers look like a notification of Vast.ai: the body is read to know whether it is."""
+    return _SIGNATURE.fullmatch(headers.get("X-Vast-Signature-256", "")) is not None
+
+
+def is_alertmanager(secret: str, headers: Mapping[str, str]) -> bool:
+    """Whether the headers bring Alertmanager's token; the body proves nothing more."""
+    scheme, _, given = headers.get("Authorization", "").partition(" ")
+    is_right = hmac.compare_digest(_bytes(given.strip()), secret.encode())
+    return is_right and scheme.lower() == "bearer"
 
 
 def read_vast(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Hint | Why:
@@ -76,9 +90,7 @@ def read_alertmanager(
     secret: str, headers: Mapping[str, str], body: bytes, now: datetime
 ) -> Hint | Why:
     """Read a webhook of Alertmanager."""
-    scheme, _, given = headers.get("Authorization", "").partition(" ")
-    is_right = hmac.compare_digest(_bytes(given.strip()), secret.encode())
-    if scheme.lower() != "bearer" or not is_right:
+    if not is_alertmanager(secret, headers):
         return Why.FORGED
     told = _object(body)
     if told is None or told.get("version") != "4" or not isinstance(told.get("alerts"), list):

@@ -1,7 +1,8 @@
 """Where others may say that something may have changed: Vast.ai's notifications, Alertmanager's webhook.
 
 The only addresses that strangers reach without a token of keeper's: each call is bounded in size, in time
-and in number, and is answered only where a secret is configured. A hint decides nothing.
+and in number, and is answered only where a secret is configured. Whose headers prove nothing takes no place
+from others: its body is not even read. A hint decides nothing.
 """
 
 from __future__ import annotations
@@ -18,13 +19,21 @@ from pydantic import BaseModel, Field
 
 from keeper.ports import Hint
 from keeper.web.answers import CONTROL, Problem, json_answer, now_of
-from keeper.web.hints import HintSource, Why, read_alertmanager, read_vast
+from keeper.web.hints import (
+    HintSource,
+    Why,
+    is_alertmanager,
+    may_be_vast,
+    read_alertmanager,
+    read_vast,
+)
 from keeper.web.telling_shapes import HintAnswer
 
 _BODY_MAX: Final = 262_144
 _BODY_S: Final = 5.0  # Vast.ai waits for ten seconds
 _AT_ONCE_MAX: Final = 16
 
+MayBe = Callable[[str, Mapping[str, str]], bool]
 Read = Callable[[str, Mapping[str, str], bytes, datetime], Hint | Why]
 
 
@@ -67,22 +76,26 @@ HOOKS: Final = web.AppKey("hooks", Hooks)
 
 async def post_vast(request: web.Request) -> web.Response:
     """Take a notification of Vast.ai as a hint."""
-    return await _take(request, HintSource.VAST, read_vast)
+    return await _take(request, HintSource.VAST, may_be_vast, read_vast)
 
 
 async def post_alertmanager(request: web.Request) -> web.Response:
     """Take a webhook of Alertmanager as a hint."""
-    return await _take(request, HintSource.ALERTMANAGER, read_alertmanager)
+    return await _take(request, HintSource.ALERTMANAGER, is_alertmanager, read_alertmanager)
 
 
-async def _take(request: web.Request, source: HintSource, read: Read) -> web.Response:
+async def _take(
+    request: web.Request, source: HintSource, may_be: MayBe, read: Read
+) -> web.Response:
     hooks, control = request.app[HOOKS], request.app[CONTROL]
     secret = hooks.secret_of(source)
     if not secret:
         raise web.HTTPNotFound
-    with hooks.taking():
-        body = await _body(request)
-    found = read(secret, request.headers, body, now_of(request))
+    found: Hint | Why = Why.FORGED
+    if may_be(secret, request.headers):
+        with hooks.taking():
+            body = await _body(request)
+        found = read(secret, request.headers, body, now_of(request))
     if isinstance(found, Why):
         control.hint_refused(source, found)
         raise _refusal(found)

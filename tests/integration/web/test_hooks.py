@@ -17,6 +17,9 @@ from tests.unit.web.test_hints import AT, BODY, GROUP, SECRET, signed
 from tests.waiting import PATIENCE_S, eventually
 
 SECRETS = {"vast": SECRET, "alertmanager": "Zk39qLw7"}
+# What looks signed, so that its body is waited for.
+FORGED = b"POST /hooks/vast HTTP/1.1\r\nHost: a\r\nX-Vast-Signature-256: sha256=" + b"0" * 64
+SLOW = b"\r\nContent-Length: 9\r\n\r\n{"
 
 
 async def test_nobody_may_hint_where_no_secret_is_configured(serve: Serve) -> None:
@@ -106,7 +109,7 @@ async def test_who_never_ends_a_body_is_let_go(
     port = served.runner.addresses[0][1]
     async with asyncio.timeout(PATIENCE_S):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"POST /hooks/vast HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+        writer.write(FORGED + SLOW)
         assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
         writer.close()
 
@@ -124,7 +127,7 @@ async def test_who_goes_in_the_middle_leaves_no_trace(
     """Anybody could have filled the log with tracebacks."""
     served = await serve(Keeper(time=AT), secrets=SECRETS)
     _, writer = await asyncio.open_connection("127.0.0.1", served.runner.addresses[0][1])
-    writer.write(b"POST /hooks/vast HTTP/1.1\r\nHost: a\r\n" + sent)
+    writer.write(FORGED + b"\r\n" + sent)
     await writer.drain()
     found = served.runner.app[hooks.HOOKS]
     await eventually(lambda: found.at_once == 1)
@@ -143,12 +146,11 @@ async def test_too_many_at_once_are_told_to_come_again(
     monkeypatch.setattr(hooks, "_BODY_S", PATIENCE_S)  # those that are held stay
     served = await serve(Keeper(time=AT), secrets=SECRETS)
     address = ("127.0.0.1", served.runner.addresses[0][1])
-    head = b"POST /hooks/vast HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"
     held = []
     try:
         for _ in range(16):
             held.append(socket.create_connection(address, timeout=PATIENCE_S))
-            held[-1].sendall(head)
+            held[-1].sendall(FORGED + SLOW)
         async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as session:
             while True:
                 async with session.post(
@@ -160,3 +162,38 @@ async def test_too_many_at_once_are_told_to_come_again(
     finally:
         for each in held:
             each.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "proof"),
+    [
+        ("vast", b""),
+        ("vast", b"\r\nX-Vast-Signature-256: sha256=soon"),
+        ("alertmanager", b""),
+        ("alertmanager", b"\r\nAuthorization: Bearer Zk39qLw8"),
+    ],
+)
+async def test_whose_headers_prove_nothing_takes_no_place_from_a_true_hint(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, path: str, proof: bytes
+) -> None:
+    """Sixteen strangers, each of whom never ends a body, shut nobody out."""
+    monkeypatch.setattr(hooks, "_BODY_S", PATIENCE_S)  # who takes a place keeps it
+    served = await serve(Keeper(time=AT), secrets=SECRETS)
+    head = f"POST /hooks/{path} HTTP/1.1\r\nHost: a".encode() + proof + SLOW
+    async with asyncio.timeout(PATIENCE_S):
+        address = ("127.0.0.1", served.runner.addresses[0][1])
+        held = [await asyncio.open_connection(*address) for _ in range(16)]
+        try:
+            for _, writer in held:
+                writer.write(head)
+            for reader, _ in held:  # answered without a byte more of the body
+                assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+            token = {"Authorization": f"Bearer {SECRETS['alertmanager']}"}
+            found = await ask(f"{served.url}/hooks/vast", "POST", data=BODY, headers=signed())
+            told = await ask(f"{served.url}/hooks/alertmanager", "POST", json=GROUP, headers=token)
+            assert (found[0], told[0]) == (200, 200)
+        finally:
+            for _, writer in held:
+                writer.close()
+    assert served.keeper.no_hints == [(path, "forged")] * 16
+    assert len(served.keeper.hints) == 2
