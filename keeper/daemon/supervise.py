@@ -228,10 +228,17 @@ class Daemon:
         return ReloadReport(problems=problems)
 
     async def journal(
-        self, *, slot: SlotId | None = None, limit: int = 200, after_seq: int = 0
+        self,
+        *,
+        slot: SlotId | None = None,
+        limit: int = 200,
+        after_seq: int = 0,
+        events: frozenset[str] | None = None,
     ) -> tuple[JournalEntry, ...]:
-        """Read the newest facts."""
-        return await self._ports.store.journal(slot=slot, limit=limit, after_seq=after_seq)
+        """Read the newest facts (after a number, of some names), oldest first."""
+        return await self._ports.store.journal(
+            slot=slot, limit=limit, after_seq=after_seq, events=events
+        )
 
     def thumbnail(self, slot: SlotId) -> Thumbnail | None:
         """Return the newest picture that viewers of a slot saw; None when there is none."""

@@ -153,9 +153,14 @@ class Control(Looks, Telling, Protocol):
         ...
 
     async def journal(
-        self, *, slot: SlotId | None = None, limit: int = 200, after_seq: int = 0
+        self,
+        *,
+        slot: SlotId | None = None,
+        limit: int = 200,
+        after_seq: int = 0,
+        events: frozenset[str] | None = None,
     ) -> tuple[JournalEntry, ...]:
-        """Read the newest facts."""
+        """Read the newest facts (after a number, of some names), oldest first."""
         ...
 
     async def changed(self) -> None:

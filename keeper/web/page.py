@@ -15,6 +15,7 @@ from keeper.alerts.wording import duration
 from keeper.core.events import Level
 from keeper.core.text import plain, sold_gb
 from keeper.core.windows import ALLOWS
+from keeper.ports import Control, JournalEntry
 from keeper.web.answers import CONTROL, RUNBOOKS_URL, now_of
 from keeper.web.api import event_status
 from keeper.web.deploys import news_of
@@ -24,11 +25,18 @@ from keeper.web.objective import in_words, tone_of
 from keeper.web.shapes import EventStatus, FleetStatus
 from keeper.web.spending import SpendStatus, spending_of
 from keeper.web.status import status_of
-from keeper.web.words import CONDITIONS
+from keeper.web.words import CONDITIONS, LEVELS
 
 _HERE: Final = Path(__file__).parent
-_EVENTS_READ = 200
+# Not what people were told: one channel that refuses would leave no place for what happened.
+_EVENTS: Final = frozenset(
+    name
+    for name, level in LEVELS.items()
+    if level != Level.DEBUG and not name.startswith(("notice.", "tick.finished"))
+)
 _EVENTS_SHOWN = 40
+# How many of the newest facts are searched, should fewer not do: 1 ms, 3 ms and 35 ms (2026-11).
+_FACTS_SEARCHED = (2_000, 20_000, 200_000)
 _ASSETS: Final = {
     "page.css": "text/css",
     "page.js": "text/javascript",
@@ -111,17 +119,23 @@ async def get_page(request: web.Request) -> web.Response:
     if snapshot is None:
         text = render(None, (), why_not=control.not_ready_because() or "looking around")
         return _html(text, 503)
-    entries = await control.journal(limit=_EVENTS_READ)
-    events = tuple(
-        event_status(entry)
-        for entry in reversed(entries)
-        if not entry.event.startswith(("notice.", "tick.finished"))
-    )
-    shown = tuple(event for event in events if event.level != Level.DEBUG)[:_EVENTS_SHOWN]
+    shown = await _happened(control)
     now = now_of(request)
     spending = spending_of(snapshot, now)
     status = status_of(snapshot, now, control, control, request.app[RUNBOOKS_URL]())
     return _html(render(status, shown, spending=spending))
+
+
+async def _happened(control: Control) -> tuple[EventStatus, ...]:
+    """Read what the page shows of the journal, the newest first."""
+    newest = await control.journal(limit=1)
+    found: tuple[JournalEntry, ...] = ()
+    for searched in _FACTS_SEARCHED:
+        after = max(0, newest[-1].seq - searched) if newest else 0
+        found = await control.journal(limit=_EVENTS_SHOWN, after_seq=after, events=_EVENTS)
+        if len(found) == _EVENTS_SHOWN or not after:
+            break
+    return tuple(event_status(entry) for entry in reversed(found))
 
 
 async def get_asset(request: web.Request) -> web.Response:

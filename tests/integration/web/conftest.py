@@ -121,11 +121,18 @@ class Keeper:
         return self.report
 
     async def journal(
-        self, *, slot: SlotId | None = None, limit: int = 200, after_seq: int = 0
+        self,
+        *,
+        slot: SlotId | None = None,
+        limit: int = 200,
+        after_seq: int = 0,
+        events: frozenset[str] | None = None,
     ) -> tuple[JournalEntry, ...]:
         if self.error is not None:
             raise self.error
         found = [e for e in self.entries if e.seq > after_seq and slot in {None, e.slot}]
+        if events is not None:
+            return tuple([e for e in found if e.event in events][-limit:])
         return tuple(found[:limit] if after_seq else found[-limit:])
 
     def thumbnail(self, slot: SlotId) -> Thumbnail | None:

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from playwright.async_api import Page, async_playwright, expect
 
-from keeper.core.events import TickFailed
+from keeper.core.events import NoticeFailed, TickFailed
 from keeper.core.meter import TOTAL, Meter, Tally, day_of
 from keeper.core.model import InstanceId, SlotId, StreamName
 from keeper.core.reasons import Reason
@@ -304,6 +304,34 @@ async def test_page_says_who_was_told_what_is_kept_quiet_and_through_whom(serve:
     # A link in a message leads to the card that it is about.
     for anchor in ("duel", "duel/0", "duel/1"):
         assert html.count(f'id="{anchor}"') == 1
+
+
+@pytest.mark.parametrize("tries", [0, 300, 30_000])
+async def test_what_a_channel_refuses_leaves_place_for_what_happened(
+    serve: Serve, tries: int
+) -> None:
+    """Each try is a fact: after an hour of them nothing else is among the newest."""
+    happened = [TickFailed(tick=n, error=f"trouble {n}.") for n in range(50)]
+    refused = NoticeFailed(
+        channel="ops", alert="KeeperDown", kind="firing", attempt=1, error="HTTP 503"
+    )
+    entries = journal_of(*happened, *[refused] * tries, TickFailed(tick=60, error="trouble 60."))
+    served = await serve(Keeper(entries=entries))
+    async with aiohttp.ClientSession() as session, session.get(served.url) as reply:
+        text = await reply.text()
+    shown = [int(number) for number in re.findall(r"trouble (\d+)\.", text)]
+    assert shown == [60, *range(49, 10, -1)]
+    assert "HTTP 503" not in text
+
+
+async def test_a_journal_of_nothing_else_is_no_story(serve: Serve) -> None:
+    refused = NoticeFailed(
+        channel="ops", alert="KeeperDown", kind="firing", attempt=1, error="HTTP 503"
+    )
+    for entries in ([], journal_of(refused)):
+        served = await serve(Keeper(entries=entries))
+        async with aiohttp.ClientSession() as session, session.get(served.url) as reply:
+            assert "othing yet" in await reply.text()
 
 
 async def test_a_command_to_copy_runs_nothing_that_a_host_has_put_into_it(serve: Serve) -> None:
