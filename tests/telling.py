@@ -35,7 +35,7 @@ class Teller:
 
     holding: tuple[AlertNow, ...] = (alert_now(),)
     declared: tuple[ChannelNow, ...] = (
-        ChannelNow(name="slack", kind="slack", pending=2),
+        ChannelNow(name="slack", kind="slack", pending=2, last_dropped_at=NOW),
         ChannelNow(name="am", kind="alertmanager", pending=0, is_taking=True),
     )
     rows: tuple[OutboxRow, ...] = field(default_factory=lambda: (waiting(), waiting(minutes=9.0)))

@@ -109,7 +109,8 @@ def _alerts(page: AlertPage) -> Table:
         ]
         if alert.needs_human:
             lines.append(Text.assemble(("You: ", "bold"), cell(alert.needs_human, "", _LINE_MAX)))
-        lines.append(cell(_became(alert, page.now, named, until), "dim", _LINE_MAX))
+        became = _became(alert, page.now, named, until, _lost_by(alert, page.channels))
+        lines.append(cell(became, "dim", _LINE_MAX))
         style = "dim" if alert.is_quiet else STYLE[alert.severity]
         made.add_row(cell(alert.severity.value, style), Text("\n").join(lines))
     return made
@@ -124,8 +125,25 @@ def _cost(alert: AlertStatus) -> str:
     return f", ${alert.dollars:.2f}" if alert.dollars >= 0.01 else ""  # noqa: PLR2004 - a cent
 
 
+def _lost_by(alert: AlertStatus, channels: tuple[ChannelStatus, ...]) -> str:
+    """Name the channels that have lost a message since this was told, and have taken none after."""
+    told_at = alert.told_at
+    return " and ".join(
+        each.channel
+        for each in channels
+        if told_at is not None
+        and each.dropped
+        and each.last_dropped_at is not None
+        and each.last_dropped_at >= told_at
+    )
+
+
 def _became(
-    alert: AlertStatus, now: datetime, named: dict[str, AlertStatus], until: dict[str, datetime]
+    alert: AlertStatus,
+    now: datetime,
+    named: dict[str, AlertStatus],
+    until: dict[str, datetime],
+    lost_by: str,
 ) -> str:
     """Say who was told when, what keeps it quiet, and who will be told again."""
     told = "not told to anybody"
@@ -133,6 +151,8 @@ def _became(
         told = f"told {rough((now - alert.told_at).total_seconds())} ago"
         if alert.waiting_for:
             told += f", but {' and '.join(alert.waiting_for)} did not take all of it yet"
+        if lost_by:
+            told += f"; messages since then to {lost_by} are lost"
     if alert.silenced_by:
         ends = until.get(alert.silenced_by)
         return f"{told}; silenced by {alert.silenced_by}" + (
@@ -155,7 +175,7 @@ def _channels(channels: tuple[ChannelStatus, ...], now: datetime) -> Table:
             cell(each.channel, length_max=24),
             cell(each.kind, length_max=14),
             cell(str(each.pending) if each.pending else "-"),
-            cell(_state(each, now), "yellow" if each.is_mute else "", 300),
+            cell(_state(each, now), "yellow" if each.is_mute else "", _LINE_MAX),
         )
     return made
 
@@ -165,6 +185,13 @@ def _state(channel: ChannelStatus, now: datetime) -> str:
         lasts = duration((now - channel.off_since).total_seconds())
         cure = f"try it: keeper alerts test {channel.channel}"
         return f"off for {lasts}: {channel.off_why or 'it wants no more'}; {cure}"
+    if channel.dropped:
+        lost = count(channel.dropped, "message is lost", "messages are lost")
+        ago = ""
+        if channel.last_dropped_at is not None:
+            ago = f", the last {rough((now - channel.last_dropped_at).total_seconds())} ago"
+        waits = f"; {channel.pending} more wait" if channel.pending else ""
+        return f"{lost}{ago}: {channel.dropped_why}{waits}; try it: keeper alerts test {channel.channel}"
     if channel.pending:
         waits = f"{count(channel.pending, 'message waits', 'messages wait')}"
         return f"{waits}: {channel.last_error}" if channel.last_error else waits

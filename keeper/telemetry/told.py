@@ -61,4 +61,10 @@ def told_gauges(told: Told) -> Samples:
         "keeper_channel_off": [
             ((each.name,), float(each.off_since is not None)) for each in channels
         ],
+        "keeper_channel_dropped": [((each.name,), float(each.dropped)) for each in channels],
+        "keeper_channel_last_drop_timestamp_seconds": [
+            ((each.name,), each.last_dropped_at.timestamp())
+            for each in channels
+            if each.last_dropped_at is not None
+        ],
     }

@@ -91,6 +91,9 @@ def channels_of(telling: Telling | None) -> tuple[ChannelStatus, ...]:
             last_error=plain(each.last_error, 300),
             off_since=each.off_since,
             off_why=plain(each.off_why, 300),
+            dropped=each.dropped,
+            last_dropped_at=each.last_dropped_at,
+            dropped_why=plain(each.dropped_why, 300),
         )
         for each in telling.channels()
     )

@@ -49,11 +49,14 @@ class ChannelStatus:
     last_error: str = ""  # of what waits
     off_since: datetime | None = None  # it wants no more messages; null: it is on
     off_why: str = ""
+    dropped: int = 0  # messages that were lost for good since it took one; a restart forgets them
+    last_dropped_at: datetime | None = None  # also one before it took another; null: none
+    dropped_why: str = ""  # of the last one
 
     @property
     def is_mute(self) -> bool:
         """Whether people do not get through it what they should."""
-        return self.off_since is not None or bool(self.pending and self.last_error)
+        return bool(self.off_since or self.dropped or (self.pending and self.last_error))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

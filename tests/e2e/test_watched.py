@@ -35,6 +35,8 @@ DARK = "KeeperStreamDark"
 # What a keeper says only once something else has happened, or is declared.
 NOT_IN_SUCH_A_LIFE = {
     "keeper_account_runway_seconds",
+    "keeper_channel_dropped",
+    "keeper_channel_last_drop_timestamp_seconds",
     "keeper_channel_off",
     "keeper_deploy_bad",
     "keeper_deploy_hosts",

@@ -35,6 +35,17 @@ ROWS: tuple[Described, ...] = (
         "channel",
     ),
     state(
+        "keeper_channel_dropped",
+        "Messages that were lost for good since a channel that is on took one; a restart forgets them.",
+        "channel",
+    ),
+    state(
+        "keeper_channel_last_drop_timestamp_seconds",
+        "When the latest message for a channel that is on was lost for good; absent: none since the start.",
+        "channel",
+        unit="seconds",
+    ),
+    state(
         "keeper_feed_taking",
         "Whether a place that is shown what holds took the latest showing; 1 before there was one.",
         "channel",

@@ -79,9 +79,11 @@ def test_without_a_verb_it_lists_what_holds_and_what_became_of_it(terminal: Term
     for said in (
         "critical  KeeperStreamDark duel/1, for 12m00s",
         "You: look at the host: `keeper ssh duel/1`",
-        "told 11m ago, but ops did not take all of it yet; again in 4h00m to ops",
+        "told 11m ago, but ops did not take all of it yet; messages since then to moved are lost",
+        "; again in 4h00m to ops",
         "not told to anybody; KeeperStreamDark duel/1 says it already",
         "off for 1h00m: HTTP 410; try it: keeper alerts test pager",
+        "2 messages are lost, the last 5m ago: HTTP 307; try it: keeper alerts test moved",
         "stream=duel",
         "keeps quiet: KeeperStreamDark:duel/1, KeeperDiskFull:duel/0",
     ):
@@ -129,9 +131,18 @@ def test_a_test_message_that_is_not_taken_is_a_failure(terminal: Terminal) -> No
     code, _, err = terminal.run("test", "ops")
     assert code == ExitCode.FAILED
     assert "ops did not take it: HTTP 403 invalid_token" in err
+    assert "see its address and secret" in err
+    for error, cure in (
+        ("HTTP 410 gone", "the receiver wants no more"),
+        ("HTTP 429 slow down", "it asks for time"),
+        ("Uncertain: hooks.example: no whole answer in 15 s", "nobody answers within"),
+    ):
+        terminal.keeper.test_error = error
+        code, _, err = terminal.run("test", "ops")
+        assert (code, f"try: {cure}" in err) == (ExitCode.FAILED, True)
     code, _, err = terminal.run("test", "../orders")
     assert code == ExitCode.NOT_FOUND
-    assert "there is: ops, pager" in err
+    assert "there is: moved, ops, pager" in err
 
 
 def test_the_outbox_and_a_keeper_that_is_not_there(terminal: Terminal) -> None:

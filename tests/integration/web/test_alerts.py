@@ -46,6 +46,14 @@ QUIET = replace(
 CHANNELS = (
     ChannelNow(name="ops", kind="slack", pending=1, last_error="HTTP 503"),
     ChannelNow(name="pager", kind="webhook", pending=0, off_since=ago(hours=1), off_why="HTTP 410"),
+    ChannelNow(
+        name="moved",
+        kind="webhook",
+        pending=0,
+        dropped=2,
+        last_dropped_at=ago(minutes=5),
+        dropped_why="HTTP 307",
+    ),
 )
 SILENCE = Silence(
     silence_id="5f2a9c01",
@@ -89,7 +97,11 @@ async def test_alerts_say_what_became_of_them(serve: Serve) -> None:
     assert [(c["channel"], c["pending"], c["off_why"]) for c in page["channels"]] == [
         ("ops", 1, ""),
         ("pager", 0, "HTTP 410"),
+        ("moved", 0, ""),
     ]
+    moved = page["channels"][2]
+    assert (moved["dropped"], moved["dropped_why"]) == (2, "HTTP 307")
+    assert moved["last_dropped_at"] is not None
     (silence,) = page["silences"]
     assert silence["matchers"] == ["stream=duel"]
     assert silence["mutes"] == [DARK.key, QUIET.key]

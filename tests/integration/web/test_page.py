@@ -235,6 +235,7 @@ def channels_of(text: str, now: datetime) -> tuple[ChannelNow, ...]:
     return (
         ChannelNow(name=text, kind=text, pending=1, last_error=text),
         ChannelNow(name=f"{text}2", kind=text, pending=0, off_since=now, off_why=text),
+        ChannelNow(name=f"{text}3", kind=text, pending=0, dropped=1, dropped_why=text),
     )
 
 
@@ -298,6 +299,7 @@ async def test_page_says_who_was_told_what_is_kept_quiet_and_through_whom(serve:
         "keeper alerts silence key=KeeperStreamDark:duel/1 --for 2h",
         "Channel ops has not taken 1 message: HTTP 503",
         "Channel pager has been off for 1 h : HTTP 410. Try it: keeper alerts test pager",
+        "Channel moved has lost 2 messages for good, the last 5 min ago: HTTP 307. Mend it",
     ):
         assert said in text
     assert 'href="https://git.example/runbooks/KeeperStreamDark.md"' in html

@@ -119,3 +119,20 @@ def test_the_status_has_a_line_where_people_are_not_told_what_they_should() -> N
     later = replace(SILENCE, until=NOW + timedelta(days=2), mutes=())
     shown = text_of(remarks_on((), (later, SILENCE), NOW))
     assert "2 silences, the first until 2026-03-01 13:30 UTC, of 9 alerts" in shown
+
+
+def test_a_channel_that_loses_messages_is_not_shown_to_be_on_nor_to_have_told_anybody() -> None:
+    lost = replace(
+        ON, dropped=2, last_dropped_at=ago(minutes=5), dropped_why="HTTP 307 " + "moved " * 9
+    )
+    told = replace(DARK, told_at=ago(minutes=11))
+    shown = text_of(shown_page(page(told, channels=(lost,))))
+    assert "told 11m ago; messages since then to ops are lost" in shown
+    assert "2 messages are lost, the last 5m ago: HTTP 307" in shown
+    assert "keeper alerts test ops" in shown
+    assert "channel ops: 2 messages are lost" in text_of(remarks_on((lost,), (), NOW))
+    later = replace(DARK, told_at=ago(minutes=1))
+    assert "told 1m ago;" not in text_of(shown_page(page(later, channels=(lost,))))
+    well = replace(lost, dropped=0)  # it took one since
+    assert text_of(remarks_on((well,), (), NOW)) == ""
+    assert "are lost" not in text_of(shown_page(page(told, channels=(well,))))

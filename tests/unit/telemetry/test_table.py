@@ -274,7 +274,7 @@ def test_what_holds_and_who_was_told_is_counted(
         ),
         declared=(
             ChannelNow(name="slack", kind="slack", pending=2, off_since=NOW),
-            ChannelNow(name="pager", kind="pagerduty", pending=0),
+            ChannelNow(name="pager", kind="pagerduty", pending=0, dropped=3, last_dropped_at=NOW),
             ChannelNow(name="am", kind="alertmanager", pending=0, is_taking=False),
         ),
     )
@@ -293,6 +293,11 @@ def test_what_holds_and_who_was_told_is_counted(
     assert value(registry, "keeper_outbox_oldest_timestamp_seconds", channel="pager") is None
     assert value(registry, "keeper_channel_off", channel="slack") == 1
     assert value(registry, "keeper_channel_off", channel="pager") == 0
+    assert value(registry, "keeper_channel_dropped", channel="pager") == 3
+    assert value(registry, "keeper_channel_dropped", channel="slack") == 0
+    last = "keeper_channel_last_drop_timestamp_seconds"
+    assert value(registry, last, channel="pager") == NOW.timestamp()
+    assert value(registry, last, channel="slack") is None
     assert value(registry, "keeper_feed_taking", channel="am") == 0
     assert value(registry, "keeper_feed_taking", channel="pager") is None
 
