@@ -114,6 +114,7 @@ def test(channel: str, as_json: bool, config: Path, socket: Path | None) -> int:
     from keeper.web.telling_shapes import ChannelTested
 
     async def ask(keeper: LocalKeeper) -> int:
+        from keeper.cli.alerts_tested import cure_of
         from keeper.cli.client import encoded
         from keeper.cli.errors import Stopped
 
@@ -125,7 +126,7 @@ def test(channel: str, as_json: bool, config: Path, socket: Path | None) -> int:
             raise Stopped(
                 ExitCode.FAILED,
                 f"{channel} did not take it: {tested.error or 'it said nothing'}",
-                "look at the channel's address and secret in alerts.channels, then `keeper check-config`",
+                cure_of(tested),
             )
         took = duration(tested.duration_s) if tested.duration_s >= 1 else "less than a second"
         show(console(), [cell(f"{channel} took the test message, in {took}", "green")])
