@@ -84,7 +84,8 @@ def _main_told(campaign: Campaign, *, as_json: bool) -> int:
     if campaign.journal is not None:
         campaign.journal.write_bytes(played.result.journal)
     print(json.dumps(summary([played.result]) | {"told": telling.numbers(told)}), flush=True)
-    return 1 if played.result.broken or told.ratio > RATIO_MAX or told.unpaged else 0
+    is_bad = told.ratio > RATIO_MAX or told.hasty or told.unpaged or told.paged_again
+    return 1 if played.result.broken or is_bad else 0
 
 
 def summary(results: Iterable[SeedResult]) -> dict[str, Any]:

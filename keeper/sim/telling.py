@@ -49,7 +49,10 @@ def sentence(told: Tally) -> str:
         f" {len(told.twice)} about what another one had told, {len(told.unfounded)} about nothing that"
         " the simulator knows of."
     )
-    missed = f"Incidents that only a person could end, and paged nobody: {len(told.unpaged)}."
+    missed = (
+        f"Of what only a person could end, {len(told.unpaged)} paged nobody, and"
+        f" {len(told.paged_again)} paged somebody twice."
+    )
     return "\n".join(textwrap.wrap(f"{calls} {vain} {missed}", _WIDTH))
 
 
@@ -65,6 +68,7 @@ def numbers(told: Tally) -> dict[str, Any]:
         "twice": len(told.twice),
         "unfounded": len(told.unfounded),
         "unpaged": len(told.unpaged),
+        "paged_again": len(told.paged_again),
     }
 
 

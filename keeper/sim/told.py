@@ -18,6 +18,8 @@ from keeper.sim.troubles import GROUP_WAIT_S, Trouble, troubles, unseen
 RATIO_MAX = 1.2  # messages for each incident, in a week of faults that people answer
 # From the trouble to the message about it: to notice, to believe, the group's wait, a channel that was down.
 _LATE_S = 1200.0
+# What only a person can end. Of the last keeper cures some by another host, once nobody sees the picture.
+_FOR_PEOPLE = ("account", "person", "key")
 _AHEAD_S = 120.0  # a pause is written down once it is in force for certain
 _DAY_S = 86_400.0
 
@@ -34,6 +36,7 @@ class Tally:
     unfounded: tuple[Message, ...]  # about nothing that really was so
     hasty: tuple[Message, ...]  # about what was over before it should have been told
     unpaged: tuple[Trouble, ...]  # what only a person could end, and nobody was called
+    paged_again: tuple[Trouble, ...]  # or was called twice
 
     @property
     def ratio(self) -> float:
@@ -66,14 +69,33 @@ def tally(seen: Evidence) -> Tally:
         unfounded=tuple(verdicts["unfounded"]),
         hasty=tuple(verdicts["hasty"]),
         unpaged=tuple(_unpaged(seen, messages)),
+        paged_again=tuple(_paged_again(seen, messages)),
     )
+
+
+def _paged_again(seen: Evidence, messages: Iterable[Message]) -> Iterator[Trouble]:
+    """Yield what only a person could end, and paged one more than once, by whatever incidents."""
+    pages = tuple(message for message in messages if message.is_page)
+    for kind in _FOR_PEOPLE:
+        names = {name for name, kinds in _KINDS.items() if kind in kinds and kinds[0] == kind}
+        for trouble in troubles(seen, kind):
+            count = sum(
+                trouble.begins <= message.at <= trouble.ends
+                and any(
+                    each.needs_person and each.name in names and _is_about(each.key, trouble)
+                    for each in message.notices
+                )
+                for message in pages
+            )
+            if count > 1:
+                yield trouble
 
 
 def _unpaged(seen: Evidence, messages: Iterable[Message]) -> Iterator[Trouble]:
     """Yield what only a person could end, and nobody was paged for."""
     messages = tuple(messages)
     paged = {message.incident_id for message in messages if message.is_page}
-    for kind in ("account", "person"):
+    for kind in _FOR_PEOPLE[:2]:
         for trouble in troubles(seen, kind):
             if _dark_s(seen, trouble) <= seen.bounds.told_s + mute_s(
                 seen, trouble.begins, trouble.ends

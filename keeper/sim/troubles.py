@@ -71,15 +71,15 @@ def _person(seen: Evidence) -> tuple[Trouble, ...]:
 
 
 def _struck(*words: str, for_s: float) -> Callable[[Evidence], tuple[Trouble, ...]]:
-    """Return what reads from the hosts when one of these faults struck them; each is told of one by one."""
+    """Return what reads from the hosts when one of these faults struck them: until their slot has another."""
 
     def found(seen: Evidence) -> tuple[Trouble, ...]:
         return tuple(
             Trouble(
                 kind=entry.detail,
-                about=(seen.slot_of_instance(entry.instance_id, entry.at) or "").rpartition("/")[0],
+                about=seen.slot_of_instance(entry.instance_id, entry.at) or "",
                 begins=entry.at,
-                ends=entry.at + for_s,
+                ends=min(entry.at + for_s, _end(seen, entry.instance_id)),
             )
             for entry in seen.ledger.hosts
             if entry.what == "struck" and entry.detail in words

@@ -47,8 +47,16 @@ def test_nothing_is_told_that_was_cured_within_the_group_wait(told: Tally) -> No
 def test_every_incident_that_needed_a_person_paged_one_once(week: Played, told: Tally) -> None:
     assert told.pages > 5
     assert told.unpaged == ()
+    assert told.paged_again == ()
     pages = Counter(m.incident_id for m in week.evidence.told_messages if m.is_page)
     assert set(pages.values()) == {1}
+
+
+def test_a_key_that_changed_pages_once_though_keeper_was_blind_meanwhile() -> None:
+    """Its own network was down for five minutes: the case was told to be over, and paged anew."""
+    told = tally(play_seed(23, 7.0, "all", "five", storm=2).evidence)
+    assert (told.unpaged, told.paged_again) == ((), ())
+    assert told.ratio <= RATIO_MAX
 
 
 def test_a_keeper_that_tells_everything_twice_is_found_out(week: Played, told: Tally) -> None:
@@ -62,6 +70,7 @@ def test_a_keeper_that_tells_everything_twice_is_found_out(week: Played, told: T
     twice = tally(replace(seen, messages=tuple(sorted((*seen.messages, *again)))))
     assert twice.ratio > RATIO_MAX
     assert len(twice.twice) >= told.messages * 0.8
+    assert twice.paged_again
 
 
 def test_a_keeper_that_cries_wolf_is_found_out(week: Played) -> None:
