@@ -65,7 +65,7 @@ lint: setup ## Format, lint, types, import contract, shell, workflows
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@scripts/lint-shell.sh
-	@$(BIN)/python scripts/lint_workflows.py
+	@$(BIN)/python -m scripts.lint_workflows
 
 .PHONY: format
 format: setup ## Format the code and repair what the linter can

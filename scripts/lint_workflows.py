@@ -3,7 +3,7 @@
 
 An expression that names an input, a step's output, a secret of nobody or a job that is not there is "" on the
 runner, without a word; a verb or option that keeper has no more fails only when somebody deploys. Both are
-found here. Usage: python scripts/lint_workflows.py [FOLDER]
+found here; what GitHub knows is in workflow_words.py. Usage: python -m scripts.lint_workflows [FOLDER]
 """
 
 from __future__ import annotations
@@ -21,6 +21,19 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from scripts.workflow_words import (
+    ACTIONS,
+    CONTEXTS,
+    GITHUB_MEMBERS,
+    IN_JOB,
+    OF_JOB,
+    OF_STEP,
+    OF_WORKFLOW,
+    RUNNERS,
+    expression_amiss,
+    unset_variables,
+)
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
@@ -28,8 +41,6 @@ EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 NAME = re.compile(r"(?<![\w'.])([a-z]\w*(?:\.[\w-]+)+)")
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 VERSION = re.compile(r"uses: \S+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
-# Functions of expressions, and the contexts whose members are GitHub's.
-GITHUB = {"github", "runner", "matrix", "vars", "env", "job"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,11 +142,16 @@ def findings(path: Path) -> Iterator[str]:
             yield f"{path.name}:{at}: an action is pinned by its commit, with its version as a comment"
     inputs = _inputs(workflow)
     jobs = workflow.get("jobs", {})
+    yield from (f"{path.name}: {each}" for each in _expressions_amiss(workflow))
     for job_name, job in jobs.items():
         yield from (f"{path.name}: {each}" for each in _job(job_name, job, jobs, inputs))
+        yield from (f"{path.name}: {job_name}: {each}" for each in _lent(job))
+        yield from (f"{path.name}: {job_name}: {each}" for each in _artifacts(job_name, jobs))
     for script in scripts_of(workflow, path.name):
         if "${{" in script.text:
             yield f"{script.where}: an expression in a script can be code: hand it over by env"
+        for name in unset_variables(script.text, frozenset(script.environ)):
+            yield f"{script.where}: nobody sets ${name}"
         yield from (f"{script.where}: {each}" for each in commands_amiss(script.text))
 
 
@@ -147,14 +163,104 @@ def _inputs(workflow: Mapping[str, Any]) -> set[str]:
     return {name for event in asked for name in event.get("inputs", {})}
 
 
+def _expressions_amiss(workflow: Mapping[str, Any]) -> Iterator[str]:
+    """Read every expression, with what is to be had where it stands."""
+    for key in workflow.keys() - {"on", "jobs"}:
+        more = {"secrets"} if key == "env" else set()
+        yield from _amiss_below(workflow[key], OF_WORKFLOW | more, (key,))
+    for name, job in workflow.get("jobs", {}).items():
+        for key in job.keys() - {"steps"}:
+            yield from _amiss_below({key: job[key]}, IN_JOB.get(key, OF_JOB), (name,))
+        for at, step in enumerate(job.get("steps", ()), start=1):
+            for key in step:
+                known = OF_STEP - {"secrets"} if key == "if" else OF_STEP
+                yield from _amiss_below({key: step[key]}, known, (name, f"step {at}"))
+
+
+def _amiss_below(value: object, known: frozenset[str], where: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _amiss_below(inner, known, (*where, str(key)))
+        return
+    if isinstance(value, list):
+        for inner in value:
+            yield from _amiss_below(inner, known, where)
+        return
+    text, place = str(value), ": ".join(where)
+    found = EXPRESSION.findall(text)
+    if text.count("${{") != len(found):
+        yield f"{place}: an expression has no end: {text}"
+    is_condition = where[-1] == "if"
+    if is_condition and "${{" not in text:
+        found = [text]
+    elif is_condition and not re.fullmatch(r"\s*\$\{\{((?!\$\{\{).)*\}\}\s*", text, re.DOTALL):
+        yield f"{place}: {text!r} is a text, and so always true"
+    for expression in found:
+        amiss = expression_amiss(expression, known, is_condition=is_condition)
+        if amiss:
+            yield f"{place}: {expression.strip()!r} {amiss}"
+
+
+def _lent(job: Mapping[str, Any]) -> Iterator[str]:
+    """Say what is asked of GitHub's runners and of others' actions in vain."""
+    runner = str(job.get("runs-on", ""))
+    if "uses" not in job and "${{" not in runner and runner not in RUNNERS:
+        yield f"there is no runner {runner}"
+    for step in job.get("steps", ()):
+        name = str(step.get("uses", "")).partition("@")[0]
+        if not name or name.startswith("."):
+            continue
+        if name not in ACTIONS:
+            yield f"what {name} takes is not written down in scripts/workflow_words.py"
+            continue
+        for key in step.get("with") or {}:
+            if key not in ACTIONS[name].inputs:
+                yield f"{name} has no input {key}"
+
+
+def _artifacts(name: str, jobs: Mapping[str, Any]) -> Iterator[str]:
+    """Say which artifact a job fetches that no job before it has put there."""
+    before = set(_before(name, jobs))
+    there = {
+        made for each in before for made in _artifact_names(jobs[each], "actions/upload-artifact")
+    }
+    for wanted in _artifact_names(jobs[name], "actions/download-artifact"):
+        if wanted not in there:
+            yield f"no job that it needs puts the artifact {wanted} there"
+
+
+def _needs(job: Mapping[str, Any]) -> list[str]:
+    needs = job.get("needs", [])
+    return [needs] if isinstance(needs, str) else list(needs)
+
+
+def _before(name: str, jobs: Mapping[str, Any]) -> Iterator[str]:
+    for needed in _needs(jobs[name]):
+        if needed in jobs and needed != name:
+            yield needed
+            yield from _before(needed, jobs)
+
+
+def _artifact_names(job: Mapping[str, Any], action: str) -> Iterator[str]:
+    for step in job.get("steps", ()):
+        if str(step.get("uses", "")).partition("@")[0] == action:
+            yield str((step.get("with") or {}).get("name", "artifact"))
+
+
+def _matrix(job: Mapping[str, Any]) -> set[str] | None:
+    """Give what a job's matrix has; None: an expression makes it, and nobody can tell here."""
+    matrix = (job.get("strategy") or {}).get("matrix") or {}
+    if not isinstance(matrix, Mapping) or isinstance(matrix.get("include", []), str):
+        return None
+    return {*matrix, *(key for each in matrix.get("include", []) for key in each)}
+
+
 def _job(
     name: str, job: Mapping[str, Any], jobs: Mapping[str, Any], inputs: set[str]
 ) -> Iterator[str]:
-    needs = job.get("needs", [])
-    needs = [needs] if isinstance(needs, str) else needs
+    needs, matrix = _needs(job), _matrix(job)
     yield from (f"{name}: needs {each}, which is no job" for each in needs if each not in jobs)
     steps = job.get("steps", ())
-    ids = [step["id"] for step in steps if "id" in step]
     told = {step["id"]: _outputs(step) for step in steps if "id" in step}
     for at, step in enumerate(steps):
         before = {each["id"] for each in steps[:at] if "id" in each}
@@ -164,31 +270,48 @@ def _job(
                 yield f"{name}: {title}: {used} is of no step before it"
     for used in _names(job):
         kind, *rest = used.split(".")
+        yield from (f"{name}: {each}" for each in _of_context(kind, rest, matrix))
         match kind, rest:
             case "inputs", [asked, *_] if asked not in inputs:
                 yield f"{name}: there is no input {asked}"
             case "needs", [asked, *_] if asked not in needs:
                 yield f"{name}: {used}, and it does not need {asked}"
-            case "needs", [asked, "outputs", output] if output not in jobs[asked].get(
+            case "needs", [asked, "outputs", output] if output not in jobs.get(asked, {}).get(
                 "outputs", {}
             ):
                 yield f"{name}: {asked} has no output {output}"
-            case "steps", [step, "outputs", output] if step in ids:
-                known = told[step]
+            case "steps", [step, "outputs", output]:
+                known = told.get(step)
                 if known is not None and output not in known:
                     yield f"{name}: the step {step} writes no output {output}"
-            case "secrets", [secret] if not re.fullmatch(r"[A-Z][A-Z0-9_]*", secret):
-                yield f"{name}: {used} is no name of a secret"
-            case _ if kind not in GITHUB | {"inputs", "needs", "steps", "secrets"}:
-                yield f"{name}: {used} is of no context"
             case _:
                 pass
 
 
+def _of_context(kind: str, rest: list[str], matrix: set[str] | None) -> Iterator[str]:
+    used = ".".join((kind, *rest))
+    match kind, rest:
+        case "steps", [_, part, *_] if part not in {"outputs", "outcome", "conclusion"}:
+            yield f"{used}: a step has no {part}"
+        case "needs", [_, part, *_] if part not in {"outputs", "result"}:
+            yield f"{used}: a job has no {part}"
+        case "matrix", [asked, *_] if matrix is not None and asked not in matrix:
+            yield f"the matrix has no {asked}"
+        case "github", [asked, *_] if asked not in GITHUB_MEMBERS:
+            yield f"GitHub tells no {used}"
+        case "secrets", [secret] if not re.fullmatch(r"[A-Z][A-Z0-9_]*", secret):
+            yield f"{used} is no name of a secret"
+        case _ if kind not in CONTEXTS:
+            yield f"{used} is of no context"
+        case _:
+            pass
+
+
 def _outputs(step: Mapping[str, Any]) -> set[str] | None:
-    """Give what a step writes as outputs; None: an action's, which only its own file tells."""
+    """Give what a step writes as outputs; None: those of an action that nobody has written down."""
     if "run" not in step:
-        return None
+        action = ACTIONS.get(str(step.get("uses", "")).partition("@")[0])
+        return None if action is None else set(action.outputs)
     return set(re.findall(r'echo "(\w+)=[^\n]*', step["run"]))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts import lint_workflows as lint
+from scripts.workflow_words import expression_amiss, unset_variables
 from tests.components import REPOSITORY
 
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
@@ -71,11 +72,11 @@ def test_a_name_that_means_nothing_is_found(tmp_path: Path, expression: str, fou
 on: {{workflow_dispatch: {{inputs: {{stream: {{type: string}}}}}}}}
 jobs:
   first:
-    runs-on: x
+    runs-on: ubuntu-24.04
     outputs: {{x: y}}
     steps: []
   build:
-    runs-on: x
+    runs-on: ubuntu-24.04
     needs: first
     steps:
       - id: look
@@ -88,6 +89,80 @@ jobs:
     assert any(found in each for each in lint.findings(path)), list(lint.findings(path))
     path.write_text(path.read_text().replace(expression, "steps.look.outputs.verdict"))
     assert list(lint.findings(path)) == []
+
+
+# Edits of our own workflows, each a mistake that GitHub would not tell before the workflow runs, or never.
+EDITS = [
+    ("deploy-stream", "if: always()", "if: alwayss()", "calls alwayss(), which is no function"),
+    ("deploy-stream", "if: always()", "if: always(1)", "always() with 1 arguments"),
+    ("deploy-stream", "if: always()", "if: always(", "is not complete"),
+    ("deploy-stream", "if: always()", "if: always", "uses always, which is of no context"),
+    ("deploy-stream", "if: always()", "if: inputs.stream &&", "is not complete"),
+    ("deploy-stream", "if: always()", "if: (inputs.stream", "lacks a ')'"),
+    ("deploy-stream", "if: always()", "if: inputs.stream)", "goes on with ')'"),
+    ("deploy-stream", "if: always()", "if: inputs.stream == 'x", "is broken at"),
+    ("deploy-stream", "if: always()", 'if: inputs.stream == "x"', "is broken at"),
+    ("deploy-stream", "if: always()", "if: ${{ inputs.stream }} && true", "always true"),
+    ("deploy-stream", "if: always()", "if: secrets.VAST_API_KEY", "uses secrets, which is not"),
+    ("deploy-stream", "if: inputs.export_secrets", "if: input.export_secrets", "of no context"),
+    ("deploy-stream", "name: Deploy ${{ inputs.stream }}", "name: ${{ inputs.stream }", "no end"),
+    ("deploy-stream", "name: Deploy ${{ inputs.stream }}", "name: ${{ always() }}", "a condition"),
+    ("deploy-stream", "STREAM: ${{ inputs.stream }}", "STREAM: ${{ env.X }}", "uses env, which"),
+    ("deploy-stream", "preflight.outputs.verdict !=", "preflight.output.verdict !=", "no output"),
+    ("deploy-stream", "preflight.outputs.verdict }}", "preflight.outputs.verdit }}", "verdit"),
+    ("deploy-stream", "github.run_id", "github.run_ids", "GitHub tells no github.run_ids"),
+    ("deploy-stream", 'deploy "$STREAM"', 'deploy "$STREEM"', "nobody sets $STREEM"),
+    ("deploy-stream", '--arg stream "$STREAM"', '--arg stream "$STREEM"', "nobody sets $STREEM"),
+    ("deploy-stream", "${REASON:-", "${REASN:-", "nobody sets $REASN"),
+    ("deploy-stream", '>>"$GITHUB_OUTPUT"', '>>"$GITHUB_OUPUT"', "nobody sets $GITHUB_OUPUT"),
+    ("deploy-stream", "persist-credentials", "persist-credential", "no input persist-credential"),
+    ("check", "runs-on: ubuntu-24.04", "runs-on: ubuntu-99", "there is no runner ubuntu-99"),
+    ("check", "Python ${{ matrix.python }}", "Python ${{ matrix.pyton }}", "matrix has no pyton"),
+    ("release", "if-no-files-found", "if-no-file-found", "no input if-no-file-found"),
+    ("release", "steps.push.outputs.digest", "steps.push.outputs.digset", "no output digset"),
+    ("release", "steps.base.outputs.image", "steps.base.outputs.images", "no output images"),
+    ("release", "needs: [build, image]", "needs: [image]", "puts the artifact dist there"),
+    ("release", "TAG: ${{ github.ref_name }}", "TGA: ${{ github.ref_name }}", "nobody sets $TAG"),
+    ("release", "docker/login-action@", "docker/logout-action@", "not written down"),
+]
+
+
+@pytest.mark.parametrize(("name", "old", "new", "found"), EDITS, ids=[each[2] for each in EDITS])
+def test_a_mistake_in_our_own_workflows_is_found(
+    tmp_path: Path, name: str, old: str, new: str, found: str
+) -> None:
+    text = (REPOSITORY / ".github" / "workflows" / f"{name}.yml").read_text()
+    assert old in text
+    path = tmp_path / f"{name}.yml"
+    path.write_text(text.replace(old, new))
+    said = list(lint.findings(path))
+    assert any(found in each for each in said), said
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "always() && (github.event_name == 'push' || !inputs.stream)",
+        "contains(fromJSON('[\"a\", \"it''s\"]'), github.ref_name)",
+        "github.event.commits[0].author.name != '' && github['sha']",
+        "startsWith(github.ref, format('refs/{0}', 'tags')) && 1.5e3 >= -2 && needs.*.result",
+        "!cancelled() && steps.look.outcome == 'success' && true",
+    ],
+)
+def test_an_expression_that_is_one_is_left_alone(expression: str) -> None:
+    contexts = frozenset({"github", "inputs", "needs", "steps"})
+    assert expression_amiss(expression, contexts, is_condition=True) is None
+
+
+def test_a_script_s_own_variables_and_what_only_looks_like_one_are_left_alone() -> None:
+    script = """
+    # it isn't $HERE
+    NOW="$(date +%s)"; export LATER=2
+    for EACH in a b; do echo "$EACH $NOW ${LATER#x} $HOME"; done
+    read -r LINE <<<"x" && echo "$LINE" '$NOT "' "$(jq '.$NOR' "$GIVEN")" \\$NEITHER
+    """
+    assert list(unset_variables(script, frozenset({"GIVEN"}))) == []
+    assert list(unset_variables(script, frozenset())) == ["GIVEN"]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +188,7 @@ def test_actions_float_on_nothing_and_scripts_take_no_expressions(tmp_path: Path
 on: push
 jobs:
   one:
-    runs-on: x
+    runs-on: ubuntu-24.04
     steps:
       - uses: actions/checkout@v7
       - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1
