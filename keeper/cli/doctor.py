@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 # The slowest question is a page of rentals behind the marketplace's spacing.
 _DEADLINE_S = 45.0
+_LOOKING = ("sudo keeper doctor", "keeper alerts test")
 
 
 @click.command(
@@ -77,7 +78,7 @@ def doctor(
 
 def _with_config(finding: Finding, config: Path) -> Finding:
     """Have a cure that looks again look at the same file."""
-    if config == CONFIG_DEFAULT or not finding.cure.startswith("sudo keeper doctor"):
+    if config == CONFIG_DEFAULT or not finding.cure.startswith(_LOOKING):
         return finding
     from shlex import quote
 
@@ -97,7 +98,9 @@ async def _examined(box: Box, socket: Path, *, is_sending: bool) -> tuple[Findin
             here = group.create_task(_deadline("this box", _here(box)))
             served = group.create_task(_deadline("keeper", _served(box, socket)))
             beyond = group.create_task(_deadline("network", _network(box)))
-            told = group.create_task(_deadline("alerts", _receivers(box, is_sending=is_sending)))
+            told = group.create_task(
+                _deadline("alerts", _receivers(box, socket, is_sending=is_sending))
+            )
     return (*here.result(), *served.result(), *beyond.result(), *told.result())
 
 
@@ -204,12 +207,12 @@ async def _network(box: Box) -> tuple[Finding, ...]:
     )
 
 
-async def _receivers(box: Box, *, is_sending: bool) -> tuple[Finding, ...]:
+async def _receivers(box: Box, socket: Path, *, is_sending: bool) -> tuple[Finding, ...]:
     from keeper.cli import doctor_rules_outside as outside
     from keeper.cli.doctor_finding import judged
     from keeper.cli.doctor_receivers import receivers_of
 
-    found = await receivers_of(box, is_sending=is_sending)
+    found = await receivers_of(box, socket, is_sending=is_sending)
     return tuple(judged(each.name, each, outside.RECEIVER) for each in found)
 
 

@@ -317,6 +317,21 @@ class Receiver:
     is_sent: bool | None = None  # a test message; None: none was sent
     is_by_library: bool = False
     port: int = 443
+    scheme: str = "https"
+    channel: str = ""  # its name where it is one
+    trouble: str = ""  # the running keeper does not get through to it; bounded, plain
+    waits: str = ""  # the running keeper tries it again; bounded, plain
+
+    @property
+    def origin(self) -> str:
+        """What a plain visit asks: the address without what may be secret in it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}/"
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether this process has found nothing against it."""
+        return self.is_reached is not False and self.is_sent is not False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

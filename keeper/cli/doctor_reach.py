@@ -90,6 +90,22 @@ async def daemon_of(box: Box, path: Path, *, is_installed: bool) -> tuple[Daemon
     return found, fleet
 
 
+async def channels_of(path: Path) -> tuple[dict[str, Any], ...]:
+    """Ask the keeper behind the socket how its channels are; nothing where nobody answers."""
+    try:
+        async with aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(path=str(path)),
+            timeout=aiohttp.ClientTimeout(total=DIAL_S),
+            trust_env=False,
+        ) as session:
+            found = (await _json(session, "http://keeper/api/v1/alerts")).get("channels")
+    except (_NotYet, aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        return ()  # which is told of the keeper itself
+    return (
+        tuple(each for each in found if isinstance(each, dict)) if isinstance(found, list) else ()
+    )
+
+
 async def _json(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
     import json
 
@@ -293,7 +309,7 @@ async def receiver_of(name: str, address: URL | None) -> Receiver:
     if address is None:
         return Receiver(name=name, is_by_library=True)
     host, port = address.host or "", address.port or 443
-    about: dict[str, Any] = {"name": name, "host": host, "port": port}
+    about: dict[str, Any] = {"name": name, "host": host, "port": port, "scheme": address.scheme}
     if host.endswith(".invalid"):  # stands for a secret that is not given
         return Receiver(is_reached=None, error="its secret is not given", **{**about, "host": ""})
     tls = ssl.create_default_context() if address.scheme == "https" else None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from keeper.alerts.wording import count
 from keeper.cli.doctor_box import Box
 from keeper.cli.doctor_facts import Receiver
-from keeper.cli.doctor_reach import receiver_of
+from keeper.cli.doctor_reach import channels_of, receiver_of
 from keeper.core.text import plain
 from keeper.ports import HttpRequest
 
@@ -16,8 +19,11 @@ if TYPE_CHECKING:
     from keeper.ports import Clock
 
 
-async def receivers_of(box: Box, *, is_sending: bool) -> tuple[Receiver, ...]:
-    """Reach every receiver; with ``is_sending`` hand each channel a test message."""
+async def receivers_of(box: Box, socket: Path, *, is_sending: bool) -> tuple[Receiver, ...]:
+    """Reach every receiver; with ``is_sending`` hand each channel a test message.
+
+    That it answers is not that it takes messages: where a keeper runs, what it says of them comes first.
+    """
     from yarl import URL
 
     from keeper.adapters.clock import SystemClock
@@ -42,7 +48,30 @@ async def receivers_of(box: Box, *, is_sending: bool) -> tuple[Receiver, ...]:
         asked.append(receiver_of(f"channel {feed.name}", URL(shown.url)))
     if (pulse := build_pulse(box.settings)) is not None:
         asked.append(receiver_of("heartbeat", URL(pulse.url)))
-    return tuple(await asyncio.gather(*asked))
+    found, told = await asyncio.gather(asyncio.gather(*asked), channels_of(socket))
+    said = {f"channel {each.get('channel')}": each for each in told}
+    return tuple(_as_told(each, said.get(each.name, {})) for each in found)
+
+
+def _as_told(receiver: Receiver, told: dict[str, Any]) -> Receiver:
+    """Add what the running keeper says of a channel. ``told``: from its API; any field may be missing."""
+
+    def said(field: str) -> str:
+        return plain(str(told.get(field) or "it said nothing"), 200)
+
+    named = replace(receiver, channel=receiver.name.removeprefix("channel "))
+    dropped, pending = told.get("dropped"), told.get("pending")
+    if told.get("off_since"):
+        return replace(named, trouble=f"it is off: {said('off_why')}")
+    if isinstance(dropped, int) and dropped > 0:
+        lost = count(dropped, "message is lost", "messages are lost")
+        return replace(named, trouble=f"{lost}: {said('dropped_why')}")
+    if not told.get("last_error"):
+        return named
+    if isinstance(pending, int) and pending > 0:
+        waits = count(pending, "message waits", "messages wait")
+        return replace(named, waits=f"{waits}: {said('last_error')}")
+    return replace(named, waits=f"it does not take what it is shown: {said('last_error')}")
 
 
 async def _sent(name: str, host: str, channel: Channel, box: Box, clock: Clock) -> Receiver:

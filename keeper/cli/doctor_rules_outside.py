@@ -196,6 +196,19 @@ CLOCK: tuple[Row[Timekeeping], ...] = (
 
 RECEIVER: tuple[Row[Receiver], ...] = (
     Row(
+        when=lambda f: bool(f.trouble) and f.is_answering,
+        level=FAIL,
+        seen="the running keeper says: {f.trouble}",
+        cure="keeper alerts test {f.channel!q}",
+        advice="if it does not take the test, look at its address and secret in alerts.channels",
+    ),
+    Row(
+        when=lambda f: bool(f.waits) and f.is_answering,
+        level=WARN,
+        seen="the running keeper says: {f.waits}",
+        cure="keeper alerts test {f.channel!q}",
+    ),
+    Row(
         when=lambda f: f.is_sent is True,
         level=OK,
         seen="{f.host} took a test message",
@@ -223,6 +236,6 @@ RECEIVER: tuple[Row[Receiver], ...] = (
         when=_always,
         level=FAIL,
         seen="{f.host} cannot be reached: {f.error}",
-        cure="getent ahosts {f.host!q} && curl -sS -m 10 -o /dev/null https://{f.host}:{f.port}/",
+        cure="getent ahosts {f.host!q} && curl -sS -m 10 -o /dev/null {f.origin!q}",
     ),
 )

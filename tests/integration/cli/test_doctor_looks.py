@@ -22,7 +22,9 @@ from keeper.cli import doctor_reach as reach
 from keeper.cli.doctor_box import Box, box_of, configuration_of, secret_files_of, secrets_of
 from keeper.cli.doctor_facts import StoreState, Unit
 from keeper.cli.doctor_finding import judged
+from keeper.cli.doctor_receivers import receivers_of
 from keeper.cli.doctor_rules import UNIT
+from keeper.cli.doctor_rules_outside import RECEIVER
 
 STORES = Path(__file__).parents[1] / "adapters" / "stores"
 
@@ -229,6 +231,59 @@ async def test_whoever_is_behind_the_socket_is_heard_within_bounds(
 
     async with behind(path, silent):
         assert (await daemon()).error == "no answer in time"
+
+
+async def test_what_the_running_keeper_says_of_a_channel_counts_more_than_that_it_answers(
+    declared: Callable[..., Box], short_path: Path
+) -> None:
+    """A channel that was off was said to be well: its host could be reached."""
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    names = ("off", "lost", "stuck", "well", "unknown")
+    hooks = (f"{{kind: webhook, name: {name}, url: '{url}', signing_secret: S}}" for name in names)
+    feed = f"{{kind: alertmanager, name: am, url: '{url}'}}"
+    secret = "whsec_c2VjcmV0LXRoYXQtaXMtbmV2ZXItc2hvd24="
+    box = declared(f"alerts: {{channels: [{', '.join(hooks)}, {feed}]}}", KEEPER_SECRET_S=secret)
+    told: Any = [
+        {"channel": "off", "off_since": "2026-03-01T12:00:00Z", "off_why": "HTTP 410 \x1b[2J"},
+        {"channel": "lost", "dropped": 2, "dropped_why": "HTTP 307"},
+        {"channel": "stuck", "pending": 1, "last_error": "HTTP 503"},
+        {"channel": "well", "pending": 1, "last_error": "", "dropped": 0},
+        {"channel": "am", "pending": 0, "last_error": "HTTP 404"},
+        "nonsense",
+    ]
+
+    async def keeper(request: web.Request) -> web.Response:
+        assert request.path == "/api/v1/alerts"
+        return web.json_response({"channels": told})
+
+    async def seen() -> dict[str, tuple[str, str]]:
+        found = await receivers_of(box, short_path / "s", is_sending=False)
+        each = (judged(each.name, each, RECEIVER) for each in found)
+        return {one.check.removeprefix("channel "): (one.level.value, one.seen) for one in each}
+
+    reached = ("ok", "127.0.0.1 can be reached")
+    async with server:
+        assert set((await seen()).values()) == {reached}  # no keeper runs
+        async with behind(short_path / "s", keeper):
+            assert await seen() == {
+                "off": ("fail", "the running keeper says: it is off: HTTP 410 \\x1b[2J"),
+                "lost": ("fail", "the running keeper says: 2 messages are lost: HTTP 307"),
+                "stuck": ("warn", "the running keeper says: 1 message waits: HTTP 503"),
+                "well": reached,
+                "unknown": reached,
+                "am": (
+                    "warn",
+                    "the running keeper says: it does not take what it is shown: HTTP 404",
+                ),
+            }
+            told = "nonsense"
+            assert set((await seen()).values()) == {reached}
 
 
 async def test_a_receiver_is_reached_and_nothing_is_sent_to_it(tmp_path: Path) -> None:
