@@ -55,7 +55,7 @@ class Receivers:
         self.ids.setdefault(name, []).append(request.headers["webhook-id"])
         self.asked_s.setdefault(name, []).append(asyncio.get_running_loop().time())
         await request.read()
-        if self.seen[name] > 1 and name not in {"hangs", "gone"}:
+        if self.seen[name] > 1 and name not in {"hangs", "gone", "moved"}:
             return web.Response()
         return await self.tempers[name](request)
 
@@ -70,6 +70,11 @@ async def _busy(_: web.Request) -> web.StreamResponse:
 
 async def _gone(_: web.Request) -> web.StreamResponse:
     return web.Response(status=410)
+
+
+async def _moved(request: web.Request) -> web.StreamResponse:
+    elsewhere = {"Location": f"/good/{_TOKEN}"}
+    return web.Response(status=307, headers=elsewhere, text=f"now at /good/{_TOKEN}")
 
 
 async def _resets(request: web.Request) -> web.StreamResponse:
@@ -101,7 +106,7 @@ async def _floods(request: web.Request) -> web.StreamResponse:
 
 _TEMPERS = {
     "good": _broken, "busy": _busy, "gone": _gone, "resets": _resets, "hangs": _hangs,
-    "drips": _drips, "floods": _floods,
+    "drips": _drips, "floods": _floods, "moved": _moved,
 }  # fmt: skip
 
 
@@ -194,6 +199,9 @@ async def test_each_receiver_gets_each_message_whatever_it_does_and_delays_no_ot
         assert second_s - first_s > 1.5  # what it asked for, less what timers round off
         now = {each.name: each for each in box.notifier.channels_now()}
         assert now["gone"].off_since is not None
+        # Each message was refused for good; the redirect was not followed, or "good" had seen more.
+        assert (now["moved"].off_since, now["moved"].dropped, held.seen["moved"]) == (None, 2, 2)
+        assert now["moved"].dropped_why == "HTTP 307 now at /good/***"
         await eventually(lambda: held.seen["hangs"] > 1)  # it is tried on and on
         errors = repr([each.last_error for each in box.notifier.outbox()])
         assert _TOKEN not in errors + repr(box.events)
