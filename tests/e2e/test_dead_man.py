@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from keeper.sim.ssh_host import LoopbackHost
+from keeper.sim.warden import Found
 from tests.e2e.conftest import Box
 
 pytestmark = pytest.mark.timeout(300)
@@ -20,8 +21,15 @@ def _host(box: Box) -> LoopbackHost:
 
 
 def _guards(host: LoopbackHost) -> list[str]:
-    found = [Path(f"/proc/{each.pid}/cmdline").read_bytes().decode() for each in host.processes()]
-    return [title for title in found if "dead_man.sh" in title]
+    return [title for title in map(_title, host.processes()) if "dead_man.sh" in title]
+
+
+def _title(process: Found) -> str:
+    """The command of a process; one that has ended since it was listed has none."""
+    try:
+        return Path(f"/proc/{process.pid}/cmdline").read_bytes().decode()
+    except OSError:
+        return ""
 
 
 def _own_calls(box: Box) -> list[dict[str, object]]:

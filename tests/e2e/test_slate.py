@@ -4,6 +4,7 @@ import json
 import re
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -58,7 +59,10 @@ async def metric(address: str, name: str) -> float | None:
 async def hunt(box: Box, running: Running, address: str) -> None:
     """Look for the ingest's key wherever a keeper whose slate is on could have left it."""
     top = running.process.pid
-    titles = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes_below(top)]
+    titles = []
+    for pid in processes_below(top):
+        with suppress(OSError):  # one that has ended since it was listed
+            titles.append(Path(f"/proc/{pid}/cmdline").read_bytes())
     assert any(b"slate_push" in each for each in titles), "nobody publishes"
     assert FLOCK.found_in_processes(top) == {}
     assert FLOCK.found_in_files(box.folder) == {}
