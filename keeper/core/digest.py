@@ -181,7 +181,11 @@ class _Week:
                 machine = MachineId(int(fact.values["machine_id"]))
                 self._rented[str(fact.values["label"])] = machine, fact.at
             case "instance.rented" | "instance.adopted" | "spare.promoted":
-                self._labels[int(fact.values["instance_id"])] = str(fact.values["label"])
+                label = str(fact.values["label"])
+                self._labels[int(fact.values["instance_id"])] = label
+                # Before the week nobody reads who was on air: the latest host is taken for it.
+                if fact.slot is not None and fact.at < self._since:
+                    self._host[fact.slot] = label
             case "stream.on_air" if fact.slot is not None:
                 self._on_air(fact, fact.slot)
             case _ if self._since <= fact.at < self._until:

@@ -106,6 +106,18 @@ def test_a_machine_answers_for_its_failures_its_darkness_and_what_it_cost() -> N
     assert (worst.dark_s, worst.dollars) == (3600.0, 13.0)
 
 
+def test_a_host_of_weeks_answers_for_the_first_darkness_of_this_one() -> None:
+    """It was not on air anew since then, so nothing of the week says who served."""
+    told = _told(
+        *_host(-300, "a", 7, 70),
+        *_host(-200, "b", 8, 80),
+        _fact(2, "stream.dark", reason="frozen"),
+        _on_air(3, 8, dark_s=3600.0),
+    )
+    (worst,) = told.worst_machines
+    assert (worst.machine_id, worst.dark_s) == (MachineId(80), 3600.0)
+
+
 def test_only_the_five_worst_machines_are_named() -> None:
     facts = [
         _fact(n, "machine.quarantined", None, machine_id=n, reason="frozen", duration_s=1.0)
