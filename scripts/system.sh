@@ -63,6 +63,7 @@ survey() {
     want ps procps have ps
     want turnserver coturn have turnserver
     want caddy caddy have caddy
+    want openssl openssl have openssl
     want pm2 "" test -x "$TOOLS/node_modules/.bin/pm2"
     want pixel-library "" has_pixel_library
     want vastai "" scripts/vastai-env.sh --check

@@ -114,6 +114,7 @@ COMPONENTS: Final[Mapping[str, Callable[[], Path | None]]] = MappingProxyType(
         "alertmanager": _command("prometheus-alertmanager", "alertmanager"),
         "amtool": _command("amtool"),
         "caddy": _command("caddy"),
+        "openssl": _command("openssl"),
         "chromium": _command("chromium", "chromium-browser", "google-chrome"),
         "curl": _command("curl"),
         "diffusion": _diffusion,

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import sqlite3
 import ssl
 import subprocess
@@ -309,7 +308,7 @@ async def test_a_receiver_is_reached_and_nothing_is_sent_to_it(tmp_path: Path) -
     assert [each for each in heard if each] == []
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes the certificate")
+@pytest.mark.real("openssl")  # makes the certificate
 async def test_a_certificate_that_nobody_signed_is_told_as_one(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key", tmp_path / "certificate"
     subprocess.run(  # noqa: ASYNC221 - before anything runs
