@@ -18,8 +18,10 @@ from keeper.sim.troubles import GROUP_WAIT_S, Trouble, troubles, unseen
 RATIO_MAX = 1.2  # messages for each incident, in a week of faults that people answer
 # From the trouble to the message about it: to notice, to believe, the group's wait, a channel that was down.
 _LATE_S = 1200.0
-# What only a person can end. Of the last keeper cures some by another host, once nobody sees the picture.
-_FOR_PEOPLE = ("account", "person", "key")
+# What only a person can end, and must be called for. A key that changed calls one too, but keeper cures some of
+# these by another host, once nobody sees the picture.
+_MUST_PAGE = ("account", "person")
+_MAY_PAGE = (*_MUST_PAGE, "key")
 _AHEAD_S = 120.0  # a pause is written down once it is in force for certain
 _DAY_S = 86_400.0
 
@@ -76,8 +78,8 @@ def tally(seen: Evidence) -> Tally:
 def _paged_again(seen: Evidence, messages: Iterable[Message]) -> Iterator[Trouble]:
     """Yield what only a person could end, and paged one more than once, by whatever incidents."""
     pages = tuple(message for message in messages if message.is_page)
-    for kind in _FOR_PEOPLE:
-        names = {name for name, kinds in _KINDS.items() if kind in kinds and kinds[0] == kind}
+    for kind in _MAY_PAGE:
+        names = {name for name, kinds in _KINDS.items() if kinds[0] == kind}
         for trouble in troubles(seen, kind):
             count = sum(
                 trouble.begins <= message.at <= trouble.ends
@@ -95,7 +97,7 @@ def _unpaged(seen: Evidence, messages: Iterable[Message]) -> Iterator[Trouble]:
     """Yield what only a person could end, and nobody was paged for."""
     messages = tuple(messages)
     paged = {message.incident_id for message in messages if message.is_page}
-    for kind in _FOR_PEOPLE[:2]:
+    for kind in _MUST_PAGE:
         for trouble in troubles(seen, kind):
             if _dark_s(seen, trouble) <= seen.bounds.told_s + mute_s(
                 seen, trouble.begins, trouble.ends
