@@ -179,6 +179,19 @@ def by_incident(sent: Iterable[Notice]) -> dict[str, list[Notice]]:
     return found
 
 
+def one_after_the_other(*letters: str) -> list[Step]:
+    """What luck seldom brings about: the second joins while the first one holds."""
+    return [
+        Step(wait_s=31.0, letters=frozenset(each), is_lost=False, is_silenced=False)
+        for each in letters
+    ]
+
+
+ONE_AFTER_THE_OTHER = one_after_the_other("a", "a", "ab", "ab", "ab")
+TWO_IN_NEED = one_after_the_other("A", "A", "AB", "AB", "AB")
+
+
+@example(TWO_IN_NEED)
 @given(steps(ANY_CLOCK))
 def test_every_incident_is_a_story_with_one_beginning_one_end_and_one_page(
     history: list[Step],
@@ -203,12 +216,6 @@ def test_every_incident_is_a_story_with_one_beginning_one_end_and_one_page(
         pages = [notice.is_page for notice in story]
         assert pages.count(True) == any(needed)
         assert not any(needed) or pages.index(True) == needed.index(True)
-
-
-ONE_AFTER_THE_OTHER = [
-    Step(wait_s=31.0, letters=frozenset(letters), is_lost=False, is_silenced=False)
-    for letters in ("a", "a", "ab", "ab", "ab")
-]
 
 
 @settings(max_examples=200)
